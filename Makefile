@@ -1,0 +1,46 @@
+# Two commands do everything on a fresh machine: `make run` and `make test`.
+.DELETE_ON_ERROR:
+PYTHON ?= python3.11
+BIN := .venv/bin
+SIGNET := $(BIN)/signet
+QUICK := digits question_answering social_posts
+HTTP_PORT ?= 8080
+
+.PHONY: run test test-long check format bench lock help
+
+help:            ## these lines
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 12
+
+.venv/.done: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Signet needs Python 3.11: set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "Installing the locked packages into .venv (about two minutes the first time)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: .venv/.done  ## train the quick presets if models/ lacks them, then serve on http://localhost:8080
+	@$(SIGNET) train $(QUICK) --preset quick --if-missing
+	@exec $(SIGNET) serve --http-port $(HTTP_PORT)
+
+test: .venv/.done  ## the whole test suite at its small size
+	$(BIN)/pytest -m "not long"
+
+test-long: .venv/.done  ## the full counts
+	$(BIN)/pytest -m long
+
+check: .venv/.done  ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: .venv/.done  ## rewrite in the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/.done  ## throughput and latency beside the in-process engine loop
+	$(BIN)/python -m tests.bench
+
+lock: .venv/.done  ## pin every package again, with hashes
+	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header --quiet --output-file requirements.lock

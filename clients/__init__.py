@@ -1,0 +1,1 @@
+"""Clients: people, programs and batch scoring that call the service. No TensorFlow here."""

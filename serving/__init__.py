@@ -1,0 +1,1 @@
+"""Files here are shared, pure and light; folders here are programs."""

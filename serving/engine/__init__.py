@@ -1,0 +1,1 @@
+"""The engine: SavedModels run through the C API of TensorFlow."""

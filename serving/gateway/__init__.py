@@ -1,0 +1,1 @@
+"""The gateway: JSON and gRPC in front, named tensors behind."""

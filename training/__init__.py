@@ -1,0 +1,1 @@
+"""Training: builds, fits, evaluates and exports the models. The only folder that imports TensorFlow."""

@@ -1,0 +1,1 @@
+"""One file per data set: loaders of real files and seeded generators."""
