@@ -1,0 +1,234 @@
+"""The versions of all served models: found on disk, loaded, replaced, unloaded, while requests go on.
+
+    base path/           policy            plan                     states
+      1/ 2/ 3/  ──scan──▶ aspired: {3} ──▶ load 3, then unload 2 ──▶ LOADING AVAILABLE UNLOADING END
+
+One manager thread does all this; loading releases the interpreter lock. Rules are TensorFlow Serving's: a new version
+is loaded beside the old one, which is unloaded only when an aspired one is ready; a version that failed is tried again
+only when its folder has gone and come back; a base path that cannot be read changes nothing.
+"""
+
+import enum
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from serving.engine import servable as servables
+from serving.engine.servable import Servable
+from serving.errors import NotFound, ServingError
+
+log = logging.getLogger(__name__)
+
+_MAX_ENDED = 32
+"""Ended versions of a model that are remembered."""
+
+
+class State(enum.IntEnum):
+    """Life of a version; the numbers are those of `get_model_status.proto`."""
+
+    START = 10
+    LOADING = 20
+    AVAILABLE = 30
+    UNLOADING = 40
+    END = 50
+
+
+@dataclass(frozen=True)
+class VersionStatus:
+    """Where a version is in its life, and the error that ended it."""
+
+    version: int
+    state: State
+    error_code: str = "OK"
+    error_message: str = ""
+
+
+@dataclass(frozen=True)
+class VersionPolicy:
+    """Which versions on disk are wanted: the highest `latest`, or all, or those named in `specific`."""
+
+    latest: int = 1
+    every: bool = False
+    specific: frozenset[int] = frozenset()
+
+    def choose(self, versions: set[int]) -> set[int]:
+        if self.every:
+            return versions
+        if self.specific:
+            return versions & self.specific
+        return set(sorted(versions, reverse=True)[: self.latest])
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A model to serve and the folder of its versions."""
+
+    name: str
+    base_path: Path
+    policy: VersionPolicy = field(default_factory=VersionPolicy)
+
+
+def scan(base_path: Path) -> dict[int, Path]:
+    """Versions on disk: children whose name is a number. Raises OSError when the folder cannot be read.
+
+    {7: base_path/7}; `007` is version 7 too, and of two names of one number the first in order is used.
+    """
+    found: dict[int, Path] = {}
+    for child in sorted(base_path.iterdir()):
+        if child.name.isascii() and child.name.isdecimal() and int(child.name) < 1 << 63:
+            found.setdefault(int(child.name), child)
+    return found
+
+
+class Repository:
+    """Loads and unloads versions as folders come and go; hands out those that are available."""
+
+    def __init__(
+        self,
+        models: Sequence[ModelConfig],
+        *,
+        poll_s: float = 1.0,
+        load_retries: int = 0,
+        retry_interval_s: float = 60.0,
+        session_config: bytes = b"",
+        load: Callable[..., Servable] = servables.load,
+    ) -> None:
+        """poll_s: seconds between two looks at the folders; 0 looks once, below 0 never."""
+        self.models = {model.name: model for model in models}
+        self._poll_s, self._load_retries, self._retry_interval_s = poll_s, load_retries, retry_interval_s
+        self._session_config, self._load = session_config, load
+        self._available: Mapping[str, Mapping[int, Servable]] = {name: {} for name in self.models}
+        self._statuses: dict[str, dict[int, VersionStatus]] = {name: {} for name in self.models}
+        self._changed = threading.Condition()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._manage, name="repository", daemon=True)
+
+    def start(self) -> None:
+        """Look and load in the background; `wait` tells what came of it."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Unload everything; waits for the calls that are running."""
+        self._stopping.set()
+        with self._changed:
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+        for name, versions in self._available.items():
+            for servable in list(versions.values()):
+                self._unload(name, servable)
+
+    def wait(self, settled: Callable[["Repository"], bool], timeout_s: float | None = None) -> bool:
+        """Block until `settled(self)` after some change of state; False when the time is over or it stops first."""
+        with self._changed:
+            return (
+                self._changed.wait_for(lambda: self._stopping.is_set() or settled(self), timeout_s)
+                and not self._stopping.is_set()
+            )
+
+    def versions(self, name: str) -> Mapping[int, Servable]:
+        """The available versions of a model; empty for an unknown one."""
+        return self._available.get(name, {})
+
+    def lease(self, name: str, version: int | None = None) -> Servable:
+        """The given or the highest available version, acquired: the caller releases it. `NotFound` otherwise."""
+        while True:
+            versions = self.versions(name)
+            chosen = max(versions, default=None) if version is None else version
+            servable = None if chosen is None else versions.get(chosen)
+            if servable is None:
+                which = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+                raise NotFound(f"Servable not found for request: {which}")
+            if servable.acquire():
+                return servable
+            time.sleep(0)  # taken out between the two lines above: look again
+
+    def statuses(self, name: str) -> list[VersionStatus]:
+        """Every known version, highest first; also those that ended. Empty for an unknown model."""
+        with self._changed:
+            return sorted(self._statuses.get(name, {}).values(), key=lambda status: -status.version)
+
+    def _manage(self) -> None:
+        with ThreadPoolExecutor(max_workers=max(1, min(8, len(self.models)))) as pool:
+            list(pool.map(self._refresh, self.models.values()))  # the first loads go side by side
+        while not self._stopping.wait(self._poll_s if self._poll_s > 0 else None):
+            for model in self.models.values():
+                self._refresh(model)
+
+    def _refresh(self, model: ModelConfig) -> None:
+        """One look at a model's folder and what follows from it."""
+        if self._poll_s < 0:
+            return
+        try:
+            found = scan(model.base_path)
+        except OSError as error:
+            log.error("cannot read the versions of model %r: %s", model.name, error)
+            return
+        aspired = model.policy.choose(set(found))
+        self._forget_vanished(model.name, set(found))
+        for version in sorted(aspired, reverse=True):
+            if self._may_load(model.name, version):
+                self._bring_up(model.name, version, found[version])
+        loaded = self.versions(model.name)
+        if not aspired or aspired & set(loaded):
+            for version in sorted(set(loaded) - aspired):
+                self._unload(model.name, loaded[version])
+
+    def _may_load(self, name: str, version: int) -> bool:
+        """New here, or unloaded without an error and wanted again."""
+        status = self._statuses[name].get(version)
+        return status is None or (status.state is State.END and status.error_code == "OK")
+
+    def _forget_vanished(self, name: str, found: set[int]) -> None:
+        """A failed version whose folder has gone may be tried again when it comes back."""
+        with self._changed:
+            statuses = self._statuses[name]
+            ended = sorted(version for version, status in statuses.items() if status.state is State.END)
+            for version in ended:
+                if version not in found and statuses[version].error_code != "OK":
+                    del statuses[version]
+            for version in ended[:-_MAX_ENDED]:
+                statuses.pop(version, None)
+
+    def _bring_up(self, name: str, version: int, path: Path) -> None:
+        status = VersionStatus(version, State.LOADING)
+        self._publish(name, status)
+        for attempt in range(self._load_retries + 1):
+            started = time.monotonic()
+            try:
+                servable = self._load(name, version, path, self._session_config)
+            except ServingError as error:
+                log.error("loading version %d of model %r failed: %s", version, name, error)
+                status = replace(status, error_code=error.grpc_code, error_message=str(error))
+            except Exception as error:  # a bug here must not end the thread that all models depend on
+                log.exception("loading version %d of model %r failed", version, name)
+                status = replace(status, error_code="INTERNAL", error_message=f"{type(error).__name__}: {error}")
+            else:
+                log.info("loaded version %d of model %r in %.2f s", version, name, time.monotonic() - started)
+                available = {**self._available[name], version: servable}
+                self._publish(name, VersionStatus(version, State.AVAILABLE), available)
+                return
+            if attempt < self._load_retries and self._stopping.wait(max(0.0, self._retry_interval_s)):
+                break
+        self._publish(name, replace(status, state=State.END))
+
+    def _unload(self, name: str, servable: Servable) -> None:
+        """Out of the lookup first; its memory goes when the last running call is done."""
+        remaining = {version: other for version, other in self._available[name].items() if other is not servable}
+        self._publish(name, VersionStatus(servable.version, State.UNLOADING), remaining)
+        servable.close()
+        servable.closed.wait()
+        log.info("unloaded version %d of model %r", servable.version, name)
+        self._publish(name, VersionStatus(servable.version, State.END))
+
+    def _publish(self, name: str, status: VersionStatus, available: Mapping[int, Servable] | None = None) -> None:
+        with self._changed:
+            self._statuses[name][status.version] = status
+            if available is not None:
+                # Replaced as a whole: `lease` reads it without a lock.
+                self._available = {**self._available, name: available}
+            self._changed.notify_all()

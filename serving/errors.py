@@ -1,0 +1,164 @@
+"""What can go wrong, as one tree. A class carries its HTTP status and gRPC code; one handler per protocol answers.
+
+    SignetError                the message is one sentence for the person who made the mistake
+    ├── UsageError             wrong options, files or folders: a program ends with exit code 1
+    └── ServingError           a request could not be answered
+        ├── InvalidInput       400 INVALID_ARGUMENT      the signature does not accept what was sent
+        │   └── TooLarge       413 INVALID_ARGUMENT      more bytes than the server takes
+        ├── FailedPrecondition 400 FAILED_PRECONDITION   the model does not have what was asked for
+        ├── NotFound           404 NOT_FOUND             no such model or version is loaded
+        ├── Unsupported        501 UNIMPLEMENTED         a dtype or method that cannot be served
+        ├── Overloaded         429 RESOURCE_EXHAUSTED    a queue is full: come back later
+        ├── Unavailable        503 UNAVAILABLE           starting, draining, or no model server answers
+        ├── DeadlineExceeded   504 DEADLINE_EXCEEDED     not ready in the time allowed
+        ├── Cancelled          499 CANCELLED             the caller left
+        └── Internal           500 INTERNAL              anything else
+
+The mapping of codes is TensorFlow Serving's (`http_server.cc`); 413 is ours.
+"""
+
+from typing import ClassVar
+
+
+class SignetError(Exception):
+    """Root of the tree."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(SignetError):
+    """The user of a program gave it something it cannot work with."""
+
+
+class ServingError(SignetError):
+    """A request could not be answered."""
+
+    http_status: ClassVar[int] = 500
+    grpc_code: ClassVar[str] = "INTERNAL"
+
+
+class InvalidInput(ServingError):
+    """The caller sent something the model's signature does not accept."""
+
+    http_status = 400
+    grpc_code = "INVALID_ARGUMENT"
+
+
+class TooLarge(InvalidInput):
+    """The caller sent more bytes than the server takes."""
+
+    http_status = 413
+
+
+class FailedPrecondition(ServingError):
+    """The model does not have what was asked for, such as an unknown signature."""
+
+    http_status = 400
+    grpc_code = "FAILED_PRECONDITION"
+
+
+class NotFound(ServingError):
+    """No such model or version is loaded."""
+
+    http_status = 404
+    grpc_code = "NOT_FOUND"
+
+
+class Unsupported(ServingError):
+    """A dtype or method that cannot be served."""
+
+    http_status = 501
+    grpc_code = "UNIMPLEMENTED"
+
+
+class Overloaded(ServingError):
+    """A queue is full; the same request may succeed later."""
+
+    http_status = 429
+    grpc_code = "RESOURCE_EXHAUSTED"
+
+
+class Unavailable(ServingError):
+    """Starting, draining, or no model server answers."""
+
+    http_status = 503
+    grpc_code = "UNAVAILABLE"
+
+
+class DeadlineExceeded(ServingError):
+    """The answer was not ready in the time allowed."""
+
+    http_status = 504
+    grpc_code = "DEADLINE_EXCEEDED"
+
+
+class Cancelled(ServingError):
+    """The caller left before the answer was ready."""
+
+    http_status = 499
+    grpc_code = "CANCELLED"
+
+
+class Internal(ServingError):
+    """Anything else that went wrong on the serving side."""
+
+
+# The status codes of gRPC and of TensorFlow's C API are the same numbers.
+CODE_NAMES = (
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+)
+
+_BY_CODE: dict[str, type[ServingError]] = {
+    cls.grpc_code: cls
+    for cls in (
+        InvalidInput,
+        FailedPrecondition,
+        NotFound,
+        Unsupported,
+        Overloaded,
+        Unavailable,
+        DeadlineExceeded,
+        Cancelled,
+        Internal,
+    )
+}
+
+# Codes that a model or a model server can give and that have no class of their own, with their HTTP status.
+_RARE_STATUS = {
+    "ALREADY_EXISTS": 409,
+    "PERMISSION_DENIED": 403,
+    "ABORTED": 409,
+    "OUT_OF_RANGE": 400,
+    "UNAUTHENTICATED": 401,
+}
+
+
+class ForeignError(ServingError):
+    """An error with a code that has no class here; it keeps its own code."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.grpc_code = code  # type: ignore[misc]  # the instance's own code hides the class's
+        self.http_status = _RARE_STATUS.get(code, 500)  # type: ignore[misc]
+
+
+def from_code(code: str, message: str) -> ServingError:
+    """The error for a gRPC or TensorFlow status code: ("NOT_FOUND", text) -> NotFound(text)."""
+    cls = _BY_CODE.get(code)
+    return cls(message) if cls else ForeignError(message, code)

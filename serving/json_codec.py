@@ -1,0 +1,389 @@
+"""JSON bodies of TensorFlow Serving's REST dialect <-> named arrays.
+
+    {"instances": [{"text": [4, 7], "question": [2]}, …]}      rows      ──▶ {"text": (n, 2), "question": (n, 1)}
+    {"inputs": {"text": [[4, 7], …], "question": [[2], …]}}    columns   ──▶ the same
+    {"predictions": [...]}  rows   ◀── outputs ──▶   {"outputs": ...}  columns
+
+`parse` reads the text, `decode` makes arrays that fit a signature, `encode` writes the answer in the request's form.
+A signature with one input may leave its name out, and the only output has none. Strings are JSON strings, or bytes as
+{"b64": "…"}; an output whose name ends in `_bytes` is written as b64. Source: `json_tensor.cc`, `api_rest.md`.
+"""
+
+import base64
+import binascii
+import enum
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+import rapidjson
+
+from serving import dtypes
+from serving.dtypes import DType
+from serving.errors import InvalidInput, Unsupported
+from serving.signature import Signature, TensorSpec, shape_text
+from serving.tensors import Array, Arrays
+
+MAX_DEPTH = 32
+"""Deepest nesting of lists read into a tensor; numpy's own limit on dimensions is 64."""
+
+_QUOTED_CHARACTERS = 80
+_JSON_DTYPES = frozenset(
+    ["float", "double", "int32", "int16", "int8", "uint8", "int64", "uint32", "uint64", "bool", "string"]
+)
+
+
+class Layout(enum.Enum):
+    """How a body lays its tensors out; the answer does the same."""
+
+    ROWS = "instances"
+    COLUMNS = "inputs"
+
+
+@dataclass(frozen=True)
+class PredictBody:
+    """A predict body, read but not yet held against a signature."""
+
+    signature_name: str
+    layout: Layout
+    value: Any
+    has_booleans: bool
+    """Whether `true` or `false` stands anywhere in the text: numpy would take them for numbers."""
+
+
+def parse(body: bytes) -> PredictBody:
+    """Read the text of a predict request. Raises `InvalidInput` for broken JSON and for a wrong outer form."""
+    document = _loads(body)
+    if not isinstance(document, dict):
+        raise InvalidInput(f"the body is {_kind(document)}; expected an object with 'instances' or 'inputs'")
+    name = document.get("signature_name", "")
+    if not isinstance(name, str):
+        raise InvalidInput(f"'signature_name' is {_kind(name)}; expected a string")
+    rows, columns = "instances" in document, "inputs" in document
+    if rows == columns:
+        found = "both are there" if rows else f"neither is there, only {_names(document)}"
+        raise InvalidInput(f"send either 'instances' (rows) or 'inputs' (columns): {found}")
+    layout = Layout.ROWS if rows else Layout.COLUMNS
+    return PredictBody(name, layout, document[layout.value], b"true" in body or b"false" in body)
+
+
+def decode(body: PredictBody, signature: Signature) -> Arrays:
+    """The arrays of a predict request, held against its signature: names, dtypes, shapes and equal rows.
+
+    Raises `InvalidInput`, which names the input, what the model takes and what came.
+    """
+    values = _rows(body.value, signature) if body.layout is Layout.ROWS else _columns(body.value, signature)
+    arrays = {name: _array(spec, values[name], body.has_booleans) for name, spec in signature.inputs.items()}
+    for name, spec in signature.inputs.items():
+        spec.check_shape(arrays[name].shape)
+    signature.check_rows(arrays)
+    return arrays
+
+
+def encode(outputs: Arrays, layout: Layout) -> bytes:
+    """The answer to a predict request: `predictions` for rows, `outputs` for columns.
+
+    Numbers that are not finite are written as bare NaN, Infinity and -Infinity, as TensorFlow Serving does.
+    """
+    finite = all(array.dtype.kind != "f" or bool(np.isfinite(array).all()) for array in outputs.values())
+    values = {name: _jsonable(name, array, finite) for name, array in outputs.items()}
+    if layout is Layout.ROWS:
+        _check_rows(outputs)
+        document = {"predictions": _only(values) if len(values) == 1 else _to_rows(values)}
+    else:
+        document = {"outputs": _only(values) if len(values) == 1 else values}
+    if finite:
+        return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    return json.dumps(document, ensure_ascii=False).encode()
+
+
+def encode_error(message: str) -> bytes:
+    """An error as TensorFlow Serving writes it: one object with the one key `error`."""
+    return orjson.dumps({"error": message})
+
+
+# Reading
+
+
+def _loads(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        # Strict JSON has no NaN and Infinity, and nothing after its end; the dialect has. Its own parser decides.
+        return _loads_dialect(body)
+
+
+def _loads_dialect(body: bytes) -> Any:
+    text = body.decode("utf-8-sig", errors="replace")
+    try:
+        return rapidjson.loads(text, number_mode=rapidjson.NM_NAN)
+    except (rapidjson.JSONDecodeError, RecursionError) as error:
+        offset, reason = _reason(error)
+        if offset and "must not be followed" in reason:
+            return rapidjson.loads(text.encode()[:offset].decode(), number_mode=rapidjson.NM_NAN)
+        raise InvalidInput(f"JSON Parse error: {reason} at offset: {offset}") from error
+
+
+def _reason(error: Exception) -> tuple[int, str]:
+    match = re.match(r"Parse error at offset (\d+): (.*)", str(error), re.DOTALL)
+    return (int(match[1]), match[2]) if match else (0, str(error))
+
+
+def _rows(rows: Any, signature: Signature) -> dict[str, Any]:
+    """Rows, turned into one list of values per input."""
+    if not isinstance(rows, list):
+        raise InvalidInput(f"'instances' is {_kind(rows)}; expected a list, one element a row")
+    if not rows:
+        raise InvalidInput("'instances' is an empty list; expected at least one row")
+    names = signature.input_names
+    if _is_plain(rows[0]):
+        if len(names) != 1:
+            raise InvalidInput(
+                f"'instances' holds plain values, but signature {signature.name!r} has several inputs: "
+                f"expected objects with {_names(signature.inputs)}"
+            )
+        for i, row in enumerate(rows):
+            if not _is_plain(row):
+                raise InvalidInput(f"'instances'[{i}] is an object; expected plain values as in 'instances'[0]")
+        return {next(iter(names)): rows}
+    for i, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise InvalidInput(f"'instances'[{i}] is {_kind(row)}; expected an object with {_names(signature.inputs)}")
+        if row.keys() != names:
+            signature.check_names(row, f"'instances'[{i}]: ")
+    return {name: [row[name] for row in rows] for name in names}
+
+
+def _columns(value: Any, signature: Signature) -> dict[str, Any]:
+    if not _is_plain(value):
+        # TensorFlow Serving ignores surplus names here; a misspelt optional input would go unnoticed.
+        signature.check_names(value, "'inputs': ")
+        return dict(value)
+    if len(signature.inputs) != 1:
+        raise InvalidInput(
+            f"'inputs' is {_kind(value)}, but signature {signature.name!r} has several inputs: "
+            f"expected an object with {_names(signature.inputs)}"
+        )
+    return {next(iter(signature.inputs)): value}
+
+
+def _is_plain(value: Any) -> bool:
+    """A tensor's value rather than an object of named inputs; {"b64": "…"} is a value."""
+    return not isinstance(value, dict) or (value.keys() == {"b64"} and isinstance(value["b64"], str))
+
+
+def _array(spec: TensorSpec, value: Any, has_booleans: bool) -> Array:
+    """One input's value as array of the spec's dtype; numbers take the fast way when nothing is doubtful."""
+    dtype = spec.dtype
+    if dtype is None or dtype.name not in _JSON_DTYPES:
+        name = dtype.name if dtype else "a type unknown here"
+        raise Unsupported(f"input {spec.name!r} is {name}, which JSON cannot carry; use gRPC")
+    array = None if dtype.is_string else _numeric(value, dtype, has_booleans)
+    if array is None:
+        array = _element_by_element(spec, dtype, value)
+    if not array.size and spec.shape is not None and array.ndim < len(spec.shape):
+        # [] says nothing of the inner dimensions of its zero rows.
+        array = array.reshape(array.shape + tuple(size or 0 for size in spec.shape[array.ndim :]))
+    return array
+
+
+def _numeric(value: Any, dtype: DType, has_booleans: bool) -> Array | None:
+    """The array, or None where elements must be looked at one by one, be it to explain what is wrong."""
+    if has_booleans and dtype.name != "bool":
+        return None
+    try:
+        array = np.array(value)
+    except (ValueError, OverflowError):
+        return None
+    kind = array.dtype.kind
+    if not array.size and kind == "f":
+        return array.astype(dtype.numpy)
+    if dtype.name == "bool":
+        return array if kind == "b" else None
+    if dtype.is_float and kind in "fiu":
+        with np.errstate(over="ignore"):  # beyond float32 is infinity, as in C++
+            return array.astype(dtype.numpy)
+    if kind not in "iu":
+        return None
+    limits = np.iinfo(dtype.numpy)
+    return array.astype(dtype.numpy) if limits.min <= array.min() and array.max() <= limits.max else None
+
+
+def _element_by_element(spec: TensorSpec, dtype: DType, value: Any) -> Array:
+    """The same array by walking the value, so that an error can name the element."""
+    shape = _shape(value)
+    flat: list[Any] = []
+    _flatten(spec, dtype, value, shape, (), flat)
+    array = np.empty(len(flat), dtype.numpy)
+    with np.errstate(over="ignore"):
+        array[:] = flat
+    return array.reshape(shape)
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    """As the first elements tell; every other one must agree with them."""
+    shape: list[int] = []
+    while isinstance(value, list):
+        shape.append(len(value))
+        if not value:
+            break
+        if len(shape) > MAX_DEPTH:
+            raise InvalidInput(f"lists are nested deeper than {MAX_DEPTH}")
+        value = value[0]
+    return tuple(shape)
+
+
+def _flatten(
+    spec: TensorSpec, dtype: DType, value: Any, shape: tuple[int, ...], at: tuple[int, ...], out: list[Any]
+) -> None:
+    if isinstance(value, list):
+        if len(at) >= len(shape) or len(value) != shape[len(at)]:
+            _raise_ragged(spec, value, shape, at)
+        for i, element in enumerate(value):
+            _flatten(spec, dtype, element, shape, (*at, i), out)
+    elif len(at) != len(shape):
+        raise InvalidInput(f"input {spec.name!r}{_place(at)} is {_kind(value)}; expected a list of {shape[len(at)]}")
+    else:
+        out.append(_element(spec, dtype, value, at))
+
+
+def _raise_ragged(spec: TensorSpec, value: list[Any], shape: tuple[int, ...], at: tuple[int, ...]) -> None:
+    if len(at) >= len(shape):
+        raise InvalidInput(f"input {spec.name!r}{_place(at)} is a list; expected a single value as elsewhere")
+    first = _place((0,) * len(at))
+    raise InvalidInput(
+        f"input {spec.name!r} has rows of different lengths: {_place(at) or 'it'} has {len(value)} where {first} has "
+        f"{shape[len(at)]}. The model takes {shape_text(spec.shape)}: send rows of one length, or one request each"
+    )
+
+
+def _element(spec: TensorSpec, dtype: DType, value: Any, at: tuple[int, ...]) -> Any:
+    if dtype.is_string:
+        if isinstance(value, str):
+            return value.encode(errors="surrogatepass")
+        if isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str):
+            return _unbase64(spec, value["b64"], at)
+    elif dtype.name == "bool":
+        if isinstance(value, bool):
+            return value
+    elif isinstance(value, bool):
+        pass
+    elif dtype.is_float and isinstance(value, int | float):
+        return _finite_float(value)
+    elif isinstance(value, int):
+        limits = np.iinfo(dtype.numpy)
+        if limits.min <= value <= limits.max:
+            return value
+        raise InvalidInput(
+            f"input {spec.name!r}{_place(at)} is {_quote(value)}; {dtype.name} goes from {limits.min} to {limits.max}"
+        )
+    raise InvalidInput(f"input {spec.name!r}{_place(at)} is {_kind(value)}; the model takes {_expected(dtype)}")
+
+
+def _finite_float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+
+
+def _unbase64(spec: TensorSpec, text: str, at: tuple[int, ...]) -> bytes:
+    compact = "".join(text.split())
+    try:
+        return base64.b64decode(compact + "=" * (-len(compact) % 4) if "=" not in compact else compact, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidInput(f"input {spec.name!r}{_place(at)}: unable to base64 decode {_quote(text)}") from error
+
+
+# Writing
+
+
+def _check_rows(outputs: Arrays) -> None:
+    for name, array in outputs.items():
+        if not array.ndim:
+            raise InvalidInput(f"output {name!r} has no rows; ask in columns, with 'inputs' instead of 'instances'")
+    counts = {name: len(array) for name, array in outputs.items()}
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{name!r} has {count}" for name, count in counts.items())
+        raise InvalidInput(f"the outputs have different numbers of rows ({listed}); ask in columns, with 'inputs'")
+
+
+def _to_rows(values: dict[str, Any]) -> list[dict[str, Any]]:
+    names = list(values)
+    return [dict(zip(names, row, strict=True)) for row in zip(*values.values(), strict=True)]
+
+
+def _only(values: dict[str, Any]) -> Any:
+    return next(iter(values.values()))
+
+
+def _jsonable(name: str, array: Array, finite: bool) -> Any:
+    """An array as something that can be written: as it is for orjson, else as nested lists."""
+    kind = array.dtype.kind
+    if kind == "O":
+        return _strings(array, as_b64=name.endswith("_bytes"))
+    if kind not in "bfiu" or array.dtype == np.float16:
+        raise InvalidInput(
+            f"output {name!r} is {dtypes.from_numpy(array.dtype).name}, which JSON cannot carry; use gRPC"
+        )
+    if not finite:
+        return _short_floats(array) if kind == "f" else array.tolist()
+    return np.ascontiguousarray(array) if array.ndim else array[()]
+
+
+def _short_floats(array: Array) -> Any:
+    """Floats with as few digits as tell them apart: 0.1 of float32 is 0.1, not 0.10000000149011612."""
+    return [_short_floats(element) for element in array] if array.ndim else float(str(array))
+
+
+def _strings(array: Array, as_b64: bool) -> Any:
+    if array.ndim > 1:
+        return [_strings(element, as_b64) for element in array]
+    texts = [
+        {"b64": base64.b64encode(value).decode()} if as_b64 else value.decode(errors="replace")
+        for value in array.reshape(-1).tolist()
+    ]
+    return texts if array.ndim else texts[0]
+
+
+# Words for messages
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return f"the boolean {str(value).lower()}"
+    if isinstance(value, int | float):
+        return f"the number {_quote(value)}"
+    if isinstance(value, str):
+        return f"the string {_quote(value)}"
+    return "a list" if isinstance(value, list) else "an object"
+
+
+def _quote(value: Any) -> str:
+    try:
+        text = json.dumps(value)
+    except ValueError:  # an integer of thousands of digits
+        return "a number with too many digits"
+    return text if len(text) <= _QUOTED_CHARACTERS else text[:_QUOTED_CHARACTERS] + "…"
+
+
+def _expected(dtype: DType) -> str:
+    if dtype.is_string:
+        return 'strings, or bytes as {"b64": "…"}'
+    if dtype.name == "bool":
+        return "true or false"
+    return f"numbers ({dtype.name})" if dtype.is_float else f"whole numbers ({dtype.name}), written without a point"
+
+
+def _place(at: tuple[int, ...]) -> str:
+    return "".join(f"[{i}]" for i in at)
+
+
+def _names(names: Any) -> str:
+    listed = [repr(str(name)[:_QUOTED_CHARACTERS]) for name in list(names)[:16]]
+    return ", ".join(listed) or "nothing"

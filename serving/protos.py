@@ -1,0 +1,74 @@
+"""The messages and stubs of TensorFlow and TensorFlow Serving, without importing TensorFlow.
+
+Importing `tensorflow` takes seconds and half a gigabyte; its message files need neither. Python has to import the
+parent package first, so an empty package of that name stands in while the files are imported, and is taken out again.
+This is the only module that does so. TensorFlow itself may be imported before or after, in the same process.
+
+Everybody imports from here: `from serving.protos import predict_pb2`.
+"""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+
+@contextmanager
+def _without_tensorflow() -> Iterator[None]:
+    if "tensorflow" in sys.modules:
+        yield
+        return
+    spec = importlib.util.find_spec("tensorflow")
+    if spec is None or spec.submodule_search_locations is None:
+        raise ImportError("the message files of TensorFlow are missing: install tensorflow or copy its core folder")
+    stand_in = ModuleType("tensorflow")
+    stand_in.__path__ = list(spec.submodule_search_locations)
+    sys.modules["tensorflow"] = stand_in
+    try:
+        yield
+    finally:
+        del sys.modules["tensorflow"]
+
+
+def _load(*names: str) -> list[Any]:
+    return [importlib.import_module(name) for name in names]
+
+
+with _without_tensorflow():
+    (
+        config_pb2,
+        meta_graph_pb2,
+        saved_model_pb2,
+        tensor_pb2,
+        tensor_shape_pb2,
+        types_pb2,
+    ) = _load(
+        "tensorflow.core.protobuf.config_pb2",
+        "tensorflow.core.protobuf.meta_graph_pb2",
+        "tensorflow.core.protobuf.saved_model_pb2",
+        "tensorflow.core.framework.tensor_pb2",
+        "tensorflow.core.framework.tensor_shape_pb2",
+        "tensorflow.core.framework.types_pb2",
+    )
+    (
+        get_model_metadata_pb2,
+        get_model_status_pb2,
+        model_management_pb2,
+        model_pb2,
+        model_service_pb2_grpc,
+        model_server_config_pb2,
+        predict_pb2,
+        prediction_service_pb2_grpc,
+    ) = _load(
+        "tensorflow_serving.apis.get_model_metadata_pb2",
+        "tensorflow_serving.apis.get_model_status_pb2",
+        "tensorflow_serving.apis.model_management_pb2",
+        "tensorflow_serving.apis.model_pb2",
+        "tensorflow_serving.apis.model_service_pb2_grpc",
+        "tensorflow_serving.config.model_server_config_pb2",
+        "tensorflow_serving.apis.predict_pb2",
+        "tensorflow_serving.apis.prediction_service_pb2_grpc",
+    )

@@ -1,0 +1,180 @@
+"""Signatures: the named tensors that training, serving and clients agree on.
+
+    SignatureDef (protobuf) ──from_proto──▶ Signature: inputs and outputs by name ──check──▶ arrays that fit
+
+What does not fit raises `InvalidInput`, with a message that names the input, what the model takes and what came.
+"""
+
+import difflib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from serving import dtypes, tensors
+from serving.errors import FailedPrecondition, InvalidInput, Unsupported
+from serving.tensors import Array, Arrays, as_string_array
+
+DEFAULT = "serving_default"
+INIT_OP = "__saved_model_init_op"
+"""TensorFlow 2 stores its initialisation as a signature without inputs; nobody can call it."""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One named tensor of a signature."""
+
+    name: str
+    dtype: dtypes.DType | None
+    """None: a type that cannot travel (quantised, variant …); the tensor is listed but cannot be sent."""
+    shape: tuple[int | None, ...] | None
+    """None in a place: any size there; None as a whole: any rank."""
+    tensor: str
+    """The name in the graph that is fed or fetched, such as `serving_default_pixels:0`."""
+
+    def __str__(self) -> str:
+        """For messages: `pixels: float (None, 64)`."""
+        dtype = self.dtype.name if self.dtype else "unsupported"
+        return f"{self.name}: {dtype} {shape_text(self.shape)}"
+
+    @property
+    def batched(self) -> bool:
+        """Whether the first dimension is free, so that rows of several callers may share a call."""
+        return bool(self.shape) and self.shape is not None and self.shape[0] is None
+
+    def check(self, array: Array) -> Array:
+        """The array itself when it fits, strings as bytes; else `InvalidInput`. No other cast is made."""
+        if self.dtype is None:
+            raise Unsupported(f"input {self.name!r} has a type that cannot be sent")
+        if self.dtype.is_string and array.dtype.kind in "OSU":
+            array = as_string_array(array)
+        if array.dtype != self.dtype.numpy:
+            sent = dtypes.from_numpy(array.dtype).name
+            raise InvalidInput(f"input {self.name!r} is {sent}; the model takes {self.dtype.name}")
+        self.check_shape(array.shape)
+        return array
+
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Raise `InvalidInput` unless the shape fits this one."""
+        if self.shape is None:
+            return
+        if len(shape) != len(self.shape) or any(
+            want is not None and want != size for want, size in zip(self.shape, shape, strict=True)
+        ):
+            raise InvalidInput(f"input {self.name!r} has shape {shape}; the model takes {shape_text(self.shape)}")
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One way to call a model: named inputs in, named outputs out."""
+
+    name: str
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+    method_name: str = ""
+    defaults: Arrays = field(default_factory=dict, compare=False)
+    """Values for inputs that a gRPC caller leaves out."""
+
+    @cached_property
+    def batched(self) -> bool:
+        """Whether requests may be joined along the first dimension of every input and cut again at every output."""
+        specs = [*self.inputs.values(), *self.outputs.values()]
+        return bool(self.inputs) and all(spec.batched for spec in specs)
+
+    @cached_property
+    def input_names(self) -> frozenset[str]:
+        return frozenset(self.inputs)
+
+    def check_names(self, names: Collection[str], where: str = "") -> None:
+        """Raise `InvalidInput` unless exactly the inputs are there; says which are missing, unknown and expected."""
+        if self.input_names == set(names):
+            return
+        missing = sorted(self.input_names.difference(names))
+        unknown = sorted(set(names) - self.input_names)
+        parts = []
+        if missing:
+            parts.append(f"missing {_plural('input', missing)}")
+        if unknown:
+            parts.append(f"unknown {_plural('input', unknown)}{_nearest(unknown, missing)}")
+        expected = ", ".join(str(spec) for spec in self.inputs.values())
+        raise InvalidInput(f"{where}{'; '.join(parts)}. Signature {self.name!r} takes: {expected}")
+
+    def check_rows(self, arrays: Arrays) -> int:
+        """The number of rows, the same in every input, or `InvalidInput`; 1 for a signature without rows."""
+        if not self.batched:
+            return 1
+        rows = {name: len(array) for name, array in arrays.items()}
+        if len(set(rows.values())) > 1:
+            counts = ", ".join(f"{name!r} has {count}" for name, count in rows.items())
+            raise InvalidInput(f"the inputs have different numbers of rows: {counts}")
+        return next(iter(rows.values()))
+
+    def check(self, arrays: Mapping[str, Array]) -> Arrays:
+        """The arrays when names, dtypes, shapes and rows fit; else `InvalidInput`."""
+        self.check_names(arrays)
+        checked = {name: spec.check(np.asarray(arrays[name])) for name, spec in self.inputs.items()}
+        self.check_rows(checked)
+        return checked
+
+
+def from_proto(name: str, proto: Any) -> Signature:
+    """A SignatureDef message as Signature. Sparse and composite tensors are not listed: they cannot be sent by name."""
+    return Signature(
+        name=name,
+        inputs=_specs(proto.inputs),
+        outputs=_specs(proto.outputs),
+        method_name=proto.method_name,
+        defaults={alias: tensors.from_proto(value) for alias, value in proto.defaults.items()},
+    )
+
+
+def select(signatures: Mapping[str, Signature], name: str, model: str) -> Signature:
+    """The signature of that name, `serving_default` for the empty name; `FailedPrecondition` lists those there are."""
+    signature = signatures.get(name or DEFAULT)
+    if signature is None:
+        known = [known for known in sorted(signatures) if known != INIT_OP]
+        raise FailedPrecondition(
+            f"model {model!r} has no signature {name or DEFAULT!r}{_nearest([name], known)}; it has {_quoted(known)}"
+        )
+    return signature
+
+
+def nearest_hint(name: str, known: Iterable[str]) -> str:
+    """` (did you mean 'digits'?)`, or nothing when no name is near."""
+    return _nearest([name], list(known))
+
+
+def shape_text(shape: tuple[int | None, ...] | None) -> str:
+    """A shape as people read it: `(None, 64)`, or `of any rank`."""
+    return "of any rank" if shape is None else str(shape)
+
+
+def _specs(infos: Any) -> dict[str, TensorSpec]:
+    return {alias: _spec(alias, info) for alias, info in sorted(infos.items()) if info.name}
+
+
+def _spec(alias: str, info: Any) -> TensorSpec:
+    try:
+        dtype: dtypes.DType | None = dtypes.from_enum(info.dtype)
+    except Unsupported:
+        dtype = None
+    dims = tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim)
+    return TensorSpec(alias, dtype, None if info.tensor_shape.unknown_rank else dims, info.name)
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in names)
+
+
+def _plural(noun: str, names: list[str]) -> str:
+    return f"{noun}{'s' if len(names) > 1 else ''} {_quoted(names)}"
+
+
+def _nearest(unknown: list[str], known: list[str]) -> str:
+    for name in unknown:
+        close = difflib.get_close_matches(name[:100], known, n=1)
+        if close:
+            return f" (did you mean {close[0]!r}?)"
+    return ""
