@@ -1,0 +1,99 @@
+"""Handwritten digits: grey pixels -> the chance of each of ten digits.
+
+    pixels (batch, 64) float32, 0 to 16 -> divided by 16 -> dense 32, relu -> dense 32, relu
+        -> digit (batch, 10) float32, rows sum to 1
+
+3,466 parameters. Source: the notebook's dense digit classifier (7.1.1), which it writes down twice, as a Sequential and
+as a functional model. Mended: its targets were random numbers and not distributions, and it judged the model by the rows
+that it had learnt from.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from training.data import digits as digits_data
+from training.model import Arrays, BadOption, Data, Endpoint, Recipe, Score, accuracy
+
+PRESETS: Mapping[str, Recipe] = {
+    "quick": Recipe(epochs=30, batch_rows=32, learning_rate=3e-3),
+    "full": Recipe(epochs=120, batch_rows=32, learning_rate=3e-3),
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """The notebook's sizes."""
+
+    pixels: int = 64
+    hidden: int = 32
+    digits: int = 10
+
+
+def load(source: Path | None, preset: str, seed: int) -> Data[Config]:  # noqa: ARG001  # the same rows for every preset and seed
+    """Scikit-learn's digits. There are no other files of this kind: `source` has to be None."""
+    if source is not None:
+        raise BadOption("digits takes no --data: it learns from the digits that come with scikit-learn")
+    train, test = digits_data.load()
+    return Data("scikit-learn's digits", Config(), lambda _epoch: train, test)
+
+
+def build_model(config: Config) -> keras.Model:
+    """The functional form."""
+    pixels = keras.Input((config.pixels,), name="pixels")
+    x = layers.Rescaling(1 / 16)(pixels)
+    x = layers.Dense(config.hidden, activation="relu")(x)
+    x = layers.Dense(config.hidden, activation="relu")(x)
+    digit = layers.Dense(config.digits, activation="softmax", name="digit")(x)
+    return keras.Model({"pixels": pixels}, {"digit": digit})
+
+
+def build_sequential(config: Config) -> keras.Sequential:
+    """The same network as a Sequential model: the same weights in the same order, hence the same answers."""
+    return keras.Sequential(
+        [
+            keras.Input((config.pixels,), name="pixels"),
+            layers.Rescaling(1 / 16),
+            layers.Dense(config.hidden, activation="relu"),
+            layers.Dense(config.hidden, activation="relu"),
+            layers.Dense(config.digits, activation="softmax", name="digit"),
+        ]
+    )
+
+
+def compile_model(model: keras.Model, recipe: Recipe, steps: int) -> None:
+    """Class numbers as targets: the notebook's categorical loss without its one-hot rows."""
+    rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)
+    model.compile(keras.optimizers.RMSprop(rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+
+
+def evaluate(model: keras.Model, data: Data[Config]) -> list[Score]:
+    """Accuracy, beside always naming the commonest digit."""
+    truth = data.test.targets["digit"]
+    predicted = model.predict(data.test.inputs, verbose=0)["digit"].argmax(axis=1)
+    commonest = np.bincount(data.epoch(0).targets["digit"]).argmax()
+    baselines = {"commonest digit": accuracy(np.full_like(truth, commonest), truth)}
+    return [Score("digit", "accuracy", accuracy(predicted, truth), baselines)]
+
+
+def golden(model: keras.Model, data: Data[Config]) -> dict[str, Arrays]:  # noqa: ARG001
+    """The first ten held-out digits."""
+    return {"serving_default": {"pixels": data.test.inputs["pixels"][:10]}}
+
+
+def endpoints(model: keras.Model, config: Config) -> dict[str, Endpoint]:
+    """Raw pixels in, chances out."""
+
+    def graph(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"digit": model({"pixels": pixels}, training=False)["digit"]}
+
+    def reference(inputs: Arrays) -> Arrays:
+        return {"digit": model.predict(inputs, verbose=0)["digit"]}
+
+    pixels = tf.TensorSpec([None, config.pixels], tf.float32, name="pixels")
+    return {"serving_default": Endpoint([pixels], graph, reference)}

@@ -1,0 +1,300 @@
+"""From trained weights to `models/<name>/<version>/`, which appears whole or not at all.
+
+    export(trained, models_dir)      models/digits/.writing-1-4711/     aside, in the same file system
+      write   in a fresh process       saved_model.pb, variables/       named signatures, through tf.Module
+                                       assets.extra/golden.json         inputs and what the Keras model answers to them
+                                       assets.extra/metrics.json        what training reported
+      verify  in another               loaded as a server loads it, golden examples compared
+      publish                        models/digits/1/                   fsync, rename, fsync
+
+`trained` is a folder: model.json (name, config, golden inputs), weights.weights.h5, metrics.json. The export rebuilds the
+model from it, so it does not matter which process or Keras backend trained it; fresh processes because layer names count
+up in a process and would change the bytes. The graph is always traced without GPU: a cuDNN LSTM would run nowhere else.
+TensorFlow is imported in the two child processes only.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from serving.errors import SignetError
+from training.model import Array, Arrays
+
+RTOL = 1e-4
+ATOL = 1e-5
+
+
+class ExportFailed(SignetError):
+    """Nothing was published."""
+
+
+# ---- The orchestration: no TensorFlow in this process.
+
+
+def versions(folder: Path) -> list[int]:
+    """The published versions in `models/<name>`, in order."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal() and (entry / "saved_model.pb").is_file()
+    )
+
+
+def export(trained: Path, models_dir: Path) -> Path:
+    """Write, verify, publish; the folder of the new version. Raises ExportFailed, and then nothing is left behind."""
+    name = json.loads((trained / "model.json").read_bytes())["name"]
+    with writing_folder(models_dir / name) as folder:
+        _run_child("write", str(trained), str(folder))
+        _run_child("verify", str(folder))
+        return publish(folder)
+
+
+def start(trained: Path, models_dir: Path) -> subprocess.Popen[str]:
+    """`export` in a process of its own, so that the next training need not wait. SIGINT ends it and leaves nothing."""
+    return subprocess.Popen(  # noqa: S603
+        _command("export", str(trained), str(models_dir)),
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def result(child: subprocess.Popen[str]) -> Path:
+    """Wait for what `start` started: the folder of the new version. Raises ExportFailed."""
+    stdout, stderr = child.communicate()
+    if child.returncode == 0:
+        return Path(stdout)
+    raise ExportFailed(stdout or f"the export ended with code {child.returncode}: {stderr.strip()[-2000:]}")
+
+
+def _run_child(*arguments: str) -> None:
+    child = subprocess.run(_command(*arguments), env=_environment(), capture_output=True, text=True, check=False)  # noqa: S603
+    if child.returncode:
+        message = child.stdout or f"{arguments[0]} ended with code {child.returncode}: {child.stderr.strip()[-2000:]}"
+        raise ExportFailed(message)
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "training.export", *arguments]
+
+
+def _environment() -> dict[str, str]:
+    return {
+        **os.environ,
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "KERAS_BACKEND": "tensorflow",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]),
+    }
+
+
+def next_version(folder: Path) -> int:
+    """One more than the highest number in `models/<name>`, whatever is in it."""
+    return max((int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()), default=0) + 1
+
+
+@contextlib.contextmanager
+def writing_folder(parent: Path) -> Iterator[Path]:
+    """An empty folder beside the versions, locked while this process lives; gone at the end unless it was published."""
+    parent.mkdir(parents=True, exist_ok=True)
+    remove_stale(parent)
+    folder = parent / f".writing-{next_version(parent)}-{os.getpid()}"
+    folder.mkdir()
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def remove_stale(parent: Path) -> None:
+    """Remove what dead processes left half-written: the kernel gave back their locks."""
+    for folder in parent.glob(".writing-*"):
+        lock = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder)
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(lock)
+
+
+def publish(folder: Path) -> Path:
+    """Give a finished folder its version number. Servers poll the parent and load any number they see."""
+    for path in [*folder.rglob("*"), folder]:
+        _fsync(path)
+    while True:
+        target = folder.parent / str(next_version(folder.parent))
+        try:
+            folder.rename(target)
+        except OSError:
+            if target.exists():  # another export was quicker: versions never change, take the next number
+                continue
+            raise
+        _fsync(folder.parent)
+        return target
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# ---- The first child: writes.
+
+
+def write(trained: Path, folder: Path) -> None:
+    """Rebuild the trained model and write it with its golden examples into `folder`."""
+    import tensorflow as tf  # noqa: PLC0415  # only the children need it
+
+    from training.train import models  # noqa: PLC0415
+
+    description = json.loads((trained / "model.json").read_bytes())
+    module = models()[description["name"]]
+    config = module.Config(**description["config"])
+    model = module.build_model(config)
+    model.load_weights(trained / "weights.weights.h5")
+    endpoints = module.endpoints(model, config)
+
+    holder = tf.Module()
+    holder.vars = [variable.value for variable in model.variables]
+    holder.tables = [table for endpoint in endpoints.values() for table in endpoint.tables]
+    signatures = {
+        name: tf.function(endpoint.graph, input_signature=list(endpoint.inputs)) for name, endpoint in endpoints.items()
+    }
+    tf.saved_model.save(holder, folder, signatures=signatures)
+
+    golden: dict[str, Any] = {}
+    for name, endpoint in endpoints.items():
+        inputs = {
+            spec.name: np.asarray(
+                description["golden"][name][spec.name], object if spec.dtype == tf.string else spec.dtype.as_numpy_dtype
+            )
+            for spec in endpoint.inputs
+        }
+        golden[name] = {
+            "inputs": to_json(inputs),
+            "outputs": to_json(endpoint.reference(inputs)),
+            "rtol": RTOL,
+            "atol": ATOL,
+        }
+    extra = folder / "assets.extra"
+    extra.mkdir()
+    (extra / "golden.json").write_text(json.dumps({"format": 1, "signatures": golden}))
+    shutil.copyfile(trained / "metrics.json", extra / "metrics.json")
+
+
+def to_json(arrays: Arrays) -> dict[str, Any]:
+    """Named arrays as JSON values; a float32 with the fewest digits that give it back, whole numbers without a point."""
+    return {name: _shortest(array.tolist() if array.dtype != np.float32 else array) for name, array in arrays.items()}
+
+
+def _shortest(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return [_shortest(item) for item in value]
+    if isinstance(value, np.float32):
+        return int(value) if value == np.rint(value) and abs(value) < 1e6 else float(str(value))
+    return value
+
+
+# ---- The second child: verifies.
+
+
+def verify(folder: Path) -> str | None:
+    """Load as a server does and compare with the golden examples; what differs, or None."""
+    import tensorflow as tf  # noqa: PLC0415
+
+    golden = json.loads((folder / "assets.extra" / "golden.json").read_bytes())["signatures"]
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        meta_graph = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(folder))
+        found = set(meta_graph.signature_def) - {"__saved_model_init_op"}
+        if found != set(golden):
+            return f"the signatures are {sorted(found)}, not {sorted(golden)}"
+        for name, example in golden.items():
+            definition = meta_graph.signature_def[name]
+            if set(definition.inputs) != set(example["inputs"]):
+                return f"signature {name!r} takes {sorted(definition.inputs)}, not {sorted(example['inputs'])}"
+            feeds = {
+                info.name: np.asarray(example["inputs"][key], tf.as_dtype(info.dtype).as_numpy_dtype)
+                for key, info in definition.inputs.items()
+            }
+            answers = session.run({key: info.name for key, info in definition.outputs.items()}, feeds)
+            problem = difference(answers, example)
+            if problem:
+                return f"signature {name!r}, {problem}"
+    return None
+
+
+def difference(answers: Arrays, example: dict[str, Any]) -> str | None:
+    """Where answers are not what a golden example expects: which output, and by how much; None where they agree."""
+    if set(answers) != set(example["outputs"]):
+        return f"the outputs are {sorted(answers)}, not {sorted(example['outputs'])}"
+    for name, answer in answers.items():
+        expected = np.asarray(example["outputs"][name])
+        if answer.shape != expected.shape:
+            return f"output {name!r} has shape {answer.shape}, not {expected.shape}"
+        if answer.dtype == object:
+            wrong = [
+                (got.decode(), want)
+                for got, want in zip(answer.flat, expected.flat, strict=True)
+                if got.decode() != want
+            ]
+            if wrong:
+                return (
+                    f"output {name!r} is {wrong[0][0]!r}, not {wrong[0][1]!r}, in {len(wrong)} of {answer.size} values"
+                )
+        elif not np.allclose(answer, expected, example["rtol"], example["atol"]):
+            largest = _largest(answer, expected)
+            return (
+                f"output {name!r} differs by up to {largest:.3g} (rtol {example['rtol']:g}, atol {example['atol']:g})"
+            )
+    return None
+
+
+def _largest(answer: Array, expected: Array) -> float:
+    return float(np.max(np.abs(answer - expected)))
+
+
+def main(step: str, *folders: str) -> int:
+    """`export TRAINED MODELS_DIR`, `write TRAINED FOLDER` or `verify FOLDER`; exit code 1 with a sentence on stdout."""
+    if sys.platform == "linux":  # do not outlive the training that asked for it; an export removes its folder first
+        ctypes.CDLL(None).prctl(1, signal.SIGINT if step == "export" else signal.SIGKILL)  # 1: PR_SET_PDEATHSIG
+    first, *second = map(Path, folders)
+    try:
+        if step == "export":
+            sys.stdout.write(str(export(first, second[0])))
+        elif step == "write":
+            write(first, second[0])
+        elif problem := verify(first):
+            raise ExportFailed(
+                f"the export does not answer as the trained model does: {problem}; nothing was published"
+            )
+    except SignetError as error:
+        sys.stdout.write(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,153 @@
+"""What the module of a model offers: the types that training, reports and exports share.
+
+    load -> Data ── build_model, compile_model ──▶ fit ──▶ evaluate -> Scores
+                                                     └───▶ endpoints -> the SavedModel's signatures
+
+A module such as `training/digits.py` is a `Model`: mypy checks it against the protocol below, in `train.models`.
+This file imports no TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.errors import UsageError
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+Array = NDArray[Any]
+Arrays = dict[str, Array]
+
+
+class BadOption(UsageError):
+    """An option of `signet train` has a value that cannot be meant."""
+
+    exit_code = 2
+
+
+class BadData(UsageError):
+    """A data file does not hold what the model learns from. The message names file and line."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows to learn from or to be judged by: named inputs, named targets, the same number of rows in each."""
+
+    inputs: Arrays
+    targets: Arrays
+
+    @property
+    def rows(self) -> int:
+        """How many rows each array has."""
+        return len(next(iter(self.targets.values())))
+
+    def __getitem__(self, rows: slice | Array) -> Examples:
+        """The chosen rows: a slice, or an array of row numbers."""
+        return Examples(
+            {name: array[rows] for name, array in self.inputs.items()},
+            {name: array[rows] for name, array in self.targets.items()},
+        )
+
+
+ConfigT = TypeVar("ConfigT")
+
+
+@dataclass(frozen=True)
+class Data(Generic[ConfigT]):
+    """What a model learns from, and the held-out rows that it is judged by."""
+
+    source: str
+    """Where the rows come from, for people: 'scikit-learn digits', 'qa1_train.txt'."""
+    config: ConfigT
+    """All that `build_model` and `endpoints` need to know: a dataclass of JSON values."""
+    epoch: Callable[[int], Examples]
+    """The rows of epoch n, n from 0. The same number each time; a generator may give fresh ones."""
+    test: Examples
+    """Held-out rows: never learnt from."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How long and how fast a preset learns."""
+
+    epochs: int
+    batch_rows: int
+    learning_rate: float
+    """At the start; it falls to zero along a half cosine."""
+    train_rows: int = 0
+    """Rows an epoch where they are generated; real data comes as it is."""
+    jit_compile: bool = False
+    """XLA: halves the processor time of an LSTM after some seconds of compiling. The rows of a batch must be alike in shape."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One figure on the held-out rows, beside what it has to be compared with."""
+
+    output: str
+    metric: str
+    value: float
+    baselines: Mapping[str, float] = field(default_factory=dict)
+    """Name -> the same metric of something simple on the same rows."""
+    ceiling: float | None = None
+    """The best that anything can reach on these rows, where it is known."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One signature of the export."""
+
+    inputs: Sequence[tf.TensorSpec]
+    """Named: the names are the signature's."""
+    graph: Callable[..., dict[str, tf.Tensor]]
+    """Traced into the SavedModel; takes the inputs in their order, gives named outputs."""
+    reference: Callable[[Arrays], Arrays]
+    """The same through the Keras model and numpy: what the graph has to answer."""
+    tables: Sequence[Any] = ()
+    """Lookup tables that `graph` uses; the SavedModel has to hold on to them."""
+
+
+DataT = TypeVar("DataT", bound=Data[Any])
+
+
+class Model(Protocol[DataT, ConfigT]):
+    """A module of `training/` that describes one model. Its name is the model's name everywhere."""
+
+    @property
+    def PRESETS(self) -> Mapping[str, Recipe]:  # noqa: N802
+        """quick and full."""
+
+    @property
+    def Config(self) -> Callable[..., ConfigT]:  # noqa: N802
+        """The dataclass that `build_model` takes; made again from JSON by the export."""
+
+    def load(self, source: Path | None, preset: str, seed: int) -> DataT:
+        """Read `source`, or generate. Raises BadData, with file and line."""
+
+    def build_model(self, config: ConfigT) -> keras.Model:
+        """The network with named inputs and outputs, not compiled."""
+
+    def compile_model(self, model: keras.Model, recipe: Recipe, steps: int) -> None:
+        """Set optimizer, losses and metrics; `steps`: batches in the whole run."""
+
+    def evaluate(self, model: keras.Model, data: DataT) -> list[Score]:
+        """Judge the model by the held-out rows."""
+
+    def golden(self, model: keras.Model, data: DataT) -> dict[str, Arrays]:
+        """Signature -> inputs of at least 8 rows that the export is checked with; the first row is a demonstration."""
+
+    def endpoints(self, model: keras.Model, config: ConfigT) -> dict[str, Endpoint]:
+        """Signature -> its graph; `serving_default` is one of them."""
+
+
+def accuracy(predicted: Array, truth: Array) -> float:
+    """The share of equal entries."""
+    return float(np.mean(predicted == truth))

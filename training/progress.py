@@ -1,0 +1,79 @@
+"""How far each training has come: bars on a terminal, now and then a line elsewhere.
+
+progress = Progress(console); line = progress.add("digits", epochs, steps); line.epoch(3, {"loss": 0.2}); line.say("exporting")
+"""
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+LINE_EVERY_S = 5.0
+"""Without a terminal: seconds between two lines of one training."""
+
+
+class Progress:
+    """All trainings of one run; use it as a context."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[state]}"),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=console,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> "Progress":
+        self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bars.stop()
+
+    def add(self, name: str) -> "Line":
+        """A line for the training called `name`."""
+        return Line(name, self._console, self._bars)
+
+
+class Line:
+    """One training: a bar on a terminal, else lines of text."""
+
+    def __init__(self, name: str, console: Console, bars: Bars) -> None:
+        self._name = name
+        self._console = console
+        self._bars = bars
+        self._bar = bars.add_task(name, state="", total=None)
+        self._epochs = self._steps = self._first = 0
+        self._started = self._spoken = time.monotonic()
+
+    def start(self, epochs: int, steps: int, done: int) -> None:
+        """The run has `epochs` of `steps` batches each, `done` of them before now."""
+        self._epochs, self._steps, self._first = epochs, steps, done
+        self._started = self._spoken = time.monotonic()
+        self._bars.reset(self._bar, total=epochs * steps, completed=done * steps)
+
+    def say(self, state: str) -> None:
+        """What is being done now, other than learning."""
+        self._bars.update(self._bar, state=state)
+        if not self._console.is_terminal:
+            self._console.print(f"{self._name}: {state}", highlight=False, soft_wrap=True)
+
+    def batch(self, done: int) -> None:
+        """So many batches are done."""
+        self._bars.update(self._bar, completed=done)
+
+    def epoch(self, done: int, logs: Mapping[str, float]) -> None:
+        """So many epochs are done; the loss is shown."""
+        now = time.monotonic()
+        state = f"epoch {done}/{self._epochs}, loss {logs['loss']:.4g}"
+        self._bars.update(self._bar, state=state)
+        if not self._console.is_terminal and (now - self._spoken >= LINE_EVERY_S or done == self._epochs):
+            self._spoken = now
+            left_s = (now - self._started) / (done - self._first) * (self._epochs - done)
+            self._console.print(f"{self._name}: {state}, {left_s:.0f} s left", highlight=False, soft_wrap=True)

@@ -1,0 +1,283 @@
+"""`signet train`: data -> fit -> evaluate -> export, for one model after the other, with one table at the end.
+
+    train(["digits"], preset="quick", models_dir=Path("models"), ...)
+      load          the module's data: files or a generator
+      fit           checkpoints in .training/digits/; a rerun of the same training goes on from the last one
+      evaluate      held-out rows, beside baseline and ceiling -> metrics.json
+      export        in a process of its own, while the next model is being trained (export.py)
+
+Nothing here imports TensorFlow before it is known that there is something to train.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from serving.errors import SignetError, UsageError
+from training import export
+from training.model import BadOption, Data, Examples, Model, Recipe, Score
+from training.progress import Line, Progress
+
+NAMES = ("digits", "question_answering", "social_posts")
+"""The models there are: the keys of `models()`, known without importing TensorFlow."""
+
+PRESETS = ("quick", "full")
+
+
+def models() -> dict[str, Model[Any, Any]]:
+    """Name -> module. Takes seconds the first time: it imports TensorFlow."""
+    from training import digits  # noqa: PLC0415
+
+    return {"digits": digits}
+
+
+class Interrupted(SignetError):
+    """Ctrl-C."""
+
+    exit_code = 130
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be trained, as the command line says it."""
+
+    preset: str = "quick"
+    models_dir: Path = Path("models")
+    seed: int = 0
+    epochs: int | None = None
+    data: Path | None = None
+    work_dir: Path | None = None
+
+    def work(self, name: str) -> Path:
+        """The folder of checkpoints of one model."""
+        return (self.work_dir or self.models_dir.absolute().parent / ".training") / name
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training that is done, apart from its export."""
+
+    name: str
+    scores: Sequence[Score]
+    seconds: float
+    work: Path
+    export: subprocess.Popen[str]
+
+
+def train(  # the options of the command
+    names: Sequence[str],
+    *,
+    preset: str = "quick",
+    models_dir: Path = Path("models"),
+    seed: int = 0,
+    epochs: int | None = None,
+    data: Path | None = None,
+    if_missing: bool = False,
+    work_dir: Path | None = None,
+) -> None:
+    """Train, evaluate and export. Raises BadOption, BadData, Diverged, ExportFailed, Interrupted."""
+    names = check(names, preset, seed, epochs, data)
+    if if_missing:
+        names = [name for name in names if not export.versions(models_dir / name)]
+    if not names:
+        return
+    order = Order(preset, models_dir, seed, epochs, data, work_dir)
+    console = Console(soft_wrap=True, highlight=False)
+    quiet_tensorflow()
+    done: list[Trained] = []
+    try:
+        with Progress(console) as progress:
+            lines = {name: progress.add(name) for name in names}
+            for name in names:
+                done.append(train_one(name, order, lines[name]))
+            rows = [(trained, finish(trained, lines[trained.name])) for trained in done]
+    except KeyboardInterrupt as error:
+        raise Interrupted("interrupted: the same command goes on from the last whole epoch") from error
+    finally:
+        for trained in done:
+            if trained.export.poll() is None:
+                trained.export.send_signal(signal.SIGINT)
+                trained.export.communicate()
+    console.print(table(rows))
+
+
+def check(names: Sequence[str], preset: str, seed: int, epochs: int | None, data: Path | None) -> list[str]:
+    """The names meant, each once, 'all' spelt out. Raises BadOption."""
+    meant = list(dict.fromkeys(NAMES if "all" in names else names))
+    unknown = [name for name in meant if name not in NAMES]
+    if unknown:
+        raise BadOption(
+            f"there is no model called {unknown[0]!r}; the models are {', '.join(NAMES)}, or all of them: all"
+        )
+    if preset not in PRESETS:
+        raise BadOption(f"there is no preset called {preset!r}; the presets are {' and '.join(PRESETS)}")
+    if not 0 <= seed < 2**32:
+        raise BadOption(f"--seed is a whole number from 0 to {2**32 - 1}, not {seed}")
+    if epochs is not None and epochs < 1:
+        raise BadOption(f"--epochs is a whole number from 1 on, not {epochs}")
+    if data is not None and len(meant) > 1:
+        raise BadOption(f"--data goes with one model, not with {len(meant)}: {', '.join(meant)}")
+    if data is not None and not data.exists():
+        raise BadOption(f"--data: there is no file or folder {data}")
+    return meant
+
+
+def quiet_tensorflow() -> None:
+    """Keep TensorFlow's start-up remarks off the screen, unless the user has set what to show."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def train_one(name: str, order: Order, line: Line) -> Trained:
+    """One model from data to evaluation; its export is under way when this returns."""
+    line.say("starting TensorFlow")
+    import keras  # noqa: PLC0415
+
+    from training import fit  # noqa: PLC0415
+
+    module = models()[name]
+    recipe = module.PRESETS[order.preset]
+    recipe = replace(recipe, epochs=order.epochs or recipe.epochs)
+    work = order.work(name)
+    with locked(work):
+        line.say("preparing data")
+        data = module.load(order.data, order.preset, order.seed)
+        first = data.epoch(0)
+        run = identity(name, order, recipe, data, first)
+        history = fit.read_history(work, run)
+        steps = fit.steps_per_epoch(first.rows, recipe.batch_rows)
+
+        keras.utils.set_random_seed(order.seed)
+        model = module.build_model(data.config)
+        module.compile_model(model, recipe, steps * recipe.epochs)
+        if history.epochs:
+            line.say(f"going on after epoch {len(history.epochs)} of {recipe.epochs}")
+        line.start(recipe.epochs, steps, len(history.epochs))
+        history = fit.fit(model, data, recipe, history, work, line)
+
+        line.say("evaluating")
+        scores = module.evaluate(model, data)
+        trained = work / "trained"
+        trained.mkdir(exist_ok=True)
+        shutil.copyfile(work / history.weights, trained / "weights.weights.h5")
+        golden = {
+            signature: {key: array.tolist() for key, array in inputs.items()}
+            for signature, inputs in module.golden(model, data).items()
+        }
+        write_json(trained / "model.json", {"name": name, "config": asdict(data.config), "golden": golden})
+        write_json(trained / "metrics.json", report(run, data, first, scores, history.epochs, history.seconds))
+        line.say("exporting")
+        return Trained(name, scores, history.seconds, work, export.start(trained, order.models_dir))
+
+
+def identity(name: str, order: Order, recipe: Recipe, data: Data[Any], first: Examples) -> dict[str, Any]:
+    """What makes two runs the same run, so that the one may go on where the other stopped; JSON values."""
+    return {
+        "model": name,
+        "preset": order.preset,
+        "seed": order.seed,
+        "recipe": asdict(recipe),
+        "data": fingerprint(first, data.test),
+        "config": hashlib.sha256(json.dumps(asdict(data.config)).encode()).hexdigest(),
+        "versions": {package: version(package) for package in ("keras", "tensorflow", "numpy")}
+        | {"python": platform.python_version()},
+    }
+
+
+def fingerprint(*parts: Examples) -> str:
+    """SHA-256 of the rows, in hexadecimal: the same rows, the same text."""
+    digest = hashlib.sha256()
+    for part in parts:
+        for name, array in sorted((part.inputs | part.targets).items()):
+            digest.update(f"{name} {array.dtype} {array.shape} ".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def report(
+    run: Mapping[str, Any],
+    data: Data[Any],
+    first: Examples,
+    scores: Sequence[Score],
+    epochs: Sequence[Mapping[str, float]],
+    seconds: float,
+) -> dict[str, Any]:
+    """The content of metrics.json. It holds no date."""
+    return {
+        "format": 1,
+        "model": run["model"],
+        "preset": run["preset"],
+        "seed": run["seed"],
+        "recipe": run["recipe"],
+        "data": {
+            "source": data.source,
+            "rows_per_epoch": first.rows,
+            "held_out_rows": data.test.rows,
+            "sha256": run["data"],
+        },
+        "scores": [asdict(score) for score in scores],
+        "epochs": list(epochs),
+        "seconds": round(seconds, 1),
+        "versions": run["versions"],
+    }
+
+
+def write_json(path: Path, content: Any) -> None:
+    """One line of JSON."""
+    path.write_text(json.dumps(content))
+
+
+@contextlib.contextmanager
+def locked(work: Path) -> Iterator[None]:
+    """Make the work folder, for this process alone. Raises UsageError if another one has it."""
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(
+                f"another training of {work.name} is at work in {work}: wait for it, or stop it"
+            ) from error
+        yield
+
+
+def finish(trained: Trained, line: Line) -> Path:
+    """Wait for the export; then the checkpoints have served. The folder of the new version."""
+    try:
+        path = export.result(trained.export)
+    except export.ExportFailed as error:
+        raise export.ExportFailed(f"{trained.name}: {error}") from error
+    shutil.rmtree(trained.work)
+    line.say(f"exported to {path}")
+    return path
+
+
+def table(rows: Sequence[tuple[Trained, Path]]) -> Table:
+    """What was reached: one line a metric."""
+    result = Table("model", "held-out metric", "reached", "baseline", "ceiling", "fit s", "version", box=None)
+    for trained, path in rows:
+        for number, score in enumerate(trained.scores):
+            result.add_row(
+                "" if number else trained.name,
+                f"{score.output} {score.metric}",
+                f"{score.value:.3f}",
+                ", ".join(f"{value:.3f} {name}" for name, value in score.baselines.items()),
+                "–" if score.ceiling is None else f"{score.ceiling:.3f}",
+                "" if number else f"{trained.seconds:.1f}",
+                "" if number else str(path),
+            )
+    return result
