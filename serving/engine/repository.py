@@ -8,68 +8,24 @@ is loaded beside the old one, which is unloaded only when an aspired one is read
 only when its folder has gone and come back; a base path that cannot be read changes nothing.
 """
 
-import enum
 import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from serving.engine import servable as servables
 from serving.engine.servable import Servable
 from serving.errors import NotFound, ServingError
+from serving.model_config import ModelConfig
+from serving.model_status import State, VersionStatus
 
 log = logging.getLogger(__name__)
 
 _MAX_ENDED = 32
 """Ended versions of a model that are remembered."""
-
-
-class State(enum.IntEnum):
-    """Life of a version; the numbers are those of `get_model_status.proto`."""
-
-    START = 10
-    LOADING = 20
-    AVAILABLE = 30
-    UNLOADING = 40
-    END = 50
-
-
-@dataclass(frozen=True)
-class VersionStatus:
-    """Where a version is in its life, and the error that ended it."""
-
-    version: int
-    state: State
-    error_code: str = "OK"
-    error_message: str = ""
-
-
-@dataclass(frozen=True)
-class VersionPolicy:
-    """Which versions on disk are wanted: the highest `latest`, or all, or those named in `specific`."""
-
-    latest: int = 1
-    every: bool = False
-    specific: frozenset[int] = frozenset()
-
-    def choose(self, versions: set[int]) -> set[int]:
-        if self.every:
-            return versions
-        if self.specific:
-            return versions & self.specific
-        return set(sorted(versions, reverse=True)[: self.latest])
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """A model to serve and the folder of its versions."""
-
-    name: str
-    base_path: Path
-    policy: VersionPolicy = field(default_factory=VersionPolicy)
 
 
 def scan(base_path: Path) -> dict[int, Path]:
@@ -105,6 +61,8 @@ class Repository:
         self._statuses: dict[str, dict[int, VersionStatus]] = {name: {} for name in self.models}
         self._changed = threading.Condition()
         self._stopping = threading.Event()
+        self.first_pass = threading.Event()
+        """Set when every model has been looked at once and its first versions have loaded or failed."""
         self._thread = threading.Thread(target=self._manage, name="repository", daemon=True)
 
     def start(self) -> None:
@@ -155,6 +113,7 @@ class Repository:
     def _manage(self) -> None:
         with ThreadPoolExecutor(max_workers=max(1, min(8, len(self.models)))) as pool:
             list(pool.map(self._refresh, self.models.values()))  # the first loads go side by side
+        self.first_pass.set()
         while not self._stopping.wait(self._poll_s if self._poll_s > 0 else None):
             for model in self.models.values():
                 self._refresh(model)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from serving import signature as signatures
 from serving.engine.tensorflow_c import Call, RunOptions, Session
-from serving.errors import InvalidInput, Unavailable
+from serving.errors import InvalidInput
 from serving.protos import meta_graph_pb2
 from serving.signature import Signature
 from serving.tensors import Arrays
@@ -26,6 +26,8 @@ class Servable:
         self.signature_defs = dict(meta_graph_pb2.MetaGraphDef.FromString(session.meta_graph).signature_def)
         session.meta_graph = b""
         self.signatures = {key: signatures.from_proto(key, proto) for key, proto in self.signature_defs.items()}
+        self.seconds: dict[tuple[str, int], float] = {}
+        """What a call takes, by signature and size class of its rows; kept by the runner."""
         self._calls: dict[tuple[str, tuple[str, ...]], Call] = {}
         self._users = 0
         self._closing = False
@@ -100,8 +102,3 @@ def load(name: str, version: int, path: Path, config: bytes = b"") -> Servable:
     except BaseException:
         session.close()
         raise
-
-
-def no_longer_loaded(name: str, version: int) -> Unavailable:
-    """The error for a version that was taken away while a request waited for it."""
-    return Unavailable(f"version {version} of model {name!r} is being unloaded")

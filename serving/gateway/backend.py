@@ -1,0 +1,55 @@
+"""What the gateway needs of whatever runs the models: the embedded engine or TensorFlow Serving."""
+
+from collections.abc import Awaitable, Mapping
+from typing import Any, Protocol
+
+from serving.model_status import VersionStatus
+from serving.signature import Signature
+from serving.tensors import Arrays
+
+
+class Lease(Protocol):
+    """A version of a model that stays loaded until it is released."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def signatures(self) -> Mapping[str, Signature]: ...
+    @property
+    def signature_defs(self) -> Mapping[str, Any]:
+        """The SignatureDef messages, for the metadata route."""
+
+    def release(self) -> None:
+        """Give it back; after this it may be unloaded."""
+
+
+class Backend(Protocol):
+    """Runs calls on named arrays. Errors are those of `serving/errors.py`."""
+
+    models: list[str]
+    """The declared models, which is all that is ever served."""
+    slots: int
+    """Calls on one model and shape that are worth running side by side."""
+
+    async def start(self) -> None:
+        """Get ready to answer. Raises `UsageError` for models that can never be served."""
+
+    async def stop(self) -> None:
+        """Let go of everything."""
+
+    def missing(self) -> list[str]:
+        """Declared models without an available version."""
+
+    async def lease(self, model: str, version: int | None) -> Lease:
+        """The given version or the highest; the caller releases it. Raises `NotFound`."""
+
+    async def refresh(self, model: str) -> None:
+        """Look at once which versions there are."""
+
+    def run(self, lease: Lease, signature: Signature, inputs: Arrays, timeout_s: float) -> Arrays | Awaitable[Arrays]:
+        """The outputs of one call, at once when it is quick."""
+
+    async def statuses(self, model: str) -> list[VersionStatus]:
+        """Every known version, highest first. Raises `NotFound`."""

@@ -1,0 +1,141 @@
+"""The gateway's Prometheus metrics, all of them, in one registry of their own.
+
+Label values come from the declared models and from closed sets: nothing a stranger sends becomes a label. An unknown
+model is `unknown`. Durations are in seconds, sizes in bytes.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from functools import lru_cache
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.samples import Sample
+
+from serving.model_status import State, VersionStatus
+
+UNKNOWN = "unknown"
+
+_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+_STAGE_SECONDS = (0.0001, 0.00025, 0.0005, *_SECONDS)
+_ROWS = tuple(2**i for i in range(13))
+_BYTES = tuple(256 * 4**i for i in range(10))
+_MAX_VERSIONS = 4
+"""Versions of a model with series of their own; older ones are dropped when a newer one comes."""
+
+STAGES = ("read", "decode", "queue", "run", "encode")
+"""Of a predict request: body received; text to arrays; waiting to be joined; the call; arrays to text."""
+
+
+def _samples(metric: MetricWrapperBase) -> list[Sample]:
+    return [sample for family in metric.collect() for sample in family.samples]
+
+
+class Metrics:
+    """Counters and histograms, with their label children kept: finding them costs more than counting."""
+
+    def __init__(self, version: str) -> None:
+        disable_created_metrics()  # a second series for each of the others, which no panel shows
+        registry = self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "signet_requests_total",
+            "Predict requests answered, by outcome: OK or a gRPC code name.",
+            ("protocol", "model", "version", "signature", "code"),
+            registry=registry,
+        )
+        self._durations = Histogram(
+            "signet_request_duration_seconds",
+            "From the first byte of a predict request to its answer.",
+            ("protocol", "model", "signature"),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._stages = Histogram(
+            "signet_stage_duration_seconds",
+            f"Time a predict request spends in each stage: {', '.join(STAGES)}.",
+            ("stage", "model"),
+            buckets=_STAGE_SECONDS,
+            registry=registry,
+        )
+        self.in_flight = Gauge(
+            "signet_requests_in_flight", "Predict requests in work.", ("protocol",), registry=registry
+        )
+        self._batch_rows = Histogram(
+            "signet_batch_rows", "Rows joined into one call.", ("model",), buckets=_ROWS, registry=registry
+        )
+        self._request_bytes = Histogram(
+            "signet_request_size_bytes", "Bodies of predict requests.", ("protocol",), buckets=_BYTES, registry=registry
+        )
+        self._response_bytes = Histogram(
+            "signet_response_size_bytes", "Bodies of predict answers.", ("protocol",), buckets=_BYTES, registry=registry
+        )
+        self.shed = Counter(
+            "signet_shed_total", "Requests turned away unserved, by reason.", ("reason",), registry=registry
+        )
+        self._model_state = Gauge(
+            "signet_model_state",
+            "1 for the state a version is in.",
+            ("model", "version", "state"),
+            registry=registry,
+        )
+        self.draining = Gauge("signet_draining", "1 from SIGTERM on.", registry=registry)
+        build = Gauge("signet_build_info", "1; the version is the label.", ("version",), registry=registry)
+        build.labels(version).set(1)
+
+        self._counter = lru_cache(4096)(self._requests.labels)
+        self._duration = lru_cache(1024)(self._durations.labels)
+        self._stage = lru_cache(1024)(self._stages.labels)
+        self._rows = lru_cache(256)(self._batch_rows.labels)
+        self._versions: dict[str, list[str]] = {}
+
+    def observe_request(
+        self, protocol: str, model: str, version: str, signature: str, code: str, seconds: float
+    ) -> None:
+        """A predict request has been answered. model and signature: names of something loaded, or `unknown`."""
+        self._limit_versions(model, version)
+        self._counter(protocol, model, version, signature, code).inc()
+        self._duration(protocol, model, signature).observe(seconds)
+
+    def observe_stages(self, model: str, seconds: Sequence[tuple[str, float]]) -> None:
+        for stage, duration in seconds:
+            self._stage(stage, model).observe(duration)
+
+    def observe_sizes(self, protocol: str, request_bytes: int, response_bytes: int) -> None:
+        self._request_bytes.labels(protocol).observe(request_bytes)
+        self._response_bytes.labels(protocol).observe(response_bytes)
+
+    def batch_observer(self, model_of: Callable[[Hashable], str]) -> Callable[[Hashable, int, float], None]:
+        """For the batcher: counts the rows of each call under the model of its key, and how long they waited."""
+
+        def observe(key: Hashable, rows: int, waited_s: float) -> None:
+            model = model_of(key)
+            self._rows(model).observe(rows)
+            self._stage("queue", model).observe(waited_s)
+
+        return observe
+
+    def set_states(self, model: str, statuses: Sequence[VersionStatus]) -> None:
+        """What `signet_model_state` says of a model from now on; only its highest versions are told."""
+        for labels in [sample.labels for sample in _samples(self._model_state)]:
+            if labels["model"] == model:
+                self._model_state.remove(labels["model"], labels["version"], labels["state"])
+        for status in statuses[:_MAX_VERSIONS]:
+            for state in State:
+                self._model_state.labels(model, str(status.version), state.name).set(status.state is state)
+
+    def exposition(self) -> bytes:
+        """The text that Prometheus scrapes."""
+        return generate_latest(self.registry)
+
+    def _limit_versions(self, model: str, version: str) -> None:
+        versions = self._versions.setdefault(model, [])
+        if version in versions:
+            return
+        versions.append(version)
+        if len(versions) <= _MAX_VERSIONS:
+            return
+        oldest = versions.pop(0)
+        for labels in [sample.labels for sample in _samples(self._requests)]:
+            if labels["model"] == model and labels["version"] == oldest:
+                self._requests.remove(*(labels[name] for name in self._requests._labelnames))
+        self._counter.cache_clear()

@@ -1,0 +1,76 @@
+"""The gateway's configuration, from SIGNET_* variables and the options of `signet serve`."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from serving.errors import UsageError
+
+
+class Settings(BaseSettings):
+    """Read once, frozen, handed down."""
+
+    model_config = SettingsConfigDict(env_prefix="SIGNET_", frozen=True, extra="forbid")
+
+    models_dir: Path | None = None
+    """Folder of models: MODEL/VERSION/saved_model.pb. Its folder names are what is served, unless said below."""
+    model_config_file: Path | None = None
+    """TensorFlow Serving's model config file: says what is served, and where it lies."""
+    models: str = ""
+    """Names of the models to serve, separated by commas; for a remote backend without the two above."""
+
+    backend: str = ""
+    """HOST:PORT of a TensorFlow Serving gRPC port, several separated by commas; empty: the embedded engine."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 lets other machines in."""
+    http_port: int = Field(8080, ge=0, le=65535)
+    """Port of the HTTP API; 0 takes a free one."""
+
+    request_timeout_s: float = Field(30.0, gt=0)
+    """Seconds a predict request may take before its caller gets 504."""
+    batch_max_rows: int = Field(64, ge=1)
+    """Most rows joined into one call; 1 turns batching off."""
+    max_body_bytes: int = Field(64 << 20, ge=1)
+    """Largest request body, before and after decompression; more gets 413."""
+    max_in_flight: int = Field(512, ge=1)
+    """Predict requests in work at once; more get 429 with Retry-After."""
+    poll_s: float = Field(1.0, gt=0)
+    """Seconds between two looks for new versions."""
+    allow_missing: bool = False
+    """Start although a model has no version that loads; /readyz stays 503 until it has one."""
+
+    drain_s: float = Field(0.0, ge=0)
+    """Seconds to go on answering after SIGTERM with /readyz at 503, so that load balancers turn away first."""
+    shutdown_s: float = Field(30.0, gt=0)
+    """Seconds that requests in flight then have to finish."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is worth a line on stderr."""
+
+    @model_validator(mode="after")
+    def _declares_models(self) -> "Settings":
+        if not self.backend and self.models:
+            raise ValueError("models goes with backend; the embedded engine takes models_dir or model_config_file")
+        return self
+
+    @property
+    def addresses(self) -> list[str]:
+        """The backend's addresses; none for the embedded engine."""
+        return [address.strip() for address in self.backend.split(",") if address.strip()]
+
+
+def read(options: dict[str, Any]) -> Settings:
+    """The settings from variables and options, which win; `UsageError` names the one that is wrong.
+
+    Without any word on what to serve it is the folder `models`.
+    """
+    try:
+        settings = Settings(**options)
+        if settings.backend or settings.models_dir or settings.model_config_file:
+            return settings
+        return Settings(**{**options, "models_dir": Path("models")})
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, line['loc'])) or 'settings'}: {line['msg']}" for line in error.errors()]
+        raise UsageError("; ".join(problems)) from error

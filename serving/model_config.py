@@ -1,0 +1,97 @@
+"""Which models are served and which of their versions: TensorFlow Serving's model config file, or a folder of models.
+
+Source of the text format: `model_server_config.proto`, `file_system_storage_path_source.proto`.
+"""
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format
+
+from serving.errors import UsageError
+from serving.protos import model_server_config_pb2
+
+
+@dataclass(frozen=True)
+class VersionPolicy:
+    """Which versions on disk are wanted: the highest `latest`, or every one, or those named in `specific`."""
+
+    latest: int = 1
+    every: bool = False
+    specific: frozenset[int] = frozenset()
+
+    def choose(self, versions: AbstractSet[int]) -> set[int]:
+        if self.every:
+            return set(versions)
+        if self.specific:
+            return set(versions & self.specific)
+        return set(sorted(versions, reverse=True)[: self.latest])
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A model to serve and the folder of its versions."""
+
+    name: str
+    base_path: Path
+    policy: VersionPolicy = field(default_factory=VersionPolicy)
+
+
+def read(path: Path) -> list[ModelConfig]:
+    """The models of a config file. Raises `UsageError` for what TensorFlow Serving refuses."""
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the model config file {str(path)!r}: {error}") from error
+    try:
+        message = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
+    except text_format.ParseError as error:
+        raise UsageError(
+            f"Invalid protobuf file: '{path}': Error parsing text-format tensorflow.serving.ModelServerConfig: {error}"
+        ) from error
+    return from_proto(message)
+
+
+def from_proto(message: Any) -> list[ModelConfig]:
+    """A ModelServerConfig message as model configs. Raises `UsageError`."""
+    if message.WhichOneof("config") == "custom_model_config":
+        raise UsageError("the model config must hold a model_config_list; custom_model_config is not supported")
+    models = [_model(config) for config in message.model_config_list.config]
+    names = [model.name for model in models]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise UsageError(f"the model config lists {', '.join(map(repr, repeated))} more than once")
+    return models
+
+
+def from_folder(models_dir: Path) -> list[ModelConfig]:
+    """One model for each folder in `models_dir`, in the order of their names. Raises `UsageError`."""
+    if not models_dir.is_dir():
+        raise UsageError(f"the models folder {str(models_dir)!r} does not exist; `signet train` makes it")
+    folders = sorted(child for child in models_dir.iterdir() if child.is_dir() and not child.name.startswith("."))
+    if not folders:
+        raise UsageError(f"the models folder {str(models_dir)!r} holds no model; expected MODEL/VERSION/saved_model.pb")
+    return [ModelConfig(folder.name, folder.absolute()) for folder in folders]
+
+
+def _model(config: Any) -> ModelConfig:
+    if not config.name:
+        raise UsageError("the model config has a model without a name")
+    if not Path(config.base_path).is_absolute():
+        raise UsageError(
+            f"model {config.name!r}: base_path {config.base_path!r} must be absolute, such as /models/{config.name}"
+        )
+    if config.model_platform != "tensorflow":
+        raise UsageError(f"model {config.name!r}: model_platform is {config.model_platform!r}; expected 'tensorflow'")
+    return ModelConfig(config.name, Path(config.base_path), _policy(config.model_version_policy))
+
+
+def _policy(message: Any) -> VersionPolicy:
+    choice = message.WhichOneof("policy_choice")
+    if choice == "all":
+        return VersionPolicy(every=True)
+    if choice == "specific":
+        return VersionPolicy(specific=frozenset(message.specific.versions))
+    return VersionPolicy(latest=max(1, message.latest.num_versions))

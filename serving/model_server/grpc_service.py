@@ -1,0 +1,184 @@
+"""TensorFlow Serving's gRPC services in front of the engine: its answers, codes and messages.
+
+    PredictRequest ──▶ lease a version ──▶ signature ──▶ decode inputs ──▶ run ──▶ PredictResponse, typed fields
+
+Nothing is held against the signature's dtypes and shapes: TensorFlow itself refuses what does not fit. Source:
+`predict_impl.cc`, `predict_util.cc`, `get_model_status_impl.cc`.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import grpc
+
+from serving.engine.repository import Repository
+from serving.engine.runner import Runner
+from serving.engine.servable import Servable
+from serving.errors import CODE_NAMES, FailedPrecondition, InvalidInput, NotFound, ServingError, Unsupported
+from serving.protos import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+from serving.signature import DEFAULT, Signature
+from serving.tensors import Array, Arrays, from_proto, to_typed_proto
+
+_MAX_MESSAGE = 1024
+_TRUNCATED = "...TRUNCATED"
+
+Answer = Callable[[Any, Any, Any], Awaitable[Any]]
+
+
+def _answering(method: Answer) -> Answer:
+    """Turns the errors of a method into its gRPC status; the message is cut as TensorFlow Serving cuts it."""
+
+    async def answer(self: Any, request: Any, context: Any) -> Any:
+        try:
+            return await method(self, request, context)
+        except ServingError as error:
+            message = str(error)
+            if len(message) > _MAX_MESSAGE:
+                message = message[: _MAX_MESSAGE - len(_TRUNCATED)] + _TRUNCATED
+            await context.abort(grpc.StatusCode[error.grpc_code], message)
+
+    return answer
+
+
+class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]
+    """Predict and GetModelMetadata."""
+
+    def __init__(self, repository: Repository, runner: Runner) -> None:
+        self._repository, self._runner = repository, runner
+
+    @_answering
+    async def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802  # the service's own name
+        servable = _lease(self._repository, request)
+        try:
+            signature = _signature(servable, request.model_spec.signature_name)
+            inputs = _inputs(request, signature)
+            wanted = _outputs(request, signature)
+            result = self._runner.run(servable, signature, inputs, wanted, context.time_remaining())
+            outputs: Arrays = await result if inspect.isawaitable(result) else result
+        finally:
+            servable.release()
+        response = predict_pb2.PredictResponse()
+        _name(response.model_spec, servable).signature_name = signature.name
+        for alias, array in outputs.items():
+            response.outputs[alias].CopyFrom(to_typed_proto(array))
+        return response
+
+    @_answering
+    async def GetModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if not request.metadata_field:
+            raise InvalidInput("GetModelMetadataRequest must specify at least one metadata_field")
+        for name in request.metadata_field:
+            if name != "signature_def":
+                raise InvalidInput(f"Metadata field {name} is not supported")
+        servable = _lease(self._repository, request)
+        try:
+            response = get_model_metadata_pb2.GetModelMetadataResponse()
+            _name(response.model_spec, servable)
+            signatures = get_model_metadata_pb2.SignatureDefMap(signature_def=servable.signature_defs)
+            response.metadata["signature_def"].Pack(signatures)
+            return response
+        finally:
+            servable.release()
+
+
+class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore[misc]
+    """GetModelStatus."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+
+    @_answering
+    async def GetModelStatus(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if not request.HasField("model_spec"):
+            raise InvalidInput("Missing ModelSpec")
+        spec = request.model_spec
+        statuses = self._repository.statuses(spec.name)
+        if not statuses:
+            raise NotFound(f"Could not find any versions of model {spec.name}")
+        if spec.HasField("version"):
+            statuses = [status for status in statuses if status.version == spec.version.value]
+            if not statuses:
+                raise NotFound(f"Could not find version {spec.version.value} of model {spec.name}")
+        response = get_model_status_pb2.GetModelStatusResponse()
+        for status in statuses:
+            entry = response.model_version_status.add(version=status.version, state=int(status.state))
+            entry.status.error_code = CODE_NAMES.index(status.error_code)
+            entry.status.error_message = status.error_message
+        return response
+
+
+def _lease(repository: Repository, request: Any) -> Servable:
+    if not request.HasField("model_spec"):
+        raise InvalidInput("Missing ModelSpec")
+    spec = request.model_spec
+    if not spec.name:
+        raise InvalidInput("ModelSpec has no name specified.")
+    if spec.WhichOneof("version_choice") == "version_label":
+        raise InvalidInput(f"Unrecognized servable version label: {spec.version_label}")
+    return repository.lease(spec.name, spec.version.value if spec.HasField("version") else None)
+
+
+def _signature(servable: Servable, name: str) -> Signature:
+    try:
+        return servable.signatures[name or DEFAULT]
+    except KeyError:
+        raise FailedPrecondition(f'Serving signature key "{name or DEFAULT}" not found.') from None
+
+
+def _inputs(request: Any, signature: Signature) -> Arrays:
+    sent, wanted = set(request.inputs), set(signature.inputs)
+    missing = sorted(wanted - sent - set(signature.defaults))
+    detail = f"Sent extra: {_listed(sent - wanted)}. Missing but required: {_listed(missing)}."
+    if len(sent) > len(wanted) or (len(sent) < len(wanted) and not signature.defaults):
+        raise InvalidInput(
+            f"input size does not match signature: {len(sent)}!={len(wanted)} "
+            f"len({_listed(sent)}) != len({_listed(wanted)}). {detail}"
+        )
+    inputs = {alias: _input(request, signature, alias, detail) for alias in sorted(wanted)}
+    if sent - wanted:
+        raise InvalidInput(f"Inputs contains invalid name. {detail}")
+    return inputs
+
+
+def _input(request: Any, signature: Signature, alias: str, detail: str) -> Array:
+    if alias not in request.inputs:
+        if alias in signature.defaults:
+            return signature.defaults[alias]
+        raise InvalidInput(
+            f"Signature input alias: {alias}(feed name: {signature.inputs[alias].tensor}) "
+            f"not found in request and no default value provided. {detail}"
+        )
+    try:
+        return from_proto(request.inputs[alias])
+    except (InvalidInput, Unsupported) as error:
+        raise InvalidInput(f"tensor parsing error: {alias}") from error
+
+
+def _outputs(request: Any, signature: Signature) -> tuple[str, ...]:
+    wanted: list[str] = []
+    for alias in request.output_filter:
+        if alias not in signature.outputs:
+            raise InvalidInput(
+                f"output tensor alias not found in signature: {alias} "
+                f"Outputs expected to be in the set {_listed(signature.outputs)}."
+            )
+        if alias in wanted:
+            raise InvalidInput(f"duplicate output tensor alias: {alias}")
+        wanted.append(alias)
+    return tuple(wanted)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return "{" + ",".join(sorted(names)) + "}"
+
+
+def _name(spec: Any, servable: Servable) -> Any:
+    spec.name, spec.version.value = servable.name, servable.version
+    return spec
