@@ -33,7 +33,7 @@ class DType:
 
 STRING = 7
 
-_ROWS = (
+ROWS = (
     DType(1, "float", np.dtype(np.float32), "float_val"),
     DType(2, "double", np.dtype(np.float64), "double_val"),
     DType(3, "int32", np.dtype(np.int32), "int_val"),
@@ -50,8 +50,8 @@ _ROWS = (
     DType(22, "uint32", np.dtype(np.uint32), "uint32_val"),
     DType(23, "uint64", np.dtype(np.uint64), "uint64_val"),
 )
-_BY_ENUM = {row.enum: row for row in _ROWS}
-_BY_NUMPY = {row.numpy: row for row in _ROWS}
+_BY_ENUM = {row.enum: row for row in ROWS}
+_BY_NUMPY = {row.numpy: row for row in ROWS}
 
 
 def from_enum(enum: int) -> DType:

@@ -152,6 +152,7 @@ class Repository:
                     del statuses[version]
             for version in ended[:-_MAX_ENDED]:
                 statuses.pop(version, None)
+            self._changed.notify_all()
 
     def _bring_up(self, name: str, version: int, path: Path) -> None:
         status = VersionStatus(version, State.LOADING)

@@ -1,0 +1,1 @@
+"""The tests mirror the source; servers are real, on free ports."""

@@ -1,0 +1,121 @@
+"""Starts the project's programs as a user does, on free ports, and stops them."""
+
+import os
+import re
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parent.parent
+GOLDEN_MODELS = Path(__file__).parent / "golden" / "models"
+SIGNET = [sys.executable, str(ROOT / "signet.py")]
+START_S = 60.0
+
+
+@dataclass
+class Program:
+    """A running program, and what it has printed so far."""
+
+    process: subprocess.Popen[str]
+    output: str = ""
+
+    def read_until(self, pattern: str, timeout_s: float = START_S) -> re.Match[str]:
+        """Read its output until the pattern appears; fails with the output when it ends or stays silent."""
+        deadline = time.monotonic() + timeout_s
+        selector = selectors.DefaultSelector()
+        selector.register(self.process.stdout, selectors.EVENT_READ)
+        while not (match := re.search(pattern, self.output)):
+            assert time.monotonic() < deadline, f"no {pattern!r} within {timeout_s} s in:\n{self.output}"
+            if not selector.select(0.2):
+                continue
+            text = os.read(self.process.stdout.fileno(), 65536).decode()
+            assert text, f"ended with {self.process.wait()} before {pattern!r}:\n{self.output}"
+            self.output += text
+        return match
+
+    def stop(self, number: int = signal.SIGTERM, timeout_s: float = 30.0) -> int:
+        """Send the signal and give the exit status; what it printed last is in `output`."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        self.output += self.process.communicate(timeout=timeout_s)[0]
+        return self.process.returncode
+
+    def resident_bytes(self) -> int:
+        """Memory that it holds now."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
+
+
+@contextmanager
+def program(*arguments: str | Path, environment: dict[str, str] | None = None) -> Iterator[Program]:
+    """`signet ARGUMENTS`, killed at the end if it still runs."""
+    process = subprocess.Popen(
+        [*SIGNET, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
+    )
+    try:
+        yield Program(process)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@contextmanager
+def gateway(*arguments: str | Path) -> Iterator[tuple[str, Program]]:
+    """`signet serve` on a free port, ready: its URL and the program."""
+    with program("serve", "--http-port", "0", *arguments) as running:
+        match = running.read_until(r"ready at http://localhost:(\d+)")
+        yield f"http://127.0.0.1:{match[1]}", running
+
+
+@contextmanager
+def model_server(*arguments: str | Path) -> Iterator[tuple[str, Program]]:
+    """`signet model-server` on a free port, answering: its gRPC address and the program."""
+    port = free_port()
+    with program("model-server", f"--port={port}", *arguments) as running:
+        running.read_until("Running gRPC ModelServer")
+        yield f"127.0.0.1:{port}", running
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def write_model_config(path: Path, models_dir: Path) -> Path:
+    """A model config file for every model of a folder."""
+    entries = "".join(
+        f'  config {{ name: "{folder.name}" base_path: "{folder}" model_platform: "tensorflow" }}\n'
+        for folder in sorted(models_dir.iterdir())
+    )
+    path.write_text(f"model_config_list {{\n{entries}}}\n")
+    return path
+
+
+def wait_until(condition: object, timeout_s: float = 30.0, what: str = "the condition") -> None:
+    """Ask again and again until the answer is yes."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come within {timeout_s} s"
+        time.sleep(0.01)
+
+
+def get(url: str) -> httpx.Response:
+    """One GET on a fresh connection."""
+    return httpx.get(url, timeout=30)

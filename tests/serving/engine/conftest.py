@@ -1,0 +1,32 @@
+"""Models made for the engine's tests; TensorFlow writes them in a process of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_SLOW = """
+import sys, tensorflow as tf
+
+class Slow(tf.Module):
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, name="steps")])
+    def count(self, steps):
+        count = tf.zeros_like(steps)
+        for _ in tf.range(steps[0]):
+            count = count + 1
+        return {"count": count}
+
+module = Slow()
+tf.saved_model.save(module, sys.argv[1], signatures={"serving_default": module.count})
+"""
+
+
+@pytest.fixture(scope="session")
+def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that counts to the number it is sent, one step at a time."""
+    path = tmp_path_factory.mktemp("slow") / "1"
+    script = path.with_name("slow.py")  # TensorFlow turns the loop into a graph from its source
+    script.write_text(_SLOW)
+    subprocess.run([sys.executable, script, path], check=True, capture_output=True)
+    return path

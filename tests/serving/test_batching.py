@@ -1,0 +1,177 @@
+"""The batcher: what is joined, what is not, and that nobody gets another's rows."""
+
+import asyncio
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from serving.batching import Batcher, join, split
+from serving.errors import Internal, InvalidInput, ServingError, Unavailable
+
+
+class Engine:
+    """Doubles x; remembers the rows of each call; fails when a row is negative. Quick or in the background."""
+
+    def __init__(self, quick: bool = True, error: type[ServingError] = InvalidInput) -> None:
+        self.calls: list[int] = []
+        self.called = asyncio.Event()
+        self.quick, self.error = quick, error
+        self.go = asyncio.Event()
+        self.go.set()
+
+    def run(self, inputs):
+        self.calls.append(len(inputs["x"]))
+        self.called.set()
+        return self.answer(inputs) if self.quick else self.later(inputs)
+
+    async def later(self, inputs):
+        await self.go.wait()
+        return self.answer(inputs)
+
+    def answer(self, inputs):
+        if (inputs["x"] < 0).any():
+            raise self.error("negative")
+        return {"y": inputs["x"] * 2}
+
+
+def x(*values: float) -> dict[str, np.ndarray]:
+    return {"x": np.array(values, np.float32)}
+
+
+def test_join_and_split_are_opposites():
+    parts = [{"x": np.ones((2, 3)), "z": np.zeros(2)}, {"x": np.full((1, 3), 5.0), "z": np.ones(1)}]
+    for part, back in zip(parts, split(join(parts), [2, 1]), strict=True):
+        for name, array in part.items():
+            np.testing.assert_array_equal(back[name], array)
+
+
+def test_outputs_without_a_row_each_cannot_be_split():
+    with pytest.raises(Internal, match=r"output 'y' has shape \(1,\) for 3 rows"):
+        split({"y": np.zeros(1)}, [2, 1])
+
+
+async def gather(batcher: Batcher, engine: Engine, requests: list[dict[str, np.ndarray]], key: object = "k"):
+    waiting = [batcher.submit(key, engine.run, inputs, len(inputs["x"])) for inputs in requests]
+    return await asyncio.gather(*waiting, return_exceptions=True)
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_requests_of_one_turn_share_a_call(quick):
+    async def run():
+        engine = Engine(quick)
+        answers = await gather(Batcher(8, 1), engine, [x(1), x(2, 3), x(4)])
+        assert [answer["y"].tolist() for answer in answers] == [[2], [4, 6], [8]]
+        assert engine.calls == [4]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_calls_have_at_most_max_rows_unless_one_request_has_more(quick):
+    async def run():
+        engine = Engine(quick)
+        await gather(Batcher(3, 1), engine, [x(1, 2), x(3), x(4, 5), x(*range(7)), x(6)])
+        assert engine.calls == [3, 2, 7, 1]
+
+    asyncio.run(run())
+
+
+def test_what_arrives_while_all_slots_are_busy_goes_together():
+    async def run():
+        engine, batcher = Engine(quick=False), Batcher(8, 1)
+        engine.go.clear()
+        first = asyncio.create_task(batcher.submit("k", engine.run, x(1), 1))
+        await engine.called.wait()
+        rest = [asyncio.create_task(batcher.submit("k", engine.run, x(i), 1)) for i in range(3)]
+        await asyncio.sleep(0.01)
+        assert batcher.waiting == 3
+        engine.go.set()
+        await asyncio.gather(first, *rest)
+        assert engine.calls == [1, 3]
+
+    asyncio.run(run())
+
+
+def test_different_keys_are_never_joined():
+    async def run():
+        engine, batcher = Engine(), Batcher(8, 1)
+        await asyncio.gather(*(batcher.submit(key, engine.run, x(1), 1) for key in "ab"))
+        assert engine.calls == [1, 1]
+
+    asyncio.run(run())
+
+
+def test_requests_without_rows_go_alone():
+    async def run():
+        engine, batcher = Engine(), Batcher(8, 1)
+        await asyncio.gather(*(batcher.submit("k", engine.run, x(1), rows) for rows in (None, 1, 0, 1)))
+        assert engine.calls == [1, 1, 1, 1]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_request_that_fails_in_company_fails_alone(quick):
+    async def run():
+        engine = Engine(quick)
+        good, bad, also_good = await gather(Batcher(8, 1), engine, [x(1), x(-1), x(2)])
+        assert good["y"].tolist() == [2]
+        assert also_good["y"].tolist() == [4]
+        assert isinstance(bad, InvalidInput)
+        assert engine.calls == [3, 1, 1, 1]
+
+    asyncio.run(run())
+
+
+def test_an_unreachable_backend_is_not_asked_again_for_each_request():
+    async def run():
+        engine = Engine(error=Unavailable)
+        answers = await gather(Batcher(8, 1), engine, [x(-1), x(2)])
+        assert all(isinstance(answer, Unavailable) for answer in answers)
+        assert engine.calls == [2]
+
+    asyncio.run(run())
+
+
+def test_a_caller_who_left_costs_no_call():
+    async def run():
+        engine, batcher = Engine(quick=False), Batcher(1, 1)
+        engine.go.clear()
+        first = asyncio.create_task(batcher.submit("k", engine.run, x(1), 1))
+        await engine.called.wait()
+        leaving = asyncio.create_task(batcher.submit("k", engine.run, x(2), 1))
+        staying = asyncio.create_task(batcher.submit("k", engine.run, x(3), 1))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        engine.go.set()
+        assert (await staying)["y"].tolist() == [6]
+        assert engine.calls == [1, 1]
+        await first
+
+    asyncio.run(run())
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    sizes=st.lists(st.integers(0, 5), min_size=1, max_size=20),
+    bad=st.sets(st.integers(0, 19)),
+    max_rows=st.integers(1, 8),
+    slots=st.integers(1, 3),
+    quick=st.booleans(),
+)
+def test_joined_answers_equal_those_given_alone(sizes, bad, max_rows, slots, quick):
+    async def run():
+        requests = []
+        for i, size in enumerate(sizes):
+            values = np.arange(size) + 10.0 * i
+            requests.append(x(*(-values - 1 if i in bad else values)))
+        answers = await gather(Batcher(max_rows, slots), Engine(quick), requests)
+        for i, (request, answer) in enumerate(zip(requests, answers, strict=True)):
+            if i in bad and sizes[i]:
+                assert isinstance(answer, InvalidInput)
+            else:
+                np.testing.assert_array_equal(answer["y"], request["x"] * 2)
+
+    asyncio.run(run())

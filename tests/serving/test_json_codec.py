@@ -1,0 +1,193 @@
+"""The REST dialect, as tables: literal body in, literal arrays or message out."""
+
+import json
+import re
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
+
+from serving import dtypes
+from serving.errors import InvalidInput, Unsupported
+from serving.json_codec import Layout, decode, encode, parse
+from serving.signature import Signature, TensorSpec
+
+
+def signature(**inputs: tuple[str, tuple[int | None, ...]]) -> Signature:
+    specs = {name: TensorSpec(name, BY_NAME[dtype], shape, f"{name}:0") for name, (dtype, shape) in inputs.items()}
+    return Signature("serving_default", specs, {})
+
+
+BY_NAME = {row.name: row for row in dtypes.ROWS}
+DIGITS = signature(pixels=("float", (None, 4)))
+QA = signature(text=("int32", (None, None)), question=("int32", (None, None)))
+TEXT = signature(text=("string", (None,)), question=("string", (None,)))
+FLAG = signature(flag=("bool", (None,)))
+IDS = signature(ids=("int64", (None,)))
+BYTES = signature(small=("uint8", (None,)))
+
+
+def read(body: object, of: Signature) -> dict[str, np.ndarray]:
+    return decode(parse(body if isinstance(body, bytes) else json.dumps(body).encode()), of)
+
+
+@pytest.mark.parametrize(
+    ("body", "of", "expected"),
+    [
+        ({"instances": [[1, 2, 3, 4]]}, DIGITS, {"pixels": np.float32([[1, 2, 3, 4]])}),
+        ({"instances": [{"pixels": [1, 2.5, 3, 4]}]}, DIGITS, {"pixels": np.float32([[1, 2.5, 3, 4]])}),
+        ({"inputs": [[1, 2, 3, 4]]}, DIGITS, {"pixels": np.float32([[1, 2, 3, 4]])}),
+        ({"inputs": {"pixels": [[1, 2, 3, 4]]}}, DIGITS, {"pixels": np.float32([[1, 2, 3, 4]])}),
+        ({"inputs": {"pixels": []}}, DIGITS, {"pixels": np.zeros((0, 4), np.float32)}),
+        (
+            {"instances": [{"text": [1, 2], "question": [3]}, {"text": [4, 5], "question": [6]}]},
+            QA,
+            {"text": np.int32([[1, 2], [4, 5]]), "question": np.int32([[3], [6]])},
+        ),
+        ({"inputs": {"text": [[]], "question": [[]]}}, QA, {"text": np.zeros((1, 0)), "question": np.zeros((1, 0))}),
+        ({"instances": [True, False]}, FLAG, {"flag": np.array([True, False])}),
+        ({"instances": [9007199254740993]}, IDS, {"ids": np.array([9007199254740993])}),
+        (b'{"instances": [[NaN, Infinity, -Infinity, 1]]}', DIGITS, {"pixels": [[np.nan, np.inf, -np.inf, 1]]}),
+        (b'\xef\xbb\xbf{"instances": [[1, 2, 3, 4]]} and more', DIGITS, {"pixels": [[1, 2, 3, 4]]}),
+        (b'{"instances": [[1, 2, 3, 1e39]]}', DIGITS, {"pixels": [[1, 2, 3, np.inf]]}),
+    ],
+)
+def test_bodies_become_arrays(body, of, expected):
+    arrays = read(body, of)
+    assert arrays.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(arrays[name], array)
+        assert arrays[name].dtype == of.inputs[name].dtype.numpy
+
+
+def test_strings_come_as_text_or_base64():
+    rows = [{"text": "Größe", "question": {"b64": "AP8="}}, {"text": "true", "question": {"b64": "YQ"}}]
+    arrays = read({"instances": rows}, TEXT)
+    assert arrays["text"].tolist() == ["Größe".encode(), b"true"]
+    assert arrays["question"].tolist() == [b"\x00\xff", b"a"]
+
+
+@pytest.mark.parametrize(
+    ("body", "of", "problem"),
+    [
+        (b"", DIGITS, "JSON Parse error: The document is empty. at offset: 0"),
+        (b"{", DIGITS, "JSON Parse error: Missing a name for object member. at offset: 1"),
+        (b'{"instances": [1,]}', DIGITS, "JSON Parse error: Invalid value. at offset: 17"),
+        (b"\xff\xfe", DIGITS, "JSON Parse error"),
+        ([1], DIGITS, "the body is a list; expected an object with 'instances' or 'inputs'"),
+        ({}, DIGITS, "neither is there, only nothing"),
+        ({"instance": [1]}, DIGITS, "neither is there, only 'instance'"),
+        ({"instances": [1], "inputs": 1}, DIGITS, "both are there"),
+        ({"instances": [], "signature_name": 3}, DIGITS, "'signature_name' is the number 3; expected a string"),
+        ({"instances": []}, DIGITS, "'instances' is an empty list; expected at least one row"),
+        ({"instances": {"pixels": [1]}}, DIGITS, "'instances' is an object; expected a list, one element a row"),
+        ({"instances": [[1, 2, 3]]}, DIGITS, "input 'pixels' has shape (1, 3); the model takes (None, 4)"),
+        ({"instances": [[[1, 2, 3, 4]]]}, DIGITS, "input 'pixels' has shape (1, 1, 4); the model takes (None, 4)"),
+        ({"instances": [[1, 2, 3, 4], [1, 2]]}, DIGITS, "[1] has 2 where [0] has 4"),
+        ({"instances": [[1, 2, 3, "4"]]}, DIGITS, "input 'pixels'[0][3] is the string \"4\"; the model takes numbers"),
+        ({"instances": [[1, 2, 3, True]]}, DIGITS, "input 'pixels'[0][3] is the boolean true"),
+        ({"instances": [[1, 2, 3, None]]}, DIGITS, "input 'pixels'[0][3] is null"),
+        ({"instances": [[1, 2, 3, {}]]}, DIGITS, "input 'pixels'[0][3] is an object"),
+        ({"instances": [[1, 2, 3, [4]]]}, DIGITS, "input 'pixels'[0][3] is a list; expected a single value"),
+        ({"instances": [[1, 2, 3, 4], 5]}, DIGITS, "input 'pixels'[1] is the number 5; expected a list of 4"),
+        ({"instances": [[1, 2, 3, 4], {"pixels": 5}]}, DIGITS, "'instances'[1] is an object; expected plain values"),
+        ({"instances": [{"pixels": [1, 2, 3, 4]}, 5]}, DIGITS, "'instances'[1] is the number 5; expected an object"),
+        (
+            {"instances": [{"pixel": [1, 2, 3, 4]}]},
+            DIGITS,
+            "'instances'[0]: missing input 'pixels'; unknown input 'pixel' (did you mean 'pixels'?). "
+            "Signature 'serving_default' takes: pixels: float (None, 4)",
+        ),
+        ({"inputs": {"text": [[1]]}}, QA, "'inputs': missing input 'question'"),
+        ({"inputs": {"text": [[1]], "question": [[1]], "x": 1}}, QA, "'inputs': unknown input 'x'"),
+        ({"instances": [[1]]}, QA, "has several inputs: expected objects with 'text', 'question'"),
+        ({"inputs": [[1]]}, QA, "'inputs' is a list, but signature 'serving_default' has several inputs"),
+        ({"inputs": {"text": [[1]], "question": [[1], [2]]}}, QA, "'text' has 1, 'question' has 2"),
+        ({"inputs": {"text": [[1.0]], "question": [[1]]}}, QA, "whole numbers (int32), written without a point"),
+        ({"inputs": {"text": [[2**31]], "question": [[1]]}}, QA, "int32 goes from -2147483648 to 2147483647"),
+        ({"inputs": {"text": [[10**400]], "question": [[1]]}}, QA, "input 'text'[0][0]"),
+        ({"instances": [{"text": 5, "question": "a"}]}, TEXT, 'strings, or bytes as {"b64": "…"}'),
+        ({"instances": [{"text": "a", "question": {"b64": "%"}}]}, TEXT, "unable to base64 decode"),
+        ({"instances": [0]}, FLAG, "input 'flag'[0] is the number 0; the model takes true or false"),
+        ({"instances": [300]}, BYTES, "input 'small'[0] is 300; uint8 goes from 0 to 255"),
+        (b'{"instances": [' + b"[" * 500 + b"]" * 500 + b"]}", DIGITS, "nested deeper than"),
+        (b'{"instances": ' + b"[" * 90_000, DIGITS, "JSON Parse error"),
+    ],
+)
+def test_wrong_bodies_are_explained(body, of, problem):
+    with pytest.raises(InvalidInput, match=re.escape(problem)):
+        read(body, of)
+
+
+def test_a_type_that_json_cannot_carry_is_501():
+    with pytest.raises(Unsupported, match="half, which JSON cannot carry") as caught:
+        read({"instances": [1]}, signature(x=("half", (None,))))
+    assert caught.value.http_status == 501
+
+
+@pytest.mark.parametrize(
+    ("outputs", "layout", "expected"),
+    [
+        ({"digit": np.float32([[0.1, 3]])}, Layout.ROWS, b'{"predictions":[[0.1,3.0]]}'),
+        ({"digit": np.float32([[0.1, 3]])}, Layout.COLUMNS, b'{"outputs":[[0.1,3.0]]}'),
+        (
+            {"age": np.float32([31, 40]), "gender": np.array([b"f", b"m"], object)},
+            Layout.ROWS,
+            b'{"predictions":[{"age":31.0,"gender":"f"},{"age":40.0,"gender":"m"}]}',
+        ),
+        (
+            {"age": np.float32([31]), "gender": np.array([b"f"], object)},
+            Layout.COLUMNS,
+            b'{"outputs":{"age":[31.0],"gender":["f"]}}',
+        ),
+        ({"raw_bytes": np.array([b"\xff"], object)}, Layout.ROWS, b'{"predictions":[{"b64":"/w=="}]}'),
+        ({"n": np.int64(7) + np.zeros((), np.int64)}, Layout.COLUMNS, b'{"outputs":7}'),
+        ({"y": np.float32([0.1, np.nan])}, Layout.ROWS, b'{"predictions": [0.1, NaN]}'),
+        ({"y": np.float32([np.inf]), "n": np.int32([1])}, Layout.ROWS, b'{"predictions": [{"y": Infinity, "n": 1}]}'),
+        ({"flag": np.array([True])}, Layout.ROWS, b'{"predictions":[true]}'),
+    ],
+)
+def test_answers_are_written_in_the_form_of_the_request(outputs, layout, expected):
+    assert encode(outputs, layout) == expected
+
+
+@pytest.mark.parametrize(
+    ("outputs", "problem"),
+    [
+        ({"n": np.zeros((), np.int32)}, "output 'n' has no rows; ask in columns"),
+        ({"a": np.zeros(2), "b": np.zeros(3)}, "different numbers of rows ('a' has 2, 'b' has 3)"),
+        ({"h": np.zeros(1, np.float16)}, "output 'h' is half"),
+    ],
+)
+def test_answers_that_cannot_be_rows_say_so(outputs, problem):
+    with pytest.raises(InvalidInput, match=re.escape(problem)):
+        encode(outputs, Layout.ROWS)
+
+
+@given(st_numpy.arrays(np.float32, st.tuples(st.integers(1, 4), st.just(4)), elements=st.floats(width=32)))
+def test_float32_survives_the_round_trip_bit_for_bit(array):
+    body = json.loads(encode({"pixels": array}, Layout.COLUMNS))
+    np.testing.assert_array_equal(read({"inputs": body["outputs"]}, DIGITS)["pixels"], array)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(body):
+    with suppress(InvalidInput):
+        decode(parse(body), DIGITS)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["text", "question", "b64"]), inner),
+    max_leaves=12,
+)
+
+
+@given(st.sampled_from(["instances", "inputs"]), JSON, st.sampled_from([DIGITS, QA, TEXT, FLAG, IDS]))
+def test_any_json_is_read_or_refused(key, value, of):
+    with suppress(InvalidInput):
+        arrays = read({key: value}, of)
+        assert arrays.keys() == of.inputs.keys()

@@ -1,0 +1,87 @@
+"""TensorProto by the C++ rules; TensorFlow's own decoder is the judge in `test_agrees_with_tensorflow`."""
+
+import numpy as np
+import pytest
+
+from serving import dtypes
+from serving.errors import InvalidInput, Unsupported
+from serving.protos import tensor_pb2
+from serving.tensors import from_proto, to_proto, to_typed_proto
+
+VALUES = {
+    "string": np.array([[b"a", b"\x00\xff"], [b"", "ß".encode()]], object),
+    "bool": np.array([[True, False], [False, True]]),
+}
+
+
+def sample(dtype: dtypes.DType) -> np.ndarray:
+    return VALUES.get(dtype.name, np.array([[0, 1], [2, 100]]).astype(dtype.numpy))
+
+
+@pytest.mark.parametrize("write", [to_proto, to_typed_proto])
+@pytest.mark.parametrize("dtype", dtypes.ROWS, ids=lambda row: row.name)
+def test_every_dtype_survives_both_forms(write, dtype):
+    array = sample(dtype)
+    back = from_proto(tensor_pb2.TensorProto.FromString(write(array).SerializeToString()))
+    assert back.dtype == array.dtype
+    np.testing.assert_array_equal(back, array)
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2), (2, 3, 1)])
+def test_every_shape_survives(shape):
+    array = np.arange(np.prod(shape, dtype=int), dtype=np.float32).reshape(shape)
+    for write in (to_proto, to_typed_proto):
+        np.testing.assert_array_equal(from_proto(write(array)), array)
+
+
+def proto(dtype: int, dims: list[int], **values: object) -> tensor_pb2.TensorProto:
+    message = tensor_pb2.TensorProto(dtype=dtype, **values)
+    for size in dims:
+        message.tensor_shape.dim.add(size=size)
+    return message
+
+
+ODD = [
+    (proto(1, [3], float_val=[1.0, 2.0]), np.float32([1, 2, 2])),
+    (proto(1, [2]), np.float32([0, 0])),
+    (proto(1, [1], float_val=[1.0, 2.0]), np.float32([1])),
+    (proto(1, [2], int_val=[5]), np.float32([0, 0])),
+    (proto(4, [1], int_val=[300]), np.uint8([44])),
+    (proto(7, [2], string_val=[b"x"]), np.array([b"x", b"x"], object)),
+    (proto(7, [1]), np.array([b""], object)),
+    (proto(3, [], int_val=[7]), np.array(7, np.int32)),
+]
+
+
+@pytest.mark.parametrize(("message", "expected"), ODD)
+def test_odd_messages_are_read_as_cpp_does(message, expected):
+    np.testing.assert_array_equal(from_proto(message), expected)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        proto(1, [2], tensor_content=b"123"),
+        proto(1, [-1], float_val=[1.0]),
+        proto(1, [1 << 40, 1 << 40]),
+        proto(1, [1 << 33], float_val=[1.0]),
+    ],
+)
+def test_impossible_messages_are_refused(message):
+    with pytest.raises(InvalidInput):
+        from_proto(message)
+
+
+def test_an_unknown_type_is_unsupported():
+    with pytest.raises(Unsupported):
+        from_proto(proto(21, [1]))
+
+
+def test_agrees_with_tensorflow():
+    import tensorflow as tf
+
+    messages = [message for message, _ in ODD]
+    messages += [write(sample(dtype)) for dtype in dtypes.ROWS for write in (to_proto, to_typed_proto)]
+    for message in messages:
+        theirs = tf.io.parse_tensor(message.SerializeToString(), message.dtype).numpy()
+        np.testing.assert_array_equal(from_proto(message), theirs)
