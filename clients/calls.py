@@ -1,0 +1,129 @@
+"""What a call does, written once for every client: generators that yield requests and are sent their responses.
+
+    def listing():
+        return parse_models((yield build_models()))             # builds and parses, never sends
+
+    drive(listing(), send)     await drive_async(listing(), send)
+
+A client only sends. What it meets when it sends is thrown into the generator, which may know an answer to it.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from clients.values import to_arrays
+from serving.errors import DeadlineExceeded, FailedPrecondition, InvalidInput, ServingError, Unavailable, Unsupported
+from serving.signature import Signature, select
+from serving.tensors import Arrays
+
+T = TypeVar("T")
+Steps = Generator[Any, Any, T]
+"""Yields requests or pauses, is sent responses, returns the result."""
+
+_POLL_S = 0.05
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Nothing is to be sent for a while."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Version:
+    """The signatures of one version of a model."""
+
+    model: str
+    number: int
+    signatures: Mapping[str, Signature]
+
+
+Known = dict[tuple[str, int | None], Version]
+"""What was asked for, by model and version; version None is the one that answered last. Threads may share it."""
+
+Describe = Callable[[str, int | None], Steps[Version]]
+"""Asks for the signatures of a model's version."""
+
+
+def drive(steps: Steps[T], send: Callable[[Any], Any]) -> T:
+    """The result of the steps, whose requests `send` answers."""
+    sleep: Callable[[float], Any] = time.sleep
+    try:
+        step = next(steps)
+        while True:
+            try:
+                answer = sleep(step.seconds) if isinstance(step, Pause) else send(step)
+            except ServingError as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(answer)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+async def drive_async(steps: Steps[T], send: Callable[[Any], Awaitable[Any]]) -> T:
+    """As `drive`, with a `send` to await."""
+    try:
+        step = next(steps)
+        while True:
+            try:
+                answer = await (asyncio.sleep(step.seconds) if isinstance(step, Pause) else send(step))
+            except ServingError as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(answer)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+def describing(known: Known, describe: Describe, model: str, version: int | None) -> Steps[Version]:
+    """The signatures of a version, asked for unless they are known."""
+    described = known.get((model, version))
+    if described is None:
+        described = known[model, version] = yield from describe(model, version)
+    return described
+
+
+def fitting(
+    known: Known, describe: Describe, model: str, version: int | None, signature: str, inputs: Mapping[str, Any]
+) -> Steps[tuple[Version, Signature, Arrays]]:
+    """The inputs as arrays of the signature. Asks again before it says that they do not fit what was known."""
+    was_known = (model, version) in known
+    described = yield from describing(known, describe, model, version)
+    try:
+        return _fit(described, signature, inputs)
+    except (InvalidInput, FailedPrecondition, Unsupported):
+        if not was_known:
+            raise
+        known.pop((model, version), None)
+        newer = yield from describing(known, describe, model, version)
+        if newer.number == described.number:
+            raise
+    return _fit(newer, signature, inputs)
+
+
+def waiting(ask: Callable[[float], Steps[str]], server: str, timeout_s: float) -> Steps[None]:
+    """Returns when `ask`, which is given the seconds left, finds nothing that keeps the server from being ready."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        left_s = deadline - time.monotonic()
+        try:
+            reason = yield from ask(max(0.001, left_s))
+        except (Unavailable, DeadlineExceeded) as error:
+            reason = str(error)
+        if not reason:
+            return
+        if left_s <= 0:
+            raise Unavailable(f"{server} is not ready after {timeout_s:g} s: {reason}")
+        yield Pause(min(_POLL_S, left_s))
+
+
+def _fit(described: Version, signature: str, inputs: Mapping[str, Any]) -> tuple[Version, Signature, Arrays]:
+    chosen = select(described.signatures, signature, described.model)
+    return described, chosen, to_arrays({**chosen.defaults, **inputs}, chosen)

@@ -1,0 +1,179 @@
+"""What callers hold – arrays, lists, strings, bytes – as named arrays that a signature takes, and arrays as JSON.
+
+    {"pixels": [[0, 3, …]]} ──to_arrays──▶ {"pixels": float32 (1, 64)} ──to_json──▶ JSON ──from_json──▶ array
+
+Whatever the caller holds, the rules are those of the server's JSON dialect: any number becomes a float, a whole number
+another width that has room for it; nothing else is cast. A string tensor is an array of dtype object that holds bytes.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import orjson
+
+from serving import json_codec
+from serving.errors import InvalidInput, Unsupported
+from serving.json_codec import MAX_DEPTH, Layout, PredictBody
+from serving.signature import Signature, TensorSpec
+from serving.tensors import Array, Arrays
+
+_JSON_TYPES = {bool, int, float, str, dict, type(None)}
+_NOT_IN_JSON = {"half", "uint16", "complex64", "complex128"}
+
+
+def to_arrays(inputs: Mapping[str, Any], signature: Signature) -> Arrays:
+    """The inputs as the signature takes them. Raises `InvalidInput`, which says what is expected and what came."""
+    signature.check_names(inputs)
+    arrays = {name: to_array(spec, inputs[name]) for name, spec in signature.inputs.items()}
+    signature.check_rows(arrays)
+    return arrays
+
+
+def to_array(spec: TensorSpec, value: Any) -> Array:
+    """One input: an array, anything that turns into one, or nested lists of numbers, strings, bytes or arrays."""
+    if spec.dtype is None:
+        raise Unsupported(f"input {spec.name!r} has a type that cannot be sent")
+    if hasattr(value, "__array__"):
+        array = np.asarray(value)
+        if array.dtype != object:
+            return spec.check(_cast(spec, array))
+        value = array.tolist()
+    if spec.dtype.name in _NOT_IN_JSON:
+        return spec.check(_cast(spec, _regular(spec, value)))
+    types = _types(spec, value)
+    if not types <= _JSON_TYPES | {bytes}:
+        value = _plain(spec, value)
+        types = _types(spec, value)
+    if spec.dtype.is_string and types and types <= {str, bytes}:
+        array = np.array(value, object)
+        if all(isinstance(element, str | bytes) for element in array.flat):
+            return spec.check(array)  # else its rows have different lengths, which is explained below
+    return from_json(spec, _with_base64(value) if bytes in types else value, has_booleans=bool in types)
+
+
+def from_json(spec: TensorSpec, value: Any, *, has_booleans: bool) -> Array:
+    """A value as a JSON parser gives it, held against the spec by the server's own rules.
+
+    has_booleans: whether true or false may stand in it; each element is then looked at, which takes longer.
+    """
+    alone = Signature("", {spec.name: spec}, {})
+    return json_codec.decode(PredictBody("", Layout.COLUMNS, {spec.name: value}, has_booleans), alone)[spec.name]
+
+
+def to_json(name: str, array: Array) -> Any:
+    """An array as something that `dumps` writes. Numbers that are not finite become bare NaN, Infinity, -Infinity.
+
+    Strings become text, or {"b64": "…"} where they are no UTF-8 or the name ends in `_bytes`.
+    """
+    if array.dtype == object:
+        return _strings(array, as_base64=name.endswith("_bytes"))
+    if array.dtype.kind == "c" or array.dtype in (np.float16, np.uint16):
+        raise Unsupported(f"{name!r} is {array.dtype}, which JSON cannot carry; use GrpcClient")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        return orjson.Fragment(json.dumps(_short_floats(array)))
+    return np.ascontiguousarray(array) if array.ndim else array[()]
+
+
+def to_json_rows(name: str, array: Array) -> list[Any]:
+    """`to_json` of each row."""
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        return [to_json(name, np.asarray(row)) for row in array]
+    return list(to_json(name, array))
+
+
+def dumps(document: Any) -> bytes:
+    """The JSON text of a document that may hold what `to_json` gave."""
+    return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def loads(text: bytes | str) -> Any:
+    """Read JSON in which NaN, Infinity and -Infinity may stand bare. Raises ValueError."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        try:
+            return json.loads(text)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
+
+
+def _cast(spec: TensorSpec, array: Array) -> Array:
+    """The array in the spec's dtype where JSON would let it through; else as it came."""
+    dtype, kind = spec.dtype, array.dtype.kind
+    assert dtype is not None, "the caller has looked"
+    if array.dtype == dtype.numpy:
+        return array
+    if (dtype.is_float and kind in "fiu") or (dtype.numpy.kind == "c" and kind in "fiuc"):
+        with np.errstate(over="ignore"):  # beyond float32 is infinity, as on the server
+            return array.astype(dtype.numpy)
+    if dtype.numpy.kind in "iu" and kind in "iu":
+        limits = np.iinfo(dtype.numpy)
+        if array.size and not (limits.min <= array.min() and array.max() <= limits.max):
+            raise InvalidInput(
+                f"input {spec.name!r} holds {array.min()} to {array.max()}; "
+                f"{dtype.name} goes from {limits.min} to {limits.max}"
+            )
+        return array.astype(dtype.numpy)
+    return array
+
+
+def _types(spec: TensorSpec, value: Any, depth: int = 0) -> set[type]:
+    """The types of what stands in nested lists; other than lists, tuples are named too."""
+    if not isinstance(value, list | tuple):
+        return {type(value)}
+    if depth > MAX_DEPTH:
+        raise InvalidInput(f"input {spec.name!r}: lists are nested deeper than {MAX_DEPTH}")
+    types = set(map(type, value))
+    if list in types or tuple in types:
+        types.discard(list)
+        types.update(*(_types(spec, element, depth + 1) for element in value))
+    return types | {tuple} if isinstance(value, tuple) else types
+
+
+def _plain(spec: TensorSpec, value: Any) -> Any:
+    """Lists of JSON's own types and bytes, from lists of whatever else."""
+    if isinstance(value, list | tuple):
+        return [_plain(spec, element) for element in value]
+    if hasattr(value, "__array__"):
+        return np.asarray(value).tolist()
+    if isinstance(value, bool | int | float | str | bytes | dict | None):
+        return value
+    if isinstance(value, bytearray | memoryview):
+        return bytes(value)
+    raise InvalidInput(f"input {spec.name!r} holds {type(value).__name__}; expected numbers, strings, bytes or arrays")
+
+
+def _regular(spec: TensorSpec, value: Any) -> Array:
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise InvalidInput(f"input {spec.name!r} has rows of different lengths") from error
+
+
+def _with_base64(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_base64(element) for element in value]
+    return {"b64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
+
+
+def _strings(array: Array, as_base64: bool) -> Any:
+    if array.ndim:
+        return [_strings(np.asarray(element, object), as_base64) for element in array]
+    return _string(array[()], as_base64)
+
+
+def _string(value: Any, as_base64: bool) -> Any:
+    if not as_base64:
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            pass
+    return {"b64": base64.b64encode(value).decode()}
+
+
+def _short_floats(array: Array) -> Any:
+    """Floats with as few digits as tell them apart: 0.1 of float32 is 0.1, not 0.10000000149011612."""
+    return [_short_floats(element) for element in array] if array.ndim else float(str(array))
