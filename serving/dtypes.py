@@ -6,6 +6,7 @@ Source of numbers: `tensorflow/core/framework/types.proto`.
 from dataclasses import dataclass
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from serving.errors import Unsupported
@@ -44,6 +45,7 @@ ROWS = (
     DType(8, "complex64", np.dtype(np.complex64), "scomplex_val"),
     DType(9, "int64", np.dtype(np.int64), "int64_val"),
     DType(10, "bool", np.dtype(np.bool_), "bool_val"),
+    DType(14, "bfloat16", np.dtype(ml_dtypes.bfloat16), "half_val"),
     DType(17, "uint16", np.dtype(np.uint16), "int_val"),
     DType(18, "complex128", np.dtype(np.complex128), "dcomplex_val"),
     DType(19, "half", np.dtype(np.float16), "half_val"),
@@ -55,7 +57,7 @@ _BY_NUMPY = {row.numpy: row for row in ROWS}
 
 
 def from_enum(enum: int) -> DType:
-    """The row of a `types_pb2.DataType` number; `Unsupported` for the others (quantised, resource, bfloat16 …)."""
+    """The row of a `types_pb2.DataType` number; `Unsupported` for the others (quantised, resource, variant …)."""
     try:
         return _BY_ENUM[enum]
     except KeyError:

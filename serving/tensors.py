@@ -93,7 +93,7 @@ def _values(field: Any, dtype: dtypes.DType) -> Array:
         values[:] = list(field)
         return values
     if dtype.field == "half_val":
-        return np.array(field, np.int64).astype(np.uint16).view(np.float16)
+        return np.array(field, np.int64).astype(np.uint16).view(dtype.numpy)
     if dtype.field in ("scomplex_val", "dcomplex_val"):
         parts = np.array(field, np.float32 if dtype.field == "scomplex_val" else np.float64)
         return parts[: len(parts) // 2 * 2].view(dtype.numpy)

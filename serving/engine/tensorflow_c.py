@@ -209,7 +209,7 @@ class Session:
             operation = _HELD.TF_GraphOperationByName(self._graph, operation_name.encode())
             output.operation, output.index = operation, int(index or 0)
             # A bad index would be read past the end of an array in the library.
-            if operation is None or output.index >= _HELD.TF_OperationNumOutputs(operation):
+            if operation is None or not 0 <= output.index < _HELD.TF_OperationNumOutputs(operation):
                 raise InvalidInput(f"the graph has no tensor {name!r}")
         return outputs
 

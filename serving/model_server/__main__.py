@@ -21,9 +21,8 @@ from serving.errors import UsageError
 from serving.model_config import ModelConfig
 from serving.model_server import flags as flag_parser
 from serving.model_server.flags import Flags
-from serving.model_server.grpc_service import ModelService, PredictionService
+from serving.model_server.grpc_service import add_services
 from serving.model_status import State
-from serving.protos import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 FAILED = 255
 """Exit status after a start-up error."""
@@ -108,8 +107,7 @@ def _settled(repository: Repository) -> bool:
 
 async def _answer(flags: Flags, repository: Repository, runner: Runner, stopped: asyncio.Event) -> None:
     server = grpc.aio.server(options=_UNLIMITED)
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(repository, runner), server)
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(repository), server)
+    add_services(server, repository, runner)
     try:
         server.add_insecure_port(f"[::]:{flags.port}")
     except RuntimeError as error:

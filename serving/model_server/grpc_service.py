@@ -11,33 +11,54 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from serving.engine.repository import Repository
 from serving.engine.runner import Runner
 from serving.engine.servable import Servable
 from serving.errors import CODE_NAMES, FailedPrecondition, InvalidInput, NotFound, ServingError, Unsupported
-from serving.protos import (
-    get_model_metadata_pb2,
-    get_model_status_pb2,
-    model_service_pb2_grpc,
-    predict_pb2,
-    prediction_service_pb2_grpc,
-)
+from serving.protos import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
 from serving.signature import DEFAULT, Signature
 from serving.tensors import Array, Arrays, from_proto, to_typed_proto
 
 _MAX_MESSAGE = 1024
 _TRUNCATED = "...TRUNCATED"
 
-Answer = Callable[[Any, Any, Any], Awaitable[Any]]
+Method = Callable[[Any, grpc.aio.ServicerContext], Awaitable[Any]]
 
 
-def _answering(method: Answer) -> Answer:
-    """Turns the errors of a method into its gRPC status; the message is cut as TensorFlow Serving cuts it."""
+def add_services(server: grpc.aio.Server, repository: Repository, runner: Runner) -> None:
+    """Make a server answer as PredictionService and ModelService."""
+    prediction, model = PredictionService(repository, runner), ModelService(repository)
+    methods: dict[str, dict[str, tuple[Method, Any]]] = {
+        "tensorflow.serving.PredictionService": {
+            "Predict": (prediction.predict, predict_pb2.PredictRequest),
+            "GetModelMetadata": (prediction.metadata, get_model_metadata_pb2.GetModelMetadataRequest),
+        },
+        "tensorflow.serving.ModelService": {
+            "GetModelStatus": (model.status, get_model_status_pb2.GetModelStatusRequest),
+        },
+    }
+    for service, handlers in methods.items():
+        rpcs = {
+            name: grpc.unary_unary_rpc_method_handler(
+                _answering(method, request), response_serializer=lambda response: response.SerializeToString()
+            )
+            for name, (method, request) in handlers.items()
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, rpcs),))
 
-    async def answer(self: Any, request: Any, context: Any) -> Any:
+
+def _answering(method: Method, request_class: Any) -> Method:
+    """Reads the request here, for its error to be INTERNAL as in C++, and turns errors into gRPC statuses."""
+
+    async def answer(data: Any, context: grpc.aio.ServicerContext) -> Any:
         try:
-            return await method(self, request, context)
+            request = request_class.FromString(data)
+        except DecodeError as error:
+            await context.abort(grpc.StatusCode.INTERNAL, f"the request cannot be read: {error}")
+        try:
+            return await method(request, context)
         except ServingError as error:
             message = str(error)
             if len(message) > _MAX_MESSAGE:
@@ -47,14 +68,13 @@ def _answering(method: Answer) -> Answer:
     return answer
 
 
-class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]
+class PredictionService:
     """Predict and GetModelMetadata."""
 
     def __init__(self, repository: Repository, runner: Runner) -> None:
         self._repository, self._runner = repository, runner
 
-    @_answering
-    async def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802  # the service's own name
+    async def predict(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
         servable = _lease(self._repository, request)
         try:
             signature = _signature(servable, request.model_spec.signature_name)
@@ -70,8 +90,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
             response.outputs[alias].CopyFrom(to_typed_proto(array))
         return response
 
-    @_answering
-    async def GetModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def metadata(self, request: Any, _: grpc.aio.ServicerContext) -> Any:
         if not request.metadata_field:
             raise InvalidInput("GetModelMetadataRequest must specify at least one metadata_field")
         for name in request.metadata_field:
@@ -88,14 +107,13 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
             servable.release()
 
 
-class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore[misc]
+class ModelService:
     """GetModelStatus."""
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
 
-    @_answering
-    async def GetModelStatus(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def status(self, request: Any, _: grpc.aio.ServicerContext) -> Any:
         if not request.HasField("model_spec"):
             raise InvalidInput("Missing ModelSpec")
         spec = request.model_spec
@@ -135,25 +153,26 @@ def _signature(servable: Servable, name: str) -> Signature:
 def _inputs(request: Any, signature: Signature) -> Arrays:
     sent, wanted = set(request.inputs), set(signature.inputs)
     missing = sorted(wanted - sent - set(signature.defaults))
-    detail = f"Sent extra: {_listed(sent - wanted)}. Missing but required: {_listed(missing)}."
     if len(sent) > len(wanted) or (len(sent) < len(wanted) and not signature.defaults):
         raise InvalidInput(
             f"input size does not match signature: {len(sent)}!={len(wanted)} "
-            f"len({_listed(sent)}) != len({_listed(wanted)}). {detail}"
+            f"len({_listed(sent)}) != len({_listed(wanted)}). "
+            f"Sent extra: {_listed(sent - wanted)}. Missing but required: {_listed(missing)}."
         )
-    inputs = {alias: _input(request, signature, alias, detail) for alias in sorted(wanted)}
+    inputs = {alias: _input(request, signature, alias) for alias in sorted(wanted)}
     if sent - wanted:
-        raise InvalidInput(f"Inputs contains invalid name. {detail}")
+        raise InvalidInput(f"Inputs contains invalid name. Used request inputs: {_listed(sent & wanted)}.")
     return inputs
 
 
-def _input(request: Any, signature: Signature, alias: str, detail: str) -> Array:
+def _input(request: Any, signature: Signature, alias: str) -> Array:
     if alias not in request.inputs:
         if alias in signature.defaults:
             return signature.defaults[alias]
         raise InvalidInput(
             f"Signature input alias: {alias}(feed name: {signature.inputs[alias].tensor}) "
-            f"not found in request and no default value provided. {detail}"
+            f"not found in request and no default value provided. Inputs expected to be in the request "
+            f"{_listed(request.inputs)}, or default input alias set: {','.join(sorted(signature.defaults))}"
         )
     try:
         return from_proto(request.inputs[alias])

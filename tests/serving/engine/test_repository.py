@@ -77,7 +77,7 @@ def test_a_version_that_fails_leaves_the_old_one_in_place(base, served):
     assert repository.wait(in_state(2, State.END), 30)
     assert set(repository.versions("m")) == {1}
     failed = repository.statuses("m")[0]
-    assert failed.error_code == "DATA_LOSS"
+    assert failed.error_code == "OUT_OF_RANGE"
     assert failed.error_message
 
 

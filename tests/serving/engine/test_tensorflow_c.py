@@ -75,7 +75,7 @@ def test_missing_and_broken_models_say_so(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"not a protobuf")
     with pytest.raises(ServingError) as caught:
         Session(tmp_path)
-    assert caught.value.grpc_code == "DATA_LOSS"
+    assert caught.value.grpc_code == "OUT_OF_RANGE"
     with pytest.raises(NotFound, match="tags"):
         Session(GOLDEN_MODELS / "mlp" / "1", tags=["gpu"])
 
@@ -90,7 +90,7 @@ def test_a_closed_session_answers_no_more(mixed):
 
 def test_a_call_stops_at_its_timeout(slow_model):
     session = Session(slow_model)
-    call = session.call(["serving_default_steps:0"], ["StatefulPartitionedCall:0"])
+    call = session.call(["serving_default_steps:0"], ["PartitionedCall:0"])
     with pytest.raises(DeadlineExceeded):
         call([np.array([1 << 30], np.int32)], RunOptions(timeout_s=0.1))
     assert call([np.array([3], np.int32)], RunOptions(timeout_s=10))[0].tolist() == [3]
@@ -99,7 +99,7 @@ def test_a_call_stops_at_its_timeout(slow_model):
 
 def test_the_interpreter_goes_on_while_a_call_runs(slow_model):
     session = Session(slow_model)
-    call = session.call(["serving_default_steps:0"], ["StatefulPartitionedCall:0"])
+    call = session.call(["serving_default_steps:0"], ["PartitionedCall:0"])
     ended = threading.Event()
 
     def run() -> None:

@@ -1,4 +1,4 @@
-"""Models made for the engine's tests; TensorFlow writes them in a process of its own."""
+"""Models made for the tests; TensorFlow writes them in a process of its own."""
 
 import subprocess
 import sys
