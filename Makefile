@@ -41,6 +41,10 @@ format: .venv/.done  ## rewrite in the project's format
 bench: .venv/.done  ## throughput and latency beside the in-process engine loop
 	$(BIN)/python -m tests.bench
 
-lock: .venv/.done  ## pin every package again, with hashes
-	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --no-header --quiet --output-file requirements.lock
+COMPILE := uv pip compile pyproject.toml --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--no-header --quiet
+lock: .venv/.done  ## pin every package again, with hashes; the images' files are parts of requirements.lock
+	$(BIN)/$(COMPILE) --extra dev --output-file requirements.lock
+	$(BIN)/$(COMPILE) --constraint requirements.lock --output-file deploy/gateway.lock
+	$(BIN)/$(COMPILE) --constraint requirements.lock --extra engine --output-file deploy/model-server.lock
+	$(BIN)/$(COMPILE) --constraint requirements.lock --extra training --output-file deploy/training.lock
