@@ -2,9 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from clients.gateway_client import AsyncClient, Client
+
+__all__ = ["AsyncClient", "Client", "app", "main"]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -121,6 +126,101 @@ def model_server(context: typer.Context) -> None:
     raise typer.Exit(run(context.args))
 
 
+Url = Annotated[str, typer.Option(help="Where the gateway answers, such as http://HOST:PORT.")]
+
+
+@app.command()
+def predict(
+    name: Annotated[str, typer.Argument(help="The model; `signet models` lists them.", metavar="NAME")],
+    inputs: Annotated[
+        str,
+        typer.Option(
+            help="The inputs by name, each a list with one element a row: '{\"pixels\": [[0, 3, 16]]}'; "
+            'bytes as {"b64": "…"}. @FILE reads them from a file, - from standard input.'
+        ),
+    ],
+    signature: Annotated[
+        str | None, typer.Option(help="Which way to call the model. [default: serving_default]", show_default=False)
+    ] = None,
+    version: Annotated[
+        int | None, typer.Option(help="Version to ask. Default: the highest that is served.", show_default=False)
+    ] = None,
+    url: Url = "http://localhost:8080",
+    timeout_s: Annotated[float, typer.Option(help="Seconds to wait for the answer.", min=0.001)] = 30.0,
+) -> None:
+    """Ask a served model once and print its outputs by name, as JSON.
+
+    Ends with exit code 1 and one sentence when the server cannot be reached or does not take the inputs.
+    """
+    from clients.commands import predict as run
+
+    run(name, inputs, url=url, version=version, signature=signature, timeout_s=timeout_s)
+
+
+@app.command()
+def models(url: Url = "http://localhost:8080") -> None:
+    """Show what is served: models, versions, and each signature with its inputs and outputs; None is any size."""
+    from clients.commands import models as run
+
+    run(url)
+
+
+@app.command()
+def score(
+    name: Annotated[str, typer.Argument(help="The model; `signet models` lists them.", metavar="NAME")],
+    source: Annotated[
+        Path, typer.Argument(help="A file with a JSON object in each line that holds the inputs.", metavar="IN.jsonl")
+    ],
+    target: Annotated[Path, typer.Argument(help="The file to write.", metavar="OUT.jsonl")],
+    url: Url = "http://localhost:8080",
+    signature: Annotated[str, typer.Option(help="Which way to call the model.")] = "serving_default",
+    batch_rows: Annotated[
+        int, typer.Option(help="Most rows in a request; more are quicker, and take more memory.", min=1)
+    ] = 64,
+    concurrency: Annotated[
+        int, typer.Option(help="Requests in flight; more keep a large server busy.", min=1, max=100)
+    ] = 4,
+    prefix: Annotated[
+        str, typer.Option(help="Stands before the name of each output, for rows that have such a key already.")
+    ] = "",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.jsonl if it exists.")] = False,
+    patience_s: Annotated[
+        float, typer.Option(help="Seconds to go on asking while the server is overloaded or away.", min=0)
+    ] = 60.0,
+) -> None:
+    """Score a file: a row {"id": 7, "pixels": […]} becomes {"id": 7, "digit": […]}, in the same order.
+
+    The inputs are found by their names and left out of the result; all other keys are carried along. A bare value
+    will do where the model has one input. Rows may differ in length where the model allows it. Blank lines are skipped.
+
+    The first row that the model does not take ends the run with exit code 1, its line and what is wrong: OUT.jsonl
+    appears only when every row is scored, all of them by the version that was the highest at the start.
+    """
+    from rich.console import Console
+
+    from clients.scoring import Job
+    from clients.scoring import score as run
+
+    job = Job(
+        name,
+        source,
+        target,
+        url,
+        signature=signature,
+        batch_rows=batch_rows,
+        concurrency=concurrency,
+        prefix=prefix,
+        overwrite=overwrite,
+        patience_s=patience_s,
+    )
+    done = run(job, Console(stderr=True))
+    rate = done.rows / max(done.seconds, 1e-9)
+    typer.echo(
+        f"{done.rows:,} rows scored by version {done.version} of {name!r} in {done.seconds:.1f} s "
+        f"({rate:,.0f} rows/s): {target}"
+    )
+
+
 def main() -> None:
     """Entry point of the `signet` script: a mistake of the user's is one sentence, not a traceback."""
     from serving.errors import SignetError
@@ -130,6 +230,15 @@ def main() -> None:
     except SignetError as error:
         typer.echo(f"signet: {error}", err=True)
         sys.exit(error.exit_code)
+
+
+def __getattr__(name: str) -> Any:
+    """`from signet import Client`, which costs nothing until it is asked for."""
+    if name in ("AsyncClient", "Client"):
+        from clients import gateway_client
+
+        return getattr(gateway_client, name)
+    raise AttributeError(f"module 'signet' has no attribute {name!r}")
 
 
 if __name__ == "__main__":

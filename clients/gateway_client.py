@@ -37,7 +37,7 @@ from serving.errors import (
     UsageError,
     from_code,
 )
-from serving.protos import get_model_metadata_pb2, types_pb2
+from serving.protos import get_model_metadata_pb2
 from serving.signature import DEFAULT, INIT_OP, Signature, TensorSpec, from_proto, select
 from serving.tensors import Arrays
 
@@ -48,6 +48,7 @@ _CONNECT_S = 5.0
 _KEEP_ALIVE_S = 4.0
 """Idle connections are given up before the gateway, which waits 5 s, closes them under a request."""
 _QUOTED_CHARACTERS = 200
+_DTYPES = {dtype.name: dtype for dtype in dtypes.ROWS}
 _CODES = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
@@ -270,7 +271,7 @@ class Client:
 
     def signature(self, model: str, signature: str = DEFAULT, *, version: int | None = None) -> Signature:
         """Names, dtypes and shapes that the model takes and gives now."""
-        return select((self.describe(model, version=version)).signatures, signature, model)
+        return select(self.describe(model, version=version).signatures, signature, model)
 
     def models(self) -> list[Model]:
         """What is served: names, versions, signatures."""
@@ -409,8 +410,12 @@ def _specs(described: Mapping[str, Any]) -> dict[str, TensorSpec]:
 
 
 def _spec(name: str, dtype: str | None, shape: list[int] | None) -> TensorSpec:
-    known = dtypes.from_enum(types_pb2.DataType.Value(f"DT_{dtype.upper()}")) if dtype else None
-    return TensorSpec(name, known, None if shape is None else tuple(None if size < 0 else size for size in shape), "")
+    return TensorSpec(
+        name,
+        _DTYPES[dtype] if dtype else None,
+        None if shape is None else tuple(None if size < 0 else size for size in shape),
+        "",
+    )
 
 
 def _quoted(response: Response) -> str:

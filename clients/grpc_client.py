@@ -217,7 +217,7 @@ class GrpcClient:
 
     def signature(self, model: str, signature: str = DEFAULT, *, version: int | None = None) -> Signature:
         """Names, dtypes and shapes that the model takes and gives now."""
-        return select((self.describe(model, version=version)).signatures, signature, model)
+        return select(self.describe(model, version=version).signatures, signature, model)
 
     def status(self, model: str) -> list[VersionStatus]:
         """The states of the model's versions; raises `NotFound` for a model that the server does not have."""

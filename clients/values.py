@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import orjson
 
-from serving import json_codec
+from serving import dtypes, json_codec
 from serving.errors import InvalidInput, Unsupported
 from serving.json_codec import MAX_DEPTH, Layout, PredictBody
 from serving.signature import Signature, TensorSpec
 from serving.tensors import Array, Arrays
 
 _JSON_TYPES = {bool, int, float, str, dict, type(None)}
-_NOT_IN_JSON = {"half", "uint16", "complex64", "complex128"}
+_NOT_IN_JSON = {"half", "bfloat16", "uint16", "complex64", "complex128"}
 
 
 def to_arrays(inputs: Mapping[str, Any], signature: Signature) -> Arrays:
@@ -70,8 +70,9 @@ def to_json(name: str, array: Array) -> Any:
     """
     if array.dtype == object:
         return _strings(array, as_base64=name.endswith("_bytes"))
-    if array.dtype.kind == "c" or array.dtype in (np.float16, np.uint16):
-        raise Unsupported(f"{name!r} is {array.dtype}, which JSON cannot carry; use GrpcClient")
+    dtype = dtypes.from_numpy(array.dtype)
+    if dtype.name in _NOT_IN_JSON:
+        raise Unsupported(f"{name!r} is {dtype.name}, which JSON cannot carry; use GrpcClient")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         return orjson.Fragment(json.dumps(_short_floats(array)))
     return np.ascontiguousarray(array) if array.ndim else array[()]
@@ -106,7 +107,8 @@ def _cast(spec: TensorSpec, array: Array) -> Array:
     assert dtype is not None, "the caller has looked"
     if array.dtype == dtype.numpy:
         return array
-    if (dtype.is_float and kind in "fiu") or (dtype.numpy.kind == "c" and kind in "fiuc"):
+    floating = dtype.is_float or dtype.name == "bfloat16"
+    if (floating and kind in "fiu") or (dtype.numpy.kind == "c" and kind in "fiuc"):
         with np.errstate(over="ignore"):  # beyond float32 is infinity, as on the server
             return array.astype(dtype.numpy)
     if dtype.numpy.kind in "iu" and kind in "iu":

@@ -1,0 +1,70 @@
+"""How far a file has come: a bar on a terminal, now and then a line elsewhere.
+
+with Progress(console, "digits", total_bytes) as progress: progress.advance(rows, source_bytes); progress.note("…")
+"""
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+LINE_EVERY_S = 5.0
+"""Without a terminal: seconds between two lines."""
+
+
+class Progress:
+    """Rows done, by the part of the file's bytes they come from; use it as a context."""
+
+    def __init__(self, console: Console, name: str, total_bytes: int | None) -> None:
+        """total_bytes: None for a source whose size is not known, such as a pipe."""
+        self._console, self._name, self._total = console, name, total_bytes
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._bar = self._bars.add_task(name, total=total_bytes, state="")
+        self._rows = self._bytes = 0
+        self._note = ""
+        self._started = self._spoken = time.monotonic()
+
+    def __enter__(self) -> "Progress":
+        self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bars.stop()
+
+    def advance(self, rows: int, source_bytes: int) -> None:
+        """So many more rows are done, which took so many bytes of the source."""
+        self._rows += rows
+        self._bytes += source_bytes
+        self._note = ""
+        self._show()
+
+    def note(self, text: str) -> None:
+        """What keeps it from going on; shown until it does."""
+        self._note = text
+        self._show()
+
+    def _show(self) -> None:
+        now = time.monotonic()
+        elapsed_s = max(now - self._started, 1e-9)
+        state = f"{self._rows:,} rows, {self._rows / elapsed_s:,.0f} rows/s"
+        note = f"; {self._note}" if self._note else ""
+        self._bars.update(self._bar, completed=self._bytes, state=state + note)
+        if self._console.is_terminal or now - self._spoken < LINE_EVERY_S:
+            return
+        self._spoken = now
+        left = (
+            f", {elapsed_s / self._bytes * (self._total - self._bytes):.0f} s left"
+            if self._total and self._bytes
+            else ""
+        )
+        self._console.print(f"{self._name}: {state}{left}{note}", highlight=False, markup=False, soft_wrap=True)
