@@ -3,6 +3,7 @@
 import os
 import re
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -119,3 +120,8 @@ def wait_until(condition: object, timeout_s: float = 30.0, what: str = "the cond
 def get(url: str) -> httpx.Response:
     """One GET on a fresh connection."""
     return httpx.get(url, timeout=30)
+
+
+def need(name: str, package: str) -> None:
+    """Fail, naming the Debian package, when a program that a test runs is missing."""
+    assert shutil.which(name), f"{name} is missing: apt-get install {package}"

@@ -24,7 +24,7 @@ from serving.tensors import Array, Arrays, from_proto, to_typed_proto
 _MAX_MESSAGE = 1024
 _TRUNCATED = "...TRUNCATED"
 
-Method = Callable[[Any, grpc.aio.ServicerContext], Awaitable[Any]]
+Method = Callable[[Any, Any], Awaitable[Any]]
 
 
 def add_services(server: grpc.aio.Server, repository: Repository, runner: Runner) -> None:
@@ -52,7 +52,7 @@ def add_services(server: grpc.aio.Server, repository: Repository, runner: Runner
 def _answering(method: Method, request_class: Any) -> Method:
     """Reads the request here, for its error to be INTERNAL as in C++, and turns errors into gRPC statuses."""
 
-    async def answer(data: Any, context: grpc.aio.ServicerContext) -> Any:
+    async def answer(data: Any, context: Any) -> Any:
         try:
             request = request_class.FromString(data)
         except DecodeError as error:
@@ -74,7 +74,7 @@ class PredictionService:
     def __init__(self, repository: Repository, runner: Runner) -> None:
         self._repository, self._runner = repository, runner
 
-    async def predict(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
+    async def predict(self, request: Any, context: Any) -> Any:
         servable = _lease(self._repository, request)
         try:
             signature = _signature(servable, request.model_spec.signature_name)
@@ -90,7 +90,7 @@ class PredictionService:
             response.outputs[alias].CopyFrom(to_typed_proto(array))
         return response
 
-    async def metadata(self, request: Any, _: grpc.aio.ServicerContext) -> Any:
+    async def metadata(self, request: Any, _: Any) -> Any:
         if not request.metadata_field:
             raise InvalidInput("GetModelMetadataRequest must specify at least one metadata_field")
         for name in request.metadata_field:
@@ -113,7 +113,7 @@ class ModelService:
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
 
-    async def status(self, request: Any, _: grpc.aio.ServicerContext) -> Any:
+    async def status(self, request: Any, _: Any) -> Any:
         if not request.HasField("model_spec"):
             raise InvalidInput("Missing ModelSpec")
         spec = request.model_spec

@@ -44,7 +44,7 @@ def test_flags_are_read_in_the_originals_manner(arguments, expected, unknown):
     ("arguments", "problem"),
     [
         ((), "one of --model_base_path and --model_config_file is required"),
-        (("--model_base_path=models",), "expected an absolute path"),
+        (("--model_base_path=models",), "--model_base_path is 'models'; expected an absolute path"),
         (("--port=many", "--model_base_path=/"), "--port is 'many'; expected a whole number"),
         (("--model_config_file=/no/such/file",), "cannot read the model config file '/no/such/file'"),
     ],
