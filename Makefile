@@ -1,10 +1,11 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 .DELETE_ON_ERROR:
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 SIGNET := $(BIN)/signet
 QUICK := digits question_answering social_posts
 HTTP_PORT ?= 8080
+MODELS_DIR ?= models
 
 .PHONY: run test test-long check format bench lock help
 
@@ -20,8 +21,8 @@ help:            ## these lines
 	@touch $@
 
 run: .venv/.done  ## train the quick presets if models/ lacks them, then serve on http://localhost:8080
-	@$(SIGNET) train $(QUICK) --preset quick --if-missing
-	@exec $(SIGNET) serve --http-port $(HTTP_PORT)
+	@$(SIGNET) train $(QUICK) --preset quick --if-missing --models-dir $(MODELS_DIR)
+	@exec $(SIGNET) serve --models-dir $(MODELS_DIR) --http-port $(HTTP_PORT)
 
 test: .venv/.done  ## the whole test suite at its small size
 	$(BIN)/pytest -m "not long"

@@ -1,0 +1,201 @@
+"""The whole journey as a newcomer goes it: every command of the README, in its order, on real servers."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from serving.gateway.settings import Settings
+from tests import servers
+from tests.servers import ROOT, Program
+
+README = (ROOT / "README.md").read_text()
+QUICK = ("digits", "question_answering", "social_posts")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+COMMANDS = [line for block in blocks("sh") for line in block.strip().splitlines()]
+SERVERS = [line for line in COMMANDS if re.match(r"make|\.venv/bin/signet (serve|model-server)", line)]
+"""They do not end by themselves; each has a test below."""
+
+
+@dataclass
+class Running:
+    """`make run`, and where it answers."""
+
+    url: str
+    program: Program
+    models: Path
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """`make run` with an empty models folder: trains the three quick presets and serves them."""
+    models = tmp_path_factory.mktemp("journey") / "models"
+    with make_run(models) as started:
+        yield started
+
+
+class make_run:  # noqa: N801  # reads as the command it runs
+    """`make run` on a free port, until it is ready."""
+
+    def __init__(self, models: Path) -> None:
+        self.models, self.port = models, servers.free_port()
+
+    def __enter__(self) -> Running:
+        command = ["make", "run", f"HTTP_PORT={self.port}", f"MODELS_DIR={self.models}"]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            env={**environment, "PYTHONUNBUFFERED": "1"},
+        )
+        program = Program(self.process)
+        program.read_until("Signet is ready at", timeout_s=280)
+        program.read_until(r"(?s)(curl.*?\n\n){3}", timeout_s=10)
+        return Running(f"http://localhost:{self.port}", program, self.models)
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.communicate()
+
+
+def shell(command: str, at: Running, folder: Path) -> str:
+    """A line of the README, against this server, in a folder where it can write."""
+    command = command.replace("http://localhost:8080", at.url).replace(".venv/bin/", f"{ROOT}/.venv/bin/")
+    if "/signet " in command and "--url" not in command:
+        command += f" --url {at.url}"
+    done = subprocess.run(
+        ["bash", "-euc", command], cwd=folder, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def test_the_first_run_prints_three_commands_that_work(running, tmp_path):
+    commands = re.findall(r"^  (curl .*)$", running.program.output, re.MULTILINE)
+    assert [re.search(r"models/(\w+):predict", command)[1] for command in commands] == list(QUICK)
+    answers = {}
+    for name, command in zip(QUICK, commands, strict=True):
+        answers[name] = json.loads(shell(command, running, tmp_path))["predictions"][0]
+    golden = json.loads((running.models / "question_answering/1/assets.extra/golden.json").read_text())["signatures"]
+    assert answers["question_answering"]["answer"] == golden["from_text"]["outputs"]["answer"][0]
+    assert 0 < answers["question_answering"]["answer_probability"] <= 1
+    assert answers["social_posts"].keys() == {"age", "income", "income_probability", "gender", "gender_probability"}
+    assert sum(answers["digits"]) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if line not in SERVERS and not line.startswith("echo")])
+def test_each_command_of_the_readme(command, running, tmp_path):
+    for line in COMMANDS:
+        if line.startswith("echo"):
+            shell(line, running, tmp_path)
+    output = shell(command, running, tmp_path)
+    assert output.strip()
+    if command.startswith("curl"):
+        assert "error" not in json.loads(output)
+    if " score " in command:
+        row = json.loads((tmp_path / "answers.jsonl").read_text())
+        assert row["id"] == 7
+        assert isinstance(row["answer"], str)
+
+
+def test_the_python_of_the_readme(running, tmp_path):
+    (code,) = blocks("python")
+    code = code.replace("http://localhost:8080", running.url)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split()) >= 3
+
+
+def test_the_golden_examples_come_back_over_http(running):
+    for name in QUICK:
+        path = running.models / name / "1" / "assets.extra" / "golden.json"
+        for signature, golden in json.loads(path.read_text())["signatures"].items():
+            body = {"signature_name": signature, "inputs": golden["inputs"]}
+            answer = httpx.post(f"{running.url}/v1/models/{name}:predict", json=body, timeout=30).json()["outputs"]
+            outputs = answer if len(golden["outputs"]) > 1 else {next(iter(golden["outputs"])): answer}
+            for output, expected in golden["outputs"].items():
+                close(outputs[output], expected, golden["rtol"], golden["atol"])
+
+
+def close(got: object, expected: object, rtol: float, atol: float) -> None:
+    if isinstance(expected, list):
+        assert len(got) == len(expected)
+        for one, other in zip(got, expected, strict=True):
+            close(one, other, rtol, atol)
+    elif isinstance(expected, float):
+        assert got == pytest.approx(expected, rel=rtol, abs=atol)
+    else:
+        assert got == expected
+
+
+def test_the_server_lines_of_the_readme(running):
+    """`signet serve --backend` in front of `signet model-server`, for one of the models; ports changed."""
+    (model_server,) = [line for line in SERVERS if "model-server" in line]
+    (serve,) = [line for line in SERVERS if "signet serve" in line]
+    arguments = model_server.split()[2:]
+    assert arguments[0] == "--port=8500"
+    base = arguments[2].replace("$PWD/models", str(running.models))
+    with servers.model_server(arguments[1], base) as (address, _):
+        options = serve.split()[2:]
+        assert options[:2] == ["--backend", "localhost:8500"]
+        assert options[3].split(",") == list(QUICK)
+        with servers.gateway("--backend", address, "--models", "digits") as (url, _):
+            body = {"instances": [[0] * 64]}
+            assert httpx.post(f"{url}/v1/models/digits:predict", json=body).status_code == 200
+            assert httpx.get(f"{url}/readyz").json()["models"] == ["digits"]
+
+
+def test_a_second_run_trains_nothing_and_ctrl_c_stops_cleanly(running):
+    with make_run(running.models) as again:
+        assert "epoch" not in again.program.output.lower()
+        os.killpg(again.program.process.pid, signal.SIGINT)
+        rest, _ = again.program.process.communicate(timeout=30)
+        assert "Traceback" not in rest
+        assert again.program.process.returncode in (0, 2, 130, -signal.SIGINT)  # make's own ways of saying it
+    assert [child.name for child in (running.models / "digits").iterdir()] == ["1"]
+
+
+def test_the_two_commands_are_targets_of_the_makefile():
+    assert {line for line in SERVERS if line.startswith("make")} == {"make run", "make test"}
+    for target in re.findall(r"`make ([a-z-]+)`", README):
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
+    assert shutil.which("make")
+
+
+def test_the_readme_lists_every_setting_with_its_default():
+    rows = dict(re.findall(r"^\| `SIGNET_(\w+)` \| `?([^|`]*)`? \|", README, re.MULTILINE))
+    assert rows.keys() == {name.upper() for name in Settings.model_fields}
+    for name, field in Settings.model_fields.items():
+        assert rows[name.upper()].strip() == ("–" if field.default in (None, "") else str(field.default)), name
+
+
+def test_the_readme_lists_every_metric(embedded_url):
+    names = set(re.findall(r"^# TYPE (signet_\w+)", httpx.get(f"{embedded_url}/metrics").text, re.MULTILINE))
+    section = README.split("## Metrics")[1].split("## ")[0]
+    assert set(re.findall(r"`(signet_\w+)`", section)) == names
