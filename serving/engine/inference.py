@@ -1,0 +1,156 @@
+"""Classify, Regress and MultiInference: serialized tf.Examples in, classes with scores or values out.
+
+    Input ──serialized──▶ (n,) strings ──▶ a signature's `inputs` ──run──▶ outputs ──▶ classifications, regressions
+
+The functions here check signatures and shape results; running a call is the caller's. The method name of a signature is
+not looked at: aliases and shapes decide. Source: `classifier.cc`, `regressor.cc`, `multi_inference.cc`, `util.cc`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from serving.engine.servable import Servable
+from serving.errors import InvalidInput, Unsupported
+from serving.protos import classification_pb2, regression_pb2
+from serving.signature import DEFAULT, Signature, TensorSpec
+from serving.tensors import Array, Arrays
+
+CLASSIFY = "tensorflow/serving/classify"
+REGRESS = "tensorflow/serving/regress"
+
+_INPUTS, _CLASSES, _SCORES, _OUTPUTS = "inputs", "classes", "scores", "outputs"
+
+
+def serialized(message: Any) -> Array:
+    """The examples of an Input message, serialized: (n,) bytes. A context stands before each, as if merged into it."""
+    if message.WhichOneof("kind") == "example_list_with_context":
+        listed = message.example_list_with_context
+        context = listed.context.SerializeToString()
+        texts = [context + example.SerializeToString() for example in listed.examples]
+    else:
+        texts = [example.SerializeToString() for example in message.example_list.examples]
+    return as_inputs(texts)
+
+
+def as_inputs(texts: Sequence[bytes]) -> Array:
+    """Serialized examples as an array. `InvalidInput` when there are none."""
+    if not texts:
+        raise InvalidInput("Input is empty.")
+    array = np.empty(len(texts), object)
+    array[:] = texts
+    return array
+
+
+def signature_of(servable: Servable, name: str) -> Signature:
+    """The signature of that name, `serving_default` for the empty name."""
+    signature = servable.signatures.get(name or DEFAULT)
+    if signature is None:
+        raise InvalidInput(f"No signature was found with the name: {name or DEFAULT}")
+    return signature
+
+
+def classify_outputs(servable: Servable, signature: Signature) -> tuple[str, ...]:
+    """What a Classify has to fetch: `classes`, `scores` or both. `InvalidInput` for a signature of another kind."""
+    text = servable.signature_defs[signature.name]
+    if len(signature.inputs) != 1:
+        raise InvalidInput(f"Expected one input Tensor. Signature was: {text}")
+    if len(signature.outputs) not in (1, 2):
+        raise InvalidInput(f"Expected one or two output Tensors, found {len(signature.outputs)}. Signature was: {text}")
+    if _INPUTS not in signature.inputs:
+        raise InvalidInput(f"No classification inputs found in SignatureDef: {text}")
+    names = tuple(name for name in (_CLASSES, _SCORES) if name in signature.outputs)
+    if not names:
+        raise InvalidInput(
+            f'Expected classification signature outputs to contain at least one of "{_CLASSES}" or "{_SCORES}". '
+            f"Signature was: {text}"
+        )
+    return names
+
+
+def regress_outputs(servable: Servable, signature: Signature) -> tuple[str, ...]:
+    """What a Regress has to fetch: `outputs`. `InvalidInput` for a signature of another kind."""
+    if len(signature.inputs) != 1:
+        raise InvalidInput("Expected one input Tensor.")
+    if len(signature.outputs) != 1:
+        raise InvalidInput("Expected one output Tensor.")
+    text = servable.signature_defs[signature.name]
+    if _INPUTS not in signature.inputs:
+        raise InvalidInput(f"No regression inputs found in SignatureDef: {text}")
+    if _OUTPUTS not in signature.outputs:
+        raise InvalidInput(f"No regression outputs found in SignatureDef: {text}")
+    return (_OUTPUTS,)
+
+
+def task_outputs(servable: Servable, signature: Signature, method: str) -> tuple[str, ...]:
+    """What a task of MultiInference has to fetch, by its method name."""
+    if method == CLASSIFY:
+        return classify_outputs(servable, signature)
+    if method == REGRESS:
+        return regress_outputs(servable, signature)
+    raise Unsupported(f"Unsupported signature method_name: {method}")
+
+
+def joint_signature(signatures: Sequence[Signature], fetched: Sequence[tuple[str, ...]]) -> Signature:
+    """One signature for several tasks: the shared input, and each tensor to fetch once, by its name in the graph."""
+    tensors = {
+        signature.outputs[name].tensor: signature.outputs[name]
+        for signature, names in zip(signatures, fetched, strict=True)
+        for name in names
+    }
+    inputs = {signature.inputs[_INPUTS].tensor for signature in signatures}
+    if len(inputs) != 1:
+        raise InvalidInput("Input tensor must be the same for all Signatures.")
+    return Signature(
+        name="+".join(signature.name for signature in signatures),
+        inputs={_INPUTS: signatures[0].inputs[_INPUTS]},
+        outputs={
+            tensor: TensorSpec(tensor, spec.dtype, spec.shape, tensor) for tensor, spec in sorted(tensors.items())
+        },
+    )
+
+
+def classifications(outputs: Arrays, rows: int) -> Any:
+    """ClassificationResult of `classes` (rows, k) strings and `scores` (rows, k) floats, either of which may be absent."""
+    classes, scores = outputs.get(_CLASSES), outputs.get(_SCORES)
+    for name, array, kind in ((_CLASSES, classes, "O"), (_SCORES, scores, "f")):
+        if array is None:
+            continue
+        if array.ndim != 2:
+            raise InvalidInput(f"Expected Tensor shape: [batch_size num_classes] but got {name} {list(array.shape)}")
+        if array.dtype.kind != kind:
+            raise InvalidInput(f"Expected {name} Tensor of {'string' if kind == 'O' else 'float'}. Got: {array.dtype}")
+        if len(array) != rows:
+            raise InvalidInput(f"Expected {name} output batch size of {rows}. Got: {len(array)}")
+    if classes is not None and scores is not None and classes.shape != scores.shape:
+        raise InvalidInput(f"Tensors class and score should match in shape, got {classes.shape} and {scores.shape}")
+    result = classification_pb2.ClassificationResult()
+    known = classes if classes is not None else scores
+    assert known is not None
+    for i in range(rows):
+        row = result.classifications.add()
+        for k in range(known.shape[1]):
+            entry = row.classes.add()
+            if classes is not None:
+                entry.label = classes[i, k].decode(errors="replace")
+            if scores is not None:
+                entry.score = scores[i, k]
+    return result
+
+
+def regressions(outputs: Arrays, rows: int) -> Any:
+    """RegressionResult of `outputs`, floats of shape (rows,) or (rows, 1)."""
+    values = outputs[_OUTPUTS]
+    if values.ndim not in (1, 2) or (values.ndim == 2 and values.shape[1] != 1):
+        raise InvalidInput(
+            f"Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got {list(values.shape)}"
+        )
+    if values.dtype != np.float32:
+        raise InvalidInput(f"Expected output Tensor of float. Got: {values.dtype}")
+    if len(values) != rows:
+        raise InvalidInput(f"Input batch size did not match output batch size: {rows} and {len(values)}")
+    result = regression_pb2.RegressionResult()
+    for value in values.reshape(-1).tolist():
+        result.regressions.add(value=value)
+    return result
