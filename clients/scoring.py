@@ -31,7 +31,7 @@ from rich.console import Console
 
 from clients import values
 from clients.calls import Version
-from clients.gateway_client import Client
+from clients.gateway_client import Client, Model
 from clients.progress import Progress
 from serving.errors import (
     Cancelled,
@@ -118,10 +118,6 @@ def score(job: Job, console: Console) -> Summary:
                 rows = _score(job, client, described, signature, out, progress)
         except BadRow as error:
             raise UsageError(f"{job.source} {error}") from error
-        except NotFound as error:
-            raise UsageError(
-                f"version {described.number} of {job.model!r}, with which this file was begun, is gone: {error}"
-            ) from error
         except OSError as error:
             raise UsageError(f"{error.filename or job.target}: {error.strerror}") from error
     return Summary(described.number, rows, time.monotonic() - started)
@@ -135,7 +131,10 @@ def _score(
 
     def predict(arrays: Arrays) -> Arrays:
         def once() -> Arrays:
-            return client.predict(job.model, arrays, version=described.number, signature=signature.name)
+            try:
+                return client.predict(job.model, arrays, version=described.number, signature=signature.name)
+            except NotFound as error:
+                raise _why_missing(client.models(), described, error) from error
 
         return patiently(once, job.patience_s, stop.wait, progress.note)
 
@@ -263,6 +262,18 @@ def patiently(
             delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
         if pause(wait_s):
             raise Cancelled("another row ended the run")
+
+
+def _why_missing(served: list[Model], begun: Version, error: NotFound) -> Unavailable | UsageError:
+    """Whether the version comes back: a server that has just started has none at first."""
+    versions = next((model.versions for model in served if model.name == begun.model), ())
+    if not versions or begun.number in versions:
+        return Unavailable(str(error))
+    others = ", ".join(map(str, versions))
+    return UsageError(
+        f"version {begun.number} of {begun.model!r}, with which this file was begun, is no longer served; "
+        f"there is {others} now"
+    )
 
 
 def _outputs(rows: list[Row], arrays: Arrays, predict: Predict) -> Arrays:

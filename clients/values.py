@@ -90,13 +90,15 @@ def dumps(document: Any) -> bytes:
     return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def loads(text: bytes | str) -> Any:
-    """Read JSON in which NaN, Infinity and -Infinity may stand bare. Raises ValueError."""
+def loads(text: bytes) -> Any:
+    """Read JSON in which NaN, Infinity and -Infinity may stand bare. Raises ValueError, which says where and why."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
         try:
-            return json.loads(text)
+            return json.loads(text.decode())
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{error.msg} at character {error.pos}") from None
         except RecursionError:
             raise ValueError("it is nested too deeply") from None
 
