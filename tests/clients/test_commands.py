@@ -1,0 +1,130 @@
+"""`signet predict`, `models` and `score` as a user meets them."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from clients.commands import outputs_text, read_inputs
+from serving.errors import UsageError
+from tests.servers import ROOT, SIGNET
+
+
+def signet(*arguments: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*SIGNET, *map(str, arguments)], cwd=ROOT, input=stdin, capture_output=True, text=True, check=False
+    )
+
+
+TWO_IN = '{"a": [[1, 2, 3]], "b": [[1, 2]]}'
+
+
+def test_predict_prints_the_outputs_by_name(gateway_url):
+    done = signet("predict", "two_in", "--inputs", TWO_IN, "--url", gateway_url)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["output_0"][0] == pytest.approx([-0.2904302])
+
+
+def test_inputs_come_from_a_file_or_standard_input(tmp_path, embedded_url):
+    path = tmp_path / "inputs.json"
+    path.write_text('{"s": ["é", {"b64": "/w=="}]}')
+    for option, stdin in ((f"@{path}", ""), ("-", path.read_text())):
+        done = signet(
+            "predict",
+            "mixed",
+            "--signature",
+            "s",
+            "--version",
+            1,
+            "--inputs",
+            option,
+            "--url",
+            embedded_url,
+            stdin=stdin,
+        )
+        assert done.stdout == (
+            '{\n  "echo": ["é","\ufffd"],\n  "echo_bytes": [{"b64":"w6k="},{"b64":"/w=="}],\n  "len": [2,1]\n}\n'
+        )
+
+
+def test_models_prints_a_table(gateway_url):
+    done = signet("models", "--url", gateway_url)
+    assert done.returncode == 0
+    lines = [line.rstrip() for line in done.stdout.splitlines()]
+    assert lines[1].split() == ["model", "versions", "signature", "inputs", "outputs"]
+    at = next(i for i, line in enumerate(lines) if line.startswith(" two_in"))
+    assert re.split(r"\s{2,}", lines[at].strip()) == [
+        "two_in",
+        "1",
+        "serve",
+        "a: float (None, 3)",
+        "output_0: float (None, 1)",
+    ]
+    assert lines[at + 1].strip() == "b: float (None, 2)"
+
+
+def test_score_says_what_it_did(tmp_path, embedded_url):
+    (tmp_path / "in.jsonl").write_text('{"id": 1, "x": [1, 2, 3, 4]}\n')
+    arguments = ("score", "three_out", tmp_path / "in.jsonl", tmp_path / "out.jsonl", "--url", embedded_url)
+    done = signet(*arguments)
+    assert re.fullmatch(
+        r"1 rows scored by version 1 of 'three_out' in [\d.]+ s \([\d,]+ rows/s\): .*out\.jsonl\n", done.stdout
+    )
+    assert json.loads((tmp_path / "out.jsonl").read_text()).keys() == {"id", "p", "q", "r"}
+    done = signet(*arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "out.jsonl exists; choose another name" in done.stderr
+
+
+NOBODY = "http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("models", "--url", NOBODY), f"cannot reach {NOBODY}: [Errno 111] Connection refused"),
+        (("models", "--url", "localhost:8080"), "the URL is 'localhost:8080'; expected http://HOST:PORT"),
+        (("predict", "two_in", "--inputs", TWO_IN, "--url", NOBODY), f"cannot reach {NOBODY}"),
+        (("predict", "two_im", "--inputs", TWO_IN), "(did you mean 'two_in'?). Served models: "),
+        (("predict", "two_in", "--inputs", TWO_IN, "--version", 9), "Specific(two_in, 9)"),
+        (("predict", "two_in", "--inputs", TWO_IN, "--signature", "serv"), "(did you mean 'serve'?)"),
+        (
+            ("predict", "two_in", "--inputs", '{"a": [[1, 2, 3]]}'),
+            "missing input 'b'. Signature 'serving_default' takes",
+        ),
+        (("predict", "two_in", "--inputs", '{"a": [[1]], "b": [[1]]}'), "input 'a' has shape (1, 1); the model takes"),
+        (("predict", "two_in", "--inputs", "{a"), "--inputs is not JSON: Expecting property name"),
+        (("predict", "two_in", "--inputs", "[1]"), "--inputs holds no object; expected the inputs by name"),
+        (("predict", "two_in", "--inputs", "@/no/file"), "/no/file cannot be read: No such file or directory"),
+        (("predict", "two_in", "--inputs", "-"), "standard input is not JSON"),
+        (("predict", "mixed", "--signature", "hf", "--inputs", '{"x": [1]}'), "'x' is half, which JSON cannot carry"),
+        (("score", "two_in", "/no/in", "/no/out"), "/no/in does not exist"),
+    ],
+)
+def test_mistakes_end_with_a_sentence(arguments, problem, embedded_url):
+    done = signet(*arguments, *(() if "--url" in arguments else ("--url", embedded_url)))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("signet: ")
+    assert done.stderr.count("\n") == 1
+    assert problem in done.stderr
+
+
+@pytest.mark.parametrize("command", ["predict", "models", "score"])
+def test_help_says_what_a_command_does(command):
+    done = signet(command, "--help")
+    assert done.returncode == 0
+    assert "http://localhost:8080" in done.stdout
+
+
+def test_outputs_are_json_with_a_line_for_each():
+    assert read_inputs('{"x": [NaN]}').keys() == {"x"}
+    assert outputs_text({}) == "{\n\n}"
+    with pytest.raises(UsageError, match="is not JSON"):
+        read_inputs("")
+
+
+def test_a_folder_is_no_file(tmp_path: Path):
+    with pytest.raises(UsageError, match="cannot be read: Is a directory"):
+        read_inputs(f"@{tmp_path}")
