@@ -3,6 +3,7 @@
 Source of the text format: `model_server_config.proto`, `file_system_storage_path_source.proto`.
 """
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,8 @@ class ModelConfig:
     name: str
     base_path: Path
     policy: VersionPolicy = field(default_factory=VersionPolicy)
+    labels: Mapping[str, int] = field(default_factory=dict)
+    """Names for versions, such as `stable`."""
 
 
 def read(path: Path) -> list[ModelConfig]:
@@ -60,9 +63,9 @@ def from_proto(message: Any) -> list[ModelConfig]:
         raise UsageError("the model config must hold a model_config_list; custom_model_config is not supported")
     models = [_model(config) for config in message.model_config_list.config]
     names = [model.name for model in models]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise UsageError(f"the model config lists {', '.join(map(repr, repeated))} more than once")
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"Illegal to list model {name} multiple times in config list")
     return models
 
 
@@ -81,11 +84,13 @@ def _model(config: Any) -> ModelConfig:
         raise UsageError("the model config has a model without a name")
     if not Path(config.base_path).is_absolute():
         raise UsageError(
-            f"model {config.name!r}: base_path {config.base_path!r} must be absolute, such as /models/{config.name}"
+            f"Expected model {config.name} to have an absolute path or URI; got base_path()={config.base_path}"
         )
     if config.model_platform != "tensorflow":
         raise UsageError(f"model {config.name!r}: model_platform is {config.model_platform!r}; expected 'tensorflow'")
-    return ModelConfig(config.name, Path(config.base_path), _policy(config.model_version_policy))
+    return ModelConfig(
+        config.name, Path(config.base_path), _policy(config.model_version_policy), dict(config.version_labels)
+    )
 
 
 def _policy(message: Any) -> VersionPolicy:

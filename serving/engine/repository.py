@@ -18,7 +18,7 @@ from pathlib import Path
 
 from serving.engine import servable as servables
 from serving.engine.servable import Servable
-from serving.errors import NotFound, ServingError
+from serving.errors import FailedPrecondition, InvalidInput, NotFound, ServingError
 from serving.model_config import ModelConfig
 from serving.model_status import State, VersionStatus
 
@@ -59,8 +59,11 @@ class Repository:
         self._session_config, self._load = session_config, load
         self._available: Mapping[str, Mapping[int, Servable]] = {name: {} for name in self.models}
         self._statuses: dict[str, dict[int, VersionStatus]] = {name: {} for name in self.models}
+        self._labels: Mapping[str, Mapping[str, int]] = {}
+        self._failed: set[tuple[str, int]] = set()
         self._changed = threading.Condition()
         self._stopping = threading.Event()
+        self._look = threading.Event()
         self.first_pass = threading.Event()
         """Set when every model has been looked at once and its first versions have loaded or failed."""
         self._thread = threading.Thread(target=self._manage, name="repository", daemon=True)
@@ -72,6 +75,7 @@ class Repository:
     def stop(self) -> None:
         """Unload everything; waits for the calls that are running."""
         self._stopping.set()
+        self._look.set()
         with self._changed:
             self._changed.notify_all()
         if self._thread.is_alive():
@@ -91,6 +95,27 @@ class Repository:
     def versions(self, name: str) -> Mapping[int, Servable]:
         """The available versions of a model; empty for an unknown one."""
         return self._available.get(name, {})
+
+    def configure(self, models: Sequence[ModelConfig], *, allow_unavailable_labels: bool = False) -> None:
+        """Serve these models from now on, and no others; returns at once, `wait` tells what came of it.
+
+        Raises `FailedPrecondition`, and loads nothing, for a label of a version that is not available now. With
+        `allow_unavailable_labels` a label that is not in use yet may point anywhere.
+        """
+        with self._changed:
+            self._labels = {model.name: self._checked_labels(model, allow_unavailable_labels) for model in models}
+            self.models = {model.name: model for model in models}
+            for name in self.models:
+                self._statuses.setdefault(name, {})
+                self._available = {**self._available, name: self._available.get(name, {})}
+        self._look.set()
+
+    def labelled(self, name: str, label: str) -> int:
+        """The version that a label stands for. Raises `InvalidInput` for an unknown one."""
+        try:
+            return self._labels[name][label]
+        except KeyError:
+            raise InvalidInput(f"Unrecognized servable version label: {label}") from None
 
     def lease(self, name: str, version: int | None = None) -> Servable:
         """The given or the highest available version, acquired: the caller releases it. `NotFound` otherwise."""
@@ -114,8 +139,15 @@ class Repository:
         with ThreadPoolExecutor(max_workers=max(1, min(8, len(self.models)))) as pool:
             list(pool.map(self._refresh, self.models.values()))  # the first loads go side by side
         self.first_pass.set()
-        while not self._stopping.wait(self._poll_s if self._poll_s > 0 else None):
-            for model in self.models.values():
+        while not self._stopping.is_set():
+            self._look.wait(self._poll_s if self._poll_s > 0 else None)
+            self._look.clear()
+            if self._stopping.is_set():
+                return
+            for name in set(self._available) - set(self.models):
+                for servable in list(self.versions(name).values()):
+                    self._unload(name, servable)
+            for model in list(self.models.values()):
                 self._refresh(model)
 
     def _refresh(self, model: ModelConfig) -> None:
@@ -130,29 +162,41 @@ class Repository:
         aspired = model.policy.choose(set(found))
         self._forget_vanished(model.name, set(found))
         for version in sorted(aspired, reverse=True):
-            if self._may_load(model.name, version):
+            if self.may_load(model.name, version):
                 self._bring_up(model.name, version, found[version])
         loaded = self.versions(model.name)
         if not aspired or aspired & set(loaded):
             for version in sorted(set(loaded) - aspired):
                 self._unload(model.name, loaded[version])
 
-    def _may_load(self, name: str, version: int) -> bool:
-        """New here, or unloaded without an error and wanted again."""
+    def may_load(self, name: str, version: int) -> bool:
+        """New here, or at its end and wanted again; a version that failed only when its folder has gone meanwhile."""
         status = self._statuses[name].get(version)
-        return status is None or (status.state is State.END and status.error_code == "OK")
+        return status is None or (status.state is State.END and (name, version) not in self._failed)
 
     def _forget_vanished(self, name: str, found: set[int]) -> None:
         """A failed version whose folder has gone may be tried again when it comes back."""
         with self._changed:
+            self._failed -= {
+                (name, version) for model, version in self._failed if model == name and version not in found
+            }
+            self._changed.notify_all()
             statuses = self._statuses[name]
             ended = sorted(version for version, status in statuses.items() if status.state is State.END)
-            for version in ended:
-                if version not in found and statuses[version].error_code != "OK":
-                    del statuses[version]
             for version in ended[:-_MAX_ENDED]:
-                statuses.pop(version, None)
-            self._changed.notify_all()
+                if version not in found:
+                    del statuses[version]
+
+    def _checked_labels(self, model: ModelConfig, allow_unavailable: bool) -> Mapping[str, int]:
+        in_use = self._labels.get(model.name, {})
+        for label, version in model.labels.items():
+            if version in self.versions(model.name) or (allow_unavailable and label not in in_use):
+                continue
+            raise FailedPrecondition(
+                f"Request to assign label to version {version} of model {model.name}, "
+                "which is not currently available for inference"
+            )
+        return model.labels
 
     def _bring_up(self, name: str, version: int, path: Path) -> None:
         status = VersionStatus(version, State.LOADING)
@@ -174,6 +218,7 @@ class Repository:
                 return
             if attempt < self._load_retries and self._stopping.wait(max(0.0, self._retry_interval_s)):
                 break
+        self._failed.add((name, version))
         self._publish(name, replace(status, state=State.END))
 
     def _unload(self, name: str, servable: Servable) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from serving.engine.repository import Repository, scan
-from serving.errors import NotFound
+from serving.errors import FailedPrecondition, InvalidInput, NotFound
 from serving.model_config import ModelConfig, VersionPolicy
 from serving.model_status import State
 from tests.servers import GOLDEN_MODELS
@@ -86,7 +86,7 @@ def test_a_failed_version_is_tried_again_when_its_folder_comes_back(base, served
     add_broken(base, 2)
     assert repository.wait(in_state(2, State.END), 30)
     shutil.rmtree(base / "2")
-    assert repository.wait(lambda r: not in_state(2, State.END)(r), 30)
+    assert repository.wait(lambda r: r.may_load("m", 2), 30)
     add(base, 2)
     assert repository.wait(at(2), 30)
 
@@ -183,3 +183,39 @@ def test_retries_happen_as_often_as_asked_for(base, served, caplog):
     add_broken(base, 2)
     served(load_retries=2, retry_interval_s=0.01)
     assert sum("version 2" in record.message for record in caplog.records) == 3
+
+
+def config(base: Path, name: str = "m", **options: object) -> ModelConfig:
+    return ModelConfig(name, base, **options)
+
+
+def test_another_configuration_replaces_the_models(base, served):
+    repository = served()
+    repository.configure([config(base, "n")])
+    assert repository.wait(lambda r: r.versions("n") and not r.versions("m"), 30)
+    assert [status.state for status in repository.statuses("m")] == [State.END]
+    repository.configure([])
+    assert repository.wait(lambda r: not r.versions("n"), 30)
+    repository.configure([config(base)])
+    assert repository.wait(at(1), 30)
+
+
+def test_labels_need_an_available_version(base, served):
+    add(base, 2)
+    repository = served()
+    both = VersionPolicy(every=True)
+    with pytest.raises(FailedPrecondition, match="assign label to version 1 of model m, which is not currently avail"):
+        repository.configure([config(base, policy=both, labels={"stable": 1})])
+    assert set(repository.versions("m")) == {2}
+    repository.configure([config(base, policy=both, labels={"stable": 2})])
+    assert repository.labelled("m", "stable") == 2
+    assert repository.wait(at(1, 2), 30)
+    repository.configure([config(base, policy=both, labels={"stable": 1, "canary": 2})])
+    assert (repository.labelled("m", "stable"), repository.labelled("m", "canary")) == (1, 2)
+    with pytest.raises(FailedPrecondition):
+        repository.configure([config(base, labels={"stable": 9})], allow_unavailable_labels=True)
+    repository.configure([config(base, labels={"stable": 1, "next": 9})], allow_unavailable_labels=True)
+    assert repository.labelled("m", "next") == 9
+    for name, label in (("m", "canary"), ("x", "stable")):
+        with pytest.raises(InvalidInput, match="Unrecognized servable version label"):
+            repository.labelled(name, label)
