@@ -51,6 +51,13 @@ def signature_of(servable: Servable, name: str) -> Signature:
     return signature
 
 
+def task_signature(servable: Servable, name: str) -> Signature:
+    """The signature of a task of MultiInference."""
+    if name not in servable.signatures:
+        raise InvalidInput(f"Requested signature not found in model graph: {name}")
+    return servable.signatures[name]
+
+
 def classify_outputs(servable: Servable, signature: Signature) -> tuple[str, ...]:
     """What a Classify has to fetch: `classes`, `scores` or both. `InvalidInput` for a signature of another kind."""
     text = servable.signature_defs[signature.name]
@@ -112,7 +119,7 @@ def joint_signature(signatures: Sequence[Signature], fetched: Sequence[tuple[str
 
 
 def classifications(outputs: Arrays, rows: int) -> Any:
-    """ClassificationResult of `classes` (rows, k) strings and `scores` (rows, k) floats, either of which may be absent."""
+    """ClassificationResult of `classes` (rows, k) strings and `scores` (rows, k) floats; one of them may be absent."""
     classes, scores = outputs.get(_CLASSES), outputs.get(_SCORES)
     for name, array, kind in ((_CLASSES, classes, "O"), (_SCORES, scores, "f")):
         if array is None:

@@ -6,18 +6,40 @@ Nothing is held against the signature's dtypes and shapes: TensorFlow itself ref
 `predict_impl.cc`, `predict_util.cc`, `get_model_status_impl.cc`.
 """
 
+import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
 
+from serving import model_config
+from serving.engine import inference
 from serving.engine.repository import Repository
 from serving.engine.runner import Runner
 from serving.engine.servable import Servable
-from serving.errors import CODE_NAMES, FailedPrecondition, InvalidInput, NotFound, ServingError, Unsupported
-from serving.protos import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
+from serving.errors import (
+    CODE_NAMES,
+    FailedPrecondition,
+    ForeignError,
+    InvalidInput,
+    NotFound,
+    ServingError,
+    Unsupported,
+    UsageError,
+)
+from serving.model_config import ModelConfig
+from serving.model_status import State
+from serving.protos import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    inference_pb2,
+    model_management_pb2,
+    predict_pb2,
+    regression_pb2,
+)
 from serving.signature import DEFAULT, Signature
 from serving.tensors import Array, Arrays, from_proto, to_typed_proto
 
@@ -32,11 +54,15 @@ def add_services(server: grpc.aio.Server, repository: Repository, runner: Runner
     prediction, model = PredictionService(repository, runner), ModelService(repository)
     methods: dict[str, dict[str, tuple[Method, Any]]] = {
         "tensorflow.serving.PredictionService": {
+            "Classify": (prediction.classify, classification_pb2.ClassificationRequest),
+            "Regress": (prediction.regress, regression_pb2.RegressionRequest),
             "Predict": (prediction.predict, predict_pb2.PredictRequest),
+            "MultiInference": (prediction.multi_inference, inference_pb2.MultiInferenceRequest),
             "GetModelMetadata": (prediction.metadata, get_model_metadata_pb2.GetModelMetadataRequest),
         },
         "tensorflow.serving.ModelService": {
             "GetModelStatus": (model.status, get_model_status_pb2.GetModelStatusRequest),
+            "HandleReloadConfigRequest": (model.reload, model_management_pb2.ReloadConfigRequest),
         },
     }
     for service, handlers in methods.items():
@@ -69,7 +95,7 @@ def _answering(method: Method, request_class: Any) -> Method:
 
 
 class PredictionService:
-    """Predict and GetModelMetadata."""
+    """Calls of models, and their signatures."""
 
     def __init__(self, repository: Repository, runner: Runner) -> None:
         self._repository, self._runner = repository, runner
@@ -80,8 +106,7 @@ class PredictionService:
             signature = _signature(servable, request.model_spec.signature_name)
             inputs = _inputs(request, signature)
             wanted = _outputs(request, signature)
-            result = self._runner.run(servable, signature, inputs, wanted, context.time_remaining())
-            outputs: Arrays = await result if inspect.isawaitable(result) else result
+            outputs = await self._run(servable, signature, inputs, wanted, context)
         finally:
             servable.release()
         response = predict_pb2.PredictResponse()
@@ -89,6 +114,79 @@ class PredictionService:
         for alias, array in outputs.items():
             response.outputs[alias].CopyFrom(to_typed_proto(array))
         return response
+
+    async def classify(self, request: Any, context: Any) -> Any:
+        response = classification_pb2.ClassificationResponse()
+        return await self._infer(request, context, response, inference.classify_outputs, inference.classifications)
+
+    async def regress(self, request: Any, context: Any) -> Any:
+        response = regression_pb2.RegressionResponse()
+        return await self._infer(request, context, response, inference.regress_outputs, inference.regressions)
+
+    async def _infer(
+        self,
+        request: Any,
+        context: Any,
+        response: Any,
+        outputs_of: Callable[[Servable, Signature], tuple[str, ...]],
+        result_of: Callable[[Arrays, int], Any],
+    ) -> Any:
+        examples = inference.serialized(request.input)
+        servable = _lease(self._repository, request)
+        try:
+            signature = inference.signature_of(servable, request.model_spec.signature_name)
+            wanted = outputs_of(servable, signature)
+            outputs = await self._run(servable, signature, {"inputs": examples}, wanted, context)
+            response.result.CopyFrom(result_of(outputs, len(examples)))
+        finally:
+            servable.release()
+        _name(response.model_spec, servable).signature_name = signature.name
+        return response
+
+    async def multi_inference(self, request: Any, context: Any) -> Any:
+        """Several signatures of one model on the same examples, in one run of the graph."""
+        specs = [task.model_spec for task in request.tasks]
+        if not specs or not all(spec.name for spec in specs):
+            raise InvalidInput("ModelSpec has no name specified.")
+        if len({spec.name for spec in specs}) > 1:
+            raise InvalidInput("All ModelSpecs in a MultiInferenceRequest must access the same model name.")
+        names = [spec.signature_name or DEFAULT for spec in specs]
+        for name in names:
+            if names.count(name) > 1:
+                raise InvalidInput(f"Duplicate evaluation of signature: {name}")
+        examples = inference.serialized(request.input)
+        servable = _lease(self._repository, request.tasks[0])
+        try:
+            return await self._run_tasks(servable, request, names, examples, context)
+        finally:
+            servable.release()
+
+    async def _run_tasks(
+        self, servable: Servable, request: Any, names: list[str], examples: Array, context: Any
+    ) -> Any:
+        signatures = [inference.task_signature(servable, name) for name in names]
+        fetched = [
+            inference.task_outputs(servable, signature, task.method_name)
+            for signature, task in zip(signatures, request.tasks, strict=True)
+        ]
+        joint = inference.joint_signature(signatures, fetched)
+        tensors = await self._run(servable, joint, {"inputs": examples}, (), context)
+        response = inference_pb2.MultiInferenceResponse()
+        for signature, wanted, task in zip(signatures, fetched, request.tasks, strict=True):
+            outputs = {name: tensors[signature.outputs[name].tensor] for name in wanted}
+            result = response.results.add()
+            _name(result.model_spec, servable).signature_name = signature.name
+            if task.method_name == inference.CLASSIFY:
+                result.classification_result.CopyFrom(inference.classifications(outputs, len(examples)))
+            else:
+                result.regression_result.CopyFrom(inference.regressions(outputs, len(examples)))
+        return response
+
+    async def _run(
+        self, servable: Servable, signature: Signature, inputs: Arrays, wanted: Sequence[str], context: Any
+    ) -> Arrays:
+        result = self._runner.run(servable, signature, inputs, wanted, context.time_remaining())
+        return await result if inspect.isawaitable(result) else result
 
     async def metadata(self, request: Any, _: Any) -> Any:
         if not request.metadata_field:
@@ -108,10 +206,23 @@ class PredictionService:
 
 
 class ModelService:
-    """GetModelStatus."""
+    """States of versions, and another configuration while running."""
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
+        self._reloading = asyncio.Lock()
+
+    async def reload(self, request: Any, _: Any) -> Any:
+        """Replace the configuration; answers when the models with new names are available or have failed."""
+        if request.config.WhichOneof("config") != "model_config_list":
+            raise InvalidInput("Only ModelConfigList is supported")
+        try:
+            models = model_config.from_proto(request.config)
+        except UsageError as error:
+            raise InvalidInput(str(error)) from error
+        async with self._reloading:
+            await apply(self._repository, models)
+        return model_management_pb2.ReloadConfigResponse(status={"error_code": 0})
 
     async def status(self, request: Any, _: Any) -> Any:
         if not request.HasField("model_spec"):
@@ -132,6 +243,33 @@ class ModelService:
         return response
 
 
+async def apply(
+    repository: Repository, models: Sequence[ModelConfig], *, allow_unavailable_labels: bool = False
+) -> None:
+    """Serve another configuration, and wait for the models whose names are new.
+
+    Raises `FailedPrecondition` for labels, and an error with code UNKNOWN for new models that failed; the rest of the
+    configuration stays applied.
+    """
+    new = {model.name for model in models} - set(repository.models)
+    repository.configure(models, allow_unavailable_labels=allow_unavailable_labels)
+
+    def ended(of: Repository) -> list[str]:
+        return [
+            f"{{name: {name} version: {status.version}}} due to error: {status.error_message}"
+            for name in sorted(new)
+            for status in of.statuses(name)
+            if status.state is State.END and status.error_code != "OK" and not of.versions(name)
+        ]
+
+    def settled(of: Repository) -> bool:
+        return bool(ended(of)) or all(of.versions(name) for name in new)
+
+    await asyncio.to_thread(repository.wait, settled)
+    if problems := ended(repository):
+        raise ForeignError(f"{len(problems)} model(s) did not become available: {{{', '.join(problems)}, }}", "UNKNOWN")
+
+
 def _lease(repository: Repository, request: Any) -> Servable:
     if not request.HasField("model_spec"):
         raise InvalidInput("Missing ModelSpec")
@@ -139,7 +277,7 @@ def _lease(repository: Repository, request: Any) -> Servable:
     if not spec.name:
         raise InvalidInput("ModelSpec has no name specified.")
     if spec.WhichOneof("version_choice") == "version_label":
-        raise InvalidInput(f"Unrecognized servable version label: {spec.version_label}")
+        return repository.lease(spec.name, repository.labelled(spec.name, spec.version_label))
     return repository.lease(spec.name, spec.version.value if spec.HasField("version") else None)
 
 
