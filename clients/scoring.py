@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -138,27 +139,32 @@ def _score(
 
         return patiently(once, job.patience_s, stop.wait, progress.note)
 
-    waiting: deque[tuple[list[Line], Future[bytes]]] = deque()
     rows = 0
-
-    def write_first() -> int:
-        lines, scored = waiting.popleft()
-        out.write(scored.result())
-        progress.advance(len(lines), sum(len(line.text) for line in lines))
-        return len(lines)
-
     with ThreadPoolExecutor(job.concurrency) as pool, job.source.open("rb") as source:
+        work = partial(scored_lines, signature=signature, prefix=job.prefix, predict=predict)
         try:
-            for lines in chunks(source, job.batch_rows):
-                waiting.append((lines, pool.submit(scored_lines, lines, signature, job.prefix, predict)))
-                if len(waiting) > 2 * job.concurrency:  # those behind a slow one go on meanwhile
-                    rows += write_first()
-            while waiting:
-                rows += write_first()
+            for lines, scored in in_order(pool, work, chunks(source, job.batch_rows), 2 * job.concurrency):
+                out.write(scored)
+                rows += len(lines)
+                progress.advance(len(lines), sum(len(line.text) for line in lines))
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
     return rows
+
+
+def in_order(
+    pool: ThreadPoolExecutor, work: Callable[[list[Line]], bytes], parts: Iterable[list[Line]], ahead: int
+) -> Iterator[tuple[list[Line], bytes]]:
+    """Each part with what `work` makes of it, as they come; at most so many are taken ahead of a slow one."""
+    waiting: deque[tuple[list[Line], Future[bytes]]] = deque()
+    for part in parts:
+        waiting.append((part, pool.submit(work, part)))
+        if len(waiting) > ahead:
+            first, done = waiting.popleft()
+            yield first, done.result()
+    for part, done in waiting:
+        yield part, done.result()
 
 
 def chunks(source: Iterable[bytes], rows: int) -> Iterator[list[Line]]:
