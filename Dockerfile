@@ -1,9 +1,9 @@
-# Signet's images.   docker build --target gateway|model-server|training .
+# Signet's images: docker build --target gateway|model-server|training .
 #
-#   gateway.lock ──▶ gateway-packages ────────────┬──▶ gateway        remote mode: no TensorFlow, only its message files
-#   model-server.lock ──▶ engine-packages ──▶ messages ─┤
-#                              │                  └──▶ model-server   the same and TensorFlow's C library, no Python part
-#   training.lock ──▶ training-packages ──────────────▶ training      all of TensorFlow and Keras
+#   gateway.lock ────▶ gateway-packages ──────────────┬───▶ gateway         remote mode: no TensorFlow
+#   model-server.lock ▶ engine-packages ─▶ messages ──┤                     TensorFlow's message files: half a megabyte
+#                              └─────────▶ library ───┴───▶ model-server    and its C library: no Python part of it
+#   training.lock ───▶ training-packages ─────────────────▶ training        TensorFlow and Keras
 #
 # BASE takes a mirror's name or a digest. A pip configuration of your own: --secret id=pip.conf,src=FILE.
 
@@ -14,10 +14,10 @@ ARG BASE=docker.io/library/python:3.11-slim-bookworm
 FROM ${BASE} AS build
 ENV PIP_PYTHON=/opt/signet/bin/python PIP_NO_COMPILE=1 PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
-RUN python -m venv --without-pip /opt/signet
+RUN apt-get update -q && apt-get install -q -y --no-install-recommends binutils && rm -rf /var/lib/apt/lists/* \
+    && python -m venv --without-pip /opt/signet
 
 FROM build AS gateway-packages
-RUN apt-get update -q && apt-get install -q -y --no-install-recommends binutils
 COPY deploy/gateway.lock .
 RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     pip install --require-hashes --requirement gateway.lock
@@ -46,6 +46,12 @@ COPY deploy/message_files.py .
 COPY serving/__init__.py serving/protos.py serving/
 RUN PYTHONPATH=. /opt/signet/bin/python message_files.py /messages \
     && python -m compileall -q --invalidation-mode unchecked-hash /messages
+
+FROM engine-packages AS library
+WORKDIR /library
+RUN for name in libtensorflow_cc.so.2 libtensorflow_framework.so.2; do \
+        strip --strip-unneeded -o "$name" "/opt/signet/lib/python3.11/site-packages/tensorflow/$name" || exit; \
+    done
 
 # ---- The project, as files to lay over /. Its build backend, setuptools, comes with TensorFlow, by hash too.
 
@@ -78,8 +84,7 @@ ENTRYPOINT ["signet", "serve"]
 FROM runtime AS model-server
 COPY --from=gateway-packages /opt/signet /opt/signet
 COPY --from=messages /messages /opt/signet/lib/python3.11/site-packages
-COPY --from=engine-packages /opt/signet/lib/python3.11/site-packages/tensorflow/libtensorflow_*.so.2 \
-    /opt/signet/lib/python3.11/site-packages/tensorflow/
+COPY --from=library /library /opt/signet/lib/python3.11/site-packages/tensorflow
 COPY --from=project /project /
 EXPOSE 8500
 ENTRYPOINT ["signet", "model-server"]

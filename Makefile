@@ -7,7 +7,7 @@ QUICK := digits question_answering social_posts
 HTTP_PORT ?= 8080
 MODELS_DIR ?= models
 
-.PHONY: run test test-long check format bench lock help
+.PHONY: run test test-long check format bench lock images-check help
 
 help:            ## these lines
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 12
@@ -49,3 +49,7 @@ lock: .venv/.done  ## pin every package again, with hashes; the images' files ar
 	$(BIN)/$(COMPILE) --constraint requirements.lock --output-file deploy/gateway.lock
 	$(BIN)/$(COMPILE) --constraint requirements.lock --extra engine --output-file deploy/model-server.lock
 	$(BIN)/$(COMPILE) --constraint requirements.lock --extra training --output-file deploy/training.lock
+
+BASE ?= docker.io/library/python:3.11-slim-bookworm
+images-check: .venv/.done  ## build the images on BASE and run them: needs podman, and gigabytes for model-server
+	$(BIN)/python deploy/images_check.py $(BASE)

@@ -1,6 +1,6 @@
 """Copy TensorFlow's message files, without TensorFlow: `python message_files.py FOLDER`.
 
-    import serving.protos ──▶ what it brought into sys.modules ──▶ FOLDER/tensorflow/core/…_pb2.py, FOLDER/tensorflow_serving/…
+    import serving.protos ──▶ what that put into sys.modules ──▶ FOLDER/tensorflow/core/…, FOLDER/tensorflow_serving/…
 
 FOLDER then belongs on `sys.path` in the place of the packages tensorflow and tensorflow-serving-api. It has no
 `tensorflow/__init__.py`: to Python that is a namespace, and `serving/protos.py` works with it as with the real package.
