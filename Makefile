@@ -6,11 +6,12 @@ SIGNET := $(BIN)/signet
 QUICK := digits question_answering social_posts
 HTTP_PORT ?= 8080
 MODELS_DIR ?= models
+BASE ?= docker.io/library/python:3.11-slim-bookworm
 
 .PHONY: run test test-long check format bench lock images-check help
 
 help:            ## these lines
-	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 12
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 14
 
 .venv/.done: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Signet needs Python 3.11: set PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -50,6 +51,5 @@ lock: .venv/.done  ## pin every package again, with hashes; the images' files ar
 	$(BIN)/$(COMPILE) --constraint requirements.lock --extra engine --output-file deploy/model-server.lock
 	$(BIN)/$(COMPILE) --constraint requirements.lock --extra training --output-file deploy/training.lock
 
-BASE ?= docker.io/library/python:3.11-slim-bookworm
 images-check: .venv/.done  ## build the images on BASE and run them: needs podman, and gigabytes for model-server
 	$(BIN)/python deploy/images_check.py $(BASE)

@@ -10,7 +10,7 @@ A signature with one input may leave its name out, and the only output has none.
 """
 
 import base64
-import binascii
+import codecs
 import enum
 import json
 import re
@@ -56,7 +56,7 @@ class PredictBody:
 
 def parse(body: bytes) -> PredictBody:
     """Read the text of a predict request. Raises `InvalidInput` for broken JSON and for a wrong outer form."""
-    document = _loads(body)
+    document = loads(body)
     if not isinstance(document, dict):
         raise InvalidInput(f"the body is {_kind(document)}; expected an object with 'instances' or 'inputs'")
     name = document.get("signature_name", "")
@@ -83,13 +83,14 @@ def decode(body: PredictBody, signature: Signature) -> Arrays:
     return arrays
 
 
-def encode(outputs: Arrays, layout: Layout) -> bytes:
+def encode(outputs: Arrays, layout: Layout, not_utf8: str = "replace") -> bytes:
     """The answer to a predict request: `predictions` for rows, `outputs` for columns.
 
     Numbers that are not finite are written as bare NaN, Infinity and -Infinity, as TensorFlow Serving does.
+    not_utf8: what `bytes.decode` does with strings of the model that are not UTF-8.
     """
     finite = all(array.dtype.kind != "f" or bool(np.isfinite(array).all()) for array in outputs.values())
-    values = {name: _jsonable(name, array, finite) for name, array in outputs.items()}
+    values = {name: _jsonable(name, array, finite, not_utf8) for name, array in outputs.items()}
     if layout is Layout.ROWS:
         _check_rows(outputs)
         document = {"predictions": _only(values) if len(values) == 1 else _to_rows(values)}
@@ -108,22 +109,32 @@ def encode_error(message: str) -> bytes:
 # Reading
 
 
-def _loads(body: bytes) -> Any:
+def loads(body: bytes, not_utf8: str = "replace") -> Any:
+    """The value that a body holds, by the dialect's rules. Raises `InvalidInput` with the reason and its offset.
+
+    not_utf8: what `bytes.decode` does where the body is not UTF-8.
+    """
+    if not body:
+        raise InvalidInput("JSON Parse error: The document is empty")
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
         # Strict JSON has no NaN and Infinity, and nothing after its end; the dialect has. Its own parser decides.
-        return _loads_dialect(body)
+        return _loads_dialect(body, not_utf8)
 
 
-def _loads_dialect(body: bytes) -> Any:
-    text = body.decode("utf-8-sig", errors="replace")
+_NUMBERS = rapidjson.NM_NATIVE | rapidjson.NM_NAN  # native: what is too big for a double is an error, not infinity
+
+
+def _loads_dialect(body: bytes, not_utf8: str) -> Any:
+    text = body.decode("utf-8-sig", errors=not_utf8)
     try:
-        return rapidjson.loads(text, number_mode=rapidjson.NM_NAN)
+        return rapidjson.loads(text, number_mode=_NUMBERS)
     except (rapidjson.JSONDecodeError, RecursionError) as error:
         offset, reason = _reason(error)
         if offset and "must not be followed" in reason:
-            return rapidjson.loads(text.encode()[:offset].decode(), number_mode=rapidjson.NM_NAN)
+            return rapidjson.loads(text.encode()[:offset].decode(), number_mode=_NUMBERS)
+        offset += len(codecs.BOM_UTF8) if body.startswith(codecs.BOM_UTF8) else 0
         raise InvalidInput(f"JSON Parse error: {reason} at offset: {offset}") from error
 
 
@@ -182,7 +193,7 @@ def _array(spec: TensorSpec, value: Any, has_booleans: bool) -> Array:
     if dtype is None or dtype.name not in _JSON_DTYPES:
         name = dtype.name if dtype else "a type unknown here"
         raise Unsupported(f"input {spec.name!r} is {name}, which JSON cannot carry; use gRPC")
-    array = None if dtype.is_string else _numeric(value, dtype, has_booleans)
+    array = None if dtype.is_string else numeric(value, dtype, has_booleans)
     if array is None:
         array = _element_by_element(spec, dtype, value)
     if not array.size and spec.shape is not None and array.ndim < len(spec.shape):
@@ -191,8 +202,11 @@ def _array(spec: TensorSpec, value: Any, has_booleans: bool) -> Array:
     return array
 
 
-def _numeric(value: Any, dtype: DType, has_booleans: bool) -> Array | None:
-    """The array, or None where elements must be looked at one by one, be it to explain what is wrong."""
+def numeric(value: Any, dtype: DType, has_booleans: bool) -> Array | None:
+    """Lists of numbers as array, or None where elements must be looked at one by one, be it to explain what is wrong.
+
+    has_booleans: whether there may be `true` or `false` among them, which numpy would take for numbers.
+    """
     if has_booleans and dtype.name != "bool":
         return None
     try:
@@ -292,11 +306,16 @@ def _finite_float(value: float) -> float:
 
 
 def _unbase64(spec: TensorSpec, text: str, at: tuple[int, ...]) -> bytes:
-    compact = "".join(text.split())
     try:
-        return base64.b64decode(compact + "=" * (-len(compact) % 4) if "=" not in compact else compact, validate=True)
-    except (binascii.Error, ValueError) as error:
+        return unbase64(text)
+    except ValueError as error:
         raise InvalidInput(f"input {spec.name!r}{_place(at)}: unable to base64 decode {_quote(text)}") from error
+
+
+def unbase64(text: str) -> bytes:
+    """The bytes of base64 text; white space is skipped, padding may be left out. Raises ValueError."""
+    compact = "".join(text.split())
+    return base64.b64decode(compact + "=" * (-len(compact) % 4) if "=" not in compact else compact, validate=True)
 
 
 # Writing
@@ -321,11 +340,11 @@ def _only(values: dict[str, Any]) -> Any:
     return next(iter(values.values()))
 
 
-def _jsonable(name: str, array: Array, finite: bool) -> Any:
+def _jsonable(name: str, array: Array, finite: bool, not_utf8: str) -> Any:
     """An array as something that can be written: as it is for orjson, else as nested lists."""
     kind = array.dtype.kind
     if kind == "O":
-        return _strings(array, as_b64=name.endswith("_bytes"))
+        return _strings(array, name.endswith("_bytes"), not_utf8)
     if kind not in "bfiu" or array.dtype == np.float16:
         raise InvalidInput(
             f"output {name!r} is {dtypes.from_numpy(array.dtype).name}, which JSON cannot carry; use gRPC"
@@ -340,11 +359,11 @@ def _short_floats(array: Array) -> Any:
     return [_short_floats(element) for element in array] if array.ndim else float(str(array))
 
 
-def _strings(array: Array, as_b64: bool) -> Any:
+def _strings(array: Array, as_b64: bool, not_utf8: str) -> Any:
     if array.ndim > 1:
-        return [_strings(element, as_b64) for element in array]
+        return [_strings(element, as_b64, not_utf8) for element in array]
     texts = [
-        {"b64": base64.b64encode(value).decode()} if as_b64 else value.decode(errors="replace")
+        {"b64": base64.b64encode(value).decode()} if as_b64 else value.decode(errors=not_utf8)
         for value in array.reshape(-1).tolist()
     ]
     return texts if array.ndim else texts[0]

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,33 +49,29 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield started
 
 
-class make_run:  # noqa: N801  # reads as the command it runs
-    """`make run` on a free port, until it is ready."""
-
-    def __init__(self, models: Path) -> None:
-        self.models, self.port = models, servers.free_port()
-
-    def __enter__(self) -> Running:
-        command = ["make", "run", f"HTTP_PORT={self.port}", f"MODELS_DIR={self.models}"]
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
-        self.process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-            env={**environment, "PYTHONUNBUFFERED": "1"},
-        )
-        program = Program(self.process)
+@contextmanager
+def make_run(models: Path) -> Iterator[Running]:
+    """`make run` on a free port, until it is ready and has printed its three commands."""
+    port = servers.free_port()
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+    process = subprocess.Popen(
+        ["make", "run", f"HTTP_PORT={port}", f"MODELS_DIR={models}"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env={**environment, "PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        program = Program(process)
         program.read_until("Signet is ready at", timeout_s=280)
         program.read_until(r"(?s)(curl.*?\n\n){3}", timeout_s=10)
-        return Running(f"http://localhost:{self.port}", program, self.models)
-
-    def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.communicate()
+        yield Running(f"http://localhost:{port}", program, models)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 def shell(command: str, at: Running, folder: Path) -> str:

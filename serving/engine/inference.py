@@ -19,6 +19,7 @@ from serving.tensors import Array, Arrays
 
 CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"
+PREDICT_METHODS = ("tensorflow/serving/predict", CLASSIFY, REGRESS)
 
 _INPUTS, _CLASSES, _SCORES, _OUTPUTS = "inputs", "classes", "scores", "outputs"
 

@@ -59,7 +59,7 @@ class Repository:
         self._session_config, self._load = session_config, load
         self._available: Mapping[str, Mapping[int, Servable]] = {name: {} for name in self.models}
         self._statuses: dict[str, dict[int, VersionStatus]] = {name: {} for name in self.models}
-        self._labels: Mapping[str, Mapping[str, int]] = {}
+        self._labels: Mapping[str, Mapping[str, int]] = {model.name: model.labels for model in models}
         self._failed: set[tuple[str, int]] = set()
         self._changed = threading.Condition()
         self._stopping = threading.Event()

@@ -143,7 +143,7 @@ class Predictor:
         try:
             return await self._backend.lease(model, version)
         except NotFound:
-            if version is None and model in self._backend.missing():
+            if model in self._backend.missing():
                 raise Unavailable(f"model {model!r} has no version that is available yet") from None
             raise
 

@@ -9,7 +9,7 @@ from google.protobuf import json_format
 from starlette.exceptions import HTTPException
 
 from serving import signature
-from serving.errors import CODE_NAMES, NotFound, ServingError
+from serving.errors import CODE_NAMES, NotFound, ServingError, Unavailable
 from serving.gateway.backend import Backend
 from serving.gateway.metrics import Metrics
 from serving.model_status import State
@@ -88,6 +88,8 @@ def create_router(backend: Backend, metrics: Metrics, health: Health) -> APIRout
     async def metadata(model: str, version: int | None = None) -> Response:
         """The signatures of a version, as TensorFlow Serving writes them."""
         _check_declared(backend, model)
+        if model in backend.missing():
+            raise Unavailable(f"model {model!r} has no version that is available yet")
         lease = await backend.lease(model, version)
         try:
             signatures = get_model_metadata_pb2.SignatureDefMap(signature_def=dict(lease.signature_defs))

@@ -1,48 +1,61 @@
-"""`signet model-server`: the engine behind TensorFlow Serving's gRPC API and flags.
+"""`signet model-server`: the engine behind TensorFlow Serving's API, flags and files.
 
-    flags ──▶ models ──▶ repository loads them ──▶ port opens ──▶ SIGTERM: calls in flight finish, exit 0
+    flags ──▶ models ──▶ repository loads them ──▶ ports open ──▶ SIGTERM: calls in flight finish, exit 0
 
-The port opens only when every model has an available version. A start-up error prints
-`Failed to start server. Error: …` and ends with 255, as the original does.
+The ports open only when every model has an available version. A start-up error prints
+`Failed to start server. Error: CODE: …` and ends with 255, as the original does.
 """
 
 import asyncio
 import logging
 import signal
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
-import grpc
-
 from serving import model_config
+from serving.engine import tensorflow_c
 from serving.engine.repository import Repository
 from serving.engine.runner import Runner
 from serving.errors import UsageError
 from serving.model_config import ModelConfig
 from serving.model_server import flags as flag_parser
 from serving.model_server.flags import Flags
+from serving.model_server.grpc_server import GrpcServer
 from serving.model_server.grpc_service import add_services
-from serving.model_status import State
+from serving.model_server.reload import Reloader, available, failures, listed, settled
+
+log = logging.getLogger(__name__)
 
 FAILED = 255
-"""Exit status after a start-up error."""
+"""Exit status after a start-up error, and after the usage."""
 
 DRAIN_S = 30.0
 """Seconds that calls in flight have to finish after SIGTERM."""
 
-_UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0)]
-
 
 def main(arguments: list[str]) -> int:
     """Serve until SIGTERM or Ctrl-C. Gives the exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     if "--help" in arguments:
         print(flag_parser.usage())
-        return 0
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+        return FAILED
     try:
         flags, unknown = flag_parser.parse(arguments)
-        if unknown:
-            print(f"unknown arguments: {' '.join(unknown)}\n{flag_parser.usage()}", file=sys.stderr)
+    except UsageError as error:
+        log.error("%s", error)
+        print(flag_parser.usage())
+        return FAILED
+    if flags.version:
+        print(f"TensorFlow ModelServer: signet {version('signet')}\nTensorFlow Library: {tensorflow_c.version()}")
+        return 0
+    for argument in unknown:
+        print(f"unknown argument: {argument}")
+    if unknown:
+        print(flag_parser.usage(), flush=True)
+    if ignored := flags.without_meaning():
+        log.warning("accepted, but without meaning here: %s", ", ".join(f"--{name}" for name in ignored))
+    try:
         return asyncio.run(serve(flags))
     except UsageError as error:
         print(f"Failed to start server. Error: {error}", flush=True)
@@ -73,48 +86,56 @@ async def serve(flags: Flags) -> int:
 
 
 def _models(flags: Flags) -> list[ModelConfig]:
+    """Raises `UsageError` for what the original does not start with, in its words."""
     if flags.model_config_file:
-        return model_config.read(Path(flags.model_config_file))
+        path = Path(flags.model_config_file)
+        if not path.exists():
+            raise UsageError(f"NOT_FOUND: {path}; No such file or directory")
+        models = model_config.read(path)
+        labelled = [(model.name, number) for model in models for number in model.labels.values()]
+        if labelled and not flags.allow_version_labels_for_unavailable_models:
+            name, number = labelled[0]
+            raise UsageError(
+                f"FAILED_PRECONDITION: Request to assign label to version {number} of model {name}, "
+                "which is not currently available for inference"
+            )
+        return models
     if not flags.model_base_path:
-        raise UsageError("one of --model_base_path and --model_config_file is required")
+        raise UsageError(
+            "INVALID_ARGUMENT: Both server_options.model_base_path and server_options.model_config_file are empty!"
+        )
     if not Path(flags.model_base_path).is_absolute():
-        raise UsageError(f"--model_base_path is {flags.model_base_path!r}; expected an absolute path")
+        raise UsageError(
+            f"INVALID_ARGUMENT: Expected model {flags.model_name} to have an absolute path or URI; "
+            f"got base_path()={flags.model_base_path}"
+        )
     return [ModelConfig(flags.model_name, Path(flags.model_base_path))]
 
 
 async def _loaded(repository: Repository, stopped: asyncio.Event) -> None:
     """Until every model has an available version. Raises `UsageError` when one of them ended without."""
+    names = set(repository.models)
     while not stopped.is_set():
-        ended = [
-            f"{{name: {name} version: {status.version}}} due to error: {status.error_message}"
-            for name in repository.models
-            for status in repository.statuses(name)
-            if status.state is State.END and not repository.versions(name)
-        ]
-        if ended:
-            raise UsageError(f"{len(ended)} servable(s) did not become available: {{{', '.join(ended)}, }}")
-        if all(repository.versions(name) for name in repository.models):
+        if problems := failures(repository, names):
+            raise UsageError(f"UNKNOWN: {len(problems)} servable(s) did not become available: {listed(problems)}")
+        if available(repository, names):
             return
-        await asyncio.to_thread(repository.wait, _settled, 0.2)
-
-
-def _settled(repository: Repository) -> bool:
-    return all(
-        repository.versions(name) or any(status.state is State.END for status in repository.statuses(name))
-        for name in repository.models
-    )
+        await asyncio.to_thread(repository.wait, lambda of: settled(of, names), 0.2)
 
 
 async def _answer(flags: Flags, repository: Repository, runner: Runner, stopped: asyncio.Event) -> None:
-    server = grpc.aio.server(options=_UNLIMITED)
-    add_services(server, repository, runner)
-    try:
-        server.add_insecure_port(f"[::]:{flags.port}")
-    except RuntimeError as error:
-        raise UsageError(f"port {flags.port} cannot be opened; is it in use? ({error})") from error
+    reloader = Reloader(repository, allow_unavailable_labels=flags.allow_version_labels_for_unavailable_models)
+    server = GrpcServer(flags)
+    add_services(server.server, flags, repository, runner, reloader)
     await server.start()
     print(f"Running gRPC ModelServer at 0.0.0.0:{flags.port} ...", flush=True)
+    polling = None
+    if flags.model_config_file and flags.model_config_file_poll_wait_seconds > 0:
+        path, interval_s = Path(flags.model_config_file), flags.model_config_file_poll_wait_seconds
+        polling = asyncio.create_task(reloader.poll(path, interval_s))
     await stopped.wait()
+    if polling:
+        polling.cancel()
     await server.stop(DRAIN_S)
 
 

@@ -6,7 +6,6 @@ Nothing is held against the signature's dtypes and shapes: TensorFlow itself ref
 `predict_impl.cc`, `predict_util.cc`, `get_model_status_impl.cc`.
 """
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
@@ -22,15 +21,15 @@ from serving.engine.servable import Servable
 from serving.errors import (
     CODE_NAMES,
     FailedPrecondition,
-    ForeignError,
+    Internal,
     InvalidInput,
     NotFound,
     ServingError,
     Unsupported,
     UsageError,
 )
-from serving.model_config import ModelConfig
-from serving.model_status import State
+from serving.model_server.flags import Flags
+from serving.model_server.reload import Reloader
 from serving.protos import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -41,7 +40,7 @@ from serving.protos import (
     regression_pb2,
 )
 from serving.signature import DEFAULT, Signature
-from serving.tensors import Array, Arrays, from_proto, to_typed_proto
+from serving.tensors import Array, Arrays, from_proto, to_proto, to_typed_proto
 
 _MAX_MESSAGE = 1024
 _TRUNCATED = "...TRUNCATED"
@@ -49,9 +48,11 @@ _TRUNCATED = "...TRUNCATED"
 Method = Callable[[Any, Any], Awaitable[Any]]
 
 
-def add_services(server: grpc.aio.Server, repository: Repository, runner: Runner) -> None:
+def add_services(
+    server: grpc.aio.Server, flags: Flags, repository: Repository, runner: Runner, reloader: Reloader
+) -> None:
     """Make a server answer as PredictionService and ModelService."""
-    prediction, model = PredictionService(repository, runner), ModelService(repository)
+    prediction, model = PredictionService(flags, repository, runner), ModelService(repository, reloader)
     methods: dict[str, dict[str, tuple[Method, Any]]] = {
         "tensorflow.serving.PredictionService": {
             "Classify": (prediction.classify, classification_pb2.ClassificationRequest),
@@ -97,13 +98,17 @@ def _answering(method: Method, request_class: Any) -> Method:
 class PredictionService:
     """Calls of models, and their signatures."""
 
-    def __init__(self, repository: Repository, runner: Runner) -> None:
+    def __init__(self, flags: Flags, repository: Repository, runner: Runner) -> None:
         self._repository, self._runner = repository, runner
+        self._to_proto = to_proto if flags.enable_serialization_as_tensor_content else to_typed_proto
+        self._check_methods = flags.enable_signature_method_name_check
 
     async def predict(self, request: Any, context: Any) -> Any:
         servable = _lease(self._repository, request)
         try:
             signature = _signature(servable, request.model_spec.signature_name)
+            if self._check_methods and signature.method_name not in inference.PREDICT_METHODS:
+                raise Internal(f"Expected prediction signature method_name, was {signature.method_name}")
             inputs = _inputs(request, signature)
             wanted = _outputs(request, signature)
             outputs = await self._run(servable, signature, inputs, wanted, context)
@@ -112,22 +117,27 @@ class PredictionService:
         response = predict_pb2.PredictResponse()
         _name(response.model_spec, servable).signature_name = signature.name
         for alias, array in outputs.items():
-            response.outputs[alias].CopyFrom(to_typed_proto(array))
+            response.outputs[alias].CopyFrom(self._to_proto(array))
         return response
 
     async def classify(self, request: Any, context: Any) -> Any:
         response = classification_pb2.ClassificationResponse()
-        return await self._infer(request, context, response, inference.classify_outputs, inference.classifications)
+        return await self._infer(
+            request, context, response, inference.CLASSIFY, inference.classify_outputs, inference.classifications
+        )
 
     async def regress(self, request: Any, context: Any) -> Any:
         response = regression_pb2.RegressionResponse()
-        return await self._infer(request, context, response, inference.regress_outputs, inference.regressions)
+        return await self._infer(
+            request, context, response, inference.REGRESS, inference.regress_outputs, inference.regressions
+        )
 
     async def _infer(
         self,
         request: Any,
         context: Any,
         response: Any,
+        method: str,
         outputs_of: Callable[[Servable, Signature], tuple[str, ...]],
         result_of: Callable[[Arrays, int], Any],
     ) -> Any:
@@ -135,6 +145,8 @@ class PredictionService:
         servable = _lease(self._repository, request)
         try:
             signature = inference.signature_of(servable, request.model_spec.signature_name)
+            if self._check_methods and signature.method_name != method:
+                raise InvalidInput(f"Expected {method} signature method_name, was {signature.method_name}")
             wanted = outputs_of(servable, signature)
             outputs = await self._run(servable, signature, {"inputs": examples}, wanted, context)
             response.result.CopyFrom(result_of(outputs, len(examples)))
@@ -208,9 +220,8 @@ class PredictionService:
 class ModelService:
     """States of versions, and another configuration while running."""
 
-    def __init__(self, repository: Repository) -> None:
-        self._repository = repository
-        self._reloading = asyncio.Lock()
+    def __init__(self, repository: Repository, reloader: Reloader) -> None:
+        self._repository, self._reloader = repository, reloader
 
     async def reload(self, request: Any, _: Any) -> Any:
         """Replace the configuration; answers when the models with new names are available or have failed."""
@@ -220,8 +231,7 @@ class ModelService:
             models = model_config.from_proto(request.config)
         except UsageError as error:
             raise InvalidInput(str(error)) from error
-        async with self._reloading:
-            await apply(self._repository, models)
+        await self._reloader.apply(models)
         return model_management_pb2.ReloadConfigResponse(status={"error_code": 0})
 
     async def status(self, request: Any, _: Any) -> Any:
@@ -241,33 +251,6 @@ class ModelService:
             entry.status.error_code = CODE_NAMES.index(status.error_code)
             entry.status.error_message = status.error_message
         return response
-
-
-async def apply(
-    repository: Repository, models: Sequence[ModelConfig], *, allow_unavailable_labels: bool = False
-) -> None:
-    """Serve another configuration, and wait for the models whose names are new.
-
-    Raises `FailedPrecondition` for labels, and an error with code UNKNOWN for new models that failed; the rest of the
-    configuration stays applied.
-    """
-    new = {model.name for model in models} - set(repository.models)
-    repository.configure(models, allow_unavailable_labels=allow_unavailable_labels)
-
-    def ended(of: Repository) -> list[str]:
-        return [
-            f"{{name: {name} version: {status.version}}} due to error: {status.error_message}"
-            for name in sorted(new)
-            for status in of.statuses(name)
-            if status.state is State.END and status.error_code != "OK" and not of.versions(name)
-        ]
-
-    def settled(of: Repository) -> bool:
-        return bool(ended(of)) or all(of.versions(name) for name in new)
-
-    await asyncio.to_thread(repository.wait, settled)
-    if problems := ended(repository):
-        raise ForeignError(f"{len(problems)} model(s) did not become available: {{{', '.join(problems)}, }}", "UNKNOWN")
 
 
 def _lease(repository: Repository, request: Any) -> Servable:

@@ -1,7 +1,11 @@
 """The program: flags, start-up failures, deadlines, swaps, SIGTERM."""
 
+import json
+import os
+import re
 import shutil
 import signal
+import subprocess
 import threading
 
 import grpc
@@ -43,10 +47,12 @@ def test_flags_are_read_in_the_originals_manner(arguments, expected, unknown):
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ((), "one of --model_base_path and --model_config_file is required"),
-        (("--model_base_path=models",), "--model_base_path is 'models'; expected an absolute path"),
-        (("--port=many", "--model_base_path=/"), "--port is 'many'; expected a whole number"),
-        (("--model_config_file=/no/such/file",), "cannot read the model config file '/no/such/file'"),
+        ((), "INVALID_ARGUMENT: Both server_options.model_base_path and server_options.model_config_file are empty!"),
+        (
+            ("--model_base_path=models",),
+            "INVALID_ARGUMENT: Expected model default to have an absolute path or URI; got base_path()=models",
+        ),
+        (("--model_config_file=/no/such/file",), "NOT_FOUND: /no/such/file; No such file or directory"),
     ],
 )
 def test_a_start_that_fails_says_why_and_ends_with_255(arguments, problem):
@@ -71,7 +77,7 @@ def test_a_port_in_use_is_named(model_server_address):
     with servers.program("model-server", f"--model_base_path={path}", f"--port={port}") as running:
         assert running.process.wait(30) == 255
         running.stop()
-    assert f"port {port} cannot be opened" in running.output
+    assert f":{port} cannot be opened; is it in use?" in running.output
 
 
 def test_bad_config_files_are_refused_with_protobufs_own_line(tmp_path):
@@ -141,3 +147,134 @@ def test_new_versions_are_served_while_requests_go_on(tmp_path, swaps):
         thread.join()
     assert not failures
     assert versions == set(range(1, swaps + 2))
+
+
+CLI = json.loads((GOLDEN_MODELS.parent / "tfserving" / "cli.json").read_text())["cases"]
+RECORDED_FLAGS = re.findall(
+    r"^\t--(\w+)=(\S*)", next(case["stdout"] for case in CLI if case["name"] == "help"), re.MULTILINE
+)
+
+
+@pytest.mark.parametrize(("name", "default"), RECORDED_FLAGS)
+def test_every_flag_of_the_original_is_there_with_its_default(name, default):
+    ours = getattr(Flags(), name)
+    if name in ("rest_api_num_threads", "grpc_max_threads"):
+        assert ours == 4 * os.cpu_count()
+    elif isinstance(ours, bool):
+        assert str(ours).lower() == default
+    else:
+        assert ours == type(ours)(default.strip('"'))
+    assert flags.parse([f"--{name}={default.strip(chr(34))}"])[1] == []
+
+
+# A file for --nope=1 alone would do: the original complains, starts, and fails for want of a model.
+REFUSED = [case for case in CLI if case["exit_code"] == 255 and case["name"] != "bad_config_syntax"]
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case["name"])
+def test_recorded_refusals_to_start(case):
+    with servers.program("model-server", *case["args"]) as running:
+        assert running.process.wait(30) == 255
+        running.stop()
+    for line in case["stdout"].splitlines():
+        if line.startswith(("Failed to start", "unknown argument")):
+            assert line in running.output
+    assert ("usage: " in running.output) == ("usage: " in case["stdout"])
+
+
+def test_ignored_flags_are_named_in_one_warning():
+    with servers.program("model-server", "--mixed_precision=bfloat16", "--num_load_threads=2") as running:
+        assert running.process.wait(30) == 255
+        running.stop()
+    assert "accepted, but without meaning here: --num_load_threads, --mixed_precision" in running.output
+
+
+def test_the_version_flag():
+    with servers.program("model-server", "--version") as running:
+        assert running.process.wait(30) == 0
+        running.stop()
+    assert re.fullmatch(r"TensorFlow ModelServer: signet \S+\nTensorFlow Library: 2\.20\.0\n", running.output)
+
+
+def test_health_and_reflection(tmp_path):
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+    from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+    socket = tmp_path / "socket"
+    arguments = (
+        "--enable_grpc_healthcheck_service",
+        f"--grpc_socket_path={socket}",
+        "--grpc_channel_arguments=grpc.max_connection_age_ms=60000,b=c",
+    )
+    with servers.model_server(f"--model_base_path={GOLDEN_MODELS / 'two_in'}", *arguments) as (address, running):
+        for target in (address, f"unix:{socket}"):
+            with grpc.insecure_channel(target) as channel:
+                stub = health_pb2_grpc.HealthStub(channel)
+                for name in ("", "ModelService", "PredictionService"):
+                    assert stub.Check(health_pb2.HealthCheckRequest(service=name)).status == 1
+                with pytest.raises(grpc.RpcError) as caught:
+                    stub.Check(health_pb2.HealthCheckRequest(service="foo"))
+                assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+        with grpc.insecure_channel(address) as channel:
+            asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+            (answer,) = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(asked)
+            assert "tensorflow.serving.PredictionService" in {s.name for s in answer.list_services_response.service}
+            watching = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=""))
+            assert next(watching).status == 1
+            running.process.send_signal(signal.SIGTERM)
+            assert next(watching).status == 2
+            watching.cancel()
+        assert running.stop() == 0
+
+
+def test_tls_with_client_certificates(tmp_path):
+    servers.need("openssl", "openssl")
+
+    def openssl(*arguments: object) -> None:
+        subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, cwd=tmp_path)
+
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=ca")
+    (tmp_path / "names").write_text("subjectAltName=DNS:localhost")
+    for name in ("server", "client"):
+        openssl(
+            "req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", "/CN=x"
+        )
+        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-out", f"{name}.crt",
+                "-extfile", "names")  # fmt: skip
+    pem = {
+        name: (tmp_path / name).read_text()
+        for name in ("server.key", "server.crt", "client.key", "client.crt", "ca.crt")
+    }
+    config = tmp_path / "ssl.config"
+    config.write_text(
+        f"server_key: {json.dumps(pem['server.key'])} server_cert: {json.dumps(pem['server.crt'])} "
+        f"custom_ca: {json.dumps(pem['ca.crt'])} client_verify: true"
+    )
+    path = GOLDEN_MODELS / "two_in"
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "nope"
+    with servers.model_server(f"--model_base_path={path}", f"--ssl_config_file={config}") as (address, _):
+        target = address.replace("127.0.0.1", "localhost")
+        for key, certificate, code in (
+            (pem["client.key"], pem["client.crt"], grpc.StatusCode.NOT_FOUND),
+            (None, None, grpc.StatusCode.UNAVAILABLE),
+        ):
+            credentials = grpc.ssl_channel_credentials(
+                pem["ca.crt"].encode(), key and key.encode(), certificate and certificate.encode()
+            )
+            with grpc.secure_channel(target, credentials) as channel, pytest.raises(grpc.RpcError) as caught:
+                prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=10)
+            assert caught.value.code() is code
+
+
+def test_tensor_content_behind_its_flag():
+    path = GOLDEN_MODELS / "two_in"
+    arguments = (f"--model_base_path={path}", "--enable_serialization_as_tensor_content")
+    with servers.model_server(*arguments) as (address, _), grpc.insecure_channel(address) as channel:
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name = "default"
+        request.inputs["a"].CopyFrom(to_proto(np.ones((2, 3), np.float32)))
+        request.inputs["b"].CopyFrom(to_proto(np.ones((2, 2), np.float32)))
+        response = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=30)
+    assert len(response.outputs["output_0"].tensor_content) == 8
+    assert not response.outputs["output_0"].float_val
