@@ -83,7 +83,7 @@ WRONG = {
     "ragged rows": ("three_out:predict", {"instances": [[1, 2, 3, 4], [1]]}, 400, "rows of different lengths"),
     "different row counts": ("two_in:predict", {"inputs": {"a": [[1, 2, 3]], "b": []}}, 400, "'a' has 1, 'b' has 0"),
     "broken JSON": ("two_in:predict", b'{"instances": [', 400, "JSON Parse error: Invalid value. at offset: 15"),
-    "empty body": ("two_in:predict", b"", 400, "JSON Parse error: The document is empty."),
+    "empty body": ("two_in:predict", b"", 400, "JSON Parse error: The document is empty"),
     "not an object": ("two_in:predict", b"[]", 400, "the body is a list"),
     "a fault of the model": (
         "mixed:predict",
