@@ -14,6 +14,7 @@ ARG BASE=docker.io/library/python:3.11-slim-bookworm
 FROM ${BASE} AS build
 ENV PIP_PYTHON=/opt/signet/bin/python PIP_NO_COMPILE=1 PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
+# hadolint ignore=DL3008 # a pinned binutils vanishes with Debian's next update, and none of it reaches an image
 RUN apt-get update -q && apt-get install -q -y --no-install-recommends binutils && rm -rf /var/lib/apt/lists/* \
     && python -m venv --without-pip /opt/signet
 
@@ -60,7 +61,7 @@ COPY pyproject.toml README.md signet.py ./
 COPY clients clients/
 COPY serving serving/
 COPY training training/
-RUN pip install --no-index --no-deps --no-build-isolation --no-warn-script-location --root /project . \
+RUN pip install --no-index --no-deps --no-build-isolation --no-cache-dir --no-warn-script-location --root /project . \
     && python -m compileall -q --invalidation-mode unchecked-hash /project
 
 # ---- The images.

@@ -1,0 +1,1 @@
+"""The deploy files against the code: what they name exists."""

@@ -1,0 +1,40 @@
+"""The Dockerfile as data."""
+
+import json
+import re
+
+from tests.servers import ROOT
+
+TEXT = (ROOT / "Dockerfile").read_text()
+
+
+def stages() -> dict[str, list[tuple[str, str]]]:
+    """Stage -> its instructions, those of the stages it starts from first: [("ENV", "PATH=…"), …]."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    name = ""
+    for line in re.sub(r"\\\n", " ", re.sub(r"^#.*\n", "", TEXT, flags=re.MULTILINE)).splitlines():
+        if not line.strip():
+            continue
+        word, _, rest = line.strip().partition(" ")
+        if word == "FROM":
+            below, name = re.fullmatch(r"(\S+) AS ([\w-]+)", rest).groups()
+            found[name] = list(found.get(below, []))
+        if name:
+            found[name].append((word, rest.strip()))
+    return found
+
+
+def last(stage: str, word: str) -> str:
+    """What the last instruction of that word says."""
+    return next(rest for other, rest in reversed(stages()[stage]) if other == word)
+
+
+def command(stage: str, word: str = "ENTRYPOINT") -> list[str]:
+    """The exec form of an instruction; a shell form fails."""
+    words: list[str] = json.loads(re.sub(r"^.*?CMD (?=\[)", "", last(stage, word)))
+    return words
+
+
+def environment(stage: str) -> dict[str, str]:
+    """The variables that a stage sets."""
+    return dict(re.findall(r"(\w+)=(\S+)", " ".join(rest for word, rest in stages()[stage] if word == "ENV")))

@@ -1,0 +1,47 @@
+import re
+import tomllib
+
+import pytest
+from packaging.requirements import Requirement
+
+from tests.deploy.locks import IMAGES, pins
+from tests.servers import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def direct(*extras: str) -> set[str]:
+    lines = PROJECT["dependencies"] + [line for extra in extras for line in PROJECT["optional-dependencies"][extra]]
+    return {Requirement(line).name for line in lines} - {"signet"}
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_pins_what_the_project_pins(image):
+    everything, part = pins("requirements.lock"), pins(f"deploy/{image}.lock")
+    assert part.items() <= everything.items()
+    assert all(hashes for _, hashes in part.values())
+
+
+@pytest.mark.parametrize(
+    ("image", "extras"), [("gateway", ()), ("model-server", ("engine",)), ("training", ("engine", "training"))]
+)
+def test_an_image_holds_what_its_part_of_the_project_needs(image, extras):
+    assert direct(*extras) <= pins(f"deploy/{image}.lock").keys()
+
+
+def test_the_gateway_needs_no_tensorflow():
+    assert not [name for name in pins("deploy/gateway.lock") if re.search("tensor|keras", name)]
+
+
+def test_the_project_is_built_with_what_the_engine_brings():
+    """Dockerfile, stage project: setuptools comes by hash with TensorFlow's other dependencies."""
+    backend = Requirement(tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"][0])
+    version, _ = pins("deploy/model-server.lock")[backend.name]
+    assert version in backend.specifier
+
+
+@pytest.mark.parametrize("path", ["requirements.lock", *(f"deploy/{image}.lock" for image in IMAGES)])
+def test_a_lock_names_no_place(path):
+    text = (ROOT / path).read_text()
+    assert "://" not in text
+    assert not re.search(r"^--(index|extra|find|trusted)", text, re.MULTILINE)
