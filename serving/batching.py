@@ -81,11 +81,14 @@ class Batcher:
         self._observe = observe
         self._queues: dict[Hashable, _Queue] = {}
 
-    async def submit(self, key: Hashable, run: Run, inputs: Arrays, rows: int | None) -> Arrays:
+    async def submit(
+        self, key: Hashable, run: Run, inputs: Arrays, rows: int | None, timeout_s: float = math.inf
+    ) -> Arrays:
         """This request's own outputs, as if it had been run alone.
 
         key: requests of equal key may be joined, and `run` of any of them serves all. rows: along axis 0; None for
-        inputs that must not be joined. A caller who is cancelled while waiting costs no call.
+        inputs that must not be joined. Raises `DeadlineExceeded` after `timeout_s`. A request whose caller was
+        cancelled or whose time was over while it waited costs no call.
         """
         loop = asyncio.get_running_loop()
         queue = self._queues.get(key)
@@ -97,7 +100,14 @@ class Batcher:
         if not queue.flush_due:
             queue.flush_due = True
             loop.call_soon(self._flush, key, queue)
-        return await answer
+        if timeout_s == math.inf:
+            return await answer
+        # A timer of the loop costs a sixth of `asyncio.timeout`.
+        timer = loop.call_later(timeout_s, _expire, answer, timeout_s)
+        try:
+            return await answer
+        finally:
+            timer.cancel()
 
     @property
     def waiting(self) -> int:
@@ -171,3 +181,8 @@ class Batcher:
         for request in batch:
             if not request.answer.done():
                 request.answer.set_exception(error)
+
+
+def _expire(answer: "asyncio.Future[Arrays]", timeout_s: float) -> None:
+    if not answer.done():
+        answer.set_exception(DeadlineExceeded(f"no answer within {timeout_s:.1f} seconds"))

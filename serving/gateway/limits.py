@@ -1,39 +1,40 @@
 """What a stranger controls, bounded: bytes of a body, before and after decompression."""
 
+import asyncio
 import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from serving.errors import Cancelled, InvalidInput, TooLarge
+from serving.errors import Cancelled, DeadlineExceeded, InvalidInput, TooLarge
 
 Receive = Callable[[], Awaitable[Any]]
 
 _WINDOW_BITS = {"gzip": 31, "deflate": 15}
 
 
-async def read_body(receive: Receive, headers: dict[bytes, bytes], max_bytes: int) -> bytes:
+async def read_body(receive: Receive, headers: dict[bytes, bytes], max_bytes: int, timeout_s: float) -> bytes:
     """The whole body of an ASGI request, decompressed.
 
-    Raises `TooLarge` as soon as it is known to have more than `max_bytes`, `Cancelled` when the caller leaves.
+    Raises `TooLarge` as soon as it is known to have more than `max_bytes`, `Cancelled` when the caller leaves,
+    `DeadlineExceeded` when it is not here after `timeout_s`.
     """
     declared = headers.get(b"content-length", b"")
     if declared.isdigit() and int(declared) > max_bytes:
         raise TooLarge(f"the body has {int(declared)} bytes; the most is {max_bytes}")
-    message = await receive()
-    if not message.get("more_body", False):
-        body = message.get("body", b"")
-    else:
-        body = await _rest(receive, message, max_bytes)
-    if len(body) > max_bytes:
-        raise TooLarge(f"the body has more than {max_bytes} bytes")
+    try:
+        async with asyncio.timeout(timeout_s):
+            body = await _received(receive, max_bytes)
+    except TimeoutError:
+        raise DeadlineExceeded(f"the body was not here within {timeout_s:g} seconds") from None
     encoding = headers.get(b"content-encoding")
     return decompress(body, encoding.decode("latin-1"), max_bytes) if encoding else body
 
 
-async def _rest(receive: Receive, message: Any, max_bytes: int) -> bytes:
-    chunks = [message["body"]]
-    size = len(chunks[0])
-    while message.get("more_body", False):
+async def _received(receive: Receive, max_bytes: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    more = True
+    while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Cancelled("the caller left before the whole body was here")
@@ -41,7 +42,8 @@ async def _rest(receive: Receive, message: Any, max_bytes: int) -> bytes:
         size += len(chunks[-1])
         if size > max_bytes:
             raise TooLarge(f"the body has more than {max_bytes} bytes")
-    return b"".join(chunks)
+        more = message.get("more_body", False)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def decompress(body: bytes, encoding: str, max_bytes: int) -> bytes:

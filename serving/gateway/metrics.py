@@ -7,11 +7,12 @@ model is `unknown`. Durations are in seconds, sizes in bytes.
 from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.samples import Sample
 
+from serving.gateway.histogram import Histogram
 from serving.model_status import State, VersionStatus
 
 UNKNOWN = "unknown"
@@ -32,7 +33,7 @@ def _samples(metric: MetricWrapperBase) -> list[Sample]:
 
 
 class Metrics:
-    """Counters and histograms, with their label children kept: finding them costs more than counting."""
+    """All that is counted; one instance for each gateway."""
 
     def __init__(self, version: str) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each of the others, which no panel shows
@@ -47,27 +48,25 @@ class Metrics:
             "signet_request_duration_seconds",
             "From the first byte of a predict request to its answer.",
             ("protocol", "model", "signature"),
-            buckets=_SECONDS,
-            registry=registry,
+            _SECONDS,
+            registry,
         )
         self._stages = Histogram(
             "signet_stage_duration_seconds",
             f"Time a predict request spends in each stage: {', '.join(STAGES)}.",
             ("stage", "model"),
-            buckets=_STAGE_SECONDS,
-            registry=registry,
+            _STAGE_SECONDS,
+            registry,
         )
         self.in_flight = Gauge(
             "signet_requests_in_flight", "Predict requests in work.", ("protocol",), registry=registry
         )
-        self._batch_rows = Histogram(
-            "signet_batch_rows", "Rows joined into one call.", ("model",), buckets=_ROWS, registry=registry
-        )
+        self._batch_rows = Histogram("signet_batch_rows", "Rows joined into one call.", ("model",), _ROWS, registry)
         self._request_bytes = Histogram(
-            "signet_request_size_bytes", "Bodies of predict requests.", ("protocol",), buckets=_BYTES, registry=registry
+            "signet_request_size_bytes", "Bodies of predict requests.", ("protocol",), _BYTES, registry
         )
         self._response_bytes = Histogram(
-            "signet_response_size_bytes", "Bodies of predict answers.", ("protocol",), buckets=_BYTES, registry=registry
+            "signet_response_size_bytes", "Bodies of predict answers.", ("protocol",), _BYTES, registry
         )
         self.shed = Counter(
             "signet_shed_total", "Requests turned away unserved, by reason.", ("reason",), registry=registry
@@ -83,9 +82,6 @@ class Metrics:
         build.labels(version).set(1)
 
         self._counter = lru_cache(4096)(self._requests.labels)
-        self._duration = lru_cache(1024)(self._durations.labels)
-        self._stage = lru_cache(1024)(self._stages.labels)
-        self._rows = lru_cache(256)(self._batch_rows.labels)
         self._versions: dict[str, list[str]] = {}
 
     def observe_request(
@@ -94,23 +90,23 @@ class Metrics:
         """A predict request has been answered. model and signature: names of something loaded, or `unknown`."""
         self._limit_versions(model, version)
         self._counter(protocol, model, version, signature, code).inc()
-        self._duration(protocol, model, signature).observe(seconds)
+        self._durations.observe(seconds, protocol, model, signature)
 
     def observe_stages(self, model: str, seconds: Sequence[tuple[str, float]]) -> None:
         for stage, duration in seconds:
-            self._stage(stage, model).observe(duration)
+            self._stages.observe(duration, stage, model)
 
     def observe_sizes(self, protocol: str, request_bytes: int, response_bytes: int) -> None:
-        self._request_bytes.labels(protocol).observe(request_bytes)
-        self._response_bytes.labels(protocol).observe(response_bytes)
+        self._request_bytes.observe(request_bytes, protocol)
+        self._response_bytes.observe(response_bytes, protocol)
 
     def batch_observer(self, model_of: Callable[[Hashable], str]) -> Callable[[Hashable, int, float], None]:
         """For the batcher: counts the rows of each call under the model of its key, and how long they waited."""
 
         def observe(key: Hashable, rows: int, waited_s: float) -> None:
             model = model_of(key)
-            self._rows(model).observe(rows)
-            self._stage("queue", model).observe(waited_s)
+            self._batch_rows.observe(rows, model)
+            self._stages.observe(waited_s, "queue", model)
 
         return observe
 

@@ -5,7 +5,6 @@
 Everything that takes time is bounded: bytes, requests in flight, seconds.
 """
 
-import asyncio
 import logging
 import re
 import time
@@ -15,7 +14,7 @@ from typing import Any
 
 from serving import json_codec, signature
 from serving.batching import Batcher
-from serving.errors import DeadlineExceeded, Internal, NotFound, Overloaded, ServingError, Unavailable
+from serving.errors import Internal, NotFound, Overloaded, ServingError, Unavailable
 from serving.gateway.backend import Backend, Lease
 from serving.gateway.limits import read_body
 from serving.gateway.metrics import UNKNOWN, Metrics
@@ -81,13 +80,11 @@ class Predictor:
             raise Overloaded(f"{self._in_flight} requests are in work, which is the most; try again in a second")
         self._in_flight += 1
         try:
-            async with asyncio.timeout(self._settings.request_timeout_s):
-                body = await read_body(receive, dict(scope["headers"]), self._settings.max_body_bytes)
-                request.bytes = len(body)
-                self._stage(request, "read", request.started)
-                return await self._predict(scope["path"], body, request)
-        except TimeoutError:
-            raise DeadlineExceeded(f"no answer within {self._settings.request_timeout_s:g} seconds") from None
+            settings = self._settings
+            body = await read_body(receive, dict(scope["headers"]), settings.max_body_bytes, settings.request_timeout_s)
+            request.bytes = len(body)
+            self._stage(request, "read", request.started)
+            return await self._predict(scope["path"], body, request)
         finally:
             self._in_flight -= 1
 
@@ -123,7 +120,8 @@ class Predictor:
             inputs = json_codec.decode(body, chosen)
             request.stages.append(("decode", time.perf_counter() - started + parsed_s))
             started = time.perf_counter()
-            outputs = await self._batcher.submit(*self._call(lease, chosen, inputs))
+            left_s = self._settings.request_timeout_s - (started - request.started)
+            outputs = await self._batcher.submit(*self._call(lease, chosen, inputs), left_s)
             self._stage(request, "run", started)
             return outputs
         finally:

@@ -177,7 +177,7 @@ def test_limits_are_kept(slow_model, tmp_path, monkeypatch):
             turned_away = httpx.post(path, json={"instances": [1]})
             assert (turned_away.status_code, turned_away.headers["retry-after"]) == (429, "1")
             assert forever.result().status_code == 504
-            assert forever.result().json() == {"error": "no answer within 1 seconds"}
+            assert forever.result().json() == {"error": "no answer within 1.0 seconds"}
         too_large = httpx.post(path, content=b"x" * 101)
         assert (too_large.status_code, too_large.json()) == (413, {"error": "the body has 101 bytes; the most is 100"})
         streamed = httpx.post(path, content=iter([b"x" * 60, b"x" * 60]))
@@ -228,3 +228,11 @@ def test_a_remote_gateway_waits_for_a_model_server_that_starts_later(tmp_path):
         with servers.program("model-server", f"--port={port}", f"--model_base_path={path}", "--model_name=two_in"):
             servers.wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 200, what="readiness")
         servers.wait_until(lambda: "two_in" in json.dumps(httpx.get(f"{url}/v1/models").json()), what="the list")
+
+
+def test_a_body_that_never_comes_is_given_up(models):
+    with servers.gateway("--models-dir", models, "--request-timeout-s", "0.5") as (url, _):
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
+            connection.sendall(b"POST /v1/models/m:predict HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n{")
+            assert connection.recv(1000).startswith(b"HTTP/1.1 504")
