@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from serving.engine import servable as servables
+from serving.engine.loading import load
 from serving.engine.servable import Servable
 from serving.errors import FailedPrecondition, InvalidInput, NotFound, ServingError
 from serving.model_config import ModelConfig
@@ -51,7 +51,7 @@ class Repository:
         load_retries: int = 0,
         retry_interval_s: float = 60.0,
         session_config: bytes = b"",
-        load: Callable[..., Servable] = servables.load,
+        load: Callable[..., Servable] = load,
     ) -> None:
         """poll_s: seconds between two looks at the folders; 0 looks once, below 0 never."""
         self.models = {model.name: model for model in models}

@@ -1,14 +1,23 @@
-"""Where a call runs: inline, in the event loop's own thread, when it is quick, else in a thread of the pool.
+"""Where and how a call runs: inline, in the event loop's own thread, when it is quick, else in a thread of the pool.
 
 A hop into a thread and back costs about 0.2 ms, several times what a small network takes. What is quick is measured:
-per servable, signature and number of rows.
+per servable, signature, outputs and size class of the inputs. So is the better of two ways to run operations: all in
+the calling thread, which is best for small and straight networks, or by TensorFlow's own threads, which is best for
+large networks with branches.
+
+A graph with loops runs neither inline nor without its time limit: the values that someone sends, which nobody has
+measured, may decide how often it goes round.
 """
 
 import asyncio
+import math
 import os
+import random
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
 
 from serving.engine.servable import Servable
 from serving.engine.tensorflow_c import RunOptions
@@ -18,10 +27,20 @@ from serving.tensors import Arrays
 QUICK_S = 300e-6
 """Calls below this run inline; the event loop stands still that long."""
 
-_INLINE = RunOptions(in_caller=True)
-_UNKNOWN_S = 1.0
+T = TypeVar("T")
+
+_IN_CALLER = RunOptions(in_caller=True)
 _RISE = 0.1
-"""Weight of a slow call in the estimate; a fast one counts at once, so that noise does not drive calls into threads."""
+"""Weight of a slow call in an estimate; a fast one counts at once, so that noise does not drive calls into threads."""
+
+_SECOND_LOOK = 0.02
+"""Share of calls that go the way that was slower: it may have become the quicker one."""
+
+_FAR_BELOW = 0.01
+"""Calls that take less than this share of their time limit may run in the calling thread, where it does nothing."""
+
+_MAX_ESTIMATES = 4096
+"""Estimates kept for a servable; callers choose outputs and sizes."""
 
 
 class Runner:
@@ -41,35 +60,56 @@ class Runner:
         timeout_s: float | None = None,
     ) -> Arrays | Awaitable[Arrays]:
         """The outputs, or something to await that gives them. Raises what TensorFlow says, at once or when awaited."""
-        key = (signature.name, _rows(inputs).bit_length())
-        if servable.seconds.get(key, _UNKNOWN_S) < QUICK_S:
-            return _timed(servable, key, signature, inputs, outputs, _INLINE)
-        options = RunOptions(timeout_s=timeout_s)
-        return asyncio.get_running_loop().run_in_executor(
-            self._pool, _timed, servable, key, signature, inputs, outputs, options
-        )
+        key = (signature.name, tuple(outputs), *size_class([inputs]))
+        return self.call(servable, key, partial(servable.predict, signature, inputs, outputs), timeout_s)
+
+    def call(
+        self, servable: Servable, key: Hashable, work: Callable[[RunOptions], T], timeout_s: float | None
+    ) -> T | Awaitable[T]:
+        """What `work` gives, which runs the servable with the options it is handed. Calls of a key are of a kind."""
+        options = _choose(servable, key, timeout_s)
+        if options.in_caller and servable.seconds.get((key, True), math.inf) < QUICK_S:
+            return _timed(servable, key, work, options)
+        servable.retain()  # who asked may leave before the thread is done; the session must not be freed under it
+        future = self._pool.submit(_timed, servable, key, work, options)
+        future.add_done_callback(lambda _: servable.release())
+        return asyncio.wrap_future(future)
 
     def close(self) -> None:
         """Wait for the calls that run, then end the threads."""
         self._pool.shutdown()
 
 
-def _rows(inputs: Arrays) -> int:
-    array = next(iter(inputs.values()), None)
-    return len(array) if array is not None and array.ndim else 1
+def size_class(parts: Sequence[Arrays]) -> tuple[int, int]:
+    """Inputs that go into one call, by the orders of magnitude of their rows and elements."""
+    rows = elements = 0
+    for inputs in parts:
+        array = next(iter(inputs.values()), None)
+        rows += len(array) if array is not None and array.ndim else 1
+        elements += sum([array.size for array in inputs.values()])
+    return rows.bit_length(), elements.bit_length()
 
 
-def _timed(
-    servable: Servable,
-    key: tuple[str, int],
-    signature: Signature,
-    inputs: Arrays,
-    outputs: Sequence[str],
-    options: RunOptions,
-) -> Arrays:
+def _choose(servable: Servable, key: Hashable, timeout_s: float | None) -> RunOptions:
+    """The way that was quicker so far; one that has not been tried comes first, TensorFlow's threads before all."""
+    pooled = servable.seconds.get((key, False))
+    in_caller = servable.seconds.get((key, True), 0.0)
+    limit_s = math.inf if timeout_s is None else timeout_s * _FAR_BELOW
+    if pooled is None or max(pooled, in_caller) > limit_s or servable.loops:
+        return RunOptions(timeout_s=timeout_s)
+    better = in_caller <= pooled
+    if in_caller > QUICK_S and random.random() < _SECOND_LOOK:  # noqa: S311  # nobody gains by guessing it
+        better = not better
+    return _IN_CALLER if better else RunOptions(timeout_s=timeout_s)
+
+
+def _timed(servable: Servable, key: Hashable, work: Callable[[RunOptions], T], options: RunOptions) -> T:
     started = time.perf_counter()
-    result = servable.predict(signature, inputs, outputs, options)
+    result = work(options)
     seconds = time.perf_counter() - started
-    estimate = servable.seconds.get(key, seconds)
-    servable.seconds[key] = min(seconds, estimate + _RISE * (seconds - estimate))
+    estimates = servable.seconds
+    if len(estimates) >= _MAX_ESTIMATES:
+        estimates.clear()
+    estimate = estimates.get((key, options.in_caller), seconds)
+    estimates[key, options.in_caller] = min(seconds, estimate + _RISE * (seconds - estimate))
     return result

@@ -5,8 +5,8 @@ crashes the process.
 """
 
 import threading
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Hashable, Sequence
+from typing import Any
 
 from serving import signature as signatures
 from serving.engine.tensorflow_c import Call, RunOptions, Session
@@ -17,17 +17,23 @@ from serving.tensors import Arrays
 
 
 class Servable:
-    """A version that answers. Made by `load`; handed out by the repository, to be released after use."""
+    """A version that answers. Made by `loading`; handed out by the repository, to be released after use."""
 
     def __init__(self, name: str, version: int, session: Session) -> None:
         self.name, self.version = name, version
         self._session = session
         # Only the signatures are kept of the MetaGraph: the graph itself can be large.
-        self.signature_defs = dict(meta_graph_pb2.MetaGraphDef.FromString(session.meta_graph).signature_def)
+        meta_graph = meta_graph_pb2.MetaGraphDef.FromString(session.meta_graph)
         session.meta_graph = b""
+        self.operations = _operations(meta_graph.graph_def)
+        """The kinds of operations in the graph and its functions."""
+        self.signature_defs = dict(meta_graph.signature_def)
         self.signatures = {key: signatures.from_proto(key, proto) for key, proto in self.signature_defs.items()}
-        self.seconds: dict[tuple[str, int], float] = {}
-        """What a call takes, by signature and size class of its rows; kept by the runner."""
+        self.devices = session.device_count()
+        self.loops = not _LOOPS.isdisjoint(self.operations)
+        """Whether the values in a request, not only its shapes, may decide how long a call takes."""
+        self.seconds: dict[tuple[Hashable, bool], float] = {}
+        """What a call takes, by kind and size and whether it ran in the calling thread; kept by the runner."""
         self._calls: dict[tuple[str, tuple[str, ...]], Call] = {}
         self._users = 0
         self._closing = False
@@ -41,6 +47,11 @@ class Servable:
                 return False
             self._users += 1
             return True
+
+    def retain(self) -> None:
+        """Count one more user, beside one that has it already; works even while the version is on its way out."""
+        with self._lock:
+            self._users += 1
 
     def release(self) -> None:
         """One user less; the last one out frees the session."""
@@ -93,12 +104,9 @@ class Servable:
 _MAX_CALLS = 256
 """Prepared calls kept; callers choose the output names, so their combinations are bounded here."""
 
+_LOOPS = frozenset({"While", "StatelessWhile", "Enter", "RefEnter"})
 
-def load(name: str, version: int, path: Path, config: bytes = b"") -> Servable:
-    """Load the SavedModel at `path`. config: a serialized ConfigProto. Raises `ServingError`s when it is broken."""
-    session = Session(path, config=config)
-    try:
-        return Servable(name, version, session)
-    except BaseException:
-        session.close()
-        raise
+
+def _operations(graph: Any) -> frozenset[str]:
+    functions = (function.node_def for function in graph.library.function)
+    return frozenset(node.op for nodes in (graph.node, *functions) for node in nodes)

@@ -58,6 +58,9 @@ _PROTOTYPES: dict[str, tuple[Any, list[Any]]] = {
     ),
     "TF_CloseSession": (None, [c_void_p, c_void_p]),
     "TF_DeleteSession": (None, [c_void_p, c_void_p]),
+    "TF_SessionListDevices": (c_void_p, [c_void_p, c_void_p]),
+    "TF_DeviceListCount": (c_int, [c_void_p]),
+    "TF_DeleteDeviceList": (None, [c_void_p]),
     "TF_GraphOperationByName": (c_void_p, [c_void_p, c_char_p]),
     "TF_OperationNumOutputs": (c_int, [c_void_p]),
     "TF_SessionRun": (
@@ -186,6 +189,16 @@ class Session:
     def call(self, feeds: Sequence[str], fetches: Sequence[str]) -> "Call":
         """A prepared call: tensors to feed and to fetch, by name in the graph, in this order."""
         return Call(self._handle(), self._outputs(feeds), self._outputs(fetches))
+
+    def device_count(self) -> int:
+        """Processors and GPUs that operations may be placed on; the processor with all its cores is one."""
+        with _Status() as status:
+            devices = c_void_p(_HELD.TF_SessionListDevices(self._handle(), status.pointer))
+            status.check()
+        try:
+            return int(_HELD.TF_DeviceListCount(devices))
+        finally:
+            _HELD.TF_DeleteDeviceList(devices)
 
     def close(self) -> None:
         """Free the session and its graph. Calling it twice is harmless."""

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from serving.engine.servable import load
+from serving.engine.loading import load
 from tests.bench import rows
 
 
