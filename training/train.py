@@ -41,9 +41,9 @@ PRESETS = ("quick", "full")
 
 def models() -> dict[str, Model[Any, Any]]:
     """Name -> module. Takes seconds the first time: it imports TensorFlow."""
-    from training import digits  # noqa: PLC0415
+    from training import digits, question_answering  # noqa: PLC0415
 
-    return {"digits": digits}
+    return {"digits": digits, "question_answering": question_answering}
 
 
 class Interrupted(SignetError):
