@@ -46,7 +46,7 @@ READY_S = 2.0
 """Seconds of processor time from a gateway's start to /readyz: on an idle machine, nearly all there is."""
 RESIDENT_MB = 120
 """Memory a gateway in remote mode may hold."""
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 """Seconds after which waiting is a failure."""
 
 
@@ -170,9 +170,12 @@ def model_server(folder: Path, port: int, in_container: bool) -> Iterator[None]:
             yield
         return
     command = [str(ROOT / ".venv/bin/signet"), "model-server", f"--port={port}", f"--model_config_file={config}"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:  # noqa: S603
+    log = folder / "model-server.log"
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:  # noqa: S603
         try:
-            _until(lambda: _listens(port), "the model server listens")
+            _until(lambda: _listens(port) or process.poll() is not None, "the model server listens")
+            if process.poll() is not None:
+                raise Failed(f"{' '.join(command)} ended with {process.returncode}:\n{log.read_text()[-2000:]}")
             yield
         finally:
             process.terminate()
