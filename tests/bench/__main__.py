@@ -1,6 +1,9 @@
-"""`make bench`: requests per second of the gateway beside the engine's own loop, in one run.
+"""`make bench`: requests of one row per second beside the engine's own loop, in one run.
 
-python -m tests.bench [--seconds 5] [--models digits,…] [--backends embedded,remote] [--connections 1,16,64]
+    python -m tests.bench [--seconds 5] [--models digits,…] [--servers embedded,…] [--connections 1,16,64]
+
+Servers: `embedded`, the gateway with the engine inside; `remote`, the gateway in front of a model server; `rest` and
+`grpc`, the model server itself; `rest-batching` and `grpc-batching`, the same with --enable_batching.
 """
 
 import argparse
@@ -8,14 +11,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 from tests import servers
 from tests.bench import load, rows
+from tests.bench.load import Result
 
-CONNECTIONS = {"image": (4,)}
-"""Other numbers of connections, where 1, 16 and 64 would say nothing."""
+IMAGE_CONNECTIONS = (4,)
+"""For pictures as JSON, where 1, 16 and 64 connections would say nothing more."""
+
+Measure = Callable[[str, int, float], Result]
+"""(model, connections, seconds) -> what came of it."""
 
 
 def main() -> None:
@@ -26,29 +34,41 @@ def main() -> None:
         subprocess.run(
             [sys.executable, "-m", "tests.bench.models", folder / "models"], check=True, stderr=subprocess.DEVNULL
         )
-        limits = {model: engine(folder, model, options.seconds) for model in options.models}
-        print("| model | backend | connections | requests/s | of the loop | p50 ms | p99 ms |")
+        print("| model | server | connections | requests/s | of the loop | p50 ms | p99 ms |")
         print("| --- | --- | --- | --- | --- | --- | --- |")
+        limits = {model: engine(folder, model, options.seconds) for model in options.models}
         for model, limit in limits.items():
             print(f"| {model} | engine loop, one thread | – | {limit:,.0f} | 1.00 | – | – |", flush=True)
-        for backend in options.backends:
+        for server in options.servers:
             with ExitStack() as stack:
                 started = time.monotonic()
-                url, running = serve(stack, backend, folder)
+                measure, running = SERVERS[server](stack, folder)
                 ready_s = time.monotonic() - started
                 for model, limit in limits.items():
-                    measure(options, backend, url, model, limit, folder)
+                    table(server, measure, model, limit, options)
                 resident = running.resident_bytes() / 2**20
-                print(f"| *{backend}* | ready in {ready_s:.1f} s, {resident:.0f} MB resident | | | | | |", flush=True)
+                print(f"| | *{server}: ready in {ready_s:.1f} s, {resident:.0f} MB resident* | | | | | |", flush=True)
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=5, help="length of each measurement")
     parser.add_argument("--models", type=lambda text: text.split(","), default=list(rows.SHAPES))
-    parser.add_argument("--backends", type=lambda text: text.split(","), default=["embedded", "remote"])
+    parser.add_argument("--servers", type=lambda text: text.split(","), default=list(SERVERS))
     parser.add_argument("--connections", type=lambda text: [int(n) for n in text.split(",")], default=[1, 16, 64])
     return parser.parse_args()
+
+
+def table(server: str, measure: Measure, model: str, limit: float, options: argparse.Namespace) -> None:
+    """A line for each number of connections."""
+    measure(model, 4, 1)  # the first calls of a shape are slow
+    for connections in IMAGE_CONNECTIONS if model == "image" else options.connections:
+        result = measure(model, connections, options.seconds)
+        rate = f"{result.requests_per_s:,.0f} | {result.requests_per_s / limit:.2f}"
+        latencies = f"{result.p50_s * 1e3:.2f} | {result.p99_s * 1e3:.2f}"
+        print(f"| {model} | {server} | {connections} | {rate} | {latencies} |", flush=True)
 
 
 def engine(folder: Path, model: str, seconds: float) -> float:
@@ -57,25 +77,60 @@ def engine(folder: Path, model: str, seconds: float) -> float:
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def serve(stack: ExitStack, backend: str, folder: Path) -> tuple[str, servers.Program]:
-    """A gateway with that backend for the benchmark's models."""
-    models = folder / "models"
-    if backend == "embedded":
-        return stack.enter_context(servers.gateway("--models-dir", models))
-    config = servers.write_model_config(folder / "models.config", models)
-    address, _ = stack.enter_context(servers.model_server(f"--model_config_file={config}"))
-    return stack.enter_context(servers.gateway("--backend", address, "--models-dir", models))
+def over_http(url: str, folder: Path) -> Measure:
+    """POSTs of V1 JSON rows."""
+    return lambda model, connections, seconds: load.post(
+        f"{url}/v1/models/{model}:predict", rows.body(model, 1), connections, seconds, folder
+    )
 
 
-def measure(options: argparse.Namespace, backend: str, url: str, model: str, limit: float, folder: Path) -> None:
-    """One row of the table for each number of connections."""
-    path, body = f"{url}/v1/models/{model}:predict", rows.body(model, 1)
-    load.post(path, body, 4, 1, folder)  # the first calls of a shape are slow
-    for connections in CONNECTIONS.get(model, options.connections):
-        result = load.post(path, body, connections, options.seconds, folder)
-        rate = f"{result.requests_per_s:,.0f} | {result.requests_per_s / limit:.2f}"
-        latencies = f"{result.p50_s * 1e3:.2f} | {result.p99_s * 1e3:.2f}"
-        print(f"| {model} | {backend} | {connections} | {rate} | {latencies} |", flush=True)
+def over_grpc(address: str) -> Measure:
+    """Predict calls."""
+
+    def measure(model: str, connections: int, seconds: float) -> Result:
+        command = [sys.executable, "-m", "tests.bench.grpc_load", address, model, str(connections), str(seconds)]
+        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return Result(*map(float, printed.split()))
+
+    return measure
+
+
+def embedded(stack: ExitStack, folder: Path) -> tuple[Measure, servers.Program]:
+    url, running = stack.enter_context(servers.gateway("--models-dir", folder / "models"))
+    return over_http(url, folder), running
+
+
+def remote(stack: ExitStack, folder: Path) -> tuple[Measure, servers.Program]:
+    address, _ = stack.enter_context(servers.model_server(config(folder)))
+    arguments = ("--backend", address, "--models-dir", folder / "models")
+    url, running = stack.enter_context(servers.gateway(*arguments))
+    return over_http(url, folder), running
+
+
+def rest(stack: ExitStack, folder: Path, *flags: str) -> tuple[Measure, servers.Program]:
+    port = servers.free_port()
+    address, running = stack.enter_context(servers.model_server(config(folder), f"--rest_api_port={port}", *flags))
+    return over_http(f"http://127.0.0.1:{port}", folder), running
+
+
+def grpc(stack: ExitStack, folder: Path, *flags: str) -> tuple[Measure, servers.Program]:
+    address, running = stack.enter_context(servers.model_server(config(folder), *flags))
+    return over_grpc(address), running
+
+
+def config(folder: Path) -> str:
+    """The flag that serves all models of the benchmark."""
+    return f"--model_config_file={servers.write_model_config(folder / 'models.config', folder / 'models')}"
+
+
+SERVERS: dict[str, Callable[[ExitStack, Path], tuple[Measure, servers.Program]]] = {
+    "embedded": embedded,
+    "remote": remote,
+    "rest": rest,
+    "rest-batching": lambda stack, folder: rest(stack, folder, "--enable_batching"),
+    "grpc": grpc,
+    "grpc-batching": lambda stack, folder: grpc(stack, folder, "--enable_batching"),
+}
 
 
 if __name__ == "__main__":
