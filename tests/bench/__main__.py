@@ -109,7 +109,7 @@ def remote(stack: ExitStack, folder: Path) -> tuple[Measure, servers.Program]:
 
 def rest(stack: ExitStack, folder: Path, *flags: str) -> tuple[Measure, servers.Program]:
     port = servers.free_port()
-    address, running = stack.enter_context(servers.model_server(config(folder), f"--rest_api_port={port}", *flags))
+    _, running = stack.enter_context(servers.model_server(config(folder), f"--rest_api_port={port}", *flags))
     return over_http(f"http://127.0.0.1:{port}", folder), running
 
 
