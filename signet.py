@@ -1,5 +1,6 @@
 """The `signet` command: one app; a sub-command's code is imported only when it is called."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -223,6 +224,8 @@ def score(
 
 def main() -> None:
     """Entry point of the `signet` script: a mistake of the user's is one sentence, not a traceback."""
+    # As process 1 of a container a signal without a handler is ignored; servers put their own in place later.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     from serving.errors import SignetError
 
     try:

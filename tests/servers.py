@@ -79,7 +79,7 @@ def program(*arguments: str | Path, environment: dict[str, str] | None = None) -
 def gateway(*arguments: str | Path) -> Iterator[tuple[str, Program]]:
     """`signet serve` on a free port, ready: its URL and the program."""
     with program("serve", "--http-port", "0", *arguments) as running:
-        match = running.read_until(r"ready at http://localhost:(\d+)")
+        match = running.read_until(r"Signet is (?:ready )?at http://localhost:(\d+)")
         yield f"http://127.0.0.1:{match[1]}", running
 
 
@@ -90,6 +90,15 @@ def model_server(*arguments: str | Path) -> Iterator[tuple[str, Program]]:
     with program("model-server", f"--port={port}", *arguments) as running:
         running.read_until("Running gRPC ModelServer")
         yield f"127.0.0.1:{port}", running
+
+
+@contextmanager
+def rest_api(*arguments: str | Path) -> Iterator[tuple[str, Program]]:
+    """`signet model-server` with its REST API on a free port, answering: the URL of that and the program."""
+    port = free_port()
+    with model_server(f"--rest_api_port={port}", *arguments) as (_, running):
+        running.read_until("Exporting HTTP/REST API")
+        yield f"http://127.0.0.1:{port}", running
 
 
 def free_port() -> int:

@@ -117,7 +117,11 @@ def _freeze() -> None:
 def _announce(gateway: Gateway, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     url = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}"  # noqa: S104  # a comparison
-    print(f"Signet is ready at {url}, serving {', '.join(gateway.backend.models)}. Ctrl-C stops it.", flush=True)
+    models = ", ".join(gateway.backend.models)
+    if missing := gateway.backend.missing():
+        print(f"Signet is at {url}, not ready yet: no version of {', '.join(missing)} is available.", flush=True)
+    else:
+        print(f"Signet is ready at {url}, serving {models}. Ctrl-C stops it.", flush=True)
     if gateway.settings.models_dir:
         commands = examples.curl_commands(gateway.settings.models_dir, gateway.backend.models, url)
         if commands:
