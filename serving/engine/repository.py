@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from serving.engine.loading import load
+from serving.engine.loading import Loader
 from serving.engine.servable import Servable
 from serving.errors import FailedPrecondition, InvalidInput, NotFound, ServingError
 from serving.model_config import ModelConfig
@@ -50,13 +50,12 @@ class Repository:
         poll_s: float = 1.0,
         load_retries: int = 0,
         retry_interval_s: float = 60.0,
-        session_config: bytes = b"",
-        load: Callable[..., Servable] = load,
+        load: Callable[[str, int, Path], Servable] | None = None,
     ) -> None:
-        """poll_s: seconds between two looks at the folders; 0 looks once, below 0 never."""
+        """poll_s: seconds between two looks at the folders; 0 looks once, below 0 never. load: default: a `Loader`."""
         self.models = {model.name: model for model in models}
         self._poll_s, self._load_retries, self._retry_interval_s = poll_s, load_retries, retry_interval_s
-        self._session_config, self._load = session_config, load
+        self._load = load or Loader()
         self._available: Mapping[str, Mapping[int, Servable]] = {name: {} for name in self.models}
         self._statuses: dict[str, dict[int, VersionStatus]] = {name: {} for name in self.models}
         self._labels: Mapping[str, Mapping[str, int]] = {model.name: model.labels for model in models}
@@ -204,7 +203,7 @@ class Repository:
         for attempt in range(self._load_retries + 1):
             started = time.monotonic()
             try:
-                servable = self._load(name, version, path, self._session_config)
+                servable = self._load(name, version, path)
             except ServingError as error:
                 log.error("loading version %d of model %r failed: %s", version, name, error)
                 status = replace(status, error_code=error.grpc_code, error_message=str(error))

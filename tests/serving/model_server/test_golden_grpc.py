@@ -41,13 +41,26 @@ REPLAYED = [case for case in CASES if case["rpc"] in REQUESTS and case["name"] !
 @pytest.fixture(scope="module")
 def stubs(model_server_address):
     with grpc.insecure_channel(model_server_address) as channel:
-        prediction = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-        model = model_service_pb2_grpc.ModelServiceStub(channel)
-        yield {**vars(prediction), **vars(model)}
+        yield stubs_of(channel)
+
+
+def stubs_of(channel: grpc.Channel) -> dict[str, grpc.UnaryUnaryMultiCallable]:
+    """The calls of both services by their names."""
+    prediction = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+    return {**vars(prediction), **vars(model_service_pb2_grpc.ModelServiceStub(channel))}
 
 
 @pytest.mark.parametrize("case", [case for case in REPLAYED if case["code"] != "OK"], ids=lambda case: case["name"])
 def test_the_recorded_error(case, stubs):
+    assert_recorded_error(case, stubs)
+
+
+@pytest.mark.parametrize("case", [case for case in REPLAYED if case["code"] == "OK"], ids=lambda case: case["name"])
+def test_the_recorded_answer(case, stubs):
+    assert_recorded_answer(case, stubs)
+
+
+def assert_recorded_error(case, stubs) -> None:
     request = json_format.ParseDict(case["request"], REQUESTS[case["rpc"]]())
     with pytest.raises(grpc.RpcError) as caught:
         stubs[case["rpc"]](request, timeout=30)
@@ -55,8 +68,7 @@ def test_the_recorded_error(case, stubs):
     assert fixed(caught.value.details()) == fixed(case["message"])
 
 
-@pytest.mark.parametrize("case", [case for case in REPLAYED if case["code"] == "OK"], ids=lambda case: case["name"])
-def test_the_recorded_answer(case, stubs):
+def assert_recorded_answer(case, stubs) -> None:
     request = json_format.ParseDict(case["request"], REQUESTS[case["rpc"]]())
     response = stubs[case["rpc"]](request, timeout=30)
     expected = json_format.ParseDict(case["response"], type(response)())

@@ -1,0 +1,122 @@
+"""Warm-up: the requests that a version carries, run before it is available, so that the first caller does not wait.
+
+    assets.extra/tf_serving_warmup_requests ──▶ TFRecords of PredictionLog ──▶ each one run ──▶ answers thrown away
+
+TensorFlow prepares much of a graph when it is first called. A request that fails fails the load: it is a test, too.
+A version without such a file is fine. Source: `saved_model_warmup.cc`, `saved_model_warmup_util.cc`.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from serving.engine import inference, predict_request, tfrecords
+from serving.engine.servable import Servable
+from serving.errors import InvalidInput, ServingError, Unsupported, from_code
+from serving.protos import prediction_log_pb2
+from serving.signature import DEFAULT, Signature
+from serving.tensors import Arrays
+
+log = logging.getLogger(__name__)
+
+FILE = Path("assets.extra") / "tf_serving_warmup_requests"
+MAX_RECORDS = 1000
+
+Run = Callable[[Servable, Signature, Arrays, Sequence[str]], Arrays]
+"""How a call is made; outputs: the names wanted, all of them when empty."""
+
+
+def warm_up(servable: Servable, path: Path, rounds: int = 1, run: Run = Servable.predict) -> int:
+    """Run each request in the folder of a version so many times. Gives how many requests there are.
+
+    Raises the error of the first that fails; one with code DATA_LOSS for a file that does not hold TFRecords, and
+    `InvalidInput` for other records and for too many.
+    """
+    file = path / FILE
+    if not file.exists():
+        return 0
+    started = time.monotonic()
+    count = 0
+    with file.open("rb") as opened:
+        try:
+            for record in tfrecords.read(opened):
+                message = _parse(record, file)
+                for _ in range(rounds):
+                    _replay(servable, message, run)
+                count += 1
+                if count > MAX_RECORDS:
+                    raise InvalidInput(f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at {file}")
+        except ServingError as error:
+            if error.grpc_code == "DATA_LOSS":
+                raise from_code(
+                    "DATA_LOSS", f"{error}. Please verify your warmup data is in TFRecord format."
+                ) from error
+            raise
+    log.info("ran %d warm-up requests of %r in %.2f s", count, servable.name, time.monotonic() - started)
+    return count
+
+
+def _parse(record: bytes, file: Path) -> Any:
+    try:
+        return prediction_log_pb2.PredictionLog.FromString(record)
+    except DecodeError as error:
+        raise InvalidInput(f"Failed to parse warmup record: {record[:100]!r} from {file}") from error
+
+
+def _replay(servable: Servable, message: Any, run: Run) -> None:
+    kind = message.WhichOneof("log_type")
+    if kind is None:
+        return
+    replay = _REPLAYS.get(kind)
+    if replay is None:
+        number = message.DESCRIPTOR.fields_by_name[kind].number
+        raise Unsupported(f"Unsupported log_type for warmup: {number}")
+    replay(servable, getattr(message, kind).request, run)
+
+
+def _predict(servable: Servable, request: Any, run: Run) -> None:
+    signature = predict_request.signature_of(servable, request)
+    inputs = predict_request.inputs_of(request, signature)
+    run(servable, signature, inputs, predict_request.outputs_of(request, signature))
+
+
+def _classify(servable: Servable, request: Any, run: Run) -> None:
+    examples = inference.serialized(request.input)
+    signature = inference.signature_of(servable, request.model_spec.signature_name)
+    outputs = run(servable, signature, {"inputs": examples}, inference.classify_outputs(servable, signature))
+    inference.classifications(outputs, len(examples))
+
+
+def _regress(servable: Servable, request: Any, run: Run) -> None:
+    examples = inference.serialized(request.input)
+    signature = inference.signature_of(servable, request.model_spec.signature_name)
+    outputs = run(servable, signature, {"inputs": examples}, inference.regress_outputs(servable, signature))
+    inference.regressions(outputs, len(examples))
+
+
+def _multi_inference(servable: Servable, request: Any, run: Run) -> None:
+    examples = inference.serialized(request.input)
+    signatures = [
+        inference.task_signature(servable, task.model_spec.signature_name or DEFAULT) for task in request.tasks
+    ]
+    fetched = [
+        inference.task_outputs(servable, signature, task.method_name)
+        for signature, task in zip(signatures, request.tasks, strict=True)
+    ]
+    tensors = run(servable, inference.joint_signature(signatures, fetched), {"inputs": examples}, ())
+    for signature, wanted, task in zip(signatures, fetched, request.tasks, strict=True):
+        outputs = {name: tensors[signature.outputs[name].tensor] for name in wanted}
+        shaped = inference.classifications if task.method_name == inference.CLASSIFY else inference.regressions
+        shaped(outputs, len(examples))
+
+
+_REPLAYS = {
+    "predict_log": _predict,
+    "classify_log": _classify,
+    "regress_log": _regress,
+    "multi_inference_log": _multi_inference,
+}
