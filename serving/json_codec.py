@@ -31,7 +31,7 @@ MAX_DEPTH = 32
 """Deepest nesting of lists read into a tensor; numpy's own limit on dimensions is 64."""
 
 _QUOTED_CHARACTERS = 80
-_JSON_DTYPES = frozenset(
+JSON_DTYPES = frozenset(
     ["float", "double", "int32", "int16", "int8", "uint8", "int64", "uint32", "uint64", "bool", "string"]
 )
 
@@ -190,7 +190,7 @@ def _is_plain(value: Any) -> bool:
 def _array(spec: TensorSpec, value: Any, has_booleans: bool) -> Array:
     """One input's value as array of the spec's dtype; numbers take the fast way when nothing is doubtful."""
     dtype = spec.dtype
-    if dtype is None or dtype.name not in _JSON_DTYPES:
+    if dtype is None or dtype.name not in JSON_DTYPES:
         name = dtype.name if dtype else "a type unknown here"
         raise Unsupported(f"input {spec.name!r} is {name}, which JSON cannot carry; use gRPC")
     array = None if dtype.is_string else numeric(value, dtype, has_booleans)

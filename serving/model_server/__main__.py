@@ -10,20 +10,29 @@ import asyncio
 import logging
 import signal
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
+import uvloop
+
 from serving import model_config
 from serving.engine import tensorflow_c
+from serving.engine.loading import Loader
 from serving.engine.repository import Repository
 from serving.engine.runner import Runner
-from serving.errors import UsageError
+from serving.errors import InvalidInput, ServingError, UsageError
 from serving.model_config import ModelConfig
+from serving.model_server import batching_parameters, rest_server, session_config
 from serving.model_server import flags as flag_parser
+from serving.model_server.batching import BatchingRunner
+from serving.model_server.batching_parameters import Batching
 from serving.model_server.flags import Flags
 from serving.model_server.grpc_server import GrpcServer
-from serving.model_server.grpc_service import add_services
+from serving.model_server.grpc_service import ModelService, PredictionService, add_services
+from serving.model_server.monitoring import Monitoring
 from serving.model_server.reload import Reloader, available, failures, listed, settled
+from serving.model_server.rest_service import RestService
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +65,13 @@ def main(arguments: list[str]) -> int:
     if ignored := flags.without_meaning():
         log.warning("accepted, but without meaning here: %s", ", ".join(f"--{name}" for name in ignored))
     try:
-        return asyncio.run(serve(flags))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+            return loop.run(serve(flags))
     except UsageError as error:
         print(f"Failed to start server. Error: {error}", flush=True)
+        return FAILED
+    except ServingError as error:
+        print(f"Failed to start server. Error: {error.grpc_code}: {error}", flush=True)
         return FAILED
 
 
@@ -67,13 +80,16 @@ async def serve(flags: Flags) -> int:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    runner = Runner()
+    if batching := _batching(flags):
+        runner = BatchingRunner(runner, batching)
     repository = Repository(
         _models(flags),
         poll_s=flags.file_system_poll_wait_seconds,
         load_retries=flags.max_num_load_retries,
         retry_interval_s=flags.load_retry_interval_micros / 1e6,
+        load=_loader(flags, runner),
     )
-    runner = Runner()
     repository.start()
     try:
         await _loaded(repository, stopped)
@@ -112,6 +128,29 @@ def _models(flags: Flags) -> list[ModelConfig]:
     return [ModelConfig(flags.model_name, Path(flags.model_base_path))]
 
 
+def _batching(flags: Flags) -> Batching | None:
+    if flags.enable_batching:
+        return batching_parameters.read(
+            flags.batching_parameters_file, per_version=flags.enable_per_model_batching_parameters
+        )
+    if flags.batching_parameters_file:
+        raise InvalidInput(
+            "server_options.batching_parameters_file is set without setting server_options.enable_batching to true."
+        )
+    return None
+
+
+def _loader(flags: Flags, runner: Runner) -> Loader:
+    loader = Loader(
+        config=session_config.from_flags(flags),
+        tags=session_config.tags(flags),
+        warmup_rounds=max(1, flags.num_request_iterations_for_warmup) if flags.enable_model_warmup else 0,
+    )
+    if isinstance(runner, BatchingRunner):
+        return replace(loader, admit=runner.admit, warmup_run=runner.alone)
+    return loader
+
+
 async def _loaded(repository: Repository, stopped: asyncio.Event) -> None:
     """Until every model has an available version. Raises `UsageError` when one of them ended without."""
     names = set(repository.models)
@@ -126,9 +165,14 @@ async def _loaded(repository: Repository, stopped: asyncio.Event) -> None:
 async def _answer(flags: Flags, repository: Repository, runner: Runner, stopped: asyncio.Event) -> None:
     reloader = Reloader(repository, allow_unavailable_labels=flags.allow_version_labels_for_unavailable_models)
     server = GrpcServer(flags)
-    add_services(server.server, flags, repository, runner, reloader)
+    monitoring = Monitoring(repository)
+    prediction = PredictionService(flags, repository, runner, monitoring)
+    model = ModelService(repository, reloader)
+    add_services(server.server, prediction, model, monitoring)
+    service = RestService(flags, repository, prediction, model, monitoring) if flags.rest_api_port else None
     await server.start()
     print(f"Running gRPC ModelServer at 0.0.0.0:{flags.port} ...", flush=True)
+    rest = rest_server.start(service, flags.rest_api_port, flags.port, DRAIN_S) if service else None
     polling = None
     if flags.model_config_file and flags.model_config_file_poll_wait_seconds > 0:
         path, interval_s = Path(flags.model_config_file), flags.model_config_file_poll_wait_seconds
@@ -136,7 +180,7 @@ async def _answer(flags: Flags, repository: Repository, runner: Runner, stopped:
     await stopped.wait()
     if polling:
         polling.cancel()
-    await server.stop(DRAIN_S)
+    await asyncio.gather(server.stop(DRAIN_S), *([rest.stop()] if rest else []))
 
 
 if __name__ == "__main__":

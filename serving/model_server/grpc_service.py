@@ -7,28 +7,28 @@ Nothing is held against the signature's dtypes and shapes: TensorFlow itself ref
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
 
 from serving import model_config
-from serving.engine import inference
+from serving.engine import inference, predict_request
 from serving.engine.repository import Repository
 from serving.engine.runner import Runner
 from serving.engine.servable import Servable
 from serving.errors import (
     CODE_NAMES,
-    FailedPrecondition,
     Internal,
     InvalidInput,
     NotFound,
     ServingError,
-    Unsupported,
     UsageError,
 )
 from serving.model_server.flags import Flags
+from serving.model_server.monitoring import GRPC, Monitoring
 from serving.model_server.reload import Reloader
 from serving.protos import (
     classification_pb2,
@@ -40,7 +40,7 @@ from serving.protos import (
     regression_pb2,
 )
 from serving.signature import DEFAULT, Signature
-from serving.tensors import Array, Arrays, from_proto, to_proto, to_typed_proto
+from serving.tensors import Array, Arrays, to_proto, to_typed_proto
 
 _MAX_MESSAGE = 1024
 _TRUNCATED = "...TRUNCATED"
@@ -49,10 +49,9 @@ Method = Callable[[Any, Any], Awaitable[Any]]
 
 
 def add_services(
-    server: grpc.aio.Server, flags: Flags, repository: Repository, runner: Runner, reloader: Reloader
+    server: grpc.aio.Server, prediction: "PredictionService", model: "ModelService", monitoring: Monitoring
 ) -> None:
     """Make a server answer as PredictionService and ModelService."""
-    prediction, model = PredictionService(flags, repository, runner), ModelService(repository, reloader)
     methods: dict[str, dict[str, tuple[Method, Any]]] = {
         "tensorflow.serving.PredictionService": {
             "Classify": (prediction.classify, classification_pb2.ClassificationRequest),
@@ -69,24 +68,30 @@ def add_services(
     for service, handlers in methods.items():
         rpcs = {
             name: grpc.unary_unary_rpc_method_handler(
-                _answering(method, request), response_serializer=lambda response: response.SerializeToString()
+                _answering(name, method, request, monitoring),
+                response_serializer=lambda response: response.SerializeToString(),
             )
             for name, (method, request) in handlers.items()
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, rpcs),))
 
 
-def _answering(method: Method, request_class: Any) -> Method:
+def _answering(name: str, method: Method, request_class: Any, monitoring: Monitoring) -> Method:
     """Reads the request here, for its error to be INTERNAL as in C++, and turns errors into gRPC statuses."""
 
     async def answer(data: Any, context: Any) -> Any:
+        started = time.perf_counter()
         try:
             request = request_class.FromString(data)
         except DecodeError as error:
             await context.abort(grpc.StatusCode.INTERNAL, f"the request cannot be read: {error}")
         try:
-            return await method(request, context)
+            with monitoring.in_flight[GRPC]:
+                response = await method(request, context)
+            monitoring.answered_rpc(name, request, response, "OK", time.perf_counter() - started)
+            return response
         except ServingError as error:
+            monitoring.answered_rpc(name, request, None, error.grpc_code, time.perf_counter() - started)
             message = str(error)
             if len(message) > _MAX_MESSAGE:
                 message = message[: _MAX_MESSAGE - len(_TRUNCATED)] + _TRUNCATED
@@ -98,20 +103,20 @@ def _answering(method: Method, request_class: Any) -> Method:
 class PredictionService:
     """Calls of models, and their signatures."""
 
-    def __init__(self, flags: Flags, repository: Repository, runner: Runner) -> None:
-        self._repository, self._runner = repository, runner
+    def __init__(self, flags: Flags, repository: Repository, runner: Runner, monitoring: Monitoring) -> None:
+        self._repository, self._runner, self._monitoring = repository, runner, monitoring
         self._to_proto = to_proto if flags.enable_serialization_as_tensor_content else to_typed_proto
         self._check_methods = flags.enable_signature_method_name_check
 
     async def predict(self, request: Any, context: Any) -> Any:
         servable = _lease(self._repository, request)
         try:
-            signature = _signature(servable, request.model_spec.signature_name)
+            signature = predict_request.signature_of(servable, request)
             if self._check_methods and signature.method_name not in inference.PREDICT_METHODS:
                 raise Internal(f"Expected prediction signature method_name, was {signature.method_name}")
-            inputs = _inputs(request, signature)
-            wanted = _outputs(request, signature)
-            outputs = await self._run(servable, signature, inputs, wanted, context)
+            inputs = predict_request.inputs_of(request, signature)
+            wanted = predict_request.outputs_of(request, signature)
+            outputs = await self.run("Predict", servable, signature, inputs, wanted, context)
         finally:
             servable.release()
         response = predict_pb2.PredictResponse()
@@ -148,7 +153,8 @@ class PredictionService:
             if self._check_methods and signature.method_name != method:
                 raise InvalidInput(f"Expected {method} signature method_name, was {signature.method_name}")
             wanted = outputs_of(servable, signature)
-            outputs = await self._run(servable, signature, {"inputs": examples}, wanted, context)
+            api = method.rpartition("/")[2].capitalize()
+            outputs = await self.run(api, servable, signature, {"inputs": examples}, wanted, context)
             response.result.CopyFrom(result_of(outputs, len(examples)))
         finally:
             servable.release()
@@ -167,6 +173,7 @@ class PredictionService:
             if names.count(name) > 1:
                 raise InvalidInput(f"Duplicate evaluation of signature: {name}")
         examples = inference.serialized(request.input)
+        self._monitoring.examples(specs[0].name, len(examples))
         servable = _lease(self._repository, request.tasks[0])
         try:
             return await self._run_tasks(servable, request, names, examples, context)
@@ -182,7 +189,7 @@ class PredictionService:
             for signature, task in zip(signatures, request.tasks, strict=True)
         ]
         joint = inference.joint_signature(signatures, fetched)
-        tensors = await self._run(servable, joint, {"inputs": examples}, (), context)
+        tensors = await self.run("MultiInference", servable, joint, {"inputs": examples}, (), context)
         response = inference_pb2.MultiInferenceResponse()
         for signature, wanted, task in zip(signatures, fetched, request.tasks, strict=True):
             outputs = {name: tensors[signature.outputs[name].tensor] for name in wanted}
@@ -194,11 +201,15 @@ class PredictionService:
                 result.regression_result.CopyFrom(inference.regressions(outputs, len(examples)))
         return response
 
-    async def _run(
-        self, servable: Servable, signature: Signature, inputs: Arrays, wanted: Sequence[str], context: Any
+    async def run(
+        self, api: str, servable: Servable, signature: Signature, inputs: Arrays, wanted: Sequence[str], context: Any
     ) -> Arrays:
+        """The outputs wanted, all of them when none are named. api: the RPC that the call is counted under."""
+        started = time.perf_counter()
         result = self._runner.run(servable, signature, inputs, wanted, context.time_remaining())
-        return await result if inspect.isawaitable(result) else result
+        outputs = await result if inspect.isawaitable(result) else result
+        self._monitoring.ran(servable.name, api, time.perf_counter() - started)
+        return outputs
 
     async def metadata(self, request: Any, _: Any) -> Any:
         if not request.metadata_field:
@@ -262,61 +273,6 @@ def _lease(repository: Repository, request: Any) -> Servable:
     if spec.WhichOneof("version_choice") == "version_label":
         return repository.lease(spec.name, repository.labelled(spec.name, spec.version_label))
     return repository.lease(spec.name, spec.version.value if spec.HasField("version") else None)
-
-
-def _signature(servable: Servable, name: str) -> Signature:
-    try:
-        return servable.signatures[name or DEFAULT]
-    except KeyError:
-        raise FailedPrecondition(f'Serving signature key "{name or DEFAULT}" not found.') from None
-
-
-def _inputs(request: Any, signature: Signature) -> Arrays:
-    sent, wanted = set(request.inputs), set(signature.inputs)
-    missing = sorted(wanted - sent - set(signature.defaults))
-    if len(sent) > len(wanted) or (len(sent) < len(wanted) and not signature.defaults):
-        raise InvalidInput(
-            f"input size does not match signature: {len(sent)}!={len(wanted)} "
-            f"len({_listed(sent)}) != len({_listed(wanted)}). "
-            f"Sent extra: {_listed(sent - wanted)}. Missing but required: {_listed(missing)}."
-        )
-    inputs = {alias: _input(request, signature, alias) for alias in sorted(wanted)}
-    if sent - wanted:
-        raise InvalidInput(f"Inputs contains invalid name. Used request inputs: {_listed(sent & wanted)}.")
-    return inputs
-
-
-def _input(request: Any, signature: Signature, alias: str) -> Array:
-    if alias not in request.inputs:
-        if alias in signature.defaults:
-            return signature.defaults[alias]
-        raise InvalidInput(
-            f"Signature input alias: {alias}(feed name: {signature.inputs[alias].tensor}) "
-            f"not found in request and no default value provided. Inputs expected to be in the request "
-            f"{_listed(request.inputs)}, or default input alias set: {','.join(sorted(signature.defaults))}"
-        )
-    try:
-        return from_proto(request.inputs[alias])
-    except (InvalidInput, Unsupported) as error:
-        raise InvalidInput(f"tensor parsing error: {alias}") from error
-
-
-def _outputs(request: Any, signature: Signature) -> tuple[str, ...]:
-    wanted: list[str] = []
-    for alias in request.output_filter:
-        if alias not in signature.outputs:
-            raise InvalidInput(
-                f"output tensor alias not found in signature: {alias} "
-                f"Outputs expected to be in the set {_listed(signature.outputs)}."
-            )
-        if alias in wanted:
-            raise InvalidInput(f"duplicate output tensor alias: {alias}")
-        wanted.append(alias)
-    return tuple(wanted)
-
-
-def _listed(names: Iterable[str]) -> str:
-    return "{" + ",".join(sorted(names)) + "}"
 
 
 def _name(spec: Any, servable: Servable) -> Any:

@@ -91,7 +91,8 @@ def test_bad_config_files_are_refused_with_protobufs_own_line(tmp_path):
 
 @pytest.fixture
 def slow_address(slow_model):
-    with servers.model_server(f"--model_base_path={slow_model.parent}", "--model_name=slow") as (address, running):
+    flags = (f"--model_base_path={slow_model.parent}", "--model_name=slow", f"--rest_api_port={servers.free_port()}")
+    with servers.model_server(*flags) as (address, running):
         yield address, running
 
 
@@ -105,16 +106,15 @@ def test_a_deadline_stops_the_call_and_the_server_goes_on(slow_address):
 
 def test_sigterm_lets_the_call_in_flight_finish(slow_address):
     address, running = slow_address
-    answers = []
+    rest_port = running.read_until(r"HTTP/REST API at:localhost:(\d+)")[1]
     steps = np.array([200_000], np.int32)
-    predict(address, "slow", steps=np.array([1], np.int32))
     with grpc.insecure_channel(address) as channel:
         request = predict_pb2.PredictRequest()
         request.model_spec.name = "slow"
         request.inputs["steps"].CopyFrom(to_proto(steps))
         future = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict.future(request, timeout=60)
-        future.add_done_callback(lambda done: answers.append(done.exception()))
-        assert not future.done()
+        in_work = 'signet_requests_in_flight{protocol="grpc_v1"} 1.0'
+        servers.wait_until(lambda: in_work in servers.get(f"http://127.0.0.1:{rest_port}/metrics").text, what=in_work)
         assert running.stop(signal.SIGTERM) == 0
         assert from_proto(future.result().outputs["count"]).tolist() == [200_000]
 
