@@ -30,3 +30,25 @@ def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     script.write_text(_SLOW)
     subprocess.run([sys.executable, script, path], check=True, capture_output=True)
     return path
+
+
+_TIMES = """
+import sys, tensorflow as tf
+
+for k in range(1, 8):
+    module = tf.Module()
+    module.times = tf.function(
+        lambda x, k=k: {"y": x * float(k)}, input_signature=[tf.TensorSpec([None], tf.float32, name="x")]
+    )
+    tf.saved_model.save(module, f"{sys.argv[1]}/{k}", signatures={"serving_default": module.times})
+"""
+
+
+@pytest.fixture(scope="session")
+def times_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the versions 1 to 7 of a model; version k computes y = k x."""
+    path = tmp_path_factory.mktemp("times")
+    script = path.with_name("times.py")
+    script.write_text(_TIMES)
+    subprocess.run([sys.executable, script, path], check=True, capture_output=True)
+    return path
