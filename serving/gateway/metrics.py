@@ -12,7 +12,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.samples import Sample
 
-from serving.gateway.histogram import Histogram
+from serving.histogram import Histogram
 from serving.model_status import State, VersionStatus
 
 UNKNOWN = "unknown"

@@ -80,21 +80,24 @@ async def serve(flags: Flags) -> int:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    monitoring = Monitoring()
     runner = Runner()
     if batching := _batching(flags):
         runner = BatchingRunner(runner, batching)
+        runner.observe = monitoring.batch_ran
     repository = Repository(
         _models(flags),
         poll_s=flags.file_system_poll_wait_seconds,
         load_retries=flags.max_num_load_retries,
         retry_interval_s=flags.load_retry_interval_micros / 1e6,
-        load=_loader(flags, runner),
+        load=_loader(flags, runner, monitoring),
     )
+    monitoring.watch(repository)
     repository.start()
     try:
         await _loaded(repository, stopped)
         if not stopped.is_set():
-            await _answer(flags, repository, runner, stopped)
+            await _answer(flags, repository, runner, monitoring, stopped)
     finally:
         await asyncio.to_thread(repository.stop)
         runner.close()
@@ -140,11 +143,12 @@ def _batching(flags: Flags) -> Batching | None:
     return None
 
 
-def _loader(flags: Flags, runner: Runner) -> Loader:
+def _loader(flags: Flags, runner: Runner, monitoring: Monitoring) -> Loader:
     loader = Loader(
         config=session_config.from_flags(flags),
         tags=session_config.tags(flags),
         warmup_rounds=max(1, flags.num_request_iterations_for_warmup) if flags.enable_model_warmup else 0,
+        warmed_up=monitoring.warmed_up,
     )
     if isinstance(runner, BatchingRunner):
         return replace(loader, admit=runner.admit, warmup_run=runner.alone)
@@ -162,10 +166,11 @@ async def _loaded(repository: Repository, stopped: asyncio.Event) -> None:
         await asyncio.to_thread(repository.wait, lambda of: settled(of, names), 0.2)
 
 
-async def _answer(flags: Flags, repository: Repository, runner: Runner, stopped: asyncio.Event) -> None:
+async def _answer(
+    flags: Flags, repository: Repository, runner: Runner, monitoring: Monitoring, stopped: asyncio.Event
+) -> None:
     reloader = Reloader(repository, allow_unavailable_labels=flags.allow_version_labels_for_unavailable_models)
     server = GrpcServer(flags)
-    monitoring = Monitoring(repository)
     prediction = PredictionService(flags, repository, runner, monitoring)
     model = ModelService(repository, reloader)
     add_services(server.server, prediction, model, monitoring)

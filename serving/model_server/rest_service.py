@@ -73,7 +73,7 @@ class RestService:
         model: ModelService,
         monitoring: Monitoring,
     ) -> None:
-        """Raises `UsageError` for a monitoring file that cannot be read."""
+        """Raises `NotFound` and `InvalidInput` for a monitoring file that cannot be read."""
         self._repository, self._prediction, self._model = repository, prediction, model
         self._monitoring, self._metrics_path = monitoring, metrics_path(flags.monitoring_config_file).encode()
         self._limit = TimeLimit(flags.rest_api_timeout_in_ms)

@@ -1,7 +1,7 @@
 """Histograms for the request path: `prometheus_client` collects them, but counting is ours.
 
 Its own `observe` takes locks and walks the buckets: 4.5 µs against 0.24 µs here (2 cores, busy), eight times a request.
-No lock is needed: the event loop counts and is scraped in one thread.
+No lock is needed: one thread counts, and a scrape looks at a copy.
 """
 
 from bisect import bisect_left
@@ -27,17 +27,31 @@ class Series:
         self.counts[bisect_left(self._bounds, value)] += 1
         self.total += value
 
+    def cumulative(self, form: str = "") -> Iterator[tuple[str, int]]:
+        """Each bound as text, `+Inf` last, and how many values there are up to it."""
+        sum_so_far = 0
+        for bound, count in zip((*(format(bound, form) for bound in self._bounds), "+Inf"), self.counts, strict=True):
+            sum_so_far += count
+            yield bound, sum_so_far
+
 
 class Histogram(Collector):
     """A family of series, told apart by label values."""
 
     def __init__(
-        self, name: str, documentation: str, labels: Sequence[str], bounds: Sequence[float], registry: CollectorRegistry
+        self,
+        name: str,
+        documentation: str,
+        labels: Sequence[str],
+        bounds: Sequence[float],
+        registry: CollectorRegistry | None,
     ) -> None:
-        self._name, self._documentation = name, documentation
-        self._labels, self._bounds = tuple(labels), tuple(bounds)
+        """registry: None for one that is told in another way."""
+        self.name, self.labels = name, tuple(labels)
+        self._documentation, self._bounds = documentation, tuple(map(float, bounds))
         self._series: dict[tuple[str, ...], Series] = {}
-        registry.register(self)
+        if registry:
+            registry.register(self)
 
     def observe(self, value: float, *labels: str) -> None:
         """Count a value for these label values, in the order of the label names."""
@@ -46,15 +60,15 @@ class Histogram(Collector):
             series = self._series[labels] = Series(self._bounds)
         series.observe(value)
 
+    def series(self) -> list[tuple[tuple[str, ...], Series]]:
+        """All label values that there are, each with its series."""
+        return list(self._series.items())
+
     def describe(self) -> Iterator[HistogramMetricFamily]:
-        yield HistogramMetricFamily(self._name, self._documentation, labels=self._labels)
+        yield HistogramMetricFamily(self.name, self._documentation, labels=self.labels)
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
-        family = HistogramMetricFamily(self._name, self._documentation, labels=self._labels)
-        for labels, series in self._series.items():
-            buckets, sum_so_far = [], 0
-            for bound, count in zip((*map(str, map(float, self._bounds)), "+Inf"), series.counts, strict=True):
-                sum_so_far += count
-                buckets.append((bound, sum_so_far))
-            family.add_metric(labels, buckets, series.total)
+        family = HistogramMetricFamily(self.name, self._documentation, labels=self.labels)
+        for labels, series in self.series():
+            family.add_metric(labels, list(series.cumulative()), series.total)
         yield family
