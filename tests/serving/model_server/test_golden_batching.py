@@ -1,0 +1,97 @@
+"""Every recorded exchange of a real TensorFlow Serving with batching on, replayed: same code, answer and message."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from tests import servers
+from tests.serving.model_server.test_golden_grpc import (
+    REQUESTS,
+    assert_recorded_answer,
+    assert_recorded_error,
+    stubs_of,
+)
+from tests.serving.model_server.test_golden_rest import DIFFERENT as DIFFERENT_UNBATCHED
+from tests.serving.model_server.test_golden_rest import ask, assert_same_body, bytes_of
+
+FOLDER = Path(__file__).parents[2] / "golden" / "tfserving"
+RPCS, EXCHANGES = (
+    json.loads((FOLDER / f"{name}.json").read_text())["cases"] for name in ("grpc_batching", "rest_batching")
+)
+PARAMETERS = """
+max_batch_size { value: 64 }
+batch_timeout_micros { value: 0 }
+num_batch_threads { value: 2 }
+max_enqueued_batches { value: 1000 }
+"""
+"""What the recordings were made with."""
+
+DIFFERENT = {
+    "deadline_tiny": "a microsecond is over before the call is; the original lost that race once and won it once",
+}
+"""Cases that differ on purpose, and why; those of the unbatched REST recordings are known there."""
+
+
+@pytest.fixture(scope="module")
+def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """The gRPC address and the REST URL."""
+    folder = tmp_path_factory.mktemp("batching")
+    config = servers.write_model_config(folder / "models.config", servers.GOLDEN_MODELS)
+    (folder / "batching.config").write_text(PARAMETERS)
+    flags = (
+        f"--model_config_file={config}",
+        "--enable_batching",
+        f"--batching_parameters_file={folder}/batching.config",
+    )
+    rest_port = servers.free_port()
+    with servers.model_server(f"--rest_api_port={rest_port}", *flags) as (address, running):
+        running.read_until("Exporting HTTP/REST API")
+        yield address, f"http://127.0.0.1:{rest_port}"
+
+
+@pytest.fixture(scope="module")
+def stubs(urls: tuple[str, str]) -> Iterator[dict[str, Any]]:
+    with grpc.insecure_channel(urls[0]) as channel:
+        yield stubs_of(channel)
+
+
+def test_few_cases_differ():
+    different = {**DIFFERENT, **DIFFERENT_UNBATCHED}
+    names = [case["name"] for case in [*RPCS, *EXCHANGES]]
+    assert set(different) <= set(names)
+    assert len(different) < 0.03 * len(names)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [case for case in RPCS if case["rpc"] in REQUESTS and case["name"] not in DIFFERENT],
+    ids=lambda case: case["name"],
+)
+def test_the_recorded_call(case, stubs):
+    if case["code"] == "OK":
+        assert_recorded_answer(case, stubs)
+    else:
+        assert_recorded_error(case, stubs)
+
+
+@pytest.mark.parametrize("case", [case for case in RPCS if case["rpc"].startswith("/")], ids=lambda case: case["name"])
+def test_what_is_no_request_gets_the_recorded_code(case, urls):
+    with grpc.insecure_channel(urls[0]) as channel:
+        call = channel.unary_unary(case["rpc"], request_serializer=bytes, response_deserializer=bytes)
+        with pytest.raises(grpc.RpcError) as caught:
+            call(bytes.fromhex(case["request"]), timeout=30)
+    assert caught.value.code().name == case["code"]
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in EXCHANGES if case["name"] not in DIFFERENT_UNBATCHED], ids=lambda case: case["name"]
+)
+def test_the_recorded_exchange(case, urls):
+    request, expected = case["request"], case["response"]
+    response = ask(urls[1], request["method"], request["path"], request["headers"], bytes_of(request))
+    assert response.status == expected["status"], response.body
+    assert_same_body(response.body, bytes_of(expected), expected["status"])
