@@ -7,6 +7,7 @@ The literal decides the type of a feature: 2.0 is a float, 2 and true are intege
 """
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,12 @@ from serving.errors import InvalidInput
 from serving.model_server.json_text import format_error, is_base64, kind, raw_bytes, to_bytes
 
 _MAX_INT64 = (1 << 63) - 1
-_LISTS = {"bytes": "bytes_list", "float": "float_list", "int64": "int64_list"}
+_KINDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "bytes": ("bytes_list", to_bytes),
+    "float": ("float_list", float),
+    "int64": ("int64_list", int),
+}
+"""Kind of a feature: the field that holds its values, and what makes one of a JSON value."""
 
 
 def fill(document: dict[str, Any], message: Any) -> None:
@@ -55,17 +61,18 @@ def _fill_example(value: Any, example: Any) -> None:
 
 
 def _add(value: Any, name: str, feature: Any) -> None:
-    wanted = _type(value, name)
+    wanted = _kind(value, name)
+    field, convert = _KINDS[wanted]
     present = feature.WhichOneof("kind")
-    if present not in (None, _LISTS[wanted]):
-        found = next(key for key, field in _LISTS.items() if field == present)
-        raise InvalidInput(f"Unexpected element type in feature: {name} expecting type: {found}")
+    if present not in (None, field):
+        expected = next(kind for kind, (field, _) in _KINDS.items() if field == present)
+        raise InvalidInput(f"Unexpected element type in feature: {name} expecting type: {expected}")
     if wanted == "int64" and value > _MAX_INT64:
         raise InvalidInput(f"Feature: {name} has uint64 element. Only int64 is supported.")
-    getattr(feature, _LISTS[wanted]).value.append(to_bytes(value) if wanted == "bytes" else value)
+    getattr(feature, field).value.append(convert(value))
 
 
-def _type(value: Any, name: str) -> str:
+def _kind(value: Any, name: str) -> str:
     if isinstance(value, str) or is_base64(value):
         return "bytes"
     if isinstance(value, int):  # booleans too
