@@ -41,6 +41,10 @@ def train(
             help="Of the first weights, the order of rows and generated data. Same seed and machine, same weights."
         ),
     ] = 0,
+    architecture: Annotated[
+        str,
+        typer.Option(help="default: the network that learns best. notebook: the one in the notebook, layer by layer."),
+    ] = "default",
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the data, at least 1. Default: the preset's.", show_default=False)
     ] = None,
@@ -74,6 +78,7 @@ def train(
         data=data,
         if_missing=if_missing,
         work_dir=work_dir,
+        architecture=architecture,
     )
 
 

@@ -13,6 +13,7 @@ up in a process and would change the bytes. The graph is always traced without G
 TensorFlow is imported in the two child processes only.
 """
 
+import base64
 import contextlib
 import ctypes
 import fcntl
@@ -186,9 +187,7 @@ def write(trained: Path, folder: Path) -> None:
     golden: dict[str, Any] = {}
     for name, endpoint in endpoints.items():
         inputs = {
-            spec.name: np.asarray(
-                description["golden"][name][spec.name], object if spec.dtype == tf.string else spec.dtype.as_numpy_dtype
-            )
+            spec.name: from_json(description["golden"][name][spec.name], spec.dtype.as_numpy_dtype)
             for spec in endpoint.inputs
         }
         golden[name] = {
@@ -204,16 +203,30 @@ def write(trained: Path, folder: Path) -> None:
 
 
 def to_json(arrays: Arrays) -> dict[str, Any]:
-    """Named arrays as JSON values; a float32 with the fewest digits that give it back, whole numbers without a point."""
-    return {name: _shortest(array.tolist() if array.dtype != np.float32 else array) for name, array in arrays.items()}
+    """Named arrays as JSON values: bytes as {"b64": "…"}, as in TensorFlow Serving's dialect.
+
+    A float32 with the fewest digits that give it back, whole numbers without a point.
+    """
+    return {name: _plain(array if array.dtype == np.float32 else array.tolist()) for name, array in arrays.items()}
 
 
-def _shortest(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return [_shortest(item) for item in value]
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | list):
+        return [_plain(item) for item in value]
     if isinstance(value, np.float32):
         return int(value) if value == np.rint(value) and abs(value) < 1e6 else float(str(value))
+    if isinstance(value, bytes):
+        return {"b64": base64.b64encode(value).decode()}
     return value
+
+
+def from_json(value: Any, dtype: Any) -> Array:
+    """One array of `to_json`'s."""
+    array = np.asarray(value, dtype)
+    if array.dtype == object:
+        for place, item in np.ndenumerate(array):
+            array[place] = base64.b64decode(item["b64"]) if isinstance(item, dict) else item
+    return array
 
 
 # ---- The second child: verifies.
@@ -234,7 +247,7 @@ def verify(folder: Path) -> str | None:
             if set(definition.inputs) != set(example["inputs"]):
                 return f"signature {name!r} takes {sorted(definition.inputs)}, not {sorted(example['inputs'])}"
             feeds = {
-                info.name: np.asarray(example["inputs"][key], tf.as_dtype(info.dtype).as_numpy_dtype)
+                info.name: from_json(example["inputs"][key], tf.as_dtype(info.dtype).as_numpy_dtype)
                 for key, info in definition.inputs.items()
             }
             answers = session.run({key: info.name for key, info in definition.outputs.items()}, feeds)

@@ -72,6 +72,8 @@ class Data(Generic[ConfigT]):
     """The rows of epoch n, n from 0. The same number each time; a generator may give fresh ones."""
     test: Examples
     """Held-out rows: never learnt from."""
+    recipe: Recipe | None = field(default=None, kw_only=True)
+    """Where these rows, or this architecture, need another one than the preset's."""
 
 
 @dataclass(frozen=True)
@@ -129,8 +131,12 @@ class Model(Protocol[DataT, ConfigT]):
     def Config(self) -> Callable[..., ConfigT]:  # noqa: N802
         """The dataclass that `build_model` takes; made again from JSON by the export."""
 
-    def load(self, source: Path | None, preset: str, seed: int) -> DataT:
-        """Read `source`, or generate. Raises BadData, with file and line."""
+    def load(self, source: Path | None, preset: str, seed: int, architecture: str = "default") -> DataT:
+        """Read `source`, or generate. Raises BadData, with file and line.
+
+        `source` may also be a name in `train.DATA_SETS`. A model with one network has no use for `architecture`; others
+        put it into the config.
+        """
 
     def build_model(self, config: ConfigT) -> keras.Model:
         """The network with named inputs and outputs, not compiled."""

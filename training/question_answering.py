@@ -53,7 +53,7 @@ class StoryData(Data[Config]):
     questions: Sequence[Question]
 
 
-def load(source: Path | None, preset: str, seed: int) -> StoryData:
+def load(source: Path | None, preset: str, seed: int, architecture: str = "default") -> StoryData:
     """bAbI files, or generated stories of one supporting fact."""
     if source is not None:
         train, test = stories.load(source)

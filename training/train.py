@@ -38,6 +38,12 @@ NAMES = ("digits", "question_answering", "social_posts")
 
 PRESETS = ("quick", "full")
 
+ARCHITECTURES = ("default", "notebook")
+"""The network that learns best, and the notebook's; the same where there is no better one."""
+
+DATA_SETS: Mapping[str, Sequence[str]] = {}
+"""Model -> the generated data sets that --data names, beside the one it learns from without --data."""
+
 
 def models() -> dict[str, Model[Any, Any]]:
     """Name -> module. Takes seconds the first time: it imports TensorFlow."""
@@ -62,6 +68,7 @@ class Order:
     epochs: int | None = None
     data: Path | None = None
     work_dir: Path | None = None
+    architecture: str = "default"
 
     def work(self, name: str) -> Path:
         """The folder of checkpoints of one model."""
@@ -89,14 +96,15 @@ def train(  # the options of the command
     data: Path | None = None,
     if_missing: bool = False,
     work_dir: Path | None = None,
+    architecture: str = "default",
 ) -> None:
     """Train, evaluate and export. Raises BadOption, BadData, Diverged, ExportFailed, Interrupted."""
-    names = check(names, preset, seed, epochs, data)
+    names = check(names, preset, seed, epochs, data, architecture)
     if if_missing:
         names = [name for name in names if not export.versions(models_dir / name)]
     if not names:
         return
-    order = Order(preset, models_dir, seed, epochs, data, work_dir)
+    order = Order(preset, models_dir, seed, epochs, data, work_dir, architecture)
     console = Console(soft_wrap=True, highlight=False)
     quiet_tensorflow()
     done: list[Trained] = []
@@ -116,7 +124,14 @@ def train(  # the options of the command
     console.print(table(rows))
 
 
-def check(names: Sequence[str], preset: str, seed: int, epochs: int | None, data: Path | None) -> list[str]:
+def check(
+    names: Sequence[str],
+    preset: str,
+    seed: int,
+    epochs: int | None,
+    data: Path | None,
+    architecture: str = "default",
+) -> list[str]:
     """The names meant, each once, 'all' spelt out. Raises BadOption."""
     meant = list(dict.fromkeys(NAMES if "all" in names else names))
     unknown = [name for name in meant if name not in NAMES]
@@ -126,14 +141,19 @@ def check(names: Sequence[str], preset: str, seed: int, epochs: int | None, data
         )
     if preset not in PRESETS:
         raise BadOption(f"there is no preset called {preset!r}; the presets are {' and '.join(PRESETS)}")
+    if architecture not in ARCHITECTURES:
+        raise BadOption(
+            f"there is no architecture called {architecture!r}; the architectures are {' and '.join(ARCHITECTURES)}"
+        )
     if not 0 <= seed < 2**32:
         raise BadOption(f"--seed is a whole number from 0 to {2**32 - 1}, not {seed}")
     if epochs is not None and epochs < 1:
         raise BadOption(f"--epochs is a whole number from 1 on, not {epochs}")
     if data is not None and len(meant) > 1:
         raise BadOption(f"--data goes with one model, not with {len(meant)}: {', '.join(meant)}")
-    if data is not None and not data.exists():
-        raise BadOption(f"--data: there is no file or folder {data}")
+    known = DATA_SETS.get(meant[0], ())
+    if data is not None and not data.exists() and str(data) not in known:
+        raise BadOption(f"--data: there is no file or folder {data}" + "".join(f"; or say {name}" for name in known))
     return meant
 
 
@@ -150,12 +170,12 @@ def train_one(name: str, order: Order, line: Line) -> Trained:
     from training import fit  # noqa: PLC0415
 
     module = models()[name]
-    recipe = module.PRESETS[order.preset]
-    recipe = replace(recipe, epochs=order.epochs or recipe.epochs)
     work = order.work(name)
     with locked(work):
         line.say("preparing data")
-        data = module.load(order.data, order.preset, order.seed)
+        data = module.load(order.data, order.preset, order.seed, order.architecture)
+        recipe = data.recipe or module.PRESETS[order.preset]
+        recipe = replace(recipe, epochs=order.epochs or recipe.epochs)
         first = data.epoch(0)
         run = identity(name, order, recipe, data, first)
         history = fit.read_history(work, run)
@@ -174,10 +194,7 @@ def train_one(name: str, order: Order, line: Line) -> Trained:
         trained = work / "trained"
         trained.mkdir(exist_ok=True)
         shutil.copyfile(work / history.weights, trained / "weights.weights.h5")
-        golden = {
-            signature: {key: array.tolist() for key, array in inputs.items()}
-            for signature, inputs in module.golden(model, data).items()
-        }
+        golden = {signature: export.to_json(inputs) for signature, inputs in module.golden(model, data).items()}
         write_json(trained / "model.json", {"name": name, "config": asdict(data.config), "golden": golden})
         write_json(trained / "metrics.json", report(run, data, first, scores, history.epochs, history.seconds))
         line.say("exporting")
@@ -189,6 +206,7 @@ def identity(name: str, order: Order, recipe: Recipe, data: Data[Any], first: Ex
     return {
         "model": name,
         "preset": order.preset,
+        "architecture": order.architecture,
         "seed": order.seed,
         "recipe": asdict(recipe),
         "data": fingerprint(first, data.test),
@@ -221,6 +239,7 @@ def report(
         "format": 1,
         "model": run["model"],
         "preset": run["preset"],
+        "architecture": run["architecture"],
         "seed": run["seed"],
         "recipe": run["recipe"],
         "data": {
