@@ -1,13 +1,17 @@
 """Every recorded exchange of a real TensorFlow Serving with batching on, replayed: same code, answer and message."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 
+from serving.protos import predict_pb2, prediction_service_pb2_grpc
+from serving.tensors import from_proto, to_proto
 from tests import servers
 from tests.serving.model_server.test_golden_grpc import (
     REQUESTS,
@@ -95,3 +99,25 @@ def test_the_recorded_exchange(case, urls):
     response = ask(urls[1], request["method"], request["path"], request["headers"], bytes_of(request))
     assert response.status == expected["status"], response.body
     assert_same_body(response.body, bytes_of(expected), expected["status"])
+
+
+def test_batched_and_unbatched_servers_give_the_same_answers_to_concurrent_calls(urls, model_server_address):
+    """Mixes of filters and rows, all in flight at once."""
+    random = np.random.default_rng(0)
+    requests = []
+    for i in range(150):
+        request = predict_pb2.PredictRequest(output_filter=random.permutation(list("pqr"))[: i % 3 + 1])
+        request.model_spec.name = "three_out"
+        request.inputs["x"].CopyFrom(to_proto(random.random((i % 5 + 1, 4), np.float32)))
+        requests.append(request)
+
+    async def answers(address):
+        async with grpc.aio.insecure_channel(address) as channel:
+            stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+            return await asyncio.gather(*(stub.Predict(request, timeout=30) for request in requests))
+
+    batched, unbatched = (asyncio.run(answers(address)) for address in (urls[0], model_server_address))
+    for ours, expected in zip(batched, unbatched, strict=True):
+        assert ours.outputs.keys() == expected.outputs.keys()
+        for name in expected.outputs:
+            np.testing.assert_allclose(from_proto(ours.outputs[name]), from_proto(expected.outputs[name]), rtol=1e-5)
