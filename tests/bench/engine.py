@@ -1,4 +1,4 @@
-"""The limit: calls of the C API in this process, one thread, default options, no server around them.
+"""The limit: calls of the C API in this process, one thread, TensorFlow's default options, no server around them.
 
 python -m tests.bench.engine FOLDER MODEL ROWS SECONDS   prints calls per second
 """
@@ -8,12 +8,15 @@ import time
 from pathlib import Path
 
 from serving.engine.loading import load
+from serving.protos import config_pb2
 from tests.bench import rows
+
+_DEFAULT_EXECUTOR: bytes = config_pb2.ConfigProto(experimental={"executor_type": "DEFAULT"}).SerializeToString()
 
 
 def calls_per_second(folder: Path, model: str, row_count: int, seconds: float) -> float:
     """How often the model answers that many rows."""
-    servable = load(model, 1, folder / model / "1")
+    servable = load(model, 1, folder / model / "1", _DEFAULT_EXECUTOR)
     signature = servable.signatures["serving_default"]
     inputs = rows.arrays(model, row_count)
     for _ in range(5):
