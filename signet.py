@@ -24,7 +24,7 @@ app = typer.Typer(
 def train(
     names: Annotated[
         list[str],
-        typer.Argument(help="digits, question_answering, social_posts, or all.", metavar="NAME…"),
+        typer.Argument(help="digits, question_answering, social_posts, inception, residual, or all.", metavar="NAME…"),
     ],
     preset: Annotated[
         str,
@@ -52,7 +52,8 @@ def train(
         Path | None,
         typer.Option(
             help="Learn from this instead of generated data. question_answering: a bAbI file or a folder of them; "
-            "social_posts: a CSV, JSONL or Parquet file with the columns posts, age, income (0 to 9), gender.",
+            "social_posts: a CSV, JSONL or Parquet file with the columns posts, age, income (0 to 9), gender; "
+            "inception, residual: the word scenes, for turned, scaled and cluttered digits.",
             show_default=False,
         ),
     ] = None,

@@ -33,7 +33,7 @@ from training import export
 from training.model import BadOption, Data, Examples, Model, Recipe, Score
 from training.progress import Line, Progress
 
-NAMES = ("digits", "question_answering", "social_posts")
+NAMES = ("digits", "question_answering", "social_posts", "inception", "residual")
 """The models there are: the keys of `models()`, known without importing TensorFlow."""
 
 PRESETS = ("quick", "full")
@@ -41,15 +41,20 @@ PRESETS = ("quick", "full")
 ARCHITECTURES = ("default", "notebook")
 """The network that learns best, and the notebook's; the same where there is no better one."""
 
-DATA_SETS: Mapping[str, Sequence[str]] = {}
+DATA_SETS: Mapping[str, Sequence[str]] = {"inception": ("scenes",), "residual": ("scenes",)}
 """Model -> the generated data sets that --data names, beside the one it learns from without --data."""
 
 
 def models() -> dict[str, Model[Any, Any]]:
     """Name -> module. Takes seconds the first time: it imports TensorFlow."""
-    from training import digits, question_answering  # noqa: PLC0415
+    from training import digits, inception, question_answering, residual  # noqa: PLC0415
 
-    return {"digits": digits, "question_answering": question_answering}
+    return {
+        "digits": digits,
+        "question_answering": question_answering,
+        "inception": inception,
+        "residual": residual,
+    }
 
 
 class Interrupted(SignetError):
