@@ -24,7 +24,10 @@ app = typer.Typer(
 def train(
     names: Annotated[
         list[str],
-        typer.Argument(help="digits, question_answering, social_posts, inception, residual, or all.", metavar="NAME…"),
+        typer.Argument(
+            help="digits, question_answering, social_posts, inception, residual, two_cameras, nested, or all.",
+            metavar="NAME…",
+        ),
     ],
     preset: Annotated[
         str,

@@ -33,7 +33,7 @@ from training import export
 from training.model import BadOption, Data, Examples, Model, Recipe, Score
 from training.progress import Line, Progress
 
-NAMES = ("digits", "question_answering", "social_posts", "inception", "residual")
+NAMES = ("digits", "question_answering", "social_posts", "inception", "residual", "two_cameras", "nested")
 """The models there are: the keys of `models()`, known without importing TensorFlow."""
 
 PRESETS = ("quick", "full")
@@ -47,13 +47,15 @@ DATA_SETS: Mapping[str, Sequence[str]] = {"inception": ("scenes",), "residual": 
 
 def models() -> dict[str, Model[Any, Any]]:
     """Name -> module. Takes seconds the first time: it imports TensorFlow."""
-    from training import digits, inception, question_answering, residual  # noqa: PLC0415
+    from training import digits, inception, nested, question_answering, residual, two_cameras  # noqa: PLC0415
 
     return {
         "digits": digits,
         "question_answering": question_answering,
         "inception": inception,
         "residual": residual,
+        "two_cameras": two_cameras,
+        "nested": nested,
     }
 
 
