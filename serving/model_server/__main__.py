@@ -177,7 +177,7 @@ async def _answer(
     service = RestService(flags, repository, prediction, model, monitoring) if flags.rest_api_port else None
     await server.start()
     print(f"Running gRPC ModelServer at 0.0.0.0:{flags.port} ...", flush=True)
-    rest = rest_server.start(service, flags.rest_api_port, flags.port, DRAIN_S) if service else None
+    rest = await rest_server.start(service, flags.rest_api_port, flags.port) if service else None
     polling = None
     if flags.model_config_file and flags.model_config_file_poll_wait_seconds > 0:
         path, interval_s = Path(flags.model_config_file), flags.model_config_file_poll_wait_seconds
@@ -185,7 +185,7 @@ async def _answer(
     await stopped.wait()
     if polling:
         polling.cancel()
-    await asyncio.gather(server.stop(DRAIN_S), *([rest.stop()] if rest else []))
+    await asyncio.gather(server.stop(DRAIN_S), *([rest.stop(DRAIN_S)] if rest else []))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,8 @@
-"""The body of a REST request: gathered, and unzipped.
-
-Source: `evhttp_request.cc`.
-"""
+"""The body of a REST request, unzipped. Source: `evhttp_request.cc`."""
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
-
-from serving.errors import Cancelled
-
-Receive = Callable[[], Awaitable[Any]]
+from collections.abc import Mapping
 
 MAX_UNZIPPED_BYTES = 100 << 20
 """Most bytes of a zipped body; of plain ones there is no limit, as in the original."""
@@ -21,30 +13,11 @@ _INLINE_BYTES = 1 << 16
 _GZIP = 31
 
 
-async def read(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
-    """The whole body of an ASGI request. Raises `Cancelled` when the caller leaves before it is there.
-
-    A body that cannot be unzipped is empty, as in the original.
-    """
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if message.get("more_body", False):
-        body = await _rest(receive, body)
+async def plain(body: bytes, headers: Mapping[bytes, bytes]) -> bytes:
+    """The body without its Content-Encoding; empty when it cannot be unzipped, as in the original."""
     if b"gzip" not in headers.get(b"content-encoding", b""):
         return body
     return unzip(body) if len(body) <= _INLINE_BYTES else await asyncio.to_thread(unzip, body)
-
-
-async def _rest(receive: Receive, first: bytes) -> bytes:
-    chunks = [first]
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Cancelled("the caller left before the whole body was here")
-        chunks.append(message.get("body", b""))
-        more = message.get("more_body", False)
-    return b"".join(chunks)
 
 
 def unzip(body: bytes) -> bytes:

@@ -2,13 +2,11 @@
 
     path ──▶ JSON ──▶ lease a version ──▶ signature ──▶ decode inputs ──▶ run ──▶ JSON
 
-Plain ASGI, because every microsecond here is paid by every request. Source: `http_server.cc`,
-`http_rest_api_handler.cc`.
+Source: `http_server.cc`, `http_rest_api_handler.cc`.
 """
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -19,6 +17,7 @@ from serving.errors import Internal, InvalidInput, ServingError
 from serving.model_server import examples_json, predict_json, request_body, rest_routes, status_json
 from serving.model_server.flags import Flags
 from serving.model_server.grpc_service import ModelService, PredictionService
+from serving.model_server.http_server import Request, Response, page
 from serving.model_server.json_text import NOT_UTF8, error_body, loads
 from serving.model_server.monitoring import REST, UNKNOWN, Monitoring, metrics_path
 from serving.model_server.rest_routes import Target, VersionTooLarge
@@ -27,28 +26,15 @@ from serving.signature import DEFAULT, Signature
 
 log = logging.getLogger(__name__)
 
-Headers = list[tuple[bytes, bytes]]
-Send = Callable[[Any], Awaitable[None]]
-
 _METHODS = frozenset(["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"])
-_JSON: Headers = [(b"content-type", b"application/json")]
-_CORS: Headers = [
-    (b"access-control-allow-origin", b"*"),
-    (b"access-control-allow-methods", b"POST, GET"),
-    (b"access-control-allow-headers", b"Content-Type"),
-]
+_JSON = b"Content-Type: application/json\r\n"
+_HTML = b"Content-Type: text/html; charset=ISO-8859-1\r\n"
+_CORS = (
+    b"Access-Control-Allow-Origin: *\r\n"
+    b"Access-Control-Allow-Methods: POST, GET\r\n"
+    b"Access-Control-Allow-Headers: Content-Type\r\n"
+)
 _METRICS_PATH = b"/metrics"
-
-
-class Request:
-    """What is known of a request so far; it is counted with that."""
-
-    __slots__ = ("model", "signature", "started", "verb", "version")
-
-    def __init__(self) -> None:
-        self.started = time.perf_counter()
-        self.verb = self.model = ""
-        self.version = self.signature = UNKNOWN
 
 
 class TimeLimit:
@@ -63,7 +49,7 @@ class TimeLimit:
 
 
 class RestService:
-    """The ASGI application."""
+    """Answers HTTP requests."""
 
     def __init__(
         self,
@@ -77,33 +63,33 @@ class RestService:
         self._repository, self._prediction, self._model = repository, prediction, model
         self._monitoring, self._metrics_path = monitoring, metrics_path(flags.monitoring_config_file).encode()
         self._limit = TimeLimit(flags.rest_api_timeout_in_ms)
-        self._cors = _CORS if flags.rest_api_enable_cors_support else []
+        self._cors = _CORS if flags.rest_api_enable_cors_support else b""
         self._check_methods = flags.enable_signature_method_name_check
 
-    async def __call__(self, scope: Mapping[str, Any], receive: Any, send: Send) -> None:
-        method, path, query = scope["method"], scope["raw_path"], scope["query_string"]
-        if method not in _METHODS:
-            await _send(send, *html(HTTPStatus.NOT_IMPLEMENTED))
-        elif path == self._metrics_path:
-            await _send(send, *self._tensorflow_metrics(query))
-        elif rest_routes.is_api(path):
-            await self._api(method, path + b"?" + query if query else path, dict(scope["headers"]), receive, send)
-        elif path == _METRICS_PATH and method == "GET":
-            await _send(send, 200, self._monitoring.text(), [(b"content-type", b"text/plain; version=0.0.4")])
-        else:
-            await _send(send, *html(HTTPStatus.NOT_FOUND))
+    async def answer(self, request: Request) -> Response:
+        if request.method not in _METHODS:
+            return page(HTTPStatus.NOT_IMPLEMENTED)
+        path, _, query = request.path.partition(b"?")
+        if path == self._metrics_path:
+            return self._tensorflow_metrics(query)
+        if rest_routes.is_api(path):
+            return self._preflight(request) if request.method == "OPTIONS" else await self._api(request)
+        if path == _METRICS_PATH and request.method == "GET":
+            return Response(200, self._monitoring.text(), b"Content-Type: text/plain; version=0.0.4\r\n")
+        return page(HTTPStatus.NOT_FOUND)
 
-    async def _api(self, method: str, path: bytes, headers: dict[bytes, bytes], receive: Any, send: Send) -> None:
-        if method == "OPTIONS":
-            origin = headers.get(b"origin", b"")
-            status = 200 if b"http://" in origin or b"https://" in origin else 400
-            await _send(send, status, b"", [(b"content-type", b"text/html; charset=ISO-8859-1"), *self._cors])
-            return
-        request = Request()
+    def _preflight(self, request: Request) -> Response:
+        origin = request.headers.get(b"origin", b"")
+        known = b"http://" in origin or b"https://" in origin
+        return Response(200 if known else 400, b"", _HTML + self._cors)
+
+    async def _api(self, request: Request) -> Response:
+        started = time.perf_counter()
+        told = _Told()
         code = "OK"
         try:
             with self._monitoring.in_flight[REST]:
-                status, answer = 200, await self._answer(method, path, headers, receive, request)
+                status, answer = 200, await self._asked(request, told)
         except ServingError as error:
             status, code, answer = error.http_status, error.grpc_code, error_body(str(error))
         except VersionTooLarge:
@@ -112,36 +98,35 @@ class RestService:
             log.exception("a REST request failed")
             message = "internal error; the model server's log says more"
             status, code, answer = Internal.http_status, Internal.grpc_code, error_body(message)
-        await _send(send, status, answer, _JSON + self._cors)
-        seconds = time.perf_counter() - request.started
+        seconds = time.perf_counter() - started
         self._monitoring.answered(
-            REST, request.verb, request.model, code, seconds, version=request.version, signature=request.signature
+            REST, told.verb, told.model, code, seconds, version=told.version, signature=told.signature
         )
+        return Response(status, answer, _JSON + self._cors)
 
-    async def _answer(
-        self, method: str, path: bytes, headers: dict[bytes, bytes], receive: Any, request: Request
-    ) -> bytes:
-        target = rest_routes.parse(method, path)
+    async def _asked(self, request: Request, told: "_Told") -> bytes:
+        """The answer to a request of the API. Raises `ServingError` and `VersionTooLarge`."""
+        target = rest_routes.parse(request.method, request.path)
         if target is None:
-            raise InvalidInput(f"Malformed request: {method} {path.decode(errors=NOT_UTF8)}")
-        request.verb, request.model = target.verb, target.name
+            raise InvalidInput(f"Malformed request: {request.method} {request.path.decode(errors=NOT_UTF8)}")
+        told.verb, told.model = target.verb, target.name
         if target.verb == "status":
             return await self._status(target)
         if target.verb == "metadata":
             return await self._metadata(target)
-        body = await request_body.read(receive, headers)
+        body = await request_body.plain(request.body, request.headers)
         if target.verb == "predict":
-            return await self._predict(target, body, request)
-        return await self._infer(target, body, request)
+            return await self._predict(target, body, told)
+        return await self._infer(target, body, told)
 
-    async def _predict(self, target: Target, body: bytes, request: Request) -> bytes:
+    async def _predict(self, target: Target, body: bytes, told: "_Told") -> bytes:
         document = loads(body)
         servable = self._lease(target)
         try:
             signature = self._signature(servable, document.get("signature_name"))
             has_booleans = b"true" in body or b"false" in body
             inputs, layout = predict_json.decode(document, signature, has_booleans)
-            request.version, request.signature = str(servable.version), signature.name
+            told.version, told.signature = str(servable.version), signature.name
             outputs = await self._prediction.run("Predict", servable, signature, inputs, (), self._limit)
         finally:
             servable.release()
@@ -159,7 +144,7 @@ class RestService:
             raise Internal(f"Expected prediction signature method_name, was {signature.method_name}")
         return signature
 
-    async def _infer(self, target: Target, body: bytes, request: Request) -> bytes:
+    async def _infer(self, target: Target, body: bytes, told: "_Told") -> bytes:
         """Classify or Regress, through the service that gRPC uses."""
         document = loads(body)
         classify = target.verb == "classify"
@@ -169,7 +154,7 @@ class RestService:
         call = self._prediction.classify if classify else self._prediction.regress
         response = await call(message, self._limit)
         chosen = response.model_spec
-        request.version, request.signature = str(chosen.version.value), chosen.signature_name
+        told.version, told.signature = str(chosen.version.value), chosen.signature_name
         encode = examples_json.encode_classifications if classify else examples_json.encode_regressions
         return encode(response.result)
 
@@ -184,19 +169,12 @@ class RestService:
         _name(message.model_spec, target)
         return status_json.encode_metadata(await self._prediction.metadata(message, None))
 
-    def _tensorflow_metrics(self, query: bytes) -> tuple[int, bytes, Headers]:
-        headers = [(b"content-type", b"text/plain")]
+    def _tensorflow_metrics(self, query: bytes) -> Response:
+        header = b"Content-Type: text/plain\r\n"
         if not query:
-            return 200, self._monitoring.tensorflow_text(), headers
+            return Response(200, self._monitoring.tensorflow_text(), header)
         asked = self._metrics_path + b"?" + query
-        return 400, b"Unexpected path: %b. Should be %b" % (asked, self._metrics_path), headers
-
-
-def html(status: HTTPStatus) -> tuple[int, bytes, Headers]:
-    """What libevent answers, under the original, where no handler does."""
-    title = f"{status.value} {status.phrase}"
-    body = f"<HTML><HEAD>\n<TITLE>{title}</TITLE>\n</HEAD><BODY>\n<H1>{status.phrase}</H1>\n</BODY></HTML>\n"
-    return status.value, body.encode(), [(b"content-type", b"text/html"), (b"connection", b"close")]
+        return Response(400, b"Unexpected path: %b. Should be %b" % (asked, self._metrics_path), header)
 
 
 def _name(spec: Any, target: Target) -> Any:
@@ -210,7 +188,11 @@ def _name(spec: Any, target: Target) -> Any:
     return spec
 
 
-async def _send(send: Send, status: int, body: bytes, headers: Headers) -> None:
-    headers = [*headers, (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+class _Told:
+    """What is known of a request so far; it is counted with that."""
+
+    __slots__ = ("model", "signature", "verb", "version")
+
+    def __init__(self) -> None:
+        self.verb = self.model = ""
+        self.version = self.signature = UNKNOWN

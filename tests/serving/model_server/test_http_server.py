@@ -1,0 +1,272 @@
+"""HTTP on real sockets: order, keep-alive, what is no request, slow and leaving clients, the end."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+import pytest
+import uvloop
+
+from serving.model_server import http_server
+from serving.model_server.http_server import HttpServer, Request, Response, page
+
+GET = b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n"
+BAD_REQUEST, NOT_IMPLEMENTED = (page(status).body for status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_IMPLEMENTED))
+
+
+async def echo(request: Request) -> Response:
+    return Response(200, b"%b %b %b" % (request.method.encode(), request.path, request.body))
+
+
+class Client:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def answer(self) -> tuple[bytes, dict[bytes, bytes], bytes]:
+        """Status line, headers by name as sent, body."""
+        head = (await self.reader.readuntil(b"\r\n\r\n"))[:-4].split(b"\r\n")
+        headers = dict(line.split(b": ", 1) for line in head[1:])
+        return head[0], headers, await self.reader.readexactly(int(headers.get(b"Content-Length", 0)))
+
+    async def ended(self) -> bool:
+        return await self.reader.read(1) == b""
+
+
+Connect = Callable[[], Awaitable[Client]]
+
+
+@asynccontextmanager
+async def serving(handler: http_server.Handler) -> AsyncIterator[tuple[HttpServer, Connect]]:
+    """A server on a free port, and what connects to it."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    server = HttpServer(handler)
+    await server.start(listener)
+    clients = []
+
+    async def connect() -> Client:
+        clients.append(Client(*await asyncio.open_connection("127.0.0.1", port)))
+        return clients[-1]
+
+    try:
+        yield server, connect
+    finally:
+        await server.stop(0.0)
+        for client in clients:
+            client.writer.close()
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(test(), 30))
+
+
+def test_pipelined_requests_are_answered_in_order():
+    async def slower_for_smaller(request: Request) -> Response:
+        for _ in range(20 - int(request.path[1:])):
+            await asyncio.sleep(0)
+        return await echo(request)
+
+    async def test() -> None:
+        async with serving(slower_for_smaller) as (_, connect):
+            client = await connect()
+            client.send(b"".join(GET % b"%d" % i for i in range(20)))
+            assert [(await client.answer())[2] for _ in range(20)] == [b"GET /%d " % i for i in range(20)]
+            client.send(GET % b"0")
+            assert (await client.answer())[2] == b"GET /0 "
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "body", "stays"),
+    [
+        (b"POST /a HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", b"HTTP/1.1 200 OK", b"POST /a abc", True),
+        (
+            b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n",
+            b"HTTP/1.1 200 OK",
+            b"POST /a abc",
+            True,
+        ),
+        (b"GET http://x/a?b HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK", b"GET /a?b ", True),
+        (b"GET /a HTTP/1.1\r\nConnection: close\r\n\r\n", b"HTTP/1.1 200 OK", b"GET /a ", False),
+        (b"GET /a HTTP/1.0\r\n\r\n", b"HTTP/1.0 200 OK", b"GET /a ", False),
+        (b"GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", b"HTTP/1.0 200 OK", b"GET /a ", True),
+        (b"GET /a HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", b"HTTP/1.1 200 OK", b"GET /a ", True),
+        (
+            b"POST /a HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nabc",
+            b"HTTP/1.1 200 OK",
+            b"POST /a abc",
+            True,
+        ),
+        (b"\x16\x03\x01\x02\x00\x01\x00", b"HTTP/1.1 400 Bad Request", BAD_REQUEST, False),
+        (b"FOO / HTTP/1.1\r\n\r\n", b"HTTP/1.1 501 Not Implemented", NOT_IMPLEMENTED, False),
+        (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 600_000, b"HTTP/1.1 400 Bad Request", BAD_REQUEST, False),
+        (
+            b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+            b"HTTP/1.1 400 Bad Request",
+            BAD_REQUEST,
+            False,
+        ),
+    ],
+)
+def test_requests_and_what_is_none(sent, status, body, stays):
+    async def test() -> None:
+        async with serving(echo) as (_, connect):
+            client = await connect()
+            client.send(sent)
+            line, headers, received = await client.answer()
+            assert (line, received) == (status, body)
+            assert (headers.get(b"Connection") == b"close") is not stays
+            if stays:
+                client.send(GET % b"again")
+                assert (await client.answer())[2] == b"GET /again "
+            else:
+                assert await client.ended()
+
+    run(test)
+
+
+def test_head_has_no_body():
+    async def test() -> None:
+        async with serving(echo) as (_, connect):
+            client = await connect()
+            client.send(b"HEAD /a HTTP/1.1\r\n\r\n" + GET % b"b")
+            assert (await client.answer())[0] == b"HTTP/1.1 200 OK"
+            assert (await client.answer())[2] == b"GET /b "
+
+    run(test)
+
+
+def test_who_waits_for_a_go_ahead_gets_it_only_while_the_body_is_missing():
+    head = b"POST /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+
+    async def test() -> None:
+        async with serving(echo) as (_, connect):
+            client = await connect()
+            client.send(head + b"abc")
+            assert (await client.answer())[0] == b"HTTP/1.1 200 OK"
+            client.send(head)
+            assert (await client.answer())[0] == b"HTTP/1.1 100 Continue"
+            client.send(b"abc")
+            assert (await client.answer())[2] == b"POST /a abc"
+
+    run(test)
+
+
+def test_who_has_closed_its_side_is_still_answered():
+    async def test() -> None:
+        async with serving(echo) as (_, connect):
+            client = await connect()
+            client.send(GET % b"a")
+            client.writer.write_eof()
+            assert (await client.answer())[2] == b"GET /a "
+            assert await client.ended()
+
+    run(test)
+
+
+def test_a_reader_that_does_not_read_holds_up_no_more_than_its_own_answers():
+    handled = []
+
+    async def large(request: Request) -> Response:
+        handled.append(request.path)
+        return Response(200, bytes(1 << 20))
+
+    async def test() -> None:
+        async with serving(large) as (_, connect):
+            lazy, other = await connect(), await connect()
+            lazy.send(b"".join(GET % b"lazy" for _ in range(500)))
+            for _ in range(10):
+                other.send(GET % b"other")
+                await other.answer()
+            assert handled.count(b"/other") == 10
+            assert handled.count(b"/lazy") < 100
+            for _ in range(500):
+                await lazy.answer()
+
+    run(test)
+
+
+def test_who_leaves_disturbs_nobody():
+    started, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(request: Request) -> Response:
+        started.set()
+        await go_on.wait()
+        return await echo(request)
+
+    async def test() -> None:
+        async with serving(slow) as (_, connect):
+            client = await connect()
+            client.send(GET % b"a")
+            await started.wait()
+            client.writer.transport.abort()
+            go_on.set()
+            client = await connect()
+            client.send(GET % b"b")
+            assert (await client.answer())[2] == b"GET /b "
+
+    run(test)
+
+
+def test_idle_connections_are_closed(monkeypatch):
+    monkeypatch.setattr(http_server, "IDLE_S", 0.01)
+    monkeypatch.setattr(http_server, "_SWEEP_S", 0.01)
+
+    async def test() -> None:
+        async with serving(echo) as (_, connect):
+            assert await (await connect()).ended()
+
+    run(test)
+
+
+def test_the_end_waits_for_what_is_in_work_and_for_nothing_else():
+    started, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(request: Request) -> Response:
+        started.set()
+        await go_on.wait()
+        return await echo(request)
+
+    async def test() -> None:
+        async with serving(slow) as (server, connect):
+            idle, busy = await connect(), await connect()
+            busy.send(GET % b"a")
+            await started.wait()
+            stopping = asyncio.create_task(server.stop(20))
+            assert await idle.ended()
+            assert not stopping.done()
+            go_on.set()
+            _, headers, body = await busy.answer()
+            assert (headers[b"Connection"], body) == (b"close", b"GET /a ")
+            await stopping
+            with pytest.raises(ConnectionRefusedError):
+                await connect()
+
+    run(test)
+
+
+def test_the_end_does_not_wait_for_ever():
+    started = asyncio.Event()
+
+    async def stuck(_: Request) -> Response:
+        started.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def test() -> None:
+        async with serving(stuck) as (server, connect):
+            client = await connect()
+            client.send(GET % b"a")
+            await started.wait()
+            await server.stop(0.05)
+            with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+                await client.answer()
+
+    run(test)
