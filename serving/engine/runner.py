@@ -70,8 +70,9 @@ class Runner:
         options = _choose(servable, key, timeout_s)
         if options.in_caller and servable.seconds.get((key, True), math.inf) < QUICK_S:
             return _timed(servable, key, work, options)
-        servable.retain()  # who asked may leave before the thread is done; the session must not be freed under it
         future = self._pool.submit(_timed, servable, key, work, options)
+        # Who asked may leave before the thread is done; the session must not be freed under it.
+        servable.retain()
         future.add_done_callback(lambda _: servable.release())
         return asyncio.wrap_future(future)
 
