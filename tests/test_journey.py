@@ -156,9 +156,11 @@ def test_the_server_lines_of_the_readme(running):
     (model_server,) = [line for line in SERVERS if "model-server" in line]
     (serve,) = [line for line in SERVERS if "signet serve" in line]
     arguments = model_server.split()[2:]
-    assert arguments[0] == "--port=8500"
-    base = arguments[2].replace("$PWD/models", str(running.models))
-    with servers.model_server(arguments[1], base) as (address, _):
+    assert arguments[:2] == ["--port=8500", "--rest_api_port=8501"]
+    rest_port, base = servers.free_port(), arguments[3].replace("$PWD/models", str(running.models))
+    with servers.model_server(f"--rest_api_port={rest_port}", arguments[2], base) as (address, server):
+        server.read_until("Exporting HTTP/REST API")
+        assert servers.get(f"http://127.0.0.1:{rest_port}/v1/models/digits").status_code == 200
         options = serve.split()[2:]
         assert options[:2] == ["--backend", "localhost:8500"]
         assert options[3].split(",") == list(QUICK)
