@@ -9,11 +9,17 @@ from tests import servers
 
 
 @pytest.fixture(scope="session")
-def model_server_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The gRPC address of a model server with the golden models."""
+def golden_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, servers.Program]]:
+    """A model server with the golden models: its gRPC address, its REST URL and the program."""
     config = servers.write_model_config(tmp_path_factory.mktemp("config") / "models.config", servers.GOLDEN_MODELS)
-    with servers.model_server(f"--model_config_file={config}") as (address, _):
-        yield address
+    with servers.both_apis(f"--model_config_file={config}") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def model_server_address(golden_server: tuple[str, str, servers.Program]) -> str:
+    """The gRPC address of a model server with the golden models."""
+    return golden_server[0]
 
 
 @pytest.fixture(scope="session")

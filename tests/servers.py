@@ -93,12 +93,19 @@ def model_server(*arguments: str | Path) -> Iterator[tuple[str, Program]]:
 
 
 @contextmanager
-def rest_api(*arguments: str | Path) -> Iterator[tuple[str, Program]]:
-    """`signet model-server` with its REST API on a free port, answering: the URL of that and the program."""
+def both_apis(*arguments: str | Path) -> Iterator[tuple[str, str, Program]]:
+    """`signet model-server` on two free ports, answering: its gRPC address, its REST URL and the program."""
     port = free_port()
-    with model_server(f"--rest_api_port={port}", *arguments) as (_, running):
+    with model_server(f"--rest_api_port={port}", *arguments) as (address, running):
         running.read_until("Exporting HTTP/REST API")
-        yield f"http://127.0.0.1:{port}", running
+        yield address, f"http://127.0.0.1:{port}", running
+
+
+@contextmanager
+def rest_api(*arguments: str | Path) -> Iterator[tuple[str, Program]]:
+    """The REST side of that: its URL and the program."""
+    with both_apis(*arguments) as (_, url, running):
+        yield url, running
 
 
 def free_port() -> int:

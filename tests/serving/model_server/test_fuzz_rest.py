@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests import servers
 from tests.servers import Program
 
 PER_RUN = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -29,10 +28,8 @@ SIGNATURES = st.sampled_from(["", "s", "i", "i64", "b", "scalar", "f1", "u8", "h
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Program]]:
-    config = servers.write_model_config(tmp_path_factory.mktemp("config") / "models.config", servers.GOLDEN_MODELS)
-    with servers.rest_api(f"--model_config_file={config}") as server:
-        yield server
+def server(golden_server: tuple[str, str, Program]) -> tuple[str, Program]:
+    return golden_server[1:]
 
 
 @pytest.fixture(scope="module")

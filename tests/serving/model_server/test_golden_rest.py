@@ -33,11 +33,9 @@ def test_few_cases_differ():
     assert len(DIFFERENT) < 0.03 * len(names)
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    config = servers.write_model_config(tmp_path_factory.mktemp("config") / "models.config", servers.GOLDEN_MODELS)
-    with servers.rest_api(f"--model_config_file={config}") as (url, _):
-        yield url
+@pytest.fixture
+def url(golden_server: tuple[str, str, servers.Program]) -> str:
+    return golden_server[1]
 
 
 @pytest.fixture(scope="module")

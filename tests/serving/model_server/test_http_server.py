@@ -20,6 +20,18 @@ async def echo(request: Request) -> Response:
     return Response(200, b"%b %b %b" % (request.method.encode(), request.path, request.body))
 
 
+def held() -> tuple[asyncio.Event, asyncio.Event, http_server.Handler]:
+    """A handler that says when it has started, and waits for a go-ahead."""
+    started, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(request: Request) -> Response:
+        started.set()
+        await go_on.wait()
+        return await echo(request)
+
+    return started, go_on, slow
+
+
 class Client:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
@@ -194,12 +206,7 @@ def test_a_reader_that_does_not_read_holds_up_no_more_than_its_own_answers():
 
 
 def test_who_leaves_disturbs_nobody():
-    started, go_on = asyncio.Event(), asyncio.Event()
-
-    async def slow(request: Request) -> Response:
-        started.set()
-        await go_on.wait()
-        return await echo(request)
+    started, go_on, slow = held()
 
     async def test() -> None:
         async with serving(slow) as (_, connect):
@@ -227,12 +234,7 @@ def test_idle_connections_are_closed(monkeypatch):
 
 
 def test_the_end_waits_for_what_is_in_work_and_for_nothing_else():
-    started, go_on = asyncio.Event(), asyncio.Event()
-
-    async def slow(request: Request) -> Response:
-        started.set()
-        await go_on.wait()
-        return await echo(request)
+    started, go_on, slow = held()
 
     async def test() -> None:
         async with serving(slow) as (server, connect):
@@ -253,12 +255,7 @@ def test_the_end_waits_for_what_is_in_work_and_for_nothing_else():
 
 
 def test_the_end_does_not_wait_for_ever():
-    started = asyncio.Event()
-
-    async def stuck(_: Request) -> Response:
-        started.set()
-        await asyncio.Event().wait()
-        raise AssertionError
+    started, _, stuck = held()
 
     async def test() -> None:
         async with serving(stuck) as (server, connect):

@@ -26,11 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
     config = tmp_path_factory.mktemp("monitoring") / "monitoring.config"
     config.write_text("prometheus_config { enable: true }")
     model = (f"--model_base_path={servers.GOLDEN_MODELS / 'mixed'}", "--model_name=mixed")
-    rest_port = servers.free_port()
-    flags = (*model, f"--monitoring_config_file={config}", f"--rest_api_port={rest_port}")
-    with servers.model_server(*flags) as (address, running):
-        running.read_until("Exporting HTTP/REST API")
-        url = f"http://127.0.0.1:{rest_port}"
+    with servers.both_apis(*model, f"--monitoring_config_file={config}") as (address, url, _):
         for _ in range(3):
             assert httpx.post(f"{url}/v1/models/mixed:predict", content='{"instances": [[1, 2]]}').status_code == 200
             assert httpx.get(f"{url}/v1/models/mixed{'/metadata' if _ else ''}").status_code == 200
