@@ -31,6 +31,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
+from training import empty_batch
 from training.data import stereo
 from training.model import Array, Arrays, BadOption, Data, Endpoint, Examples, Recipe, Score
 
@@ -165,7 +166,7 @@ def evaluate(model: keras.Model, data: Data[Config]) -> list[Score]:
 
 def ridge(learnt: Examples, test: Examples) -> Array:
     """Disparities, within what occurs, by a linear regression on the mean colour of each column of both pictures."""
-    from sklearn.linear_model import RidgeCV  # noqa: PLC0415  # half a second, and needed once
+    from sklearn.linear_model import RidgeCV  # half a second, and needed once
 
     def columns(rows: Examples) -> Array:
         return np.concatenate([rows.inputs[eye].mean(axis=1).reshape(rows.rows, -1) for eye in EYES], axis=1)
@@ -217,8 +218,9 @@ def endpoints(model: keras.Model, config: Config) -> dict[str, Endpoint]:
         return scaled(tf.cast(picture, tf.float32))
 
     def depth(left_camera: tf.Tensor, right_camera: tf.Tensor) -> dict[str, tf.Tensor]:
-        pair = {"left_camera": scaled(left_camera), "right_camera": scaled(right_camera)}
-        return {"depth": model(pair, training=False)["depth"]}
+        pair = empty_batch.filled(scaled(left_camera), scaled(right_camera))
+        given = model(dict(zip(EYES, pair, strict=True)), training=False)
+        return {"depth": empty_batch.emptied(given["depth"], left_camera)}
 
     def depth_of_files(left_camera: tf.Tensor, right_camera: tf.Tensor) -> dict[str, tf.Tensor]:
         picture = tf.TensorSpec([config.side, config.side, 3], tf.float32)
