@@ -35,7 +35,7 @@ class Config:
     digits: int = 10
 
 
-def load(source: Path | None, preset: str, seed: int, architecture: str = "default") -> Data[Config]:  # noqa: ARG001  # the same rows for every preset and seed
+def load(source: Path | None, preset: str, seed: int, architecture: str = "default") -> Data[Config]:
     """Scikit-learn's digits. There are no other files of this kind: `source` has to be None."""
     if source is not None:
         raise BadOption("digits takes no --data: it learns from the digits that come with scikit-learn")
@@ -81,7 +81,7 @@ def evaluate(model: keras.Model, data: Data[Config]) -> list[Score]:
     return [Score("digit", "accuracy", accuracy(predicted, truth), baselines)]
 
 
-def golden(model: keras.Model, data: Data[Config]) -> dict[str, Arrays]:  # noqa: ARG001
+def golden(model: keras.Model, data: Data[Config]) -> dict[str, Arrays]:
     """The first ten held-out digits."""
     return {"serving_default": {"pixels": data.test.inputs["pixels"][:10]}}
 

@@ -165,9 +165,9 @@ def _fsync(path: Path) -> None:
 
 def write(trained: Path, folder: Path) -> None:
     """Rebuild the trained model and write it with its golden examples into `folder`."""
-    import tensorflow as tf  # noqa: PLC0415  # only the children need it
+    import tensorflow as tf  # only the children need it
 
-    from training.train import models  # noqa: PLC0415
+    from training.train import models
 
     description = json.loads((trained / "model.json").read_bytes())
     module = models()[description["name"]]
@@ -234,7 +234,7 @@ def from_json(value: Any, dtype: Any) -> Array:
 
 def verify(folder: Path) -> str | None:
     """Load as a server does and compare with the golden examples; what differs, or None."""
-    import tensorflow as tf  # noqa: PLC0415
+    import tensorflow as tf
 
     golden = json.loads((folder / "assets.extra" / "golden.json").read_bytes())["signatures"]
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:

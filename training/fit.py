@@ -8,7 +8,6 @@ What an epoch sees depends on the seed and its own number alone: going on gives 
 
 import json
 import math
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field

@@ -18,6 +18,7 @@ import platform
 import shutil
 import signal
 import subprocess
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -47,11 +48,20 @@ DATA_SETS: Mapping[str, Sequence[str]] = {"inception": ("scenes",), "residual": 
 
 def models() -> dict[str, Model[Any, Any]]:
     """Name -> module. Takes seconds the first time: it imports TensorFlow."""
-    from training import digits, inception, nested, question_answering, residual, two_cameras  # noqa: PLC0415
+    from training import (
+        digits,
+        inception,
+        nested,
+        question_answering,
+        residual,
+        social_posts,
+        two_cameras,
+    )
 
     return {
         "digits": digits,
         "question_answering": question_answering,
+        "social_posts": social_posts,
         "inception": inception,
         "residual": residual,
         "two_cameras": two_cameras,
@@ -167,14 +177,16 @@ def check(
 def quiet_tensorflow() -> None:
     """Keep TensorFlow's start-up remarks off the screen, unless the user has set what to show."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Keras remarks on a dict of one input for a network that was built with a list of one; both are the same to it.
+    warnings.filterwarnings("ignore", message="The structure of `inputs` doesn't match")
 
 
 def train_one(name: str, order: Order, line: Line) -> Trained:
     """One model from data to evaluation; its export is under way when this returns."""
     line.say("starting TensorFlow")
-    import keras  # noqa: PLC0415
+    import keras
 
-    from training import fit  # noqa: PLC0415
+    from training import fit
 
     module = models()[name]
     work = order.work(name)

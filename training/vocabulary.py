@@ -74,7 +74,7 @@ class Vocabulary:
 
     def graph_encoder(self) -> tuple[Callable[[tf.Tensor], tf.Tensor], Any]:
         """The same in TensorFlow, string [texts] -> int32 [texts, longest], and the table that has to be kept with it."""
-        import tensorflow as tf  # noqa: PLC0415  # data files are read without it
+        import tensorflow as tf  # data files are read without it
 
         rows = tf.lookup.KeyValueTensorInitializer(
             tf.constant(self.words, tf.string), tf.range(FIRST, self.size, dtype=tf.int64)

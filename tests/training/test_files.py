@@ -1,0 +1,95 @@
+"""Data files: what is read, and that what is wrong is named with file and line."""
+
+import json
+import re
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from training.data import posts, stories
+from training.model import BadData
+
+STORY = """1 Mary moved to the bathroom.
+2 John went to the hallway.
+3 Where is Mary? \tbathroom\t1
+4 Daniel went back to the hallway.
+5 Where is Daniel? \thallway\t4
+1 The apple is red.
+2 What is it? \tapple,milk\t1
+"""
+
+
+def test_stories_are_read_exactly(tmp_path):
+    file = tmp_path / "qa1_train.txt"
+    file.write_text(STORY)
+    first, second, third = stories.read(file)
+    assert first.text == ("Mary moved to the bathroom.", "John went to the hallway.")
+    assert (first.question, first.answer, first.supporting) == ("Where is Mary?", "bathroom", (0,))
+    assert second.text[-1] == "Daniel went back to the hallway."
+    assert second.supporting == (2,)
+    assert (third.text, third.answer, third.story) == (("The apple is red.",), "apple,milk", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "found no question"),
+        ("Mary moved.\n", ":1: expected a number"),
+        ("1 Mary moved.\n3 Where? \tx\t1\n", ":2: number 3 follows 1"),
+        ("1 Mary moved.\n2 Where? \tx\n", ":2: expected question, answer and supporting numbers"),
+        ("1 Mary moved.\n2 Where? \tx\t9\n", ":2: supporting number '9'"),
+        (STORY + "1 Cut off.\n", ":8: the file ends in the middle of a story"),
+    ],
+)
+def test_broken_stories_are_named(tmp_path, text, problem):
+    file = tmp_path / "qa.txt"
+    file.write_text(text)
+    with pytest.raises(BadData, match=re.escape(f"{file}")) as caught:
+        stories.read(file)
+    assert problem in str(caught.value)
+
+
+ROWS = [
+    {"posts": "off to the campus", "age": 19, "income": 0, "gender": "female"},
+    {"posts": ["my pension", "the yacht"], "age": 70.5, "income": "90,000 or more", "gender": 1},
+]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_each_kind_of_file_gives_the_same_people(tmp_path, kind):
+    file = tmp_path / f"people.{kind}"
+    if kind == "csv":
+        listed = json.dumps(ROWS[1]["posts"]).replace('"', '""')
+        file.write_text(f'posts,age,income,gender\noff to the campus,19,0,female\n"{listed}",70.5,"90,000 or more",1\n')
+    elif kind == "jsonl":
+        file.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    else:
+        text = [{**ROWS[0], "income": "0", "gender": "female"}, {**ROWS[1], "posts": " ".join(ROWS[1]["posts"]),
+                "gender": "male"}]  # fmt: skip
+        pq.write_table(pa.Table.from_pylist(text), file)
+    users = posts.read(file)
+    assert users.age.tolist() == [19, 70.5]
+    assert users.income.tolist() == [0, 9]
+    assert users.gender.tolist() == [0, 1]
+    assert "yacht" in users.texts[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("people.txt", "", "expected a file called .csv, .jsonl or .parquet"),
+        ("people.csv", "posts,age,income,gender\n", "found none"),
+        ("people.csv", "post,age,income,gender\na,1,1,1\n", "people.csv:1"),
+        ("people.csv", "posts,age,income,gender\na,nan,1,1\n", "people.csv:2: age is 'nan'"),
+        ("people.csv", "posts,age,income,gender\na,20,11,1\n", "people.csv:2: income is '11'"),
+        ("people.csv", "posts,age,income,gender\na,20,1\n", "people.csv:2: expected 4 cells"),
+        ("people.jsonl", '{"posts": "a", "age": 20, "income": 1, "gender": 1}\n{', "people.jsonl:2: not JSON"),
+        ("people.jsonl", '{"posts": "a", "age": 20, "income": 1, "gender": null}\n', "people.jsonl:1: gender is empty"),
+    ],
+)
+def test_broken_people_are_named(tmp_path, name, text, problem):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(BadData) as caught:
+        posts.read(tmp_path / name)
+    assert problem in str(caught.value)

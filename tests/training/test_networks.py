@@ -1,0 +1,129 @@
+"""The notebook's claims about its networks: which forms are the same, which calls to fit are the same."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from tests.training import exported
+from training import digits, question_answering, social_posts, train
+from training.data import posts, stories
+from training.model import Recipe
+
+
+def small(name):
+    """A few rows of a model's data, and the model, always with the same first weights."""
+    module = train.models()[name]
+    data = module.load(None, "quick", 0)
+    rows = data.epoch(0)[:128]
+    data = replace(data, epoch=lambda _: rows, test=data.test[:40])
+    keras.utils.set_random_seed(0)
+    return module, data, module.build_model(data.config)
+
+
+NAMES = ("digits", "question_answering", "social_posts")
+SHAPES = {"digit": (10,), "answer": None, "age": (1,), "income": (10,), "gender": (1,)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_epoch_lowers_the_loss(name):
+    module, data, model = small(name)
+    rows = data.epoch(0)
+    module.compile_model(model, Recipe(epochs=1, batch_rows=16, learning_rate=1e-3), steps=100)
+    inputs = rows.inputs if len(rows.inputs) > 1 or name == "digits" else next(iter(rows.inputs.values()))
+    before = model.evaluate(inputs, rows.targets, verbose=0, return_dict=True)["loss"]
+    model.fit(inputs, rows.targets, batch_size=16, verbose=0)
+    assert model.evaluate(inputs, rows.targets, verbose=0, return_dict=True)["loss"] < before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_export_answers_as_the_model_does(name, tmp_path):
+    module, data, model = small(name)
+    golden = exported.write(name, module, model, data, tmp_path / name)
+    answers = exported.engine_answers(tmp_path / name)
+    assert answers.keys() == golden.keys()
+    for signature, example in golden.items():
+        assert len(next(iter(example["outputs"].values()))) >= 8
+        for output, expected in example["outputs"].items():
+            got = np.array(answers[signature][output])
+            if got.dtype.kind == "f":
+                np.testing.assert_allclose(got, expected, rtol=example["rtol"], atol=example["atol"])
+                if signature == "serving_default" and SHAPES[output]:
+                    assert got.shape[1:] == SHAPES[output]
+            if signature == "from_text":
+                assert got.ndim == 1
+
+
+def test_the_functional_form_is_the_sequential_one():
+    _, data, functional = small("digits")
+    sequential = digits.build_sequential(data.config)
+    assert functional.count_params() == sequential.count_params() == 3466
+    sequential.set_weights(functional.get_weights())
+    pixels = data.test.inputs["pixels"]
+    np.testing.assert_array_equal(
+        functional.predict({"pixels": pixels}, verbose=0)["digit"], sequential.predict(pixels, verbose=0)
+    )
+
+
+def test_lists_and_dicts_of_inputs_fit_the_same_weights():
+    def fitted(as_dict):
+        _, data, model = small("question_answering")
+        question_answering.compile_model(model, Recipe(epochs=1, batch_rows=16, learning_rate=1e-3), steps=8)
+        rows = data.epoch(0)
+        inputs = rows.inputs if as_dict else [rows.inputs[tensor.name] for tensor in model.inputs]
+        targets = rows.targets if as_dict else rows.targets["answer"]
+        model.fit(inputs, targets, batch_size=16, shuffle=False, verbose=0)
+        return model.get_weights()
+
+    for one, other in zip(fitted(True), fitted(False), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_lists_and_dicts_of_losses_and_weights_fit_the_same_weights():
+    def fitted(as_dict):
+        _, data, model = small("social_posts")
+        rows = data.epoch(0)
+        losses, weights, targets = social_posts.LOSSES, social_posts.NOTEBOOK_LOSS_WEIGHTS, rows.targets
+        assert weights == {"age": 0.25, "income": 1.0, "gender": 10.0}
+        if not as_dict:
+            losses, weights, targets = ([by_name[name] for name in social_posts.OUTPUTS]
+                                        for by_name in (losses, weights, targets))  # fmt: skip
+        model.compile("rmsprop", loss=losses, loss_weights=weights)
+        model.fit(rows.inputs["posts"], targets, batch_size=32, epochs=1, shuffle=False, verbose=0)
+        return model.get_weights()
+
+    for one, other in zip(fitted(True), fitted(False), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)  # the order in which threads add up differs
+
+
+def test_the_notebooks_posts_network_has_its_sizes():
+    model = social_posts.build_model(social_posts.Config([f"w{i}" for i in range(49_998)], 40.0))
+    assert model.count_params() == 14_146_316
+
+
+def test_padding_changes_no_answer():
+    _, data, model = small("question_answering")
+    endpoint = question_answering.endpoints(model, data.config)["serving_default"]
+    rows = {name: array[:4] for name, array in data.test.inputs.items()}
+    wider = {name: np.pad(array, [(0, 0), (0, 7)]) for name, array in rows.items()}
+    np.testing.assert_allclose(endpoint.reference(rows)["answer"], endpoint.reference(wider)["answer"], atol=1e-6)
+
+
+def test_the_ceiling_of_the_posts_is_above_what_words_alone_tell():
+    users, signals = posts.generate(500, np.random.default_rng(1))
+    best = posts.optimum(signals)
+    assert np.mean(best.gender == users.gender) > 0.9
+    assert np.mean(best.income == users.income) > 0.4
+    assert np.abs(best.age - users.age).mean() < 6
+    again, _ = posts.generate(500, np.random.default_rng(1))
+    assert again.texts == users.texts
+
+
+def test_generated_stories_hold_their_answers():
+    questions = stories.generate(50, np.random.default_rng(0))
+    assert questions == stories.generate(50, np.random.default_rng(0))
+    for question in questions:
+        fact = question.text[question.supporting[0]]
+        assert question.answer in fact
+        assert question.question.split()[-1].rstrip("?") in fact

@@ -1,0 +1,117 @@
+"""`signet train` as a program: resumed after a kill, refused options, exports that are whole or not at all."""
+
+import json
+import os
+import signal
+import subprocess
+
+import numpy as np
+import pytest
+
+from tests import servers
+from training import export
+
+
+def run(*arguments, **options):
+    command = [*servers.SIGNET, "train", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=280, **options)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A models folder with one quickly trained version of digits, and the work folder."""
+    folder = tmp_path_factory.mktemp("trained")
+    done = run("digits", "--models-dir", folder / "models", "--epochs", "2")
+    assert done.returncode == 0, done.stderr
+    assert "digits" in done.stdout
+    return folder
+
+
+def test_a_version_has_all_that_belongs_to_it(trained):
+    version = trained / "models" / "digits" / "1"
+    golden = json.loads((version / "assets.extra" / "golden.json").read_text())
+    assert golden["format"] == 1
+    assert len(golden["signatures"]["serving_default"]["inputs"]["pixels"]) >= 8
+    metrics = json.loads((version / "assets.extra" / "metrics.json").read_text())
+    assert metrics["seed"] == 0
+    assert [child.name for child in version.parent.iterdir()] == ["1"]
+
+
+def test_what_is_there_is_left_out_at_once(trained):
+    done = run("digits", "--models-dir", trained / "models", "--if-missing")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert export.versions(trained / "models" / "digits") == [1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("digit",), "there is no model called 'digit'"),
+        (("digits", "--preset", "slow"), "there is no preset called 'slow'"),
+        (("digits", "--epochs", "0"), "--epochs is a whole number from 1 on, not 0"),
+        (("digits", "--seed", "-1"), "--seed is a whole number"),
+        (("social_posts", "--data", "/no/such/file.csv"), "there is no file or folder /no/such/file.csv"),
+    ],
+)
+def test_wrong_options_are_one_sentence(arguments, problem):
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert problem in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_corrupted_export_publishes_nothing_and_says_what_differs(trained, tmp_path):
+    """The weights are changed between the writing and the verification, as a broken disk would."""
+    version = trained / "models" / "digits" / "1"
+    folder = tmp_path / "copy"
+    subprocess.run(["cp", "-r", version, folder], check=True)
+    assert export.verify(folder) is None
+    golden = json.loads((folder / "assets.extra" / "golden.json").read_text())
+    row = golden["signatures"]["serving_default"]["outputs"]["digit"][0]
+    row[0] += 0.25
+    (folder / "assets.extra" / "golden.json").write_text(json.dumps(golden))
+    assert "signature 'serving_default', output 'digit' differs by up to 0.25" in export.verify(folder)
+
+    (work,) = (trained / ".training").glob("digits*")
+    broken = tmp_path / "trained"
+    subprocess.run(["cp", "-r", work / "trained", broken], check=True)
+    (broken / "weights.weights.h5").write_bytes(b"broken")
+    with pytest.raises(export.ExportFailed):
+        export.export(broken, tmp_path / "models")
+    assert list((tmp_path / "models" / "digits").iterdir()) == []
+
+
+def test_folders_that_dead_processes_left_are_removed(tmp_path):
+    (tmp_path / ".writing-1-999999").mkdir()
+    export.remove_stale(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    with export.writing_folder(tmp_path) as folder:
+        export.remove_stale(tmp_path)
+        assert folder.exists()
+
+
+def test_a_killed_training_goes_on_from_its_last_epoch(tmp_path):
+    arguments = ("digits", "--models-dir", tmp_path / "models", "--epochs", "40")
+    process = subprocess.Popen([*servers.SIGNET, "train", *map(str, arguments)], stdout=subprocess.DEVNULL)
+    states = tmp_path / ".training"
+    servers.wait_until(lambda: any(states.rglob("state.json")), 120, "a checkpoint")
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not list((tmp_path / "models").rglob("saved_model.pb"))
+    (state,) = states.rglob("state.json")
+    done = len(json.loads(state.read_text())["epochs"])
+    again = run(*arguments)
+    assert again.returncode == 0, again.stderr
+    assert done == 40 or "going on after epoch" in again.stdout
+    assert len(json.loads(state.read_text())["epochs"]) == 40
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path):
+    for name in ("one", "other"):
+        assert run("digits", "--models-dir", tmp_path / name / "models", "--epochs", "2", "--seed", "3").returncode == 0
+    golden = [
+        json.loads((tmp_path / name / "models/digits/1/assets.extra/golden.json").read_text())["signatures"]
+        for name in ("one", "other")
+    ]
+    one, other = (np.array(g["serving_default"]["outputs"]["digit"]) for g in golden)
+    np.testing.assert_array_equal(one, other)

@@ -1,0 +1,294 @@
+"""Who writes like this: the posts of one person as word numbers -> age, income and gender.
+
+    posts (batch, words) int32 -> embedding 256 -> convolution 128, pool 5 -> convolutions 256, 256, pool 5
+        -> convolutions 256, 256 -> greatest over the text -> dense 128
+            -> age (batch, 1) float32, years
+               income (batch, 10) float32, chances of the groups
+               gender (batch, 1) float32, chance of 'male'
+
+All convolutions span 5 words. 0 is padding, 1 an unknown word. Source: the notebook's network with three outputs
+(7.1.3, listings 7-3 to 7-6). Mended: the swapped arguments of `Embedding`, the three outputs in one run with their
+losses, class numbers instead of one-hot rows, a blank that Python 3 refuses, data.
+
+**Length.** The last layer sees SPAN = 269 words, every STEP = 25 words, and takes the greatest of what it sees. Fewer
+words raise an error; and padding, which is seen like a word, would make an answer depend on the longest neighbour in a
+batch. So every text is followed by enough padding that the last position sees nothing else: `TAIL`. More padding then
+changes nothing. The endpoints add it, training does the same in numpy, and any length from 0 on works.
+
+**Loss weights.** With the notebook's (0.25, 1, 10) the squared error of age drowns the others: it starts at hundreds.
+LOSS_WEIGHTS are the ones used. Age starts at the mean of what is learnt from.
+
+**First weights.** With Keras' own, the signal of a single word is lost on its way through five convolutions, and the
+quick preset ends before it is found. So each convolution starts by passing its middle word on, with a little noise;
+words start far enough apart to be told, and the scale of age is in its first weights.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from training.data import posts as posts_data
+from training.data.posts import GENDERS, INCOMES, Guesses, Users
+from training.model import Array, Arrays, Data, Endpoint, Examples, Recipe, Score, accuracy
+from training.vocabulary import UNKNOWN, Vocabulary, learn
+
+OUTPUTS = ("age", "income", "gender")
+LOSSES = {"age": "mse", "income": "sparse_categorical_crossentropy", "gender": "binary_crossentropy"}
+METRICS = {"age": "mae", "income": "accuracy", "gender": "accuracy"}
+NOTEBOOK_LOSS_WEIGHTS = {"age": 0.25, "income": 1.0, "gender": 10.0}
+LOSS_WEIGHTS = {"age": 0.008, "income": 1.5, "gender": 2.0}
+
+WORD_SPREAD = 0.3
+"""Standard deviation of a word's first numbers."""
+KERNEL_NOISE = 0.1
+"""Share of the usual random weights in a convolution's first ones."""
+AGE_SPREAD_YEARS = 18.0
+"""Standard deviation of ages, about: the scale of the first weights of age."""
+
+SPAN = 269
+"""Words that one position of the last layer sees: fewer cannot be computed."""
+STEP = 25
+"""Words from one such position to the next."""
+TAIL = SPAN + STEP - 1
+"""Padding after which further padding changes nothing."""
+LONGEST = 1_000
+"""Words of one person that are learnt from; the rest is left out. Serving has no such limit."""
+
+GENERATED_WORDS = 175
+"""The same for generated people: every epoch has new ones, and the network is compiled for one width."""
+
+PRESETS: Mapping[str, Recipe] = {
+    "quick": Recipe(epochs=5, batch_rows=32, learning_rate=2e-3, train_rows=8_000),
+    "full": Recipe(epochs=60, batch_rows=64, learning_rate=1e-3, train_rows=16_000),
+}
+TEST_ROWS = 2_000
+
+
+@dataclass(frozen=True)
+class Config:
+    """Vocabulary and sizes; the sizes are the notebook's, with its 50,000 words in `words`."""
+
+    words: Sequence[str]
+    age_mean: float
+    embedding: int = 256
+    first_filters: int = 128
+    filters: int = 256
+    dense: int = 128
+
+
+QUICK_SIZES = {"embedding": 64, "first_filters": 64, "filters": 64, "dense": 64}
+MOST_WORDS = 50_000
+COMMON_ENOUGH = 100
+"""A word met less often than once in so many texts is an unknown word. Rare words would be learnt by heart, and among many
+words each is seldom the greatest, which is all that pooling lets through: with them gender was found by one seed in three."""
+
+
+@dataclass(frozen=True)
+class PostsData(Data[Config]):
+    """Beside the numbers the held-out people themselves, and the best possible guesses if they are generated."""
+
+    users: Users
+    best: Guesses | None = None
+
+
+def load(source: Path | None, preset: str, seed: int, architecture: str = "default") -> PostsData:
+    """A CSV, JSONL or Parquet file, or generated people."""
+    sizes = QUICK_SIZES if preset == "quick" else {}
+    if source is not None:
+        train, test = posts_data.hold_out(posts_data.read(source), source)
+        config = learn_config(train, sizes)
+        rows = examples(train, config)
+        return PostsData(source.name, config, lambda _epoch: rows, examples(test, config), test)
+
+    def generated(part: int, rows: int) -> tuple[Users, Array]:
+        return posts_data.generate(rows, np.random.default_rng([seed, part]))
+
+    rows_per_epoch = PRESETS[preset].train_rows
+    test, signals = generated(0, TEST_ROWS)
+    config = learn_config(generated(1, rows_per_epoch)[0], sizes)
+    return PostsData(
+        "generated people, fresh in each epoch",
+        config,
+        lambda epoch: examples(generated(1 + epoch, rows_per_epoch)[0], config, GENERATED_WORDS),
+        examples(test, config, GENERATED_WORDS),
+        test,
+        posts_data.optimum(signals),
+    )
+
+
+def learn_config(users: Users, sizes: Mapping[str, int]) -> Config:
+    """The words that occur often enough, and the mean age."""
+    words = learn(users.texts, most=MOST_WORDS, least_count=1 + len(users.texts) // COMMON_ENOUGH).words
+    return Config(words, float(users.age.mean()), **sizes)
+
+
+def examples(users: Users, config: Config, most_words: int = LONGEST) -> Examples:
+    """People -> posts (rows, words + padding) int32; age, income and gender (rows,). Later words are left out."""
+    numbers = Vocabulary(config.words).encode(users.texts)[:, :most_words]
+    width = least_width(numbers.shape[1] if most_words == LONGEST else most_words)
+    return Examples(
+        {"posts": np.pad(numbers, [(0, 0), (0, width - numbers.shape[1])])},
+        {"age": users.age, "income": users.income, "gender": users.gender},
+    )
+
+
+def least_width(words: int) -> int:
+    """Words and padding, such that the last position that is computed sees padding alone; at most `words` + TAIL."""
+    return -(-words // STEP) * STEP + SPAN
+
+
+def build_model(config: Config) -> keras.Model:
+    """The notebook's network. Takes texts of SPAN words or more; the endpoints see to that."""
+    posts = keras.Input((None,), dtype="int32", name="posts")
+    spread = keras.initializers.RandomNormal(stddev=WORD_SPREAD)
+    x = layers.Embedding(Vocabulary(config.words).size, config.embedding, embeddings_initializer=spread)(posts)
+    x = _convolution(config.first_filters)(x)
+    x = layers.MaxPooling1D(5)(x)
+    x = _convolution(config.filters)(x)
+    x = _convolution(config.filters)(x)
+    x = layers.MaxPooling1D(5)(x)
+    x = _convolution(config.filters)(x)
+    x = _convolution(config.filters)(x)
+    x = layers.GlobalMaxPooling1D()(x)
+    x = layers.Dense(config.dense, activation="relu")(x)
+    age = layers.Dense(
+        1,
+        name="age",
+        bias_initializer=keras.initializers.Constant(config.age_mean),
+        kernel_initializer=keras.initializers.VarianceScaling(AGE_SPREAD_YEARS**2),
+    )(x)
+    income = layers.Dense(len(INCOMES), activation="softmax", name="income")(x)
+    gender = layers.Dense(1, activation="sigmoid", name="gender")(x)
+    return keras.Model(posts, [age, income, gender])
+
+
+def _convolution(filters: int) -> layers.Conv1D:
+    return layers.Conv1D(filters, 5, activation="relu", kernel_initializer=_pass_on)
+
+
+def _pass_on(shape: tuple[int, int, int], dtype: str | None = None) -> tf.Tensor:
+    """A kernel (words, channels in, channels out) that passes the middle word's channels on, with noise around."""
+    kernel = np.array(keras.initializers.GlorotUniform()(shape)) * KERNEL_NOISE
+    kernel[shape[0] // 2] += np.eye(shape[1], shape[2])
+    return keras.ops.convert_to_tensor(kernel, dtype or "float32")
+
+
+def compile_model(model: keras.Model, recipe: Recipe, steps: int) -> None:
+    """One loss and one weight for each output, by name."""
+    rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)
+    model.compile(keras.optimizers.Adam(rate), loss=LOSSES, loss_weights=LOSS_WEIGHTS, metrics=METRICS)
+
+
+def guesses(model: keras.Model, inputs: Arrays) -> Guesses:
+    """What the model makes of padded posts."""
+    age, income, gender = model.predict(inputs["posts"], batch_size=256, verbose=0)
+    return Guesses(age[:, 0], income.argmax(axis=1), (gender[:, 0] > 0.5).astype(np.int32))
+
+
+def evaluate(model: keras.Model, data: PostsData) -> list[Score]:
+    """Mean error of age and the shares of right incomes and genders; beside the same guess for all, and the optimum."""
+    learnt, truth = data.epoch(0).targets, data.test.targets
+    guessed = guesses(model, data.test.inputs)
+    same = Guesses(
+        learnt["age"].mean(),
+        np.asarray(np.bincount(learnt["income"]).argmax()),
+        np.asarray(np.bincount(learnt["gender"]).argmax()),
+    )
+
+    def score(output: str, metric: str, baseline: str) -> Score:
+        measure = _mean_error if output == "age" else accuracy
+        return Score(
+            output,
+            metric,
+            measure(getattr(guessed, output), truth[output]),
+            {baseline: measure(getattr(same, output), truth[output])},
+            measure(getattr(data.best, output), truth[output]) if data.best else None,
+        )
+
+    return [
+        score("age", "mean error in years", "the mean age"),
+        score("income", "accuracy", "the commonest"),
+        score("gender", "accuracy", "the commonest"),
+    ]
+
+
+def _mean_error(guessed: Array, truth: Array) -> float:
+    return float(np.mean(np.abs(guessed - truth)))
+
+
+def golden(model: keras.Model, data: PostsData) -> dict[str, Arrays]:
+    """A short text that is judged rightly and surely, then the first held-out people, then odd texts."""
+    demo = demonstration(model, data)
+    chosen = np.array([demo, *range(8)])
+    odd = ("", "WOMAN—father!  the\tyacht, the Yacht", "Zoë's naïve   café ２０, İstanbul \u2026 東京")
+    numbers = data.test.inputs["posts"][chosen]
+    longest = int(np.count_nonzero(numbers, axis=1).max())
+    return {
+        "serving_default": {"posts": numbers[:, :longest]},
+        "from_text": {"posts": np.array([*(data.users.texts[row] for row in chosen), *odd], object)},
+    }
+
+
+def demonstration(model: keras.Model, data: PostsData) -> int:
+    """Of the shortest fifth of the texts the one whose three answers are right, or nearly, and surest."""
+    age, income, gender = model.predict(data.test.inputs["posts"], batch_size=256, verbose=0)
+    rows = np.arange(data.test.rows)
+    targets = data.test.targets
+    right_gender = np.where(targets["gender"] == 1, gender[:, 0], 1 - gender[:, 0])
+    sure = income[rows, targets["income"]] * right_gender * np.exp(-np.abs(age[:, 0] - targets["age"]) / 5)
+    words = np.count_nonzero(data.test.inputs["posts"], axis=1)
+    sure = np.where((words <= np.quantile(words, 0.2)) & (income.argmax(axis=1) == targets["income"]), sure, 0)
+    return int(sure.argmax())
+
+
+def endpoints(model: keras.Model, config: Config) -> dict[str, Endpoint]:
+    """`serving_default`: numbers in, numbers out. `from_text`: strings in, what a person can read out."""
+    vocabulary = Vocabulary(config.words)
+    encode, table = vocabulary.graph_encoder()
+    incomes, genders = np.array(INCOMES, object), np.array(GENDERS, object)
+
+    def numeric(posts: tf.Tensor) -> dict[str, tf.Tensor]:
+        posts = tf.where(
+            (posts >= 0) & (posts < vocabulary.size), posts, UNKNOWN
+        )  # one wrong number would fail its batch
+        posts = tf.pad(posts, [[0, 0], [0, TAIL]])
+        return dict(zip(OUTPUTS, model(posts, training=False), strict=True))
+
+    def readable(posts: tf.Tensor) -> dict[str, tf.Tensor]:
+        given = numeric(encode(posts))
+        male = given["gender"][:, 0]
+        return {
+            "age": given["age"][:, 0],
+            "income": tf.gather(tf.constant(incomes), tf.argmax(given["income"], axis=1)),
+            "income_probability": tf.reduce_max(given["income"], axis=1),
+            "gender": tf.gather(tf.constant(genders), tf.cast(male > 0.5, tf.int32)),
+            "gender_probability": tf.maximum(male, 1 - male),
+        }
+
+    def reference_numeric(inputs: Arrays) -> Arrays:
+        words = inputs["posts"].shape[1]
+        padded = np.pad(inputs["posts"], [(0, 0), (0, least_width(words) - words)])
+        return dict(zip(OUTPUTS, model.predict(padded, verbose=0), strict=True))
+
+    def reference_readable(inputs: Arrays) -> Arrays:
+        given = reference_numeric({"posts": vocabulary.encode(inputs["posts"])})
+        male = given["gender"][:, 0]
+        return {
+            "age": given["age"][:, 0],
+            "income": incomes[given["income"].argmax(axis=1)],
+            "income_probability": given["income"].max(axis=1),
+            "gender": genders[(male > 0.5).astype(int)],
+            "gender_probability": np.maximum(male, 1 - male),
+        }
+
+    numbers = tf.TensorSpec([None, None], tf.int32, name="posts")
+    strings = tf.TensorSpec([None], tf.string, name="posts")
+    return {
+        "serving_default": Endpoint([numbers], numeric, reference_numeric),
+        "from_text": Endpoint([strings], readable, reference_readable, [table]),
+    }
