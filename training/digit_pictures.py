@@ -67,8 +67,11 @@ def picture(side: int) -> tuple[keras.KerasTensor, keras.KerasTensor]:
 
 
 def classified(x: keras.KerasTensor) -> keras.KerasTensor:
-    """The output `digit` from a map of features; where in the map they are is kept."""
-    return layers.Dense(CLASSES, activation="softmax", name="digit")(layers.Flatten()(x))
+    """The output `digit` from a map of features; where in the map they are is kept.
+
+    float32, whatever the precision of the rest.
+    """
+    return layers.Dense(CLASSES, activation="softmax", dtype="float32", name="digit")(layers.Flatten()(x))
 
 
 def compile_model(model: keras.Model, recipe: Recipe, steps: int) -> None:

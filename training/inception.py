@@ -5,8 +5,8 @@
 
 `--data scenes`: image (batch, 24, 24, 1), and the first convolution has stride 2. `--architecture notebook`: the
 notebook's module, 4 x 128, straight on the picture. Most of its work is a 3x3 of 128 channels at the picture's full
-size; the default has halved a scene before, is twelve times as quick there, and better. Source: the notebook's
-inception module (7.1.4), of which it makes no model; `blocks.py` says what is mended.
+size; the default halves a scene before, and does an eighth of the multiplications. Source: the notebook's inception
+module (7.1.4), of which it makes no model; `blocks.py` says what is mended.
 """
 
 from pathlib import Path

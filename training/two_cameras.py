@@ -95,7 +95,8 @@ def build_model(config: Config) -> keras.Model:
     x = layers.Conv2D(64, 1, activation="relu")(merged_features)
     x = layers.Flatten()(x)
     x = layers.Dense(64, activation="relu")(x)
-    x = layers.Dense(1, bias_initializer=keras.initializers.Constant(START), name="disparity")(x)
+    start = keras.initializers.Constant(START)
+    x = layers.Dense(1, bias_initializer=start, dtype="float32", name="disparity")(x)  # 8 bits would not tell depths
     depth = stereo.disparity((ops.softplus(x) + LEAST) / WIDTH)
     return keras.Model({"left_camera": left_camera, "right_camera": right_camera}, {"depth": depth})
 
