@@ -66,7 +66,7 @@ def make_run(models: Path) -> Iterator[Running]:
     try:
         program = Program(process)
         program.read_until("Signet is ready at", timeout_s=280)
-        program.read_until(r"(?s)(curl.*?\n\n){3}", timeout_s=10)
+        program.read_until(r"(?s)(curl.*?\n\n\s*){3}", timeout_s=10)
         yield Running(f"http://localhost:{port}", program, models)
     finally:
         if process.poll() is None:

@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import platform
 import shutil
@@ -177,6 +178,7 @@ def check(
 def quiet_tensorflow() -> None:
     """Keep TensorFlow's start-up remarks off the screen, unless the user has set what to show."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     # Keras remarks on a dict of one input for a network that was built with a list of one; both are the same to it.
     warnings.filterwarnings("ignore", message="The structure of `inputs` doesn't match")
 
