@@ -19,6 +19,8 @@ from serving.gateway.settings import Settings
 from tests import servers
 from tests.servers import ROOT, Program
 
+pytestmark = pytest.mark.timeout(900)  # the first run trains three models
+
 README = (ROOT / "README.md").read_text()
 QUICK = ("digits", "question_answering", "social_posts")
 
@@ -65,7 +67,7 @@ def make_run(models: Path) -> Iterator[Running]:
     )
     try:
         program = Program(process)
-        program.read_until("Signet is ready at", timeout_s=280)
+        program.read_until("Signet is ready at", timeout_s=600)
         program.read_until(r"(?s)(curl.*?\n\n\s*){3}", timeout_s=10)
         yield Running(f"http://localhost:{port}", program, models)
     finally:
