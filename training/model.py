@@ -86,8 +86,6 @@ class Recipe:
     """At the start; it falls to zero along a half cosine."""
     train_rows: int = 0
     """Rows an epoch where they are generated; real data comes as it is."""
-    jit_compile: bool = False
-    """XLA: halves the processor time of an LSTM after some seconds of compiling. The rows of a batch must be alike in shape."""
 
 
 @dataclass(frozen=True)
