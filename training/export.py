@@ -29,9 +29,11 @@ from typing import Any
 
 import numpy as np
 
+from serving import compatibility
 from serving.errors import SignetError
 from training.model import Array, Arrays
 
+ALLOW_BREAKING = "--allow-breaking"
 RTOL = 1e-4
 ATOL = 1e-5
 
@@ -52,19 +54,36 @@ def versions(folder: Path) -> list[int]:
     )
 
 
-def export(trained: Path, models_dir: Path) -> Path:
+def export(trained: Path, models_dir: Path, *, allow_breaking: bool = False) -> Path:
     """Write, verify, publish; the folder of the new version. Raises ExportFailed, and then nothing is left behind."""
     name = json.loads((trained / "model.json").read_bytes())["name"]
     with writing_folder(models_dir / name) as folder:
         _run_child("write", str(trained), str(folder))
+        if not allow_breaking:
+            refuse_breaking(models_dir / name, folder)
         _run_child("verify", str(folder))
         return publish(folder)
 
 
-def start(trained: Path, models_dir: Path) -> subprocess.Popen[str]:
+def refuse_breaking(published: Path, folder: Path) -> None:
+    """Raise ExportFailed if callers of the newest version in `published` could not go on with the one in `folder`."""
+    numbers = versions(published)
+    old = compatibility.read(published / str(numbers[-1])) if numbers else None
+    new = compatibility.read(folder)
+    if old is None or new is None:
+        return
+    broken = [change.text for change in compatibility.changes(old, new) if change.breaking]
+    if broken:
+        raise ExportFailed(
+            f"callers of version {numbers[-1]} would break: {'; '.join(broken)}; nothing was published "
+            "(--allow-breaking publishes it all the same)"
+        )
+
+
+def start(trained: Path, models_dir: Path, *, allow_breaking: bool = False) -> subprocess.Popen[str]:
     """`export` in a process of its own, so that the next training need not wait. SIGINT ends it and leaves nothing."""
     return subprocess.Popen(  # noqa: S603
-        _command("export", str(trained), str(models_dir)),
+        _command("export", str(trained), str(models_dir), *([ALLOW_BREAKING] if allow_breaking else [])),
         env=_environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -199,7 +218,8 @@ def write(trained: Path, folder: Path) -> None:
     extra = folder / "assets.extra"
     extra.mkdir()
     (extra / "golden.json").write_text(json.dumps({"format": 1, "signatures": golden}))
-    shutil.copyfile(trained / "metrics.json", extra / "metrics.json")
+    for name in ("metrics.json", "history.csv"):
+        shutil.copyfile(trained / name, extra / name)
 
 
 def to_json(arrays: Arrays) -> dict[str, Any]:
@@ -287,14 +307,17 @@ def _largest(answer: Array, expected: Array) -> float:
     return float(np.max(np.abs(answer - expected)))
 
 
-def main(step: str, *folders: str) -> int:
-    """`export TRAINED MODELS_DIR`, `write TRAINED FOLDER` or `verify FOLDER`; exit code 1 with a sentence on stdout."""
+def main(step: str, *arguments: str) -> int:
+    """`export TRAINED MODELS_DIR [--allow-breaking]`, `write TRAINED FOLDER` or `verify FOLDER`.
+
+    Exit code 1 with a sentence on stdout.
+    """
     if sys.platform == "linux":  # do not outlive the training that asked for it; an export removes its folder first
         ctypes.CDLL(None).prctl(1, signal.SIGINT if step == "export" else signal.SIGKILL)  # 1: PR_SET_PDEATHSIG
-    first, *second = map(Path, folders)
+    first, *second = (Path(argument) for argument in arguments if argument != ALLOW_BREAKING)
     try:
         if step == "export":
-            sys.stdout.write(str(export(first, second[0])))
+            sys.stdout.write(str(export(first, second[0], allow_breaking=ALLOW_BREAKING in arguments)))
         elif step == "write":
             write(first, second[0])
         elif problem := verify(first):
