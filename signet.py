@@ -20,6 +20,16 @@ app = typer.Typer(
 )
 
 
+AllowBreaking = Annotated[
+    bool,
+    typer.Option(
+        "--allow-breaking",
+        help="Publish even if callers of the newest version could not go on: a name removed, another dtype or rank, "
+        "another number of classes. Without it such an export is refused, with what changed.",
+    ),
+]
+
+
 @app.command()
 def train(
     names: Annotated[
@@ -51,6 +61,26 @@ def train(
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the data, at least 1. Default: the preset's.", show_default=False)
     ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            help="Stop after so many epochs in a row that did not better the validation loss; 0: never. "
+            "Default: the preset's. Exported are the weights of the best epoch in any case.",
+            show_default=False,
+        ),
+    ] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Write for `tensorboard --logdir` into this folder.", show_default=False)
+    ] = None,
+    mixed_precision: Annotated[
+        bool,
+        typer.Option(
+            "--mixed-precision", help="Compute in bfloat16, for processors and GPUs that do; the export is float32."
+        ),
+    ] = False,
+    distribute: Annotated[
+        bool, typer.Option("--distribute", help="Share each batch out among all local devices.")
+    ] = False,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -65,25 +95,31 @@ def train(
         Path | None,
         typer.Option(help="Checkpoints, from which a killed training goes on. Default: .training beside MODELS_DIR."),
     ] = None,
+    allow_breaking: AllowBreaking = False,
 ) -> None:
     """Train models, judge them by held-out rows, and export them as SavedModels that were checked.
 
     Shows the epoch, the loss and the time left; ends with a table of what was reached. Ctrl-C stops and exports
     nothing half-done; the same command then goes on from the last whole epoch.
     """
+    from training.train import Order
     from training.train import train as run
 
-    run(
-        names,
+    order = Order(
         preset=preset,
         models_dir=models_dir,
         seed=seed,
         epochs=epochs,
         data=data,
-        if_missing=if_missing,
         work_dir=work_dir,
         architecture=architecture,
+        allow_breaking=allow_breaking,
+        patience=patience,
+        tensorboard=tensorboard,
+        mixed_precision=mixed_precision,
+        distribute=distribute,
     )
+    run(names, order, if_missing=if_missing)
 
 
 @app.command()

@@ -1,15 +1,18 @@
 """Learning: batches in, weights out, one checkpoint an epoch, so that a killed run goes on from its last whole epoch.
 
-    fit(model, data, recipe, run, work) -> History      work/state.json names the checkpoint that belongs to it
-                                                        work/epoch-0007.weights.h5: weights and the optimizer's state
+    fit(model, data, recipe, history, work, watcher) ──▶ History     work/state.json  names the files that belong to it
+      a tenth of the rows is for validation                          work/epoch-0007  weights and the optimizer's state
+      the rest is learnt from, in an order of each epoch's own       work/best-0005   those of the least validation loss
+                                                                     work/history.csv loss and metrics, a line an epoch
 
 What an epoch sees depends on the seed and its own number alone: going on gives what running through would have given.
 """
 
+import csv
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +22,9 @@ import numpy as np
 
 from serving.errors import SignetError
 from training.model import Arrays, Data, Recipe
+
+VALIDATION = 10
+"""One row in so many is for validation."""
 
 
 class Diverged(SignetError):
@@ -37,6 +43,19 @@ class History:
     """Wall time of these epochs, those before an interruption included."""
     weights: str = ""
     """File name of the checkpoint."""
+    best_weights: str = ""
+    """File name of the best epoch's."""
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch of the least validation loss, from 1; 0 before the first."""
+        losses = [epoch["val_loss"] for epoch in self.epochs]
+        return losses.index(min(losses)) + 1 if losses else 0
+
+    def finished(self, recipe: Recipe) -> bool:
+        """All epochs are done, or patience is at its end."""
+        done = len(self.epochs)
+        return done >= recipe.epochs or 0 < recipe.patience <= done - self.best_epoch
 
 
 class Watcher(Protocol):
@@ -62,32 +81,74 @@ def read_history(work: Path, run: Mapping[str, Any]) -> History:
 
 def write_history(work: Path, history: History, model: keras.Model) -> None:
     """Checkpoint: the weights first, then the file that names them, then the old weights go."""
-    history.weights = f"epoch-{len(history.epochs):04}.weights.h5"
+    done = len(history.epochs)
+    history.weights = f"epoch-{done:04}.weights.h5"
     model.save_weights(work / "writing.weights.h5")
     (work / "writing.weights.h5").rename(work / history.weights)
+    if history.best_epoch == done:
+        history.best_weights = f"best-{done:04}.weights.h5"
+        (work / history.best_weights).unlink(missing_ok=True)
+        (work / history.best_weights).hardlink_to(work / history.weights)
+    with (work / "history.csv").open("w", newline="") as file:
+        lines = csv.DictWriter(file, ["epoch", *history.epochs[0]])
+        lines.writeheader()
+        lines.writerows({"epoch": number, **logs} for number, logs in enumerate(history.epochs, 1))
     (work / "state.json.writing").write_text(json.dumps(asdict(history)))
     (work / "state.json.writing").rename(work / "state.json")
-    for old in work.glob("epoch-*.weights.h5"):
-        if old.name != history.weights:
+    for old in work.glob("*-*.weights.h5"):
+        if old.name not in (history.weights, history.best_weights):
             old.unlink()
 
 
-def fit(model: keras.Model, data: Data[Any], recipe: Recipe, history: History, work: Path, watcher: Watcher) -> History:
-    """Train a compiled `model` up to `recipe.epochs`, from where `history` ends. Raises Diverged."""
+def fit(
+    model: keras.Model,
+    data: Data[Any],
+    recipe: Recipe,
+    history: History,
+    work: Path,
+    watcher: Watcher,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> History:
+    """Train a compiled `model` by `recipe`, from where `history` ends. The best weights are in a file then.
+
+    Raises Diverged.
+    """
     if history.weights:
         model.optimizer.build(model.trainable_variables)
         model.load_weights(work / history.weights)
-    done = len(history.epochs)
-    if done < recipe.epochs:
+    if not history.finished(recipe):
+        done = len(history.epochs)
         batches = Batches(data, recipe.batch_rows, int(history.run["seed"]), done)
-        keeper = Keeper(history, work, watcher, len(batches))
-        model.fit(batches, epochs=recipe.epochs, initial_epoch=done, verbose=0, callbacks=[keeper])
+        keeper = Keeper(history, recipe, work, watcher, len(batches))
+        validation = data.epoch(0)[validation_rows(data.epoch(0).rows)]
+        model.fit(
+            batches,
+            epochs=recipe.epochs,
+            initial_epoch=done,
+            validation_data=(validation.inputs, validation.targets),
+            validation_batch_size=min(validation.rows, 256),
+            verbose=0,
+            callbacks=[keeper, *callbacks],
+        )
     return history
+
+
+def tensorboard(folder: Path | None, name: str) -> list[keras.callbacks.Callback]:
+    """The callback that writes for `tensorboard --logdir folder`, if it was asked for."""
+    return [] if folder is None else [keras.callbacks.TensorBoard(folder / name)]
+
+
+def validation_rows(rows: int) -> slice:
+    """Which rows of each epoch are not learnt from: the last tenth, one at least where there are two.
+
+    The first epoch's choose the best weights. Rows that belong together lie together: questions of one story.
+    """
+    return slice(rows - max(1, rows // VALIDATION), rows) if rows > 1 else slice(0, 1)
 
 
 def steps_per_epoch(rows: int, batch_rows: int) -> int:
     """Whole batches only: XLA compiles anew for every shape. At least one, however few the rows."""
-    return max(1, rows // batch_rows)
+    return max(1, (validation_rows(rows).start or rows) // batch_rows)
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
@@ -102,11 +163,12 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
 
     def _start(self, epoch: int) -> None:
         self._epoch = epoch
-        self._rows = self._data.epoch(epoch)
+        rows = self._data.epoch(epoch)
+        self._rows = rows[: validation_rows(rows.rows).start or rows.rows]
         self._order = np.random.default_rng([self._seed, epoch]).permutation(self._rows.rows)
 
     def __len__(self) -> int:
-        return steps_per_epoch(self._rows.rows, self._batch_rows)
+        return max(1, self._rows.rows // self._batch_rows)
 
     def __getitem__(self, index: int) -> tuple[Arrays, Arrays]:
         rows = self._rows[self._order[index * self._batch_rows : (index + 1) * self._batch_rows]]
@@ -117,11 +179,12 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
 
 
 class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
-    """Writes the checkpoint after each epoch and tells the watcher."""
+    """Writes the checkpoint after each epoch, tells the watcher, and stops when patience is at its end."""
 
-    def __init__(self, history: History, work: Path, watcher: Watcher, steps: int) -> None:
+    def __init__(self, history: History, recipe: Recipe, work: Path, watcher: Watcher, steps: int) -> None:
         super().__init__()
         self._history = history
+        self._recipe = recipe
         self._work = work
         self._watcher = watcher
         self._steps = steps
@@ -132,9 +195,10 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         logs = {name: float(value) for name, value in (logs or {}).items()}
-        if not math.isfinite(logs["loss"]):
+        if not all(map(math.isfinite, logs.values())):
             raise Diverged(
-                f"the loss became {logs['loss']} in epoch {epoch + 1}: look for extreme values in the data, or try another --seed"
+                f"the loss became {logs['loss']} in epoch {epoch + 1}, {logs['val_loss']} on the validation rows: "
+                "look for extreme values in the data, or try another --seed"
             )
         now = time.monotonic()
         self._history.seconds += now - self._since
@@ -142,3 +206,4 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         self._history.epochs.append(logs)
         write_history(self._work, self._history, self.model)
         self._watcher.epoch(epoch + 1, logs)
+        self.model.stop_training = self._history.finished(self._recipe)

@@ -71,7 +71,7 @@ class Data(Generic[ConfigT]):
     epoch: Callable[[int], Examples]
     """The rows of epoch n, n from 0. The same number each time; a generator may give fresh ones."""
     test: Examples
-    """Held-out rows: never learnt from."""
+    """Held-out rows: never learnt from, and never chosen by."""
     recipe: Recipe | None = field(default=None, kw_only=True)
     """Where these rows, or this architecture, need another one than the preset's."""
 
@@ -86,6 +86,8 @@ class Recipe:
     """At the start; it falls to zero along a half cosine."""
     train_rows: int = 0
     """Rows an epoch where they are generated; real data comes as it is."""
+    patience: int = 0
+    """Stop after so many epochs in a row that did not better the validation loss; 0: never."""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """`signet train`: data -> fit -> evaluate -> export, for one model after the other, with one table at the end.
 
-    train(["digits"], preset="quick", models_dir=Path("models"), ...)
+    train(["digits"], Order(preset="quick", models_dir=Path("models")))
       load          the module's data: files or a generator
       fit           checkpoints in .training/digits/; a rerun of the same training goes on from the last one
-      evaluate      held-out rows, beside baseline and ceiling -> metrics.json
+      evaluate      the best epoch's weights on held-out rows, beside baseline and ceiling -> metrics.json
       export        in a process of its own, while the next model is being trained (export.py)
 
 Nothing here imports TensorFlow before it is known that there is something to train.
@@ -23,8 +23,9 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
@@ -35,6 +36,9 @@ from training import export
 from training.model import BadOption, Data, Examples, Model, Recipe, Score
 from training.progress import Line, Progress
 
+if TYPE_CHECKING:
+    from training.fit import History
+
 NAMES = ("digits", "question_answering", "social_posts", "inception", "residual", "two_cameras", "nested")
 """The models there are: the keys of `models()`, known without importing TensorFlow."""
 
@@ -42,6 +46,12 @@ PRESETS = ("quick", "full")
 
 ARCHITECTURES = ("default", "notebook")
 """The network that learns best, and the notebook's; the same where there is no better one."""
+
+TABLE_WIDTH = 160
+"""Columns of the table at the end where there is no terminal to fit it to."""
+
+BACKENDS = ("tensorflow", "jax")
+"""What KERAS_BACKEND may name; the export is TensorFlow's in any case."""
 
 DATA_SETS: Mapping[str, Sequence[str]] = {"inception": ("scenes",), "residual": ("scenes",)}
 """Model -> the generated data sets that --data names, beside the one it learns from without --data."""
@@ -87,6 +97,11 @@ class Order:
     data: Path | None = None
     work_dir: Path | None = None
     architecture: str = "default"
+    allow_breaking: bool = False
+    patience: int | None = None
+    tensorboard: Path | None = None
+    mixed_precision: bool = False
+    distribute: bool = False
 
     def work(self, name: str) -> Path:
         """The folder of checkpoints of one model."""
@@ -104,26 +119,17 @@ class Trained:
     export: subprocess.Popen[str]
 
 
-def train(  # the options of the command
-    names: Sequence[str],
-    *,
-    preset: str = "quick",
-    models_dir: Path = Path("models"),
-    seed: int = 0,
-    epochs: int | None = None,
-    data: Path | None = None,
-    if_missing: bool = False,
-    work_dir: Path | None = None,
-    architecture: str = "default",
-) -> None:
+def train(names: Sequence[str], order: Order, *, if_missing: bool = False) -> None:
     """Train, evaluate and export. Raises BadOption, BadData, Diverged, ExportFailed, Interrupted."""
-    names = check(names, preset, seed, epochs, data, architecture)
+    check_backend()
+    names = check(names, order)
     if if_missing:
-        names = [name for name in names if not export.versions(models_dir / name)]
+        names = [name for name in names if not export.versions(order.models_dir / name)]
     if not names:
         return
-    order = Order(preset, models_dir, seed, epochs, data, work_dir, architecture)
     console = Console(soft_wrap=True, highlight=False)
+    if not console.is_terminal:
+        console.width = TABLE_WIDTH
     quiet_tensorflow()
     done: list[Trained] = []
     try:
@@ -142,14 +148,7 @@ def train(  # the options of the command
     console.print(table(rows))
 
 
-def check(
-    names: Sequence[str],
-    preset: str,
-    seed: int,
-    epochs: int | None,
-    data: Path | None,
-    architecture: str = "default",
-) -> list[str]:
+def check(names: Sequence[str], order: Order) -> list[str]:
     """The names meant, each once, 'all' spelt out. Raises BadOption."""
     meant = list(dict.fromkeys(NAMES if "all" in names else names))
     unknown = [name for name in meant if name not in NAMES]
@@ -157,22 +156,35 @@ def check(
         raise BadOption(
             f"there is no model called {unknown[0]!r}; the models are {', '.join(NAMES)}, or all of them: all"
         )
-    if preset not in PRESETS:
-        raise BadOption(f"there is no preset called {preset!r}; the presets are {' and '.join(PRESETS)}")
-    if architecture not in ARCHITECTURES:
+    if order.preset not in PRESETS:
+        raise BadOption(f"there is no preset called {order.preset!r}; the presets are {' and '.join(PRESETS)}")
+    if order.architecture not in ARCHITECTURES:
         raise BadOption(
-            f"there is no architecture called {architecture!r}; the architectures are {' and '.join(ARCHITECTURES)}"
+            f"there is no architecture called {order.architecture!r}; the architectures are {' and '.join(ARCHITECTURES)}"
         )
-    if not 0 <= seed < 2**32:
-        raise BadOption(f"--seed is a whole number from 0 to {2**32 - 1}, not {seed}")
-    if epochs is not None and epochs < 1:
-        raise BadOption(f"--epochs is a whole number from 1 on, not {epochs}")
-    if data is not None and len(meant) > 1:
+    if not 0 <= order.seed < 2**32:
+        raise BadOption(f"--seed is a whole number from 0 to {2**32 - 1}, not {order.seed}")
+    if order.epochs is not None and order.epochs < 1:
+        raise BadOption(f"--epochs is a whole number from 1 on, not {order.epochs}")
+    if order.patience is not None and order.patience < 0:
+        raise BadOption(f"--patience is a whole number from 0 on, not {order.patience}")
+    if order.data is not None and len(meant) > 1:
         raise BadOption(f"--data goes with one model, not with {len(meant)}: {', '.join(meant)}")
     known = DATA_SETS.get(meant[0], ())
-    if data is not None and not data.exists() and str(data) not in known:
-        raise BadOption(f"--data: there is no file or folder {data}" + "".join(f"; or say {name}" for name in known))
+    if order.data is not None and not order.data.exists() and str(order.data) not in known:
+        raise BadOption(
+            f"--data: there is no file or folder {order.data}" + "".join(f"; or say {name}" for name in known)
+        )
     return meant
+
+
+def check_backend() -> None:
+    """Refuse a KERAS_BACKEND that nothing here trains with, before Keras fails to import it. Raises BadOption."""
+    backend = os.environ.get("KERAS_BACKEND", BACKENDS[0])
+    if backend not in BACKENDS:
+        raise BadOption(f"KERAS_BACKEND is {backend!r}; models are trained with {' or '.join(BACKENDS)}")
+    if find_spec(backend) is None:
+        raise BadOption(f"KERAS_BACKEND={backend} needs the package {backend}: pip install {backend}")
 
 
 def quiet_tensorflow() -> None:
@@ -188,7 +200,7 @@ def train_one(name: str, order: Order, line: Line) -> Trained:
     line.say("starting TensorFlow")
     import keras
 
-    from training import fit
+    from training import devices, fit
 
     module = models()[name]
     work = order.work(name)
@@ -196,34 +208,49 @@ def train_one(name: str, order: Order, line: Line) -> Trained:
         line.say("preparing data")
         data = module.load(order.data, order.preset, order.seed, order.architecture)
         recipe = data.recipe or module.PRESETS[order.preset]
-        recipe = replace(recipe, epochs=order.epochs or recipe.epochs)
+        recipe = replace(
+            recipe,
+            epochs=order.epochs or recipe.epochs,
+            patience=recipe.patience if order.patience is None else order.patience,
+        )
         first = data.epoch(0)
         run = identity(name, order, recipe, data, first)
         history = fit.read_history(work, run)
         steps = fit.steps_per_epoch(first.rows, recipe.batch_rows)
 
         keras.utils.set_random_seed(order.seed)
-        model = module.build_model(data.config)
-        module.compile_model(model, recipe, steps * recipe.epochs)
-        if history.epochs:
-            line.say(f"going on after epoch {len(history.epochs)} of {recipe.epochs}")
-        line.start(recipe.epochs, steps, len(history.epochs))
-        history = fit.fit(model, data, recipe, history, work, line)
+        with devices.precision(order.mixed_precision), devices.shared(order.distribute, recipe.batch_rows):
+            model = module.build_model(data.config)
+            module.compile_model(model, recipe, steps * recipe.epochs)
+            if history.epochs:
+                line.say(f"going on after epoch {len(history.epochs)} of {recipe.epochs}")
+            line.start(recipe.epochs, steps, len(history.epochs))
+            history = fit.fit(model, data, recipe, history, work, line, fit.tensorboard(order.tensorboard, name))
 
-        line.say("evaluating")
+        line.say(f"evaluating the weights of epoch {history.best_epoch}")
+        model = module.build_model(data.config)
+        model.load_weights(work / history.best_weights)
         scores = module.evaluate(model, data)
         trained = work / "trained"
         trained.mkdir(exist_ok=True)
-        shutil.copyfile(work / history.weights, trained / "weights.weights.h5")
+        shutil.copyfile(work / history.best_weights, trained / "weights.weights.h5")
+        shutil.copyfile(work / "history.csv", trained / "history.csv")
         golden = {signature: export.to_json(inputs) for signature, inputs in module.golden(model, data).items()}
         write_json(trained / "model.json", {"name": name, "config": asdict(data.config), "golden": golden})
-        write_json(trained / "metrics.json", report(run, data, first, scores, history.epochs, history.seconds))
+        write_json(trained / "metrics.json", report(run, data, first, scores, history))
         line.say("exporting")
-        return Trained(name, scores, history.seconds, work, export.start(trained, order.models_dir))
+        return Trained(
+            name,
+            scores,
+            history.seconds,
+            work,
+            export.start(trained, order.models_dir, allow_breaking=order.allow_breaking),
+        )
 
 
 def identity(name: str, order: Order, recipe: Recipe, data: Data[Any], first: Examples) -> dict[str, Any]:
     """What makes two runs the same run, so that the one may go on where the other stopped; JSON values."""
+    backend = os.environ.get("KERAS_BACKEND", BACKENDS[0])
     return {
         "model": name,
         "preset": order.preset,
@@ -232,7 +259,9 @@ def identity(name: str, order: Order, recipe: Recipe, data: Data[Any], first: Ex
         "recipe": asdict(recipe),
         "data": fingerprint(first, data.test),
         "config": hashlib.sha256(json.dumps(asdict(data.config)).encode()).hexdigest(),
-        "versions": {package: version(package) for package in ("keras", "tensorflow", "numpy")}
+        "precision": "bfloat16" if order.mixed_precision else "float32",
+        "distribute": order.distribute,
+        "versions": {package: version(package) for package in dict.fromkeys(("keras", backend, "tensorflow", "numpy"))}
         | {"python": platform.python_version()},
     }
 
@@ -252,8 +281,7 @@ def report(
     data: Data[Any],
     first: Examples,
     scores: Sequence[Score],
-    epochs: Sequence[Mapping[str, float]],
-    seconds: float,
+    history: "History",
 ) -> dict[str, Any]:
     """The content of metrics.json. It holds no date."""
     return {
@@ -270,8 +298,10 @@ def report(
             "sha256": run["data"],
         },
         "scores": [asdict(score) for score in scores],
-        "epochs": list(epochs),
-        "seconds": round(seconds, 1),
+        "epochs": history.epochs,
+        "best_epoch": history.best_epoch,
+        "seconds": round(history.seconds, 1),
+        "precision": run["precision"],
         "versions": run["versions"],
     }
 

@@ -45,6 +45,7 @@ def write(name: str, module: Any, model: keras.Model, data: Data[Any], folder: P
     golden = {signature: export.to_json(inputs) for signature, inputs in module.golden(model, data).items()}
     (trained / "model.json").write_text(json.dumps({"name": name, "config": asdict(data.config), "golden": golden}))
     (trained / "metrics.json").write_text("{}")
+    (trained / "history.csv").write_text("")
     with warnings.catch_warnings():  # Keras reads weights in a way that TensorFlow 2.20 and numpy 2 warn of
         warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy keyword")
         model.save_weights(trained / "weights.weights.h5")

@@ -73,6 +73,7 @@ def test_a_corrupted_export_publishes_nothing_and_says_what_differs(tmp_path, mo
     description = {"name": "digits", "config": asdict(data.config), "golden": {"serving_default": {"pixels": pixels}}}
     (trained / "model.json").write_text(json.dumps(description))
     (trained / "metrics.json").write_text("{}")
+    (trained / "history.csv").write_text("")
     digits.build_model(data.config).save_weights(trained / "weights.weights.h5")
     models = tmp_path / "models"
     assert export.export(trained, models) == models / "digits" / "1"
