@@ -117,6 +117,33 @@ class Endpoint:
     """Lookup tables that `graph` uses; the SavedModel has to hold on to them."""
 
 
+@dataclass(frozen=True)
+class Meaning:
+    """What one tensor of a signature holds, for people who have only the card."""
+
+    text: str
+    unit: str = ""
+    values: str = ""
+    """Which values there are: '0 to 16'."""
+    labels: Sequence[str] | Callable[[Any], Sequence[str]] = ()
+    """What its classes are called, in the order of the last axis; or how to get that from the model's config."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the export says about a model beside what it can find out itself."""
+
+    purpose: str
+    data: str
+    inputs: Mapping[str, Meaning]
+    """By name; by `signature/name` where a signature means something else by it."""
+    outputs: Mapping[str, Meaning]
+    limits: Sequence[str]
+    """What it cannot do, and what it must not be used for."""
+    pad_value: int = 0
+    """What rows of inputs with a free length are filled up with."""
+
+
 DataT = TypeVar("DataT", bound=Data[Any])
 
 
