@@ -18,11 +18,28 @@ from keras import layers
 
 from training import empty_batch
 from training.data import digits, scenes
-from training.model import Arrays, BadOption, Data, Endpoint, Examples, Recipe, Score, accuracy
+from training.model import Arrays, BadOption, Card, Data, Endpoint, Examples, Meaning, Recipe, Score, accuracy
 
 SCENES = "scenes"
 TEST_SCENES = 2_000
 CLASSES = 10
+
+CARD = Card(
+    purpose="Says which digit, 0 to 9, a picture shows: a handwritten digit alone, or one among scraps of others (scenes).",
+    data="Scikit-learn's digits: 1,797 pictures of 8 x 8 pixels, handwritten by 13 people, 450 of them held out; scenes of "
+    "24 x 24 pixels are drawn of them, held-out scenes of held-out digits.",
+    inputs={"image": Meaning("a grey picture", "brightness of the stroke", "0 (paper) to 16 (ink)")},
+    outputs={
+        "digit": Meaning(
+            "the chance of each digit", "", "0 to 1, a row sums to 1", [str(digit) for digit in range(CLASSES)]
+        )
+    },
+    limits=[
+        "Pictures of another size are refused; 0 to 255 or 0 to 1 gives wrong answers without an error.",
+        "It always names one of ten digits, for letters and empty pictures too.",
+        "On plain digits a support vector machine is as good.",
+    ],
+)
 
 
 @dataclass(frozen=True)

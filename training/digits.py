@@ -18,12 +18,32 @@ import tensorflow as tf
 from keras import layers
 
 from training.data import digits as digits_data
-from training.model import Arrays, BadOption, Data, Endpoint, Recipe, Score, accuracy
+from training.model import Arrays, BadOption, Card, Data, Endpoint, Meaning, Recipe, Score, accuracy
 
 PRESETS: Mapping[str, Recipe] = {
     "quick": Recipe(epochs=30, batch_rows=32, learning_rate=3e-3),
     "full": Recipe(epochs=120, batch_rows=32, learning_rate=3e-3),
 }
+
+CARD = Card(
+    purpose="Says which digit, 0 to 9, a small grey picture of a handwritten digit shows.",
+    data="Scikit-learn's digits: 1,797 pictures of 8 x 8 pixels, handwritten by 13 people; 450 of them are held out.",
+    inputs={
+        "pixels": Meaning(
+            "a picture of 8 x 8 pixels, row by row from the top left",
+            "brightness of the stroke",
+            "0 (paper) to 16 (ink)",
+        )
+    },
+    outputs={
+        "digit": Meaning("the chance of each digit", "", "0 to 1, a row sums to 1", [str(digit) for digit in range(10)])
+    },
+    limits=[
+        "Pictures have to be made as the data's were: centred, scaled to 8 x 8, bright on dark, 0 to 16; 0 to 255 or 0 to 1 "
+        "gives wrong answers without an error.",
+        "It always names one of ten digits, for letters and empty pictures too; the chances tell little about such pictures.",
+    ],
+)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from keras import layers
 
 from training.data import stories
 from training.data.stories import Question
-from training.model import Array, Arrays, Data, Endpoint, Examples, Recipe, Score, accuracy
+from training.model import Array, Arrays, Card, Data, Endpoint, Examples, Meaning, Recipe, Score, accuracy
 from training.vocabulary import UNKNOWN, Vocabulary, learn
 
 PRESETS: Mapping[str, Recipe] = {
@@ -31,6 +31,29 @@ PRESETS: Mapping[str, Recipe] = {
     "full": Recipe(epochs=40, batch_rows=64, learning_rate=3e-3, train_rows=10_000),
 }
 TEST_ROWS = 1_000
+
+CARD = Card(
+    purpose="Answers a question about a short story by one of the answers that it has learnt.",
+    data="Stories and questions made up by a program in the words of bAbI task 1; or bAbI files (--data).",
+    inputs={
+        "text": Meaning(
+            "the story, as word numbers", "", "0: padding, 1: an unknown word, 2 and up: words; others count as 1"
+        ),
+        "question": Meaning("the question, as word numbers", "", "as in text, by the vocabulary of questions"),
+        "from_text/text": Meaning("the story", "", "UTF-8 text; sentences end with a full stop"),
+        "from_text/question": Meaning("the question", "", "UTF-8 text"),
+    },
+    outputs={
+        "answer": Meaning("the chance of each answer", "", "0 to 1, a row sums to 1", lambda config: config.answers),
+        "from_text/answer": Meaning("the likeliest answer", "", "one of the answers that were learnt"),
+        "from_text/answer_probability": Meaning("the chance of that answer", "", "0 to 1"),
+    },
+    limits=[
+        "It knows the words and answers that it has learnt from and no others; an unknown word is passed over.",
+        "It always gives one of its answers, also where the text has none.",
+        "Word numbers belong to the vocabulary of this very version; `from_text` needs none.",
+    ],
+)
 
 
 @dataclass(frozen=True)

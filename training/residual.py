@@ -19,7 +19,7 @@ from training.data import digits
 from training.digit_pictures import Config, compile_model, endpoints, evaluate, golden
 from training.model import Data, Recipe
 
-__all__ = ["PRESETS", "Config", "build_model", "compile_model", "endpoints", "evaluate", "golden", "load"]
+__all__ = ["CARD", "PRESETS", "Config", "build_model", "compile_model", "endpoints", "evaluate", "golden", "load"]
 
 RECIPES: digit_pictures.Recipes = {
     ("digits", "default"): {
@@ -40,6 +40,8 @@ RECIPES: digit_pictures.Recipes = {
     },
 }
 PRESETS = RECIPES["digits", "default"]
+
+CARD = digit_pictures.CARD
 
 
 def load(source: Path | None, preset: str, seed: int, architecture: str = "default") -> Data[Config]:

@@ -34,7 +34,7 @@ from keras import layers
 
 from training.data import posts as posts_data
 from training.data.posts import GENDERS, INCOMES, Guesses, Users
-from training.model import Array, Arrays, Data, Endpoint, Examples, Recipe, Score, accuracy
+from training.model import Array, Arrays, Card, Data, Endpoint, Examples, Meaning, Recipe, Score, accuracy
 from training.vocabulary import UNKNOWN, Vocabulary, learn
 
 OUTPUTS = ("age", "income", "gender")
@@ -67,6 +67,36 @@ PRESETS: Mapping[str, Recipe] = {
     "full": Recipe(epochs=60, batch_rows=64, learning_rate=1e-3, train_rows=16_000),
 }
 TEST_ROWS = 2_000
+
+CARD = Card(
+    purpose="Guesses age, income and gender of a person from what the person wrote. It shows a network with one input and "
+    "three outputs, and how far words give people away.",
+    data="People and posts made up by a program, whose best possible guesses are known; or a file of one's own (--data).",
+    inputs={
+        "posts": Meaning(
+            "all posts of a person, as word numbers",
+            "",
+            "0: padding, 1: a word not in the vocabulary, 2 and up: words by frequency; others count as 1",
+        ),
+        "from_text/posts": Meaning(
+            "all posts of a person, joined by blanks", "", "UTF-8 text; case and punctuation do not count"
+        ),
+    },
+    outputs={
+        "age": Meaning("age", "years", "any number; made-up people are 18 to 80"),
+        "income": Meaning("the chance of each income group", "", "0 to 1, a row sums to 1", INCOMES),
+        "gender": Meaning("the chance of 'male'", "", "0 to 1; above one half: male"),
+        "from_text/income": Meaning("the likeliest income group", "a year", "the name of one of ten groups"),
+        "from_text/income_probability": Meaning("the chance of that group", "", "0.1 to 1"),
+        "from_text/gender": Meaning("the likelier gender", "", "'female' or 'male'"),
+        "from_text/gender_probability": Meaning("the chance of that gender", "", "0.5 to 1"),
+    },
+    limits=[
+        "Not for decisions about people: guesses from word counts, on two genders and ten groups, however sure they look.",
+        "Learnt from made-up people unless --data gave others: it knows nothing of how real people write.",
+        "Word numbers belong to the vocabulary of this very version; `from_text` needs none.",
+    ],
+)
 
 
 @dataclass(frozen=True)

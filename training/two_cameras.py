@@ -33,7 +33,7 @@ from keras import layers, ops
 
 from training import empty_batch
 from training.data import stereo
-from training.model import Array, Arrays, BadOption, Data, Endpoint, Examples, Recipe, Score
+from training.model import Array, Arrays, BadOption, Card, Data, Endpoint, Examples, Meaning, Recipe, Score
 
 EYES = ("left_camera", "right_camera")
 WIDTH = 64
@@ -54,6 +54,31 @@ NOTEBOOK_PRESETS: Mapping[str, Recipe] = {
     "full": Recipe(epochs=20, batch_rows=16, learning_rate=1e-3, train_rows=4_000),
 }
 TEST_ROWS, NOTEBOOK_TEST_ROWS = 1_000, 8
+
+CARD = Card(
+    purpose="Tells how far away an object is from two pictures, taken at the same time by two cameras side by side.",
+    data="Pairs that a program draws: one lit object before a dim wall far away, with noise, and cameras of unlike "
+    f"brightness. Depths lie between {stereo.NEAR_M} and {stereo.FAR_M} metres.",
+    inputs={
+        "left_camera": Meaning("what the left camera sees, in colour", "brightness of red, green, blue", "0 to 255"),
+        "right_camera": Meaning("what the right camera sees, in colour", "brightness of red, green, blue", "0 to 255"),
+        "from_bytes/left_camera": Meaning("what the left camera sees", "", "the bytes of a JPEG or PNG file"),
+        "from_bytes/right_camera": Meaning("what the right camera sees", "", "the bytes of a JPEG or PNG file"),
+    },
+    outputs={
+        "depth": Meaning(
+            "how far the object is",
+            "metres, for cameras 0.1 m apart whose picture spans 53 degrees",
+            "above 0, up to 64",
+        )
+    },
+    limits=[
+        "Learnt from drawn pictures alone: it knows nothing of real rooms, and of more than one object.",
+        "For cameras k times further apart multiply the answer by k; both have to look straight ahead.",
+        f"Nothing nearer than {stereo.NEAR_M} m or further than {stereo.FAR_M} m was learnt from.",
+        "Left and right pictures are scaled alike; a pair of unequal shapes is answered, but wrongly.",
+    ],
+)
 
 
 @dataclass(frozen=True)
