@@ -155,6 +155,10 @@ class Model(Protocol[DataT, ConfigT]):
         """quick and full."""
 
     @property
+    def CARD(self) -> Card:  # noqa: N802
+        """What the export says about the model."""
+
+    @property
     def Config(self) -> Callable[..., ConfigT]:  # noqa: N802
         """The dataclass that `build_model` takes; made again from JSON by the export."""
 
