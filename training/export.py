@@ -2,9 +2,12 @@
 
     export(trained, models_dir)      models/digits/.writing-1-4711/     aside, in the same file system
       write   in a fresh process       saved_model.pb, variables/       named signatures, through tf.Module
-                                       assets.extra/golden.json         inputs and what the Keras model answers to them
+              (export_write.py)        assets.extra/golden.json         inputs and what the Keras model answers to them
                                        assets.extra/metrics.json        what training reported
-      verify  in another               loaded as a server loads it, golden examples compared
+                                       assets.extra/tf_serving_warmup_requests, model.png, history.png
+      compare                        callers of the newest version could go on with this one, or are meant to be broken
+      verify  in another               loaded as a server loads it: golden examples, rows, padding, operations
+              (export_verify.py)       assets.extra/model-card.json, model-card.md
       publish                        models/digits/1/                   fsync, rename, fsync
 
 `trained` is a folder: model.json (name, config, golden inputs), weights.weights.h5, metrics.json. The export rebuilds the
@@ -117,6 +120,7 @@ def _environment() -> dict[str, str]:
         "CUDA_VISIBLE_DEVICES": "-1",
         "KERAS_BACKEND": "tensorflow",
         "TF_CPP_MIN_LOG_LEVEL": "2",
+        "PYTHONHASHSEED": "0",  # nothing that is written may depend on the order of a set
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]),
     }
 
@@ -179,47 +183,7 @@ def _fsync(path: Path) -> None:
         os.close(descriptor)
 
 
-# ---- The first child: writes.
-
-
-def write(trained: Path, folder: Path) -> None:
-    """Rebuild the trained model and write it with its golden examples into `folder`."""
-    import tensorflow as tf  # only the children need it
-
-    from training.train import models
-
-    description = json.loads((trained / "model.json").read_bytes())
-    module = models()[description["name"]]
-    config = module.Config(**description["config"])
-    model = module.build_model(config)
-    model.load_weights(trained / "weights.weights.h5")
-    endpoints = module.endpoints(model, config)
-
-    holder = tf.Module()
-    holder.vars = [variable.value for variable in model.variables]
-    holder.tables = [table for endpoint in endpoints.values() for table in endpoint.tables]
-    signatures = {
-        name: tf.function(endpoint.graph, input_signature=list(endpoint.inputs)) for name, endpoint in endpoints.items()
-    }
-    tf.saved_model.save(holder, folder, signatures=signatures)
-
-    golden: dict[str, Any] = {}
-    for name, endpoint in endpoints.items():
-        inputs = {
-            spec.name: from_json(description["golden"][name][spec.name], spec.dtype.as_numpy_dtype)
-            for spec in endpoint.inputs
-        }
-        golden[name] = {
-            "inputs": to_json(inputs),
-            "outputs": to_json(endpoint.reference(inputs)),
-            "rtol": RTOL,
-            "atol": ATOL,
-        }
-    extra = folder / "assets.extra"
-    extra.mkdir()
-    (extra / "golden.json").write_text(json.dumps({"format": 1, "signatures": golden}))
-    for name in ("metrics.json", "history.csv"):
-        shutil.copyfile(trained / name, extra / name)
+# ---- Golden examples: JSON that inputs and answers are compared by.
 
 
 def to_json(arrays: Arrays) -> dict[str, Any]:
@@ -249,62 +213,37 @@ def from_json(value: Any, dtype: Any) -> Array:
     return array
 
 
-# ---- The second child: verifies.
-
-
-def verify(folder: Path) -> str | None:
-    """Load as a server does and compare with the golden examples; what differs, or None."""
-    import tensorflow as tf
-
-    golden = json.loads((folder / "assets.extra" / "golden.json").read_bytes())["signatures"]
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        meta_graph = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(folder))
-        found = set(meta_graph.signature_def) - {"__saved_model_init_op"}
-        if found != set(golden):
-            return f"the signatures are {sorted(found)}, not {sorted(golden)}"
-        for name, example in golden.items():
-            definition = meta_graph.signature_def[name]
-            if set(definition.inputs) != set(example["inputs"]):
-                return f"signature {name!r} takes {sorted(definition.inputs)}, not {sorted(example['inputs'])}"
-            feeds = {
-                info.name: from_json(example["inputs"][key], tf.as_dtype(info.dtype).as_numpy_dtype)
-                for key, info in definition.inputs.items()
-            }
-            answers = session.run({key: info.name for key, info in definition.outputs.items()}, feeds)
-            problem = difference(answers, example)
-            if problem:
-                return f"signature {name!r}, {problem}"
-    return None
-
-
 def difference(answers: Arrays, example: dict[str, Any]) -> str | None:
     """Where answers are not what a golden example expects: which output, and by how much; None where they agree."""
     if set(answers) != set(example["outputs"]):
         return f"the outputs are {sorted(answers)}, not {sorted(example['outputs'])}"
     for name, answer in answers.items():
-        expected = np.asarray(example["outputs"][name])
-        if answer.shape != expected.shape:
-            return f"output {name!r} has shape {answer.shape}, not {expected.shape}"
-        if answer.dtype == object:
-            wrong = [
-                (got.decode(), want)
-                for got, want in zip(answer.flat, expected.flat, strict=True)
-                if got.decode() != want
-            ]
-            if wrong:
-                return (
-                    f"output {name!r} is {wrong[0][0]!r}, not {wrong[0][1]!r}, in {len(wrong)} of {answer.size} values"
-                )
-        elif not np.allclose(answer, expected, example["rtol"], example["atol"]):
-            largest = _largest(answer, expected)
-            return (
-                f"output {name!r} differs by up to {largest:.3g} (rtol {example['rtol']:g}, atol {example['atol']:g})"
-            )
+        problem = _difference(answer, example["outputs"][name], example["rtol"], example["atol"])
+        if problem:
+            return f"output {name!r} {problem}"
     return None
 
 
-def _largest(answer: Array, expected: Array) -> float:
-    return float(np.max(np.abs(answer - expected)))
+def _difference(answer: Array, due: Any, rtol: float, atol: float) -> str | None:
+    expected = from_json(due, object) if answer.dtype == object else np.asarray(due)
+    if answer.shape != expected.shape:
+        return f"has shape {answer.shape}, not {expected.shape}"
+    if answer.dtype == object:
+        pairs = [(_text(got), _text(want)) for got, want in zip(answer.flat, expected.flat, strict=True)]
+        wrong = [pair for pair in pairs if pair[0] != pair[1]]
+        if wrong:
+            return f"is {wrong[0][0]!r}, not {wrong[0][1]!r}, in {len(wrong)} of {answer.size} values"
+    elif not np.allclose(answer, expected, rtol, atol, equal_nan=True):
+        largest = float(np.max(np.abs(answer.astype(float) - expected)))
+        return f"differs by up to {largest:.3g} (rtol {rtol:g}, atol {atol:g})"
+    return None
+
+
+def _text(value: str | bytes) -> str | bytes:
+    try:
+        return value.decode() if isinstance(value, bytes) else value
+    except UnicodeDecodeError:
+        return value
 
 
 def main(step: str, *arguments: str) -> int:
@@ -319,11 +258,14 @@ def main(step: str, *arguments: str) -> int:
         if step == "export":
             sys.stdout.write(str(export(first, second[0], allow_breaking=ALLOW_BREAKING in arguments)))
         elif step == "write":
+            from training.export_write import write  # the children need TensorFlow
+
             write(first, second[0])
-        elif problem := verify(first):
-            raise ExportFailed(
-                f"the export does not answer as the trained model does: {problem}; nothing was published"
-            )
+        else:
+            from training.export_verify import verify
+
+            if problem := verify(first):
+                raise ExportFailed(f"the export is not what the trained model is: {problem}; nothing was published")
     except SignetError as error:
         sys.stdout.write(str(error))
         return error.exit_code

@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from training import export
+from training import export, export_verify, export_write
 from training.model import Data
 
 _ANSWER = """
@@ -49,8 +49,8 @@ def write(name: str, module: Any, model: keras.Model, data: Data[Any], folder: P
     with warnings.catch_warnings():  # Keras reads weights in a way that TensorFlow 2.20 and numpy 2 warn of
         warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy keyword")
         model.save_weights(trained / "weights.weights.h5")
-        export.write(trained, folder)
-    assert export.verify(folder) is None
+        export_write.write(trained, folder)
+    assert export_verify.verify(folder) is None
     signatures: dict[str, Any] = json.loads((folder / "assets.extra" / "golden.json").read_bytes())["signatures"]
     return signatures
 
