@@ -130,6 +130,18 @@ def complete(folder: Path, verified: Mapping[str, Mapping[str, Any]]) -> None:
     (extra / TEXT_FILE).write_text(markdown(card))
 
 
+def brief(version: Path) -> Iterator[str]:
+    """A few lines for the screen: how a published version is called, and what was noted."""
+    card = json.loads((version / "assets.extra" / JSON_FILE).read_bytes())
+    for name, signature in card["signatures"].items():
+        taken, given = (
+            ", ".join(f"{tensor} {said['dtype']} {_shape(said)}" for tensor, said in signature[kind].items())
+            for kind in ("inputs", "outputs")
+        )
+        yield f"{name}: {taken} -> {given}"
+    yield from card["notes"]
+
+
 # ---- The text.
 
 
@@ -193,10 +205,9 @@ def _signature(model: str, name: str, signature: Mapping[str, Any]) -> Iterator[
         yield f"| {kind[:-1]} | dtype | shape | meaning | unit | values |"
         yield "| --- | --- | --- | --- | --- | --- |"
         for tensor, said in signature[kind].items():
-            shape = ", ".join("any" if size is None else str(size) for size in said["shape"])
             cells = (said["meaning"], said["unit"], said["values"])
             described = " | ".join(_cell(cell) for cell in cells)
-            yield f"| `{tensor}` | {said['dtype']} | ({shape}) | {described} |"
+            yield f"| `{tensor}` | {said['dtype']} | {_shape(said)} | {described} |"
         yield ""
     for tensor, said in signature["outputs"].items():
         if said["labels"]:
@@ -210,6 +221,10 @@ def _signature(model: str, name: str, signature: Mapping[str, Any]) -> Iterator[
     yield "An example; `URL` is where the gateway or TensorFlow Serving's REST API answers:"
     body = shlex.quote(json.dumps(signature["example"], ensure_ascii=False))
     yield from ("", "```sh", f"curl -s URL/v1/models/{model}:predict -d {body}", "```")
+
+
+def _shape(said: Mapping[str, Any]) -> str:
+    return f"({', '.join('any' if size is None else str(size) for size in said['shape'])})"
 
 
 def _cell(text: str) -> str:

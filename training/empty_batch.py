@@ -9,9 +9,16 @@ import tensorflow as tf
 
 
 def filled(*inputs: tf.Tensor) -> list[tf.Tensor]:
-    """The inputs, with one row of zeros if they have none."""
+    """The inputs, with one row of zeros, or of empty texts, if they have none."""
     missing = tf.cast(tf.equal(tf.shape(inputs[0])[0], 0), tf.int32)
-    return [tf.pad(rows, [[0, missing]] + [[0, 0]] * (len(rows.shape) - 1)) for rows in inputs]
+    return [_with_rows(rows, missing) for rows in inputs]
+
+
+def _with_rows(rows: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    if rows.dtype != tf.string:
+        return tf.pad(rows, [[0, count]] + [[0, 0]] * (len(rows.shape) - 1))
+    empty = tf.zeros(tf.concat([[count], tf.shape(rows)[1:]], axis=0), tf.string)  # tf.pad takes no texts
+    return tf.concat([rows, empty], axis=0)
 
 
 def emptied(output: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
