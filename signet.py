@@ -64,7 +64,7 @@ def train(
     patience: Annotated[
         int | None,
         typer.Option(
-            help="Stop after so many epochs in a row that did not better the validation loss; 0: never. "
+            help="Stop after so many epochs in a row that were not the best on the validation rows; 0: never. "
             "Default: the preset's. Exported are the weights of the best epoch in any case.",
             show_default=False,
         ),

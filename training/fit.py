@@ -2,7 +2,7 @@
 
     fit(model, data, recipe, history, work, watcher) ──▶ History     work/state.json  names the files that belong to it
       a tenth of the rows is for validation                          work/epoch-0007  weights and the optimizer's state
-      the rest is learnt from, in an order of each epoch's own       work/best-0005   those of the least validation loss
+      the rest is learnt from, in an order of each epoch's own       work/best-0005   those that did best on these rows
                                                                      work/history.csv loss and metrics, a line an epoch
 
 What an epoch sees depends on the seed and its own number alone: going on gives what running through would have given.
@@ -48,9 +48,10 @@ class History:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch of the least validation loss, from 1; 0 before the first."""
-        losses = [epoch["val_loss"] for epoch in self.epochs]
-        return losses.index(min(losses)) + 1 if losses else 0
+        """The epoch that did best on the validation rows, from 1; 0 before the first."""
+        by_accuracy = self.run["recipe"]["by_accuracy"]
+        ranks = [(-epoch["val_accuracy"] if by_accuracy else 0, epoch["val_loss"]) for epoch in self.epochs]
+        return ranks.index(min(ranks)) + 1 if ranks else 0
 
     def finished(self, recipe: Recipe) -> bool:
         """All epochs are done, or patience is at its end."""

@@ -87,7 +87,9 @@ class Recipe:
     train_rows: int = 0
     """Rows an epoch where they are generated; real data comes as it is."""
     patience: int = 0
-    """Stop after so many epochs in a row that did not better the validation loss; 0: never."""
+    """Stop after so many epochs in a row that were not the best so far; 0: never."""
+    by_accuracy: bool = False
+    """The best epoch is that of the greatest accuracy on the validation rows, instead of the least loss."""
 
 
 @dataclass(frozen=True)

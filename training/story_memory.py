@@ -1,12 +1,15 @@
 """A network that reads a story sentence by sentence and looks up, in some hops, what a question is about.
 
-    text     (batch, words) int32 ─▶ sentences (batch, memories, dim): word vectors, weighted by place, summed ─┐
-    question (batch, words) int32 ─▶ state (batch, dim) ─▶ hop: attend to sentences, add what is read ─▶ … ──────┴▶ state
+    text     (batch, words) int32 ─▶ sentences (batch, memories, dim): vectors of words, weighted by place, summed ─┐
+    question (batch, words) int32 ─▶ state (batch, dim) ─▶ hop: look at the sentences that match, add what they say ┴▶ …
+        ─▶ state after the last hop ─▶ match with each answer's words ─▶ scores (batch, answers)
 
-Sentences are numbered from the newest, and older ones than `memories` are not remembered. Words belong to the sentence
-that the next `end` closes; 0 is padding, and any amount of it changes nothing. Source: Sukhbaatar et al., "End-To-End
-Memory Networks", arXiv:1503.08895: position encoding, a vector for each age, embeddings shared by adjacent hops, ages
-pushed up at random while learning (`NOISE`), and at first no softmax over the sentences (`linear_steps`).
+Sentences are counted from the newest, and only `memories` of them are remembered. A sentence goes up to the word `end`;
+0 is padding, and any amount of it changes nothing. Text, question and answers are in the same words. Source: Sukhbaatar
+et al., "End-To-End Memory Networks", arXiv:1503.08895: weights by place, a vector for each age, tables shared by
+adjacent hops, by the first and the question, by the last and the answers; while learning, ages with random gaps, and at
+first no softmax over the sentences. Added, each for some points on several tasks: the matrix and the relu between hops,
+and for the question a table of differences from the first one, zero at the start.
 """
 
 from typing import Any
@@ -14,44 +17,55 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from training.model import Array
 from training.vocabulary import PADDING
 
-NOISE = 0.1
-"""While learning, so many empty memories are thrown in for each real one: ages are then not learnt by heart."""
+NAME = "story_memory"
+"""The layer's, in a model."""
+
+GAPS = 0.1
+"""While learning, so many ages are left out for each memory: which age goes with which answer is then not learnt by heart."""
 SPREAD = 0.1
 """Standard deviation of first weights."""
 
 
 class StoryMemory(layers.Layer):  # type: ignore[misc]  # Keras has no types
-    """[text, question] -> state (batch, dim) float32."""
+    """[text, question] -> scores (batch, answers).
 
-    def __init__(  # all of them sizes
-        self, text_words: int, question_words: int, end: int, dim: int, hops: int, memories: int, linear_steps: int
-    ) -> None:
-        super().__init__(name="story_memory")
-        self._text_words = text_words
-        self._question_words = question_words
+    `answers`: the numbers of each answer's words (answers, words), 0 where there are fewer.
+    """
+
+    def __init__(self, words: int, end: int, answers: Array, *, dim: int, hops: int, memories: int) -> None:
+        super().__init__(name=NAME)
+        self._words = words
         self._end = end
+        self._answers = answers
         self._dim = dim
         self._hops = hops
         self._memories = memories
-        self._linear_steps = linear_steps
         self._random = keras.random.SeedGenerator()
+        self.linear_steps = 0
+        """Batches to learn from without the softmax, before those with it. Has to be set before the first."""
 
     def build(self, _: Any) -> None:
-        """Make the weights: a table of words and one of ages for each end of a hop, and one of the question's words."""
-        spread = keras.initializers.RandomNormal(stddev=SPREAD)
+        """Make the weights: a table of words and one of ages for each end of a hop."""
 
-        def table(rows: int, name: str) -> keras.Variable:
-            return self.add_weight(shape=(rows, self._dim), initializer=spread, name=name)
+        def tables(rows: int, name: str) -> list[keras.Variable]:
+            spread = keras.initializers.RandomNormal(stddev=SPREAD)
+            return [
+                self.add_weight(shape=(rows, self._dim), initializer=spread, name=f"{name}_{number}")
+                for number in range(self._hops + 1)
+            ]
 
-        self.question = table(self._question_words, "question")
-        self.words = [table(self._text_words, f"words_{number}") for number in range(self._hops + 1)]
-        self.ages = [table(self._memories, f"ages_{number}") for number in range(self._hops + 1)]
+        self.words = tables(self._words, "words")
+        self.ages = tables(self._memories, "ages")
+        # What a word means only when it is asked with: "what is north of the hall?" is not "the hall is north of …".
+        self.asked = self.add_weight(shape=(self._words, self._dim), initializer="zeros", name="asked")
+        self.turn = self.add_weight(shape=(self._dim, self._dim), initializer="orthogonal", name="turn")
         self.steps = self.add_weight(shape=(), initializer="zeros", dtype="int32", trainable=False, name="steps")
 
     def call(self, inputs: list[Any], training: bool = False) -> Any:
-        """Read the question, then the story hop by hop."""
+        """Read the question, then the story hop by hop, then choose."""
         text, question = inputs
         belongs, lengths, places = self._sentences(text)
         real = ops.cast(lengths > 0, self.compute_dtype)
@@ -64,7 +78,8 @@ class StoryMemory(layers.Layer):  # type: ignore[misc]  # Keras has no types
 
         asked = ops.cast(question != PADDING, self.compute_dtype)
         weights = self._place_weights(ops.cumsum(asked, axis=1), ops.sum(asked, axis=1, keepdims=True))
-        state = ops.sum(self._vectors(self.question, question) * weights * asked[..., None], axis=1)
+        vectors = self._vectors(ops.add(self.words[0], self.asked), question)
+        state = ops.sum(vectors * weights * asked[..., None], axis=1)
         linear = self._count_step() if training else None
         told = remember(0)
         for number in range(1, self._hops + 1):
@@ -73,8 +88,11 @@ class StoryMemory(layers.Layer):  # type: ignore[misc]  # Keras has no types
             attention = ops.softmax(ops.where(real > 0, match, ops.full_like(match, -1e4)), axis=-1) * real
             if linear is not None:
                 attention = ops.where(linear, match * real, attention)
-            state = state + ops.squeeze(ops.matmul(attention[:, None, :], told), 1)
-        return state
+            read = ops.squeeze(ops.matmul(attention[:, None, :], told), 1)
+            state = ops.relu(ops.matmul(state, self._cast(self.turn)) + read)
+        named = ops.cast(self._answers != PADDING, self.compute_dtype)[..., None]
+        answers = ops.sum(self._vectors(self.words[-1], self._answers) * named, axis=1)
+        return ops.matmul(state, ops.transpose(answers))
 
     def _sentences(self, text: Any) -> tuple[Any, Any, Any]:
         """Which words belong to which sentence, (batch, words, memories) of 0 and 1; words in each sentence,
@@ -104,14 +122,14 @@ class StoryMemory(layers.Layer):  # type: ignore[misc]  # Keras has no types
         age = ops.arange(self._memories)[None, :]
         if not training:
             return ops.broadcast_to(age, (ops.shape(text)[0], self._memories))
-        gaps = keras.random.uniform((ops.shape(text)[0], self._memories), dtype="float32", seed=self._random) < NOISE
+        gaps = keras.random.uniform((ops.shape(text)[0], self._memories), dtype="float32", seed=self._random) < GAPS
         return ops.minimum(age + ops.cumsum(ops.cast(gaps, "int32"), axis=1), self._memories - 1)
 
     def _count_step(self) -> Any:
         """One more batch was learnt from; true in the first `linear_steps`."""
         step = ops.convert_to_tensor(self.steps)
         self.steps.assign(step + 1)
-        return step < self._linear_steps
+        return step < self.linear_steps
 
     def _vectors(self, table: Any, numbers: Any) -> Any:
         return ops.take(self._cast(table), numbers, axis=0)

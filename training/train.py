@@ -195,57 +195,72 @@ def quiet_tensorflow() -> None:
     warnings.filterwarnings("ignore", message="The structure of `inputs` doesn't match")
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """A model that has learnt, and how well."""
+
+    module: Model[Any, Any]
+    data: Data[Any]
+    model: Any
+    """The Keras model with the best epoch's weights, in float32."""
+    run: Mapping[str, Any]
+    history: "History"
+    scores: Sequence[Score]
+
+
 def train_one(name: str, order: Order, line: Line) -> Trained:
     """One model from data to evaluation; its export is under way when this returns."""
+    work = order.work(name)
+    with locked(work):
+        done = fitted(name, order, work, line)
+        trained = work / "trained"
+        trained.mkdir(exist_ok=True)
+        shutil.copyfile(work / done.history.best_weights, trained / "weights.weights.h5")
+        shutil.copyfile(work / "history.csv", trained / "history.csv")
+        golden = {
+            signature: export.to_json(inputs) for signature, inputs in done.module.golden(done.model, done.data).items()
+        }
+        write_json(trained / "model.json", {"name": name, "config": asdict(done.data.config), "golden": golden})
+        write_json(trained / "metrics.json", report(done))
+        line.say("exporting")
+        exporting = export.start(trained, order.models_dir, allow_breaking=order.allow_breaking)
+        return Trained(name, done.scores, done.history.seconds, work, exporting)
+
+
+def fitted(name: str, order: Order, work: Path, line: Line) -> Fitted:
+    """Learn, going on from the checkpoint in `work` if it is this run's, and be judged. Raises BadData, Diverged."""
     line.say("starting TensorFlow")
     import keras
 
     from training import devices, fit
 
     module = models()[name]
-    work = order.work(name)
-    with locked(work):
-        line.say("preparing data")
-        data = module.load(order.data, order.preset, order.seed, order.architecture)
-        recipe = data.recipe or module.PRESETS[order.preset]
-        recipe = replace(
-            recipe,
-            epochs=order.epochs or recipe.epochs,
-            patience=recipe.patience if order.patience is None else order.patience,
-        )
-        first = data.epoch(0)
-        run = identity(name, order, recipe, data, first)
-        history = fit.read_history(work, run)
-        steps = fit.steps_per_epoch(first.rows, recipe.batch_rows)
+    line.say("preparing data")
+    data = module.load(order.data, order.preset, order.seed, order.architecture)
+    recipe = data.recipe or module.PRESETS[order.preset]
+    recipe = replace(
+        recipe,
+        epochs=order.epochs or recipe.epochs,
+        patience=recipe.patience if order.patience is None else order.patience,
+    )
+    first = data.epoch(0)
+    run = identity(name, order, recipe, data, first)
+    history = fit.read_history(work, run)
+    steps = fit.steps_per_epoch(first.rows, recipe.batch_rows)
 
-        keras.utils.set_random_seed(order.seed)
-        with devices.precision(order.mixed_precision), devices.shared(order.distribute, recipe.batch_rows):
-            model = module.build_model(data.config)
-            module.compile_model(model, recipe, steps * recipe.epochs)
-            if history.epochs:
-                line.say(f"going on after epoch {len(history.epochs)} of {recipe.epochs}")
-            line.start(recipe.epochs, steps, len(history.epochs))
-            history = fit.fit(model, data, recipe, history, work, line, fit.tensorboard(order.tensorboard, name))
-
-        line.say(f"evaluating the weights of epoch {history.best_epoch}")
+    keras.utils.set_random_seed(order.seed)
+    with devices.precision(order.mixed_precision), devices.shared(order.distribute, recipe.batch_rows):
         model = module.build_model(data.config)
-        model.load_weights(work / history.best_weights)
-        scores = module.evaluate(model, data)
-        trained = work / "trained"
-        trained.mkdir(exist_ok=True)
-        shutil.copyfile(work / history.best_weights, trained / "weights.weights.h5")
-        shutil.copyfile(work / "history.csv", trained / "history.csv")
-        golden = {signature: export.to_json(inputs) for signature, inputs in module.golden(model, data).items()}
-        write_json(trained / "model.json", {"name": name, "config": asdict(data.config), "golden": golden})
-        write_json(trained / "metrics.json", report(run, data, first, scores, history))
-        line.say("exporting")
-        return Trained(
-            name,
-            scores,
-            history.seconds,
-            work,
-            export.start(trained, order.models_dir, allow_breaking=order.allow_breaking),
-        )
+        module.compile_model(model, recipe, steps * recipe.epochs)
+        if history.epochs:
+            line.say(f"going on after epoch {len(history.epochs)} of {recipe.epochs}")
+        line.start(recipe.epochs, steps, len(history.epochs))
+        history = fit.fit(model, data, recipe, history, work, line, fit.tensorboard(order.tensorboard, name))
+
+    line.say(f"evaluating the weights of epoch {history.best_epoch}")
+    model = module.build_model(data.config)
+    model.load_weights(work / history.best_weights)
+    return Fitted(module, data, model, run, history, module.evaluate(model, data))
 
 
 def identity(name: str, order: Order, recipe: Recipe, data: Data[Any], first: Examples) -> dict[str, Any]:
@@ -276,14 +291,9 @@ def fingerprint(*parts: Examples) -> str:
     return digest.hexdigest()
 
 
-def report(
-    run: Mapping[str, Any],
-    data: Data[Any],
-    first: Examples,
-    scores: Sequence[Score],
-    history: "History",
-) -> dict[str, Any]:
+def report(done: Fitted) -> dict[str, Any]:
     """The content of metrics.json. It holds no date."""
+    run, data, history = done.run, done.data, done.history
     return {
         "format": 1,
         "model": run["model"],
@@ -293,11 +303,11 @@ def report(
         "recipe": run["recipe"],
         "data": {
             "source": data.source,
-            "rows_per_epoch": first.rows,
+            "rows_per_epoch": data.epoch(0).rows,
             "held_out_rows": data.test.rows,
             "sha256": run["data"],
         },
-        "scores": [asdict(score) for score in scores],
+        "scores": [asdict(score) for score in done.scores],
         "epochs": history.epochs,
         "best_epoch": history.best_epoch,
         "seconds": round(history.seconds, 1),

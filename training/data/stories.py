@@ -131,8 +131,8 @@ SENTENCES = 10
 """A story has ten sentences, with a question after every second."""
 RECENT = 5
 """Who is asked for has moved in one of the last five sentences, and always to another place, as in task 1's files."""
-LONGEST = SENTENCES * 6
-"""Words of the longest text there can be: "Mary went back to the garden" has six."""
+LONGEST = SENTENCES * 7
+"""Words and full stops of the longest text there can be: "Mary went back to the garden." has seven."""
 
 
 def generate(count: int, rng: np.random.Generator) -> list[Question]:
