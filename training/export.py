@@ -144,6 +144,8 @@ def writing_folder(parent: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
+        with contextlib.suppress(OSError):
+            parent.rmdir()  # a model without a version would keep servers from being ready
 
 
 def remove_stale(parent: Path) -> None:

@@ -12,6 +12,8 @@ dtypes, are those of `--example`. `--rename OLD=NEW` is for names that say nothi
 prove that the export answers as the model does.
 """
 
+from __future__ import annotations
+
 import importlib.util
 import inspect
 import json
@@ -207,13 +209,13 @@ def _parse(option: str, file: Path, text: str) -> Any:
 class Called:
     """A model, and how to call it: tensors in the order of `inputs` in, named tensors out."""
 
-    model: "keras.Model"
-    inputs: "Sequence[tf.TensorSpec]"
-    call: "Callable[[Sequence[tf.Tensor]], dict[str, tf.Tensor]]"
+    model: keras.Model
+    inputs: Sequence[tf.TensorSpec]
+    call: Callable[[Sequence[tf.Tensor]], dict[str, tf.Tensor]]
     example: Arrays = field(default_factory=dict)
 
 
-def exportable(description: Mapping[str, Any]) -> "Exportable":
+def exportable(description: Mapping[str, Any]) -> Exportable:
     """The model of the file with its one signature."""
     from training.export_write import Exportable
 
@@ -240,7 +242,7 @@ def exportable(description: Mapping[str, Any]) -> "Exportable":
     )
 
 
-def load(file: Path, code: str | None, allow_lambda: bool) -> "keras.Model":
+def load(file: Path, code: str | None, allow_lambda: bool) -> keras.Model:
     """The model in a file. Raises BadModel."""
     import keras
 
@@ -280,7 +282,9 @@ def _reason(text: str, error: Exception) -> str:
 
 
 def _first_line(text: str) -> str:
-    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+    """The first line that says something; Keras says first which layer it was, and in bold letters."""
+    lines = (re.sub(r"\x1b\[\d*m", "", line).strip() for line in text.splitlines())
+    return next((line for line in lines if line and not line.startswith("Exception encountered")), "").rstrip(".")
 
 
 class Renames:
@@ -327,7 +331,7 @@ class Renames:
 _SUGGESTED = {"input": "pixels or text", "output": "digit or score"}
 
 
-def functional(model: "keras.Model", example: Mapping[str, Array], renames: Renames) -> Called:
+def functional(model: keras.Model, example: Mapping[str, Array], renames: Renames) -> Called:
     """A model that knows its inputs and outputs: functional, or Sequential."""
     import keras
     import tensorflow as tf
@@ -374,7 +378,7 @@ def _maker(tensor: Any) -> str:
     return str(history.operation.name)
 
 
-def _fitted(example: Mapping[str, Array], names: Sequence[str], specs: "Sequence[tf.TensorSpec]") -> Arrays:
+def _fitted(example: Mapping[str, Array], names: Sequence[str], specs: Sequence[tf.TensorSpec]) -> Arrays:
     """The example by the names of the specs, in their dtypes. Raises BadOption where it does not fit."""
     if not example:
         return {}
@@ -396,7 +400,7 @@ def _fitted(example: Mapping[str, Array], names: Sequence[str], specs: "Sequence
     return rows
 
 
-def subclassed(model: "keras.Model", example: Mapping[str, Array], renames: Renames) -> Called:
+def subclassed(model: keras.Model, example: Mapping[str, Array], renames: Renames) -> Called:
     """A model whose `call` is Python code: an example tells its inputs, and a call its outputs."""
     import keras
     import tensorflow as tf
@@ -434,7 +438,7 @@ _CONTEXT = frozenset({"training", "mask", "self", "args", "kwargs"})
 
 
 def _first_that_works(
-    model: "keras.Model", names: Sequence[str], parameters: Sequence[str], tensors: "Sequence[tf.Tensor]"
+    model: keras.Model, names: Sequence[str], parameters: Sequence[str], tensors: Sequence[tf.Tensor]
 ) -> tuple[Callable[[Any], Any], Any]:
     """How the model is to be called: by the names of its parameters, with one tensor, a dict or a list."""
     failures = []
@@ -446,7 +450,7 @@ def _first_that_works(
     raise BadModel(f"the model does not take the example: {failures[0]}")
 
 
-def _styles(model: "keras.Model", names: Sequence[str], parameters: Sequence[str]) -> Iterator[Callable[[Any], Any]]:
+def _styles(model: keras.Model, names: Sequence[str], parameters: Sequence[str]) -> Iterator[Callable[[Any], Any]]:
     if len(names) == 1:
         yield lambda tensors: model(tensors[0], training=False)
     if set(names) <= set(parameters):
@@ -484,7 +488,7 @@ def _drawn(called: Called, rows: int, size: int) -> Arrays:
         (layer.input_dim for layer in called.model._flatten_layers() if hasattr(layer, "input_dim")), default=2
     )
 
-    def drawn(spec: "tf.TensorSpec") -> Array:
+    def drawn(spec: tf.TensorSpec) -> Array:
         shape = (rows, *(size if known is None else known for known in spec.shape[1:]))
         dtype = spec.dtype.as_numpy_dtype
         if dtype is object:
@@ -498,7 +502,7 @@ def _drawn(called: Called, rows: int, size: int) -> Arrays:
     return {spec.name: drawn(spec) for spec in called.inputs}
 
 
-def _tensors(rows: Arrays, called: Called) -> "list[tf.Tensor]":
+def _tensors(rows: Arrays, called: Called) -> list[tf.Tensor]:
     import tensorflow as tf
 
     return [tf.constant(rows[spec.name], spec.dtype) for spec in called.inputs]
@@ -572,7 +576,7 @@ def _classes(shape: Sequence[int]) -> int:
     return 2 if shape[-1] == 1 else shape[-1]
 
 
-def resources(model: "keras.Model") -> list[Any]:
+def resources(model: keras.Model) -> list[Any]:
     """Lookup tables and the like in the layers, which the SavedModel has to hold on to."""
     import tensorflow as tf
 

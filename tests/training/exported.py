@@ -19,7 +19,7 @@ from serving import json_codec
 from serving.engine import loading
 
 folder = pathlib.Path(sys.argv[1])
-servable = loading.load("model", 1, folder)
+servable = loading.Loader()("model", 1, folder)  # runs the warm-up requests, too
 golden = json.loads((folder / "assets.extra" / "golden.json").read_bytes())["signatures"]
 answers = {}
 for name, example in golden.items():
@@ -51,8 +51,26 @@ def write(name: str, module: Any, model: keras.Model, data: Data[Any], folder: P
         model.save_weights(trained / "weights.weights.h5")
         export_write.write(trained, folder)
     assert export_verify.verify(folder) is None
+    check_card(folder)
     signatures: dict[str, Any] = json.loads((folder / "assets.extra" / "golden.json").read_bytes())["signatures"]
     return signatures
+
+
+def check_card(folder: Path) -> None:
+    """The card says what every input and output means, and nothing was left unmeasured."""
+    card = json.loads((folder / "assets.extra" / "model-card.json").read_bytes())
+    assert card["purpose"]
+    assert card["limits"]
+    assert set(card["pictures"]) >= {"model.png"}
+    for name, signature in card["signatures"].items():
+        for tensor, said in (signature["inputs"] | signature["outputs"]).items():
+            assert said["meaning"], (name, tensor)
+            assert len(said["labels"]) in (0, said["shape"][-1]), (name, tensor)
+        assert signature["batched"]
+        assert signature["empty"]
+        assert signature["golden_rows"] >= 8
+    text = (folder / "assets.extra" / "model-card.md").read_text()
+    assert card["digest"]["sha256"] in text
 
 
 def engine_answers(folder: Path) -> dict[str, Any]:
