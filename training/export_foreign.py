@@ -223,10 +223,13 @@ def exportable(description: Mapping[str, Any]) -> Exportable:
     model = load(file, description["code"], description["allow_lambda"])
     example = read_example(Path(description["example"])) if description["example"] else {}
     renames = Renames(description["renames"])
+    known = len(model.variables)
     symbolic = getattr(model, "inputs", None) and getattr(model, "outputs", None)
     called = (functional if symbolic else subclassed)(model, example, renames)
     renames.all_used()
     rows = filled(called)
+    if len(model.variables) > known:
+        restore(model, file)
     _check_outputs(called, rows)
     endpoint, labels = labelled(called, rows, description["labels"])
     tolerance = HALF if any(layer.compute_dtype in ("float16", "bfloat16") for layer in model._flatten_layers()) else 0
@@ -252,6 +255,14 @@ def load(file: Path, code: str | None, allow_lambda: bool) -> keras.Model:
         return keras.saving.load_model(file, compile=False, safe_mode=not allow_lambda)
     except Exception as error:  # what a stranger's file does to Keras cannot be known
         raise BadModel(f"{file} cannot be loaded: {_reason(str(error), error)}") from error
+
+
+def restore(model: keras.Model, file: Path) -> None:
+    """Load the weights of layers that were built by the first call only: Keras passes over them without a word."""
+    try:
+        model.load_weights(file)
+    except Exception as error:  # what a stranger's file does to Keras cannot be known
+        raise BadModel(f"the weights in {file} do not fit the model: {_reason(str(error), error)}") from error
 
 
 def _execute(path: Path) -> None:
