@@ -69,7 +69,7 @@ def build_model(config: Config) -> keras.Model:
     x = layers.Rescaling(1 / 16)(pixels)
     x = layers.Dense(config.hidden, activation="relu")(x)
     x = layers.Dense(config.hidden, activation="relu")(x)
-    digit = layers.Dense(config.digits, activation="softmax", name="digit")(x)
+    digit = layers.Dense(config.digits, activation="softmax", dtype="float32", name="digit")(x)
     return keras.Model({"pixels": pixels}, {"digit": digit})
 
 
@@ -81,7 +81,7 @@ def build_sequential(config: Config) -> keras.Sequential:
             layers.Rescaling(1 / 16),
             layers.Dense(config.hidden, activation="relu"),
             layers.Dense(config.hidden, activation="relu"),
-            layers.Dense(config.digits, activation="softmax", name="digit"),
+            layers.Dense(config.digits, activation="softmax", dtype="float32", name="digit"),
         ]
     )
 

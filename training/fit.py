@@ -128,6 +128,7 @@ def fit(
             initial_epoch=done,
             validation_data=(validation.inputs, validation.targets),
             validation_batch_size=min(validation.rows, 256),
+            shuffle=False,  # Keras would shuffle the batches, in an order that a resumed run does not know
             verbose=0,
             callbacks=[keeper, *callbacks],
         )

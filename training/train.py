@@ -229,7 +229,7 @@ def train_one(name: str, order: Order, line: Line) -> Trained:
 
 def fitted(name: str, order: Order, work: Path, line: Line) -> Fitted:
     """Learn, going on from the checkpoint in `work` if it is this run's, and be judged. Raises BadData, Diverged."""
-    line.say("starting TensorFlow")
+    line.say("starting Keras")
     import keras
 
     from training import devices, fit
@@ -312,6 +312,7 @@ def report(done: Fitted) -> dict[str, Any]:
         "best_epoch": history.best_epoch,
         "seconds": round(history.seconds, 1),
         "precision": run["precision"],
+        "distribute": run["distribute"],
         "versions": run["versions"],
     }
 

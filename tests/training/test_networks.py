@@ -13,23 +13,28 @@ from training.data import posts, stories
 from training.model import Recipe
 
 
-def small(name):
+def small(name, architecture="default"):
     """A few rows of a model's data, and the model, always with the same first weights."""
     module = train.models()[name]
-    data = module.load(None, "quick", 0)
+    data = module.load(None, "quick", 0, architecture)
     rows = data.epoch(0)[:128]
     data = replace(data, epoch=lambda _: rows, test=data.test[:40])
     keras.utils.set_random_seed(0)
     return module, data, module.build_model(data.config)
 
 
-NAMES = ("digits", "question_answering", "social_posts")
+NETWORKS = (
+    ("digits", "default"),
+    ("question_answering", "default"),
+    ("question_answering", "notebook"),
+    ("social_posts", "default"),
+)
 SHAPES = {"digit": (10,), "answer": None, "age": (1,), "income": (10,), "gender": (1,)}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_one_epoch_lowers_the_loss(name):
-    module, data, model = small(name)
+@pytest.mark.parametrize(("name", "architecture"), NETWORKS)
+def test_one_epoch_lowers_the_loss(name, architecture):
+    module, data, model = small(name, architecture)
     rows = data.epoch(0)
     module.compile_model(model, Recipe(epochs=1, batch_rows=16, learning_rate=1e-3), steps=100)
     inputs = rows.inputs if len(rows.inputs) > 1 or name == "digits" else next(iter(rows.inputs.values()))
@@ -38,9 +43,9 @@ def test_one_epoch_lowers_the_loss(name):
     assert model.evaluate(inputs, rows.targets, verbose=0, return_dict=True)["loss"] < before
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_export_answers_as_the_model_does(name, tmp_path):
-    module, data, model = small(name)
+@pytest.mark.parametrize(("name", "architecture"), NETWORKS)
+def test_the_export_answers_as_the_model_does(name, architecture, tmp_path):
+    module, data, model = small(name, architecture)
     golden = exported.write(name, module, model, data, tmp_path / name)
     answers = exported.engine_answers(tmp_path / name)
     assert answers.keys() == golden.keys()
@@ -105,8 +110,16 @@ def test_the_notebooks_posts_network_has_its_sizes():
     assert model.count_params() == 14_146_316
 
 
-def test_padding_changes_no_answer():
-    _, data, model = small("question_answering")
+def test_the_notebooks_question_answering_network_has_its_sizes():
+    words = [f"w{i}" for i in range(9_998)]
+    model = question_answering.build_model(question_answering.Config(words, words, words[:500], "notebook"))
+    lstm_32, lstm_16 = 4 * 32 * (64 + 32 + 1), 4 * 16 * (32 + 16 + 1)
+    assert model.count_params() == 10_000 * 64 + lstm_32 + 10_000 * 32 + lstm_16 + (32 + 16 + 1) * 500
+
+
+@pytest.mark.parametrize("architecture", train.ARCHITECTURES)
+def test_padding_changes_no_answer(architecture):
+    _, data, model = small("question_answering", architecture)
     endpoint = question_answering.endpoints(model, data.config)["serving_default"]
     rows = {name: array[:4] for name, array in data.test.inputs.items()}
     wider = {name: np.pad(array, [(0, 0), (0, 7)]) for name, array in rows.items()}
