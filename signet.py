@@ -163,6 +163,14 @@ def export(
     allow_lambda: Annotated[
         bool, typer.Option("--allow-lambda", help="Run the code in Lambda layers. Only for files that you trust.")
     ] = False,
+    xla: Annotated[
+        bool,
+        typer.Option(
+            "--xla",
+            help="Compile the network, for sizes that are rounded up: recurrent ones run 2 to 4 times as fast, the first "
+            "request of a size waits about a second. TensorFlow Serving then needs --xla_cpu_compilation_enabled.",
+        ),
+    ] = False,
     allow_breaking: AllowBreaking = False,
 ) -> None:
     """Export any Keras 3 model as a SavedModel with named inputs and outputs that was checked, ready to be served.
@@ -184,6 +192,7 @@ def export(
         renames=rename or (),
         code=code,
         allow_lambda=allow_lambda,
+        xla=xla,
         allow_breaking=allow_breaking,
     )
     version = export_foreign.run(order)

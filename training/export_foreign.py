@@ -66,6 +66,8 @@ class Order:
     """OLD=NEW."""
     code: Path | None = None
     allow_lambda: bool = False
+    xla: bool = False
+    """Compile the network for sizes that are rounded up: export_xla.py."""
     allow_breaking: bool = False
 
 
@@ -98,6 +100,7 @@ def describe(order: Order) -> dict[str, Any]:
         "renames": dict(_rename(text) for text in order.renames),
         "code": str(order.code.absolute()) if order.code else None,
         "allow_lambda": order.allow_lambda,
+        "xla": order.xla,
     }
 
 
@@ -217,6 +220,7 @@ class Called:
 
 def exportable(description: Mapping[str, Any]) -> Exportable:
     """The model of the file with its one signature."""
+    from training import export_xla
     from training.export_write import Exportable
 
     file = Path(description["keras_file"])
@@ -231,7 +235,8 @@ def exportable(description: Mapping[str, Any]) -> Exportable:
     if len(model.variables) > known:
         restore(model, file)
     _check_outputs(called, rows)
-    endpoint, labels = labelled(called, rows, description["labels"])
+    compiled = export_xla.compiled(called.call, called.inputs) if description["xla"] else called.call
+    endpoint, labels = labelled(called, compiled, rows, description["labels"])
     tolerance = HALF if any(layer.compute_dtype in ("float16", "bfloat16") for layer in model._flatten_layers()) else 0
     return Exportable(
         description["name"],
@@ -239,9 +244,15 @@ def exportable(description: Mapping[str, Any]) -> Exportable:
         None,
         {"serving_default": with_empty_batches(endpoint, rows)},
         {"serving_default": rows},
-        card(file, labels, "example" if description["example"] else "drawn"),
+        card(
+            file,
+            labels,
+            "example" if description["example"] else "drawn",
+            export_xla.LIMITS if description["xla"] else (),
+        ),
         max(tolerance, export.RTOL),
         max(tolerance, export.ATOL),
+        rounds_lengths=description["xla"],
     )
 
 
@@ -531,7 +542,10 @@ def _check_outputs(called: Called, rows: Arrays) -> None:
 
 
 def labelled(
-    called: Called, rows: Arrays, wanted: Mapping[str, Sequence[str]] | None
+    called: Called,
+    compiled: Callable[[Sequence[tf.Tensor]], dict[str, tf.Tensor]],
+    rows: Arrays,
+    wanted: Mapping[str, Sequence[str]] | None,
 ) -> tuple[Endpoint, dict[str, list[str]]]:
     """The endpoint; for outputs with labels it gives `NAME_label` beside the scores: the likeliest class's."""
     import tensorflow as tf
@@ -540,7 +554,7 @@ def labelled(
     labels = _assigned(wanted or {}, {name: tensor.shape.as_list() for name, tensor in answers.items()})
 
     def graph(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
-        given = called.call(tensors)
+        given = compiled(tensors)
         named = {}
         for name, classes in labels.items():
             scores = given[name]
@@ -618,7 +632,7 @@ def with_empty_batches(endpoint: Endpoint, rows: Arrays) -> Endpoint:
     return Endpoint(endpoint.inputs, graph, endpoint.reference, endpoint.tables)
 
 
-def card(file: Path, labels: Mapping[str, Sequence[str]], rows: str) -> Card:
+def card(file: Path, labels: Mapping[str, Sequence[str]], rows: str, limits: Sequence[str]) -> Card:
     """What can be said of a stranger's model."""
     outputs = {name: Meaning("scores of the classes", labels=list(classes)) for name, classes in labels.items()}
     outputs |= {f"{name}_label": Meaning(f"the class with the highest `{name}`") for name in labels}
@@ -628,5 +642,5 @@ def card(file: Path, labels: Mapping[str, Sequence[str]], rows: str) -> Card:
         data="What it learnt from was not said.",
         inputs={},
         outputs=outputs,
-        limits=[f"Its meaning, units and quality are unknown here. The example rows were {shown}."],
+        limits=[f"Its meaning, units and quality are unknown here. The example rows were {shown}.", *limits],
     )

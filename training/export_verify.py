@@ -90,7 +90,7 @@ def verify(folder: Path) -> str | None:
     problem = unservable_operations(folder)
     if problem:
         return problem
-    pad_value = json.loads((extra / card.JSON_FILE).read_bytes())["pad_value"]
+    draft = json.loads((extra / card.JSON_FILE).read_bytes())
     verified = {}
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         meta_graph = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(folder))
@@ -112,12 +112,17 @@ def verify(folder: Path) -> str | None:
                 rows_problem(run, inputs, answers, example) if run.batched else None
             )
             if problem:
+                if draft["rounds_lengths"] and run.free:
+                    problem += "; lengths are rounded up, which is for models that ignore padding"
                 return f"signature {name!r}, {problem}"
+            filling = padding(run, inputs, answers, example, draft["pad_value"]) if run.free else None
+            if filling and draft["rounds_lengths"] and not filling["safe"]:
+                return f"signature {name!r}: lengths are rounded up, which changes answers"
             verified[name] = {
                 "golden_rows": len(next(iter(inputs.values()))),
                 "batched": run.batched,
                 "empty": run.batched and answers_no_rows(run, inputs),
-                "padding": padding(run, inputs, answers, example, pad_value) if run.free else None,
+                "padding": filling,
             }
     card.complete(folder, verified)
     return None

@@ -41,6 +41,8 @@ class Exportable:
     card: Card
     rtol: float = RTOL
     atol: float = ATOL
+    rounds_lengths: bool = False
+    """Whether the graph itself pads: then padding must change no answer."""
 
 
 def write(trained: Path, folder: Path) -> None:
@@ -82,6 +84,7 @@ def write(trained: Path, folder: Path) -> None:
     }
     draft = card.draft(exportable.name, exportable.card, exportable.config, described, golden, metrics)
     draft["model"] = {"parameters": exportable.model.count_params(), "summary": summary(exportable.model)}
+    draft["rounds_lengths"] = exportable.rounds_lengths
     drawn = (
         plots.network(exportable.model, extra / "model.png"),
         plots.learning_curve(metrics.get("epochs", []), extra / "history.png") if metrics else None,

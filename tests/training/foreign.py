@@ -167,6 +167,11 @@ def recurrent() -> Case:
     return Case(model, {"words": np.array([[1, 2, 3], [4, 0, 0]], np.int32)}, ["spam"])
 
 
+def compiled() -> Case:
+    """The same through XLA, for lengths that are rounded up."""
+    return Case(**{**vars(recurrent()), "options": {"xla": True}})
+
+
 def unmasked() -> Case:
     """The same without a mask: padding changes answers."""
     words = keras.Input((None,), dtype="int32", name="words")
@@ -233,7 +238,19 @@ def with_lambdas() -> Case:
     return Case(lambdas().model, {}, [])
 
 
-REFUSED = (in_python, rows_that_meet, nameless, without_example, with_a_wrong_example, with_lambdas)
+def compiled_without_a_mask() -> Case:
+    return Case(**{**vars(unmasked()), "options": {"xla": True}})
+
+
+REFUSED = (
+    in_python,
+    rows_that_meet,
+    nameless,
+    without_example,
+    with_a_wrong_example,
+    with_lambdas,
+    compiled_without_a_mask,
+)
 
 
 class Module(tf.Module):

@@ -89,6 +89,7 @@ REFUSALS = {
     "nameless": "says nothing to those who call it: --rename input_layer_2=NAME gives another",
     "without_example": "--example FILE gives some rows by name",
     "with_a_wrong_example": "expected axis -1 of input shape to have value 4",
+    "compiled_without_a_mask": "lengths are rounded up, which is for models that ignore padding",
     "with_lambdas": "if you trust the file, --allow-lambda runs that code",
 }
 
