@@ -211,7 +211,7 @@ def _signature(model: str, name: str, signature: Mapping[str, Any]) -> Iterator[
         yield ""
     for tensor, said in signature["outputs"].items():
         if said["labels"]:
-            yield f"Classes of `{tensor}`, in order: {', '.join(said['labels'])}."
+            yield f"Classes of `{tensor}`, in order: {'; '.join(said['labels'])}."
             yield ""
     yield from (f"- {fact}" for fact in _facts(signature))
     yield ""

@@ -69,7 +69,7 @@ class Loaded:
 
         axes = {
             name: [axis for axis, size in enumerate(_shape(info) or []) if axis and size is None]
-            for name, info in self.inputs.items()
+            for name, info in sorted(self.inputs.items())
             if tf.as_dtype(info.dtype) != tf.string
         }
         return {name: found for name, found in axes.items() if found}

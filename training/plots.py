@@ -40,7 +40,7 @@ def network(model: Any, path: Path) -> str | None:
 
 def learning_curve(epochs: Sequence[Mapping[str, float]], path: Path) -> str | None:
     """Draw what each epoch reported; None, or why there is no picture."""
-    names = [name for name in (epochs[-1] if epochs else {}) if not name.startswith("val_")]
+    names = sorted((name for name in (epochs[-1] if epochs else {}) if not name.startswith("val_")), key=_loss_first)
     if not names:
         return "there is no history.png: no epochs are reported"
     from matplotlib.figure import Figure  # without pyplot: no display, no state
@@ -57,6 +57,10 @@ def learning_curve(epochs: Sequence[Mapping[str, float]], path: Path) -> str | N
     return None
 
 
+def _loss_first(name: str) -> tuple[bool, str]:
+    return name != "loss", name
+
+
 def _panel(panel: Any, name: str, epochs: Sequence[Mapping[str, float]]) -> None:
     numbers = range(1, len(epochs) + 1)
     marker = "o" if len(epochs) < 3 else ""
@@ -68,5 +72,6 @@ def _panel(panel: Any, name: str, epochs: Sequence[Mapping[str, float]]) -> None
         panel.legend(frameon=False, fontsize="small")
     panel.set_title(name.replace("_", " "), fontsize="medium")
     panel.set_xlabel("epoch", fontsize="small")
-    panel.xaxis.get_major_locator().set_params(integer=True)
+    panel.set_xlim(1 - 0.02 * len(epochs), 1.02 * len(epochs))
+    panel.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     panel.grid(alpha=0.3)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 from dataclasses import asdict
 
@@ -57,6 +58,14 @@ def test_an_interrupted_export_leaves_nothing_at_all(trained, tmp_path):
     assert not (models / "digits").exists()
 
 
+def test_a_training_does_not_break_the_callers_of_a_published_version(trained, tmp_path):
+    published = tmp_path / "models" / "digits" / "7"
+    shutil.copytree(servers.GOLDEN_MODELS / "mlp" / "1", published)
+    with pytest.raises(export.ExportFailed, match=r"callers of version 7 would break: .*--allow-breaking"):
+        export.result(export.start(trained, tmp_path / "models"))
+    assert [path.name for path in published.parent.iterdir()] == ["7"]
+
+
 @pytest.fixture(scope="module")
 def version(data, tmp_path_factory):
     """The folder of an export of digits."""
@@ -79,7 +88,7 @@ def test_warm_up_requests_come_in_several_sizes_for_every_signature(version):
 def test_the_card_is_for_people(version):
     text = (version / "assets.extra" / "model-card.md").read_text()
     assert "| `pixels` | float32 | (any, 64) | a picture of 8 x 8 pixels, row by row from the top left |" in text
-    assert "Classes of `digit`, in order: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9." in text
+    assert "Classes of `digit`, in order: 0; 1; 2; 3; 4; 5; 6; 7; 8; 9." in text
     assert "Rows alone and in a batch got the same answers" in text
     (body,) = re.findall(r"curl -s URL/v1/models/digits:predict -d '(.*)'", text)
     assert len(json.loads(body)["instances"][0]["pixels"]) == 64
