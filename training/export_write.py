@@ -47,6 +47,7 @@ class Exportable:
 
 def write(trained: Path, folder: Path) -> None:
     """Write all files of a version into `folder`, but for what verification adds."""
+    keras.utils.set_random_seed(0)  # layers that drop out carry the state of a random generator, which is exported, too
     description = json.loads((trained / "model.json").read_bytes())
     if "keras_file" in description:
         from training import export_foreign
