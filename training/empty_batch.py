@@ -2,7 +2,8 @@
 
 TensorFlow 2.20 joins a convolution and its activation for the CPU, and what comes out of that for 0 rows has the shape
 of what went in: the next layer fails ("input depth must be evenly divisible by filter depth"). So such graphs are given
-one row of zeros instead of none, and its answer is cut off.
+one row of zeros instead of none, and its answer is cut off. The row is not added by `tf.pad`: that would be joined with
+the convolution, too.
 """
 
 import tensorflow as tf
@@ -15,10 +16,8 @@ def filled(*inputs: tf.Tensor) -> list[tf.Tensor]:
 
 
 def _with_rows(rows: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-    if rows.dtype != tf.string:
-        return tf.pad(rows, [[0, count]] + [[0, 0]] * (len(rows.shape) - 1))
-    empty = tf.zeros(tf.concat([[count], tf.shape(rows)[1:]], axis=0), tf.string)  # tf.pad takes no texts
-    return tf.concat([rows, empty], axis=0)
+    zeros = tf.zeros(tf.concat([[count], tf.shape(rows)[1:]], axis=0), rows.dtype)
+    return tf.ensure_shape(tf.concat([rows, zeros], axis=0), rows.shape)
 
 
 def emptied(output: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:

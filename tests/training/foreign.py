@@ -98,6 +98,16 @@ def functional_of_pictures() -> Case:
     return Case(keras.Model(image, score), {"image": rows}, ["score"])
 
 
+def pictures_of_any_size() -> Case:
+    """The same for any height and width; the answers are large, and so is what they may differ by."""
+    photo = keras.Input((None, None, 3), name="photo")
+    x = layers.Conv2D(4, 3, strides=2, activation="relu")(photo)
+    x = layers.Conv2D(4, 3, strides=2, activation="relu")(x)
+    x = layers.Dense(1)(layers.GlobalAveragePooling2D()(x))
+    x = layers.Rescaling(1e4, name="brightness")(x)
+    return Case(keras.Model(photo, x), {"photo": floats(2, 20, 30, 3)}, ["brightness"])
+
+
 def lists() -> Case:
     """Two inputs and two outputs in lists."""
     height, weight = keras.Input((1,), name="height"), keras.Input((1,), name="weight")
@@ -208,8 +218,25 @@ def hdf5() -> Case:
     return Case(keras.Model(x, layers.Dense(1, name="y")(y)), {"x": floats(3, 4)}, ["y"], suffix=".h5")
 
 
-EXPORTED = (sequential, functional_of_pictures, lists, dicts, shared_layers, nested_models, subclassed,
-            subclassed_with_two_arguments, strings, recurrent, unmasked, fixed_rows, half_precision, lambdas, hdf5)  # fmt: skip
+EXPORTED = (
+    sequential,
+    functional_of_pictures,
+    pictures_of_any_size,
+    lists,
+    dicts,
+    shared_layers,
+    nested_models,
+    subclassed,
+    subclassed_with_two_arguments,
+    strings,
+    recurrent,
+    compiled,
+    unmasked,
+    fixed_rows,
+    half_precision,
+    lambdas,
+    hdf5,
+)
 
 
 def in_python() -> Case:
