@@ -1,26 +1,33 @@
 """Who writes like this: the posts of one person as word numbers -> age, income and gender.
 
-    posts (batch, words) int32 -> embedding 256 -> convolution 128, pool 5 -> convolutions 256, 256, pool 5
-        -> convolutions 256, 256 -> greatest over the text -> dense 128
-            -> age (batch, 1) float32, years
-               income (batch, 10) float32, chances of the groups
-               gender (batch, 1) float32, chance of 'male'
+    posts (batch, words) int32 -> age    (batch, 1) float32, years
+                                  income (batch, 10) float32, chances of the groups
+                                  gender (batch, 1) float32, chance of 'male'
 
-All convolutions span 5 words. 0 is padding, 1 an unknown word. Source: the notebook's network with three outputs
-(7.1.3, listings 7-3 to 7-6). Mended: the swapped arguments of `Embedding`, the three outputs in one run with their
-losses, class numbers instead of one-hot rows, a blank that Python 3 refuses, data.
+0 is padding, 1 an unknown word. Any number of words from 0 on can be sent, and padding changes nothing. Two networks:
 
-**Length.** The last layer sees SPAN = 269 words, every STEP = 25 words, and takes the greatest of what it sees. Fewer
-words raise an error; and padding, which is seen like a word, would make an answer depend on the longest neighbour in a
-batch. So every text is followed by enough padding that the last position sees nothing else: `TAIL`. More padding then
-changes nothing. The endpoints add it, training does the same in numpy, and any length from 0 on works.
+**default**: counts. Embedding 64 -> a convolution over 5 words, for words whose order tells something; sums of both over
+the text, and the greatest of the convolution -> dense 128 -> the three outputs. When posts are written without regard to
+each other, sums of what each of them tells are all there is to know.
 
-**Loss weights.** With the notebook's (0.25, 1, 10) the squared error of age drowns the others: it starts at hundreds.
-LOSS_WEIGHTS are the ones used. Age starts at the mean of what is learnt from.
+**notebook**: embedding 256 -> convolution 128, pool 5 -> convolutions 256, 256, pool 5 -> convolutions 256, 256 ->
+greatest over the text -> dense 128 -> the three outputs; all convolutions span 5 words. Source: the notebook's network
+with three outputs (7.1.3, listings 7-3 to 7-6). Mended: the swapped arguments of `Embedding`, the three outputs in one
+run with their losses, class numbers instead of one-hot rows, a blank that Python 3 refuses, data. The greatest tells
+whether a word occurs and not how often, so it stays behind the other network.
 
-**First weights.** With Keras' own, the signal of a single word is lost on its way through five convolutions, and the
-quick preset ends before it is found. So each convolution starts by passing its middle word on, with a little noise;
-words start far enough apart to be told, and the scale of age is in its first weights.
+**Its length.** Its last layer sees SPAN = 269 words, every STEP = 25 words, and takes the greatest of what it sees.
+Fewer words raise an error; and padding, which is seen like a word, would make an answer depend on the longest neighbour
+in a batch. So every text is followed by enough padding that the last position sees nothing else: `TAIL`. More padding
+then changes nothing. The endpoints add it, training does the same in numpy.
+
+**Loss weights.** With the notebook's (0.25, 1, 10) the squared error of age drowns the others: it starts at hundreds,
+income's loss at 2.3. LOSS_WEIGHTS are the ones used; the full preset also tells what the notebook's would have given.
+Age starts at the mean of what is learnt from.
+
+**First weights.** With Keras' own, the signal of a single word is lost on its way through the notebook's five
+convolutions, and the quick preset ends before it is found. So each of them starts by passing its middle word on, with a
+little noise; words start far enough apart to be told, and the scale of age is in its first weights.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,19 +37,22 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers
+from keras import layers, ops
 
+from training import counting
 from training.data import posts as posts_data
 from training.data.posts import GENDERS, INCOMES, Guesses, Users
 from training.model import Array, Arrays, Card, Data, Endpoint, Examples, Meaning, Recipe, Score, accuracy
-from training.vocabulary import UNKNOWN, Vocabulary, learn
+from training.vocabulary import PADDING, UNKNOWN, Vocabulary, learn
 
 OUTPUTS = ("age", "income", "gender")
 LOSSES = {"age": "mse", "income": "sparse_categorical_crossentropy", "gender": "binary_crossentropy"}
 METRICS = {"age": "mae", "income": "accuracy", "gender": "accuracy"}
 NOTEBOOK_LOSS_WEIGHTS = {"age": 0.25, "income": 1.0, "gender": 10.0}
-LOSS_WEIGHTS = {"age": 0.008, "income": 1.5, "gender": 2.0}
+LOSS_WEIGHTS = {"age": 0.01, "income": 1.0, "gender": 1.0}
 
+USUAL_WORDS = 20.0
+"""Sums over a text are divided by this, which makes them about as large as the greatest."""
 WORD_SPREAD = 0.3
 """Standard deviation of a word's first numbers."""
 KERNEL_NOISE = 0.1
@@ -63,10 +73,14 @@ GENERATED_WORDS = 175
 """The same for generated people: every epoch has new ones, and the network is compiled for one width."""
 
 PRESETS: Mapping[str, Recipe] = {
-    "quick": Recipe(epochs=5, batch_rows=32, learning_rate=2e-3, train_rows=8_000),
+    "quick": Recipe(epochs=8, batch_rows=32, learning_rate=2e-3, train_rows=8_000),
+    "full": Recipe(epochs=40, batch_rows=64, learning_rate=2e-3, train_rows=16_000),
+}
+NOTEBOOK_PRESETS: Mapping[str, Recipe] = {
+    "quick": Recipe(epochs=6, batch_rows=32, learning_rate=2e-3, train_rows=8_000),
     "full": Recipe(epochs=60, batch_rows=64, learning_rate=1e-3, train_rows=16_000),
 }
-TEST_ROWS = 2_000
+TEST_ROWS = {"quick": 2_000, "full": 10_000}
 
 CARD = Card(
     purpose="Guesses age, income and gender of a person from what the person wrote. It shows a network with one input and "
@@ -105,6 +119,9 @@ class Config:
 
     words: Sequence[str]
     age_mean: float
+    architecture: str = "default"
+    default_embedding: int = 64
+    default_filters: int = 64
     embedding: int = 256
     first_filters: int = 128
     filters: int = 256
@@ -124,47 +141,56 @@ class PostsData(Data[Config]):
 
     users: Users
     best: Guesses | None = None
+    rival: Recipe | None = None
+    """How the same network is trained with the notebook's loss weights, to tell what they are worth; None: it is not."""
 
 
 def load(source: Path | None, preset: str, seed: int, architecture: str = "default") -> PostsData:
     """A CSV, JSONL or Parquet file, or generated people."""
     sizes = QUICK_SIZES if preset == "quick" else {}
+    recipe = (NOTEBOOK_PRESETS if architecture == "notebook" else PRESETS)[preset]
     if source is not None:
         train, test = posts_data.hold_out(posts_data.read(source), source)
-        config = learn_config(train, sizes)
+        config = learn_config(train, architecture, sizes)
         rows = examples(train, config)
-        return PostsData(source.name, config, lambda _epoch: rows, examples(test, config), test)
+        return PostsData(source.name, config, lambda _epoch: rows, examples(test, config), test, recipe=recipe)
 
     def generated(part: int, rows: int) -> tuple[Users, Array]:
         return posts_data.generate(rows, np.random.default_rng([seed, part]))
 
-    rows_per_epoch = PRESETS[preset].train_rows
-    test, signals = generated(0, TEST_ROWS)
-    config = learn_config(generated(1, rows_per_epoch)[0], sizes)
+    test, signals = generated(0, TEST_ROWS[preset])
+    config = learn_config(generated(1, recipe.train_rows)[0], architecture, sizes)
     return PostsData(
         "generated people, fresh in each epoch",
         config,
-        lambda epoch: examples(generated(1 + epoch, rows_per_epoch)[0], config, GENERATED_WORDS),
+        lambda epoch: examples(generated(1 + epoch, recipe.train_rows)[0], config, GENERATED_WORDS),
         examples(test, config, GENERATED_WORDS),
         test,
         posts_data.optimum(signals),
+        recipe=recipe,
+        rival=recipe if (preset, architecture) == ("full", "default") else None,
     )
 
 
-def learn_config(users: Users, sizes: Mapping[str, int]) -> Config:
+def learn_config(users: Users, architecture: str, sizes: Mapping[str, int]) -> Config:
     """The words that occur often enough, and the mean age."""
     words = learn(users.texts, most=MOST_WORDS, least_count=1 + len(users.texts) // COMMON_ENOUGH).words
-    return Config(words, float(users.age.mean()), **sizes)
+    return Config(words, float(users.age.mean()), architecture, **sizes)
 
 
 def examples(users: Users, config: Config, most_words: int = LONGEST) -> Examples:
     """People -> posts (rows, words + padding) int32; age, income and gender (rows,). Later words are left out."""
     numbers = Vocabulary(config.words).encode(users.texts)[:, :most_words]
-    width = least_width(numbers.shape[1] if most_words == LONGEST else most_words)
+    width = enough(config, numbers.shape[1] if most_words == LONGEST else most_words)
     return Examples(
         {"posts": np.pad(numbers, [(0, 0), (0, width - numbers.shape[1])])},
         {"age": users.age, "income": users.income, "gender": users.gender},
     )
+
+
+def enough(config: Config, words: int) -> int:
+    """How wide the network wants texts of so many words: as they are, or with padding for the notebook's."""
+    return least_width(words) if config.architecture == "notebook" else max(words, 1)
 
 
 def least_width(words: int) -> int:
@@ -173,8 +199,36 @@ def least_width(words: int) -> int:
 
 
 def build_model(config: Config) -> keras.Model:
-    """The notebook's network. Takes texts of SPAN words or more; the endpoints see to that."""
+    """One of the two networks. The notebook's takes texts of SPAN words or more; the endpoints see to that."""
     posts = keras.Input((None,), dtype="int32", name="posts")
+    x = (_greatest if config.architecture == "notebook" else _counts)(config, posts)
+    x = layers.Dense(config.dense, activation="relu")(x)
+    age = layers.Dense(
+        1,
+        dtype="float32",
+        name="age",
+        bias_initializer=keras.initializers.Constant(config.age_mean),
+        kernel_initializer=keras.initializers.VarianceScaling(AGE_SPREAD_YEARS**2),
+    )(x)
+    income = layers.Dense(len(INCOMES), activation="softmax", dtype="float32", name="income")(x)
+    gender = layers.Dense(1, activation="sigmoid", dtype="float32", name="gender")(x)
+    return keras.Model(posts, [age, income, gender])
+
+
+def _counts(config: Config, posts: keras.KerasTensor) -> keras.KerasTensor:
+    """Sums over the text, and the greatest; padding is zero before and after the convolution, so it adds nothing."""
+    size = Vocabulary(config.words).size
+    word = ops.expand_dims(ops.cast(ops.not_equal(posts, PADDING), keras.config.floatx()), -1)
+    spread = keras.initializers.RandomNormal(stddev=WORD_SPREAD)
+    embedded = layers.Embedding(size, config.default_embedding, embeddings_initializer=spread)(posts)
+    embedded = layers.Multiply()([embedded, word])
+    local = layers.Conv1D(config.default_filters, 5, padding="same", activation="relu")(embedded)
+    local = layers.Multiply()([local, word])
+    sums = ops.sum(layers.concatenate([embedded, local]), axis=1)
+    return layers.concatenate([layers.Rescaling(1 / USUAL_WORDS)(sums), ops.max(local, axis=1)])
+
+
+def _greatest(config: Config, posts: keras.KerasTensor) -> keras.KerasTensor:
     spread = keras.initializers.RandomNormal(stddev=WORD_SPREAD)
     x = layers.Embedding(Vocabulary(config.words).size, config.embedding, embeddings_initializer=spread)(posts)
     x = _convolution(config.first_filters)(x)
@@ -184,17 +238,7 @@ def build_model(config: Config) -> keras.Model:
     x = layers.MaxPooling1D(5)(x)
     x = _convolution(config.filters)(x)
     x = _convolution(config.filters)(x)
-    x = layers.GlobalMaxPooling1D()(x)
-    x = layers.Dense(config.dense, activation="relu")(x)
-    age = layers.Dense(
-        1,
-        name="age",
-        bias_initializer=keras.initializers.Constant(config.age_mean),
-        kernel_initializer=keras.initializers.VarianceScaling(AGE_SPREAD_YEARS**2),
-    )(x)
-    income = layers.Dense(len(INCOMES), activation="softmax", name="income")(x)
-    gender = layers.Dense(1, activation="sigmoid", name="gender")(x)
-    return keras.Model(posts, [age, income, gender])
+    return layers.GlobalMaxPooling1D()(x)
 
 
 def _convolution(filters: int) -> layers.Conv1D:
@@ -208,10 +252,12 @@ def _pass_on(shape: tuple[int, int, int], dtype: str | None = None) -> tf.Tensor
     return keras.ops.convert_to_tensor(kernel, dtype or "float32")
 
 
-def compile_model(model: keras.Model, recipe: Recipe, steps: int) -> None:
+def compile_model(
+    model: keras.Model, recipe: Recipe, steps: int, loss_weights: Mapping[str, float] = LOSS_WEIGHTS
+) -> None:
     """One loss and one weight for each output, by name."""
     rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)
-    model.compile(keras.optimizers.Adam(rate), loss=LOSSES, loss_weights=LOSS_WEIGHTS, metrics=METRICS)
+    model.compile(keras.optimizers.Adam(rate), loss=LOSSES, loss_weights=dict(loss_weights), metrics=METRICS)
 
 
 def guesses(model: keras.Model, inputs: Arrays) -> Guesses:
@@ -221,30 +267,50 @@ def guesses(model: keras.Model, inputs: Arrays) -> Guesses:
 
 
 def evaluate(model: keras.Model, data: PostsData) -> list[Score]:
-    """Mean error of age and the shares of right incomes and genders; beside the same guess for all, and the optimum."""
-    learnt, truth = data.epoch(0).targets, data.test.targets
+    """Mean error of age and the shares of right incomes and genders, beside simpler guesses and the best possible."""
+    truth = data.test.targets
+    learnt = data.epoch(0)
+    others = {
+        "one guess for all": Guesses(
+            learnt.targets["age"].mean(),
+            np.asarray(np.bincount(learnt.targets["income"]).argmax()),
+            np.asarray(np.bincount(learnt.targets["gender"]).argmax()),
+        ),
+        "words and pairs": counted(learnt, data.test, data.config),
+    }
+    if data.rival:
+        others["the notebook's loss weights"] = guesses(notebook_weighted(data, data.rival), data.test.inputs)
     guessed = guesses(model, data.test.inputs)
-    same = Guesses(
-        learnt["age"].mean(),
-        np.asarray(np.bincount(learnt["income"]).argmax()),
-        np.asarray(np.bincount(learnt["gender"]).argmax()),
+
+    def score(output: str, metric: str) -> Score:
+        measure = _mean_error if output == "age" else accuracy
+        beside = {name: measure(getattr(other, output), truth[output]) for name, other in others.items()}
+        ceiling = measure(getattr(data.best, output), truth[output]) if data.best else None
+        return Score(output, metric, measure(getattr(guessed, output), truth[output]), beside, ceiling)
+
+    return [score("age", "mean error in years"), score("income", "accuracy"), score("gender", "accuracy")]
+
+
+def counted(learnt: Examples, judged: Examples, config: Config) -> Guesses:
+    """What linear models on counts of words and pairs make of the same people, from one epoch's."""
+    features = counting.learn(learnt.inputs["posts"], Vocabulary(config.words).size)
+    known, new = (counting.counts(part.inputs["posts"], features) for part in (learnt, judged))
+    return Guesses(
+        counting.number(known, learnt.targets["age"], new),
+        counting.classes(known, learnt.targets["income"], new),
+        counting.classes(known, learnt.targets["gender"], new),
     )
 
-    def score(output: str, metric: str, baseline: str) -> Score:
-        measure = _mean_error if output == "age" else accuracy
-        return Score(
-            output,
-            metric,
-            measure(getattr(guessed, output), truth[output]),
-            {baseline: measure(getattr(same, output), truth[output])},
-            measure(getattr(data.best, output), truth[output]) if data.best else None,
-        )
 
-    return [
-        score("age", "mean error in years", "the mean age"),
-        score("income", "accuracy", "the commonest"),
-        score("gender", "accuracy", "the commonest"),
-    ]
+def notebook_weighted(data: PostsData, recipe: Recipe) -> keras.Model:
+    """The same network from the same people in as many epochs, with NOTEBOOK_LOSS_WEIGHTS."""
+    model = build_model(data.config)
+    steps = data.epoch(0).rows // recipe.batch_rows
+    compile_model(model, recipe, steps * recipe.epochs, NOTEBOOK_LOSS_WEIGHTS)
+    for epoch in range(recipe.epochs):
+        rows = data.epoch(epoch)
+        model.fit(rows.inputs["posts"], rows.targets, batch_size=recipe.batch_rows, verbose=0)
+    return model
 
 
 def _mean_error(guessed: Array, truth: Array) -> float:
@@ -286,7 +352,9 @@ def endpoints(model: keras.Model, config: Config) -> dict[str, Endpoint]:
         posts = tf.where(
             (posts >= 0) & (posts < vocabulary.size), posts, UNKNOWN
         )  # one wrong number would fail its batch
-        posts = tf.pad(posts, [[0, 0], [0, TAIL]])
+        posts = tf.pad(
+            posts, [[0, 0], [0, TAIL if config.architecture == "notebook" else 1]]
+        )  # no text has no greatest
         return dict(zip(OUTPUTS, model(posts, training=False), strict=True))
 
     def readable(posts: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -302,7 +370,7 @@ def endpoints(model: keras.Model, config: Config) -> dict[str, Endpoint]:
 
     def reference_numeric(inputs: Arrays) -> Arrays:
         words = inputs["posts"].shape[1]
-        padded = np.pad(inputs["posts"], [(0, 0), (0, least_width(words) - words)])
+        padded = np.pad(inputs["posts"], [(0, 0), (0, enough(config, words) - words)])
         return dict(zip(OUTPUTS, model.predict(padded, verbose=0), strict=True))
 
     def reference_readable(inputs: Arrays) -> Arrays:

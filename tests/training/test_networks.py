@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests.training import exported
-from training import digits, question_answering, social_posts, train
+from training import counting, digits, question_answering, social_posts, train
 from training.data import posts, stories
 from training.model import Recipe
 
@@ -28,6 +28,7 @@ NETWORKS = (
     ("question_answering", "default"),
     ("question_answering", "notebook"),
     ("social_posts", "default"),
+    ("social_posts", "notebook"),
 )
 SHAPES = {"digit": (10,), "answer": None, "age": (1,), "income": (10,), "gender": (1,)}
 
@@ -106,7 +107,7 @@ def test_lists_and_dicts_of_losses_and_weights_fit_the_same_weights():
 
 
 def test_the_notebooks_posts_network_has_its_sizes():
-    model = social_posts.build_model(social_posts.Config([f"w{i}" for i in range(49_998)], 40.0))
+    model = social_posts.build_model(social_posts.Config([f"w{i}" for i in range(49_998)], 40.0, "notebook"))
     assert model.count_params() == 14_146_316
 
 
@@ -118,12 +119,25 @@ def test_the_notebooks_question_answering_network_has_its_sizes():
 
 
 @pytest.mark.parametrize("architecture", train.ARCHITECTURES)
-def test_padding_changes_no_answer(architecture):
-    _, data, model = small("question_answering", architecture)
-    endpoint = question_answering.endpoints(model, data.config)["serving_default"]
+@pytest.mark.parametrize("name", ["question_answering", "social_posts"])
+def test_padding_changes_no_answer(name, architecture):
+    module, data, model = small(name, architecture)
+    endpoint = module.endpoints(model, data.config)["serving_default"]
     rows = {name: array[:4] for name, array in data.test.inputs.items()}
     wider = {name: np.pad(array, [(0, 0), (0, 7)]) for name, array in rows.items()}
-    np.testing.assert_allclose(endpoint.reference(rows)["answer"], endpoint.reference(wider)["answer"], atol=1e-6)
+    narrow, wide = (endpoint.graph(*(inputs[spec.name] for spec in endpoint.inputs)) for inputs in (rows, wider))
+    for output, expected in endpoint.reference(rows).items():
+        np.testing.assert_allclose(narrow[output], expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(wide[output], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_words_and_ordered_pairs_are_counted():
+    numbers = np.array([[5, 3, 4, 0, 0], [3, 5, 0, 0, 0], [4, 1, 3, 1, 5]], np.int32)
+    features = counting.Features(6, np.array([3 * 6 + 4, 3 * 6 + 5, 5 * 6 + 3]))
+    assert counting.learn(numbers, 6).pairs.tolist() == [3 * 6 + 4, 3 * 6 + 5, 4 * 6 + 3, 5 * 6 + 3, 5 * 6 + 4]
+    counted = counting.counts(numbers, features).toarray()
+    assert counted[:, 3:6].tolist() == [[1, 1, 1], [1, 0, 1], [1, 1, 1]]  # the words 3, 4 and 5
+    assert counted[:, 6:].tolist() == [[1, 0, 1], [0, 1, 0], [0, 1, 0]]  # 3 before 4, 3 before 5, 5 before 3
 
 
 def test_the_ceiling_of_the_posts_is_above_what_words_alone_tell():
