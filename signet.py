@@ -153,6 +153,7 @@ def export(
         typer.Option(
             help="Another name for an input or output: OLD=NEW; may be given again. Names such as input_layer, which say "
             "nothing to callers, are refused.",
+            metavar="OLD=NEW",
             show_default=False,
         ),
     ] = None,

@@ -64,7 +64,9 @@ def draft(
     }
 
 
-_TRAINING = ("preset", "architecture", "seed", "recipe", "seconds", "versions")
+_TRAINING = (
+    "preset", "architecture", "seed", "recipe", "best_epoch", "precision", "distribute", "seconds", "versions"
+)  # fmt: skip
 
 
 def _described(
@@ -193,6 +195,8 @@ def _figures(card: Mapping[str, Any]) -> Iterator[str]:
         "architecture": training.get("architecture"),
         "seed": training.get("seed"),
         "epochs": training.get("epochs"),
+        "weights of epoch": training.get("best_epoch"),
+        "precision": training.get("precision"),
         "seconds of fitting": training.get("seconds"),
         **training.get("versions", {}),
     }

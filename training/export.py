@@ -10,9 +10,10 @@
               (export_verify.py)       assets.extra/model-card.json, model-card.md
       publish                        models/digits/1/                   fsync, rename, fsync
 
-`trained` is a folder: model.json (name, config, golden inputs), weights.weights.h5, metrics.json. The export rebuilds the
-model from it, so it does not matter which process or Keras backend trained it; fresh processes because layer names count
-up in a process and would change the bytes. The graph is always traced without GPU: a cuDNN LSTM would run nowhere else.
+`trained` is a folder: model.json (name, config, golden inputs), weights.weights.h5, metrics.json; or of a model made
+elsewhere model.json alone, with the path of a Keras file (export_foreign.py). The export rebuilds the model from it, so it
+does not matter which process or Keras backend trained it; fresh processes because layer names count up in a process and
+would change the bytes. The graph is always traced without GPU: a cuDNN LSTM would run nowhere else.
 TensorFlow is imported in the two child processes only.
 """
 

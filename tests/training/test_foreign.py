@@ -179,5 +179,10 @@ def test_the_same_file_gives_the_same_bytes_and_another_that_breaks_callers_is_r
     assert "callers of version 2 would break: signature 'serving_default': input 'alpha' is new; " in refused.stderr
     assert "output 'mood' is gone" in refused.stderr
     assert export.versions(tmp_path / "moods") == [1, 2]
-    assert exported("dicts", "--allow-breaking").returncode == 0
+
+    code = servers.ROOT / "tests" / "training" / "foreign.py"  # defines the class of the model
+    example = corpus / "files" / "subclassed" / "example.json"
+    allowed = exported("subclassed", "--code", code, "--example", example, "--allow-breaking")
+    assert allowed.returncode == 0, allowed.stderr
+    assert "features float32 (any, 4) -> score float32 (any, 2), total float32 (any)" in allowed.stdout
     assert export.versions(tmp_path / "moods") == [1, 2, 3]
