@@ -8,7 +8,7 @@ HTTP_PORT ?= 8080
 MODELS_DIR ?= models
 BASE ?= docker.io/library/python:3.11-slim-bookworm
 
-.PHONY: run test test-long check format bench lock images-check help
+.PHONY: run test test-long check format bench bench-babi lock images-check help
 
 help:            ## these lines
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 14
@@ -42,6 +42,10 @@ format: .venv/.done  ## rewrite in the project's format
 
 bench: .venv/.done  ## throughput and latency beside the in-process engine loop
 	$(BIN)/python -m tests.bench
+
+BABI ?= data/babi/en
+bench-babi: .venv/.done  ## both question answering networks on the twenty bAbI tasks: BABI=folder of qa1_…_train.txt; resumes
+	$(BIN)/python -m training.babi --data $(BABI)
 
 COMPILE := uv pip compile pyproject.toml --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--no-header --quiet
