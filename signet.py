@@ -182,9 +182,9 @@ def export(
 
     A SavedModel made elsewhere needs no export: copy it to MODELS_DIR/NAME/1.
     """
-    from training import card, export_foreign
+    from training import card, export_order
 
-    order = export_foreign.Order(
+    order = export_order.Order(
         file=file,
         name=name,
         models_dir=models_dir,
@@ -196,7 +196,7 @@ def export(
         xla=xla,
         allow_breaking=allow_breaking,
     )
-    version = export_foreign.run(order)
+    version = export_order.run(order)
     typer.echo(str(version))
     for line in card.brief(version):
         typer.echo(f"  {line}")

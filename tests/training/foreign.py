@@ -19,7 +19,7 @@ import tensorflow as tf
 from keras import layers
 
 from serving.errors import SignetError
-from training import export, export_foreign, export_verify, export_write
+from training import export, export_order, export_verify, export_write
 from training.model import Arrays
 
 random = np.random.default_rng(0)
@@ -328,7 +328,7 @@ def export_case(name: str, case: Case, folder: Path) -> Path:
     if "labels" in options:
         (files / "labels.txt").write_text("\n".join(options["labels"]))
         options["labels"] = files / "labels.txt"
-    description = export_foreign.describe(export_foreign.Order(file, name, **options))
+    description = export_order.describe(export_order.Order(file, name, **options))
     (files / "model.json").write_text(json.dumps(description))
     with export.writing_folder(folder / "models" / name) as writing:
         export_write.write(files, writing)
