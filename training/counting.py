@@ -19,8 +19,8 @@ REACH = 3
 COMMON = 200
 """Pairs are counted that occur in one text of so many, or more often."""
 
-RIDGE, LOGISTIC = 300.0, 0.01
-"""How strongly weights are held back, the best of some powers of ten on generated people: 8,000 to learn from."""
+RIDGE = 300.0
+"""How strongly weights of the ridge regression are held back: the best power of ten or half of one, on generated people."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ def number(learnt: Any, targets: Array, judged: Any) -> Array:
     return result
 
 
-def classes(learnt: Any, targets: Array, judged: Any) -> Array:
-    """Logistic regression: the likeliest class of each row of `judged`."""
+def classes(learnt: Any, targets: Array, judged: Any, freedom: float) -> Array:
+    """Logistic regression: the likeliest class of each row of `judged`. `freedom`: scikit-learn's C."""
     from sklearn.linear_model import LogisticRegression
 
-    result: Array = LogisticRegression(C=LOGISTIC, max_iter=300).fit(learnt, targets).predict(judged)
+    result: Array = LogisticRegression(C=freedom, max_iter=1_000).fit(learnt, targets).predict(judged)
     return result

@@ -50,8 +50,8 @@ class History:
     def best_epoch(self) -> int:
         """The epoch that did best on the validation rows, from 1; 0 before the first."""
         by_accuracy = self.run["recipe"]["by_accuracy"]
-        ranks = [(-epoch["val_accuracy"] if by_accuracy else 0, epoch["val_loss"]) for epoch in self.epochs]
-        return ranks.index(min(ranks)) + 1 if ranks else 0
+        losses = [-epoch["val_accuracy"] if by_accuracy else epoch["val_loss"] for epoch in self.epochs]
+        return len(losses) - losses[::-1].index(min(losses)) if losses else 0  # of equals the last, which learnt most
 
     def finished(self, recipe: Recipe) -> bool:
         """All epochs are done, or patience is at its end."""

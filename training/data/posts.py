@@ -223,22 +223,27 @@ INCOME_WORDS = [
 """From poor to rich."""
 GENDER_WORDS = (("mother", "father"), ("sister", "brother"), ("woman", "man"))
 """What a person calls itself, by gender."""
-PAIRS = (
-    ("tea", "coffee"),
-    ("cats", "dogs"),
-    ("salt", "pepper"),
-    ("rain", "sun"),
-    ("bread", "cheese"),
-    ("maps", "books"),
-)
+# fmt: off
+PAIRS = tuple(zip(
+    ("tea", "cats", "salt", "rain", "bread", "maps", "silk", "lemons", "violins", "rivers", "candles", "ferns", "plums",
+     "trams", "kites", "clay", "jazz", "owls", "chess", "soup", "lace", "brass", "moss", "mint", "sleds", "tents", "figs",
+     "harps", "waltzes", "comics", "beads", "canoes", "olives", "snow", "quilts", "lanterns", "oysters", "pears",
+     "drums", "scarves"),
+    ("coffee", "dogs", "pepper", "sun", "cheese", "books", "wool", "limes", "pianos", "lakes", "lamps", "cacti",
+     "peaches", "trains", "balloons", "stone", "opera", "hawks", "cards", "salad", "velvet", "copper", "bark", "basil",
+     "skates", "cabins", "dates", "flutes", "tangos", "novels", "buttons", "yawls", "capers", "fog", "rugs", "torches",
+     "mussels", "grapes", "cymbals", "gloves"),
+    strict=True,
+))
+# fmt: on
 """Things named together; women of this made-up world mostly name the left one first, men the right one."""
 
 AGE_SPREAD = 7.0
 """Years: standard deviation of the ages at which a word is used."""
 INCOME_SPREAD = 1.3
 """Groups: the same for incomes."""
-OWN_GENDER = 0.75
-"""Chance that a word of GENDER_WORDS, or an order of PAIRS, is that of the person's own gender."""
+OWN_WORD, OWN_ORDER = 0.6, 0.85
+"""Chance that a word of GENDER_WORDS, and that an order of PAIRS, is that of the person's own gender."""
 
 IDLE, AGE, INCOME, PAIR = range(4)
 KINDS = np.array([0.15, 0.35, 0.35, 0.15])
@@ -266,15 +271,15 @@ AGE_TABLE = _bumps(AGES, len(AGE_WORDS), AGE_SPREAD)
 INCOME_TABLE = _bumps(np.arange(len(INCOMES)), len(INCOME_WORDS), INCOME_SPREAD)
 
 
-def _side_table(choices: int) -> Array:
+def _side_table(choices: int, own_side: float) -> Array:
     """Rows: the two genders. Columns: the left sides of all choices, then the right sides."""
-    own = np.full(choices, OWN_GENDER / choices)
-    other = np.full(choices, (1 - OWN_GENDER) / choices)
+    own = np.full(choices, own_side / choices)
+    other = np.full(choices, (1 - own_side) / choices)
     return np.array([[*own, *other], [*other, *own]])
 
 
-GENDER_TABLE = _side_table(len(GENDER_WORDS))
-PAIR_TABLE = _side_table(len(PAIRS))
+GENDER_TABLE = _side_table(len(GENDER_WORDS), OWN_WORD)
+PAIR_TABLE = _side_table(len(PAIRS), OWN_ORDER)
 TABLES = {AGE: AGE_TABLE, INCOME: INCOME_TABLE, PAIR: PAIR_TABLE}
 
 _usual_income = 1.5 + 5 * np.exp(-0.5 * ((AGES - 52) / 16) ** 2)
