@@ -39,7 +39,16 @@ from training.progress import Line, Progress
 if TYPE_CHECKING:
     from training.fit import History
 
-NAMES = ("digits", "question_answering", "social_posts", "inception", "residual", "two_cameras", "nested")
+NAMES = (
+    "digits",
+    "question_answering",
+    "social_posts",
+    "inception",
+    "residual",
+    "siamese_lstm",
+    "two_cameras",
+    "nested",
+)
 """The models there are: the keys of `models()`, known without importing TensorFlow."""
 
 PRESETS = ("quick", "full")
@@ -65,6 +74,7 @@ def models() -> dict[str, Model[Any, Any]]:
         nested,
         question_answering,
         residual,
+        siamese_lstm,
         social_posts,
         two_cameras,
     )
@@ -75,6 +85,7 @@ def models() -> dict[str, Model[Any, Any]]:
         "social_posts": social_posts,
         "inception": inception,
         "residual": residual,
+        "siamese_lstm": siamese_lstm,
         "two_cameras": two_cameras,
         "nested": nested,
     }
