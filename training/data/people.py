@@ -291,7 +291,8 @@ def _best_words(left: Sequence[Sequence[str]], right: Sequence[Sequence[str]]) -
 def _likeness(pairs: Sequence[tuple[str, str]]) -> Array:
     """1 for equal texts, 0 for such that have nothing in common: 1 - edit distance / length of the longer."""
     longer = np.array([max(1, len(a), len(b)) for a, b in pairs])
-    return 1 - edit_distances(pairs) / longer
+    likeness: Array = 1 - edit_distances(pairs) / longer
+    return likeness
 
 
 def edit_distances(pairs: Sequence[tuple[str, str]]) -> Array:
