@@ -79,10 +79,10 @@ def make_run(models: Path) -> Iterator[Running]:
 def shell(command: str, at: Running, folder: Path) -> str:
     """A line of the README, against this server, in a folder where it can write."""
     command = command.replace("http://localhost:8080", at.url).replace(".venv/bin/", f"{ROOT}/.venv/bin/")
-    if "/signet " in command and "--url" not in command:
+    if "/signet " in command and " train " not in command:
         command += f" --url {at.url}"
     done = subprocess.run(
-        ["bash", "-euc", command], cwd=folder, capture_output=True, text=True, check=False, timeout=60
+        ["bash", "-euc", command], cwd=folder, capture_output=True, text=True, check=False, timeout=200
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     return done.stdout
