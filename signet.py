@@ -35,7 +35,8 @@ def train(
     names: Annotated[
         list[str],
         typer.Argument(
-            help="digits, question_answering, social_posts, inception, residual, two_cameras, nested, or all.",
+            help="digits, question_answering, social_posts, inception, residual, "
+            "siamese_lstm, two_cameras, nested, or all.",
             metavar="NAME…",
         ),
     ],
@@ -86,6 +87,7 @@ def train(
         typer.Option(
             help="Learn from this instead of generated data. question_answering: a bAbI file or a folder of them; "
             "social_posts: a CSV, JSONL or Parquet file with the columns posts, age, income (0 to 9), gender; "
+            "siamese_lstm: a CSV or JSONL file with left, right, same (0 or 1); "
             "inception, residual: the word scenes, for turned, scaled and cluttered digits.",
             show_default=False,
         ),
