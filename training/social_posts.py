@@ -21,8 +21,9 @@ Fewer words raise an error; and padding, which is seen like a word, would make a
 in a batch. So every text is followed by enough padding that the last position sees nothing else: `TAIL`. More padding
 then changes nothing. The endpoints add it, training does the same in numpy.
 
-**Loss weights.** With the notebook's (0.25, 1, 10) the squared error of age drowns the others: it starts at hundreds,
-income's loss at 2.3. LOSS_WEIGHTS are the ones used; the full preset also tells what the notebook's would have given.
+**Loss weights.** With the notebook's (0.25, 1, 10) the squared error of age starts at hundreds and income's loss at 2.3:
+in its own network age then drowns income. LOSS_WEIGHTS are the ones used. The default network, which has an easy way
+from each word to each output, bears both: the full preset trains it with the notebook's too and prints what they gave.
 Age starts at the mean of what is learnt from.
 
 **First weights.** With Keras' own, the signal of a single word is lost on its way through the notebook's five
