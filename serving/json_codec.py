@@ -129,7 +129,7 @@ def encode(
     not_utf8: what `bytes.decode` does with strings of the model that are not UTF-8. named: whether also the only output
     gets its name. non_finite: bare NaN, Infinity and -Infinity are what TensorFlow Serving writes.
     """
-    finite = all(array.dtype.kind != "f" or bool(np.isfinite(array).all()) for array in outputs.values())
+    finite = _finite(outputs)
     values = {name: _jsonable(name, array, finite, not_utf8) for name, array in outputs.items()}
     bare = len(values) == 1 and not named
     if layout is Layout.ROWS:
@@ -144,6 +144,13 @@ def encode(
     if non_finite == "string":
         document = _named_non_finite(document)
     return json.dumps(document, ensure_ascii=False).encode()
+
+
+def _finite(outputs: Arrays) -> bool:
+    for array in outputs.values():
+        if array.dtype.kind == "f" and not np.logical_and.reduce(np.isfinite(array), axis=None):
+            return False
+    return True
 
 
 def encode_error(message: str) -> bytes:

@@ -9,9 +9,8 @@ import math
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from serving import signature as signatures
 from serving.batching import Batcher
@@ -32,8 +31,7 @@ Decode = Callable[[Lease, Signature], tuple[Arrays, Sequence[str]]]
 """Gives the inputs, which fit the signature, and the names of the outputs that are wanted: none means all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """What a request asks for."""
 
     model: str
