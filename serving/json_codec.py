@@ -88,16 +88,16 @@ def _options(document: dict[str, Any]) -> dict[str, Any]:
     if "output_filter" in document:
         names = document["output_filter"]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise InvalidInput(f"'output_filter' is {_kind(names)}; expected a list of the names of outputs")
+            raise InvalidInput(f"'output_filter' is {described(names)}; expected a list of the names of outputs")
         options["output_filter"] = tuple(names)
     if "named_outputs" in document:
         if not isinstance(document["named_outputs"], bool):
-            raise InvalidInput(f"'named_outputs' is {_kind(document['named_outputs'])}; expected true or false")
+            raise InvalidInput(f"'named_outputs' is {described(document['named_outputs'])}; expected true or false")
         options["named_outputs"] = document["named_outputs"]
     if "non_finite" in document:
         if document["non_finite"] not in get_args(NonFinite):
             known = ", ".join(map(repr, get_args(NonFinite)))
-            raise InvalidInput(f"'non_finite' is {_kind(document['non_finite'])}; expected one of {known}")
+            raise InvalidInput(f"'non_finite' is {described(document['non_finite'])}; expected one of {known}")
         options["non_finite"] = document["non_finite"]
     return options
 

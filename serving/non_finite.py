@@ -1,28 +1,16 @@
 """NaN and infinity in JSON, which has no word for them: how answers write them, and back.
 
-[0.1, NaN]  TOKEN, as TensorFlow Serving and Python do      [0.1, "NaN"]  STRING      [0.1, null]  NULL
+[0.1, NaN]  bare      [0.1, "NaN"]  string      [0.1, null]  null
 """
 
-import enum
 import math
 from typing import Any
 
 import numpy as np
 import orjson
 
+from serving.json_codec import NonFinite
 from serving.tensors import Array
-
-
-class NonFinite(enum.Enum):
-    """What stands in an answer for NaN, Infinity and -Infinity."""
-
-    TOKEN = "token"  # noqa: S105
-    """The bare words, which strict readers refuse."""
-    STRING = "string"
-    """The same words as strings."""
-    NULL = "null"
-    """null for all three."""
-
 
 _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -31,7 +19,7 @@ def flat_list(array: Array, policy: NonFinite) -> orjson.Fragment:
     """JSON text of an array of floats as one flat list, with as few digits as tell the floats apart."""
     flat = np.ascontiguousarray(array).reshape(-1)
     text = orjson.dumps(flat, option=orjson.OPT_SERIALIZE_NUMPY)
-    if policy is NonFinite.NULL or bool(np.isfinite(flat).all()):
+    if policy == "null" or bool(np.isfinite(flat).all()):
         return orjson.Fragment(text)
     pieces = text.split(b"null")  # one for every number that is not finite
     words = [_word(value, policy) for value in flat[~np.isfinite(flat)].tolist()]
@@ -49,4 +37,4 @@ def _word(value: float, policy: NonFinite) -> bytes:
     word = next(
         word for word, number in _WORDS.items() if number == value or (math.isnan(number) and math.isnan(value))
     )
-    return f'"{word}"'.encode() if policy is NonFinite.STRING else word.encode()
+    return f'"{word}"'.encode() if policy == "string" else word.encode()

@@ -12,14 +12,15 @@ import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast, get_args
 
 import numpy as np
 
 from serving import dtypes, json_codec, number_arrays, open_inference_binary
 from serving.dtypes import DType
 from serving.errors import InvalidInput, Unsupported
-from serving.non_finite import NonFinite, from_words
+from serving.json_codec import NonFinite
+from serving.non_finite import from_words
 from serving.signature import Signature, TensorSpec, shape_text
 from serving.tensors import MAX_ELEMENTS, Array, Arrays
 
@@ -91,7 +92,7 @@ class InferRequest:
     timeout_s: float | None = None
     binary: bool = False
     """Whether outputs are bytes where their own parameters say nothing."""
-    non_finite: NonFinite = NonFinite.STRING
+    non_finite: NonFinite = "string"
     whole_body: memoryview | None = None
     """Of the raw form: one row of the only input, without a name and shape; `inputs` is empty then."""
 
@@ -108,7 +109,7 @@ class Parameters:
     signature_name: str = ""
     timeout_s: float | None = None
     binary: bool = False
-    non_finite: NonFinite = NonFinite.STRING
+    non_finite: NonFinite = "string"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +146,15 @@ def parameters(values: Mapping[str, Any]) -> Parameters:
     timeout = parameter(values, "timeout", int, 0)
     if timeout < 0:
         raise InvalidInput(f"parameter 'timeout' is {timeout}; expected microseconds, 0 for no limit")
-    choices = [policy.value for policy in NonFinite]
-    choice = parameter(values, "non_finite", str, NonFinite.STRING.value)
-    if choice not in choices:
-        raise InvalidInput(f"parameter 'non_finite' is {choice[:40]!r}; expected one of {', '.join(choices)}")
+    choice = parameter(values, "non_finite", str, "string")
+    if choice not in get_args(NonFinite):
+        known = ", ".join(map(repr, get_args(NonFinite)))
+        raise InvalidInput(f"parameter 'non_finite' is {choice[:40]!r}; expected one of {known}")
     return Parameters(
         parameter(values, "signature_name", str, ""),
         timeout * _MICROSECONDS if timeout else None,
         parameter(values, "binary_data_output", bool, False),
-        NonFinite(choice),
+        cast(NonFinite, choice),
     )
 
 

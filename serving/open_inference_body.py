@@ -16,7 +16,8 @@ import rapidjson
 
 from serving import json_codec, number_arrays, open_inference_binary
 from serving.errors import InvalidInput, Unsupported
-from serving.non_finite import NonFinite, flat_list
+from serving.json_codec import NonFinite
+from serving.non_finite import flat_list
 from serving.open_inference import (
     BASE64,
     InferRequest,
