@@ -11,7 +11,9 @@ from starlette.exceptions import HTTPException
 
 from serving import model_status, signature
 from serving.errors import InvalidInput, NotFound, ServingError
+from serving.gateway import v2_routes
 from serving.gateway.backend import Backend
+from serving.gateway.health import Health
 from serving.gateway.inference import Ask, Inference
 from serving.gateway.metrics import Metrics
 from serving.model_status import State
@@ -28,14 +30,8 @@ ROUTES = (
     "GET /livez",
     "GET /readyz",
     "GET /metrics",
+    *v2_routes.ROUTES,
 )
-
-
-class Health:
-    """Whether this process should get traffic."""
-
-    def __init__(self) -> None:
-        self.draining = False
 
 
 _PAGE = """<!doctype html>
@@ -65,10 +61,8 @@ def create_router(backend: Backend, inference: Inference, metrics: Metrics, heal
     @router.get("/readyz")
     async def readyz() -> Response:
         """200 when every declared model has an available version and no stop is under way; else 503 with the reason."""
-        missing = backend.missing()
-        ready = not missing and not health.draining and bool(backend.models)
-        body = {"ready": ready, "draining": health.draining, "models": list(backend.models), "missing": missing}
-        return JSONResponse(body, 200 if ready else 503)
+        known = {"draining": health.draining, "models": list(backend.models), "missing": backend.missing()}
+        return JSONResponse({"ready": health.ready, **known}, 200 if health.ready else 503)
 
     @router.get("/metrics")
     async def exposition() -> Response:
