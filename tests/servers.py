@@ -65,7 +65,7 @@ def program(*arguments: str | Path, environment: dict[str, str] | None = None) -
         stderr=subprocess.STDOUT,
         text=True,
         cwd=ROOT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "SIGNET_GRPC_PORT": "0", **(environment or {})},
     )
     try:
         yield Program(process)
