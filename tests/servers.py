@@ -83,6 +83,12 @@ def gateway(*arguments: str | Path) -> Iterator[tuple[str, Program]]:
         yield f"http://127.0.0.1:{match[1]}", running
 
 
+def grpc_address(gateway: Program) -> str:
+    """Where a gateway that has said so answers over gRPC."""
+    match = gateway.read_until(r"gRPC: localhost:(\d+)")
+    return f"127.0.0.1:{match[1]}"
+
+
 @contextmanager
 def model_server(*arguments: str | Path) -> Iterator[tuple[str, Program]]:
     """`signet model-server` on a free port, answering: its gRPC address and the program."""

@@ -54,6 +54,8 @@ class GrpcV1:
         return [service(PREDICTION_SERVICE, prediction), service(MODEL_SERVICE, model)]
 
     async def predict(self, message: Any, context: Context, record: Record) -> Any:
+        _check_named(message.model_spec)
+
         def read(_: Lease, signature: Signature) -> tuple[Arrays, Sequence[str]]:
             inputs = predict_request.inputs_of(message, signature)
             return signature.check(inputs), predict_request.outputs_of(message, signature)
@@ -83,6 +85,7 @@ class GrpcV1:
         self, message: Any, context: Context, record: Record, wanted: Callable[[Lease, Signature], tuple[str, ...]]
     ) -> tuple[Arrays, int]:
         """The outputs wanted for the examples of a Classify or Regress, and how many examples there are."""
+        _check_named(message.model_spec)
         examples = example_inference.serialized(message.input)
 
         def read(lease: Lease, signature: Signature) -> tuple[Arrays, Sequence[str]]:
@@ -93,11 +96,14 @@ class GrpcV1:
     async def multi_inference(self, message: Any, context: Context, record: Record) -> Any:
         """Several signatures of one version on the same examples: a call for each, side by side."""
         names = [task.model_spec.signature_name or DEFAULT for task in message.tasks]
-        if not names or len({task.model_spec.name for task in message.tasks}) > 1:
+        if not names:
+            raise InvalidInput("the MultiInferenceRequest has no tasks")
+        if len({task.model_spec.name for task in message.tasks}) > 1:
             raise InvalidInput("All ModelSpecs in a MultiInferenceRequest must access the same model name.")
         for name in names:
             if names.count(name) > 1:
                 raise InvalidInput(f"Duplicate evaluation of signature: {name}")
+        _check_named(message.tasks[0].model_spec)
         examples = example_inference.serialized(message.input)
         asked = ask(message.tasks[0], context)
         lease = await self._inference.lease(asked)
@@ -129,8 +135,12 @@ class GrpcV1:
         return response
 
     async def metadata(self, message: Any) -> Any:
-        if list(message.metadata_field) != ["signature_def"]:
-            raise InvalidInput(f"metadata_field is {list(message.metadata_field)[:4]}; expected ['signature_def']")
+        if not message.metadata_field:
+            raise InvalidInput("GetModelMetadataRequest must specify at least one metadata_field")
+        for name in message.metadata_field:
+            if name != "signature_def":
+                raise InvalidInput(f"Metadata field {name[:100]} is not supported; expected signature_def")
+        _check_named(message.model_spec)
         lease = await self._inference.lease(ask(message))
         try:
             response = get_model_metadata_pb2.GetModelMetadataResponse()
@@ -143,7 +153,7 @@ class GrpcV1:
 
     async def status(self, message: Any) -> Any:
         asked = ask(message)
-        self._inference.check_declared(asked.model)
+        self._inference.check_declared(asked.model)  # an empty name too
         version = asked.version
         if asked.label is not None:
             version = await self._inference.labelled(asked.model, asked.label)
@@ -162,8 +172,6 @@ class GrpcV1:
 def ask(message: Any, context: Context | None = None) -> Ask:
     """What a message's ModelSpec and the caller's deadline ask for."""
     spec = message.model_spec
-    if not spec.name:
-        raise InvalidInput("ModelSpec has no name specified.")
     return Ask(
         spec.name,
         spec.version.value if spec.HasField("version") else None,
@@ -171,6 +179,11 @@ def ask(message: Any, context: Context | None = None) -> Ask:
         spec.signature_name,
         None if context is None else context.time_remaining(),
     )
+
+
+def _check_named(spec: Any) -> None:
+    if not spec.name:
+        raise InvalidInput("ModelSpec has no name specified.")
 
 
 def _name(spec: Any, record: Record) -> None:
