@@ -50,7 +50,7 @@ class Predictor:
 
     def __init__(self, settings: Settings, backend: Backend, metrics: Metrics) -> None:
         self._settings, self._backend, self._metrics = settings, backend, metrics
-        self._batcher = Batcher(settings.batch_max_rows, backend.slots, metrics.batch_observer(_model_of))
+        self._batcher = Batcher(settings.batch_max_rows, lambda: backend.slots, metrics.batch_observer(_model_of))
         self._in_flight = 0
         metrics.in_flight.labels(_PROTOCOL).set_function(lambda: self._in_flight)
 
@@ -129,13 +129,12 @@ class Predictor:
 
     def _call(
         self, lease: Lease, chosen: Signature, inputs: Arrays
-    ) -> tuple[Hashable, Callable[[Arrays], Any], Arrays, int | None]:
+    ) -> tuple[Hashable, Callable[[Arrays, float], Any], Arrays, int | None]:
         """The batcher's key, call, inputs and rows; requests of one version, signature and inner shapes go together."""
         rows = chosen.check_rows(inputs) if chosen.batched else None
         shapes = tuple(array.shape[1:] for array in inputs.values())
         key = (lease.name, lease.version, chosen.name, shapes)
-        run = partial(self._backend.run, lease, chosen)
-        return key, partial(_with_timeout, run, self._settings.request_timeout_s), inputs, rows
+        return key, partial(self._backend.run, lease, chosen), inputs, rows
 
     async def _lease(self, model: str, version: int | None) -> Lease:
         try:
@@ -169,10 +168,6 @@ def _target(path: str) -> tuple[str, int | None]:
     if version is not None and version > _MAX_VERSION:
         raise NotFound(f"Servable not found for request: Specific({match[1][:100]}, {version})")
     return match[1], version
-
-
-def _with_timeout(run: Callable[[Arrays, float], Any], timeout_s: float, inputs: Arrays) -> Any:
-    return run(inputs, timeout_s)
 
 
 def _model_of(key: Hashable) -> str:
