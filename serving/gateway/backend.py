@@ -30,8 +30,10 @@ class Backend(Protocol):
 
     models: list[str]
     """The declared models, which is all that is ever served."""
-    slots: int
-    """Calls on one model and shape that are worth running side by side."""
+
+    @property
+    def slots(self) -> int:
+        """Calls on one model and shape that are worth running side by side, at this moment."""
 
     async def start(self) -> None:
         """Get ready to answer. Raises `UsageError` for models that can never be served."""
