@@ -20,7 +20,7 @@ import grpc
 
 from serving import signature as signatures
 from serving import tensors
-from serving.errors import NotFound, ServingError, Unavailable, UsageError
+from serving.errors import InvalidInput, NotFound, ServingError, Unavailable, UsageError
 from serving.gateway import addresses
 from serving.gateway.backend import Lease
 from serving.gateway.metrics import Metrics
@@ -102,8 +102,23 @@ class RemoteBackend:
             raise NotFound(f"Servable not found for request: Latest({model})")
         return self._current[model]
 
-    def run(self, lease: Lease, signature: Signature, inputs: Arrays, timeout_s: float) -> Awaitable[Arrays]:
-        return self._predict(lease, signature, inputs, timeout_s)
+    def run(
+        self, lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str], timeout_s: float
+    ) -> Awaitable[Arrays]:
+        return self._predict(lease, signature, inputs, outputs, timeout_s)
+
+    async def labelled(self, model: str, label: str) -> int | None:
+        """As the model servers know it."""
+        request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+        request.model_spec.name, request.model_spec.version_label = model, label
+        try:
+            response = await self._upstream.metadata(request, _STATUS_TIMEOUT_S)
+        except InvalidInput:
+            return None
+        return int(response.model_spec.version.value)
+
+    def keep(self, model: str, version: int, seconds: float) -> None:
+        """The model servers decide; their version policy can keep a version."""
 
     async def statuses(self, model: str) -> list[VersionStatus]:
         """What the servers say now: each version in the liveliest state that it has on one of them."""
@@ -189,7 +204,9 @@ class RemoteBackend:
         return None
 
     async def _fetch(self, model: str, version: int) -> RemoteVersion:
-        response = await self._upstream.metadata(model, version, _STATUS_TIMEOUT_S)
+        request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+        request.model_spec.name, request.model_spec.version.value = model, version
+        response = await self._upstream.metadata(request, _STATUS_TIMEOUT_S)
         packed = get_model_metadata_pb2.SignatureDefMap()
         response.metadata["signature_def"].Unpack(packed)
         defs = dict(packed.signature_def)
@@ -197,15 +214,18 @@ class RemoteBackend:
         self._known[model, version] = known = RemoteVersion(model, version, parsed, defs)
         return known
 
-    async def _predict(self, lease: Lease, signature: Signature, inputs: Arrays, timeout_s: float) -> Arrays:
+    async def _predict(
+        self, lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str], timeout_s: float
+    ) -> Arrays:
         request = predict_pb2.PredictRequest()
         request.model_spec.name = lease.name
         request.model_spec.version.value = lease.version
         request.model_spec.signature_name = signature.name
         for name, array in inputs.items():
             request.inputs[name].CopyFrom(tensors.to_proto(array))
+        request.output_filter.extend(outputs)
         response = await self._upstream.predict(lease.name, lease.version, request.SerializeToString(), timeout_s)
-        return {name: tensors.from_proto(response.outputs[name]) for name in signature.outputs}
+        return {name: tensors.from_proto(response.outputs[name]) for name in outputs or signature.outputs}
 
 
 def create(models: Sequence[str], settings: Settings, metrics: Metrics) -> RemoteBackend:

@@ -79,6 +79,11 @@ class Server:
         """The versions of a model that it serves."""
         return [entry.version for entry in self.statuses.get(model, ()) if entry.state is State.AVAILABLE]
 
+    def has(self, model: str, version: int | None) -> bool:
+        """Whether it serves that version, or any."""
+        versions = self.available(model)
+        return bool(versions) if version is None else version in versions
+
     def is_out(self) -> bool:
         return self.ejection.is_out(time.monotonic())
 
@@ -139,12 +144,11 @@ class Upstream:
         """The PredictResponse for a serialized PredictRequest that names this version."""
         return await self._call("predict", model, version, request, timeout_s)
 
-    async def metadata(self, model: str, version: int, timeout_s: float) -> Any:
-        """The GetModelMetadataResponse with the signatures of a version."""
-        request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
-        request.model_spec.name = model
-        request.model_spec.version.value = version
-        return await self._call("metadata", model, version, request.SerializeToString(), timeout_s)
+    async def metadata(self, request: Any, timeout_s: float) -> Any:
+        """The GetModelMetadataResponse for a request that names a version or a label."""
+        spec = request.model_spec
+        version = spec.version.value if spec.HasField("version") else None
+        return await self._call("metadata", spec.name, version, request.SerializeToString(), timeout_s)
 
     async def ask(self, server: Server, model: str, timeout_s: float) -> None:
         """Let a server say which versions of a model it has. Raises `ServingError` when it does not answer."""
@@ -165,7 +169,7 @@ class Upstream:
             ]
         server.ejection.succeeded(time.monotonic())
 
-    async def _call(self, method: str, model: str, version: int, request: bytes, timeout_s: float) -> Any:
+    async def _call(self, method: str, model: str, version: int | None, request: bytes, timeout_s: float) -> Any:
         deadline = time.monotonic() + timeout_s
         tried: set[Server] = set()
         retried = False
@@ -178,7 +182,7 @@ class Upstream:
             except ServingError as error:
                 problem = error
                 self._metrics.upstream_errors.labels(model, error.grpc_code).inc()
-            if isinstance(problem, NotFound) and str(problem).startswith(_GONE):
+            if version is not None and isinstance(problem, NotFound) and str(problem).startswith(_GONE):
                 server.forget(model, version)
                 continue
             if not isinstance(problem, Unavailable) or retried or len(tried) == len(self.servers):
@@ -213,11 +217,14 @@ class Upstream:
         server.ejection.succeeded(time.monotonic())
         return response
 
-    def _pick(self, model: str, version: int, tried: set[Server]) -> Server | None:
-        """The best server that has not been tried: better one that is out than one without the version."""
+    def _pick(self, model: str, version: int | None, tried: set[Server]) -> Server | None:
+        """The best server that has not been tried: better one that is out than one without the version.
+
+        version: None for any.
+        """
         now = time.monotonic()
         ranks = {
-            server: (version not in server.available(model), server.ejection.is_out(now), len(server.calls))
+            server: (not server.has(model, version), server.ejection.is_out(now), len(server.calls))
             for server in self.servers
             if server not in tried
         }

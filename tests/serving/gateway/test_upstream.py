@@ -36,7 +36,7 @@ async def connected(places, model, budget=None, poll_s=60.0):
 
 async def predict(backend: RemoteBackend, model: str, inputs: dict, timeout_s: float = 30) -> Any:
     lease = await backend.lease(model, None)
-    return await backend.run(lease, lease.signatures["serving_default"], inputs, timeout_s)
+    return await backend.run(lease, lease.signatures["serving_default"], inputs, (), timeout_s)
 
 
 def dead() -> Address:
