@@ -102,9 +102,12 @@ class Batcher:
     """Joins the requests of one event loop."""
 
     def __init__(
-        self, max_rows: int, slots: Callable[[], int], observe: Callable[[Hashable, int, float], None] | None = None
+        self,
+        max_rows: int,
+        slots: Callable[[Hashable], int],
+        observe: Callable[[Hashable, int, float], None] | None = None,
     ) -> None:
-        """max_rows: most rows in a joint call; 1 turns joining off. slots(): calls of one key that run side by side.
+        """max_rows: most rows in a joint call; 1 turns joining off. slots(key): its calls that run side by side.
 
         observe(key, rows, seconds): told of each call when it starts: its rows, how long its first request waited.
         """
@@ -157,7 +160,7 @@ class Batcher:
 
     def _flush(self, key: Hashable, queue: _Queue) -> None:
         queue.flush_due = False
-        while queue.running < self._slots() and (batch := self._take(queue)):
+        while queue.running < self._slots(key) and (batch := self._take(queue)):
             self._start(key, queue, batch)
         if not queue.waiting and not queue.running:
             self._queues.pop(key, None)

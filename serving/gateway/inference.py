@@ -72,7 +72,7 @@ class Inference:
     def __init__(self, settings: Settings, backend: Backend, metrics: Metrics) -> None:
         self._settings, self._backend, self._metrics = settings, backend, metrics
         self._labels, self.cards = Labels(settings), Cards(settings.models_dir)
-        self._batcher = Batcher(settings.batch_max_rows, lambda: backend.slots, metrics.batch_observer(_model_of))
+        self._batcher = Batcher(settings.batch_max_rows, self._slots, metrics.batch_observer(_model_of))
         self._in_flight = 0
         metrics.watch_queues(backend.models, self._waiting, settings.max_in_flight)
 
@@ -188,6 +188,9 @@ class Inference:
     def _limit_s(self, ask: Ask) -> float:
         most = self._settings.request_timeout_s
         return most if ask.timeout_s is None else min(most, ask.timeout_s)
+
+    def _slots(self, key: Hashable) -> int:
+        return self._backend.slots(_model_of(key))
 
     def _waiting(self, model: str) -> int:
         return self._batcher.waiting(lambda key: _model_of(key) == model)

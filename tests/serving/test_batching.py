@@ -44,7 +44,7 @@ class Engine:
         return {"y": inputs["x"] * 2}
 
 
-def one() -> int:
+def one(_: object) -> int:
     return 1
 
 
@@ -243,7 +243,7 @@ def test_joined_answers_equal_those_given_alone(sizes, bad, max_rows, slots, qui
         for i, size in enumerate(sizes):
             values = np.arange(size) + 10.0 * i
             requests.append(x(*(-values - 1 if i in bad else values)))
-        answers = await gather(Batcher(max_rows, lambda: slots), Engine(quick), requests)
+        answers = await gather(Batcher(max_rows, lambda _: slots), Engine(quick), requests)
         for i, (request, answer) in enumerate(zip(requests, answers, strict=True)):
             if i in bad and sizes[i]:
                 assert isinstance(answer, InvalidInput)

@@ -161,7 +161,7 @@ def test_the_call_is_cancelled_at_the_server_when_all_callers_have_left():
         async with hanging() as (address, calls, cancelled):
             upstream = Upstream([address], Metrics("test"))
             await upstream.start()
-            batcher = Batcher(8, lambda: 1)
+            batcher = Batcher(8, lambda _: 1)
 
             def call(_, timeout_s):
                 return upstream.predict("m", 1, b"", timeout_s)
@@ -217,7 +217,7 @@ def test_servers_come_and_go_with_the_addresses_of_a_name(model_server_address, 
             for _ in range(9):
                 await predict(backend, "two_in", TWO_IN)
             assert [sent(host) - was for host, was in zip(hosts, before, strict=True)] == [3, 3, 3]
-            assert backend.slots == 6
+            assert backend.slots("two_in") == 3
 
             stays = upstream.servers[1]
             hosts[:] = ["127.0.0.2", "127.0.0.4"]
@@ -238,6 +238,17 @@ def test_servers_come_and_go_with_the_addresses_of_a_name(model_server_address, 
             assert len(upstream.servers) == 2
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    asyncio.run(run())
+
+
+def test_slow_calls_run_side_by_side_and_quick_ones_together(model_server_address):
+    async def run():
+        async with connected([Address(model_server_address)], "two_in") as (backend, _, __):
+            assert backend.slots("two_in") == 1
+            for seconds, slots in ((0.001, 1), (1.0, 3), (1.0, 4), (0.015, 2), (0.001, 1)):
+                backend._took("two_in", seconds)
+                assert backend.slots("two_in") == slots
+
     asyncio.run(run())
 
 
