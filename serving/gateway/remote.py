@@ -89,8 +89,8 @@ class RemoteBackend:
         await self._upstream.stop()
 
     def missing(self) -> list[str]:
-        """Models that no server has which is not left out."""
-        servers = [server for server in self._upstream.servers if not server.is_out()]
+        """Models that none of the servers has which answer. One that is left out may: overload is not absence."""
+        servers = [server for server in self._upstream.servers if server.answers]
         return [
             name
             for name in self.models

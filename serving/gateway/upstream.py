@@ -56,6 +56,8 @@ class Server:
         self.calls: set[Any] = set()
         self.statuses: dict[str, list[VersionStatus]] = {}
         """Of each model, as it said last; without an entry it has not been asked."""
+        self.answers = False
+        """Whether it did when it was asked last."""
         if credentials:
             names = [("grpc.ssl_target_name_override", address.server_name)] if address.server_name else []
             self.channel = grpc.aio.secure_channel(address.target, credentials, [*_OPTIONS, *names])
@@ -158,7 +160,8 @@ class Upstream:
             response = await server.status(request.SerializeToString(), timeout=timeout_s)
         except grpc.aio.AioRpcError as error:
             translated = _translate(error)
-            if not isinstance(translated, NotFound):
+            server.answers = isinstance(translated, NotFound)
+            if not server.answers:
                 if self._failed(server, translated) and isinstance(translated, DeadlineExceeded):
                     self._give_up_calls(server)
                 raise translated from error
@@ -167,6 +170,7 @@ class Upstream:
             server.statuses[model] = [
                 _from_proto(entry) for entry in response.model_version_status if entry.state in _STATES
             ]
+        server.answers = True
         server.ejection.succeeded(time.monotonic())
 
     async def _call(self, method: str, model: str, version: int | None, request: bytes, timeout_s: float) -> Any:

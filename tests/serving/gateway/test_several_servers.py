@@ -143,7 +143,10 @@ def test_a_server_that_stands_still_holds_nobody_beyond_the_deadline(three):
         with load(url, "two_in", TWO_IN) as answers:
             more(answers)
         assert not answers.bad
-        frozen.process.send_signal(signal.SIGCONT)
+        assert httpx.get(f"{url}/readyz").status_code == 200
+        for _, running in three:
+            running.stop(signal.SIGKILL)
+        servers.wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 503, what="unreadiness")
 
 
 @pytest.mark.parametrize("swaps", [2, pytest.param(6, marks=pytest.mark.long)])

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from serving.batching import Batcher
-from serving.errors import DeadlineExceeded, NotFound, Unavailable
+from serving.errors import DeadlineExceeded, NotFound, Unavailable, UsageError
 from serving.gateway.addresses import Address, Name
 from serving.gateway.metrics import Metrics
-from serving.gateway.remote import RemoteBackend
+from serving.gateway.remote import RemoteBackend, create
 from serving.gateway.retry_budget import RetryBudget
+from serving.gateway.settings import read
 from serving.gateway.upstream import Upstream
 from tests import servers
 
@@ -85,7 +86,7 @@ def test_when_all_are_out_they_are_asked_anyway(model_server_address):
             for _ in range(3):
                 upstream.servers[0].ejection.failed(asyncio.get_running_loop().time())
             assert upstream.servers[0].is_out()
-            assert backend.missing() == ["two_in"]
+            assert backend.missing() == []
             assert (await predict(backend, "two_in", TWO_IN))["output_0"].shape == (1, 1)
 
     asyncio.run(run())
@@ -126,6 +127,22 @@ def test_the_version_that_most_servers_have_is_the_current_one(model_server_addr
                 assert backend._choice("two_in") == expected
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"backend_ca_file": "/none/ca.pem"}, "cannot read /none/ca.pem: No such file or directory"),
+        ({"backend_cert_file": "c"}, "backend_cert_file and backend_key_file go together"),
+        ({"backend_cert_file": "c", "backend_key_file": "k"}, "backend_cert_file goes with backend_ca_file"),
+        ({"backend_ca_file": "c", "backend": ""}, "backend_ca_file goes with backend"),
+        ({"backend": "localhost"}, "backend 'localhost' is not HOST:PORT"),
+    ],
+)
+def test_wrong_settings_are_named(options, problem):
+    with pytest.raises(UsageError) as caught:
+        create(["m"], read({"backend": "localhost:8500", **options}), Metrics("test"))
+    assert problem in str(caught.value)
 
 
 @asynccontextmanager
