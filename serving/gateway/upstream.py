@@ -249,7 +249,7 @@ class Upstream:
     def _give_up_calls(self, server: Server) -> None:
         """Calls on a server that stands still would wait in vain; another may answer them."""
         if not all(other.is_out() for other in self.servers):
-            for call in server.calls:
+            for call in list(server.calls):
                 call.cancel()
 
     async def _keep_resolving(self) -> None:

@@ -147,35 +147,37 @@ def test_wrong_settings_are_named(options, problem):
 
 @asynccontextmanager
 async def hanging():
-    """A server that takes Predict and never answers: its address, the calls it has, those that were cancelled."""
+    """A server that answers no Predict before it is told to: its address, the time that each call has left, those that
+    were cancelled, and what makes it answer."""
     calls: asyncio.Queue[float] = asyncio.Queue()
     cancelled: asyncio.Queue[None] = asyncio.Queue()
+    answer = asyncio.Event()
 
-    async def never(_: bytes, context: Any) -> bytes:
+    async def wait(_: bytes, context: Any) -> bytes:
         calls.put_nowait(context.time_remaining())
         try:
-            await asyncio.Event().wait()
+            await answer.wait()
         except asyncio.CancelledError:
             cancelled.put_nowait(None)
             raise
-        raise AssertionError("unreachable")
+        return b""
 
     server = grpc.aio.server()
-    handlers = {"Predict": grpc.unary_unary_rpc_method_handler(never)}
+    handlers = {"Predict": grpc.unary_unary_rpc_method_handler(wait)}
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("tensorflow.serving.PredictionService", handlers),)
     )
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
-        yield Address(f"127.0.0.1:{port}"), calls, cancelled
+        yield Address(f"127.0.0.1:{port}"), calls, cancelled, answer
     finally:
         await server.stop(None)
 
 
 def test_the_call_is_cancelled_at_the_server_when_all_callers_have_left():
     async def run():
-        async with hanging() as (address, calls, cancelled):
+        async with hanging() as (address, calls, cancelled, _):
             upstream = Upstream([address], Metrics("test"))
             await upstream.start()
             batcher = Batcher(8, lambda _: 1)
@@ -200,7 +202,7 @@ def test_the_call_is_cancelled_at_the_server_when_all_callers_have_left():
 
 def test_a_deadline_ends_the_call_and_says_nothing_against_the_server():
     async def run():
-        async with hanging() as (address, _, cancelled):
+        async with hanging() as (address, _, cancelled, __):
             upstream = Upstream([address, dead()], Metrics("test"))
             await upstream.start()
             for _ in range(4):
@@ -255,6 +257,29 @@ def test_servers_come_and_go_with_the_addresses_of_a_name(model_server_address, 
             assert len(upstream.servers) == 2
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    asyncio.run(run())
+
+
+def test_a_call_on_a_server_that_leaves_the_name_is_still_answered(monkeypatch):
+    async def run():
+        async with hanging() as (address, calls, _, answer):
+            port = int(address.target.rpartition(":")[2])
+            hosts = ["127.0.0.1"]
+
+            def look_up(*_, **__):
+                return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in hosts]
+
+            monkeypatch.setattr(socket, "getaddrinfo", look_up)
+            upstream = Upstream([Name("service", port)], Metrics("test"))
+            await upstream.start()
+            call = asyncio.create_task(upstream.predict("m", 1, b"", 20))
+            await calls.get()
+            hosts[:] = ["127.0.0.2"]
+            await upstream.resolve()
+            answer.set()
+            assert not (await call).outputs
+            await upstream.stop()
+
     asyncio.run(run())
 
 
