@@ -1,6 +1,6 @@
 """The backend that is one or several TensorFlow Servings: named arrays over gRPC.
 
-Each server is asked every second which versions it has. The version that most servers have, the highest of equals, is
+Each server is asked, poll after poll, which versions it has. The version that most servers have, the highest of equals, is
 the one that unversioned requests get, as soon as its signatures are here: while a new version goes round, nobody waits
 for the last server and the first one is not alone with all requests. Every Predict names its version, so that arrays
 meet the signature they were held against.
