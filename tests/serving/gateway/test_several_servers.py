@@ -92,7 +92,7 @@ def ejected(address: str) -> str:
     return f'signet_upstream_ejected{{backend="{address}"}}'
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [1, pytest.param(5, marks=pytest.mark.long)])
 def test_one_of_three_servers_is_killed_and_no_request_fails(three, kills):
     servers.need("promtool", "prometheus")
     port = three[2][0].rpartition(":")[2]
