@@ -23,8 +23,8 @@ from serving.non_finite import from_words
 from serving.signature import Signature, TensorSpec, shape_text
 from serving.tensors import MAX_ELEMENTS, Array, Arrays
 
-MAX_EMPTY_ROWS = 1 << 16
-"""Most rows of a tensor whose rows hold nothing: they cost a caller nothing, but a model much."""
+MAX_EMPTY = 1 << 16
+"""Largest product of the other sizes where one is 0 and there are rows: they cost a caller nothing, but a model much."""
 BASE64 = "base64"
 """Value of the parameter `content_type` of a tensor whose strings are bytes in base64."""
 
@@ -192,8 +192,8 @@ def checked_shape(sizes: Sequence[Any], where: str) -> tuple[int, ...]:
             raise InvalidInput(f"{where}shape has {json_codec.described(size)}; expected whole numbers from 0")
     if math.prod(sizes) > MAX_ELEMENTS or max(sizes, default=0) > MAX_ELEMENTS:
         raise InvalidInput(f"{where}shape {list(sizes)} has more than {MAX_ELEMENTS} elements")
-    if sizes and 0 in sizes[1:] and sizes[0] > MAX_EMPTY_ROWS:
-        raise InvalidInput(f"{where}shape {list(sizes)} has {sizes[0]} rows of nothing; the most are {MAX_EMPTY_ROWS}")
+    if sizes and sizes[0] and 0 in sizes and math.prod(filter(None, sizes)) > MAX_EMPTY:
+        raise InvalidInput(f"{where}shape {list(sizes)} is very large for a tensor without elements")
     return tuple(sizes)
 
 
