@@ -9,8 +9,8 @@ from http import HTTPStatus
 import pytest
 import uvloop
 
-from serving.model_server import http_server
-from serving.model_server.http_server import HttpServer, Request, Response, page
+from serving import http_server
+from serving.http_server import HttpServer, Request, Response, page
 
 GET = b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n"
 BAD_REQUEST, NOT_IMPLEMENTED = (page(status).body for status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_IMPLEMENTED))
