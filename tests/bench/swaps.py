@@ -1,6 +1,6 @@
 """Versions replaced under constant load: the latencies while they are, beside those while nothing changes.
 
-    python -m tests.bench.swaps [--swaps 50] [--model tests/golden/models/three_out/1]      prints a table
+    python -m tests.bench.swaps [--swaps 50]      prints a table
 
 Requests come at a fixed rate over gRPC and over REST, whether or not those before them have been answered in time; a
 latency is counted from when its request was due.
@@ -16,14 +16,17 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
 
-from serving.protos import predict_pb2, prediction_service_pb2_grpc
+from serving.engine import warmup
+from serving.protos import predict_pb2, prediction_log_pb2, prediction_service_pb2_grpc
 from serving.tensors import to_proto
 from tests import servers
 from tests.servers import GOLDEN_MODELS
+from tests.tfrecord import record
 
 MODEL = GOLDEN_MODELS / "three_out" / "1"
 PER_SECOND = 100
@@ -47,13 +50,14 @@ class Load:
         return float(np.percentile(self.latencies_s[phase], 99)) * 1e3
 
 
-def swap_under_load(folder: Path, swaps: int, steady_s: float, model: Path = MODEL) -> dict[str, Load]:
+def swap_under_load(folder: Path, swaps: int, steady_s: float) -> dict[str, Load]:
     """Serve version 1 for `steady_s` seconds, then so many newer ones, each as soon as the one before it answers.
 
     folder: empty; the versions are put there. Gives the load of `grpc` and of `rest`.
     """
     phase, ended = ["warming"], threading.Event()
-    shutil.copytree(model, folder / "1")
+    shutil.copytree(MODEL, folder / "1")
+    write_warmup(folder / "1")
     with servers.both_apis(f"--model_base_path={folder}") as (address, url, _):
         loads = {"grpc": Load(), "rest": Load()}
         threads = [
@@ -68,7 +72,7 @@ def swap_under_load(folder: Path, swaps: int, steady_s: float, model: Path = MOD
             ended.wait(steady_s)
             phase[0] = "swapping"
             for version in range(2, swaps + 2):
-                shutil.copytree(model, folder / ".writing")
+                shutil.copytree(folder / "1", folder / ".writing")
                 (folder / ".writing").rename(folder / str(version))
                 answering = loads["grpc"].versions
                 servers.wait_until(lambda wanted=version, seen=answering: wanted in seen, what=f"version {version}")
@@ -77,6 +81,22 @@ def swap_under_load(folder: Path, swaps: int, steady_s: float, model: Path = MOD
             for thread in threads:
                 thread.join()
     return loads
+
+
+def write_warmup(version: Path) -> None:
+    """One request, as every export of `signet train` has some: the first call of a graph takes a tenth of a second."""
+    log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request()))
+    file = version / warmup.FILE
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(record(log.SerializeToString()))
+
+
+def request() -> Any:
+    """One row for MODEL."""
+    message = predict_pb2.PredictRequest()
+    message.model_spec.name = "default"
+    message.inputs["x"].CopyFrom(to_proto(np.ones((1, 4), np.float32)))
+    return message
 
 
 def ask(client: AbstractContextManager[Call], load: Load, phase: list[str], ended: threading.Event) -> None:
@@ -97,12 +117,9 @@ def ask(client: AbstractContextManager[Call], load: Load, phase: list[str], ende
 
 @contextmanager
 def over_grpc(address: str) -> Iterator[Call]:
-    request = predict_pb2.PredictRequest()
-    request.model_spec.name = "default"
-    request.inputs["x"].CopyFrom(to_proto(np.ones((1, 4), np.float32)))
     with grpc.insecure_channel(address) as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-        yield lambda: stub.Predict(request, timeout=30).model_spec.version.value
+        yield lambda: stub.Predict(request(), timeout=30).model_spec.version.value
 
 
 @contextmanager
@@ -136,10 +153,9 @@ def table(loads: dict[str, Load], swaps: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--swaps", type=int, default=50)
-    parser.add_argument("--model", type=Path, default=MODEL, help="a version that takes x (n, 4) float")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        print(table(swap_under_load(Path(folder), options.swaps, 10.0, options.model), options.swaps))
+        print(table(swap_under_load(Path(folder), options.swaps, 10.0), options.swaps))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from serving import dtypes, examples_json, model_config, tensors
-from serving.engine import tfrecords, warmup
+from serving.engine import warmup
 from serving.errors import InvalidInput, SignetError
 from serving.http_server import Connection, HttpServer, Request, Response
 from serving.json_text import error_body, loads
@@ -27,6 +28,7 @@ from serving.model_server import batching_parameters, monitoring, predict_json, 
 from serving.protos import classification_pb2, meta_graph_pb2, predict_pb2, prediction_log_pb2, tensor_pb2
 from serving.signature import Signature, TensorSpec
 from serving.tensors import Arrays
+from tests.tfrecord import record
 
 
 @dataclass(frozen=True)
@@ -112,29 +114,28 @@ class _Version:
 
 
 VERSION: Any = _Version()
-FOLDER = Path(tempfile.mkdtemp(prefix="signet-fuzz-"))
-(FOLDER / warmup.FILE).parent.mkdir()
+
+
+@cache
+def folder() -> Path:
+    """For the files of this process; libFuzzer ends it without cleaning up: `test_fuzz.py` does."""
+    made = Path(tempfile.mkdtemp())
+    (made / warmup.FILE).parent.mkdir()
+    return made
 
 
 def warmup_file(data: bytes) -> None:
     """An even first byte: the rest is the file; an odd one: the rest is a record, whose checksums are right."""
-    (FOLDER / warmup.FILE).write_bytes(data[1:] if not data or data[0] % 2 == 0 else record(data[1:]))
+    (folder() / warmup.FILE).write_bytes(data[1:] if not data or data[0] % 2 == 0 else record(data[1:]))
     with suppress(SignetError):
-        warmup.warm_up(VERSION, FOLDER, run=_Version.predict)
-
-
-def record(data: bytes) -> bytes:
-    """A file of one TFRecord."""
-    length = len(data).to_bytes(8, "little")
-    crcs = (tfrecords.masked_crc(part).to_bytes(4, "little") for part in (length, data))
-    return length + next(crcs) + data + next(crcs)
+        warmup.warm_up(VERSION, folder(), run=_Version.predict)
 
 
 def _file(read: Callable[[Path], object]) -> Callable[[bytes], None]:
     """A target that reads a file with the given content."""
-    file = FOLDER / "text"
 
     def run(data: bytes) -> None:
+        file = folder() / "text"
         file.write_bytes(data)
         with suppress(SignetError):
             read(file)
@@ -246,7 +247,7 @@ TARGETS = {
         ),
     ),
     "batching_file": Target(
-        _file(lambda file: batching_parameters.read(str(file), per_version=False).of(FOLDER)),
+        _file(lambda file: batching_parameters.read(str(file), per_version=False).of(folder())),
         (
             b"max_batch_size { value: 64 } batch_timeout_micros { value: 0 } num_batch_threads { value: 2 }",
             b"allowed_batch_sizes: 1 allowed_batch_sizes: 1000 enable_large_batch_splitting { value: true }",

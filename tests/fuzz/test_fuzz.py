@@ -1,5 +1,6 @@
 """Whatever a stranger sends, what reads it gives a value or one of our errors."""
 
+import os
 import subprocess
 import sys
 
@@ -20,5 +21,6 @@ def test_nothing_but_our_errors_comes_of_any_bytes(name, runs, tmp_path):
         (corpus / str(i)).write_bytes(seed)
     limits = (f"-runs={runs}", f"-max_len={MOST_BYTES}", "-seed=1", "-timeout=20", "-rss_limit_mb=2048")
     command = [sys.executable, "-m", "tests.fuzz", name, corpus, *limits, f"-artifact_prefix={tmp_path}/"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace", check=False)
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, errors="replace", check=False)
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
