@@ -84,15 +84,9 @@ def over_http(url: str, folder: Path) -> Measure:
     )
 
 
-def over_grpc(address: str) -> Measure:
+def over_grpc(address: str, folder: Path) -> Measure:
     """Predict calls."""
-
-    def measure(model: str, connections: int, seconds: float) -> Result:
-        command = [sys.executable, "-m", "tests.bench.grpc_load", address, model, str(connections), str(seconds)]
-        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        return Result(*map(float, printed.split()))
-
-    return measure
+    return lambda model, in_flight, seconds: load.predict(address, rows.message(model, 1), in_flight, seconds, folder)
 
 
 def embedded(stack: ExitStack, folder: Path) -> tuple[Measure, servers.Program]:
@@ -115,7 +109,7 @@ def rest(stack: ExitStack, folder: Path, *flags: str) -> tuple[Measure, servers.
 
 def grpc(stack: ExitStack, folder: Path, *flags: str) -> tuple[Measure, servers.Program]:
     address, running = stack.enter_context(servers.model_server(config(folder), *flags))
-    return over_grpc(address), running
+    return over_grpc(address, folder), running
 
 
 def config(folder: Path) -> str:

@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 
-from serving.tensors import Arrays
+from serving.protos import predict_pb2
+from serving.tensors import Arrays, to_proto
 
 SHAPES: dict[str, dict[str, tuple[tuple[int, ...], int | None]]] = {
     "digits": {"pixels": ((64,), None)},
@@ -36,3 +37,12 @@ def body(model: str, rows: int) -> bytes:
     else:
         instances = [{name: array[i].tolist() for name, array in inputs.items()} for i in range(rows)]
     return json.dumps({"instances": instances}, separators=(",", ":")).encode()
+
+
+def message(model: str, rows: int) -> bytes:
+    """A serialized PredictRequest."""
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = model
+    for name, array in arrays(model, rows).items():
+        request.inputs[name].CopyFrom(to_proto(array))
+    return bytes(request.SerializeToString())
