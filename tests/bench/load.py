@@ -12,6 +12,7 @@ import grpc
 import numpy as np
 
 from tests import servers
+from tests.bench.rows import Post
 
 _PREDICT = "/tensorflow.serving.PredictionService/Predict"
 _FRAME_BYTES = 5
@@ -29,16 +30,19 @@ class Result:
     p99_s: float
 
 
-def post(url: str, body: bytes, connections: int, seconds: float, folder: Path) -> Result:
-    """POST the same body over and over on that many connections. Raises RuntimeError when an answer is not 200."""
+def post(url: str, request: Post, connections: int, seconds: float, folder: Path) -> Result:
+    """POST the same over and over on that many connections. Raises RuntimeError when an answer is not 200."""
     servers.need("wrk", "wrk")
-    (folder / "body").write_bytes(body)
+    (folder / "body").write_bytes(request.body)
     script = folder / "post.lua"
+    headers = {"Content-Type": "application/json", **request.headers}
     script.write_text(
-        f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
-        f'local file = io.open("{folder / "body"}", "rb")\nwrk.body = file:read("*a")\nfile:close()\n'
+        'wrk.method = "POST"\n'
+        + "".join(f'wrk.headers["{name}"] = "{value}"\n' for name, value in headers.items())
+        + f'local file = io.open("{folder / "body"}", "rb")\nwrk.body = file:read("*a")\nfile:close()\n'
     )
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "30s", "--latency", "-s", script, url]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "30s", "--latency", "-s", script]
+    command.append(url + request.path)
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in text or "Socket errors" in text:
         raise RuntimeError(f"some requests failed:\n{text}")
@@ -58,7 +62,17 @@ def predict(address: str, request: bytes, in_flight: int, seconds: float, folder
     (folder / "message").write_bytes(b"\0" + len(request).to_bytes(4, "big") + request)
     log = folder / "log"
     log.unlink(missing_ok=True)  # h2load would append
-    command = ["h2load", "-t1", "-c1", f"-m{in_flight}", f"-D{round(seconds * 1000)}ms", "-d", folder / "message", "--log-file", log]
+    command = [
+        "h2load",
+        "-t1",
+        "-c1",
+        f"-m{in_flight}",
+        f"-D{round(seconds * 1000)}ms",
+        "-d",
+        folder / "message",
+        "--log-file",
+        log,
+    ]
     headers = ["-H", "content-type: application/grpc", "-H", "te: trailers"]
     text = subprocess.run(
         [*command, *headers, f"http://{address}{_PREDICT}"], check=True, capture_output=True, text=True
