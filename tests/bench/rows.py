@@ -68,6 +68,15 @@ def v2_binary(model: str, rows: int) -> Post:
     return Post(f"/v2/models/{model}/infer", b"".join([head, *raw]), headers)
 
 
+def message(model: str, rows: int) -> bytes:
+    """A serialized PredictRequest."""
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = model
+    for name, array in arrays(model, rows).items():
+        request.inputs[name].CopyFrom(to_proto(array))
+    return bytes(request.SerializeToString())
+
+
 DIALECTS = {"V1": v1, "V2": v2, "V2 binary": v2_binary}
 
 
@@ -81,12 +90,3 @@ def _short(array: Array) -> Array:
 
 def _json(document: object) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
-
-
-def message(model: str, rows: int) -> bytes:
-    """A serialized PredictRequest."""
-    request = predict_pb2.PredictRequest()
-    request.model_spec.name = model
-    for name, array in arrays(model, rows).items():
-        request.inputs[name].CopyFrom(to_proto(array))
-    return bytes(request.SerializeToString())
