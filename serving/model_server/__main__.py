@@ -81,6 +81,8 @@ async def serve(flags: Flags) -> int:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    if flags.use_alts_credentials and flags.ssl_config_file:
+        raise InvalidInput("use_alts_credentials and ssl_config_file are both set; expected one of them")
     monitoring = Monitoring()
     runner = Runner()
     if batching := _batching(flags):
