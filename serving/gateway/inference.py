@@ -73,7 +73,7 @@ class Inference:
 
     def __init__(self, settings: Settings, backend: Backend, metrics: Metrics) -> None:
         self._settings, self._backend, self._metrics = settings, backend, metrics
-        self._labels, self.cards = Labels(settings), Cards(settings.models_dir)
+        self.labels, self.cards = Labels(settings), Cards(settings.models_dir)
         self._batcher = Batcher(settings.batch_max_rows, backend.slots, metrics.batch_observer(_model_of))
         self._in_flight = 0
         metrics.watch_queues(backend.models, self._waiting, settings.max_in_flight)
@@ -160,11 +160,11 @@ class Inference:
 
     async def labelled(self, model: str, label: str) -> int:
         """The version that a label of a declared model stands for. Raises `InvalidInput` for an unknown one."""
-        version = self._labels.version(model, label)
+        version = self.labels.version(model, label)
         if version is None:
             version = await self._backend.labelled(model, label)
         if version is None:
-            known = self._labels.of(model)
+            known = self.labels.of(model)
             hint = signatures.nearest_hint(label, known)
             labels = ", ".join(f"{name!r} is version {number}" for name, number in known.items()) or "it has none"
             raise InvalidInput(
