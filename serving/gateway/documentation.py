@@ -63,6 +63,10 @@ _SCRIPT = """SwaggerUIBundle({
 """
 _STYLE = """body { margin: 0; background: #fafafa; }
 .swagger-ui .info { margin: 24px 0; }
+.swagger-ui .renderedMarkdown table { margin-bottom: 16px; }
+.swagger-ui .renderedMarkdown table thead tr th,
+.swagger-ui .renderedMarkdown table tbody tr td { min-width: 0; padding: 4px 16px 4px 0; }
+.swagger-ui .renderedMarkdown table tbody tr td:nth-child(-n+4) { white-space: nowrap; }
 """
 
 _POLICY = (
@@ -71,7 +75,7 @@ _POLICY = (
 )
 _HEADERS = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 _FRESH = {"Cache-Control": "no-cache"}
-_KEPT = {"Cache-Control": "public, max-age=86400"}
+_KEPT = {"Cache-Control": "public, max-age=3600"}
 
 
 class Documentation:
@@ -176,7 +180,9 @@ def create_router(documentation: Documentation) -> APIRouter:
         if name not in _FILES:
             raise NotFound(f"there is no file {name[:100]!r} of the page; it has {', '.join(_FILES)}")
         media_type, text = _FILES[name]
-        content = text or (files(_PACKAGE) / "static" / name).read_bytes()
+        if text:
+            return Response(text, media_type=media_type, headers=_HEADERS | _FRESH)
+        content = (files(_PACKAGE) / "static" / name).read_bytes()
         return Response(content, media_type=media_type, headers=_HEADERS | _KEPT)
 
     return router

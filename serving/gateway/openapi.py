@@ -5,7 +5,7 @@ DescribedModels ──┬── openapi_v1: predict, classify, regress      each
                       ──▶ document: OpenAPI 3.1, its schemas JSON Schema 2020-12
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from serving.gateway import openapi_fixed, openapi_tensors, openapi_v1
@@ -67,13 +67,5 @@ def _tag(model: DescribedModel) -> dict[str, Any]:
 
 
 def _about(model: DescribedModel) -> str:
-    return "\n\n".join(_paragraphs(model))
-
-
-def _paragraphs(model: DescribedModel) -> Iterator[str]:
-    if model.purpose:
-        yield model.purpose
-    if model.limits:
-        yield "\n".join(f"- {limit}" for limit in model.limits)
     labels = "".join(f"; `{label}` is version {version}" for label, version in model.labels.items())
-    yield f"Version {model.version}{labels}."
+    return "\n\n".join(filter(None, (model.purpose, f"Version {model.version}{labels}.")))

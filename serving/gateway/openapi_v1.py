@@ -165,7 +165,9 @@ def _predict(model: DescribedModel) -> Schema:
 
 
 def _text(model: DescribedModel) -> Iterator[str]:
-    """The signatures as tables, for people."""
+    """The limits and the signatures, as tables, for people."""
+    if model.limits:
+        yield "\n".join(f"- {limit}" for limit in model.limits)
     yield "Rows go in `instances` and come back as `predictions`, columns go in `inputs` and come back as `outputs`."
     for signature in model.callable_signatures:
         yield f"**Signature `{signature.name}`**"
