@@ -25,6 +25,8 @@ from serving.signature import Signature
 from serving.tensors import Arrays
 
 MAX_VERSION = (1 << 63) - 1
+"""What the messages of a backend can carry."""
+
 KEPT_S = 60.0
 """Seconds that a version stays loaded after a request of a job that needs it."""
 
@@ -151,6 +153,8 @@ class Inference:
             version = await self.labelled(ask.model, ask.label)
         elif version is not None and ask.keep:
             self._backend.keep(ask.model, version, KEPT_S)
+        if version is not None and not 0 <= version <= MAX_VERSION:
+            raise NotFound(f"Servable not found for request: Specific({ask.model}, {version})")
         try:
             return await self._backend.lease(ask.model, version)
         except NotFound:

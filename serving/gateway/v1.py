@@ -16,7 +16,7 @@ from functools import partial
 from urllib.parse import unquote
 
 from serving import example_inference, examples_json, json_codec, json_text
-from serving.errors import InvalidInput, NotFound
+from serving.errors import InvalidInput
 from serving.gateway.backend import Lease
 from serving.gateway.frame import Answer
 from serving.gateway.inference import MAX_VERSION, Ask, Inference, Record, timeout_s
@@ -27,7 +27,9 @@ from serving.signature import Signature
 from serving.tensors import Array, Arrays
 
 PROTOCOL = "v1"
-PATH = re.compile(rb"/v1/models/([^/:?]+)(?:/versions/(\d{1,19})|/labels/([^/:?]+))?:(predict|classify|regress)")
+PATH = re.compile(rb"/v1/models/([^/:?]+)(?:/versions/([^/:?]+)|/labels/([^/:?]+))?:(predict|classify|regress)")
+
+_VERSION = re.compile(rb"\d{1,19}")
 
 
 class V1:
@@ -87,9 +89,7 @@ class V1:
 def ask(match: re.Match[bytes], request: Request, signature_name: str) -> Ask:
     """What a path (model, version, label) and the headers ask for. Raises `InvalidInput` and `NotFound`."""
     model = _text(match[1])
-    version = int(match[2]) if match[2] else None
-    if version is not None and version > MAX_VERSION:
-        raise NotFound(f"Servable not found for request: Specific({model[:100]}, {version})")
+    version = _version(match[2]) if match[2] else None
     headers = request.headers
     limit = headers.get(b"x-request-timeout")
     return Ask(
@@ -109,6 +109,12 @@ def joined(headers: dict[bytes, bytes]) -> bool:
     if value not in (b"on", b"off"):
         raise InvalidInput(f"X-Signet-Batching is {value[:40].decode('latin-1')!r}; expected on or off")
     return value == b"on"
+
+
+def _version(digits: bytes) -> int:
+    if not _VERSION.fullmatch(digits):
+        raise InvalidInput(f"the version is {_text(digits)[:40]!r}; expected a whole number, at most {MAX_VERSION}")
+    return int(digits)
 
 
 def _text(part: bytes) -> str:
