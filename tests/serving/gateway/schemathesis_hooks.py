@@ -14,6 +14,14 @@ def map_body(context: schemathesis.HookContext, body: Any) -> Any:
 
 
 @schemathesis.hook
-def filter_headers(context: schemathesis.HookContext, headers: Any) -> bool:
-    """A header that nobody knows is no violation."""
-    return "x-schemathesis-unknown-property" not in (headers or {})
+def filter_case(context: schemathesis.HookContext, case: schemathesis.Case) -> bool:
+    """A header that nobody knows is no violation, and nobody answers within a millionth of a second."""
+    headers = case.headers or {}
+    return "x-schemathesis-unknown-property" not in headers and not _is_short(headers.get("X-Request-Timeout", 1))
+
+
+def _is_short(timeout_s: Any) -> bool:
+    try:
+        return 0 < float(timeout_s) < 1
+    except (TypeError, ValueError):
+        return False
