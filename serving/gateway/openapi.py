@@ -14,7 +14,7 @@ from serving.gateway.openapi_tensors import Schema
 
 _ABOUT = """Named tensors in, named tensors out: the REST dialect of TensorFlow Serving.
 Each model below has its own inputs and outputs. An error is `{"error": "…"}`.
-Bodies may be compressed with gzip or deflate, and answers are for who accepts it."""
+Bodies may be compressed with gzip or deflate; answers are where `Accept-Encoding` asks for it."""
 
 
 def document(models: Sequence[DescribedModel], missing: Mapping[str, str], release: str) -> Schema:

@@ -93,7 +93,9 @@ def shape_text(spec: TensorSpec) -> str:
 
 
 def labels_text(labels: Sequence[str]) -> str:
-    """`0 = no, 1 = yes`, cut when there are very many; empty without labels."""
+    """`0 = no, 1 = yes`, cut when there are very many; empty when labels are but their own places."""
+    if list(labels) == [str(i) for i in range(len(labels))]:
+        return ""
     listed = ", ".join(f"{i} = {label}" for i, label in enumerate(labels[:MOST_LABELS]))
     return listed + (f", … {len(labels)} in all" if len(labels) > MOST_LABELS else "")
 
@@ -116,8 +118,8 @@ def _sentences(spec: TensorSpec, said: Said) -> Iterator[str]:
         yield said.meaning[:1].upper() + said.meaning[1:] + (f", {said.unit}" if said.unit else "")
     if said.values:
         yield f"Values: {said.values}"
-    if said.labels:
-        yield f"In order: {labels_text(said.labels)}"
+    if listed := labels_text(said.labels):
+        yield f"In order: {listed}"
     yield f"{dtype_text(spec)} {shape_text(spec)}"
 
 

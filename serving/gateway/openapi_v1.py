@@ -41,6 +41,7 @@ SCHEMAS: dict[str, Schema] = {
     },
     "NonFinite": {
         "description": "How NaN and infinity are written: bare, which is not strict JSON, as null, or as a string",
+        "type": "string",
         "enum": list(get_args(json_codec.NonFinite)),
         "default": "bare",
     },
@@ -257,17 +258,17 @@ def _body(signature: Signature, layout: str, key: str, value: Schema, other: str
         "properties": {
             "signature_name": name | ({"default": DEFAULT} if default else {}),
             key: value,
+            other: False,
             "output_filter": {
                 "description": "Only these outputs; empty: all",
                 "type": "array",
-                "items": {"enum": list(tensors.given(signature))},
+                "items": {"type": "string", "enum": list(tensors.given(signature))},
                 "uniqueItems": True,
             },
             "named_outputs": {"$ref": "#/components/schemas/NamedOutputs"},
             "non_finite": {"$ref": "#/components/schemas/NonFinite"},
         },
         "required": [key] if default else ["signature_name", key],
-        "not": {"required": [other]},
     }
 
 

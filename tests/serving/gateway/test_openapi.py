@@ -114,10 +114,15 @@ def test_a_tensor_tells_people_and_programs_what_the_card_says():
 
 
 def test_very_many_labels_are_cut_for_people_only():
-    labels = tuple(map(str, range(1000)))
+    labels = tuple(f"class {i}" for i in range(1000))
     schema = tensors.given_row(spec("p", "float", (None, 1000)), Said(labels=labels))
-    assert "99 = 99, … 1000 in all" in schema["description"]
+    assert "99 = class 99, … 1000 in all" in schema["description"]
     assert len(schema["x-tensor"]["labels"]) == 1000
+
+
+def test_labels_that_are_but_their_own_places_are_not_repeated():
+    assert tensors.labels_text(["0", "1", "2"]) == ""
+    assert tensors.labels_text(["1", "0"]) == "0 = 1, 1 = 0"
 
 
 ROWS = "instances"
