@@ -25,7 +25,7 @@ _FREE_SIZE = 8
 def candidates(model: DescribedModel, signature: Signature, golden: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Predict bodies that the signature may take, best first.
 
-    golden: name of a signature -> its first golden row, or more than was asked for.
+    golden: name of a signature -> its first golden row.
     """
     outputs = tensors.given(signature)
     start: dict[str, Any] = {} if signature.name == DEFAULT else {"signature_name": signature.name}
@@ -36,11 +36,13 @@ def candidates(model: DescribedModel, signature: Signature, golden: dict[str, An
         yield declared
     if signature.name in golden:
         yield {**start, "instances": [golden[signature.name]]}
-    if sum(_elements(spec) for spec in signature.inputs.values()) > LONGEST // 4:  # as "1.0,"
+    count = next((spec.shape[0] for spec in signature.inputs.values() if spec.shape and spec.shape[0]), 1)
+    shapes = {name: _example_shape(spec, count) for name, spec in signature.inputs.items()}
+    if sum(map(math.prod, shapes.values())) > LONGEST // 4:  # as "1.0,"
         return
-    columns = {name: _filled(_example_shape(spec), _value(spec)) for name, spec in signature.inputs.items()}
+    columns = {name: _filled(shapes[name], _value(spec)) for name, spec in signature.inputs.items()}
     if tensors.in_rows(signature) and columns:
-        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=False)]
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         yield {**start, "instances": rows}
     else:
         yield {**start, "inputs": columns}
@@ -80,15 +82,12 @@ def first_rows(version_dir: Path) -> dict[str, dict[str, Any]]:
         return {}
 
 
-def _example_shape(spec: TensorSpec) -> tuple[int, ...]:
-    """One row, and sizes of `_FREE_SIZE` where others are left open."""
+def _example_shape(spec: TensorSpec, rows: int) -> tuple[int, ...]:
+    """The rows that the signature asks for, and sizes of `_FREE_SIZE` where others are left open."""
     if spec.shape is None:
-        return (1,)
-    return tuple(size if size is not None else _FREE_SIZE if axis else 1 for axis, size in enumerate(spec.shape))
-
-
-def _elements(spec: TensorSpec) -> int:
-    return math.prod(_example_shape(spec))
+        return (rows,)
+    free = (rows, *[_FREE_SIZE] * len(spec.shape[1:]))
+    return tuple(size or free[axis] for axis, size in enumerate(spec.shape))
 
 
 def _filled(shape: tuple[int, ...], value: Any) -> Any:

@@ -94,7 +94,7 @@ def components(model: DescribedModel) -> dict[str, dict[str, Schema]]:
     """What the paths of the model share."""
     if not any(map(tensors.takes_json, model.callable_signatures)):
         return {}
-    key = component(model.name)
+    key = _component(model.name)
     return {
         "requestBodies": {key: {"required": True, "content": {"application/json": _asked(model)}}},
         "responses": {
@@ -107,11 +107,10 @@ def components(model: DescribedModel) -> dict[str, dict[str, Schema]]:
     }
 
 
-def component(name: str) -> str:
-    """A model's name as a key of components, which may hold letters, digits, dot, hyphen and underscore."""
-    return "".join(
-        sign if (sign.isascii() and sign.isalnum()) or sign in "._-" else f".{ord(sign):x}." for sign in name
-    )
+def _component(model: str) -> str:
+    """A key of components, which may hold letters, digits, dot, hyphen and underscore."""
+    allowed = (sign if (sign.isascii() and sign.isalnum()) or sign in "._-" else f".{ord(sign):x}." for sign in model)
+    return f"predict.{''.join(allowed)}"
 
 
 def _places(model: DescribedModel, verb: str) -> Iterator[tuple[str, str, list[Schema]]]:
@@ -124,7 +123,9 @@ def _places(model: DescribedModel, verb: str) -> Iterator[tuple[str, str, list[S
     if model.labels:
         names = {"type": "string", "enum": list(model.labels)}
         listed = ", ".join(f"`{label}` is version {version}" for label, version in model.labels.items())
-        yield "label", f"{start}/labels/{{label}}:{verb}", [_in_path("label", names, listed, next(iter(model.labels)))]
+        loaded = [label for label, version in model.labels.items() if version in model.versions]
+        example = next(iter(loaded or model.labels))
+        yield "label", f"{start}/labels/{{label}}:{verb}", [_in_path("label", names, listed, example)]
 
 
 def _in_path(name: str, schema: Schema, description: str, example: Any) -> Schema:
@@ -157,7 +158,7 @@ def _operation(
 
 
 def _predict(model: DescribedModel) -> Schema:
-    key = component(model.name)
+    key = _component(model.name)
     return {
         "description": "\n\n".join(_text(model)),
         "requestBody": {"$ref": f"#/components/requestBodies/{key}"},

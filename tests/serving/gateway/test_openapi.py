@@ -181,7 +181,7 @@ def test_the_schema_takes_what_the_gateway_takes(one, body):
         return True
 
     document = openapi.document([model(one)], {}, "1")
-    assert validator(document, "requestBodies/m").is_valid(body) == taken()
+    assert validator(document, "requestBodies/predict.m").is_valid(body) == taken()
 
 
 ANSWERS = [
@@ -198,7 +198,7 @@ ANSWERS = [
 @pytest.mark.parametrize("outputs", ANSWERS)
 def test_the_schema_holds_every_answer(outputs, layout, named, non_finite):
     one = PIXELS if "digit" in outputs else TWO
-    check = validator(openapi.document([model(one)], {}, "1"), "responses/m")
+    check = validator(openapi.document([model(one)], {}, "1"), "responses/predict.m")
     answer = json.loads(json_codec.encode(outputs, layout, named=named, non_finite=non_finite))
     check.validate(answer)
     assert not check.is_valid({"predictions": [["no"]]})
@@ -207,7 +207,7 @@ def test_the_schema_holds_every_answer(outputs, layout, named, non_finite):
 
 def test_signatures_are_told_apart_by_their_name():
     other = sign([spec("posts", "string", (None,))], [spec("age", "float", (None,))], "from_text")
-    check = validator(openapi.document([model(PIXELS, other)], {}, "1"), "requestBodies/m")
+    check = validator(openapi.document([model(PIXELS, other)], {}, "1"), "requestBodies/predict.m")
     assert check.is_valid({"signature_name": "from_text", "instances": ["a"]})
     assert not check.is_valid({"instances": ["a"]})
     assert not check.is_valid({"signature_name": "from_text", "instances": [[1, 2]]})
@@ -236,10 +236,11 @@ def test_a_card_of_another_form_is_as_if_it_were_not_there(card):
 
 
 def test_labels_have_a_path_when_there_are_any():
-    paths = openapi.document([model(PIXELS, labels={"stable": 3, "canary": 4})], {}, "1")["paths"]
+    paths = openapi.document([model(PIXELS, labels={"canary": 4, "stable": 3}, versions=[3])], {}, "1")["paths"]
     (label,) = [one for one in paths["/v1/models/m/labels/{label}:predict"]["post"]["parameters"] if "name" in one]
-    assert label["schema"] == {"type": "string", "enum": ["stable", "canary"]}
-    assert label["description"] == "`stable` is version 3, `canary` is version 4"
+    assert label["schema"] == {"type": "string", "enum": ["canary", "stable"]}
+    assert label["description"] == "`canary` is version 4, `stable` is version 3"
+    assert label["example"] == "stable"  # the other one's version is not loaded
     assert "/v1/models/m/labels/{label}:predict" not in openapi.document([model(PIXELS)], {}, "1")["paths"]
 
 
@@ -255,7 +256,7 @@ def test_what_json_cannot_carry_is_said_and_not_offered():
     document = openapi.document([golden("mixed")], {}, "1")
     text = document["paths"]["/v1/models/mixed:predict"]["post"]["description"]
     assert text.count("that JSON cannot carry: use gRPC") == 2  # half, bfloat16
-    offered = document["components"]["requestBodies"]["mixed"]["content"]["application/json"]["schema"]["oneOf"]
+    offered = document["components"]["requestBodies"]["predict.mixed"]["content"]["application/json"]["schema"]["oneOf"]
     names = {variant["properties"]["signature_name"]["const"] for variant in offered}
     assert names == set(golden("mixed").signatures) - {"bf", "hf", signature.INIT_OP}
 
@@ -264,7 +265,7 @@ def test_names_that_paths_and_components_cannot_hold_are_written_otherwise():
     odd = DescribedModel("a b/é{x}", 1, {PIXELS.name: PIXELS})
     document = openapi.document([odd], {}, "1")
     assert "/v1/models/a%20b%2F%C3%A9%7Bx%7D:predict" in document["paths"]
-    assert list(document["components"]["requestBodies"]) == ["a.20.b.2f..e9..7b.x.7d."]
+    assert list(document["components"]["requestBodies"]) == ["predict.a.20.b.2f..e9..7b.x.7d."]
     schemathesis.openapi.from_dict(document).validate()
 
 
@@ -289,12 +290,12 @@ def test_a_model_without_a_version_is_listed_with_the_reason():
 def test_an_example_is_shown_in_rows_and_columns_with_its_answer():
     tried = {"serving_default": Example({"instances": [{"pixels": [1, 2]}]}, {"predictions": [[0, 0, 1]]})}
     parts = openapi.document([model(PIXELS, examples=tried)], {}, "1")["components"]
-    asked = parts["requestBodies"]["m"]["content"]["application/json"]["examples"]
+    asked = parts["requestBodies"]["predict.m"]["content"]["application/json"]["examples"]
     assert {title: entry["value"] for title, entry in asked.items()} == {
         "serving_default, rows": {"instances": [{"pixels": [1, 2]}]},
         "serving_default, columns": {"inputs": {"pixels": [[1, 2]]}},
     }
-    (answer,) = parts["responses"]["m"]["content"]["application/json"]["examples"].values()
+    (answer,) = parts["responses"]["predict.m"]["content"]["application/json"]["examples"].values()
     assert answer["value"] == {"predictions": [[0, 0, 1]]}
 
 
@@ -311,6 +312,10 @@ MADE_UP = [
         {"output_filter": ["y"], "instances": [{"x": [1] * 8}]},
     ),
     (sign([spec("x", "float", None)], [spec("y", "float", None)]), {"instances": [{"x": 1.0}]}),
+    (
+        sign([spec("x", "float", (2, 1)), spec("k", "string", (None,))], [spec("y", "float", None)]),
+        {"instances": [{"x": [1.0], "k": "text"}] * 2},
+    ),
 ]
 
 
