@@ -8,7 +8,7 @@ It stands before FastAPI, because every microsecond here is paid by every reques
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from serving import json_codec
 from serving.errors import Cancelled, Internal, Overloaded, ServingError
@@ -22,8 +22,7 @@ log = logging.getLogger(__name__)
 JSON = b"Content-Type: application/json\r\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What a protocol gives back."""
 
     body: bytes

@@ -9,9 +9,8 @@ import math
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from serving import signature as signatures
 from serving.batching import Batcher
@@ -34,8 +33,7 @@ Decode = Callable[[Lease, Signature], tuple[Arrays, Sequence[str]]]
 """Gives the inputs, which fit the signature, and the names of the outputs that are wanted: none means all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """What a request asks for."""
 
     model: str
@@ -76,7 +74,7 @@ class Inference:
     def __init__(self, settings: Settings, backend: Backend, metrics: Metrics) -> None:
         self._settings, self._backend, self._metrics = settings, backend, metrics
         self.labels, self.cards = Labels(settings), Cards(settings.models_dir)
-        self._batcher = Batcher(settings.batch_max_rows, backend.slots, metrics.batch_observer(_model_of))
+        self._batcher = Batcher(settings.batch_max_rows, self._slots, metrics.batch_observer(_model_of))
         self._in_flight = 0
         metrics.watch_queues(backend.models, self._waiting, settings.max_in_flight)
 
@@ -140,7 +138,7 @@ class Inference:
         left_s = self._limit_s(ask) - (started - record.started)
         if left_s <= 0:
             raise DeadlineExceeded(f"the time of the request was over after {started - record.started:.1f} seconds")
-        run = partial(_with_timeout, partial(self._backend.run, lease, chosen), outputs, left_s)
+        run = partial(_with_outputs, partial(self._backend.run, lease, chosen), outputs)
         answer = await self._batcher.submit(key, run, inputs, rows, left_s, fill)
         record.stage("run", started)
         return answer
@@ -195,6 +193,9 @@ class Inference:
         most = self._settings.request_timeout_s
         return most if ask.timeout_s is None else min(most, ask.timeout_s)
 
+    def _slots(self, key: Hashable) -> int:
+        return self._backend.slots(_model_of(key))
+
     def _waiting(self, model: str) -> int:
         return self._batcher.waiting(lambda key: _model_of(key) == model)
 
@@ -221,8 +222,8 @@ def _checked_outputs(chosen: Signature, wanted: Sequence[str]) -> tuple[str, ...
     return tuple(wanted)
 
 
-def _with_timeout(
-    run: Callable[[Arrays, Sequence[str], float], Any], outputs: Sequence[str], timeout_s: float, inputs: Arrays
+def _with_outputs(
+    run: Callable[[Arrays, Sequence[str], float], Any], outputs: Sequence[str], inputs: Arrays, timeout_s: float
 ) -> Any:
     return run(inputs, outputs, timeout_s)
 
