@@ -23,7 +23,8 @@ from serving.gateway import examples, openapi, v1
 from serving.gateway import openapi_tensors as tensors
 from serving.gateway.backend import Backend, Lease
 from serving.gateway.described_model import DescribedModel, Example
-from serving.gateway.inference import Ask, Inference, Record
+from serving.gateway.inference import Ask, Inference
+from serving.gateway.record import Record
 from serving.model_status import State
 from serving.signature import DEFAULT, Signature
 
