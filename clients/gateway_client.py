@@ -71,6 +71,7 @@ class Request:
     path: str
     timeout_s: float
     body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ from serving.tensors import Arrays
 DEFAULT_ADDRESS = "localhost:8500"
 DEFAULT_TIMEOUT_S = 30.0
 
-_OPTIONS = [
+CHANNEL_OPTIONS = [
     ("grpc.max_receive_message_length", -1),  # the 4 MiB default is the client's, not the server's
     ("grpc.max_send_message_length", -1),
     ("grpc.max_reconnect_backoff_ms", 2000),
@@ -182,7 +182,7 @@ class GrpcClient:
         self.address = address
         self._timeout_s = timeout_s
         self._known: Known = {}
-        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
         prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         models = model_service_pb2_grpc.ModelServiceStub(self._channel)
         self._methods = {
