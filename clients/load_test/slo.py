@@ -14,7 +14,7 @@ from serving.errors import UsageError
 EXPECTED = (
     "p50, p99, p99.9 … or max in ms or s, errors in %, goodput in requests per second; such as p99=50ms,errors=0.1%"
 )
-_UNITS_S = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
+_PER_SECOND = {"us": 1e6, "µs": 1e6, "ms": 1e3, "s": 1.0}
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def seconds_text(seconds: float) -> str:
 def _limit(part: str) -> Limit:
     if match := re.fullmatch(r"(?:p(\d{1,2}(?:\.\d+)?|100)|(max))=(\d+(?:\.\d+)?)\s*(us|µs|ms|s)", part):
         percentile = 100.0 if match[2] else float(match[1])
-        return Limit(part, percentile=percentile, seconds=float(match[3]) * _UNITS_S[match[4]])
+        return Limit(part, percentile=percentile, seconds=float(match[3]) / _PER_SECOND[match[4]])
     if match := re.fullmatch(r"errors=(\d+(?:\.\d+)?)\s*%", part):
         return Limit(part, errors=float(match[1]) / 100)
     if match := re.fullmatch(r"goodput=(\d+(?:\.\d+)?)(?:/s)?", part):
