@@ -54,10 +54,10 @@ RUN for name in libtensorflow_cc.so.2 libtensorflow_framework.so.2; do \
         strip --strip-unneeded -o "$name" "/opt/signet/lib/python3.11/site-packages/tensorflow/$name" || exit; \
     done
 
-# ---- The project, as files to lay over /. Its build backend, setuptools, comes with TensorFlow, by hash too.
+# ---- The project, as files to lay over /. What builds it, setuptools and grpcio-tools, is in the lock, by hash too.
 
 FROM engine-packages AS project
-COPY pyproject.toml README.md signet.py ./
+COPY pyproject.toml setup.py README.md signet.py ./
 COPY clients clients/
 COPY serving serving/
 COPY training training/

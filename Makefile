@@ -13,7 +13,7 @@ BASE ?= docker.io/library/python:3.11-slim-bookworm
 help:            ## these lines
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 14
 
-.venv/.done: requirements.lock pyproject.toml
+.venv/.done: requirements.lock pyproject.toml setup.py serving/open_inference.proto
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Signet needs Python 3.11: set PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "Installing the locked packages into .venv (about two minutes the first time)"
 	@$(PYTHON) -m venv .venv
@@ -52,7 +52,7 @@ COMPILE := uv pip compile pyproject.toml --python-version 3.11 --generate-hashes
 lock: .venv/.done  ## pin every package again, with hashes; the images' files are parts of requirements.lock
 	$(BIN)/$(COMPILE) --extra dev --output-file requirements.lock
 	$(BIN)/$(COMPILE) --constraint requirements.lock --output-file deploy/gateway.lock
-	$(BIN)/$(COMPILE) --constraint requirements.lock --extra engine --output-file deploy/model-server.lock
+	$(BIN)/$(COMPILE) --constraint requirements.lock --extra engine --extra build --output-file deploy/model-server.lock
 	$(BIN)/$(COMPILE) --constraint requirements.lock --extra training --output-file deploy/training.lock
 
 images-check: .venv/.done  ## build the images on BASE and run them: needs podman, and gigabytes for model-server

@@ -1,6 +1,6 @@
 """The gateway: which part answers a request.
 
-    HTTP ──▶ Gateway ──POST …:predict──▶ Frame, V1 ──▶ Inference ──▶ Backend
+    HTTP ──▶ Gateway ──POST …:predict, …/infer──▶ Frame, V1, V2 ──▶ Inference ──▶ Backend
                      ──the rest──▶ FastAPI: status, metadata, health, metrics
 
 Inference is dispatched here, before FastAPI: routing and middleware would cost it most of its speed.
@@ -11,12 +11,14 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 
 from serving.errors import UsageError
-from serving.gateway import asgi, v1
+from serving.gateway import asgi, v1, v2, v2_routes
 from serving.gateway.backend import Backend
 from serving.gateway.frame import Frame
+from serving.gateway.health import Health
 from serving.gateway.inference import Inference
 from serving.gateway.metrics import Metrics
-from serving.gateway.routes import Health, add_error_handlers, create_router
+from serving.gateway.open_inference import OpenInference
+from serving.gateway.routes import add_error_handlers, create_router
 from serving.gateway.settings import Settings
 from serving.http_server import Request, Response
 from serving.model_config import ModelConfig, from_folder, read
@@ -30,17 +32,24 @@ class Gateway:
         self.settings = settings
         self.metrics = Metrics(package_version())
         self.backend = backend or create_backend(settings)
-        self.health = Health()
+        self.health = Health(self.backend)
         self.inference = Inference(settings, self.backend, self.metrics)
         self._frame = Frame(self.inference, settings.max_body_bytes)
         self._v1 = v1.V1(self.inference)
+        self.open_inference = OpenInference(
+            self.inference, self.backend, self.health, package_version(), settings.batch_max_rows
+        )
+        self._v2 = v2.V2(self.open_inference)
         self.fastapi = FastAPI(title="Signet", version=package_version())
         self.fastapi.include_router(create_router(self.backend, self.inference, self.metrics, self.health))
+        self.fastapi.include_router(v2_routes.create_router(self.open_inference))
         add_error_handlers(self.fastapi)
 
     async def answer(self, request: Request) -> Response:
         if request.method == "POST" and v1.PATH.fullmatch(request.path):
             return await self._frame.answer(v1.PROTOCOL, request, self._v1)
+        if request.method == "POST" and v2.PATH.fullmatch(request.path):
+            return await self._frame.answer(v2.PROTOCOL, request, self._v2)
         return await asgi.answer(self.fastapi, request)
 
     def drain(self) -> None:

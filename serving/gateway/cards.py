@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.fill import Fill
+from serving.gateway.backend import Lease
 from serving.signature import Signature
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,14 @@ class Cards:
             log.warning("the card %s cannot be read: %s", path, error)
             return {}
         return card if isinstance(card, dict) else {}
+
+    def labels(self, lease: Lease, signature: str) -> dict[str, list[str]]:
+        """Names of the classes of each output, in order, where the card has them."""
+        try:
+            outputs = self.card(lease.name, lease.version)["signatures"][signature]["outputs"]
+            return {name: list(said["labels"]) for name, said in outputs.items() if said.get("labels")}
+        except (KeyError, TypeError, AttributeError):
+            return {}
 
     def padding(self, model: str, version: int, signature: Signature) -> Fill | None:
         """How rows of that signature may be made longer without changing an answer; None where they may not.

@@ -18,8 +18,10 @@ from serving.errors import DeadlineExceeded, InvalidInput, NotFound, Overloaded,
 from serving.gateway.backend import Backend, Lease
 from serving.gateway.cards import Cards
 from serving.gateway.labels import Labels
-from serving.gateway.metrics import UNKNOWN, Metrics
+from serving.gateway.metrics import Metrics
+from serving.gateway.record import Record
 from serving.gateway.settings import Settings
+from serving.gateway.statistics import Statistics
 from serving.signature import Signature
 from serving.tensors import Arrays
 
@@ -47,32 +49,14 @@ class Ask(NamedTuple):
     """Whether the version, if it is named, stays loaded for `KEPT_S` more: for jobs that must not change version."""
 
 
-class Record:
-    """What is known of a request so far; errors and metrics are told with it."""
-
-    __slots__ = ("bytes", "model", "protocol", "signature", "stages", "started", "version")
-
-    def __init__(self, protocol: str) -> None:
-        self.protocol = protocol
-        self.started = time.perf_counter()
-        self.model = self.version = self.signature = UNKNOWN
-        self.stages: list[tuple[str, float]] = []
-        self.bytes = 0
-
-    def stage(self, name: str, started: float) -> float:
-        """A stage that began at `started` ends now; gives the moment."""
-        now = time.perf_counter()
-        self.stages.append((name, now - started))
-        return now
-
-
 class Inference:
     """Calls of the declared models."""
 
     def __init__(self, settings: Settings, backend: Backend, metrics: Metrics) -> None:
         self._settings, self._backend, self._metrics = settings, backend, metrics
         self._labels, self.cards = Labels(settings), Cards(settings.models_dir)
-        self._batcher = Batcher(settings.batch_max_rows, backend.slots, metrics.batch_observer(_model_of))
+        self.statistics = Statistics()
+        self._batcher = Batcher(settings.batch_max_rows, backend.slots, self._called)
         self._in_flight = 0
         metrics.watch_queues(backend.models, self._waiting, settings.max_in_flight)
 
@@ -137,7 +121,8 @@ class Inference:
         if left_s <= 0:
             raise DeadlineExceeded(f"the time of the request was over after {started - record.started:.1f} seconds")
         run = partial(_with_timeout, partial(self._backend.run, lease, chosen), outputs, left_s)
-        answer = await self._batcher.submit(key, run, inputs, rows, left_s, fill)
+        record.rows = rows or 1
+        answer = await self._batcher.submit(key, run, inputs, rows, left_s, fill, record.waited)
         record.stage("run", started)
         return answer
 
@@ -180,10 +165,19 @@ class Inference:
     def count(self, record: Record, code: str, response_bytes: int) -> None:
         """The request has been answered."""
         seconds = time.perf_counter() - record.started
+        if record.queue_s is not None:
+            record.stages.append(("queue", record.queue_s))
+        self.statistics.count(record, code == "OK", seconds)
         metrics = self._metrics
         metrics.observe_request(record.protocol, record.model, record.version, record.signature, code, seconds)
         metrics.observe_stages(record.model, record.stages)
         metrics.observe_sizes(record.protocol, record.bytes, response_bytes)
+
+    def _called(self, key: Hashable, rows: int) -> None:
+        assert isinstance(key, tuple)
+        model, version = key[:2]
+        self._metrics.observe_rows(model, rows)
+        self.statistics.called(model, version)
 
     def _limit_s(self, ask: Ask) -> float:
         most = self._settings.request_timeout_s

@@ -13,13 +13,14 @@ import re
 import time
 from collections.abc import Sequence
 from functools import partial
-from urllib.parse import unquote
 
 from serving import example_inference, examples_json, json_codec, json_text
-from serving.errors import InvalidInput, NotFound
+from serving.errors import NotFound
+from serving.gateway import http_ask
 from serving.gateway.backend import Lease
 from serving.gateway.frame import Answer
-from serving.gateway.inference import MAX_VERSION, Ask, Inference, Record, timeout_s
+from serving.gateway.inference import MAX_VERSION, Ask, Inference
+from serving.gateway.record import Record
 from serving.http_server import Request
 from serving.json_codec import PredictBody
 from serving.protos import input_pb2
@@ -86,31 +87,8 @@ class V1:
 
 def ask(match: re.Match[bytes], request: Request, signature_name: str) -> Ask:
     """What a path (model, version, label) and the headers ask for. Raises `InvalidInput` and `NotFound`."""
-    model = _text(match[1])
+    model = http_ask.text(match[1])
     version = int(match[2]) if match[2] else None
     if version is not None and version > MAX_VERSION:
         raise NotFound(f"Servable not found for request: Specific({model[:100]}, {version})")
-    headers = request.headers
-    limit = headers.get(b"x-request-timeout")
-    return Ask(
-        model,
-        version,
-        _text(match[3]) if match[3] else None,
-        signature_name,
-        None if limit is None else timeout_s(limit.decode("latin-1")),
-        joined(headers),
-        b"x-signet-job" in headers,
-    )
-
-
-def joined(headers: dict[bytes, bytes]) -> bool:
-    """Whether the request may share a call, as `X-Signet-Batching` says. Raises `InvalidInput`."""
-    value = headers.get(b"x-signet-batching", b"on").lower()
-    if value not in (b"on", b"off"):
-        raise InvalidInput(f"X-Signet-Batching is {value[:40].decode('latin-1')!r}; expected on or off")
-    return value == b"on"
-
-
-def _text(part: bytes) -> str:
-    text = part.decode("utf-8", errors="replace")
-    return unquote(text) if "%" in text else text
+    return http_ask.ask(request, model, version, http_ask.text(match[3]) if match[3] else None, signature_name)
