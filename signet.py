@@ -372,7 +372,10 @@ def load(
     ] = None,
     protocol: Annotated[
         str,
-        typer.Option(help="v1: TensorFlow Serving's JSON; grpc: its Predict."),
+        typer.Option(
+            help="v1: TensorFlow Serving's JSON; v2, v2-binary: the Open Inference Protocol's JSON, or raw bytes; grpc: "
+            "TensorFlow Serving's Predict; grpc-v2: ModelInfer."
+        ),
     ] = "v1",
     rate: Annotated[
         str | None,

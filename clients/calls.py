@@ -11,14 +11,14 @@ A client only sends. What it meets when it sends is thrown into the generator, w
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from clients.retries import Budget
 from clients.values import to_arrays
 from serving.errors import DeadlineExceeded, FailedPrecondition, InvalidInput, ServingError, Unavailable, Unsupported
-from serving.signature import Signature, select
+from serving.signature import Signature, nearest_hint, select
 from serving.tensors import Arrays
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ Describe = Callable[[str, Which], Steps[Version]]
 """Asks for the signatures of a model's version."""
 
 
-def which(version: int | None, label: str | None) -> Which:
+def which_of(version: int | None, label: str | None) -> Which:
     """What a caller asks for. Raises `InvalidInput` when both are given."""
     if version is not None and label is not None:
         raise InvalidInput(f"both version {version} and label {label!r} are given; expected one of them")
@@ -98,7 +98,7 @@ def describing(known: Known, describe: Describe, model: str, which: Which) -> St
     """The signatures of a version, asked for unless they are known."""
     described = known.get((model, which))
     if described is None:
-        described = known[model, version] = yield from describe(model, which)
+        described = known[model, which] = yield from describe(model, which)
     return described
 
 
@@ -118,6 +118,15 @@ def fitting(
         if newer.number == described.number:
             raise
     return _fit(newer, signature, inputs)
+
+
+def check_outputs(outputs: Collection[str], signature: Signature) -> None:
+    """Raise `InvalidInput` unless the signature has all these outputs."""
+    for name in outputs:
+        if name not in signature.outputs:
+            hint = nearest_hint(name, signature.outputs)
+            known = ", ".join(map(repr, signature.outputs))
+            raise InvalidInput(f"signature {signature.name!r} has no output {name!r}{hint}; it has {known}")
 
 
 def sending(

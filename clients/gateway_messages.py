@@ -177,6 +177,11 @@ def parse_ready(response: Response) -> str:
         return f"it answers {response.status} to /readyz"
 
 
+def failure(response: Response) -> ServingError | None:
+    """The error that a response stands for; None for a good one."""
+    return None if response.status == HTTPStatus.OK else error_of(response)
+
+
 def error_of(response: Response) -> ServingError:
     """The error that a response other than 200 stands for, in the server's words."""
     try:

@@ -9,13 +9,15 @@ grpc-v2     the Open Inference Protocol's ModelInfer
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
-from clients import gateway_client
+from clients import gateway_messages, infer_messages
 from clients.load_test.mix import Entry
+from serving import dtypes, open_inference, open_inference_binary, open_inference_pb2
 from serving.tensors import Arrays
 
-Encode = Callable[[Entry, int | None, Arrays], gateway_client.Request]
+Encode = Callable[[Entry, int | None, Arrays], gateway_messages.Request]
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,30 @@ class GrpcDialect:
     build: Callable[[Entry, int | None, Arrays], bytes]
 
 
-def _v1(entry: Entry, version: int | None, arrays: Arrays) -> gateway_client.Request:
-    return gateway_client.build_predict(entry.model, arrays, version=version, signature=entry.signature, timeout_s=0)
+def _v1(entry: Entry, version: int | None, arrays: Arrays) -> gateway_messages.Request:
+    return gateway_messages.build_predict(entry.model, arrays, which=version, signature=entry.signature, timeout_s=0)
+
+
+def _v2(entry: Entry, version: int | None, arrays: Arrays, *, binary: bool) -> gateway_messages.Request:
+    return infer_messages.build_infer(
+        entry.model, arrays, which=version, signature=entry.signature, timeout_s=0, binary=binary
+    )
+
+
+def _grpc_v2(entry: Entry, version: int | None, arrays: Arrays) -> bytes:
+    message = open_inference_pb2.ModelInferRequest(model_name=entry.model, model_version=str(version or ""))
+    message.parameters["signature_name"].string_param = entry.signature
+    for name, array in arrays.items():
+        named = open_inference.datatype(dtypes.from_numpy(array.dtype), f"input {name!r}")
+        message.inputs.add(name=name, datatype=named, shape=array.shape)
+        message.raw_input_contents.append(open_inference_binary.encode(array))
+    return bytes(message.SerializeToString())
 
 
 def _grpc(entry: Entry, version: int | None, arrays: Arrays) -> bytes:
     from clients.grpc_client import build_predict  # noqa: PLC0415  # gRPC is only imported where it is used
 
-    call = build_predict(entry.model, arrays, 0, version=version, signature=entry.signature)
+    call = build_predict(entry.model, arrays, 0, which=version, signature=entry.signature)
     return bytes(call.request.SerializeToString())
 
 
@@ -64,6 +82,9 @@ DIALECTS: dict[str, HttpDialect | GrpcDialect] = {
     dialect.name: dialect
     for dialect in (
         HttpDialect("v1", _v1),
+        HttpDialect("v2", partial(_v2, binary=False)),
+        HttpDialect("v2-binary", partial(_v2, binary=True)),
         GrpcDialect("grpc", "/tensorflow.serving.PredictionService/Predict", _grpc),
+        GrpcDialect("grpc-v2", "/inference.GRPCInferenceService/ModelInfer", _grpc_v2),
     )
 }

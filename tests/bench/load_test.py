@@ -43,7 +43,9 @@ def compare(url: str, connections: list[int], seconds: float, rounds: int, folde
     print("| --- | --- | --- | --- | --- | --- |")
     for count in connections:
         pairs = [(wrk(url, count, seconds, folder), ours(url, count, seconds, folder)) for _ in range(rounds)]
-        theirs, mine = (statistics.median(result.requests_per_s for result in side) for side in zip(*pairs, strict=True))
+        theirs, mine = (
+            statistics.median(result.requests_per_s for result in side) for side in zip(*pairs, strict=True)
+        )
         ratio = statistics.median(one.requests_per_s / other.requests_per_s for other, one in pairs)
         latencies = " | ".join(f"{pair.p50_s * 1e3:.2f}, {pair.p99_s * 1e3:.2f}" for pair in pairs[-1])
         print(f"| {count} | {theirs:,.0f} | {mine:,.0f} | {ratio:.2f} | {latencies} |", flush=True)

@@ -189,12 +189,21 @@ def test_random_values_fit_every_signature(url, signature):
     load(f"mixed:{signature}", "--url", url, "--closed", 1, "--seconds", 0.1, "--warmup-s", 0)
 
 
-@pytest.mark.parametrize("protocol", ["grpc"])
-def test_a_model_server_is_loaded_over_grpc(model_server_address, tmp_path, protocol):
-    arguments = ("--protocol", protocol, "--url", model_server_address, "--seconds", 0.5)
-    measured = measure(tmp_path, "three_out", "two_in", *arguments, "--rate", 100, "--rows", 2)
+@pytest.mark.parametrize("protocol", ["v2", "v2-binary", "grpc", "grpc-v2"])
+def test_every_protocol_is_spoken(embedded_gateway, tmp_path, protocol):
+    url, address = embedded_gateway
+    arguments = ("--protocol", protocol, "--url", address if "grpc" in protocol else url, "--seconds", 0.3)
+    counted = {"v2-binary": "v2", "grpc": "grpc_v1", "grpc-v2": "grpc_v2"}.get(protocol, protocol)
+    before = requests_counted(url, "two_in", counted)
+    measured = measure(tmp_path, "two_in", "mixed:s", *arguments, "--rate", 100, "--rows", 2, "--warmup-s", 0)
     assert measured.total.outcomes == {"ok": measured.total.requests}
+    assert measured.by_model[0].requests == requests_counted(url, "two_in", counted) - before - 1
     assert measured.protocol == protocol
+
+
+def test_a_model_server_is_loaded_over_grpc(model_server_address, tmp_path):
+    arguments = ("--protocol", "grpc", "--url", model_server_address, "--seconds", 0.3, "--rate", 100)
+    assert measure(tmp_path, "three_out", *arguments).total.errors == 0
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,360 @@
+"""The gateway over HTTP: named arrays or lists in, named arrays out.
+
+    with Client("http://localhost:8080") as client:
+        client.predict("digits", {"pixels": images})            # {"digit": float32 (n, 10)}
+
+    inputs ──to_arrays──▶ arrays that fit the signature ──build_…──▶ request
+                                               outputs ◀──parse_…── response
+
+`Client` and `AsyncClient` only send; what a call does is written once (`calls.py`). Signatures are asked for once, and
+again when another version answers. Small requests are JSON; large ones, and dtypes that JSON has not, go as raw bytes
+by the Open Inference Protocol. Errors are the classes of `serving/errors.py`, with the server's own words;
+`Unavailable` when nobody answers at the URL.
+"""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, cast
+
+import httpx
+
+from clients import calls, frames, gateway_messages, infer_messages
+from clients.calls import Describe, Known, Steps, Version, Which, drive, drive_async, which_of
+from clients.frames import Frame
+from clients.gateway_messages import Model, Request, Response
+from clients.retries import Budget, Retry
+from serving.errors import DeadlineExceeded, NotFound, ServingError, Unavailable, UsageError
+from serving.open_inference_body import HEADER
+from serving.signature import DEFAULT, Signature, select
+from serving.tensors import Arrays
+
+DEFAULT_URL = "http://localhost:8080"
+DEFAULT_TIMEOUT_S = 30.0
+
+_CONNECT_S = 5.0
+_KEEP_ALIVE_S = 4.0
+"""Idle connections are given up before the gateway, which waits 5 s, closes them under a request."""
+_CONNECTIONS = 100
+
+
+# What a call does, whoever sends
+
+
+class _Server:
+    """A gateway as a client knows it: the signatures it told, and what may be spent on retries."""
+
+    def __init__(self, retry: Retry) -> None:
+        self._known: Known = {}
+        self._budget = Budget(retry)
+
+    def predict(
+        self,
+        model: str,
+        which: Which,
+        signature: str,
+        inputs: Mapping[str, Any],
+        outputs: Collection[str],
+        timeout_s: float,
+    ) -> Steps[Arrays]:
+        deadline = time.monotonic() + timeout_s
+        describe = self._describe(timeout_s)
+        expected, chosen, arrays = yield from calls.fitting(self._known, describe, model, which, signature, inputs)
+        calls.check_outputs(outputs, chosen)
+        binary = infer_messages.wanted(arrays, chosen)
+        build = infer_messages.build_infer if binary else gateway_messages.build_predict
+        parse = infer_messages.parse_infer if binary else gateway_messages.parse_predict
+        response = yield from self._send(
+            lambda left_s: build(model, arrays, which=which, signature=chosen.name, outputs=outputs, timeout_s=left_s),
+            deadline,
+        )
+        if response.version not in (None, expected.number):
+            self._known.pop((model, which), None)  # another version answered
+            if response.status == HTTPStatus.OK:
+                answered = self._known[model, which] = yield from describe(model, response.version)
+                chosen = select(answered.signatures, signature, model)
+        return parse(response, chosen, outputs)
+
+    def predict_frame(
+        self,
+        model: str,
+        which: Which,
+        signature: str,
+        frame: Any,
+        outputs: Collection[str],
+        rows: int,
+        timeout_s: float,
+    ) -> Steps[Any]:
+        described = yield from self.describe(model, which, timeout_s)
+        chosen = select(described.signatures, signature, model)
+        pinned = which if frames.fits(frame, rows) else described.number  # all parts by one version
+        return (
+            yield from frames.predicting(
+                frame,
+                chosen,
+                rows,
+                lambda inputs: self.predict(model, pinned, signature, inputs, outputs, timeout_s),
+            )
+        )
+
+    def describe(self, model: str, which: Which, timeout_s: float) -> Steps[Version]:
+        described = self._known[model, which] = yield from self._describe(timeout_s)(model, which)
+        return described
+
+    def models(self, timeout_s: float) -> Steps[list[Model]]:
+        response = yield from self._send(gateway_messages.build_models, time.monotonic() + timeout_s)
+        return gateway_messages.parse_models(response)
+
+    def ready(self, model: str | None, timeout_s: float) -> Steps[str]:
+        """What keeps the server, or one model, from answering; empty when nothing does. Asks once."""
+        if model is None:
+            return gateway_messages.parse_ready((yield gateway_messages.build_ready(timeout_s)))
+        try:
+            gateway_messages.parse_metadata((yield gateway_messages.build_metadata(model, None, timeout_s)))
+        except NotFound as error:
+            return str(error)
+        return ""
+
+    def _describe(self, timeout_s: float) -> Describe:
+        def describe(model: str, which: Which) -> Steps[Version]:
+            build = partial(gateway_messages.build_metadata, model, which)
+            return gateway_messages.parse_metadata((yield from self._send(build, time.monotonic() + timeout_s)))
+
+        return describe
+
+    def _send(self, build: Callable[[float], Request], deadline: float) -> Steps[Response]:
+        return calls.sending(self._budget, build, gateway_messages.failure, deadline)
+
+
+# Sending
+
+
+class Client:
+    """Calls a gateway. Connections are kept open; several threads may share one client."""
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        headers: Mapping[str, str] | None = None,
+        retry: Retry = Retry(),  # noqa: B008  # it is frozen
+    ) -> None:
+        """timeout_s: for calls that do not say their own. headers: sent with every request. retry: `NEVER` for none."""
+        self.url = url
+        self._timeout_s = timeout_s
+        self._server = _Server(retry)
+        self._http = httpx.Client(**_options(url, headers))
+
+    def predict(
+        self,
+        model: str,
+        inputs: Mapping[str, Any],
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        signature: str | None = None,
+        outputs: Collection[str] = (),
+        timeout_s: float | None = None,
+    ) -> Arrays:
+        """The outputs by name, in the signature's dtypes; strings as an array of dtype object that holds bytes.
+
+        inputs: arrays or nested lists by name, with one row a first-axis element; strings may be str, bytes or the path
+        of a file that holds them. version or label: default the highest version. signature: default `serving_default`.
+        outputs: those wanted; default all. timeout_s: to wait for an answer, retries included.
+        """
+        which, within_s = which_of(version, label), self._timeout_s if timeout_s is None else timeout_s
+        steps = self._server.predict(model, which, signature or DEFAULT, inputs, outputs, within_s)
+        return drive(steps, self._send)
+
+    def predict_frame(
+        self,
+        model: str,
+        frame: Frame,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        signature: str | None = None,
+        outputs: Collection[str] = (),
+        timeout_s: float | None = None,
+        rows: int = frames.ROWS,
+    ) -> Frame:
+        """The outputs as columns of a frame of the same kind: pandas, polars or pyarrow, with the rows in their order.
+
+        frame: its columns of the inputs' names are sent, others are not. An output of several numbers a row becomes a
+        column of lists. rows: in a request; a frame of more is sent in parts, all to one version.
+        """
+        which, within_s = which_of(version, label), self._timeout_s if timeout_s is None else timeout_s
+        steps = self._server.predict_frame(model, which, signature or DEFAULT, frame, outputs, rows, within_s)
+        return cast(Frame, drive(steps, self._send))
+
+    def describe(self, model: str, *, version: int | None = None, label: str | None = None) -> Version:
+        """The version that answers now, with all its signatures."""
+        return drive(self._server.describe(model, which_of(version, label), self._timeout_s), self._send)
+
+    def signature(
+        self, model: str, signature: str = DEFAULT, *, version: int | None = None, label: str | None = None
+    ) -> Signature:
+        """Names, dtypes and shapes that the model takes and gives now."""
+        described = self.describe(model, version=version, label=label)
+        return select(described.signatures, signature, model)
+
+    def models(self) -> list[Model]:
+        """What is served: names, versions, signatures."""
+        return drive(self._server.models(self._timeout_s), self._send)
+
+    def wait_ready(self, timeout_s: float = DEFAULT_TIMEOUT_S, *, model: str | None = None) -> None:
+        """Return when every model answers, or the one that is named; raises `Unavailable` when that takes too long."""
+        drive(calls.waiting(partial(self._server.ready, model), self.url, timeout_s), self._send)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _send(self, request: Request) -> Response:
+        try:
+            return _received(self._http.request(**_sent(request)))
+        except httpx.HTTPError as error:
+            raise _translated(error, self.url, request.timeout_s) from error
+
+
+class AsyncClient:
+    """Calls a gateway from asyncio. Connections are kept open; calls may run side by side."""
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        headers: Mapping[str, str] | None = None,
+        retry: Retry = Retry(),  # noqa: B008  # it is frozen
+    ) -> None:
+        """timeout_s: for calls that do not say their own. headers: sent with every request. retry: `NEVER` for none."""
+        self.url = url
+        self._timeout_s = timeout_s
+        self._server = _Server(retry)
+        self._http = httpx.AsyncClient(**_options(url, headers))
+
+    async def predict(
+        self,
+        model: str,
+        inputs: Mapping[str, Any],
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        signature: str | None = None,
+        outputs: Collection[str] = (),
+        timeout_s: float | None = None,
+    ) -> Arrays:
+        """As `Client.predict`."""
+        which, within_s = which_of(version, label), self._timeout_s if timeout_s is None else timeout_s
+        steps = self._server.predict(model, which, signature or DEFAULT, inputs, outputs, within_s)
+        return await drive_async(steps, self._send)
+
+    async def predict_frame(
+        self,
+        model: str,
+        frame: Frame,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        signature: str | None = None,
+        outputs: Collection[str] = (),
+        timeout_s: float | None = None,
+        rows: int = frames.ROWS,
+    ) -> Frame:
+        """As `Client.predict_frame`."""
+        which, within_s = which_of(version, label), self._timeout_s if timeout_s is None else timeout_s
+        steps = self._server.predict_frame(model, which, signature or DEFAULT, frame, outputs, rows, within_s)
+        return cast(Frame, await drive_async(steps, self._send))
+
+    async def describe(self, model: str, *, version: int | None = None, label: str | None = None) -> Version:
+        """As `Client.describe`."""
+        return await drive_async(self._server.describe(model, which_of(version, label), self._timeout_s), self._send)
+
+    async def signature(
+        self, model: str, signature: str = DEFAULT, *, version: int | None = None, label: str | None = None
+    ) -> Signature:
+        """As `Client.signature`."""
+        described = await self.describe(model, version=version, label=label)
+        return select(described.signatures, signature, model)
+
+    async def models(self) -> list[Model]:
+        """As `Client.models`."""
+        return await drive_async(self._server.models(self._timeout_s), self._send)
+
+    async def wait_ready(self, timeout_s: float = DEFAULT_TIMEOUT_S, *, model: str | None = None) -> None:
+        """As `Client.wait_ready`."""
+        await drive_async(calls.waiting(partial(self._server.ready, model), self.url, timeout_s), self._send)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> "AsyncClient":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _send(self, request: Request) -> Response:
+        try:
+            return _received(await self._http.request(**_sent(request)))
+        except httpx.HTTPError as error:
+            raise _translated(error, self.url, request.timeout_s) from error
+
+
+def _options(url: str, headers: Mapping[str, str] | None) -> dict[str, Any]:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise UsageError(f"the URL is {url!r}; expected http://HOST:PORT ({error})") from error
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise UsageError(f"the URL is {url!r}; expected http://HOST:PORT")
+    limits = httpx.Limits(
+        max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS, keepalive_expiry=_KEEP_ALIVE_S
+    )
+    return {"base_url": parsed, "limits": limits, "headers": {"content-type": "application/json", **(headers or {})}}
+
+
+def _sent(request: Request) -> dict[str, Any]:
+    timeout = httpx.Timeout(request.timeout_s, connect=min(_CONNECT_S, request.timeout_s))
+    return {
+        "method": request.method,
+        "url": request.path,
+        "content": request.body or None,
+        "headers": dict(request.headers),
+        "timeout": timeout,
+    }
+
+
+def _received(answer: httpx.Response) -> Response:
+    def number(header: str) -> int | None:
+        value = answer.headers.get(header, "")
+        return int(value) if value.isdecimal() else None
+
+    return Response(
+        answer.status_code,
+        answer.content,
+        version=number("x-signet-model-version"),
+        retry_after_s=number("retry-after"),
+        json_bytes=number(HEADER),
+    )
+
+
+def _translated(error: httpx.HTTPError, url: str, timeout_s: float) -> ServingError:
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return Unavailable(f"cannot reach {url}: {error or 'no connection in time'}")
+    if isinstance(error, httpx.TimeoutException):
+        return DeadlineExceeded(f"{url} did not answer within {timeout_s:.2g} s")
+    return Unavailable(f"{url} broke the connection off: {error or type(error).__name__}")
