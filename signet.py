@@ -9,8 +9,11 @@ import typer
 
 if TYPE_CHECKING:
     from clients.gateway_client import AsyncClient, Client
+    from clients.grpc_client import GrpcClient
+    from clients.retries import NEVER, Retry
+    from serving import errors
 
-__all__ = ["AsyncClient", "Client", "app", "main"]
+__all__ = ["NEVER", "AsyncClient", "Client", "GrpcClient", "Retry", "app", "errors", "main"]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -495,6 +498,18 @@ def __getattr__(name: str) -> Any:
         from clients import gateway_client
 
         return getattr(gateway_client, name)
+    if name == "GrpcClient":
+        from clients.grpc_client import GrpcClient
+
+        return GrpcClient
+    if name in ("NEVER", "Retry"):
+        from clients import retries
+
+        return getattr(retries, name)
+    if name == "errors":
+        from serving import errors
+
+        return errors
     raise AttributeError(f"module 'signet' has no attribute {name!r}")
 
 

@@ -20,7 +20,7 @@ _LATE_S = 0.002
 _LATE_SHARE = 0.1
 """… nor those that are so small a part of the latency that they add to."""
 _WAITED_SHARE = 0.001
-_MORE = "share the load among several machines (clients/locustfile.py)"
+_MORE = "share the load among several machines (deploy/locustfile.py)"
 
 
 class Clock:
