@@ -51,13 +51,17 @@ bench-babi: .venv/.done  ## both question answering networks on the twenty bAbI 
 wheel: .venv/.done  ## dist/signet-…-none-any.whl: clients and gateway for machines without TensorFlow
 	@$(BIN)/python deploy/wheel.py dist
 
-COMPILE := uv pip compile pyproject.toml --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-	--no-header --quiet
+COMPILE := uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet
+KSERVE_UNUSED := aiohttp aiohttp-retry aiosignal aiohappyeyeballs attrs cffi cryptography frozenlist grpcio-tools httptools \
+	multidict pillow propcache pyasn1 pycparser pyjwt python-dotenv setuptools tzdata uvloop websockets yarl
 lock: .venv/.done  ## pin every package again, with hashes; the images' files are parts of requirements.lock
-	$(BIN)/$(COMPILE) --extra dev --output-file requirements.lock
-	$(BIN)/$(COMPILE) --constraint requirements.lock --extra gateway --output-file deploy/gateway.lock
-	$(BIN)/$(COMPILE) --constraint requirements.lock --extra engine --extra build --output-file deploy/model-server.lock
-	$(BIN)/$(COMPILE) --constraint requirements.lock --extra training --output-file deploy/training.lock
+	$(BIN)/$(COMPILE) pyproject.toml --extra dev --output-file requirements.lock
+	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra gateway --output-file deploy/gateway.lock
+	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra engine --extra build --output-file deploy/model-server.lock
+	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra training --output-file deploy/training.lock
+	$(BIN)/$(COMPILE) tests/outside/tritonclient.in --no-annotate --output-file tests/outside/tritonclient.lock
+	$(BIN)/$(COMPILE) tests/outside/kserve.in --no-annotate $(KSERVE_UNUSED:%=--no-emit-package=%) \
+		--output-file tests/outside/kserve.lock
 
 images-check: .venv/.done  ## build the images on BASE and run them: needs podman, and gigabytes for model-server
 	$(BIN)/python deploy/images_check.py $(BASE)

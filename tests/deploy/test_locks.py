@@ -51,7 +51,14 @@ def test_messages_are_generated_by_a_protoc_that_is_no_newer_than_protobuf():
     assert f"Protobuf Python Version: {runtime_version.MAJOR}." in text
 
 
-@pytest.mark.parametrize("path", ["requirements.lock", *(f"deploy/{image}.lock" for image in IMAGES)])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "requirements.lock",
+        *(f"deploy/{image}.lock" for image in IMAGES),
+        *(f"tests/outside/{client}.lock" for client in ("tritonclient", "kserve")),
+    ],
+)
 def test_a_lock_names_no_place(path):
     text = (ROOT / path).read_text()
     assert "://" not in text
