@@ -451,10 +451,11 @@ def load(
 
     from clients.load_test.command import Order, default_url
     from clients.load_test.command import load as run
+    from clients.load_test.tables import wide_console
 
     given = {**locals(), "url": url or default_url(protocol)}
     order = Order(**{name: given[name] for name in Order.__dataclass_fields__})
-    raise typer.Exit(run(order, Console(), Console(stderr=True)))
+    raise typer.Exit(run(order, wide_console(), Console(stderr=True)))
 
 
 @app.command()
@@ -472,11 +473,10 @@ def load_compare(
 
     A change is clear when it is not zero with 95 % confidence, which takes runs of at least ten seconds.
     """
-    from rich.console import Console
-
     from clients.load_test.compare import run
+    from clients.load_test.tables import wide_console
 
-    raise typer.Exit(run(before, after, worse=worse / 100, html=html, console=Console()))
+    raise typer.Exit(run(before, after, worse=worse / 100, html=html, console=wide_console()))
 
 
 def main() -> None:

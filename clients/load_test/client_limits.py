@@ -54,9 +54,12 @@ def assess(
         )
     if cpu_share > _FULL_CORE:
         limits.append(f"this process used {cpu_share:.0%} of a core, and can use no more than one; {_MORE}")
+    overworked = bool(limits)
     if waited > _WAITED_SHARE * requests:
         limits.append(f"{waited:,} requests waited for a connection; allow more --connections")
-    return Client(late_p50_s, late_p99_s, late_max_s, lag_p99_s, lag_max_s, round(cpu_share, 4), waited, tuple(limits))
+    return Client(
+        late_p50_s, late_p99_s, late_max_s, lag_p99_s, lag_max_s, round(cpu_share, 4), waited, overworked, tuple(limits)
+    )
 
 
 def _percentiles(histograms: Iterable[HdrHistogram]) -> tuple[float, float, float]:

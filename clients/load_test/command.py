@@ -33,7 +33,7 @@ DEFAULT_RATE = "10"
 _MOST_PAYLOAD_BYTES = 64 << 20
 _INTERRUPTED = 130
 _TRIES = 3
-"""Of a rate at which the limits broke while this client was itself a bottleneck."""
+"""Of a rate at which the limits broke while this client could not keep up."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ async def _finding(
             verdicts = judged if kept else verdicts
             console.print(tables.trial_line(step, part, judged), highlight=False, markup=False, soft_wrap=True)
             tries += 1
-            if kept or not session.client([number], cpu_share).limits:
+            if kept or not session.client([number], cpu_share).overworked:
                 search.judged(rate, kept)
                 tries = 0
             elif tries == _TRIES:

@@ -144,7 +144,7 @@ def _change(
     return Change(name, text(before), text(after), change, low, high, verdict)
 
 
-_HEADINGS = ("figure", "before", "after", "change", "with 95 % confidence", "verdict")
+_HEADINGS = ("figure", "before", "after", "change", "95 % range", "verdict")
 
 
 def _row(change: Change) -> list[str]:

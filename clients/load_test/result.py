@@ -55,6 +55,8 @@ class Client:
     """Of one core; the process uses one."""
     waited: int
     """Requests that waited for a connection, because the most that are allowed were in use."""
+    overworked: bool
+    """Whether it could not do what it was to do in time."""
     limits: tuple[str, ...]
     """Why this process, and not the server, may be what was measured; empty when it was not."""
 

@@ -12,6 +12,7 @@ from clients.load_test.steps import Step
 from clients.load_test.target import OK
 
 COLUMNS = (50, 90, 99, 99.9, 100)
+_WIDEST = 10_000
 
 
 def show(result: Result, console: Console) -> None:
@@ -19,8 +20,14 @@ def show(result: Result, console: Console) -> None:
     console.print(_table("load", [str(step) for step in result.steps], result.by_step))
     if len(result.models) > 1:
         console.print(_table("model", [asked.name for asked in result.models], result.by_model))
-    for line in _lines(result):
+    for line in ("Latencies are in milliseconds.", *_lines(result)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def wide_console() -> Console:
+    """For results: as wide as need be where nobody looks at it, for who reads a pipe wants whole lines."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDEST)
 
 
 def trial_line(step: Step, part: Summary, verdicts: list[Verdict]) -> str:
@@ -43,8 +50,8 @@ def milliseconds(seconds: float) -> str:
 
 
 def headings(first: str) -> list[str]:
-    """Of what `cells` gives, after a first column."""
-    percentiles = [f"p{percentile:g} ms" if percentile < 100 else "max ms" for percentile in COLUMNS]
+    """Of what `cells` gives, after a first column; latencies are in milliseconds."""
+    percentiles = [f"p{percentile:g}" if percentile < 100 else "max" for percentile in COLUMNS]
     return [first, "requests", "good/s", "failed", *percentiles]
 
 

@@ -7,7 +7,7 @@ from clients.load_test.result import Asked, Client, Result
 from clients.load_test.steps import Step
 from clients.load_test.target import OK
 
-CLIENT = Client(0.0001, 0.0004, 0.002, 0.0003, 0.001, 0.25, 0, ())
+CLIENT = Client(0.0001, 0.0004, 0.002, 0.0003, 0.001, 0.25, 0, False, ())
 
 
 def slice_of(step: int, second: int, latencies_s: list[float], failed: int = 0, model: int = 0) -> Slice:
