@@ -479,6 +479,15 @@ def load_compare(
     raise typer.Exit(run(before, after, worse=worse / 100, html=html, console=wide_console()))
 
 
+_EXTRAS = {
+    "serve": "gateway",
+    "model-server": "engine",
+    "load": "load",
+    "load-compare": "load",
+}
+"""What sub-commands need beyond what the clients do; training says itself what it needs."""
+
+
 def main() -> None:
     """Entry point of the `signet` script: a mistake of the user's is one sentence, not a traceback."""
     # As process 1 of a container a signal without a handler is ignored; servers put their own in place later.
@@ -490,6 +499,13 @@ def main() -> None:
     except SignetError as error:
         typer.echo(f"signet: {error}", err=True)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get(sys.argv[1], "")
+        if not extra or str(error.name).partition(".")[0] in ("clients", "serving", "training"):
+            raise
+        wanted = "grpc,load" if (extra, error.name) == ("load", "grpc") else extra
+        typer.echo(f"signet: `signet {sys.argv[1]}` needs {error.name}: pip install 'signet[{wanted}]'", err=True)
+        sys.exit(1)
 
 
 def __getattr__(name: str) -> Any:

@@ -34,12 +34,12 @@ def environment(folder: Path, *requirements: object) -> Path:
     return folder / "bin"
 
 
-def run(program: Path, *arguments: object, cwd: Path) -> str:
+def run(program: Path, *arguments: object, cwd: Path, code: int = 0) -> str:
     clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     command = [program, *map(str, arguments)]
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=100, env=clean)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stderr if code else done.stdout
 
 
 def test_the_wheel_is_pure_and_small(wheel):
@@ -71,6 +71,9 @@ def test_the_http_client_needs_neither_tensorflow_nor_grpc(wheel, embedded_url, 
     ]
     table = run(programs / "signet", "models", "--url", embedded_url, cwd=tmp_path)
     assert "two_in" in table
+    for arguments, extra in ((("load", "two_in"), "load"), (("serve",), "gateway")):
+        said = run(programs / "signet", *arguments, cwd=tmp_path, code=1)
+        assert re.fullmatch(rf"signet: `signet {arguments[0]}` needs \w+: pip install 'signet\[{extra}\]'\n", said)
     packages = run(UV, "pip", "list", "--python", programs / "python", cwd=tmp_path)
     assert not re.search("tensor|grpcio|fastapi", packages)
 
