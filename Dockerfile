@@ -77,8 +77,8 @@ COPY --from=gateway-packages /opt/signet /opt/signet
 COPY --from=messages /messages /opt/signet/lib/python3.11/site-packages
 COPY --from=project /project /
 COPY deploy/healthcheck.py /opt/signet/bin/
-ENV SIGNET_HTTP_PORT=8080
-EXPOSE 8080
+ENV SIGNET_HTTP_PORT=8080 SIGNET_GRPC_PORT=8081
+EXPOSE 8080 8081
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 CMD ["python", "/opt/signet/bin/healthcheck.py"]
 ENTRYPOINT ["signet", "serve"]
 

@@ -43,6 +43,7 @@ format: .venv/.done  ## rewrite in the project's format
 bench: .venv/.done  ## throughput and latency beside the in-process engine loop
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.load_test
+	$(BIN)/python -m tests.bench.swaps
 
 BABI ?= data/babi/en
 bench-babi: .venv/.done  ## both question answering networks on the twenty bAbI tasks: BABI=folder of qa1_…_train.txt; resumes

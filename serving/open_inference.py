@@ -11,8 +11,7 @@ names the input, what the model takes and what came. Source: the protocol's text
 import base64
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, NamedTuple, TypeVar, cast, get_args
 
 import numpy as np
 
@@ -24,8 +23,8 @@ from serving.non_finite import from_words
 from serving.signature import Signature, TensorSpec, shape_text
 from serving.tensors import MAX_ELEMENTS, Array, Arrays
 
-MAX_EMPTY_ROWS = 1 << 16
-"""Most rows of a tensor whose rows hold nothing: they cost a caller nothing, but a model much."""
+MAX_EMPTY = 1 << 16
+"""Largest product of the other sizes where one is 0 and there are rows: they cost a caller nothing, but a model much."""
 BASE64 = "base64"
 """Value of the parameter `content_type` of a tensor whose strings are bytes in base64."""
 
@@ -51,8 +50,7 @@ _MICROSECONDS = 1e-6
 T = TypeVar("T", int, str, bool)
 
 
-@dataclass(frozen=True, slots=True)
-class InputTensor:
+class InputTensor(NamedTuple):
     """A tensor as it came: one of `values`, `raw` and `typed` holds its elements."""
 
     name: str
@@ -68,8 +66,7 @@ class InputTensor:
     """Whether the strings in `values` are bytes in base64."""
 
 
-@dataclass(frozen=True, slots=True)
-class RequestedOutput:
+class RequestedOutput(NamedTuple):
     """An output that the caller wants, and in which form."""
 
     name: str
@@ -79,8 +76,7 @@ class RequestedOutput:
     base64: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class InferRequest:
+class InferRequest(NamedTuple):
     """A request, read but not yet held against a signature."""
 
     inputs: Sequence[InputTensor]
@@ -102,8 +98,7 @@ class InferRequest:
         return tuple(output.name for output in self.outputs)
 
 
-@dataclass(frozen=True, slots=True)
-class Parameters:
+class Parameters(NamedTuple):
     """What `parameters` of a request say; those of other servers are passed over."""
 
     signature_name: str = ""
@@ -112,8 +107,10 @@ class Parameters:
     non_finite: NonFinite = "string"
 
 
-@dataclass(frozen=True, slots=True)
-class OutputTensor:
+NO_PARAMETERS = Parameters()
+
+
+class OutputTensor(NamedTuple):
     """A tensor of an answer, and the form it goes in."""
 
     name: str
@@ -141,6 +138,8 @@ def parameters(values: Mapping[str, Any]) -> Parameters:
     `timeout` is in microseconds, 0 for none; `priority` is accepted and changes nothing. Raises `InvalidInput` for a
     value of the wrong kind, `Unsupported` for what needs a server that remembers earlier requests.
     """
+    if not values:
+        return NO_PARAMETERS
     if values.get("sequence_id") not in (None, 0, ""):
         raise Unsupported("'sequence_id' is set, but requests are not kept in sequences here")
     timeout = parameter(values, "timeout", int, 0)
@@ -193,8 +192,8 @@ def checked_shape(sizes: Sequence[Any], where: str) -> tuple[int, ...]:
             raise InvalidInput(f"{where}shape has {json_codec.described(size)}; expected whole numbers from 0")
     if math.prod(sizes) > MAX_ELEMENTS or max(sizes, default=0) > MAX_ELEMENTS:
         raise InvalidInput(f"{where}shape {list(sizes)} has more than {MAX_ELEMENTS} elements")
-    if sizes and 0 in sizes[1:] and sizes[0] > MAX_EMPTY_ROWS:
-        raise InvalidInput(f"{where}shape {list(sizes)} has {sizes[0]} rows of nothing; the most are {MAX_EMPTY_ROWS}")
+    if sizes and sizes[0] and 0 in sizes and math.prod(filter(None, sizes)) > MAX_EMPTY:
+        raise InvalidInput(f"{where}shape {list(sizes)} is very large for a tensor without elements")
     return tuple(sizes)
 
 

@@ -26,7 +26,8 @@ STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 24px; max-width: 1400px; background: var(--page); color: var(--ink);
   font: 15px/1.45 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
-h1 { font-size: 24px; margin: 0 0 4px; overflow-wrap: anywhere; } h2 { font-size: 18px; margin: 28px 0 8px; } h3 { font-size: 15px; margin: 0; }
+h1 { font-size: 24px; margin: 0 0 4px; overflow-wrap: anywhere; }
+h2 { font-size: 18px; margin: 28px 0 8px; } h3 { font-size: 15px; margin: 0; }
 p { margin: 4px 0; } .soft { color: var(--soft); }
 .notes { list-style: none; margin: 16px 0; padding: 0; }
 .notes li { padding: 8px 12px; margin: 6px 0; background: var(--box); border-left: 4px solid var(--line); border-radius: 4px; }

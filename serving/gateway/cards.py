@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.fill import Fill
+from serving.gateway import examples
 from serving.gateway.backend import Lease
 from serving.signature import Signature
 
@@ -39,6 +40,10 @@ class Cards:
             log.warning("the card %s cannot be read: %s", path, error)
             return {}
         return card if isinstance(card, dict) else {}
+
+    def first_rows(self, model: str, version: int) -> dict[str, dict[str, Any]]:
+        """The first golden row of each signature of a served version; empty when there are none to read."""
+        return examples.first_rows(self._models_dir / model / str(version)) if self._models_dir else {}
 
     def labels(self, lease: Lease, signature: str) -> dict[str, list[str]]:
         """Names of the classes of each output, in order, where the card has them."""

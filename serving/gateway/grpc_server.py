@@ -48,7 +48,7 @@ class GrpcServer:
             port = self._server.add_insecure_port(f"{host}:{self._port}")
         except RuntimeError as error:
             raise UsageError(
-                f"cannot listen on {host}:{self._port} for gRPC; choose another port with --grpc-port, or --no-grpc"
+                f"cannot listen on {host}:{self._port} for gRPC; choose another with --grpc-port, or --no-grpc for none"
             ) from error
         await self._server.start()
         return port

@@ -26,6 +26,8 @@ from serving.signature import Signature
 from serving.tensors import Arrays
 
 MAX_VERSION = (1 << 63) - 1
+"""What the messages of a backend can carry."""
+
 KEPT_S = 60.0
 """Seconds that a version stays loaded after a request of a job that needs it."""
 
@@ -54,7 +56,7 @@ class Inference:
 
     def __init__(self, settings: Settings, backend: Backend, metrics: Metrics) -> None:
         self._settings, self._backend, self._metrics = settings, backend, metrics
-        self._labels, self.cards = Labels(settings), Cards(settings.models_dir)
+        self.labels, self.cards = Labels(settings), Cards(settings.models_dir)
         self.statistics = Statistics()
         self._batcher = Batcher(settings.batch_max_rows, self._slots, self._called)
         self._in_flight = 0
@@ -134,6 +136,8 @@ class Inference:
             version = await self.labelled(ask.model, ask.label)
         elif version is not None and ask.keep:
             self._backend.keep(ask.model, version, KEPT_S)
+        if version is not None and not 0 <= version <= MAX_VERSION:
+            raise NotFound(f"Servable not found for request: Specific({ask.model}, {version})")
         try:
             return await self._backend.lease(ask.model, version)
         except NotFound:
@@ -143,11 +147,11 @@ class Inference:
 
     async def labelled(self, model: str, label: str) -> int:
         """The version that a label of a declared model stands for. Raises `InvalidInput` for an unknown one."""
-        version = self._labels.version(model, label)
+        version = self.labels.version(model, label)
         if version is None:
             version = await self._backend.labelled(model, label)
         if version is None:
-            known = self._labels.of(model)
+            known = self.labels.of(model)
             hint = signatures.nearest_hint(label, known)
             labels = ", ".join(f"{name!r} is version {number}" for name, number in known.items()) or "it has none"
             raise InvalidInput(

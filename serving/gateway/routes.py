@@ -27,6 +27,9 @@ ROUTES = (
     "GET /v1/models",
     "GET /v1/models/MODEL[/versions/N|/labels/LABEL]",
     "GET /v1/models/MODEL[/versions/N|/labels/LABEL]/metadata",
+    "GET /v1/models/MODEL/openapi.json",
+    "GET /openapi.json",
+    "GET /docs",
     "GET /livez",
     "GET /readyz",
     "GET /metrics",
@@ -132,8 +135,13 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
-        message = f"Malformed request: {request.method} {request.url.path[:200]}. Routes: {'; '.join(ROUTES)}"
+        message = malformed(request.method, request.url.path)
         return JSONResponse({"error": message}, error.status_code, error.headers)
+
+
+def malformed(method: str, path: str) -> str:
+    """What is said of a method and path that nobody answers."""
+    return f"Malformed request: {method} {path[:200]}. Routes: {'; '.join(ROUTES)}"
 
 
 def _check_declared(backend: Backend, model: str) -> None:

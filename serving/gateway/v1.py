@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from serving import example_inference, examples_json, json_codec, json_text
-from serving.errors import NotFound
+from serving.errors import InvalidInput
 from serving.gateway import http_ask
 from serving.gateway.backend import Lease
 from serving.gateway.frame import Answer
@@ -28,7 +28,9 @@ from serving.signature import Signature
 from serving.tensors import Array, Arrays
 
 PROTOCOL = "v1"
-PATH = re.compile(rb"/v1/models/([^/:?]+)(?:/versions/(\d{1,19})|/labels/([^/:?]+))?:(predict|classify|regress)")
+PATH = re.compile(rb"/v1/models/([^/:?]+)(?:/versions/([^/:?]+)|/labels/([^/:?]+))?:(predict|classify|regress)")
+
+_VERSION = re.compile(rb"\d{1,19}")
 
 
 class V1:
@@ -87,8 +89,14 @@ class V1:
 
 def ask(match: re.Match[bytes], request: Request, signature_name: str) -> Ask:
     """What a path (model, version, label) and the headers ask for. Raises `InvalidInput` and `NotFound`."""
-    model = http_ask.text(match[1])
-    version = int(match[2]) if match[2] else None
-    if version is not None and version > MAX_VERSION:
-        raise NotFound(f"Servable not found for request: Specific({model[:100]}, {version})")
-    return http_ask.ask(request, model, version, http_ask.text(match[3]) if match[3] else None, signature_name)
+    version = _version(match[2]) if match[2] else None
+    label = http_ask.text(match[3]) if match[3] else None
+    return http_ask.ask(request, http_ask.text(match[1]), version, label, signature_name)
+
+
+def _version(digits: bytes) -> int:
+    if not _VERSION.fullmatch(digits):
+        raise InvalidInput(
+            f"the version is {http_ask.text(digits)[:40]!r}; expected a whole number, at most {MAX_VERSION}"
+        )
+    return int(digits)

@@ -6,7 +6,6 @@ Nothing is held against the signature's dtypes and shapes: TensorFlow itself ref
 `predict_impl.cc`, `predict_util.cc`, `get_model_status_impl.cc`.
 """
 
-import inspect
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -216,7 +215,7 @@ class PredictionService:
         """The outputs wanted, all of them when none are named. api: the RPC that the call is counted under."""
         started = time.perf_counter()
         result = self._runner.run(servable, signature, inputs, wanted, context.time_remaining())
-        outputs = await result if inspect.isawaitable(result) else result
+        outputs = result if isinstance(result, dict) else await result
         self._monitoring.ran(servable.name, api, time.perf_counter() - started)
         return outputs
 
