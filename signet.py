@@ -449,8 +449,8 @@ def load(
     """
     from rich.console import Console
 
-    from clients.load_test.command import Order, default_url
     from clients.load_test.command import load as run
+    from clients.load_test.order import Order, default_url
     from clients.load_test.tables import wide_console
 
     given = {**locals(), "url": url or default_url(protocol)}

@@ -46,11 +46,17 @@ def assess(
     """What this process did to the measurement. p99_s: of the latencies that were measured, NaN without any."""
     late_p50_s, late_p99_s, late_max_s = _percentiles(late)
     _, lag_p99_s, lag_max_s = _percentiles(lag)
+    noticed_s = max(_LATE_S, 0.0 if math.isnan(p99_s) else _LATE_SHARE * p99_s)
     limits = []
-    if late_p99_s > max(_LATE_S, 0.0 if math.isnan(p99_s) else _LATE_SHARE * p99_s):
+    if late_p99_s > noticed_s:
         limits.append(
             f"requests were sent late: 1 in 100 by more than {seconds_text(late_p99_s)}, which their latency includes; "
             f"lower the rate or {_MORE}"
+        )
+    elif lag_p99_s > noticed_s:
+        limits.append(
+            f"it looked late at answers: 1 in 100 times by more than {seconds_text(lag_p99_s)}, which latencies include; "
+            f"{_MORE}"
         )
     if cpu_share > _FULL_CORE:
         limits.append(f"this process used {cpu_share:.0%} of a core, and can use no more than one; {_MORE}")
