@@ -43,8 +43,7 @@ def load(*arguments: object, code: int = 0) -> str:
 
 
 def measure(folder: Path, *arguments: object, code: int = 0) -> Result:
-    load(*arguments, "--json", folder / "run.json", "--html", folder / "run.html", code=code)
-    assert "<svg" in (folder / "run.html").read_text()
+    load(*arguments, "--json", folder / "run.json", code=code)
     return result.read(folder / "run.json")
 
 
@@ -58,7 +57,8 @@ def requests_counted(url: str, model: str, protocol: str = "v1") -> float:
 def test_the_server_saw_as_many_requests_as_are_reported(url, tmp_path, load_options):
     before = [requests_counted(url, model) for model in ("three_out", "two_in")]
     arguments = ("three_out=3", "two_in", "--url", url, *load_options, "--seconds", 1, "--warmup-s", 0)
-    measured = measure(tmp_path, *arguments)
+    measured = measure(tmp_path, *arguments, "--html", tmp_path / "run.html")
+    assert "<svg" in (tmp_path / "run.html").read_text()
     after = [requests_counted(url, model) for model in ("three_out", "two_in")]
     seen = [now - earlier - 1 for earlier, now in zip(before, after, strict=True)]  # one of each is tried out first
     assert [part.requests for part in measured.by_model] == seen
@@ -139,8 +139,9 @@ def test_ctrl_c_ends_with_what_was_measured(url, tmp_path):
     assert 40 < measured.total.requests <= requests_counted(url, "two_in") - before
 
 
-def test_a_client_that_is_the_bottleneck_says_so(gateway, tmp_path):
-    measured = stalled(gateway, tmp_path, "--rate", 100, "--connections", 2)
+def test_a_client_that_is_the_bottleneck_says_so(url, tmp_path):
+    arguments = ("--rate", 500, "--connections", 1, "--seconds", 0.5, "--warmup-s", 0)
+    measured = measure(tmp_path, "three_out", "--url", url, *arguments)
     assert any("requests waited for a connection" in limit for limit in measured.client.limits)
 
 
