@@ -158,12 +158,15 @@ def sending(
 def waiting(ask: Callable[[float], Steps[str]], server: str, timeout_s: float) -> Steps[None]:
     """Returns when `ask`, which is given the seconds left, finds nothing that keeps the server from being ready."""
     deadline = time.monotonic() + timeout_s
+    said = ""
     while True:
         left_s = deadline - time.monotonic()
         try:
-            reason = yield from ask(max(0.001, left_s))
-        except (Unavailable, DeadlineExceeded) as error:
-            reason = str(error)
+            said = reason = yield from ask(max(0.001, left_s))
+        except Unavailable as error:
+            said = reason = str(error)
+        except DeadlineExceeded as error:
+            reason = said or str(error)  # the last question may have had no time: what was said before tells more
         if not reason:
             return
         if left_s <= 0:

@@ -131,8 +131,8 @@ def test_models_and_signatures(client):
 def test_waiting_for_all_models_or_for_one(client):
     client.wait_ready()
     client.wait_ready(10, model="two_in")
-    with pytest.raises(Unavailable, match=r"is not ready after 0\.1 s: .*nope"):
-        client.wait_ready(0.1, model="nope")
+    with pytest.raises(Unavailable, match=r"is not ready after 0\.5 s: .*nope"):
+        client.wait_ready(0.5, model="nope")
 
 
 def test_labels_are_followed(changing):
