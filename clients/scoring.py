@@ -32,7 +32,8 @@ from rich.console import Console
 
 from clients import values
 from clients.calls import Version
-from clients.gateway_client import Client, Model
+from clients.gateway_client import Client
+from clients.gateway_messages import Model
 from clients.progress import Progress
 from serving.errors import (
     Cancelled,
