@@ -8,7 +8,7 @@ HTTP_PORT ?= 8080
 MODELS_DIR ?= models
 BASE ?= docker.io/library/python:3.11-slim-bookworm
 
-.PHONY: run test test-long check format bench bench-babi lock images-check help
+.PHONY: run test test-long check format bench bench-babi lock images-check deploy-files help
 
 help:            ## these lines
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 14
@@ -57,3 +57,11 @@ lock: .venv/.done  ## pin every package again, with hashes; the images' files ar
 
 images-check: .venv/.done  ## build the images on BASE and run them: needs podman, and gigabytes for model-server
 	$(BIN)/python deploy/images_check.py $(BASE)
+
+RULE := deploy/kubernetes/base/monitoring/prometheus-rule.yaml
+deploy-files: .venv/.done  ## write again what is made from other files: the dashboard, Kubernetes's copy of the rules
+	$(BIN)/python deploy/dashboard.py
+	@{ printf '# From deploy/prometheus/recording.yaml and alerts.yaml, by `make deploy-files`.\n'; \
+	   printf 'apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: signet\nspec:\n  groups:\n'; \
+	   sed -n '/^groups:/,$$ {/^groups:/d; s/^\(.\)/  \1/; p}' deploy/prometheus/recording.yaml deploy/prometheus/alerts.yaml; \
+	} > $(RULE)
