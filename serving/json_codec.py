@@ -13,9 +13,10 @@ import base64
 import codecs
 import enum
 import json
+import math
 import re
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
 
 import numpy as np
 import orjson
@@ -24,6 +25,7 @@ import rapidjson
 from serving import dtypes
 from serving.dtypes import DType
 from serving.errors import InvalidInput, Unsupported
+from serving.fill import Fill
 from serving.signature import Signature, TensorSpec, shape_text
 from serving.tensors import Array, Arrays
 
@@ -34,6 +36,10 @@ _QUOTED_CHARACTERS = 80
 JSON_DTYPES = frozenset(
     ["float", "double", "int32", "int16", "int8", "uint8", "int64", "uint32", "uint64", "bool", "string"]
 )
+
+
+NonFinite = Literal["bare", "null", "string"]
+"""NaN as it is, which strict parsers refuse; as null; as the string "NaN"."""
 
 
 class Layout(enum.Enum):
@@ -52,6 +58,12 @@ class PredictBody:
     value: Any
     has_booleans: bool
     """Whether `true` or `false` stands anywhere in the text: numpy would take them for numbers."""
+    output_filter: tuple[str, ...] = ()
+    """The outputs that are wanted; empty: all of them."""
+    named_outputs: bool = False
+    """Whether also the only output gets its name."""
+    non_finite: "NonFinite" = "bare"
+    """How the answer writes numbers that are not finite."""
 
 
 def parse(body: bytes) -> PredictBody:
@@ -67,38 +79,78 @@ def parse(body: bytes) -> PredictBody:
         found = "both are there" if rows else f"neither is there, only {_names(document)}"
         raise InvalidInput(f"send either 'instances' (rows) or 'inputs' (columns): {found}")
     layout = Layout.ROWS if rows else Layout.COLUMNS
-    return PredictBody(name, layout, document[layout.value], b"true" in body or b"false" in body)
+    return PredictBody(name, layout, document[layout.value], b"true" in body or b"false" in body, **_options(document))
 
 
-def decode(body: PredictBody, signature: Signature) -> Arrays:
+def _options(document: dict[str, Any]) -> dict[str, Any]:
+    """What a body asks for beyond TensorFlow Serving's dialect."""
+    options: dict[str, Any] = {}
+    if "output_filter" in document:
+        names = document["output_filter"]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise InvalidInput(f"'output_filter' is {_kind(names)}; expected a list of the names of outputs")
+        options["output_filter"] = tuple(names)
+    if "named_outputs" in document:
+        if not isinstance(document["named_outputs"], bool):
+            raise InvalidInput(f"'named_outputs' is {_kind(document['named_outputs'])}; expected true or false")
+        options["named_outputs"] = document["named_outputs"]
+    if "non_finite" in document:
+        if document["non_finite"] not in get_args(NonFinite):
+            known = ", ".join(map(repr, get_args(NonFinite)))
+            raise InvalidInput(f"'non_finite' is {_kind(document['non_finite'])}; expected one of {known}")
+        options["non_finite"] = document["non_finite"]
+    return options
+
+
+def decode(body: PredictBody, signature: Signature, fill: Fill | None = None) -> Arrays:
     """The arrays of a predict request, held against its signature: names, dtypes, shapes and equal rows.
 
-    Raises `InvalidInput`, which names the input, what the model takes and what came.
+    fill: where given, rows of different lengths are filled up to the longest. Raises `InvalidInput`, which names the
+    input, what the model takes and what came.
     """
     values = _rows(body.value, signature) if body.layout is Layout.ROWS else _columns(body.value, signature)
-    arrays = {name: _array(spec, values[name], body.has_booleans) for name, spec in signature.inputs.items()}
+    arrays = {name: _array(spec, values[name], body.has_booleans, fill) for name, spec in signature.inputs.items()}
     for name, spec in signature.inputs.items():
         spec.check_shape(arrays[name].shape)
     signature.check_rows(arrays)
     return arrays
 
 
-def encode(outputs: Arrays, layout: Layout, not_utf8: str = "replace") -> bytes:
+def encode(
+    outputs: Arrays,
+    layout: Layout,
+    not_utf8: str = "replace",
+    *,
+    named: bool = False,
+    non_finite: NonFinite = "bare",
+) -> bytes:
     """The answer to a predict request: `predictions` for rows, `outputs` for columns.
 
-    Numbers that are not finite are written as bare NaN, Infinity and -Infinity, as TensorFlow Serving does.
-    not_utf8: what `bytes.decode` does with strings of the model that are not UTF-8.
+    not_utf8: what `bytes.decode` does with strings of the model that are not UTF-8. named: whether also the only output
+    gets its name. non_finite: bare NaN, Infinity and -Infinity are what TensorFlow Serving writes.
     """
-    finite = all(array.dtype.kind != "f" or bool(np.isfinite(array).all()) for array in outputs.values())
+    finite = _finite(outputs)
     values = {name: _jsonable(name, array, finite, not_utf8) for name, array in outputs.items()}
+    bare = len(values) == 1 and not named
     if layout is Layout.ROWS:
         _check_rows(outputs)
-        document = {"predictions": _only(values) if len(values) == 1 else _to_rows(values)}
+        document = {"predictions": _only(values) if bare else _to_rows(values)}
     else:
-        document = {"outputs": _only(values) if len(values) == 1 else values}
+        document = {"outputs": _only(values) if bare else values}
     if finite:
         return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    if non_finite == "null":
+        return orjson.dumps(document)  # it writes null for them
+    if non_finite == "string":
+        document = _named_non_finite(document)
     return json.dumps(document, ensure_ascii=False).encode()
+
+
+def _finite(outputs: Arrays) -> bool:
+    for array in outputs.values():
+        if array.dtype.kind == "f" and not np.logical_and.reduce(np.isfinite(array), axis=None):
+            return False
+    return True
 
 
 def encode_error(message: str) -> bytes:
@@ -187,19 +239,32 @@ def _is_plain(value: Any) -> bool:
     return not isinstance(value, dict) or (value.keys() == {"b64"} and isinstance(value["b64"], str))
 
 
-def _array(spec: TensorSpec, value: Any, has_booleans: bool) -> Array:
+def _array(spec: TensorSpec, value: Any, has_booleans: bool, fill: Fill | None = None) -> Array:
     """One input's value as array of the spec's dtype; numbers take the fast way when nothing is doubtful."""
     dtype = spec.dtype
     if dtype is None or dtype.name not in JSON_DTYPES:
         name = dtype.name if dtype else "a type unknown here"
         raise Unsupported(f"input {spec.name!r} is {name}, which JSON cannot carry; use gRPC")
     array = None if dtype.is_string else numeric(value, dtype, has_booleans)
+    if array is None and fill and spec.name in fill.axes and isinstance(value, list):
+        array = _filled_up(spec, value, has_booleans, fill)
     if array is None:
         array = _element_by_element(spec, dtype, value)
     if not array.size and spec.shape is not None and array.ndim < len(spec.shape):
         # [] says nothing of the inner dimensions of its zero rows.
         array = array.reshape(array.shape + tuple(size or 0 for size in spec.shape[array.ndim :]))
     return array
+
+
+def _filled_up(spec: TensorSpec, rows: list[Any], has_booleans: bool, fill: Fill) -> Array | None:
+    """Rows as one array, each as long as the longest; None where they differ in more than the lengths that may."""
+    row_spec = replace(spec, shape=None)
+    arrays = [_array(row_spec, row, has_booleans)[np.newaxis] for row in rows]
+    free = fill.axes[spec.name]
+    fixed = {tuple(size for axis, size in enumerate(array.shape) if axis not in free) for array in arrays}
+    if len(fixed) != 1 or len({array.ndim for array in arrays}) != 1:
+        return None
+    return fill.concatenated(spec.name, arrays)
 
 
 def numeric(value: Any, dtype: DType, has_booleans: bool) -> Array | None:
@@ -352,6 +417,15 @@ def _jsonable(name: str, array: Array, finite: bool, not_utf8: str) -> Any:
     if not finite:
         return _short_floats(array) if kind == "f" else array.tolist()
     return np.ascontiguousarray(array) if array.ndim else array[()]
+
+
+def _named_non_finite(value: Any) -> Any:
+    """The same with the strings NaN, Infinity and -Infinity for numbers that are not finite."""
+    if isinstance(value, dict):
+        return {key: _named_non_finite(element) for key, element in value.items()}
+    if isinstance(value, list):
+        return [_named_non_finite(element) for element in value]
+    return json.dumps(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _short_floats(array: Array) -> Any:
