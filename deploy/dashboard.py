@@ -29,10 +29,12 @@ class Panel:
 
 
 def quantile(q: float, metric: str, by: str, selector: str = MODEL) -> str:
+    """Of the observations of a histogram, for each value of a label."""
     return f"histogram_quantile({q}, sum by ({by}, le) (rate({metric}_bucket{{{selector}}}[$__rate_interval])))"
 
 
 def rate(metric: str, by: str, selector: str = MODEL) -> str:
+    """By how much a counter grows in a second, for each value of a label."""
     return f"sum by ({by}) (rate({metric}{{{selector}}}[$__rate_interval]))"
 
 
@@ -75,7 +77,9 @@ ROWS: dict[str, list[Panel]] = {
             ((f"model:signet_request_duration_seconds:p99_5m{{{MODEL}}}", "{{model}}"),),
             threshold=1,
         ),
-        Panel("Time to answer, median", "s", ((f"model:signet_request_duration_seconds:p50_5m{{{MODEL}}}", "{{model}}"),)),
+        Panel(
+            "Time to answer, median", "s", ((f"model:signet_request_duration_seconds:p50_5m{{{MODEL}}}", "{{model}}"),)
+        ),
         Panel(
             "Time to answer",
             "s",
@@ -144,7 +148,9 @@ ROWS: dict[str, list[Panel]] = {
         Panel(
             "Rows joined into a call, mean", "short", ((f"model:signet_batch_rows:mean_5m{{{MODEL}}}", "{{model}}"),)
         ),
-        Panel("Rows joined into a call", "short", ((rate("signet_batch_rows_bucket", "le"), "{{le}}"),), kind="heatmap"),
+        Panel(
+            "Rows joined into a call", "short", ((rate("signet_batch_rows_bucket", "le"), "{{le}}"),), kind="heatmap"
+        ),
         Panel(
             "Size of requests, 95th percentile",
             "bytes",
@@ -157,13 +163,16 @@ ROWS: dict[str, list[Panel]] = {
         ),
     ],
     "Models": [
-        Panel(
-            "Versions that answer", "short", ((f"model:signet_versions_available:count{{{MODEL}}}", "{{model}}"),)
-        ),
+        Panel("Versions that answer", "short", ((f"model:signet_versions_available:count{{{MODEL}}}", "{{model}}"),)),
         Panel(
             "State of the versions",
             "short",
-            ((f"max by (model, version, state) (signet_model_state{{{MODEL}}}) == 1", "{{model}} {{version}} {{state}}"),),
+            (
+                (
+                    f"max by (model, version, state) (signet_model_state{{{MODEL}}}) == 1",
+                    "{{model}} {{version}} {{state}}",
+                ),
+            ),
         ),
         Panel(
             "Requests, by version",
@@ -231,7 +240,9 @@ def dashboard() -> dict[str, Any]:
         "graphTooltip": 1,
         "refresh": "30s",
         "time": {"from": "now-1h", "to": "now"},
-        "templating": {"list": [SOURCE, variable("model", "signet_model_available"), variable("namespace", "kube_pod_info")]},
+        "templating": {
+            "list": [SOURCE, variable("model", "signet_model_available"), variable("namespace", "kube_pod_info")]
+        },
         "panels": panels,
     }
 
@@ -255,10 +266,14 @@ def variable(label: str, metric: str) -> dict[str, Any]:
 
 
 def picture(panel: Panel) -> dict[str, Any]:
+    """A panel in Grafana's words, without its place."""
     steps: list[dict[str, Any]] = [{"color": "green", "value": None}]
     custom: dict[str, Any] = {}
     if panel.kind == "timeseries":
-        custom = {"fillOpacity": 20 if panel.stacked else 0, "stacking": {"mode": "normal" if panel.stacked else "none"}}
+        custom = {
+            "fillOpacity": 20 if panel.stacked else 0,
+            "stacking": {"mode": "normal" if panel.stacked else "none"},
+        }
     if panel.threshold is not None:
         steps.append({"color": "red", "value": panel.threshold})
         custom["thresholdsStyle"] = {"mode": "line"}
@@ -276,7 +291,12 @@ def picture(panel: Panel) -> dict[str, Any]:
         "title": panel.title,
         "datasource": {"type": "prometheus", "uid": "${source}"},
         "fieldConfig": {
-            "defaults": {"unit": panel.unit, "min": 0, "custom": custom, "thresholds": {"mode": "absolute", "steps": steps}},
+            "defaults": {
+                "unit": panel.unit,
+                "min": 0,
+                "custom": custom,
+                "thresholds": {"mode": "absolute", "steps": steps},
+            },
             "overrides": [],
         },
         "options": {},

@@ -39,6 +39,6 @@ def selectors(expression: str) -> set[str]:
     plain = re.sub(r"\[[^]]*\]", "", re.sub(r"\b(by|on|without|ignoring)\s*\([^)]*\)", "", expression))
     return {
         f"{name}{labels}"
-        for name, labels in re.findall(r"([a-zA-Z_:][\w:]*)(\{[^}]*\})?(?![\w:]*\s*\()", plain)
-        if name not in ("and", "or", "unless", "bool", "on", "e") and not re.fullmatch(r"\d.*", name)
+        for name, labels in re.findall(r"(?<![\w.])([a-zA-Z_:][\w:]*)(\{[^}]*\})?(?![\w:]*\s*\()", plain)
+        if name not in ("and", "or", "unless", "bool")
     }

@@ -70,7 +70,10 @@ CASES = {
         {"namespace": "signet", "horizontalpodautoscaler": "gateway"},
     ),
     "SignetModelNotAvailable": Case(
-        {'signet_model_available{model="digits",instance="a"}': "1x9", 'signet_model_available{model="digits",instance="b"}': "1x9"},
+        {
+            'signet_model_available{model="digits",instance="a"}': "1x9",
+            'signet_model_available{model="digits",instance="b"}': "1x9",
+        },
         {'signet_model_available{model="digits",instance="b"}': "0x9"},
         1,
         3,
@@ -99,7 +102,9 @@ CASES = {
     ),
     "SignetPodRestarts": Case(
         {'kube_pod_container_status_restarts_total{namespace="signet",pod="gateway-1",container="gateway"}': "1x30"},
-        {'kube_pod_container_status_restarts_total{namespace="signet",pod="gateway-1",container="gateway"}': "1x9 2+1x20"},
+        {
+            'kube_pod_container_status_restarts_total{namespace="signet",pod="gateway-1",container="gateway"}': "1x9 2+1x20"
+        },
         9,
         15,
         {"namespace": "signet", "pod": "gateway-1", "container": "gateway"},

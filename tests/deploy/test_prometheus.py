@@ -131,7 +131,11 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
     folder = tmp_path_factory.mktemp("prometheus")
     models = servers.write_model_config(folder / "models.config", servers.GOLDEN_MODELS)
     with (
-        servers.both_apis(f"--model_config_file={models}", f"--monitoring_config_file={MONITORING}") as (address, rest, _),
+        servers.both_apis(f"--model_config_file={models}", f"--monitoring_config_file={MONITORING}") as (
+            address,
+            rest,
+            _,
+        ),
         servers.gateway("--backend", address, "--models-dir", servers.GOLDEN_MODELS) as (url, _),
         recorded() as exposition,
     ):
