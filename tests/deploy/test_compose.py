@@ -14,6 +14,7 @@ from tests.servers import ROOT
 
 FILE = ROOT / "deploy/compose.yaml"
 SERVICES = yaml.safe_load(FILE.read_text())["services"]
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 SERVERS = {"model-server": "cpu", "model-server-gpu": "gpu"}
 HELP = next(
     case["stdout"]
@@ -53,11 +54,10 @@ def test_ports_are_published_on_this_machine_only(name):
 
 def test_images_have_pinned_tags():
     images = {name: service["image"] for name, service in SERVICES.items()}
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert images == {
         "model-server": "tensorflow/serving:2.20.0",
         "model-server-gpu": "tensorflow/serving:2.20.0-gpu",
-        "gateway": f"signet-gateway:{version}",
+        "gateway": f"signet-gateway:{VERSION}",
     }
 
 
