@@ -83,11 +83,11 @@ def write_configuration(folder: Path, targets: dict[str, str]) -> Path:
         (folder / name).write_text(hasty(name))
     configuration = yaml.safe_load(hasty("prometheus.yaml"))
     configuration["scrape_configs"] += [
-        {"job_name": name, "metrics_path": f"/{name}.prom", "honor_labels": True, "static_configs": [{"targets": [""]}]}
-        for name in ("kubernetes", "gpu")
+        {"job_name": name, "metrics_path": f"/{name}.prom", "honor_labels": True} for name in ("kubernetes", "gpu")
     ]
     for job in configuration["scrape_configs"]:
-        job["static_configs"][0]["targets"] = [targets[job["job_name"]]]
+        job.pop("dns_sd_configs", None)
+        job["static_configs"] = [{"targets": [targets[job["job_name"]]]}]
     file = folder / "prometheus.yaml"
     file.write_text(yaml.safe_dump(configuration))
     return file
