@@ -15,6 +15,7 @@ import enum
 import json
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -22,7 +23,7 @@ import numpy as np
 import orjson
 import rapidjson
 
-from serving import dtypes
+from serving import dtypes, number_arrays
 from serving.dtypes import DType
 from serving.errors import InvalidInput, Unsupported
 from serving.fill import Fill
@@ -68,7 +69,7 @@ class PredictBody:
 
 def parse(body: bytes) -> PredictBody:
     """Read the text of a predict request. Raises `InvalidInput` for broken JSON and for a wrong outer form."""
-    document = loads(body)
+    document = loads(body, read=number_arrays.loads)
     if not isinstance(document, dict):
         raise InvalidInput(f"the body is {_kind(document)}; expected an object with 'instances' or 'inputs'")
     name = document.get("signature_name", "")
@@ -161,15 +162,15 @@ def encode_error(message: str) -> bytes:
 # Reading
 
 
-def loads(body: bytes, not_utf8: str = "replace") -> Any:
+def loads(body: bytes, not_utf8: str = "replace", read: Callable[[bytes], Any] = orjson.loads) -> Any:
     """The value that a body holds, by the dialect's rules. Raises `InvalidInput` with the reason and its offset.
 
-    not_utf8: what `bytes.decode` does where the body is not UTF-8.
+    not_utf8: what `bytes.decode` does where the body is not UTF-8. read: reads strict JSON, as fast as it can be.
     """
     if not body:
         raise InvalidInput("JSON Parse error: The document is empty")
     try:
-        return orjson.loads(body)
+        return read(body)
     except orjson.JSONDecodeError:
         # Strict JSON has no NaN and Infinity, and nothing after its end; the dialect has. Its own parser decides.
         return _loads_dialect(body, not_utf8)
@@ -196,10 +197,12 @@ def _reason(error: Exception) -> tuple[int, str]:
 
 
 def _rows(rows: Any, signature: Signature) -> dict[str, Any]:
-    """Rows, turned into one list of values per input."""
-    if not isinstance(rows, list):
+    """Rows, turned into one list of values per input; regular numbers may be an array already."""
+    if isinstance(rows, np.ndarray) and len(signature.inputs) == 1:
+        return {next(iter(signature.inputs)): rows}
+    if not isinstance(rows, list | np.ndarray):
         raise InvalidInput(f"'instances' is {_kind(rows)}; expected a list, one element a row")
-    if not rows:
+    if not len(rows):
         raise InvalidInput("'instances' is an empty list; expected at least one row")
     names = signature.input_names
     if _is_plain(rows[0]):
@@ -259,7 +262,12 @@ def _array(spec: TensorSpec, value: Any, has_booleans: bool, fill: Fill | None =
 def _filled_up(spec: TensorSpec, rows: list[Any], has_booleans: bool, fill: Fill) -> Array | None:
     """Rows as one array, each as long as the longest; None where they differ in more than the lengths that may."""
     row_spec = replace(spec, shape=None)
-    arrays = [_array(row_spec, row, has_booleans)[np.newaxis] for row in rows]
+    arrays = []
+    for i, row in enumerate(rows):
+        try:
+            arrays.append(_array(row_spec, row, has_booleans)[np.newaxis])
+        except InvalidInput as error:
+            raise InvalidInput(f"row {i}: {error}") from error
     free = fill.axes[spec.name]
     fixed = {tuple(size for axis, size in enumerate(array.shape) if axis not in free) for array in arrays}
     if len(fixed) != 1 or len({array.ndim for array in arrays}) != 1:
@@ -270,12 +278,13 @@ def _filled_up(spec: TensorSpec, rows: list[Any], has_booleans: bool, fill: Fill
 def numeric(value: Any, dtype: DType, has_booleans: bool) -> Array | None:
     """Lists of numbers as array, or None where elements must be looked at one by one, be it to explain what is wrong.
 
-    has_booleans: whether there may be `true` or `false` among them, which numpy would take for numbers.
+    has_booleans: whether there may be `true` or `false` among them, which numpy would take for numbers. An array that
+    was read as such holds none.
     """
-    if has_booleans and dtype.name != "bool":
+    if has_booleans and dtype.name != "bool" and not isinstance(value, np.ndarray):
         return None
     try:
-        array = np.array(value)
+        array = np.asarray(value)
     except (ValueError, OverflowError):
         return None
     kind = array.dtype.kind
@@ -306,9 +315,9 @@ def _element_by_element(spec: TensorSpec, dtype: DType, value: Any) -> Array:
 def _shape(value: Any) -> tuple[int, ...]:
     """As the first elements tell; every other one must agree with them."""
     shape: list[int] = []
-    while isinstance(value, list):
+    while isinstance(value, list | np.ndarray):
         shape.append(len(value))
-        if not value:
+        if not len(value):
             break
         if len(shape) > MAX_DEPTH:
             raise InvalidInput(f"lists are nested deeper than {MAX_DEPTH}")
@@ -319,6 +328,8 @@ def _shape(value: Any) -> tuple[int, ...]:
 def _flatten(
     spec: TensorSpec, dtype: DType, value: Any, shape: tuple[int, ...], at: tuple[int, ...], out: list[Any]
 ) -> None:
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
     if isinstance(value, list):
         if len(at) >= len(shape) or len(value) != shape[len(at)]:
             _raise_ragged(spec, value, shape, at)
@@ -455,7 +466,7 @@ def _kind(value: Any) -> str:
         return f"the number {_quote(value)}"
     if isinstance(value, str):
         return f"the string {_quote(value)}"
-    return "a list" if isinstance(value, list) else "an object"
+    return "a list" if isinstance(value, list | np.ndarray) else "an object"
 
 
 def _quote(value: Any) -> str:

@@ -1,6 +1,6 @@
-"""Closed-loop load over gRPC: Predict calls of one row, a given number in flight, from a process of its own.
+"""Closed-loop load over gRPC: Predict calls, a given number in flight, from a process of its own.
 
-    python -m tests.bench.grpc_load ADDRESS MODEL IN_FLIGHT SECONDS   prints calls per second, p50 and p99 in seconds
+    python -m tests.bench.grpc_load ADDRESS MODEL ROWS IN_FLIGHT SECONDS   prints calls per second, p50 and p99 in seconds
 
 Python's gRPC costs about as much on this side as on the server's: on two cores it is half of the limit.
 """
@@ -18,11 +18,11 @@ from serving.tensors import to_proto
 from tests.bench import rows
 
 
-async def load(address: str, model: str, in_flight: int, seconds: float) -> tuple[float, float, float]:
+async def load(address: str, model: str, row_count: int, in_flight: int, seconds: float) -> tuple[float, float, float]:
     """Calls per second, median and 99th percentile of their latencies in seconds."""
     request = predict_pb2.PredictRequest()
     request.model_spec.name = model
-    for name, array in rows.arrays(model, 1).items():
+    for name, array in rows.arrays(model, row_count).items():
         request.inputs[name].CopyFrom(to_proto(array))
     body = request.SerializeToString()
     latencies: list[float] = []
@@ -41,4 +41,4 @@ async def load(address: str, model: str, in_flight: int, seconds: float) -> tupl
 
 
 if __name__ == "__main__":
-    print(*uvloop.run(load(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))))
+    print(*uvloop.run(load(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5]))))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests import servers
+from tests.bench.rows import Post
 
 _UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 
@@ -19,16 +20,19 @@ class Result:
     p99_s: float
 
 
-def post(url: str, body: bytes, connections: int, seconds: float, folder: Path) -> Result:
-    """POST the same body over and over on that many connections. Raises RuntimeError when an answer is not 200."""
+def post(url: str, request: Post, connections: int, seconds: float, folder: Path) -> Result:
+    """POST the same over and over on that many connections. Raises RuntimeError when an answer is not 200."""
     servers.need("wrk", "wrk")
-    (folder / "body").write_bytes(body)
+    (folder / "body").write_bytes(request.body)
     script = folder / "post.lua"
+    headers = {"Content-Type": "application/json", **request.headers}
     script.write_text(
-        f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\n'
-        f'local file = io.open("{folder / "body"}", "rb")\nwrk.body = file:read("*a")\nfile:close()\n'
+        'wrk.method = "POST"\n'
+        + "".join(f'wrk.headers["{name}"] = "{value}"\n' for name, value in headers.items())
+        + f'local file = io.open("{folder / "body"}", "rb")\nwrk.body = file:read("*a")\nfile:close()\n'
     )
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "30s", "--latency", "-s", script, url]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "30s", "--latency", "-s", script]
+    command.append(url + request.path)
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in text or "Socket errors" in text:
         raise RuntimeError(f"some requests failed:\n{text}")
