@@ -52,6 +52,7 @@ COMPILE := uv pip compile pyproject.toml --python-version 3.11 --generate-hashes
 lock: .venv/.done  ## pin every package again, with hashes; the images' files are parts of requirements.lock
 	$(BIN)/$(COMPILE) --extra dev --output-file requirements.lock
 	$(BIN)/$(COMPILE) --constraint requirements.lock --output-file deploy/gateway.lock
+	$(BIN)/$(COMPILE) --constraint requirements.lock --extra s3 --extra gs --output-file deploy/model-store.lock
 	$(BIN)/$(COMPILE) --constraint requirements.lock --extra engine --output-file deploy/model-server.lock
 	$(BIN)/$(COMPILE) --constraint requirements.lock --extra training --output-file deploy/training.lock
 

@@ -50,7 +50,7 @@ class ModelStore:
     """One address and the folder that follows it. One process at a time writes to the folder."""
 
     def __init__(self, address: str, folder: Path, keep_versions: int = KEEP_VERSIONS) -> None:
-        """Raises `UsageError` when nothing here can read such an address, or the folder cannot be written."""
+        """Raises `UsageError` when nothing here can read such an address, or the folder cannot be made."""
         self.address, self.folder, self._keep = address, folder, keep_versions
         self._files, self._root = _file_system(address)
         try:
@@ -133,7 +133,7 @@ def following(store: ModelStore, poll_s: float) -> Iterator[None]:
 
     Raises `UsageError` when the first look fails; a later one that fails is logged, and tried again.
     """
-    _say(store, store.sync())
+    tell(store, store.sync())
     stop = threading.Event()
     thread = threading.Thread(target=follow, args=(store, poll_s, stop), name="model-store", daemon=True)
     thread.start()
@@ -147,7 +147,7 @@ def follow(store: ModelStore, poll_s: float, stop: threading.Event) -> None:
     """Look again and again, until the stop."""
     while not stop.wait(poll_s):
         try:
-            _say(store, store.sync())
+            tell(store, store.sync())
         except UsageError as error:
             log.warning("%s; trying again in %g s", error, poll_s)
 
@@ -164,7 +164,8 @@ def is_whole(listing: Listing) -> bool:
     return have == {(i, count) for count in counts for i in range(count)} and "variables/variables.index" in listing
 
 
-def _say(store: ModelStore, changes: Changes) -> None:
+def tell(store: ModelStore, changes: Changes) -> None:
+    """Log what has changed."""
     for what, versions in (("fetched", changes.fetched), ("removed", changes.removed)):
         if versions:
             log.info("%s %s, as %s has it", what, ", ".join(versions), store.address)
