@@ -56,7 +56,7 @@ lock: .venv/.done  ## pin every package again, with hashes; the images' files ar
 	$(BIN)/$(COMPILE) --constraint requirements.lock --extra engine --output-file deploy/model-server.lock
 	$(BIN)/$(COMPILE) --constraint requirements.lock --extra training --output-file deploy/training.lock
 
-images-check: .venv/.done  ## build the images on BASE and run them: needs podman, and gigabytes for model-server
+images-check: .venv/.done  ## build the images on BASE and run them: needs podman or buildah, and gigabytes for model-server
 	$(BIN)/python deploy/images_check.py $(BASE)
 
 RULE := deploy/kubernetes/base/monitoring/prometheus-rule.yaml
