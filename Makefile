@@ -8,7 +8,7 @@ HTTP_PORT ?= 8080
 MODELS_DIR ?= models
 BASE ?= docker.io/library/python:3.11-slim-bookworm
 
-.PHONY: run test test-long check format bench bench-babi lock images-check deploy-files help
+.PHONY: run test test-long check format bench bench-babi lock images-check deploy-files release-check help
 
 help:            ## these lines
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 14
@@ -66,3 +66,6 @@ deploy-files: .venv/.done  ## write again what is made from other files: the das
 	   printf 'apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: signet\nspec:\n  groups:\n'; \
 	   sed -n '/^groups:/,$$ {/^groups:/d; s/^\(.\)/  \1/; p}' deploy/prometheus/recording.yaml deploy/prometheus/alerts.yaml; \
 	} > $(RULE)
+
+release-check: .venv/.done  ## whether this checkout can be released: versions, changes, made files, packages
+	$(BIN)/python deploy/release_check.py

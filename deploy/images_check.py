@@ -163,7 +163,13 @@ def model_server(engine: Engine | None, folder: Path, port: int) -> Iterator[Con
             said("model-server listens", f"{time.monotonic() - started:.1f} s, {resident:.0f} MB resident")
             yield container
         return
-    command = [sys.executable, str(ROOT / "signet.py"), "model-server", f"--port={port}", f"--model_config_file={config}"]
+    command = [
+        sys.executable,
+        str(ROOT / "signet.py"),
+        "model-server",
+        f"--port={port}",
+        f"--model_config_file={config}",
+    ]
     log = folder / "model-server.log"
     with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:  # noqa: S603
         try:
