@@ -29,7 +29,7 @@ class Gateway:
         """Raises `UsageError` when the settings do not say what to serve."""
         self.settings = settings
         self.metrics = Metrics(package_version())
-        self.backend = backend or create_backend(settings)
+        self.backend = backend or create_backend(settings, self.metrics)
         self.health = Health()
         self.inference = Inference(settings, self.backend, self.metrics)
         self._frame = Frame(self.inference, settings.max_body_bytes)
@@ -49,12 +49,12 @@ class Gateway:
         self.metrics.draining.set(1)
 
 
-def create_backend(settings: Settings) -> Backend:
+def create_backend(settings: Settings, metrics: Metrics) -> Backend:
     """Remote when the settings name addresses, else embedded."""
     if settings.backend:
-        from serving.gateway.remote import RemoteBackend  # noqa: PLC0415  # gRPC is not needed without it
+        from serving.gateway import remote  # noqa: PLC0415  # gRPC is not needed without it
 
-        return RemoteBackend(declared_models(settings), settings.addresses, settings.poll_s)
+        return remote.create(declared_models(settings), settings, metrics)
     from serving.gateway.embedded import EmbeddedBackend  # noqa: PLC0415  # loads TensorFlow's library
 
     return EmbeddedBackend(declared_configs(settings), settings.poll_s, settings.allow_missing)

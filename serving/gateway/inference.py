@@ -72,7 +72,7 @@ class Inference:
     def __init__(self, settings: Settings, backend: Backend, metrics: Metrics) -> None:
         self._settings, self._backend, self._metrics = settings, backend, metrics
         self._labels, self.cards = Labels(settings), Cards(settings.models_dir)
-        self._batcher = Batcher(settings.batch_max_rows, backend.slots, metrics.batch_observer(_model_of))
+        self._batcher = Batcher(settings.batch_max_rows, self._slots, metrics.batch_observer(_model_of))
         self._in_flight = 0
         metrics.watch_queues(backend.models, self._waiting, settings.max_in_flight)
 
@@ -136,7 +136,7 @@ class Inference:
         left_s = self._limit_s(ask) - (started - record.started)
         if left_s <= 0:
             raise DeadlineExceeded(f"the time of the request was over after {started - record.started:.1f} seconds")
-        run = partial(_with_timeout, partial(self._backend.run, lease, chosen), outputs, left_s)
+        run = partial(_with_outputs, partial(self._backend.run, lease, chosen), outputs)
         answer = await self._batcher.submit(key, run, inputs, rows, left_s, fill)
         record.stage("run", started)
         return answer
@@ -189,6 +189,9 @@ class Inference:
         most = self._settings.request_timeout_s
         return most if ask.timeout_s is None else min(most, ask.timeout_s)
 
+    def _slots(self, key: Hashable) -> int:
+        return self._backend.slots(_model_of(key))
+
     def _waiting(self, model: str) -> int:
         return self._batcher.waiting(lambda key: _model_of(key) == model)
 
@@ -215,8 +218,8 @@ def _checked_outputs(chosen: Signature, wanted: Sequence[str]) -> tuple[str, ...
     return tuple(wanted)
 
 
-def _with_timeout(
-    run: Callable[[Arrays, Sequence[str], float], Any], outputs: Sequence[str], timeout_s: float, inputs: Arrays
+def _with_outputs(
+    run: Callable[[Arrays, Sequence[str], float], Any], outputs: Sequence[str], inputs: Arrays, timeout_s: float
 ) -> Any:
     return run(inputs, outputs, timeout_s)
 

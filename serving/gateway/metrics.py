@@ -96,6 +96,24 @@ class Metrics:
             ("model",),
             registry=registry,
         )
+        self.upstream_errors = Counter(
+            "signet_upstream_errors_total",
+            "Calls to model servers that failed, those tried again included.",
+            ("model", "grpc_code"),
+            registry=registry,
+        )
+        self.upstream_retries = Counter(
+            "signet_upstream_retries_total", "Calls tried again on another model server.", ("model",), registry=registry
+        )
+        self.upstream_ejected = Gauge(
+            "signet_upstream_ejected", "1 while a model server is left out.", ("backend",), registry=registry
+        )
+        self.upstream_requests = Counter(
+            "signet_upstream_channel_requests_total",
+            "Calls sent to each model server.",
+            ("backend",),
+            registry=registry,
+        )
         self.draining = Gauge("signet_draining", "1 from SIGTERM on.", registry=registry)
         build = Gauge("signet_build_info", "1; the version is the label.", ("version",), registry=registry)
         build.labels(version).set(1)
