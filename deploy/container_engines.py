@@ -252,8 +252,8 @@ class BuildahContainer:
     @property
     def pid(self) -> int:
         pid = self.process.pid
-        while children := Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            pid = int(children[0])
+        while children := [int(child) for file in _children(pid) for child in file.read_text().split()]:
+            (pid,) = children
         return pid
 
     def stop(self) -> int:
@@ -278,3 +278,8 @@ class BuildahContainer:
             self.process.wait(60)
         self.log.close()
         call("buildah", "rm", self.name)
+
+
+def _children(pid: int) -> list[Path]:
+    """Files with the children of each thread of a process."""
+    return list(Path(f"/proc/{pid}/task").glob("*/children"))

@@ -199,6 +199,24 @@ ROWS: dict[str, list[Panel]] = {
             (("count by (version) (signet_build_info)", "{{version}}"), ("sum(signet_draining)", "draining")),
         ),
         Panel(
+            "Calls to model servers, by server",
+            "reqps",
+            ((rate("signet_upstream_channel_requests_total", "backend", ""), "{{backend}}"),),
+        ),
+        Panel(
+            "Calls to model servers that failed",
+            "reqps",
+            (
+                (rate("signet_upstream_errors_total", "model, grpc_code"), "{{model}} {{grpc_code}}"),
+                (rate("signet_upstream_retries_total", "model"), "{{model}}, tried again"),
+            ),
+        ),
+        Panel(
+            "Model servers that are left out",
+            "short",
+            (("sum by (backend) (signet_upstream_ejected)", "{{backend}}: gateways that do so"),),
+        ),
+        Panel(
             "TensorFlow Serving: requests, by status",
             "reqps",
             ((rate(":tensorflow:serving:request_count", "model_name, status", ""), "{{model_name}} {{status}}"),),

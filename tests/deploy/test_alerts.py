@@ -100,6 +100,13 @@ CASES = {
         3,
         {"job": "model-server", "instance": "a"},
     ),
+    "SignetModelServerLeftOut": Case(
+        {'signet_upstream_ejected{backend="a:8500",instance="x"}': "0x60"},
+        {'signet_upstream_ejected{backend="a:8500",instance="x"}': "1x60"},
+        9,
+        11,
+        {"backend": "a:8500"},
+    ),
     "SignetPodRestarts": Case(
         {'kube_pod_container_status_restarts_total{namespace="signet",pod="gateway-1",container="gateway"}': "1x30"},
         {

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from serving import model_config
+from serving.gateway import addresses
 from serving.gateway.settings import Settings
 from serving.model_server import flags
 from tests.deploy import dockerfile
@@ -187,10 +188,12 @@ def test_variables_are_settings_and_point_at_what_is_there(overlay):
         bases = {model.base_path.parent for model in model_config.read(ROOT / "deploy/tf-serving/models.config")}
         assert {str(base) for base in bases} <= folders.keys()
     else:
-        host, _, port = settings.backend.partition(":")
+        (name,) = addresses.parse(settings.addresses)
+        assert isinstance(name, addresses.Name), "dns:///, for every pod's address"
+        host, port = name.host, name.port
         service = of_kind(overlay, "Service")[host]["spec"]
         assert service["clusterIP"] == "None"
-        assert int(port) in {entry["port"] for entry in service["ports"]}
+        assert port in {entry["port"] for entry in service["ports"]}
 
 
 @pytest.mark.parametrize("overlay", GATEWAYS)

@@ -130,13 +130,14 @@ def load(url: str) -> None:
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     folder = tmp_path_factory.mktemp("prometheus")
     models = servers.write_model_config(folder / "models.config", servers.GOLDEN_MODELS)
+    gone = servers.free_port()  # a model server that does not answer: some calls fail, and are tried again
     with (
         servers.both_apis(f"--model_config_file={models}", f"--monitoring_config_file={MONITORING}") as (
             address,
             rest,
             _,
         ),
-        servers.gateway("--backend", address, "--models-dir", servers.GOLDEN_MODELS) as (url, _),
+        servers.gateway("--backend", f"{address},127.0.0.1:{gone}", "--models-dir", servers.GOLDEN_MODELS) as (url, _),
         recorded() as exposition,
     ):
         load(url)
