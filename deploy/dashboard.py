@@ -93,7 +93,14 @@ ROWS: dict[str, list[Panel]] = {
         ),
     ],
     "Saturation": [
-        Panel("Requests in work", "short", (("sum by (instance) (signet_requests_in_flight)", "{{instance}}"),)),
+        Panel(
+            "Requests in work",
+            "short",
+            (
+                ("sum by (instance) (signet_requests_in_flight)", "{{instance}}"),
+                ("max(signet_admission_limit)", "limit"),
+            ),
+        ),
         Panel(
             "Waiting requests",
             "short",

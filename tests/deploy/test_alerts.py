@@ -24,7 +24,7 @@ DEPLOYMENT = 'kube_deployment_%s{namespace="signet",deployment="gateway"}'
 
 @dataclass(frozen=True)
 class Case:
-    """Series minute by minute, in promtool's words: `0+60x120` grows by 60 for 120 minutes."""
+    """Series minute by minute, in promtool's words: `0+60x120` begins at 0 and grows by 60 a hundred and twenty times."""
 
     well: dict[str, str]
     ill: dict[str, str]
@@ -33,6 +33,8 @@ class Case:
     """Minutes after which it is not firing yet."""
     fires_by: int
     labels: dict[str, str] = field(default_factory=dict)
+    step: int = 1
+    """Minutes between two values."""
 
 
 CASES = {
@@ -40,7 +42,7 @@ CASES = {
         {GOOD: "0+600x120", FAULTY: "0+0x120"}, {FAULTY: "0x29 0+30x90"}, 35, 60, {"model": "digits"}
     ),
     "SignetErrorBudgetBurnsSlowly": Case(
-        {GOOD: "0+600x720", FAULTY: "0+0x720"}, {FAULTY: "0x199 0+6x520"}, 210, 600, {"model": "digits"}
+        {GOOD: "0+3000x144", FAULTY: "0+0x144"}, {FAULTY: "0x39 0+30x104"}, 210, 600, {"model": "digits"}, step=5
     ),
     "SignetSlow": Case(
         {SLOW % "0.5": "0+600x60", SLOW % "1.0": "0+600x60", SLOW % "+Inf": "0+600x60"},
@@ -177,8 +179,8 @@ def test_an_alert_is_silent_when_all_is_well_and_fires_when_it_is_not(name, tmp_
     }
     file = tmp_path / "test.yaml"
     rules = [str(FOLDER / rule_file) for rule_file in ("recording.yaml", "alerts.yaml")]
-    tests = [{"interval": "1m", **test} for test in (healthy, ill)]
-    file.write_text(yaml.safe_dump({"rule_files": rules, "evaluation_interval": "1m", "tests": tests}))
+    tests = [{"interval": f"{case.step}m", **test} for test in (healthy, ill)]
+    file.write_text(yaml.safe_dump({"rule_files": rules, "evaluation_interval": f"{case.step}m", "tests": tests}))
     done = subprocess.run(["promtool", "test", "rules", file], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
