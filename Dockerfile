@@ -24,23 +24,14 @@ RUN apt-get update -q && apt-get install -q -y --no-install-recommends binutils 
     && python -m venv --without-pip /opt/signet
 
 FROM build AS gateway-packages
-COPY deploy/gateway.lock .
+COPY deploy/gateway.lock deploy/slim.sh ./
 RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
-    pip install --require-hashes --requirement gateway.lock
-# Tests, stubs, headers and debug symbols go: a quarter of the whole. (Not those of bundled libraries, *.libs: stripping
-# breaks what patchelf has moved.) Bytecode stays in, because a read-only container cannot keep it and would compile at
-# every start; it is held against no file time, so that each build gives the same bytes.
-RUN find /opt/signet -regex '.*/tests/\(.*/\)?\(test_.*\|data\)\|.*\.\(pyi\|pyx\|pxd\|h\|c\|cpp\)' -prune -exec rm -r {} + \
-    && find /opt/signet -name '*.so' -not -path '*.libs/*' -exec strip --strip-debug {} + \
-    && python -m compileall -q --invalidation-mode unchecked-hash /opt/signet
+    pip install --require-hashes --requirement gateway.lock && ./slim.sh
 
 FROM gateway-packages AS store-packages
 COPY deploy/model-store.lock .
 RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
-    pip install --require-hashes --requirement model-store.lock
-RUN find /opt/signet -regex '.*/tests/\(.*/\)?\(test_.*\|data\)\|.*\.\(pyi\|pyx\|pxd\|h\|c\|cpp\)' -prune -exec rm -r {} + \
-    && find /opt/signet -name '*.so' -not -path '*.libs/*' -exec strip --strip-debug {} + \
-    && python -m compileall -q --invalidation-mode unchecked-hash /opt/signet
+    pip install --require-hashes --requirement model-store.lock && ./slim.sh
 
 FROM build AS engine-packages
 COPY deploy/model-server.lock .

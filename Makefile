@@ -56,8 +56,8 @@ lock: .venv/.done  ## pin every package again, with hashes; the images' files ar
 	$(BIN)/$(COMPILE) --constraint requirements.lock --extra engine --output-file deploy/model-server.lock
 	$(BIN)/$(COMPILE) --constraint requirements.lock --extra training --output-file deploy/training.lock
 
-images-check: .venv/.done  ## build the images on BASE and run them: needs podman or buildah, and gigabytes for model-server
-	$(BIN)/python deploy/images_check.py $(BASE)
+images-check: .venv/.done  ## build the images on BASE and run them: needs podman or buildah; PIP_CONF=a pip configuration
+	$(BIN)/python deploy/images_check.py $(BASE) $(if $(PIP_CONF),--pip-conf $(PIP_CONF))
 
 RULE := deploy/kubernetes/base/monitoring/prometheus-rule.yaml
 deploy-files: .venv/.done  ## write again what is made from other files: the dashboard, Kubernetes's copy of the rules

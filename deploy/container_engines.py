@@ -33,8 +33,9 @@ class Failed(Exception):
 class Container(Protocol):
     """A running one."""
 
-    pid: int
-    """Of the image's program, as this machine counts processes."""
+    @property
+    def pid(self) -> int:
+        """Of the image's program, as this machine counts processes."""
 
     def stop(self) -> int:
         """SIGTERM; gives the exit code."""

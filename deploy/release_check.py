@@ -91,7 +91,18 @@ def packages(folder: Path, version: str) -> Iterator[str]:
     if tops != PACKAGES | {f"signet-{version}.dist-info"}:
         yield f"{wheel.name} holds {sorted(tops)}; expected {sorted(PACKAGES)} and its metadata"
     site = folder / "site"
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", site, wheel]
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        str(site),
+        str(wheel),
+    ]
     subprocess.run(install, check=True)  # noqa: S603
     command = [sys.executable, "-c", "import sys, signet; sys.argv[1:] = ['--help']; signet.main()"]
     started = subprocess.run(  # noqa: S603

@@ -49,7 +49,8 @@ def locked(lock: Path) -> dict[tuple[str, str], list[str]]:
 def component(found: Distribution, hashes: dict[tuple[str, str], list[str]]) -> dict[str, Any]:
     """An installed package; `KeyError` when the lock file does not know it."""
     name = canonical(found.metadata["Name"])
-    licence = found.metadata.get("License-Expression") or found.metadata.get("License") or ""
+    said = [found.metadata[key] for key in ("License-Expression", "License") if key in found.metadata]
+    licence = said[0] if said else ""
     return described(name, found.version, hashes[name, found.version], licence.strip().partition("\n")[0])
 
 
