@@ -190,7 +190,7 @@ def check_stop(what: str, container: Container) -> None:
 
 def check_embedded(stack: ExitStack, engine: Engine, port: int) -> None:
     """The model server's image runs `signet serve` too, with the models in the process."""
-    variables = {"SIGNET_MODELS_DIR": "/models", "SIGNET_HTTP_PORT": str(port)}
+    variables = {"SIGNET_MODELS_DIR": "/models", "SIGNET_HTTP_PORT": str(port), "SIGNET_GRPC_PORT": "0"}
     mounts = {GOLDEN / "models": "/models"}
     started = engine.start("signet-model-server", variables=variables, mounts=mounts, entrypoint=["signet", "serve"])
     container = stack.enter_context(running(started))
@@ -206,6 +206,7 @@ def check_gateway(stack: ExitStack, engine: Engine, backend: str, port: int) -> 
         "SIGNET_BACKEND": backend,
         "SIGNET_MODELS": ",".join(MODELS),
         "SIGNET_HTTP_PORT": str(port),
+        "SIGNET_GRPC_PORT": "0",
         "SIGNET_DRAIN_S": "1",
     }
     started = time.monotonic()

@@ -71,6 +71,7 @@ class _Request:
     queued_at: float
     timeout_s: float
     fill: Fill | None
+    waited: Callable[[float], None] | None
     call: "_Call | None" = None
 
     @property
@@ -105,11 +106,11 @@ class Batcher:
         self,
         max_rows: int,
         slots: Callable[[Hashable], int],
-        observe: Callable[[Hashable, int, float], None] | None = None,
+        observe: Callable[[Hashable, int], None] | None = None,
     ) -> None:
         """max_rows: most rows in a joint call; 1 turns joining off. slots(key): its calls that run side by side.
 
-        observe(key, rows, seconds): told of each call when it starts: its rows, how long its first request waited.
+        observe(key, rows): told of each call when it starts.
         """
         self._max_rows, self._slots = max_rows, slots
         self._observe = observe
@@ -123,13 +124,14 @@ class Batcher:
         rows: int | None,
         timeout_s: float = math.inf,
         fill: Fill | None = None,
+        waited: Callable[[float], None] | None = None,
     ) -> Arrays:
         """This request's own outputs, as if it had been run alone.
 
         key: requests of equal key may be joined, and `run` of any of them serves all. rows: along axis 0; None for
-        inputs that must not be joined. fill: of the key; needed when its requests differ in length. Raises
-        `DeadlineExceeded` after `timeout_s`. A request whose caller was cancelled or whose time was over while it
-        waited costs no call.
+        inputs that must not be joined. fill: of the key; needed when its requests differ in length. waited(seconds):
+        told how long the request has waited when its call starts. Raises `DeadlineExceeded` after `timeout_s`. A
+        request whose caller was cancelled or whose time was over while it waited costs no call.
         """
         loop = asyncio.get_running_loop()
         queue = self._queues.get(key)
@@ -137,7 +139,7 @@ class Batcher:
             queue = self._queues[key] = _Queue()
         answer: asyncio.Future[Arrays] = loop.create_future()
         # Zero rows go alone too: what a model makes of them must not be another caller's trouble.
-        request = _Request(run, inputs, rows or math.inf, answer, time.perf_counter(), timeout_s, fill)
+        request = _Request(run, inputs, rows or math.inf, answer, time.perf_counter(), timeout_s, fill, waited)
         queue.waiting.append(request)
         if not queue.flush_due:
             queue.flush_due = True
@@ -188,7 +190,10 @@ class Batcher:
         if self._observe:
             first = next(iter(batch[0].inputs.values()))
             rows = sum(int(request.rows) for request in batch) if len(batch) > 1 else (len(first) if first.ndim else 1)
-            self._observe(key, rows, now - batch[0].queued_at)
+            self._observe(key, rows)
+        for request in batch:
+            if request.waited:
+                request.waited(now - request.queued_at)
         try:
             timeout_s = max(request.deadline for request in batch) - now
             result = batch[0].run(join([request.inputs for request in batch], batch[0].fill), timeout_s)

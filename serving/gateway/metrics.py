@@ -4,7 +4,7 @@ Label values come from the declared models and from closed sets: nothing a stran
 model is `unknown`. Durations are in seconds, sizes in bytes.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
@@ -137,15 +137,9 @@ class Metrics:
         self._request_bytes.observe(request_bytes, protocol)
         self._response_bytes.observe(response_bytes, protocol)
 
-    def batch_observer(self, model_of: Callable[[Hashable], str]) -> Callable[[Hashable, int, float], None]:
-        """For the batcher: counts the rows of each call under the model of its key, and how long they waited."""
-
-        def observe(key: Hashable, rows: int, waited_s: float) -> None:
-            model = model_of(key)
-            self._batch_rows.observe(rows, model)
-            self._stages.observe(waited_s, "queue", model)
-
-        return observe
+    def observe_rows(self, model: str, rows: int) -> None:
+        """So many rows go into a call."""
+        self._batch_rows.observe(rows, model)
 
     def watch_queues(self, models: Sequence[str], waiting: Callable[[str], int], limit: int) -> None:
         """Tell how many requests of each model wait for a call, and how many may be in work in all."""

@@ -41,6 +41,10 @@ class Settings(BaseSettings):
     """Address to listen on; 0.0.0.0 lets other machines in."""
     http_port: int = Field(8080, ge=0, le=65535)
     """Port of the HTTP API; 0 takes a free one."""
+    grpc_port: int = Field(8081, ge=0, le=65535)
+    """Port of the gRPC API; 0 takes a free one."""
+    grpc: bool = True
+    """Whether the gRPC port is opened at all."""
 
     request_timeout_s: float = Field(30.0, gt=0)
     """Seconds a predict request may take before its caller gets 504."""

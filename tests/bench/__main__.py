@@ -133,14 +133,11 @@ def over_http(url: str, folder: Path) -> Measure:
     return measure
 
 
-def over_grpc(address: str) -> Measure:
+def over_grpc(address: str, folder: Path) -> Measure:
     """Calls of TensorFlow Serving's Predict."""
 
     def measure(case: Case, seconds: float) -> Result:
-        options = map(str, (address, case.model, case.rows, case.connections, seconds))
-        command = [sys.executable, "-m", "tests.bench.grpc_load", *options]
-        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        return Result(*map(float, printed.split()))
+        return load.predict(address, rows.message(case.model, case.rows), case.connections, seconds, folder)
 
     return measure
 
@@ -165,7 +162,7 @@ def rest(stack: ExitStack, folder: Path, *flags: str) -> tuple[Measure, servers.
 
 def grpc(stack: ExitStack, folder: Path, *flags: str) -> tuple[Measure, servers.Program]:
     address, running = stack.enter_context(servers.model_server(config(folder), *flags))
-    return over_grpc(address), running
+    return over_grpc(address, folder), running
 
 
 def config(folder: Path) -> str:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from serving.tensors import Array, Arrays
+from serving.protos import predict_pb2
+from serving.tensors import Array, Arrays, to_proto
 
 SHAPES: dict[str, dict[str, tuple[tuple[int, ...], int | None]]] = {
     "digits": {"pixels": ((64,), None)},
@@ -65,6 +66,15 @@ def v2_binary(model: str, rows: int) -> Post:
     head = _json({"inputs": inputs, "parameters": {"binary_data_output": True}})
     headers = {"Inference-Header-Content-Length": str(len(head)), "Content-Type": "application/octet-stream"}
     return Post(f"/v2/models/{model}/infer", b"".join([head, *raw]), headers)
+
+
+def message(model: str, rows: int) -> bytes:
+    """A serialized PredictRequest."""
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = model
+    for name, array in arrays(model, rows).items():
+        request.inputs[name].CopyFrom(to_proto(array))
+    return bytes(request.SerializeToString())
 
 
 DIALECTS = {"V1": v1, "V2": v2, "V2 binary": v2_binary}

@@ -197,13 +197,17 @@ def test_variables_are_settings_and_point_at_what_is_there(overlay):
 
 
 @pytest.mark.parametrize("overlay", GATEWAYS)
-def test_the_gateways_port_is_the_one_it_listens_on(overlay):
+def test_the_gateways_ports_are_those_it_listens_on(overlay):
     (container,) = pod_specs(overlay)["gateway"]["containers"]
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-    assert ports["http"] == Settings.model_fields["http_port"].default
+    assert ports == {name: Settings.model_fields[f"{name}_port"].default for name in ("http", "grpc")}
     assert all(str(port) in dockerfile.last("gateway", "EXPOSE").split() for port in ports.values())
-    for port in of_kind(overlay, "Service")["gateway"]["spec"]["ports"]:
-        assert port["targetPort"] in ports
+    services = of_kind(overlay, "Service")
+    assert [port["targetPort"] for port in services["gateway"]["spec"]["ports"]] == ["http"]
+    headless = services["gateway-grpc"]["spec"]
+    assert headless["clusterIP"] == "None"
+    assert [(port["port"], port["targetPort"]) for port in headless["ports"]] == [(ports["grpc"], "grpc")]
+    assert headless["selector"] == services["gateway"]["spec"]["selector"]
     (rule,) = of_kind(overlay, "NetworkPolicy")["gateway"]["spec"]["ingress"]
     assert {port["port"] for port in rule["ports"]} == set(ports.values())
 
