@@ -1,6 +1,6 @@
 """Models in a bucket, and a folder that follows them: what servers read is always the folder.
 
-    s3://bucket/models/NAME/VERSION/… ──▶ FOLDER/NAME/.fetching-VERSION/… ──rename──▶ FOLDER/NAME/VERSION
+    s3://bucket/models/NAME/VERSION/… ──▶ FOLDER/NAME/.aside-VERSION/… ──rename──▶ FOLDER/NAME/VERSION
 
 Addresses are those of fsspec: s3:// (needs s3fs), gs:// (gcsfs), file://. The highest versions of each model are kept. A
 version counts when it is whole: it has saved_model.pb and every part of its variables, and looked the same after it was
@@ -25,9 +25,12 @@ log = logging.getLogger(__name__)
 
 KEEP_VERSIONS = 2
 """Versions of a model that are kept: the one that serves, and one to go back to."""
-_FETCHING = ".fetching-"
+_ASIDE = ".aside-"
+"""Before the number of what is not a version yet, or no more."""
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
 """Scheme of an address -> the extra of this project that can read it."""
+
+_VERSION = re.compile(r"0|[1-9][0-9]{0,17}")
 
 Listing = Mapping[str, int]
 """Path below a version -> bytes."""
@@ -64,9 +67,20 @@ class ModelStore:
             wanted = {name: sorted(versions, reverse=True)[: self._keep] for name, versions in self._models().items()}
             if not any(wanted.values()):
                 raise UsageError(f"{self.address} holds no whole model; expected NAME/VERSION/saved_model.pb")
-            fetched = [self._fetch(name, version) for name in wanted for version in wanted[name]]
+            for left in self.folder.glob(f"*/{_ASIDE}*"):  # by a process that was killed
+                shutil.rmtree(left)
+            looked_for = [(name, version) for name, versions in wanted.items() for version in versions]
+            fetched, problems = [], []
+            for name, version in looked_for:
+                try:
+                    if self._fetch(name, version):
+                        fetched.append(f"{name}/{version}")
+                except UsageError as error:  # the others are fetched all the same
+                    problems.append(str(error))
             removed = [path for name, versions in wanted.items() for path in self._remove_others(name, set(versions))]
-        return Changes(tuple(filter(None, fetched)), tuple(removed))
+        if problems:
+            raise UsageError("; ".join(problems))
+        return Changes(tuple(fetched), tuple(removed))
 
     def _models(self) -> dict[str, dict[int, Listing]]:
         """Every model of the store with its whole versions."""
@@ -74,7 +88,7 @@ class ModelStore:
         for path, size in self._list(self._root).items():
             name, _, rest = path.partition("/")
             version, _, file = rest.partition("/")
-            if version.isdecimal() and file and not name.startswith("."):
+            if _VERSION.fullmatch(version) and file and not name.startswith("."):
                 models.setdefault(name, {}).setdefault(int(version), {})[file] = size
         return {
             name: {number: listing for number, listing in versions.items() if is_whole(listing)}
@@ -91,39 +105,37 @@ class ModelStore:
         listing = {path.removeprefix(folder).lstrip("/"): int(info["size"] or 0) for path, info in found.items()}
         return {path: size for path, size in listing.items() if not {"", ".", ".."} & {*path.split("/")}}
 
-    def _fetch(self, name: str, version: int) -> str | None:
-        """NAME/VERSION when it was not here and now is."""
+    def _fetch(self, name: str, version: int) -> bool:
+        """Whether it was not here and now is."""
         target = self.folder / name / str(version)
         if target.exists():
-            return None
+            return False
         source = f"{self._root}/{name}/{version}"
-        writing = target.with_name(f"{_FETCHING}{version}")
-        shutil.rmtree(writing, ignore_errors=True)  # of a process that was killed
+        aside = target.with_name(f"{_ASIDE}{version}")
         before = self._list(source)
         for path in before:
-            local = writing / path
+            local = aside / path
             local.parent.mkdir(parents=True, exist_ok=True)
             try:
                 self._files.get_file(f"{source}/{path}", str(local))
             except Exception as error:  # each kind of store has errors of its own
                 raise UsageError(f"cannot read {self.address}/{name}/{version}/{path}: {error}") from error
-        here = {str(path.relative_to(writing)): path.stat().st_size for path in writing.rglob("*") if path.is_file()}
-        if not here == before == self._list(source):
-            shutil.rmtree(writing)
+        here = {str(path.relative_to(aside)): path.stat().st_size for path in aside.rglob("*") if path.is_file()}
+        if not (is_whole(before) and here == before == self._list(source)):
             log.warning("%s/%s/%d changed while it was fetched: left for the next look", self.address, name, version)
-            return None
-        writing.rename(target)
-        return f"{name}/{version}"
+            return False
+        aside.rename(target)
+        return True
 
     def _remove_others(self, name: str, wanted: set[int]) -> Iterator[str]:
         """Remove the model's versions that are not wanted, once one that is wanted is here."""
-        here = {int(path.name): path for path in (self.folder / name).glob("*") if path.name.isdecimal()}
+        here = {int(path.name): path for path in (self.folder / name).glob("*") if _VERSION.fullmatch(path.name)}
         if not wanted & here.keys():
             return
         for version in here.keys() - wanted:
-            leaving = here[version].with_name(f"{_FETCHING}{version}")
-            here[version].rename(leaving)  # gone at once for whoever looks; a server has what it needs in memory
-            shutil.rmtree(leaving)
+            aside = here[version].with_name(f"{_ASIDE}{version}")
+            here[version].rename(aside)  # gone at once for whoever looks; a server has what it needs in memory
+            shutil.rmtree(aside)
             yield f"{name}/{version}"
 
 

@@ -110,9 +110,27 @@ def test_a_version_that_changes_while_it_is_fetched_waits_for_the_next_look(buck
     assert following.sync().fetched == ("two_in/2",)
 
 
+def test_what_cannot_be_read_keeps_nothing_else_back(bucket):
+    following = store(bucket)
+    get_file = following._files.get_file
+
+    def get_all_but_one(source: str, target: str) -> None:
+        if "three_out/" in source:
+            raise PermissionError("not yours")
+        get_file(source, target)
+
+    following._files.get_file = get_all_but_one
+    try:
+        with pytest.raises(UsageError, match=r"cannot read file://.*/three_out/1/.*: not yours"):
+            following.sync()
+    finally:
+        del following._files.get_file
+    assert {path.name for path in (following.folder / "two_in").iterdir()} == {"1", "2"}
+
+
 def test_what_a_killed_process_left_is_no_version_and_goes(bucket):
     following = store(bucket)
-    left = following.folder / "two_in/.fetching-2"
+    left = following.folder / "two_in/.aside-2"
     left.mkdir(parents=True)
     (left / "half.txt").write_text("x")
     following.sync()
@@ -125,6 +143,7 @@ def test_other_things_in_the_store_are_left_there(bucket):
     (bucket / "two_in/notes").mkdir()
     (bucket / "two_in/notes/a.txt").write_text("x")
     shutil.copytree(bucket / "two_in", bucket / ".hidden")
+    shutil.copytree(bucket / "two_in/1", bucket / "two_in/007")
     following = store(bucket)
     following.sync()
     assert {path.name for path in following.folder.iterdir()} == {".lock", "two_in", "three_out"}
