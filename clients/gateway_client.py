@@ -31,6 +31,7 @@ from serving.errors import (
     DeadlineExceeded,
     Internal,
     InvalidInput,
+    Overloaded,
     ServingError,
     TooLarge,
     Unavailable,
@@ -81,6 +82,8 @@ class Response:
     body: bytes
     version: int | None = None
     """The version of the model that answered, where the server says so."""
+    retry_after_s: float | None = None
+    """When to come back, where a busy server says so."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +199,10 @@ def error_of(response: Response) -> ServingError:
         message = f"the server answers {response.status}, and not as a gateway does: {_quoted(response)}"
     if response.status == TooLarge.http_status:
         return TooLarge(message)
-    return from_code(_CODES.get(response.status, "INTERNAL"), message)
+    error = from_code(_CODES.get(response.status, "INTERNAL"), message)
+    if isinstance(error, Overloaded):
+        error.retry_after_s = response.retry_after_s
+    return error
 
 
 # What a call does, whoever sends
@@ -241,12 +247,14 @@ def _asking_ready(timeout_s: float) -> Steps[str]:
 class Client:
     """Calls a gateway. Connections are kept open; several threads may share one client."""
 
-    def __init__(self, url: str = DEFAULT_URL, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
-        """timeout_s: for calls that do not say their own."""
+    def __init__(
+        self, url: str = DEFAULT_URL, *, timeout_s: float = DEFAULT_TIMEOUT_S, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """timeout_s: for calls that do not say their own. headers: sent with every request."""
         self.url = url
         self._timeout_s = timeout_s
         self._known: Known = {}
-        self._http = httpx.Client(**_options(url))
+        self._http = httpx.Client(**_options(url, headers))
 
     def predict(
         self,
@@ -301,12 +309,14 @@ class Client:
 class AsyncClient:
     """Calls a gateway from asyncio. Connections are kept open; calls may run side by side."""
 
-    def __init__(self, url: str = DEFAULT_URL, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
-        """timeout_s: for calls that do not say their own."""
+    def __init__(
+        self, url: str = DEFAULT_URL, *, timeout_s: float = DEFAULT_TIMEOUT_S, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """timeout_s: for calls that do not say their own. headers: sent with every request."""
         self.url = url
         self._timeout_s = timeout_s
         self._known: Known = {}
-        self._http = httpx.AsyncClient(**_options(url))
+        self._http = httpx.AsyncClient(**_options(url, headers))
 
     async def predict(
         self,
@@ -358,7 +368,7 @@ class AsyncClient:
             raise _translated(error, self.url, request.timeout_s) from error
 
 
-def _options(url: str) -> dict[str, Any]:
+def _options(url: str, headers: Mapping[str, str] | None) -> dict[str, Any]:
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
@@ -366,7 +376,7 @@ def _options(url: str) -> dict[str, Any]:
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise UsageError(f"the URL is {url!r}; expected http://HOST:PORT")
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=100, keepalive_expiry=_KEEP_ALIVE_S)
-    return {"base_url": parsed, "limits": limits, "headers": {"content-type": "application/json"}}
+    return {"base_url": parsed, "limits": limits, "headers": {"content-type": "application/json", **(headers or {})}}
 
 
 def _sent(request: Request) -> dict[str, Any]:
@@ -376,7 +386,13 @@ def _sent(request: Request) -> dict[str, Any]:
 
 def _received(answer: httpx.Response) -> Response:
     version = answer.headers.get("x-signet-model-version", "")
-    return Response(answer.status_code, answer.content, int(version) if version.isdecimal() else None)
+    wait = answer.headers.get("retry-after", "")
+    return Response(
+        answer.status_code,
+        answer.content,
+        int(version) if version.isdecimal() else None,
+        float(wait) if wait.isdecimal() else None,
+    )
 
 
 def _translated(error: httpx.HTTPError, url: str, timeout_s: float) -> ServingError:

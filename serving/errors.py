@@ -76,6 +76,8 @@ class Overloaded(ServingError):
 
     http_status = 429
     grpc_code = "RESOURCE_EXHAUSTED"
+    retry_after_s: float | None = None
+    """For callers: when to come back, where the server said so."""
 
 
 class Unavailable(ServingError):

@@ -14,7 +14,8 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from serving.engine import inference, predict_request, tfrecords
+from serving import tfrecords
+from serving.engine import inference, predict_request
 from serving.engine.servable import Servable
 from serving.errors import InvalidInput, ServingError, Unsupported, from_code
 from serving.protos import prediction_log_pb2

@@ -7,7 +7,7 @@ import pytest
 
 from serving.engine.loading import Loader
 from serving.engine.repository import Repository
-from serving.engine.tfrecords import masked_crc
+from serving.tfrecords import masked_crc
 from serving.engine.warmup import FILE
 from serving.errors import InvalidInput, ServingError
 from serving.model_config import ModelConfig

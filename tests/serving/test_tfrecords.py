@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from serving.engine.tfrecords import crc32c, masked_crc, read
+from serving.tfrecords import crc32c, masked_crc, read
 from serving.errors import ServingError
 
 # tf.io.TFRecordWriter: b"warm", b"", b"\x00" * 3
