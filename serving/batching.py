@@ -4,7 +4,8 @@
 
 A free slot takes what is waiting, at once: nobody waits for a timer. What arrives in one turn of the event loop, or
 while all slots are busy, goes together. A key stands for one model version, signature and inner shapes, so that its
-requests can be joined; rows are counted, not requests. A request that fails in company is run again alone.
+requests can be joined; rows are counted, not requests. A request that fails in company is run again alone. Where a
+`Fill` says that longer rows change no answer, requests of different lengths go together too.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from functools import partial
 import numpy as np
 
 from serving.errors import Cancelled, DeadlineExceeded, Internal, Overloaded, ServingError, Unavailable
+from serving.fill import Fill
 from serving.tensors import Arrays
 
 Run = Callable[[Arrays], Arrays | Awaitable[Arrays]]
@@ -27,11 +29,18 @@ _NOBODYS_FAULT = (Cancelled, DeadlineExceeded, Overloaded, Unavailable)
 """Errors that have nothing to do with a request's content: running its members alone would not help."""
 
 
-def join(parts: list[Arrays]) -> Arrays:
+def join(parts: list[Arrays], fill: Fill | None = None) -> Arrays:
     """Stack requests along axis 0: [{"x": (2, 3)}, {"x": (1, 3)}] -> {"x": (3, 3)}."""
     if len(parts) == 1:
         return parts[0]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    joint = {}
+    for name in parts[0]:
+        arrays = [part[name] for part in parts]
+        if fill and len({array.shape[1:] for array in arrays}) > 1:
+            joint[name] = fill.concatenated(name, arrays)
+        else:
+            joint[name] = np.concatenate(arrays)
+    return joint
 
 
 def split(outputs: Arrays, rows: list[int]) -> list[Arrays]:
@@ -58,6 +67,7 @@ class _Request:
     """Infinite for a request that must go alone."""
     answer: "asyncio.Future[Arrays]"
     queued_at: float
+    fill: Fill | None
 
 
 @dataclass(slots=True)
@@ -82,13 +92,20 @@ class Batcher:
         self._queues: dict[Hashable, _Queue] = {}
 
     async def submit(
-        self, key: Hashable, run: Run, inputs: Arrays, rows: int | None, timeout_s: float = math.inf
+        self,
+        key: Hashable,
+        run: Run,
+        inputs: Arrays,
+        rows: int | None,
+        timeout_s: float = math.inf,
+        fill: Fill | None = None,
     ) -> Arrays:
         """This request's own outputs, as if it had been run alone.
 
         key: requests of equal key may be joined, and `run` of any of them serves all. rows: along axis 0; None for
-        inputs that must not be joined. Raises `DeadlineExceeded` after `timeout_s`. A request whose caller was
-        cancelled or whose time was over while it waited costs no call.
+        inputs that must not be joined. fill: of the key; needed when its requests differ in length. Raises
+        `DeadlineExceeded` after `timeout_s`. A request whose caller was cancelled or whose time was over while it
+        waited costs no call.
         """
         loop = asyncio.get_running_loop()
         queue = self._queues.get(key)
@@ -96,7 +113,7 @@ class Batcher:
             queue = self._queues[key] = _Queue()
         answer: asyncio.Future[Arrays] = loop.create_future()
         # Zero rows go alone too: what a model makes of them must not be another caller's trouble.
-        queue.waiting.append(_Request(run, inputs, rows or math.inf, answer, time.perf_counter()))
+        queue.waiting.append(_Request(run, inputs, rows or math.inf, answer, time.perf_counter(), fill))
         if not queue.flush_due:
             queue.flush_due = True
             loop.call_soon(self._flush, key, queue)
@@ -109,10 +126,9 @@ class Batcher:
         finally:
             timer.cancel()
 
-    @property
-    def waiting(self) -> int:
-        """Requests that no call has taken yet."""
-        return sum(len(queue.waiting) for queue in self._queues.values())
+    def waiting(self, of: Callable[[Hashable], bool] = lambda _: True) -> int:
+        """Requests, of the keys that `of` accepts, that no call has taken yet."""
+        return sum(len(queue.waiting) for key, queue in self._queues.items() if of(key))
 
     def _flush(self, key: Hashable, queue: _Queue) -> None:
         queue.flush_due = False
@@ -142,7 +158,7 @@ class Batcher:
             rows = sum(int(request.rows) for request in batch) if len(batch) > 1 else (len(first) if first.ndim else 1)
             self._observe(key, rows, time.perf_counter() - batch[0].queued_at)
         try:
-            result = batch[0].run(join([request.inputs for request in batch]))
+            result = batch[0].run(join([request.inputs for request in batch], batch[0].fill))
         except Exception as error:  # noqa: BLE001  # every error belongs to the callers
             self._fail(queue, batch, error)
             return

@@ -13,17 +13,20 @@ import base64
 import codecs
 import enum
 import json
+import math
 import re
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
 
 import numpy as np
 import orjson
 import rapidjson
 
-from serving import dtypes
+from serving import dtypes, number_arrays
 from serving.dtypes import DType
 from serving.errors import InvalidInput, Unsupported
+from serving.fill import Fill
 from serving.signature import Signature, TensorSpec, shape_text
 from serving.tensors import Array, Arrays
 
@@ -34,6 +37,10 @@ _QUOTED_CHARACTERS = 80
 JSON_DTYPES = frozenset(
     ["float", "double", "int32", "int16", "int8", "uint8", "int64", "uint32", "uint64", "bool", "string"]
 )
+
+
+NonFinite = Literal["bare", "null", "string"]
+"""NaN as it is, which strict parsers refuse; as null; as the string "NaN"."""
 
 
 class Layout(enum.Enum):
@@ -52,11 +59,17 @@ class PredictBody:
     value: Any
     has_booleans: bool
     """Whether `true` or `false` stands anywhere in the text: numpy would take them for numbers."""
+    output_filter: tuple[str, ...] = ()
+    """The outputs that are wanted; empty: all of them."""
+    named_outputs: bool = False
+    """Whether also the only output gets its name."""
+    non_finite: "NonFinite" = "bare"
+    """How the answer writes numbers that are not finite."""
 
 
 def parse(body: bytes) -> PredictBody:
     """Read the text of a predict request. Raises `InvalidInput` for broken JSON and for a wrong outer form."""
-    document = loads(body)
+    document = loads(body, read=number_arrays.loads)
     if not isinstance(document, dict):
         raise InvalidInput(f"the body is {_kind(document)}; expected an object with 'instances' or 'inputs'")
     name = document.get("signature_name", "")
@@ -67,38 +80,78 @@ def parse(body: bytes) -> PredictBody:
         found = "both are there" if rows else f"neither is there, only {_names(document)}"
         raise InvalidInput(f"send either 'instances' (rows) or 'inputs' (columns): {found}")
     layout = Layout.ROWS if rows else Layout.COLUMNS
-    return PredictBody(name, layout, document[layout.value], b"true" in body or b"false" in body)
+    return PredictBody(name, layout, document[layout.value], b"true" in body or b"false" in body, **_options(document))
 
 
-def decode(body: PredictBody, signature: Signature) -> Arrays:
+def _options(document: dict[str, Any]) -> dict[str, Any]:
+    """What a body asks for beyond TensorFlow Serving's dialect."""
+    options: dict[str, Any] = {}
+    if "output_filter" in document:
+        names = document["output_filter"]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise InvalidInput(f"'output_filter' is {_kind(names)}; expected a list of the names of outputs")
+        options["output_filter"] = tuple(names)
+    if "named_outputs" in document:
+        if not isinstance(document["named_outputs"], bool):
+            raise InvalidInput(f"'named_outputs' is {_kind(document['named_outputs'])}; expected true or false")
+        options["named_outputs"] = document["named_outputs"]
+    if "non_finite" in document:
+        if document["non_finite"] not in get_args(NonFinite):
+            known = ", ".join(map(repr, get_args(NonFinite)))
+            raise InvalidInput(f"'non_finite' is {_kind(document['non_finite'])}; expected one of {known}")
+        options["non_finite"] = document["non_finite"]
+    return options
+
+
+def decode(body: PredictBody, signature: Signature, fill: Fill | None = None) -> Arrays:
     """The arrays of a predict request, held against its signature: names, dtypes, shapes and equal rows.
 
-    Raises `InvalidInput`, which names the input, what the model takes and what came.
+    fill: where given, rows of different lengths are filled up to the longest. Raises `InvalidInput`, which names the
+    input, what the model takes and what came.
     """
     values = _rows(body.value, signature) if body.layout is Layout.ROWS else _columns(body.value, signature)
-    arrays = {name: _array(spec, values[name], body.has_booleans) for name, spec in signature.inputs.items()}
+    arrays = {name: _array(spec, values[name], body.has_booleans, fill) for name, spec in signature.inputs.items()}
     for name, spec in signature.inputs.items():
         spec.check_shape(arrays[name].shape)
     signature.check_rows(arrays)
     return arrays
 
 
-def encode(outputs: Arrays, layout: Layout, not_utf8: str = "replace") -> bytes:
+def encode(
+    outputs: Arrays,
+    layout: Layout,
+    not_utf8: str = "replace",
+    *,
+    named: bool = False,
+    non_finite: NonFinite = "bare",
+) -> bytes:
     """The answer to a predict request: `predictions` for rows, `outputs` for columns.
 
-    Numbers that are not finite are written as bare NaN, Infinity and -Infinity, as TensorFlow Serving does.
-    not_utf8: what `bytes.decode` does with strings of the model that are not UTF-8.
+    not_utf8: what `bytes.decode` does with strings of the model that are not UTF-8. named: whether also the only output
+    gets its name. non_finite: bare NaN, Infinity and -Infinity are what TensorFlow Serving writes.
     """
-    finite = all(array.dtype.kind != "f" or bool(np.isfinite(array).all()) for array in outputs.values())
+    finite = _finite(outputs)
     values = {name: _jsonable(name, array, finite, not_utf8) for name, array in outputs.items()}
+    bare = len(values) == 1 and not named
     if layout is Layout.ROWS:
         _check_rows(outputs)
-        document = {"predictions": _only(values) if len(values) == 1 else _to_rows(values)}
+        document = {"predictions": _only(values) if bare else _to_rows(values)}
     else:
-        document = {"outputs": _only(values) if len(values) == 1 else values}
+        document = {"outputs": _only(values) if bare else values}
     if finite:
         return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    if non_finite == "null":
+        return orjson.dumps(document)  # it writes null for them
+    if non_finite == "string":
+        document = _named_non_finite(document)
     return json.dumps(document, ensure_ascii=False).encode()
+
+
+def _finite(outputs: Arrays) -> bool:
+    for array in outputs.values():
+        if array.dtype.kind == "f" and not np.logical_and.reduce(np.isfinite(array), axis=None):
+            return False
+    return True
 
 
 def encode_error(message: str) -> bytes:
@@ -109,15 +162,15 @@ def encode_error(message: str) -> bytes:
 # Reading
 
 
-def loads(body: bytes, not_utf8: str = "replace") -> Any:
+def loads(body: bytes, not_utf8: str = "replace", read: Callable[[bytes], Any] = orjson.loads) -> Any:
     """The value that a body holds, by the dialect's rules. Raises `InvalidInput` with the reason and its offset.
 
-    not_utf8: what `bytes.decode` does where the body is not UTF-8.
+    not_utf8: what `bytes.decode` does where the body is not UTF-8. read: reads strict JSON, as fast as it can be.
     """
     if not body:
         raise InvalidInput("JSON Parse error: The document is empty")
     try:
-        return orjson.loads(body)
+        return read(body)
     except orjson.JSONDecodeError:
         # Strict JSON has no NaN and Infinity, and nothing after its end; the dialect has. Its own parser decides.
         return _loads_dialect(body, not_utf8)
@@ -144,10 +197,12 @@ def _reason(error: Exception) -> tuple[int, str]:
 
 
 def _rows(rows: Any, signature: Signature) -> dict[str, Any]:
-    """Rows, turned into one list of values per input."""
-    if not isinstance(rows, list):
+    """Rows, turned into one list of values per input; regular numbers may be an array already."""
+    if isinstance(rows, np.ndarray) and len(signature.inputs) == 1:
+        return {next(iter(signature.inputs)): rows}
+    if not isinstance(rows, list | np.ndarray):
         raise InvalidInput(f"'instances' is {_kind(rows)}; expected a list, one element a row")
-    if not rows:
+    if not len(rows):
         raise InvalidInput("'instances' is an empty list; expected at least one row")
     names = signature.input_names
     if _is_plain(rows[0]):
@@ -187,13 +242,15 @@ def _is_plain(value: Any) -> bool:
     return not isinstance(value, dict) or (value.keys() == {"b64"} and isinstance(value["b64"], str))
 
 
-def _array(spec: TensorSpec, value: Any, has_booleans: bool) -> Array:
+def _array(spec: TensorSpec, value: Any, has_booleans: bool, fill: Fill | None = None) -> Array:
     """One input's value as array of the spec's dtype; numbers take the fast way when nothing is doubtful."""
     dtype = spec.dtype
     if dtype is None or dtype.name not in JSON_DTYPES:
         name = dtype.name if dtype else "a type unknown here"
         raise Unsupported(f"input {spec.name!r} is {name}, which JSON cannot carry; use gRPC")
     array = None if dtype.is_string else numeric(value, dtype, has_booleans)
+    if array is None and fill and spec.name in fill.axes and isinstance(value, list):
+        array = _filled_up(spec, value, has_booleans, fill)
     if array is None:
         array = _element_by_element(spec, dtype, value)
     if not array.size and spec.shape is not None and array.ndim < len(spec.shape):
@@ -202,15 +259,32 @@ def _array(spec: TensorSpec, value: Any, has_booleans: bool) -> Array:
     return array
 
 
+def _filled_up(spec: TensorSpec, rows: list[Any], has_booleans: bool, fill: Fill) -> Array | None:
+    """Rows as one array, each as long as the longest; None where they differ in more than the lengths that may."""
+    row_spec = replace(spec, shape=None)
+    arrays = []
+    for i, row in enumerate(rows):
+        try:
+            arrays.append(_array(row_spec, row, has_booleans)[np.newaxis])
+        except InvalidInput as error:
+            raise InvalidInput(f"row {i}: {error}") from error
+    free = fill.axes[spec.name]
+    fixed = {tuple(size for axis, size in enumerate(array.shape) if axis not in free) for array in arrays}
+    if len(fixed) != 1 or len({array.ndim for array in arrays}) != 1:
+        return None
+    return fill.concatenated(spec.name, arrays)
+
+
 def numeric(value: Any, dtype: DType, has_booleans: bool) -> Array | None:
     """Lists of numbers as array, or None where elements must be looked at one by one, be it to explain what is wrong.
 
-    has_booleans: whether there may be `true` or `false` among them, which numpy would take for numbers.
+    has_booleans: whether there may be `true` or `false` among them, which numpy would take for numbers. An array that
+    was read as such holds none.
     """
-    if has_booleans and dtype.name != "bool":
+    if has_booleans and dtype.name != "bool" and not isinstance(value, np.ndarray):
         return None
     try:
-        array = np.array(value)
+        array = np.asarray(value)
     except (ValueError, OverflowError):
         return None
     kind = array.dtype.kind
@@ -241,9 +315,9 @@ def _element_by_element(spec: TensorSpec, dtype: DType, value: Any) -> Array:
 def _shape(value: Any) -> tuple[int, ...]:
     """As the first elements tell; every other one must agree with them."""
     shape: list[int] = []
-    while isinstance(value, list):
+    while isinstance(value, list | np.ndarray):
         shape.append(len(value))
-        if not value:
+        if not len(value):
             break
         if len(shape) > MAX_DEPTH:
             raise InvalidInput(f"lists are nested deeper than {MAX_DEPTH}")
@@ -254,6 +328,8 @@ def _shape(value: Any) -> tuple[int, ...]:
 def _flatten(
     spec: TensorSpec, dtype: DType, value: Any, shape: tuple[int, ...], at: tuple[int, ...], out: list[Any]
 ) -> None:
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
     if isinstance(value, list):
         if len(at) >= len(shape) or len(value) != shape[len(at)]:
             _raise_ragged(spec, value, shape, at)
@@ -354,6 +430,15 @@ def _jsonable(name: str, array: Array, finite: bool, not_utf8: str) -> Any:
     return np.ascontiguousarray(array) if array.ndim else array[()]
 
 
+def _named_non_finite(value: Any) -> Any:
+    """The same with the strings NaN, Infinity and -Infinity for numbers that are not finite."""
+    if isinstance(value, dict):
+        return {key: _named_non_finite(element) for key, element in value.items()}
+    if isinstance(value, list):
+        return [_named_non_finite(element) for element in value]
+    return json.dumps(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _short_floats(array: Array) -> Any:
     """Floats with as few digits as tell them apart: 0.1 of float32 is 0.1, not 0.10000000149011612."""
     return [_short_floats(element) for element in array] if array.ndim else float(str(array))
@@ -381,7 +466,7 @@ def _kind(value: Any) -> str:
         return f"the number {_quote(value)}"
     if isinstance(value, str):
         return f"the string {_quote(value)}"
-    return "a list" if isinstance(value, list) else "an object"
+    return "a list" if isinstance(value, list | np.ndarray) else "an object"
 
 
 def _quote(value: Any) -> str:

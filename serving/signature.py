@@ -84,6 +84,11 @@ class Signature:
         return bool(self.inputs) and all(spec.batched for spec in specs)
 
     @cached_property
+    def fixed_outputs(self) -> bool:
+        """Whether the shape of every output, but for the rows, is known before the call."""
+        return all(spec.shape is not None and None not in spec.shape[1:] for spec in self.outputs.values())
+
+    @cached_property
     def input_names(self) -> frozenset[str]:
         return frozenset(self.inputs)
 

@@ -60,6 +60,7 @@ class Repository:
         self._statuses: dict[str, dict[int, VersionStatus]] = {name: {} for name in self.models}
         self._labels: Mapping[str, Mapping[str, int]] = {model.name: model.labels for model in models}
         self._failed: set[tuple[str, int]] = set()
+        self._kept_until: dict[tuple[str, int], float] = {}
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._look = threading.Event()
@@ -108,6 +109,11 @@ class Repository:
                 self._statuses.setdefault(name, {})
                 self._available = {**self._available, name: self._available.get(name, {})}
         self._look.set()
+
+    def keep(self, name: str, version: int, seconds: float) -> None:
+        """Do not unload that version before so many seconds from now; nothing happens if it is not available."""
+        if version in self.versions(name):
+            self._kept_until[name, version] = time.monotonic() + seconds
 
     def labelled(self, name: str, label: str) -> int:
         """The version that a label stands for. Raises `InvalidInput` for an unknown one."""
@@ -165,8 +171,19 @@ class Repository:
                 self._bring_up(model.name, version, found[version])
         loaded = self.versions(model.name)
         if not aspired or aspired & set(loaded):
-            for version in sorted(set(loaded) - aspired):
+            for version in sorted(set(loaded) - aspired - self._kept(model.name)):
                 self._unload(model.name, loaded[version])
+
+    def _kept(self, name: str) -> set[int]:
+        """Versions of a model that somebody needs, and that the policy alone would unload."""
+        now = time.monotonic()
+        kept = set()
+        for (model, version), until in list(self._kept_until.items()):
+            if until < now:
+                self._kept_until.pop((model, version), None)
+            elif model == name:
+                kept.add(version)
+        return kept
 
     def may_load(self, name: str, version: int) -> bool:
         """New here, or at its end and wanted again; a version that failed only when its folder has gone meanwhile."""

@@ -14,8 +14,9 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
+from serving import example_inference as inference
 from serving import tfrecords
-from serving.engine import inference, predict_request
+from serving.engine import predict_request
 from serving.engine.servable import Servable
 from serving.errors import InvalidInput, ServingError, Unsupported, from_code
 from serving.protos import prediction_log_pb2

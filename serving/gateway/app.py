@@ -1,28 +1,29 @@
-"""The gateway as an ASGI application.
+"""The gateway: which part answers a request.
 
-    HTTP ──▶ Gateway ──predict──▶ Predictor ──▶ Backend
+    HTTP ──▶ Gateway ──POST …:predict──▶ Frame, V1 ──▶ Inference ──▶ Backend
                      ──the rest──▶ FastAPI: status, metadata, health, metrics
 
-Predict is dispatched here, before FastAPI: routing and middleware would cost it most of its speed.
+Inference is dispatched here, before FastAPI: routing and middleware would cost it most of its speed.
 """
 
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 from fastapi import FastAPI
 
 from serving.errors import UsageError
-from serving.gateway import predict
+from serving.gateway import asgi, v1
 from serving.gateway.backend import Backend
+from serving.gateway.frame import Frame
+from serving.gateway.inference import Inference
 from serving.gateway.metrics import Metrics
-from serving.gateway.predict import Predictor
 from serving.gateway.routes import Health, add_error_handlers, create_router
 from serving.gateway.settings import Settings
+from serving.http_server import Request, Response
 from serving.model_config import ModelConfig, from_folder, read
 
 
 class Gateway:
-    """The outermost ASGI callable, and the parts it is joined from."""
+    """Answers the requests of the HTTP server, and holds the parts it is joined from."""
 
     def __init__(self, settings: Settings, backend: Backend | None = None) -> None:
         """Raises `UsageError` when the settings do not say what to serve."""
@@ -30,16 +31,17 @@ class Gateway:
         self.metrics = Metrics(package_version())
         self.backend = backend or create_backend(settings)
         self.health = Health()
-        self.predictor = Predictor(settings, self.backend, self.metrics)
+        self.inference = Inference(settings, self.backend, self.metrics)
+        self._frame = Frame(self.inference, settings.max_body_bytes)
+        self._v1 = v1.V1(self.inference)
         self.fastapi = FastAPI(title="Signet", version=package_version())
-        self.fastapi.include_router(create_router(self.backend, self.metrics, self.health))
+        self.fastapi.include_router(create_router(self.backend, self.inference, self.metrics, self.health))
         add_error_handlers(self.fastapi)
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST" and predict.PATH.fullmatch(scope["path"]):
-            await self.predictor(scope, receive, send)
-        else:
-            await self.fastapi(scope, receive, send)
+    async def answer(self, request: Request) -> Response:
+        if request.method == "POST" and v1.PATH.fullmatch(request.path):
+            return await self._frame.answer(v1.PROTOCOL, request, self._v1)
+        return await asgi.answer(self.fastapi, request)
 
     def drain(self) -> None:
         """From now on /readyz says no; requests are still answered."""

@@ -1,6 +1,6 @@
 """What the gateway needs of whatever runs the models: the embedded engine or TensorFlow Serving."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Protocol
 
 from serving.model_status import VersionStatus
@@ -45,11 +45,19 @@ class Backend(Protocol):
     async def lease(self, model: str, version: int | None) -> Lease:
         """The given version or the highest; the caller releases it. Raises `NotFound`."""
 
+    async def labelled(self, model: str, label: str) -> int | None:
+        """The version that a label stands for which no file of the gateway knows; None for an unknown one."""
+
+    def keep(self, model: str, version: int, seconds: float) -> None:
+        """Do not unload that version, if it is loaded, before so many seconds from now."""
+
     async def refresh(self, model: str) -> None:
         """Look at once which versions there are."""
 
-    def run(self, lease: Lease, signature: Signature, inputs: Arrays, timeout_s: float) -> Arrays | Awaitable[Arrays]:
-        """The outputs of one call, at once when it is quick."""
+    def run(
+        self, lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str], timeout_s: float
+    ) -> Arrays | Awaitable[Arrays]:
+        """The outputs wanted, all of them when none are named, of one call; at once when it is quick."""
 
     async def statuses(self, model: str) -> list[VersionStatus]:
         """Every known version, highest first. Raises `NotFound`."""

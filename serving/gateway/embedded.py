@@ -42,11 +42,20 @@ class EmbeddedBackend:
     async def lease(self, model: str, version: int | None) -> Lease:
         return self._repository.lease(model, version)
 
+    async def labelled(self, model: str, label: str) -> int | None:
+        """The files say all there is to say."""
+        return None
+
+    def keep(self, model: str, version: int, seconds: float) -> None:
+        self._repository.keep(model, version, seconds)
+
     async def refresh(self, model: str) -> None:
         """The repository knows already."""
 
-    def run(self, lease: Lease, signature: Signature, inputs: Arrays, timeout_s: float) -> Arrays | Awaitable[Arrays]:
-        return self._runner.run(cast(Servable, lease), signature, inputs, timeout_s=timeout_s)
+    def run(
+        self, lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str], timeout_s: float
+    ) -> Arrays | Awaitable[Arrays]:
+        return self._runner.run(cast(Servable, lease), signature, inputs, outputs, timeout_s)
 
     async def statuses(self, model: str) -> list[VersionStatus]:
         statuses = self._repository.statuses(model)

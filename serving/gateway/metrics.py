@@ -5,7 +5,7 @@ model is `unknown`. Durations are in seconds, sizes in bytes.
 """
 
 from collections.abc import Callable, Hashable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 from prometheus_client.exposition import generate_latest
@@ -24,12 +24,23 @@ _BYTES = tuple(256 * 4**i for i in range(10))
 _MAX_VERSIONS = 4
 """Versions of a model with series of their own; older ones are dropped when a newer one comes."""
 
-STAGES = ("read", "decode", "queue", "run", "encode")
-"""Of a predict request: body received; text to arrays; waiting to be joined; the call; arrays to text."""
+STAGES = ("parse", "decode", "queue", "run", "encode")
+"""Of a request: text to values; values to arrays; waiting to be joined; that and the call; arrays to text."""
+
+PROTOCOLS = ("v1", "v2", "grpc_v1", "grpc_v2")
 
 
 def _samples(metric: MetricWrapperBase) -> list[Sample]:
     return [sample for family in metric.collect() for sample in family.samples]
+
+
+class InFlight:
+    """How many requests are in work."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
 
 
 class Metrics:
@@ -58,9 +69,10 @@ class Metrics:
             _STAGE_SECONDS,
             registry,
         )
-        self.in_flight = Gauge(
-            "signet_requests_in_flight", "Predict requests in work.", ("protocol",), registry=registry
-        )
+        in_flight = Gauge("signet_requests_in_flight", "Predict requests in work.", ("protocol",), registry=registry)
+        self.in_flight = {protocol: InFlight() for protocol in PROTOCOLS}
+        for protocol, number in self.in_flight.items():
+            in_flight.labels(protocol).set_function(partial(getattr, number, "count"))
         self._batch_rows = Histogram("signet_batch_rows", "Rows joined into one call.", ("model",), _ROWS, registry)
         self._request_bytes = Histogram(
             "signet_request_size_bytes", "Bodies of predict requests.", ("protocol",), _BYTES, registry
@@ -109,6 +121,16 @@ class Metrics:
             self._stages.observe(waited_s, "queue", model)
 
         return observe
+
+    def watch_queues(self, models: Sequence[str], waiting: Callable[[str], int], limit: int) -> None:
+        """Tell how many requests of each model wait for a call, and how many may be in work in all."""
+        depth = Gauge(
+            "signet_admission_queue_depth", "Requests that wait for a call.", ("model",), registry=self.registry
+        )
+        for model in models:
+            depth.labels(model).set_function(partial(waiting, model))
+        most = Gauge("signet_admission_limit", "Requests that may be in work at once.", registry=self.registry)
+        most.set(limit)
 
     def set_states(self, model: str, statuses: Sequence[VersionStatus]) -> None:
         """What `signet_model_state` says of a model from now on; only its highest versions are told."""

@@ -18,7 +18,7 @@ import grpc
 
 from serving import signature as signatures
 from serving import tensors
-from serving.errors import CODE_NAMES, NotFound, ServingError, Unavailable, from_code
+from serving.errors import CODE_NAMES, InvalidInput, NotFound, ServingError, Unavailable, from_code
 from serving.gateway.backend import Lease
 from serving.model_status import State, VersionStatus
 from serving.protos import (
@@ -104,8 +104,23 @@ class RemoteBackend:
             return latest
         return self._known.get((model, version)) or await self._fetch(model, version)
 
-    def run(self, lease: Lease, signature: Signature, inputs: Arrays, timeout_s: float) -> Awaitable[Arrays]:
-        return self._predict(lease, signature, inputs, timeout_s)
+    def run(
+        self, lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str], timeout_s: float
+    ) -> Awaitable[Arrays]:
+        return self._predict(lease, signature, inputs, outputs, timeout_s)
+
+    async def labelled(self, model: str, label: str) -> int | None:
+        """As the model server knows it."""
+        request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+        request.model_spec.name, request.model_spec.version_label = model, label
+        try:
+            response = await self._call(lambda server: server.prediction.GetModelMetadata, request, _STATUS_TIMEOUT_S)
+        except InvalidInput:
+            return None
+        return int(response.model_spec.version.value)
+
+    def keep(self, model: str, version: int, seconds: float) -> None:
+        """The model server decides; its version policy can keep a version."""
 
     async def statuses(self, model: str) -> list[VersionStatus]:
         request = get_model_status_pb2.GetModelStatusRequest()
@@ -164,19 +179,22 @@ class RemoteBackend:
         self._known[model, version] = known
         return known
 
-    async def _predict(self, lease: Lease, signature: Signature, inputs: Arrays, timeout_s: float) -> Arrays:
+    async def _predict(
+        self, lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str], timeout_s: float
+    ) -> Arrays:
         request = predict_pb2.PredictRequest()
         request.model_spec.name = lease.name
         request.model_spec.version.value = lease.version
         request.model_spec.signature_name = signature.name
         for name, array in inputs.items():
             request.inputs[name].CopyFrom(tensors.to_proto(array))
+        request.output_filter.extend(outputs)
         try:
             response = await self._call(lambda server: server.prediction.Predict, request, timeout_s)
         except NotFound:
             self._known.pop((lease.name, lease.version), None)
             raise
-        return {name: tensors.from_proto(response.outputs[name]) for name in signature.outputs}
+        return {name: tensors.from_proto(response.outputs[name]) for name in outputs or signature.outputs}
 
     async def _call(self, method: Any, request: Any, timeout_s: float) -> Any:
         """One RPC; on UNAVAILABLE once more on the next server, within the same time."""

@@ -4,22 +4,27 @@ import json
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse
 from google.protobuf import json_format
 from starlette.exceptions import HTTPException
 
 from serving import signature
-from serving.errors import CODE_NAMES, NotFound, ServingError, Unavailable
+from serving.errors import CODE_NAMES, InvalidInput, NotFound, ServingError
 from serving.gateway.backend import Backend
+from serving.gateway.inference import Ask, Inference
 from serving.gateway.metrics import Metrics
 from serving.model_status import State
 from serving.protos import get_model_metadata_pb2, get_model_status_pb2
 
 ROUTES = (
-    "POST /v1/models/MODEL[/versions/N]:predict",
+    "POST /v1/models/MODEL[/versions/N|/labels/LABEL]:predict",
+    "POST /v1/models/MODEL[/versions/N|/labels/LABEL]:classify",
+    "POST /v1/models/MODEL[/versions/N|/labels/LABEL]:regress",
+    "GET /",
     "GET /v1/models",
-    "GET /v1/models/MODEL[/versions/N]",
-    "GET /v1/models/MODEL[/versions/N]/metadata",
+    "GET /v1/models/MODEL[/versions/N|/labels/LABEL]",
+    "GET /v1/models/MODEL[/versions/N|/labels/LABEL]/metadata",
     "GET /livez",
     "GET /readyz",
     "GET /metrics",
@@ -33,9 +38,24 @@ class Health:
         self.draining = False
 
 
-def create_router(backend: Backend, metrics: Metrics, health: Health) -> APIRouter:
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Signet</title>
+<h1>Signet</h1>
+<p>Alive. <a href="v1/models">Models</a>, <a href="docs">API</a>, <a href="metrics">metrics</a>.</p>
+</html>
+"""
+
+
+def create_router(backend: Backend, inference: Inference, metrics: Metrics, health: Health) -> APIRouter:
     """The routes of one gateway."""
     router = APIRouter()
+
+    @router.get("/")
+    async def alive(request: Request) -> Response:
+        """A page for people whose `Accept` asks for one; else what KServe's client looks for."""
+        if "text/html" in request.headers.get("accept", ""):
+            return HTMLResponse(_PAGE)
+        return JSONResponse({"status": "alive"})
 
     @router.get("/livez")
     async def livez() -> dict[str, bool]:
@@ -67,12 +87,17 @@ def create_router(backend: Backend, metrics: Metrics, health: Health) -> APIRout
 
     @router.get("/v1/models/{model}")
     @router.get("/v1/models/{model}/versions/{version}")
-    async def status(model: str, version: int | None = None) -> Response:
-        """The state of a model's versions, highest first."""
+    @router.get("/v1/models/{model}/labels/{label}")
+    async def status(model: str, version: int | None = None, label: str | None = None) -> Response:
+        """The state of a model's versions, highest first, or of one; `name` and `ready` are for KServe's client."""
         _check_declared(backend, model)
-        statuses = [entry for entry in await backend.statuses(model) if version in (None, entry.version)]
+        if label is not None:
+            version = await inference.labelled(model, label)
+        known = await backend.statuses(model)
+        statuses = [entry for entry in known if version in (None, entry.version)]
         if not statuses:
-            raise NotFound(f"Could not find version {version} of model {model}")
+            hint = signature.nearest_hint(str(version), [str(entry.version) for entry in known])
+            raise NotFound(f"Could not find version {version} of model {model}{hint}")
         response = get_model_status_pb2.GetModelStatusResponse()
         for entry in statuses:
             message = response.model_version_status.add(version=entry.version, state=int(entry.state))
@@ -81,16 +106,16 @@ def create_router(backend: Backend, metrics: Metrics, health: Health) -> APIRout
         body = json.loads(_to_json(response))
         for line in body["model_version_status"]:
             line.setdefault("status", {}).setdefault("error_message", "")
-        return JSONResponse(body)
+        ready = any(entry.state is State.AVAILABLE for entry in statuses)
+        return JSONResponse({**body, "name": model, "ready": ready})
 
     @router.get("/v1/models/{model}/metadata")
     @router.get("/v1/models/{model}/versions/{version}/metadata")
-    async def metadata(model: str, version: int | None = None) -> Response:
+    @router.get("/v1/models/{model}/labels/{label}/metadata")
+    async def metadata(model: str, version: int | None = None, label: str | None = None) -> Response:
         """The signatures of a version, as TensorFlow Serving writes them."""
         _check_declared(backend, model)
-        if model in backend.missing():
-            raise Unavailable(f"model {model!r} has no version that is available yet")
-        lease = await backend.lease(model, version)
+        lease = await inference.lease(Ask(model, version, label))
         try:
             signatures = get_model_metadata_pb2.SignatureDefMap(signature_def=dict(lease.signature_defs))
             body = {
@@ -110,6 +135,11 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(ServingError)
     async def serving_error(_: Request, error: ServingError) -> JSONResponse:
         return JSONResponse({"error": str(error)}, error.http_status)
+
+    @app.exception_handler(RequestValidationError)
+    async def wrong_parameter(_: Request, error: RequestValidationError) -> JSONResponse:
+        problems = "; ".join(f"{'.'.join(map(str, line['loc']))}: {line['msg']}" for line in error.errors())
+        return JSONResponse({"error": problems}, InvalidInput.http_status)
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:

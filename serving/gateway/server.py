@@ -11,16 +11,18 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Iterator
-
-import uvicorn
 
 from serving.errors import UsageError
 from serving.gateway import examples
 from serving.gateway.app import Gateway
+from serving.gateway.frame import refused
 from serving.gateway.settings import Settings
+from serving.http_server import HttpServer, Limits
 
 log = logging.getLogger(__name__)
+
+_MAX_HEAD_BYTES = 1 << 16
+"""Most bytes of a request's line and headers."""
 
 
 def run(settings: Settings) -> None:
@@ -42,19 +44,8 @@ async def _serve(gateway: Gateway, listener: socket.socket) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    server = _Server(
-        uvicorn.Config(
-            gateway,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            ws="none",
-            http="httptools",
-            server_header=False,
-            timeout_graceful_shutdown=int(settings.shutdown_s) or 1,
-        )
-    )
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    server = HttpServer(gateway.answer, limits(settings), refused)
+    await server.start(listener)
     try:
         await _until(stop, gateway.backend.start())
         if not stop.is_set():
@@ -65,9 +56,19 @@ async def _serve(gateway: Gateway, listener: socket.socket) -> None:
         log.info("stopping: %d seconds of drain, then requests in flight end", settings.drain_s)
         await asyncio.sleep(settings.drain_s)
     finally:
-        server.should_exit = True
-        await serving
+        await server.stop(settings.shutdown_s)
         await gateway.backend.stop()
+
+
+def limits(settings: Settings) -> Limits:
+    """What the HTTP server takes of a stranger."""
+    return Limits(
+        head_bytes=_MAX_HEAD_BYTES,
+        body_bytes=settings.max_body_bytes,
+        request_s=settings.request_timeout_s,
+        connections=settings.max_connections,
+        cancels=True,
+    )
 
 
 async def _until(stop: asyncio.Event, work: object) -> None:
@@ -82,14 +83,6 @@ async def _until(stop: asyncio.Event, work: object) -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handling, which would end the process before models are unloaded."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def _listen(host: str, port: int) -> socket.socket:

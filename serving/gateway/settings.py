@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     """Largest request body, before and after decompression; more gets 413."""
     max_in_flight: int = Field(512, ge=1)
     """Predict requests in work at once; more get 429 with Retry-After."""
+    max_connections: int = Field(4096, ge=1)
+    """Connections at once; one more is closed as soon as it is made."""
     poll_s: float = Field(1.0, gt=0)
     """Seconds between two looks for new versions."""
     allow_missing: bool = False

@@ -14,8 +14,9 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
+from serving import example_inference as inference
 from serving import model_config
-from serving.engine import inference, predict_request
+from serving.engine import predict_request
 from serving.engine.repository import Repository
 from serving.engine.runner import Runner
 from serving.engine.servable import Servable
@@ -128,13 +129,23 @@ class PredictionService:
     async def classify(self, request: Any, context: Any) -> Any:
         response = classification_pb2.ClassificationResponse()
         return await self._infer(
-            request, context, response, inference.CLASSIFY, inference.classify_outputs, inference.classifications
+            request,
+            context,
+            response,
+            inference.CLASSIFY,
+            inference.classify_outputs,
+            inference.classifications,
         )
 
     async def regress(self, request: Any, context: Any) -> Any:
         response = regression_pb2.RegressionResponse()
         return await self._infer(
-            request, context, response, inference.REGRESS, inference.regress_outputs, inference.regressions
+            request,
+            context,
+            response,
+            inference.REGRESS,
+            inference.regress_outputs,
+            inference.regressions,
         )
 
     async def _infer(

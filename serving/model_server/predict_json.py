@@ -17,7 +17,7 @@ import numpy as np
 from serving import dtypes, json_codec
 from serving.errors import InvalidInput, ServingError, Unsupported
 from serving.json_codec import JSON_DTYPES, Layout
-from serving.model_server.json_text import NOT_UTF8, format_error, is_base64, kind, quote, raw_bytes, to_bytes
+from serving.json_text import NOT_UTF8, format_error, is_base64, kind, quote, raw_bytes, to_bytes
 from serving.signature import Signature, TensorSpec
 from serving.tensors import Array, Arrays
 

@@ -3,7 +3,7 @@
 import logging
 import socket
 
-from serving.model_server.http_server import HttpServer
+from serving.http_server import HttpServer
 from serving.model_server.rest_service import RestService
 
 log = logging.getLogger(__name__)

@@ -10,15 +10,16 @@ import time
 from http import HTTPStatus
 from typing import Any
 
-from serving.engine import inference
+from serving import example_inference as inference
+from serving import examples_json
 from serving.engine.repository import Repository
 from serving.engine.servable import Servable
 from serving.errors import Internal, InvalidInput, ServingError
-from serving.model_server import examples_json, predict_json, request_body, rest_routes, status_json
+from serving.http_server import Request, Response, page
+from serving.json_text import NOT_UTF8, error_body, loads
+from serving.model_server import predict_json, request_body, rest_routes, status_json
 from serving.model_server.flags import Flags
 from serving.model_server.grpc_service import ModelService, PredictionService
-from serving.model_server.http_server import Request, Response, page
-from serving.model_server.json_text import NOT_UTF8, error_body, loads
 from serving.model_server.monitoring import REST, UNKNOWN, Monitoring, metrics_path
 from serving.model_server.rest_routes import Target, VersionTooLarge
 from serving.protos import classification_pb2, get_model_metadata_pb2, get_model_status_pb2, regression_pb2

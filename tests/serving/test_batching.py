@@ -86,7 +86,7 @@ def test_what_arrives_while_all_slots_are_busy_goes_together():
         await engine.called.wait()
         rest = [asyncio.create_task(batcher.submit("k", engine.run, x(i), 1)) for i in range(3)]
         await asyncio.sleep(0.01)
-        assert batcher.waiting == 3
+        assert batcher.waiting() == 3
         engine.go.set()
         await asyncio.gather(first, *rest)
         assert engine.calls == [1, 3]

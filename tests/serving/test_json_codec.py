@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from serving import dtypes
+from serving import dtypes, number_arrays
 from serving.errors import InvalidInput, Unsupported
+from serving.fill import Fill
 from serving.json_codec import Layout, decode, encode, parse
 from serving.signature import Signature, TensorSpec
 
@@ -30,13 +31,20 @@ IDS = signature(ids=("int64", (None,)))
 BYTES = signature(small=("uint8", (None,)))
 
 
-def read(body: object, of: Signature) -> dict[str, np.ndarray]:
-    return decode(parse(body if isinstance(body, bytes) else json.dumps(body).encode()), of)
+SPACES = ["", " " * 4 * number_arrays.LARGE_BYTES]
+"""Beside a body: none, and as many as make it a large one, whose numbers are read in another way."""
 
 
+def read(body: object, of: Signature, spaces: str = "", fill: Fill | None = None) -> dict[str, np.ndarray]:
+    text = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return decode(parse(text.replace(b"{", b"{" + spaces.encode(), 1)), of, fill)
+
+
+@pytest.mark.parametrize("spaces", SPACES, ids=len)
 @pytest.mark.parametrize(
     ("body", "of", "expected"),
     [
+        ({"instances": [[1, 2, 3, 4]] * 20}, DIGITS, {"pixels": np.float32([[1, 2, 3, 4]] * 20)}),
         ({"instances": [[1, 2, 3, 4]]}, DIGITS, {"pixels": np.float32([[1, 2, 3, 4]])}),
         ({"instances": [{"pixels": [1, 2.5, 3, 4]}]}, DIGITS, {"pixels": np.float32([[1, 2.5, 3, 4]])}),
         ({"inputs": [[1, 2, 3, 4]]}, DIGITS, {"pixels": np.float32([[1, 2, 3, 4]])}),
@@ -55,8 +63,8 @@ def read(body: object, of: Signature) -> dict[str, np.ndarray]:
         (b'{"instances": [[1, 2, 3, 1e39]]}', DIGITS, {"pixels": [[1, 2, 3, np.inf]]}),
     ],
 )
-def test_bodies_become_arrays(body, of, expected):
-    arrays = read(body, of)
+def test_bodies_become_arrays(body, of, expected, spaces):
+    arrays = read(body, of, spaces)
     assert arrays.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_array_equal(arrays[name], array)
@@ -70,6 +78,7 @@ def test_strings_come_as_text_or_base64():
     assert arrays["question"].tolist() == [b"\x00\xff", b"a"]
 
 
+@pytest.mark.parametrize("spaces", SPACES, ids=len)
 @pytest.mark.parametrize(
     ("body", "of", "problem"),
     [
@@ -121,9 +130,10 @@ def test_strings_come_as_text_or_base64():
         (b'{"instances": ' + b"[" * 90_000, DIGITS, "JSON Parse error"),
     ],
 )
-def test_wrong_bodies_are_explained(body, of, problem):
+def test_wrong_bodies_are_explained(body, of, problem, spaces):
+    problem = problem if not spaces else re.sub(r"offset: \d+", "offset: ", problem)
     with pytest.raises(InvalidInput, match=re.escape(problem)):
-        read(body, of)
+        read(body, of, spaces)
 
 
 def test_a_type_that_json_cannot_carry_is_501():
@@ -195,3 +205,65 @@ def test_any_json_is_read_or_refused(key, value, of):
     with suppress(InvalidInput):
         arrays = read({key: value}, of)
         assert arrays.keys() == of.inputs.keys()
+
+
+@pytest.mark.parametrize("spaces", SPACES, ids=len)
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"instances": [{"text": [1, 2, 3], "question": [9]}, {"text": [4], "question": [7, 8]}]},
+        {"inputs": {"text": [[1, 2, 3], [4]], "question": [[9], [7, 8]]}},
+        {"instances": [{"text": [1, 2, 3], "question": [9]}, {"text": [4], "question": [7, 8]}], "named_outputs": True},
+    ],
+)
+def test_rows_of_different_lengths_are_filled_up_where_that_is_safe(body, spaces):
+    fill = Fill(0, {"text": (1,), "question": (1,)})
+    arrays = read(body, QA, spaces, fill)
+    np.testing.assert_array_equal(arrays["text"], [[1, 2, 3], [4, 0, 0]])
+    np.testing.assert_array_equal(arrays["question"], [[9, 0], [7, 8]])
+    assert arrays["text"].dtype == np.int32
+    with pytest.raises(InvalidInput, match="rows of different lengths"):
+        read(body, QA, spaces)
+
+
+def test_only_the_lengths_that_may_differ_are_filled_up():
+    pairs = signature(x=("float", (None, None, 2)))
+    fill = Fill(-1, {"x": (1,)})
+    np.testing.assert_array_equal(
+        read({"instances": [[[1, 2]], [[3, 4], [5, 6]]]}, pairs, fill=fill)["x"],
+        [[[1, 2], [-1, -1]], [[3, 4], [5, 6]]],
+    )
+    with pytest.raises(InvalidInput, match="rows of different lengths"):
+        read({"instances": [[[1, 2]], [[3, 4, 5]]]}, pairs, fill=fill)
+    with pytest.raises(InvalidInput, match=re.escape("row 0: input 'x'[0][0] is the string")):
+        read({"instances": [[["a", 2]], [[3, 4], [5, 6]]]}, pairs, fill=fill)
+
+
+NOT_FINITE = {"y": np.float32([[np.nan, 0.1], [-np.inf, 1]])}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, b'{"predictions": [[NaN, 0.1], [-Infinity, 1.0]]}'),
+        ({"non_finite": "null"}, b'{"predictions":[[null,0.1],[null,1.0]]}'),
+        ({"non_finite": "string"}, b'{"predictions": [["NaN", 0.1], ["-Infinity", 1.0]]}'),
+        ({"named": True, "non_finite": "null"}, b'{"predictions":[{"y":[null,0.1]},{"y":[null,1.0]}]}'),
+    ],
+)
+def test_an_answer_follows_the_options_of_the_request(options, expected):
+    assert encode(NOT_FINITE, Layout.ROWS, **options) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"output_filter": "y"}, "'output_filter' is the string \"y\"; expected a list of the names of outputs"),
+        ({"named_outputs": 1}, "'named_outputs' is the number 1; expected true or false"),
+        ({"non_finite": "nan"}, "'non_finite' is the string \"nan\"; expected one of 'bare', 'null', 'string'"),
+        ({"non_finite": [1]}, "'non_finite' is a list; expected one of"),
+    ],
+)
+def test_wrong_options_are_explained(options, problem):
+    with pytest.raises(InvalidInput, match=re.escape(problem)):
+        parse(json.dumps({"instances": [1], **options}).encode())

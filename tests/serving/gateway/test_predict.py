@@ -123,7 +123,7 @@ def test_wrong_routes_list_the_right_ones(gateway_url, method, path):
     answer = httpx.request(method, gateway_url + path)
     assert answer.status_code in (404, 405)
     if "explain" in path or method != "GET" or path == "/nope":
-        assert "POST /v1/models/MODEL[/versions/N]:predict" in answer.json()["error"]
+        assert "POST /v1/models/MODEL[/versions/N|/labels/LABEL]:predict" in answer.json()["error"]
 
 
 def test_bodies_of_unknown_models_are_not_a_label(gateway_url):

@@ -26,7 +26,10 @@ def test_status_and_metadata_are_the_recorded_ones(gateway_url):
             continue
         answer = httpx.get(gateway_url + request["path"])
         assert answer.status_code == 200
-        assert answer.json() == json.loads(recorded["body"]), request["path"]
+        expected = json.loads(recorded["body"])
+        if "model_version_status" in expected:
+            expected |= {"name": "two_in", "ready": True}  # for KServe's client
+        assert answer.json() == expected, request["path"]
         replayed.add(request["path"])
     assert len(replayed) >= 2
 
@@ -96,7 +99,11 @@ def test_promtool_finds_nothing_to_complain_about(gateway_url):
 
 def test_the_routes_that_errors_list_are_those_there_are(embedded_url):
     paths = httpx.get(f"{embedded_url}/openapi.json").json()["paths"]
-    listed = {line.split()[1].replace("MODEL", "{model}").split("[")[0] for line in ROUTES if line.startswith("GET")}
-    assert {path.split("/versions")[0].removesuffix("/metadata") for path in paths} == {
-        path.removesuffix("/metadata") for path in listed
-    }
+    listed = set()
+    for line in ROUTES:
+        method, route = line.replace("MODEL", "{model}").split()
+        start, optional, end = route.partition("[/versions/N|/labels/LABEL]")
+        if method == "GET":
+            choices = ("", "/versions/{version}", "/labels/{label}") if optional else ("",)
+            listed |= {start + choice + end for choice in choices}
+    assert set(paths) == listed

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from serving.errors import InvalidInput, ServingError, Unsupported
 from serving.json_codec import Layout
+from serving.json_text import loads, quote, raw_bytes
 from serving.model_server import predict_json
-from serving.model_server.json_text import loads, quote, raw_bytes
 from serving.model_server.predict_json import decode, encode
 from serving.signature import Signature
 from tests.serving.test_json_codec import BYTES, DIGITS, FLAG, IDS, QA, TEXT, signature

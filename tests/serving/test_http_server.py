@@ -1,6 +1,7 @@
 """HTTP on real sockets: order, keep-alive, what is no request, slow and leaving clients, the end."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -9,8 +10,8 @@ from http import HTTPStatus
 import pytest
 import uvloop
 
-from serving.model_server import http_server
-from serving.model_server.http_server import HttpServer, Request, Response, page
+from serving import http_server
+from serving.http_server import HttpServer, Limits, Request, Response, page
 
 GET = b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n"
 BAD_REQUEST, NOT_IMPLEMENTED = (page(status).body for status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_IMPLEMENTED))
@@ -53,11 +54,13 @@ Connect = Callable[[], Awaitable[Client]]
 
 
 @asynccontextmanager
-async def serving(handler: http_server.Handler) -> AsyncIterator[tuple[HttpServer, Connect]]:
+async def serving(
+    handler: http_server.Handler, limits: Limits | None = None
+) -> AsyncIterator[tuple[HttpServer, Connect]]:
     """A server on a free port, and what connects to it."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    server = HttpServer(handler)
+    server = HttpServer(handler, limits)
     await server.start(listener)
     clients = []
 
@@ -265,5 +268,83 @@ def test_the_end_does_not_wait_for_ever():
             await server.stop(0.05)
             with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
                 await client.answer()
+
+    run(test)
+
+
+CHUNKED = b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"POST /a HTTP/1.1\r\nContent-Length: 4\r\n\r\nabcd", b"200 OK"),
+        (b"POST /a HTTP/1.1\r\nContent-Length: 5\r\n\r\n", b"413 Request Entity Too Large"),
+        (b"POST /a HTTP/1.1\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n", b"413 Request Entity Too Large"),
+        (CHUNKED + b"2\r\nab\r\n3\r\ncde\r\n", b"413 Request Entity Too Large"),
+        (CHUNKED + b"2\r\nab\r\n", b"504 Gateway Timeout"),
+        (b"GET /a HTTP/1.1\r\nx: ", b"504 Gateway Timeout"),
+        (b"GET /a HTTP/1.1\r\nx: " + b"y" * 300 + b"\r\n\r\n", b"400 Bad Request"),
+    ],
+)
+def test_what_goes_beyond_the_limits_is_refused(sent, status):
+    async def test() -> None:
+        async with serving(echo, Limits(head_bytes=200, body_bytes=4, request_s=0.05)) as (_, connect):
+            client = await connect()
+            client.send(sent)
+            assert (await client.answer())[0] == b"HTTP/1.1 " + status
+            if not status.startswith(b"200"):
+                assert await client.ended()
+
+    run(test)
+
+
+def test_one_connection_too_many_is_closed():
+    async def test() -> None:
+        async with serving(echo, Limits(connections=1)) as (_, connect):
+            first = await connect()
+            first.send(GET % b"a")
+            assert (await first.answer())[2] == b"GET /a "
+            with contextlib.suppress(ConnectionResetError):
+                assert await (await connect()).ended()
+            first.send(GET % b"b")
+            assert (await first.answer())[2] == b"GET /b "
+
+    run(test)
+
+
+@pytest.mark.parametrize("leave", [lambda client: client.writer.write_eof(), lambda client: client.writer.close()])
+def test_a_caller_who_leaves_takes_back_what_it_asked_for(leave):
+    started, taken_back = asyncio.Event(), asyncio.Event()
+
+    async def waits(_: Request) -> Response:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            taken_back.set()
+        raise AssertionError("unreachable")
+
+    async def test() -> None:
+        async with serving(waits, Limits(cancels=True)) as (_, connect):
+            client = await connect()
+            client.send(GET % b"a")
+            await started.wait()
+            leave(client)
+            await taken_back.wait()
+
+    run(test)
+
+
+def test_a_header_without_end_is_refused():
+    async def test() -> None:
+        async with serving(echo, Limits(head_bytes=200)) as (_, connect):
+            client = await connect()
+            client.send(b"GET /a HTTP/1.1\r\nx: ")
+            answer = asyncio.create_task(client.answer())
+            while not answer.done():
+                client.send(b"y" * 100)
+                await asyncio.sleep(0)
+            assert answer.result()[0] == b"HTTP/1.1 400 Bad Request"
 
     run(test)

@@ -6,12 +6,11 @@ The functions here check signatures and shape results; running a call is the cal
 not looked at: aliases and shapes decide. Source: `classifier.cc`, `regressor.cc`, `multi_inference.cc`, `util.cc`.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
-from serving.engine.servable import Servable
 from serving.errors import InvalidInput, Unsupported
 from serving.protos import classification_pb2, regression_pb2
 from serving.signature import DEFAULT, Signature, TensorSpec
@@ -20,6 +19,17 @@ from serving.tensors import Array, Arrays
 CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"
 PREDICT_METHODS = ("tensorflow/serving/predict", CLASSIFY, REGRESS)
+
+
+class Version(Protocol):
+    """A version of a model, as far as its signatures go."""
+
+    @property
+    def signatures(self) -> Mapping[str, Signature]: ...
+    @property
+    def signature_defs(self) -> Mapping[str, Any]:
+        """The SignatureDef messages, for error messages."""
+
 
 _INPUTS, _CLASSES, _SCORES, _OUTPUTS = "inputs", "classes", "scores", "outputs"
 
@@ -44,24 +54,24 @@ def as_inputs(texts: Sequence[bytes]) -> Array:
     return array
 
 
-def signature_of(servable: Servable, name: str) -> Signature:
+def signature_of(version: Version, name: str) -> Signature:
     """The signature of that name, `serving_default` for the empty name."""
-    signature = servable.signatures.get(name or DEFAULT)
+    signature = version.signatures.get(name or DEFAULT)
     if signature is None:
         raise InvalidInput(f"No signature was found with the name: {name or DEFAULT}")
     return signature
 
 
-def task_signature(servable: Servable, name: str) -> Signature:
+def task_signature(version: Version, name: str) -> Signature:
     """The signature of a task of MultiInference."""
-    if name not in servable.signatures:
+    if name not in version.signatures:
         raise InvalidInput(f"Requested signature not found in model graph: {name}")
-    return servable.signatures[name]
+    return version.signatures[name]
 
 
-def classify_outputs(servable: Servable, signature: Signature) -> tuple[str, ...]:
+def classify_outputs(version: Version, signature: Signature) -> tuple[str, ...]:
     """What a Classify has to fetch: `classes`, `scores` or both. `InvalidInput` for a signature of another kind."""
-    text = servable.signature_defs[signature.name]
+    text = version.signature_defs[signature.name]
     if len(signature.inputs) != 1:
         raise InvalidInput(f"Expected one input Tensor. Signature was: {text}")
     if len(signature.outputs) not in (1, 2):
@@ -77,13 +87,13 @@ def classify_outputs(servable: Servable, signature: Signature) -> tuple[str, ...
     return names
 
 
-def regress_outputs(servable: Servable, signature: Signature) -> tuple[str, ...]:
+def regress_outputs(version: Version, signature: Signature) -> tuple[str, ...]:
     """What a Regress has to fetch: `outputs`. `InvalidInput` for a signature of another kind."""
     if len(signature.inputs) != 1:
         raise InvalidInput("Expected one input Tensor.")
     if len(signature.outputs) != 1:
         raise InvalidInput("Expected one output Tensor.")
-    text = servable.signature_defs[signature.name]
+    text = version.signature_defs[signature.name]
     if _INPUTS not in signature.inputs:
         raise InvalidInput(f"No regression inputs found in SignatureDef: {text}")
     if _OUTPUTS not in signature.outputs:
@@ -91,12 +101,12 @@ def regress_outputs(servable: Servable, signature: Signature) -> tuple[str, ...]
     return (_OUTPUTS,)
 
 
-def task_outputs(servable: Servable, signature: Signature, method: str) -> tuple[str, ...]:
+def task_outputs(version: Version, signature: Signature, method: str) -> tuple[str, ...]:
     """What a task of MultiInference has to fetch, by its method name."""
     if method == CLASSIFY:
-        return classify_outputs(servable, signature)
+        return classify_outputs(version, signature)
     if method == REGRESS:
-        return regress_outputs(servable, signature)
+        return regress_outputs(version, signature)
     raise Unsupported(f"Unsupported signature method_name: {method}")
 
 

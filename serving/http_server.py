@@ -4,7 +4,7 @@
 
 uvicorn costs 40 to 65 µs a request, as much as the call of a small model; this costs a quarter of that. As libevent
 does under TensorFlow Serving: its pages for what is no request, keep-alive of HTTP/1.0, `100 Continue` only while the
-body is missing, wishes for HTTP/2 ignored, idle connections closed after 50 s.
+body is missing, wishes for HTTP/2 ignored, idle connections closed after 50 s. `Limits` say what it takes of a stranger.
 """
 
 import asyncio
@@ -17,9 +17,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 import httptools
+
+from serving.errors import DeadlineExceeded, ServingError, TooLarge
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +29,6 @@ IDLE_S = 50.0
 """Seconds without a byte after which a connection is closed, unless a request is in work."""
 
 _SWEEP_S = 5.0
-_MAX_HEAD_BYTES = 1 << 20
-"""Most bytes of a request's line and headers."""
-
 _BACKLOG = 2048
 _REQUEST_LINE = re.compile(rb"[A-Z]+ \S+ HTTP/1\.[01]\r?\n")
 _PHRASES = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed Request"}
@@ -49,8 +48,7 @@ class Request:
     keep_alive: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """One answer."""
 
     status: int
@@ -63,6 +61,22 @@ class Response:
 Handler = Callable[[Request], Awaitable[Response]]
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What a stranger controls, bounded. The defaults are TensorFlow Serving's."""
+
+    head_bytes: int = 1 << 20
+    """Most bytes of a request's line and headers."""
+    body_bytes: int | None = None
+    """Most bytes of a body, as it comes; a larger one is refused as soon as that is known."""
+    request_s: float | None = None
+    """Seconds from the first byte of a request to its last."""
+    connections: int | None = None
+    """Connections at once; one more is closed as soon as it is made."""
+    cancels: bool = False
+    """Whether a caller who leaves takes back what is in work; half-closed connections count as left."""
+
+
 def page(status: HTTPStatus) -> Response:
     """What libevent answers by itself."""
     title = f"{status.value} {status.phrase}"
@@ -70,11 +84,21 @@ def page(status: HTTPStatus) -> Response:
     return Response(status.value, text.encode(), b"Content-Type: text/html\r\n", close=True)
 
 
+def _page_of(error: ServingError) -> Response:
+    return page(HTTPStatus(error.http_status))
+
+
 class HttpServer:
     """Listens on a socket in the running event loop."""
 
-    def __init__(self, handler: Handler) -> None:
-        self.handler = handler
+    def __init__(
+        self,
+        handler: Handler,
+        limits: Limits | None = None,
+        refusal: Callable[[ServingError], Response] = _page_of,
+    ) -> None:
+        """refusal: the answer to a request that never reaches the handler: `TooLarge` or `DeadlineExceeded`."""
+        self.handler, self.limits, self.refusal = handler, limits or Limits(), refusal
         self.connections: set[Connection] = set()
         self.stopping = False
         self._server: asyncio.Server | None = None
@@ -134,7 +158,10 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._began = self._expects = False
         """Whether a request has begun and is not complete; whether its sender waits for `100 Continue`."""
-        self._head_bytes = 0
+        self._in_head = False
+        self._overdue: asyncio.TimerHandle | None = None
+        """Gives up a request that does not become complete."""
+        self._head_bytes = self._body_bytes = 0
         self._path = b""
         self._headers: dict[bytes, bytes] = {}
         self._chunks: list[bytes] = []
@@ -143,13 +170,19 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
+        most = self._server.limits.connections
+        if most is not None and len(self._server.connections) >= most:
+            self.abort()
         self._server.connections.add(self)
 
     def connection_lost(self, _: Exception | None) -> None:
-        """A request in work goes on, as in the original; its answer goes nowhere."""
+        """A request in work goes on, unless the limits say otherwise; its answer goes nowhere."""
         self._transport = None
         self._ending = True
         self._waiting.clear()
+        self._in_time()
+        if self._worker and self._server.limits.cancels:
+            self._worker.cancel()
         self._writable.set()
         self._server.connections.discard(self)
         if not self.closed.done():
@@ -159,14 +192,19 @@ class Connection(asyncio.Protocol):
         if self._ending:
             return  # also for whom a refusal waits: it would be lost if the connection were closed with bytes unread
         self._last_byte = time.monotonic()
+        in_head = self._in_head
         try:
             self._parser.feed_data(data)
+            if in_head and self._in_head:  # the parser tells of a header only when it is complete
+                self._count(len(data))
         except httptools.HttpParserUpgrade as upgrade:
             self._parse_again(data[upgrade.args[0] :])
             return
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, ValueError) as error:
             self._refuse(data, error)
             return
+        if self._began and not self._overdue and self._server.limits.request_s is not None:
+            self._overdue = asyncio.get_running_loop().call_later(self._server.limits.request_s, self._give_up)
         if self._expects and not self._chunks:
             self._expects = False
             self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -177,7 +215,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The other side may still read what it has asked for."""
         self._ending = True
-        return self._worker is not None
+        return self._worker is not None and not self._server.limits.cancels
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -188,8 +226,8 @@ class Connection(asyncio.Protocol):
     # The parser's side
 
     def on_message_begin(self) -> None:
-        self._began = True
-        self._head_bytes = 0
+        self._began = self._in_head = True
+        self._head_bytes = self._body_bytes = 0
         self._path = b""
         self._headers = {}
         self._chunks = []
@@ -203,15 +241,26 @@ class Connection(asyncio.Protocol):
         self._headers.setdefault(name.lower(), value)
 
     def on_headers_complete(self) -> None:
+        self._in_head = False
         self._expects = self._headers.get(b"expect", b"").lower() == b"100-continue"
+        declared = self._headers.get(b"content-length", b"")
+        self._check_body(int(declared) if declared.isdigit() else 0)
 
     def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        self._check_body(self._body_bytes)
         self._chunks.append(body)
+
+    def _check_body(self, size: int) -> None:
+        most = self._server.limits.body_bytes
+        if most is not None and size > most:
+            raise TooLarge(f"the body has {size} bytes; the most is {most}")
 
     def on_message_complete(self) -> None:
         if self._parser.should_upgrade() and self._parser.get_method() != b"CONNECT":
             return  # it comes again, from `_parse_again`
         self._began = self._expects = False
+        self._in_time()
         chunks = self._chunks
         request = Request(
             self._parser.get_method().decode(),
@@ -238,8 +287,17 @@ class Connection(asyncio.Protocol):
 
     def _count(self, size: int) -> None:
         self._head_bytes += size
-        if self._head_bytes > _MAX_HEAD_BYTES:
+        if self._head_bytes > self._server.limits.head_bytes:
             raise ValueError("the head of the request is too long")
+
+    def _in_time(self) -> None:
+        if self._overdue:
+            self._overdue.cancel()
+            self._overdue = None
+
+    def _give_up(self) -> None:
+        """The rest of the request has not come in time."""
+        self._end_with(self._server.refusal(DeadlineExceeded("the whole request was not here in time")))
 
     # The handler's side
 
@@ -284,13 +342,20 @@ class Connection(asyncio.Protocol):
             self._ending = True
         return stays
 
-    def _refuse(self, data: bytes, error: httptools.HttpParserError) -> None:
+    def _refuse(self, data: bytes, error: Exception) -> None:
         """For what cannot be parsed; 501 when it is only the method that is not known."""
+        if isinstance(error.__context__, TooLarge):
+            self._end_with(self._server.refusal(error.__context__))
+            return
+        unknown = isinstance(error, httptools.HttpParserInvalidMethodError) and _REQUEST_LINE.match(data)
+        self._end_with(page(HTTPStatus.NOT_IMPLEMENTED if unknown else HTTPStatus.BAD_REQUEST))
+
+    def _end_with(self, refusal: Response) -> None:
+        """The last answer of this connection, to a request that is not complete."""
         self._ending, self._began = True, False
+        self._in_time()
         if self._worker or not self._transport:
             return  # the connection ends with the answer that is in work
-        unknown = isinstance(error, httptools.HttpParserInvalidMethodError) and _REQUEST_LINE.match(data)
-        refusal = page(HTTPStatus.NOT_IMPLEMENTED if unknown else HTTPStatus.BAD_REQUEST)
         self._answer(Request("", b"", {}, b"", "1.1", False), refusal)
         self._transport.write_eof()
 

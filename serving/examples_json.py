@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from serving.errors import InvalidInput
-from serving.model_server.json_text import format_error, is_base64, kind, raw_bytes, to_bytes
+from serving.json_text import format_error, is_base64, kind, raw_bytes, to_bytes
 
 _MAX_INT64 = (1 << 63) - 1
 _KINDS: dict[str, tuple[str, Callable[[Any], Any]]] = {

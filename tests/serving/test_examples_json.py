@@ -6,8 +6,8 @@ import pytest
 from google.protobuf import json_format
 
 from serving.errors import InvalidInput
-from serving.model_server.examples_json import encode_classifications, encode_regressions, fill
-from serving.model_server.json_text import loads
+from serving.examples_json import encode_classifications, encode_regressions, fill
+from serving.json_text import loads
 from serving.protos import classification_pb2, input_pb2, regression_pb2
 
 

@@ -1,0 +1,72 @@
+"""gzip and deflate of bodies, both ways; what comes is bounded before and after."""
+
+import asyncio
+import zlib
+
+from serving.errors import InvalidInput, TooLarge
+
+_WINDOW_BITS = {"gzip": 31, "deflate": 15}
+_SMALLEST = 1024
+"""Bytes below which an answer is not worth compressing."""
+
+_INLINE_BYTES = 1 << 16
+"""More than this is compressed in a thread: it lets the interpreter lock go."""
+
+_FASTEST = 1
+
+
+async def decompressed(body: bytes, headers: dict[bytes, bytes], max_bytes: int) -> bytes:
+    """A request's body without its Content-Encoding. Raises `InvalidInput` and `TooLarge`."""
+    encoding = headers.get(b"content-encoding")
+    if not encoding:
+        return body
+    name = encoding.decode("latin-1")
+    if len(body) <= _INLINE_BYTES:
+        return decompress(body, name, max_bytes)
+    return await asyncio.to_thread(decompress, body, name, max_bytes)
+
+
+async def compressed(body: bytes, headers: dict[bytes, bytes]) -> tuple[bytes, str]:
+    """An answer in the encoding that the request accepts, and that encoding's name; plain and "" when it is small."""
+    accepted = headers.get(b"accept-encoding")
+    if not accepted or len(body) < _SMALLEST:
+        return body, ""
+    name = _choice(accepted.decode("latin-1").lower())
+    if not name:
+        return body, ""
+    if len(body) <= _INLINE_BYTES:
+        return _compress(body, name), name
+    return await asyncio.to_thread(_compress, body, name), name
+
+
+def decompress(body: bytes, encoding: str, max_bytes: int) -> bytes:
+    """A body of the given Content-Encoding: gzip, deflate or identity. Raises `InvalidInput` and `TooLarge`."""
+    name = encoding.strip().lower()
+    if name in ("", "identity"):
+        return body
+    if name not in _WINDOW_BITS:
+        raise InvalidInput(f"Content-Encoding {encoding[:40]!r} is not known; expected gzip, deflate or identity")
+    decompressor = zlib.decompressobj(_WINDOW_BITS[name])
+    try:
+        out = decompressor.decompress(body, max_bytes + 1)
+    except zlib.error as error:
+        raise InvalidInput(f"the body is not {name}, as its Content-Encoding says: {error}") from error
+    if len(out) > max_bytes:
+        raise TooLarge(f"the body has more than {max_bytes} bytes when decompressed")
+    if not decompressor.eof:
+        raise InvalidInput(f"the {name} body ends too early")
+    return out
+
+
+def _choice(accepted: str) -> str:
+    """The first encoding we have that the header names and does not give a weight of zero."""
+    weights = {}
+    for item in accepted.split(","):
+        name, _, parameter = item.partition(";")
+        weights[name.strip()] = parameter.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return next((name for name in _WINDOW_BITS if weights.get(name)), "")
+
+
+def _compress(body: bytes, name: str) -> bytes:
+    compressor = zlib.compressobj(_FASTEST, wbits=_WINDOW_BITS[name])
+    return compressor.compress(body) + compressor.flush()
