@@ -23,7 +23,7 @@ from serving.signature import Signature, select
 from serving.tensors import Arrays
 
 _FIRST_DELAY_S = 0.1
-_LONGEST_DELAY_S = 5.0
+_LONGEST_DELAY_S = 2.0
 BATCHING_HEADER = "X-Signet-Batching"
 """`off`: the request is not merged with others, so that its answer depends on its rows alone."""
 JOB_HEADER = "X-Signet-Job"

@@ -6,6 +6,8 @@ parquet   row groups, piece by piece ──▶ table   the row groups before the
 arrow     record batches  ──▶ table              of an Arrow file or stream
 """
 
+import bisect
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -67,18 +69,12 @@ def parquet(
     except pa.ArrowException as error:
         raise ValueError(str(error)) from error
     metadata = file.metadata
-    groups, before = [], 0
-    for group in range(metadata.num_row_groups):
-        count = metadata.row_group(group).num_rows
-        if before + count > start.row:
-            groups.append(group)
-        elif not groups:
-            before += count
-            continue
-        if len(groups) == 1:
-            skipped = start.row - before
-    if not groups:
+    counts = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+    ends = list(itertools.accumulate(counts))
+    first = bisect.bisect_right(ends, start.row)
+    if first == len(ends):
         return
+    groups, skipped = list(range(first, len(ends))), start.row - (ends[first] - counts[first])
     names = file.schema_arrow.names
     chosen = None if columns is None else [name for name in names if name in columns]
     batches = file.iter_batches(batch_size=_PARQUET_ROWS, row_groups=groups, columns=chosen, use_threads=False)

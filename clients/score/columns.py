@@ -26,6 +26,7 @@ from clients.score.arrow_chunks import CsvRecords
 from clients.score.chunks import Chunk
 from clients.score.plan import Plan
 from clients.score.rows import Group, by_shape, of_row
+from serving.dtypes import DType
 from serving.errors import InvalidInput, UsageError
 from serving.protos import example_pb2
 from serving.signature import TensorSpec
@@ -108,7 +109,7 @@ class Columns:
 
     def _chosen(self, places: list[int]) -> Any:
         table = self.table.select(self._plan.carries(self.table.column_names))
-        return table if len(places) == table.num_rows else table.take(places)
+        return table if len(places) == table.num_rows else table.take(pa.array(places, pa.int64()))
 
     def _column(self, name: str) -> Any:
         if name not in self._arrays:
@@ -209,8 +210,10 @@ def _of_examples(records: list[bytes], plan: Plan, bad: dict[int, str]) -> Any:
     wanted = dict.fromkeys(plan.wanted or (*plan.used, *(name for features in examples for name in features)))
     columns = {}
     for name in wanted:
+        held = [features.get(name) for features in examples]
+        floats = any(isinstance(element, float) for elements in held for element in elements or ())
         try:
-            columns[name] = pa.array([features.get(name) for features in examples])
+            columns[name] = pa.array(held, pa.list_(pa.float32()) if floats else None)
         except pa.ArrowException as error:
             raise UsageError(f"the feature {name!r} is not of one kind in all examples: {error}") from error
     return pa.table(columns)
@@ -234,8 +237,7 @@ def _features(record: bytes, found: dict[str, Any]) -> dict[str, Any]:
     for name, feature in example.features.feature.items():
         kind = feature.WhichOneof("kind")
         if kind:
-            held = list(getattr(feature, kind).value)
-            found[name] = pa.array(held, pa.float32()) if kind == "float_list" else held
+            found[name] = list(getattr(feature, kind).value)
     return found
 
 
@@ -248,7 +250,11 @@ def _read(column: Any, spec: TensorSpec) -> Any:
         raise ValueError("rows without a value are looked at one by one")
     if column[0].as_py().lstrip().startswith("["):
         return pa.array([orjson.loads(text) for text in column.to_pylist()])
-    return pc.cast(column, _ARROW_TYPES[spec.dtype.name])
+    return _numbers(column, spec.dtype)
+
+
+def _numbers(text: Any, dtype: DType) -> Any:
+    return pc.cast(pc.utf8_trim_whitespace(text), _ARROW_TYPES[dtype.name])
 
 
 def _array(column: Any) -> Array | None:
@@ -287,7 +293,7 @@ def _shaped(array: Array, shape: tuple[int | None, ...] | None) -> Array:
     if shape is None or array.shape[1:] == shape[1:] or None in shape[1:]:
         return array
     inner = tuple(size for size in shape[1:] if size is not None)
-    flat = array.ndim <= 2
+    flat = sum(size != 1 for size in array.shape[1:]) <= 1
     return array.reshape(len(array), *inner) if flat and math.prod(array.shape[1:]) == math.prod(inner) else array
 
 
@@ -302,7 +308,7 @@ def _cell(scalar: Any, column: str, spec: TensorSpec) -> Any:
     try:
         if value.lstrip().startswith("["):
             return orjson.loads(value)
-        return pc.cast(pa.scalar(value), _ARROW_TYPES[spec.dtype.name]).as_py()
+        return _numbers(pa.scalar(value), spec.dtype).as_py()
     except (ValueError, pa.ArrowException) as error:
         raise InvalidInput(
             f"input {spec.name!r} is the text {value[:80]!r}; the model takes {spec.dtype.name}"

@@ -50,6 +50,7 @@ from serving.errors import UsageError
 from serving.signature import DEFAULT, Signature
 
 STDOUT = "-"
+LOCAL, RAY = "local", "ray"
 _SCHEMA_ROWS = 1000
 """First rows that say which keys JSON lines have, and of which type, where the result needs to know."""
 _REQUEST_BYTES = 1 << 18
@@ -88,7 +89,7 @@ class Job:
     overwrite: bool = False
     patience_s: float = 60.0
     """Seconds to go on asking a server that is away."""
-    engine: str = "local"
+    engine: str = LOCAL
     """`local`, or `ray`."""
     ray_address: str = ""
     in_process: Path | None = None
@@ -165,6 +166,8 @@ class Work:
 def score(job: Job, console: Console) -> Summary:
     """Do the job, or what is left of it. Raises `UsageError` and `ServingError`; the same job can then go on."""
     started = time.monotonic()
+    if job.engine not in (LOCAL, RAY):
+        raise UsageError(f"--engine is {job.engine!r}; expected {LOCAL} or {RAY}")
     found = sources.expand(job.inputs, job.input_format)
     try:
         if job.output == STDOUT:
@@ -174,7 +177,8 @@ def score(job: Job, console: Console) -> Summary:
         begun = _begun(job, goal, found)
         pinned = _pin(job, begun)
         work, stream = prepare(job, found, goal, pinned)
-        with _started(work, identity(work, pinned), job.overwrite) as begun:
+        with _started(work, identity(work, pinned), job.overwrite) as found_there:
+            begun = found_there.leading() if job.engine == LOCAL else found_there  # what follows is scored in one go
             done = begun if begun.complete else _rest(job, work, stream, begun, console)
             target.finish(goal, work.plan, done)
     except OSError as error:
@@ -254,7 +258,7 @@ def _rest(job: Job, work: Work, stream: Iterator[Chunk], begun: Manifest, consol
     with Progress(console, job.model, total) as progress:
         if begun.parts:
             progress.resume(begun.rows, sum(part.source_bytes for part in begun.parts.values()))
-        if job.engine == "ray":
+        if job.engine == RAY:
             from clients.score import ray_engine  # noqa: PLC0415  # an extra of its own
 
             return ray_engine.run(work, begun, job.ray_address, progress)
@@ -293,7 +297,7 @@ def _to_stdout(job: Job, found: tuple[Source, ...], console: Console) -> tuple[P
     goal = Target("", False, target.of_stdout(job.format))
     if job.max_bad != 0:
         raise UsageError("with OUTPUT - there is no place for bad rows: leave --max-bad out")
-    if job.engine != "local":
+    if job.engine != LOCAL:
         raise UsageError("with OUTPUT - the rows are scored here: leave --engine out")
     pinned = _pin(job, None)
     work, stream = prepare(job, found, goal, pinned)
@@ -405,7 +409,7 @@ def _fitted(plan: Plan, head: list[Chunk]) -> Plan:
 
 def _after_pipe(stream: Iterator[Chunk], begun: Manifest) -> Iterator[Chunk]:
     """What comes after the parts that are there. Raises `UsageError` when other rows come than came for them."""
-    for number in range(begun.leading()):
+    for number in range(len(begun.parts)):
         part = begun.parts[number]
         read, rows = hashlib.sha256(), 0
         while rows < part.rows and (chunk := next(stream, None)):

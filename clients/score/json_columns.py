@@ -35,6 +35,11 @@ def table(documents: Documents, rows: int, wanted: Any) -> tuple[Any, dict[int, 
     return pa.table(columns, schema=wanted) if columns else _of_nothing(rows), misfits
 
 
+def taken(columns: Any, places: list[int]) -> Any:
+    """The rows of a table at these places."""
+    return columns.take(pa.array(places, pa.int64()))
+
+
 def _column(documents: Documents, rows: int, field: Any, misfits: dict[int, str]) -> Any:
     found: list[Any] = [None] * rows
     for place, document in documents.items():

@@ -67,7 +67,9 @@ class JsonRows:
         return [self._exact[place] for place in places]
 
     def carried_table(self, places: list[int]) -> Any:
-        return self._columns.take(places)
+        from clients.score import json_columns  # noqa: PLC0415  # needs pyarrow
+
+        return json_columns.taken(self._columns, places)
 
     def original(self, place: int) -> Any:
         text = self._lines[place].text.strip()

@@ -6,6 +6,7 @@ It is replaced as a whole after each part, so it never names a part that is not 
 compares: another input, model or way to score is not mixed into it.
 """
 
+import itertools
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -51,12 +52,10 @@ class Manifest:
         """With one more part."""
         return replace(self, parts={**self.parts, number: entry})
 
-    def leading(self) -> int:
-        """How many parts are there, from the first one on, without a gap."""
-        number = 0
-        while number in self.parts:
-            number += 1
-        return number
+    def leading(self) -> "Manifest":
+        """With the parts from the first one on, up to a gap."""
+        numbers = itertools.takewhile(self.parts.__contains__, itertools.count())
+        return replace(self, parts={number: self.parts[number] for number in numbers})
 
     @property
     def rows(self) -> int:

@@ -3,7 +3,7 @@
     with pace.turn(rows): send()          waits until it may
     pace.yield_to_others(retry_after_s)   the server said 429: half as many at a time, and none for a while
 
-A turn that went well lets the number at a time grow again, by one for each round of answers.
+As long as the server is not busy again, one more at a time is allowed every ten seconds.
 """
 
 import threading
@@ -13,6 +13,8 @@ from contextlib import contextmanager
 
 from serving.errors import Cancelled
 
+ONE_MORE_EVERY_S = 10.0
+"""Ten times as long as a gateway asks to be left alone: what is lost by trying again is a tenth."""
 _RETRY_AFTER_S = 1.0
 """When the server does not say how long."""
 
@@ -22,16 +24,12 @@ class Pace:
 
     def __init__(self, concurrency: int, rows_per_s: float | None) -> None:
         """rows_per_s: None for as fast as it goes."""
-        self._most, self._limit, self._active = concurrency, float(concurrency), 0
+        self._most, self._active = concurrency, 0
+        self._allowed, self._allowed_since = float(concurrency), 0.0
         self._row_s = 1 / rows_per_s if rows_per_s else 0.0
         self._next = self._not_before = 0.0
         self._changed = threading.Condition()
         self._stopped = False
-
-    @property
-    def limit(self) -> int:
-        """Requests at a time, as the server's answers allow."""
-        return int(self._limit)
 
     @contextmanager
     def turn(self, rows: int) -> Iterator[None]:
@@ -39,17 +37,23 @@ class Pace:
         self._wait(rows)
         try:
             yield
-        except BaseException:
-            self._leave(0)
-            raise
-        self._leave(1)
+        finally:
+            with self._changed:
+                self._active -= 1
+                self._changed.notify_all()
+
+    def limit(self, now: float) -> float:
+        """Requests at a time, as the server's answers allow; now: by the monotonic clock."""
+        return min(self._most, self._allowed + max(0.0, now - self._allowed_since) / ONE_MORE_EVERY_S)
 
     def yield_to_others(self, retry_after_s: float | None) -> None:
         """The server is busy."""
         with self._changed:
-            self._limit = max(1.0, self._limit / 2)
+            now = time.monotonic()
+            self._allowed = max(1.0, self.limit(now) / 2)
             pause_s = _RETRY_AFTER_S if retry_after_s is None else retry_after_s
-            self._not_before = max(self._not_before, time.monotonic() + pause_s)
+            self._not_before = max(self._not_before, now + pause_s)
+            self._allowed_since = self._not_before
 
     def pause(self, seconds: float) -> None:
         """Wait. Raises `Cancelled` when the job has ended meanwhile."""
@@ -69,7 +73,7 @@ class Pace:
                 self._check()
                 now = time.monotonic()
                 start = max(self._next, self._not_before)
-                if self._active >= int(self._limit):
+                if self._active >= int(self.limit(now)):
                     self._changed.wait()
                 elif now < start:
                     self._changed.wait(start - now)
@@ -77,12 +81,6 @@ class Pace:
                     break
             self._active += 1
             self._next = max(self._next, now - 1) + rows * self._row_s  # a pause is made up for, by a second at most
-
-    def _leave(self, growth: int) -> None:
-        with self._changed:
-            self._active -= 1
-            self._limit = min(float(self._most), self._limit + growth / self._limit)
-            self._changed.notify_all()
 
     def _check(self) -> None:
         if self._stopped:

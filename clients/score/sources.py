@@ -4,7 +4,10 @@
 """
 
 import gzip
+import io
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
@@ -39,15 +42,21 @@ class Source:
         """Differs when the content does."""
         return {"path": self.path, "bytes": self.size_bytes, "changed": self.changed}
 
-    def open(self) -> BinaryIO:
+    @contextmanager
+    def open(self) -> Iterator[BinaryIO]:
         """Its content, decompressed, from the start."""
-        file = sys.stdin.buffer if self.path == STDIN else storage.of(self.path).open(self.path)
-        if self.format.compression == "gzip":
-            return cast(BinaryIO, gzip.open(file))
-        if self.format.compression == "zstd":
-            pa = formats.pyarrow(f"{self.path}, compressed by zstd,")
-            return cast(BinaryIO, pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd"))
-        return file
+        with ExitStack() as stack:
+            if self.path == STDIN:
+                file: BinaryIO = sys.stdin.buffer
+            else:
+                file = stack.enter_context(storage.of(self.path).open(self.path))
+            if self.format.compression == "gzip":
+                file = cast(BinaryIO, stack.enter_context(gzip.open(file)))
+            elif self.format.compression == "zstd":
+                pa = formats.pyarrow(f"{self.path}, compressed by zstd,")
+                stream = stack.enter_context(pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd"))
+                file = cast(BinaryIO, io.BufferedReader(stream))
+            yield file
 
 
 def expand(inputs: list[str], input_format: str) -> tuple[Source, ...]:

@@ -52,8 +52,11 @@ class Storage(Protocol):
     def open(self, path: str) -> BinaryIO:
         """To read from."""
 
-    def written(self, path: str) -> Any:
-        """A context with a local `Path` to write to; the file is at `path` when it ends well, else nothing is."""
+    def written(self, path: str, aside: str = "") -> Any:
+        """A context with a local `Path` to write to; the file is at `path` when it ends well, else nothing is.
+
+        aside: the folder that holds it meanwhile, in which `locked` finds what a killed process has left.
+        """
 
     def make_folder(self, path: str) -> None:
         """So that files can be written into it."""
@@ -95,16 +98,16 @@ class Local:
         return Path(path).open("rb")
 
     @contextmanager
-    def written(self, path: str) -> Iterator[Path]:
+    def written(self, path: str, aside: str = "") -> Iterator[Path]:
         target = Path(path)
-        aside = target.with_name(f".{target.name}{_WRITING}{secrets.token_hex(4)}")
+        local = Path(aside or target.parent) / f".{target.name}{_WRITING}{secrets.token_hex(4)}"
         try:
-            yield aside
-            with aside.open("rb") as file:
+            yield local
+            with local.open("rb") as file:
                 os.fsync(file.fileno())
-            aside.replace(target)
+            local.replace(target)
         finally:
-            aside.unlink(missing_ok=True)
+            local.unlink(missing_ok=True)
         _sync_folder(target.parent)
 
     def make_folder(self, path: str) -> None:
@@ -174,7 +177,7 @@ class Remote:
         return file
 
     @contextmanager
-    def written(self, path: str) -> Iterator[Path]:
+    def written(self, path: str, aside: str = "") -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="signet-score-") as folder:
             local = Path(folder) / path.rsplit("/", 1)[-1]
             yield local

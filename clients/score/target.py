@@ -154,12 +154,12 @@ def finish(target: Target, plan: Plan, done: Manifest) -> None:
     with_letters = [number for number, entry in sorted(done.parts.items()) if entry.bad]
     if not done.complete:
         if with_letters:
-            with files.written(target.letters) as local, local.open("wb") as out:
+            with files.written(target.letters, target.folder) as local, local.open("wb") as out:
                 for number in with_letters:
                     _copy(files, target.part_letters(number), out)
         manifest.save(files, target.folder, replace(done, complete=True))
     if target.is_file:
-        with files.written(target.path) as local:
+        with files.written(target.path, target.folder) as local:
             parts.join(plan, _opened(target, done), local)
         files.remove(target.folder)
         return
@@ -189,8 +189,8 @@ def _sha256(path: Path) -> str:
 
 
 def first_gap(done: Manifest) -> tuple[int, int, Place]:
-    """The part to go on with, the rows and the place before it."""
-    number = done.leading()
+    """The part to go on with, the rows and the place before it; of a manifest without gaps."""
+    number = len(done.parts)
     if not number:
         return 0, 0, Place()
     last = done.parts[number - 1]

@@ -7,13 +7,13 @@ import pytest
 
 from serving.engine.loading import Loader
 from serving.engine.repository import Repository
-from serving.tfrecords import masked_crc
 from serving.engine.warmup import FILE
 from serving.errors import InvalidInput, ServingError
 from serving.model_config import ModelConfig
 from serving.model_status import State
 from serving.protos import prediction_log_pb2
 from serving.tensors import to_proto
+from serving.tfrecords import masked_crc
 from tests.servers import GOLDEN_MODELS
 
 
