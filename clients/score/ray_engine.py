@@ -6,6 +6,7 @@ A part is one task. A worker that dies takes nothing along: Ray gives the task t
 bytes. Sources and OUTPUT must be where every worker can reach them; `signet` must be installed there.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -31,7 +32,7 @@ class Start:
 
 def run(work: Work, begun: Manifest, address: str, progress: Progress) -> Manifest:
     """Score the parts that the manifest lacks. Raises `UsageError` and `ServingError`."""
-    _check_possible(work)
+    check_possible(work)
     try:
         import ray  # noqa: PLC0415  # an extra of its own
         import ray.data  # noqa: PLC0415
@@ -42,10 +43,11 @@ def run(work: Work, begun: Manifest, address: str, progress: Progress) -> Manife
         return begun
     if not ray.is_initialized():
         try:
-            ray.init(address=address or None, include_dashboard=False, log_to_driver=False, logging_level="warning")
+            ray.init(address=address or None, include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise UsageError(f"no Ray cluster answers at {address or 'this machine'}: {error}") from error
-    ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    ray.data.DataContext.get_current().enable_progress_bars = False  # this program has its own
     workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
     if work.connection.rows_per_s:
         share = work.connection.rows_per_s / workers
@@ -136,7 +138,8 @@ def _chunk_places(work: Work) -> Iterator[tuple[Place, Place]]:
             yield chunk.start, chunk.end
 
 
-def _check_possible(work: Work) -> None:
+def check_possible(work: Work) -> None:
+    """Raise `UsageError` for sources that can only be read from their start."""
     for source in work.sources:
         if not source.seekable:
             what = "compressed" if source.format.compression else "a pipe"
