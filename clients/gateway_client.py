@@ -14,7 +14,7 @@ again when another version answers. Errors are the classes of `serving/errors.py
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from types import TracebackType
@@ -24,7 +24,7 @@ from urllib.parse import quote
 import httpx
 from google.protobuf import json_format
 
-from clients import calls, values
+from clients import calls, open_inference, values
 from clients.calls import Known, Steps, Version, drive, drive_async
 from serving import dtypes
 from serving.errors import (
@@ -38,6 +38,7 @@ from serving.errors import (
     UsageError,
     from_code,
 )
+from serving.open_inference_body import HEADER
 from serving.protos import get_model_metadata_pb2
 from serving.signature import DEFAULT, INIT_OP, Signature, TensorSpec, from_proto, select
 from serving.tensors import Arrays
@@ -72,6 +73,7 @@ class Request:
     path: str
     timeout_s: float
     body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ class Response:
     """The version of the model that answered, where the server says so."""
     retry_after_s: float | None = None
     """When to come back, where a busy server says so."""
+    json_bytes: int | None = None
+    """How many bytes of the body are JSON, where tensors follow as bytes; None: all."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,39 @@ def parse_predict(response: Response, signature: Signature) -> Arrays:
         }
     except InvalidInput as error:
         raise Internal(f"the answer does not fit signature {signature.name!r}: {error}") from error
+
+
+def build_infer(
+    model: str, arrays: Arrays, signature: Signature, *, version: int | None = None, timeout_s: float
+) -> Request:
+    """The same by the Open Inference Protocol, with the tensors as bytes: for many numbers."""
+    body, headers = open_inference.build(arrays, signature)
+    return Request("POST", f"{_path(model, version, 'v2')}/infer", timeout_s, body, headers)
+
+
+def parse_infer(response: Response, signature: Signature) -> Arrays:
+    """The outputs by name, in the signature's dtypes."""
+    if response.status != HTTPStatus.OK:
+        raise error_of(response)
+    try:
+        return open_inference.parse(response.body, response.json_bytes, signature)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Internal(f"the answer does not fit signature {signature.name!r}: {error}") from error
+
+
+def build_extensions(timeout_s: float) -> Request:
+    """The question what the server can do beside the protocol."""
+    return Request("GET", "/v2", timeout_s)
+
+
+def parse_extensions(response: Response) -> frozenset[str]:
+    """The extensions of the Open Inference Protocol; none of a server that does not speak it."""
+    if response.status != HTTPStatus.OK:
+        return frozenset()
+    try:
+        return frozenset(_document(response)["extensions"])
+    except (KeyError, TypeError) as error:
+        raise Internal(f"the answer does not describe a server: {_quoted(response)}") from error
 
 
 def build_metadata(model: str, version: int | None, timeout_s: float) -> Request:
@@ -208,20 +245,40 @@ def error_of(response: Response) -> ServingError:
 # What a call does, whoever sends
 
 
+@dataclass
+class Server:
+    """What a client has learnt of its server; threads may share it."""
+
+    known: Known = field(default_factory=dict)
+    extensions: frozenset[str] | None = None
+    """None: not asked yet."""
+
+
 def _predicting(
-    known: Known, model: str, version: int | None, signature: str, inputs: Mapping[str, Any], timeout_s: float
+    server: Server, model: str, version: int | None, signature: str, inputs: Mapping[str, Any], timeout_s: float
 ) -> Steps[Arrays]:
+    known = server.known
     deadline = time.monotonic() + timeout_s
     describe = partial(_describing, timeout_s)
     expected, chosen, arrays = yield from calls.fitting(known, describe, model, version, signature, inputs)
+    binary = open_inference.pays(arrays, chosen) and (yield from _takes_binary(server, timeout_s))
     left_s = max(0.001, deadline - time.monotonic())
-    response = yield build_predict(model, arrays, version=version, signature=chosen.name, timeout_s=left_s)
+    if binary:
+        response = yield build_infer(model, arrays, chosen, version=version, timeout_s=left_s)
+    else:
+        response = yield build_predict(model, arrays, version=version, signature=chosen.name, timeout_s=left_s)
     if response.version not in (None, expected.number):
         known.pop((model, version), None)  # another version answered
         if response.status == HTTPStatus.OK:
             answered = known[model, version] = yield from describe(model, response.version)
             chosen = select(answered.signatures, signature, model)
-    return parse_predict(response, chosen)
+    return parse_infer(response, chosen) if binary else parse_predict(response, chosen)
+
+
+def _takes_binary(server: Server, timeout_s: float) -> Steps[bool]:
+    if server.extensions is None:
+        server.extensions = parse_extensions((yield build_extensions(timeout_s)))
+    return open_inference.EXTENSION in server.extensions
 
 
 def _describing(timeout_s: float, model: str, version: int | None) -> Steps[Version]:
@@ -253,7 +310,7 @@ class Client:
         """timeout_s: for calls that do not say their own. headers: sent with every request."""
         self.url = url
         self._timeout_s = timeout_s
-        self._known: Known = {}
+        self._server = Server()
         self._http = httpx.Client(**_options(url, headers))
 
     def predict(
@@ -271,11 +328,11 @@ class Client:
         version: default the highest. signature: default `serving_default`. timeout_s: to wait for an answer.
         """
         within_s = self._timeout_s if timeout_s is None else timeout_s
-        return drive(_predicting(self._known, model, version, signature or DEFAULT, inputs, within_s), self._send)
+        return drive(_predicting(self._server, model, version, signature or DEFAULT, inputs, within_s), self._send)
 
     def describe(self, model: str, *, version: int | None = None) -> Version:
         """The version that answers now, with all its signatures."""
-        return drive(_refreshing(self._known, model, version, self._timeout_s), self._send)
+        return drive(_refreshing(self._server.known, model, version, self._timeout_s), self._send)
 
     def signature(self, model: str, signature: str = DEFAULT, *, version: int | None = None) -> Signature:
         """Names, dtypes and shapes that the model takes and gives now."""
@@ -315,7 +372,7 @@ class AsyncClient:
         """timeout_s: for calls that do not say their own. headers: sent with every request."""
         self.url = url
         self._timeout_s = timeout_s
-        self._known: Known = {}
+        self._server = Server()
         self._http = httpx.AsyncClient(**_options(url, headers))
 
     async def predict(
@@ -330,12 +387,12 @@ class AsyncClient:
         """As `Client.predict`."""
         within_s = self._timeout_s if timeout_s is None else timeout_s
         return await drive_async(
-            _predicting(self._known, model, version, signature or DEFAULT, inputs, within_s), self._send
+            _predicting(self._server, model, version, signature or DEFAULT, inputs, within_s), self._send
         )
 
     async def describe(self, model: str, *, version: int | None = None) -> Version:
         """As `Client.describe`."""
-        return await drive_async(_refreshing(self._known, model, version, self._timeout_s), self._send)
+        return await drive_async(_refreshing(self._server.known, model, version, self._timeout_s), self._send)
 
     async def signature(self, model: str, signature: str = DEFAULT, *, version: int | None = None) -> Signature:
         """As `Client.signature`."""
@@ -381,17 +438,19 @@ def _options(url: str, headers: Mapping[str, str] | None) -> dict[str, Any]:
 
 def _sent(request: Request) -> dict[str, Any]:
     timeout = httpx.Timeout(request.timeout_s, connect=min(_CONNECT_S, request.timeout_s))
-    return {"method": request.method, "url": request.path, "content": request.body or None, "timeout": timeout}
+    return {"method": request.method, "url": request.path, "content": request.body or None, "timeout": timeout, "headers": request.headers}
 
 
 def _received(answer: httpx.Response) -> Response:
     version = answer.headers.get("x-signet-model-version", "")
     wait = answer.headers.get("retry-after", "")
+    json_bytes = answer.headers.get(HEADER, "")
     return Response(
         answer.status_code,
         answer.content,
         int(version) if version.isdecimal() else None,
         float(wait) if wait.isdecimal() else None,
+        int(json_bytes) if json_bytes.isdecimal() else None,
     )
 
 
@@ -403,10 +462,10 @@ def _translated(error: httpx.HTTPError, url: str, timeout_s: float) -> ServingEr
     return Unavailable(f"{url} broke the connection off: {error or type(error).__name__}")
 
 
-def _path(model: str, version: int | None) -> str:
+def _path(model: str, version: int | None, dialect: str = "v1") -> str:
     if not re.fullmatch(r"[^/:]+", model) or model in (".", ".."):
         raise InvalidInput(f"the model's name is {model!r}; expected one without '/' and ':'")
-    return f"/v1/models/{quote(model, safe='')}" + ("" if version is None else f"/versions/{version}")
+    return f"/{dialect}/models/{quote(model, safe='')}" + ("" if version is None else f"/versions/{version}")
 
 
 def _document(response: Response) -> dict[str, Any]:
