@@ -348,7 +348,7 @@ def score(
     batch_rows: Annotated[
         int | None,
         typer.Option(
-            help="Rows in a request. Default: 64, or 8 to 1024 by the size of a row, about 256 KiB.",
+            help="Rows in a request. Default: 64 of texts, 256 of rows of any length, else 8 to 1024, about 256 KiB.",
             min=1,
             show_default=False,
         ),

@@ -106,7 +106,9 @@ def _to_arrow(array: Array, kind: Any) -> Any:
     if array.dtype == object:
         texts = array.tolist()
         return pa.array(texts if pa.types.is_binary(kind) else [text.decode(errors="replace") for text in texts], kind)
-    return pa.array(np.ascontiguousarray(array.astype(kind.to_pandas_dtype(), copy=False)), kind)
+    if array.dtype.name == "bfloat16":
+        array = array.astype(np.float32)
+    return pa.array(np.ascontiguousarray(array), kind)
 
 
 def _csv_cells(made: Any) -> Any:

@@ -266,19 +266,26 @@ def _array(column: Any) -> Array | None:
         inner = _array(column.flatten())
         return None if inner is None else inner.reshape(len(column), kind.list_size, *inner.shape[1:])
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        lengths = np.diff(column.offsets.to_numpy())
+        lengths = np.diff(_numbers_of(column.offsets))
         if not len(lengths) or (lengths != lengths[0]).any():
             return None
         inner = _array(column.flatten())
         return None if inner is None else inner.reshape(len(column), int(lengths[0]), *inner.shape[1:])
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
-        numbers: Array = column.to_numpy(zero_copy_only=False)
-        return numbers
+        return _numbers_of(column)
     if _is_text(kind):
         out = np.empty(len(column), object)
         out[:] = column.cast(pa.large_binary()).to_pylist()
         return out
     return None
+
+
+def _numbers_of(column: Any) -> Array:
+    """An array of the same memory where that can be. Arrow's own way would import pandas, which takes half a second."""
+    if pa.types.is_boolean(column.type):
+        return np.array(column.to_pylist(), np.bool_)
+    numbers: Array = np.from_dlpack(column)
+    return numbers
 
 
 def _is_text(kind: Any) -> bool:

@@ -54,7 +54,7 @@ LOCAL, RAY = "local", "ray"
 _SCHEMA_ROWS = 1000
 """First rows that say which keys JSON lines have, and of which type, where the result needs to know."""
 _REQUEST_BYTES = 1 << 18
-_FEWEST_ROWS, _USUAL_ROWS, _MOST_ROWS = 8, 64, 1024
+_FEWEST_ROWS, _ROWS_OF_TEXT, _ROWS_OF_ANY_LENGTH, _MOST_ROWS = 8, 64, 256, 1024
 KEPT = "What was scored is kept: with a larger --max-bad the same command goes on"
 """Said when there are too many bad rows."""
 
@@ -231,8 +231,10 @@ def usual_batch_rows(signature: Signature) -> int:
     """Rows of a request when nobody says: about a quarter of a megabyte of inputs, a power of two."""
     row_bytes = 0
     for spec in signature.inputs.values():
-        if spec.shape is None or spec.dtype is None or spec.dtype.is_string or None in spec.shape[1:]:
-            return _USUAL_ROWS
+        if spec.dtype is None or spec.dtype.is_string:
+            return _ROWS_OF_TEXT  # or of pictures
+        if spec.shape is None or None in spec.shape[1:]:
+            return _ROWS_OF_ANY_LENGTH
         row_bytes += math.prod(size or 1 for size in spec.shape[1:]) * spec.dtype.numpy.itemsize
     rows = max(_FEWEST_ROWS, min(_MOST_ROWS, _REQUEST_BYTES // row_bytes))
     return 1 << (rows.bit_length() - 1)

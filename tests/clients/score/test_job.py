@@ -180,7 +180,7 @@ def test_the_rows_of_a_request_hang_on_their_size():
     assert usual_batch_rows(signature(x=("float", (None, 64)))) == 1024
     assert usual_batch_rows(signature(x=("int32", (None, 500)))) == 128
     assert usual_batch_rows(signature(x=("float", (None, 128, 128, 3)))) == 8
-    assert usual_batch_rows(signature(x=("int32", (None, None)))) == 64
+    assert usual_batch_rows(signature(x=("int32", (None, None)))) == 256
     assert usual_batch_rows(signature(x=("string", (None,)))) == 64
 
 
