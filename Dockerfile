@@ -54,10 +54,10 @@ RUN for name in libtensorflow_cc.so.2 libtensorflow_framework.so.2; do \
         strip --strip-unneeded -o "$name" "/opt/signet/lib/python3.11/site-packages/tensorflow/$name" || exit; \
     done
 
-# ---- The project, as files to lay over /. Its build backend, setuptools, comes with TensorFlow, by hash too.
+# ---- The project, as files to lay over /. What builds it, setuptools and grpcio-tools, is in the lock, by hash too.
 
 FROM engine-packages AS project
-COPY pyproject.toml README.md signet.py ./
+COPY pyproject.toml setup.py README.md signet.py ./
 COPY clients clients/
 COPY serving serving/
 COPY training training/
@@ -77,8 +77,8 @@ COPY --from=gateway-packages /opt/signet /opt/signet
 COPY --from=messages /messages /opt/signet/lib/python3.11/site-packages
 COPY --from=project /project /
 COPY deploy/healthcheck.py /opt/signet/bin/
-ENV SIGNET_HTTP_PORT=8080
-EXPOSE 8080
+ENV SIGNET_HTTP_PORT=8080 SIGNET_GRPC_PORT=8081
+EXPOSE 8080 8081
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 CMD ["python", "/opt/signet/bin/healthcheck.py"]
 ENTRYPOINT ["signet", "serve"]
 

@@ -13,7 +13,7 @@ BASE ?= docker.io/library/python:3.11-slim-bookworm
 help:            ## these lines
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 14
 
-.venv/.done: requirements.lock pyproject.toml
+.venv/.done: requirements.lock pyproject.toml setup.py serving/open_inference.proto
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Signet needs Python 3.11: set PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "Installing the locked packages into .venv (about two minutes the first time)"
 	@$(PYTHON) -m venv .venv
@@ -42,18 +42,23 @@ format: .venv/.done  ## rewrite in the project's format
 
 bench: .venv/.done  ## throughput and latency beside the in-process engine loop
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench.swaps
 
 BABI ?= data/babi/en
 bench-babi: .venv/.done  ## both question answering networks on the twenty bAbI tasks: BABI=folder of qa1_…_train.txt; resumes
 	$(BIN)/python -m training.babi --data $(BABI)
 
-COMPILE := uv pip compile pyproject.toml --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-	--no-header --quiet
+COMPILE := uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet
+KSERVE_UNUSED := aiohttp aiohttp-retry aiosignal aiohappyeyeballs attrs cffi cryptography frozenlist grpcio-tools httptools \
+	multidict pillow propcache pyasn1 pycparser pyjwt python-dotenv setuptools tzdata uvloop websockets yarl
 lock: .venv/.done  ## pin every package again, with hashes; the images' files are parts of requirements.lock
-	$(BIN)/$(COMPILE) --extra dev --output-file requirements.lock
-	$(BIN)/$(COMPILE) --constraint requirements.lock --output-file deploy/gateway.lock
-	$(BIN)/$(COMPILE) --constraint requirements.lock --extra engine --output-file deploy/model-server.lock
-	$(BIN)/$(COMPILE) --constraint requirements.lock --extra training --output-file deploy/training.lock
+	$(BIN)/$(COMPILE) pyproject.toml --extra dev --output-file requirements.lock
+	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --output-file deploy/gateway.lock
+	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra engine --extra build --output-file deploy/model-server.lock
+	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra training --output-file deploy/training.lock
+	$(BIN)/$(COMPILE) tests/outside/tritonclient.in --no-annotate --output-file tests/outside/tritonclient.lock
+	$(BIN)/$(COMPILE) tests/outside/kserve.in --no-annotate $(KSERVE_UNUSED:%=--no-emit-package=%) \
+		--output-file tests/outside/kserve.lock
 
 images-check: .venv/.done  ## build the images on BASE and run them: needs podman, and gigabytes for model-server
 	$(BIN)/python deploy/images_check.py $(BASE)

@@ -221,6 +221,10 @@ def serve(
         str | None, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in. [default: 127.0.0.1]")
     ] = None,
     http_port: Annotated[int | None, typer.Option(help="Port of the HTTP API; 0: a free one. [default: 8080]")] = None,
+    grpc_port: Annotated[int | None, typer.Option(help="Port of the gRPC API; 0: a free one. [default: 8081]")] = None,
+    grpc: Annotated[
+        bool | None, typer.Option("--grpc/--no-grpc", help="Open the gRPC port. [default: --grpc]", show_default=False)
+    ] = None,
     request_timeout_s: Annotated[
         float | None, typer.Option(help="Seconds a request may take before it gets 504. [default: 30]")
     ] = None,
@@ -234,7 +238,7 @@ def serve(
         float | None, typer.Option(help="Seconds to go on answering after SIGTERM with /readyz at 503. [default: 0]")
     ] = None,
 ) -> None:
-    """Serve models over HTTP: JSON in, named tensors behind, Prometheus metrics. Ctrl-C drains and stops.
+    """Serve models over HTTP and gRPC: named tensors in and out, Prometheus metrics. Ctrl-C drains and stops.
 
     Each option is also a variable SIGNET_NAME, such as SIGNET_HTTP_PORT; the option wins. More of them: README.
     """

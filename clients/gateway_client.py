@@ -438,7 +438,13 @@ def _options(url: str, headers: Mapping[str, str] | None) -> dict[str, Any]:
 
 def _sent(request: Request) -> dict[str, Any]:
     timeout = httpx.Timeout(request.timeout_s, connect=min(_CONNECT_S, request.timeout_s))
-    return {"method": request.method, "url": request.path, "content": request.body or None, "timeout": timeout, "headers": request.headers}
+    return {
+        "method": request.method,
+        "url": request.path,
+        "content": request.body or None,
+        "timeout": timeout,
+        "headers": request.headers,
+    }
 
 
 def _received(answer: httpx.Response) -> Response:

@@ -194,6 +194,7 @@ def check_gateway(stack: ExitStack, backend: str, port: int) -> None:
         "SIGNET_BACKEND": backend,
         "SIGNET_MODELS": ",".join(MODELS),
         "SIGNET_HTTP_PORT": str(port),
+        "SIGNET_GRPC_PORT": "0",
         "SIGNET_DRAIN_S": "1",
     }
     started = time.monotonic()

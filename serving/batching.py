@@ -6,6 +6,8 @@ A free slot takes what is waiting, at once: nobody waits for a timer. What arriv
 while all slots are busy, goes together. A key stands for one model version, signature and inner shapes, so that its
 requests can be joined; rows are counted, not requests. A request that fails in company is run again alone. Where a
 `Fill` says that longer rows change no answer, requests of different lengths go together too.
+
+A call may take as long as the most patient of its callers waits; when all of them have left it is cancelled.
 """
 
 import asyncio
@@ -22,8 +24,8 @@ from serving.errors import Cancelled, DeadlineExceeded, Internal, Overloaded, Se
 from serving.fill import Fill
 from serving.tensors import Arrays
 
-Run = Callable[[Arrays], Arrays | Awaitable[Arrays]]
-"""Answers at once, or gives something to await."""
+Run = Callable[[Arrays, float], Arrays | Awaitable[Arrays]]
+"""run(inputs, timeout_s) answers at once, or gives something to await, which may be cancelled."""
 
 _NOBODYS_FAULT = (Cancelled, DeadlineExceeded, Overloaded, Unavailable)
 """Errors that have nothing to do with a request's content: running its members alone would not help."""
@@ -67,7 +69,27 @@ class _Request:
     """Infinite for a request that must go alone."""
     answer: "asyncio.Future[Arrays]"
     queued_at: float
+    timeout_s: float
     fill: Fill | None
+    waited: Callable[[float], None] | None
+    call: "_Call | None" = None
+
+    @property
+    def deadline(self) -> float:
+        return self.queued_at + self.timeout_s
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call in work and the requests that wait for it."""
+
+    batch: list[_Request]
+    future: "asyncio.Future[Arrays]"
+
+    def leave(self) -> None:
+        """One of its callers has left: nobody needs a call that all have left."""
+        if all(request.answer.done() for request in self.batch):
+            self.future.cancel()
 
 
 @dataclass(slots=True)
@@ -81,11 +103,14 @@ class Batcher:
     """Joins the requests of one event loop."""
 
     def __init__(
-        self, max_rows: int, slots: int, observe: Callable[[Hashable, int, float], None] | None = None
+        self,
+        max_rows: int,
+        slots: Callable[[Hashable], int],
+        observe: Callable[[Hashable, int], None] | None = None,
     ) -> None:
-        """max_rows: most rows in a joint call; 1 turns joining off. slots: calls of one key that run side by side.
+        """max_rows: most rows in a joint call; 1 turns joining off. slots(key): its calls that run side by side.
 
-        observe(key, rows, seconds): told of each call when it starts: its rows, how long its first request waited.
+        observe(key, rows): told of each call when it starts.
         """
         self._max_rows, self._slots = max_rows, slots
         self._observe = observe
@@ -99,13 +124,14 @@ class Batcher:
         rows: int | None,
         timeout_s: float = math.inf,
         fill: Fill | None = None,
+        waited: Callable[[float], None] | None = None,
     ) -> Arrays:
         """This request's own outputs, as if it had been run alone.
 
         key: requests of equal key may be joined, and `run` of any of them serves all. rows: along axis 0; None for
-        inputs that must not be joined. fill: of the key; needed when its requests differ in length. Raises
-        `DeadlineExceeded` after `timeout_s`. A request whose caller was cancelled or whose time was over while it
-        waited costs no call.
+        inputs that must not be joined. fill: of the key; needed when its requests differ in length. waited(seconds):
+        told how long the request has waited when its call starts. Raises `DeadlineExceeded` after `timeout_s`. A
+        request whose caller was cancelled or whose time was over while it waited costs no call.
         """
         loop = asyncio.get_running_loop()
         queue = self._queues.get(key)
@@ -113,18 +139,22 @@ class Batcher:
             queue = self._queues[key] = _Queue()
         answer: asyncio.Future[Arrays] = loop.create_future()
         # Zero rows go alone too: what a model makes of them must not be another caller's trouble.
-        queue.waiting.append(_Request(run, inputs, rows or math.inf, answer, time.perf_counter(), fill))
+        request = _Request(run, inputs, rows or math.inf, answer, time.perf_counter(), timeout_s, fill, waited)
+        queue.waiting.append(request)
         if not queue.flush_due:
             queue.flush_due = True
             loop.call_soon(self._flush, key, queue)
-        if timeout_s == math.inf:
-            return await answer
         # A timer of the loop costs a sixth of `asyncio.timeout`.
-        timer = loop.call_later(timeout_s, _expire, answer, timeout_s)
+        timer = None if timeout_s == math.inf else loop.call_later(timeout_s, _expire, request)
         try:
             return await answer
+        except (asyncio.CancelledError, DeadlineExceeded):
+            if request.call:
+                request.call.leave()
+            raise
         finally:
-            timer.cancel()
+            if timer:
+                timer.cancel()
 
     def waiting(self, of: Callable[[Hashable], bool] = lambda _: True) -> int:
         """Requests, of the keys that `of` accepts, that no call has taken yet."""
@@ -132,7 +162,7 @@ class Batcher:
 
     def _flush(self, key: Hashable, queue: _Queue) -> None:
         queue.flush_due = False
-        while queue.running < self._slots and (batch := self._take(queue)):
+        while queue.running < self._slots(key) and (batch := self._take(queue)):
             self._start(key, queue, batch)
         if not queue.waiting and not queue.running:
             self._queues.pop(key, None)
@@ -141,11 +171,14 @@ class Batcher:
         """From the front of the queue, as many requests as fit a call; at least one if any is waiting."""
         batch: list[_Request] = []
         rows = 0.0
+        now = time.perf_counter()
         while queue.waiting:
             request = queue.waiting[0]
             if batch and rows + request.rows > self._max_rows:
                 break
             queue.waiting.popleft()
+            if request.deadline <= now:
+                _expire(request)  # its timer is late when the loop was busy
             if request.answer.done():
                 continue  # the caller has left
             batch.append(request)
@@ -153,12 +186,17 @@ class Batcher:
         return batch
 
     def _start(self, key: Hashable, queue: _Queue, batch: list[_Request]) -> None:
+        now = time.perf_counter()
         if self._observe:
             first = next(iter(batch[0].inputs.values()))
             rows = sum(int(request.rows) for request in batch) if len(batch) > 1 else (len(first) if first.ndim else 1)
-            self._observe(key, rows, time.perf_counter() - batch[0].queued_at)
+            self._observe(key, rows)
+        for request in batch:
+            if request.waited:
+                request.waited(now - request.queued_at)
         try:
-            result = batch[0].run(join([request.inputs for request in batch], batch[0].fill))
+            timeout_s = max(request.deadline for request in batch) - now
+            result = batch[0].run(join([request.inputs for request in batch], batch[0].fill), timeout_s)
         except Exception as error:  # noqa: BLE001  # every error belongs to the callers
             self._fail(queue, batch, error)
             return
@@ -166,10 +204,15 @@ class Batcher:
             self._deliver(queue, batch, result)
             return
         queue.running += 1
-        asyncio.ensure_future(result).add_done_callback(partial(self._finished, key, queue, batch))
+        call = _Call(batch, asyncio.ensure_future(result))
+        for request in batch:
+            request.call = call
+        call.future.add_done_callback(partial(self._finished, key, queue, batch))
 
     def _finished(self, key: Hashable, queue: _Queue, batch: list[_Request], future: "asyncio.Future[Arrays]") -> None:
         queue.running -= 1
+        for request in batch:
+            request.call = None  # or the arrays would wait for the garbage collector
         if future.cancelled():
             self._fail(queue, batch, Cancelled("the call was cancelled"))
         elif error := future.exception():
@@ -199,6 +242,6 @@ class Batcher:
                 request.answer.set_exception(error)
 
 
-def _expire(answer: "asyncio.Future[Arrays]", timeout_s: float) -> None:
-    if not answer.done():
-        answer.set_exception(DeadlineExceeded(f"no answer within {timeout_s:.1f} seconds"))
+def _expire(request: _Request) -> None:
+    if not request.answer.done():
+        request.answer.set_exception(DeadlineExceeded(f"no answer within {request.timeout_s:.1f} seconds"))

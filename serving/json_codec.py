@@ -71,10 +71,10 @@ def parse(body: bytes) -> PredictBody:
     """Read the text of a predict request. Raises `InvalidInput` for broken JSON and for a wrong outer form."""
     document = loads(body, read=number_arrays.loads)
     if not isinstance(document, dict):
-        raise InvalidInput(f"the body is {_kind(document)}; expected an object with 'instances' or 'inputs'")
+        raise InvalidInput(f"the body is {described(document)}; expected an object with 'instances' or 'inputs'")
     name = document.get("signature_name", "")
     if not isinstance(name, str):
-        raise InvalidInput(f"'signature_name' is {_kind(name)}; expected a string")
+        raise InvalidInput(f"'signature_name' is {described(name)}; expected a string")
     rows, columns = "instances" in document, "inputs" in document
     if rows == columns:
         found = "both are there" if rows else f"neither is there, only {_names(document)}"
@@ -89,16 +89,16 @@ def _options(document: dict[str, Any]) -> dict[str, Any]:
     if "output_filter" in document:
         names = document["output_filter"]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise InvalidInput(f"'output_filter' is {_kind(names)}; expected a list of the names of outputs")
+            raise InvalidInput(f"'output_filter' is {described(names)}; expected a list of the names of outputs")
         options["output_filter"] = tuple(names)
     if "named_outputs" in document:
         if not isinstance(document["named_outputs"], bool):
-            raise InvalidInput(f"'named_outputs' is {_kind(document['named_outputs'])}; expected true or false")
+            raise InvalidInput(f"'named_outputs' is {described(document['named_outputs'])}; expected true or false")
         options["named_outputs"] = document["named_outputs"]
     if "non_finite" in document:
         if document["non_finite"] not in get_args(NonFinite):
             known = ", ".join(map(repr, get_args(NonFinite)))
-            raise InvalidInput(f"'non_finite' is {_kind(document['non_finite'])}; expected one of {known}")
+            raise InvalidInput(f"'non_finite' is {described(document['non_finite'])}; expected one of {known}")
         options["non_finite"] = document["non_finite"]
     return options
 
@@ -201,7 +201,7 @@ def _rows(rows: Any, signature: Signature) -> dict[str, Any]:
     if isinstance(rows, np.ndarray) and len(signature.inputs) == 1:
         return {next(iter(signature.inputs)): rows}
     if not isinstance(rows, list | np.ndarray):
-        raise InvalidInput(f"'instances' is {_kind(rows)}; expected a list, one element a row")
+        raise InvalidInput(f"'instances' is {described(rows)}; expected a list, one element a row")
     if not len(rows):
         raise InvalidInput("'instances' is an empty list; expected at least one row")
     names = signature.input_names
@@ -218,7 +218,9 @@ def _rows(rows: Any, signature: Signature) -> dict[str, Any]:
         return {next(iter(names)): rows}
     for i, row in enumerate(rows):
         if not isinstance(row, dict):
-            raise InvalidInput(f"'instances'[{i}] is {_kind(row)}; expected an object with {_names(signature.inputs)}")
+            raise InvalidInput(
+                f"'instances'[{i}] is {described(row)}; expected an object with {_names(signature.inputs)}"
+            )
         if row.keys() != names:
             signature.check_names(row, f"'instances'[{i}]: ")
     return {name: [row[name] for row in rows] for name in names}
@@ -231,7 +233,7 @@ def _columns(value: Any, signature: Signature) -> dict[str, Any]:
         return dict(value)
     if len(signature.inputs) != 1:
         raise InvalidInput(
-            f"'inputs' is {_kind(value)}, but signature {signature.name!r} has several inputs: "
+            f"'inputs' is {described(value)}, but signature {signature.name!r} has several inputs: "
             f"expected an object with {_names(signature.inputs)}"
         )
     return {next(iter(signature.inputs)): value}
@@ -252,7 +254,7 @@ def _array(spec: TensorSpec, value: Any, has_booleans: bool, fill: Fill | None =
     if array is None and fill and spec.name in fill.axes and isinstance(value, list):
         array = _filled_up(spec, value, has_booleans, fill)
     if array is None:
-        array = _element_by_element(spec, dtype, value)
+        array = element_by_element(spec, dtype, value)
     if not array.size and spec.shape is not None and array.ndim < len(spec.shape):
         # [] says nothing of the inner dimensions of its zero rows.
         array = array.reshape(array.shape + tuple(size or 0 for size in spec.shape[array.ndim :]))
@@ -301,7 +303,7 @@ def numeric(value: Any, dtype: DType, has_booleans: bool) -> Array | None:
     return array.astype(dtype.numpy) if limits.min <= array.min() and array.max() <= limits.max else None
 
 
-def _element_by_element(spec: TensorSpec, dtype: DType, value: Any) -> Array:
+def element_by_element(spec: TensorSpec, dtype: DType, value: Any) -> Array:
     """The same array by walking the value, so that an error can name the element."""
     shape = _shape(value)
     flat: list[Any] = []
@@ -336,7 +338,9 @@ def _flatten(
         for i, element in enumerate(value):
             _flatten(spec, dtype, element, shape, (*at, i), out)
     elif len(at) != len(shape):
-        raise InvalidInput(f"input {spec.name!r}{_place(at)} is {_kind(value)}; expected a list of {shape[len(at)]}")
+        raise InvalidInput(
+            f"input {spec.name!r}{_place(at)} is {described(value)}; expected a list of {shape[len(at)]}"
+        )
     else:
         out.append(_element(spec, dtype, value, at))
 
@@ -371,7 +375,7 @@ def _element(spec: TensorSpec, dtype: DType, value: Any, at: tuple[int, ...]) ->
         raise InvalidInput(
             f"input {spec.name!r}{_place(at)} is {_quote(value)}; {dtype.name} goes from {limits.min} to {limits.max}"
         )
-    raise InvalidInput(f"input {spec.name!r}{_place(at)} is {_kind(value)}; the model takes {_expected(dtype)}")
+    raise InvalidInput(f"input {spec.name!r}{_place(at)} is {described(value)}; the model takes {_expected(dtype)}")
 
 
 def _finite_float(value: float) -> float:
@@ -457,7 +461,8 @@ def _strings(array: Array, as_b64: bool, not_utf8: str) -> Any:
 # Words for messages
 
 
-def _kind(value: Any) -> str:
+def described(value: Any) -> str:
+    """A JSON value in words: `the number 5`, `a list`."""
     if value is None:
         return "null"
     if isinstance(value, bool):

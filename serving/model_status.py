@@ -1,7 +1,12 @@
 """Where a version is in its life, as GetModelStatus tells it. Source: `get_model_status.proto`."""
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
+
+from serving.errors import CODE_NAMES
+from serving.protos import get_model_status_pb2
 
 
 class State(enum.IntEnum):
@@ -22,3 +27,13 @@ class VersionStatus:
     state: State
     error_code: str = "OK"
     error_message: str = ""
+
+
+def to_message(statuses: Iterable[VersionStatus]) -> Any:
+    """A GetModelStatusResponse."""
+    response = get_model_status_pb2.GetModelStatusResponse()
+    for status in statuses:
+        entry = response.model_version_status.add(version=status.version, state=int(status.state))
+        entry.status.error_code = CODE_NAMES.index(status.error_code)
+        entry.status.error_message = status.error_message
+    return response

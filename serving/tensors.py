@@ -19,6 +19,15 @@ Arrays = dict[str, Array]
 MAX_ELEMENTS = 1 << 31
 """Most elements a TensorProto may declare: its shape alone could otherwise ask for all memory."""
 
+MAX_RANK = 64
+"""Dimensions an array can have; TensorFlow allows 254."""
+
+MAX_REPEATED_BYTES = 1 << 26
+"""Most memory that is filled with repetitions of a value: eighty bytes of a message could otherwise make gigabytes."""
+
+_REPEATED_STRING_BYTES = 64
+"""What one string counts as: TensorFlow's object for it, ours, and the time to make them."""
+
 
 def to_proto(array: Array) -> Any:
     """An array as TensorProto, its bytes in `tensor_content`: the fastest form to write and to read."""
@@ -50,15 +59,17 @@ def from_proto(proto: Any) -> Array:
     """A TensorProto as array.
 
     Too few values: the last one is repeated, none at all means zeros; too many: the rest is dropped; integers wrap.
-    Raises `InvalidInput` for a shape that is not fully known and for content of the wrong length.
+    Raises `InvalidInput` for a shape that is not fully known, content of the wrong length, and too much to repeat.
     """
     dtype = dtypes.from_enum(proto.dtype)
     shape = () if proto.tensor_shape.unknown_rank else tuple(dim.size for dim in proto.tensor_shape.dim)
     if any(size < 0 for size in shape):
         raise InvalidInput(f"shape {list(shape)} has a negative dimension")
-    count = math.prod(shape)
-    if count > MAX_ELEMENTS:
+    if len(shape) > MAX_RANK:
+        raise InvalidInput(f"the shape has {len(shape)} dimensions; at most {MAX_RANK} are supported")
+    if math.prod(size or 1 for size in shape) > MAX_ELEMENTS:  # numpy refuses large sizes beside a zero, too
         raise InvalidInput(f"shape {list(shape)} has more than {MAX_ELEMENTS} elements")
+    count = math.prod(shape)
     if proto.tensor_content and not dtype.is_string:
         if len(proto.tensor_content) != count * dtype.numpy.itemsize:
             raise InvalidInput(
@@ -107,6 +118,12 @@ def _fill(values: Array, count: int, dtype: dtypes.DType) -> Array:
         return values
     if len(values) > count:
         return values[:count]
+    nbytes = count * (_REPEATED_STRING_BYTES if dtype.is_string else dtype.numpy.itemsize)
+    if nbytes > MAX_REPEATED_BYTES:
+        raise InvalidInput(
+            f"{len(values)} values are too few for {count} elements of {dtype.name}: only tensors of up to "
+            f"{MAX_REPEATED_BYTES >> 20} MB are filled up with the last value"
+        )
     rest = values[-1] if len(values) else (b"" if dtype.is_string else dtype.numpy.type(0))
     out = np.empty(count, dtype.numpy)
     out[: len(values)] = values

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 
 from tests import servers
@@ -23,24 +24,50 @@ def model_server_address(golden_server: tuple[str, str, servers.Program]) -> str
 
 
 @pytest.fixture(scope="session")
-def embedded_url() -> Iterator[str]:
-    """The URL of a gateway with the embedded engine and the golden models."""
-    with servers.gateway("--models-dir", servers.GOLDEN_MODELS) as (url, _):
-        yield url
+def embedded_gateway() -> Iterator[tuple[str, str]]:
+    """A gateway with the embedded engine and the golden models: its URL and its gRPC address."""
+    with servers.gateway("--models-dir", servers.GOLDEN_MODELS) as (url, running):
+        yield url, servers.grpc_address(running)
 
 
 @pytest.fixture(scope="session")
-def remote_url(model_server_address: str) -> Iterator[str]:
-    """The URL of a gateway in front of the model server."""
+def remote_gateway(model_server_address: str) -> Iterator[tuple[str, str]]:
+    """A gateway in front of the model server: its URL and its gRPC address."""
     arguments = ("--backend", model_server_address, "--models-dir", servers.GOLDEN_MODELS)
-    with servers.gateway(*arguments) as (url, _):
-        yield url
+    with servers.gateway(*arguments) as (url, running):
+        yield url, servers.grpc_address(running)
+
+
+@pytest.fixture(scope="session")
+def embedded_url(embedded_gateway: tuple[str, str]) -> str:
+    """The URL of a gateway with the embedded engine and the golden models."""
+    return embedded_gateway[0]
+
+
+@pytest.fixture(scope="session")
+def remote_url(remote_gateway: tuple[str, str]) -> str:
+    """The URL of a gateway in front of the model server."""
+    return remote_gateway[0]
 
 
 @pytest.fixture(params=["embedded", "remote"])
-def gateway_url(request: pytest.FixtureRequest) -> str:
-    """A gateway, once with each backend: both must give the same answers."""
-    return str(request.getfixturevalue(f"{request.param}_url"))
+def gateway(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """A gateway, once with each backend, for both must give the same answers: its URL and its gRPC address."""
+    url, address = request.getfixturevalue(f"{request.param}_gateway")
+    return str(url), str(address)
+
+
+@pytest.fixture
+def gateway_url(gateway: tuple[str, str]) -> str:
+    """Its URL alone."""
+    return gateway[0]
+
+
+@pytest.fixture
+def gateway_channel(gateway: tuple[str, str]) -> Iterator[grpc.Channel]:
+    """A channel to its gRPC port."""
+    with grpc.insecure_channel(gateway[1]) as channel:
+        yield channel
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def program(*arguments: str | Path, environment: dict[str, str] | None = None) -
         stderr=subprocess.STDOUT,
         text=True,
         cwd=ROOT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "SIGNET_GRPC_PORT": "0", **(environment or {})},
     )
     try:
         yield Program(process)
@@ -81,6 +81,12 @@ def gateway(*arguments: str | Path) -> Iterator[tuple[str, Program]]:
     with program("serve", "--http-port", "0", *arguments) as running:
         match = running.read_until(r"Signet is (?:ready )?at http://localhost:(\d+)")
         yield f"http://127.0.0.1:{match[1]}", running
+
+
+def grpc_address(gateway: Program) -> str:
+    """Where a gateway that has said so answers over gRPC."""
+    match = gateway.read_until(r"gRPC: localhost:(\d+)")
+    return f"127.0.0.1:{match[1]}"
 
 
 @contextmanager

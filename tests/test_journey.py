@@ -63,7 +63,7 @@ def make_run(models: Path) -> Iterator[Running]:
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        env={**environment, "PYTHONUNBUFFERED": "1"},
+        env={**environment, "PYTHONUNBUFFERED": "1", "SIGNET_GRPC_PORT": "0"},
     )
     try:
         program = Program(process)

@@ -43,7 +43,9 @@ def run(work: Work, begun: Manifest, address: str, progress: Progress) -> Manife
         return begun
     if not ray.is_initialized():
         try:
-            ray.init(address=address or None, include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
+            ray.init(
+                address=address or None, include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING
+            )
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise UsageError(f"no Ray cluster answers at {address or 'this machine'}: {error}") from error
     logging.getLogger("ray.data").setLevel(logging.WARNING)

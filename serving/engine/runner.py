@@ -31,7 +31,8 @@ T = TypeVar("T")
 
 _IN_CALLER = RunOptions(in_caller=True)
 _RISE = 0.1
-"""Weight of a slow call in an estimate; a fast one counts at once, so that noise does not drive calls into threads."""
+"""Share by which a slower call raises an estimate; a faster one counts at once. One call may take a hundred times as long
+because another process had the core, or the interpreter's lock: that must not drive those after it into threads."""
 
 _SECOND_LOOK = 0.02
 """Share of calls that go the way that was slower: it may have become the quicker one."""
@@ -112,5 +113,5 @@ def _timed(servable: Servable, key: Hashable, work: Callable[[RunOptions], T], o
     if len(estimates) >= _MAX_ESTIMATES:
         estimates.clear()
     estimate = estimates.get((key, options.in_caller), seconds)
-    estimates[key, options.in_caller] = min(seconds, estimate + _RISE * (seconds - estimate))
+    estimates[key, options.in_caller] = min(seconds, estimate * (1 + _RISE))
     return result

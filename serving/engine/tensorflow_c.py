@@ -27,8 +27,6 @@ from serving.tensors import Array
 _STRING_BYTES = 24
 """Size of one TF_TString (`tensorflow/core/platform/ctstring_internal.h`)."""
 
-_RUN_IN_CALLER: bytes = config_pb2.RunOptions(inter_op_thread_pool=-1).SerializeToString()
-
 
 class _Buffer(ctypes.Structure):
     _fields_ = (("data", c_void_p), ("length", c_size_t), ("deallocator", c_void_p))
@@ -130,6 +128,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 _PATH = _library_path()
 _LIB = _Functions(ctypes.CDLL(_PATH), _LOCK_FREE)
 _HELD = _Functions(ctypes.PyDLL(_PATH), [name for name in _PROTOTYPES if name not in _LOCK_FREE])
+
+
+def _buffer(message: Any) -> Any:
+    """A serialized message in a TF_Buffer."""
+    data = message.SerializeToString()
+    return _HELD.TF_NewBufferFromString(data, len(data))
+
+
+_RUN_IN_CALLER = _buffer(config_pb2.RunOptions(inter_op_thread_pool=-1))
+"""For every call that runs so: the library only reads it."""
 
 
 def version() -> str:
@@ -236,13 +244,6 @@ class RunOptions:
     in_caller: bool = False
     """Run in the calling thread: faster for small straight networks, and the timeout does nothing."""
 
-    def serialized(self) -> bytes | None:
-        if self.in_caller:
-            return _RUN_IN_CALLER
-        if self.timeout_s is None:
-            return None
-        return bytes(config_pb2.RunOptions(timeout_in_ms=max(1, int(self.timeout_s * 1000))).SerializeToString())
-
 
 _PLAIN = RunOptions()
 
@@ -259,8 +260,7 @@ class Call:
         """Run the graph. Raises the error of TensorFlow's status; wrong dtypes and shapes give `InvalidInput`."""
         inputs = self._input_array()
         outputs = self._output_array()
-        serialized = options.serialized()
-        run_options = _HELD.TF_NewBufferFromString(serialized, len(serialized)) if serialized else None
+        run_options = _RUN_IN_CALLER if options.in_caller else _time_limit(options.timeout_s)
         try:
             for i, array in enumerate(arrays):
                 inputs[i] = _new_tensor(array)
@@ -286,8 +286,15 @@ class Call:
             for tensor in (*inputs, *outputs):
                 if tensor:
                     _HELD.TF_DeleteTensor(tensor)
-            if run_options:
+            if run_options and not options.in_caller:
                 _HELD.TF_DeleteBuffer(run_options)
+
+
+def _time_limit(seconds: float | None) -> Any:
+    """A buffer with RunOptions; None for no limit."""
+    if seconds is None:
+        return None
+    return _buffer(config_pb2.RunOptions(timeout_in_ms=max(1, int(seconds * 1000))))
 
 
 def _new_tensor(array: Array) -> int:

@@ -1,22 +1,27 @@
 """The gateway: which part answers a request.
 
-    HTTP ──▶ Gateway ──POST …:predict──▶ Frame, V1 ──▶ Inference ──▶ Backend
-                     ──the rest──▶ FastAPI: status, metadata, health, metrics
+    HTTP ──▶ Gateway ──POST …:predict, …/infer──▶ Frame, V1, V2 ──▶ Inference ──▶ Backend
+                     ──the rest──▶ FastAPI: status, metadata, health, metrics, documentation
 
 Inference is dispatched here, before FastAPI: routing and middleware would cost it most of its speed.
 """
 
+from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 
+from serving import json_codec
 from serving.errors import UsageError
-from serving.gateway import asgi, v1
+from serving.gateway import asgi, documentation, v1, v2, v2_routes
 from serving.gateway.backend import Backend
-from serving.gateway.frame import Frame
+from serving.gateway.documentation import Documentation
+from serving.gateway.frame import JSON, Frame
+from serving.gateway.health import Health
 from serving.gateway.inference import Inference
 from serving.gateway.metrics import Metrics
-from serving.gateway.routes import Health, add_error_handlers, create_router
+from serving.gateway.open_inference import OpenInference
+from serving.gateway.routes import add_error_handlers, create_router, malformed
 from serving.gateway.settings import Settings
 from serving.http_server import Request, Response
 from serving.model_config import ModelConfig, from_folder, read
@@ -29,18 +34,32 @@ class Gateway:
         """Raises `UsageError` when the settings do not say what to serve."""
         self.settings = settings
         self.metrics = Metrics(package_version())
-        self.backend = backend or create_backend(settings)
-        self.health = Health()
+        self.backend = backend or create_backend(settings, self.metrics)
+        self.health = Health(self.backend)
         self.inference = Inference(settings, self.backend, self.metrics)
         self._frame = Frame(self.inference, settings.max_body_bytes)
         self._v1 = v1.V1(self.inference)
-        self.fastapi = FastAPI(title="Signet", version=package_version())
+        self.open_inference = OpenInference(
+            self.inference, self.backend, self.health, package_version(), settings.batch_max_rows
+        )
+        self._v2 = v2.V2(self.open_inference)
+        self.fastapi = FastAPI(openapi_url=None)  # its own document would know nothing of the models
         self.fastapi.include_router(create_router(self.backend, self.inference, self.metrics, self.health))
+        self.fastapi.include_router(v2_routes.create_router(self.open_inference))
+        self.fastapi.include_router(
+            documentation.create_router(Documentation(self.backend, self.inference, package_version()))
+        )
         add_error_handlers(self.fastapi)
 
     async def answer(self, request: Request) -> Response:
-        if request.method == "POST" and v1.PATH.fullmatch(request.path):
-            return await self._frame.answer(v1.PROTOCOL, request, self._v1)
+        if v1.PATH.fullmatch(request.path):
+            if request.method == "POST":
+                return await self._frame.answer(v1.PROTOCOL, request, self._v1)
+            return only_post(request)
+        if v2.PATH.fullmatch(request.path):
+            if request.method == "POST":
+                return await self._frame.answer(v2.PROTOCOL, request, self._v2)
+            return only_post(request)
         return await asgi.answer(self.fastapi, request)
 
     def drain(self) -> None:
@@ -49,12 +68,18 @@ class Gateway:
         self.metrics.draining.set(1)
 
 
-def create_backend(settings: Settings) -> Backend:
+def only_post(request: Request) -> Response:
+    """405 for another method on a path of an inference."""
+    message = malformed(request.method, request.path.decode("latin-1"))
+    return Response(HTTPStatus.METHOD_NOT_ALLOWED, json_codec.encode_error(message), JSON + b"Allow: POST\r\n")
+
+
+def create_backend(settings: Settings, metrics: Metrics) -> Backend:
     """Remote when the settings name addresses, else embedded."""
     if settings.backend:
-        from serving.gateway.remote import RemoteBackend  # noqa: PLC0415  # gRPC is not needed without it
+        from serving.gateway import remote  # noqa: PLC0415  # gRPC is not needed without it
 
-        return RemoteBackend(declared_models(settings), settings.addresses, settings.poll_s)
+        return remote.create(declared_models(settings), settings, metrics)
     from serving.gateway.embedded import EmbeddedBackend  # noqa: PLC0415  # loads TensorFlow's library
 
     return EmbeddedBackend(declared_configs(settings), settings.poll_s, settings.allow_missing)

@@ -30,8 +30,9 @@ class Backend(Protocol):
 
     models: list[str]
     """The declared models, which is all that is ever served."""
-    slots: int
-    """Calls on one model and shape that are worth running side by side."""
+
+    def slots(self, model: str) -> int:
+        """Calls on a model, of one shape, that are worth running side by side now."""
 
     async def start(self) -> None:
         """Get ready to answer. Raises `UsageError` for models that can never be served."""

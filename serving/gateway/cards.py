@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from serving.fill import Fill
+from serving.gateway import examples
+from serving.gateway.backend import Lease
 from serving.signature import Signature
 
 log = logging.getLogger(__name__)
@@ -38,6 +40,18 @@ class Cards:
             log.warning("the card %s cannot be read: %s", path, error)
             return {}
         return card if isinstance(card, dict) else {}
+
+    def first_rows(self, model: str, version: int) -> dict[str, dict[str, Any]]:
+        """The first golden row of each signature of a served version; empty when there are none to read."""
+        return examples.first_rows(self._models_dir / model / str(version)) if self._models_dir else {}
+
+    def labels(self, lease: Lease, signature: str) -> dict[str, list[str]]:
+        """Names of the classes of each output, in order, where the card has them."""
+        try:
+            outputs = self.card(lease.name, lease.version)["signatures"][signature]["outputs"]
+            return {name: list(said["labels"]) for name, said in outputs.items() if said.get("labels")}
+        except (KeyError, TypeError, AttributeError):
+            return {}
 
     def padding(self, model: str, version: int, signature: Signature) -> Fill | None:
         """How rows of that signature may be made longer without changing an answer; None where they may not.

@@ -23,7 +23,9 @@ class EmbeddedBackend:
         self._repository = Repository(models, poll_s=poll_s)
         self._runner = Runner()
         self._allow_missing = allow_missing
-        self.slots = self._runner.threads
+
+    def slots(self, model: str) -> int:
+        return self._runner.threads
 
     async def start(self) -> None:
         self._repository.start()

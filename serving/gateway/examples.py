@@ -1,15 +1,51 @@
-"""Ready-to-paste requests, from the golden examples that lie beside a model in `assets.extra/golden.json`."""
+"""Example requests: from a model's card or golden examples, else made up from its signature.
+
+card, golden.json, signature ──candidates──▶ predict bodies, best first; whoever shows one tries it before
+golden.json ──curl_commands──▶ lines to paste
+"""
 
 import json
+import math
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from serving.signature import DEFAULT
+from serving.gateway import openapi_tensors as tensors
+from serving.gateway.described_model import FRIENDLY, DescribedModel
+from serving.signature import DEFAULT, Signature, TensorSpec
 
-FRIENDLY = ("from_text", "from_bytes", DEFAULT)
-"""Signatures by how easily a person writes their inputs."""
+LONGEST = 1 << 16
+"""Characters of an example; a longer one is not shown."""
+
+_FREE_SIZE = 8
+"""For a size that the signature leaves open: enough for a few convolutions, and short."""
+
+
+def candidates(model: DescribedModel, signature: Signature, golden: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Predict bodies that the signature may take, best first.
+
+    golden: name of a signature -> its first golden row.
+    """
+    outputs = tensors.given(signature)
+    start: dict[str, Any] = {} if signature.name == DEFAULT else {"signature_name": signature.name}
+    if len(outputs) < len(signature.outputs):
+        start["output_filter"] = list(outputs)
+    declared = model.declared_example(signature.name)
+    if isinstance(declared, dict):
+        yield declared
+    if signature.name in golden:
+        yield {**start, "instances": [golden[signature.name]]}
+    count = next((spec.shape[0] for spec in signature.inputs.values() if spec.shape and spec.shape[0]), 1)
+    shapes = {name: _example_shape(spec, count) for name, spec in signature.inputs.items()}
+    if sum(map(math.prod, shapes.values())) > LONGEST // 4:  # as "1.0,"
+        return
+    columns = {name: _filled(shapes[name], _value(spec)) for name, spec in signature.inputs.items()}
+    if tensors.in_rows(signature) and columns:
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        yield {**start, "instances": rows}
+    else:
+        yield {**start, "inputs": columns}
 
 
 def curl_commands(models_dir: Path, models: Iterable[str], url: str) -> list[str]:
@@ -28,12 +64,43 @@ def example_body(model_dir: Path) -> dict[str, Any] | None:
         (child for child in model_dir.iterdir() if child.name.isdecimal()), key=lambda path: int(path.name)
     )
     for version in reversed(versions):
-        try:
-            signatures = json.loads((version / "assets.extra" / "golden.json").read_text())["signatures"]
-            name = next(name for name in FRIENDLY if name in signatures)
-            row = {key: column[0] for key, column in signatures[name]["inputs"].items()}
-        except (OSError, ValueError, KeyError, IndexError, StopIteration):
-            continue
-        body: dict[str, Any] = {} if name == DEFAULT else {"signature_name": name}
-        return {**body, "instances": [row]}
+        rows = first_rows(version)
+        for name in FRIENDLY:
+            if name in rows:
+                return {**({} if name == DEFAULT else {"signature_name": name}), "instances": [rows[name]]}
     return None
+
+
+def first_rows(version_dir: Path) -> dict[str, dict[str, Any]]:
+    """The first golden row of each signature of a version: {"from_text": {"text": "…"}}; empty when none can be read."""
+    try:
+        signatures = json.loads((version_dir / "assets.extra" / "golden.json").read_bytes())["signatures"]
+        return {
+            name: {key: column[0] for key, column in golden["inputs"].items()} for name, golden in signatures.items()
+        }
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError):
+        return {}
+
+
+def _example_shape(spec: TensorSpec, rows: int) -> tuple[int, ...]:
+    """The rows that the signature asks for, and sizes of `_FREE_SIZE` where others are left open."""
+    if spec.shape is None:
+        return (rows,)
+    free = (rows, *[_FREE_SIZE] * len(spec.shape[1:]))
+    return tuple(size or free[axis] for axis, size in enumerate(spec.shape))
+
+
+def _filled(shape: tuple[int, ...], value: Any) -> Any:
+    for size in reversed(shape):
+        value = [value] * size
+    return value
+
+
+def _value(spec: TensorSpec) -> Any:
+    """One: a word number that every vocabulary has, and nothing that a division or a logarithm minds."""
+    assert spec.dtype is not None, "only for signatures that JSON can carry"
+    if spec.dtype.is_string:
+        return "text"
+    if spec.dtype.name == "bool":
+        return True
+    return 1.0 if spec.dtype.is_float else 1

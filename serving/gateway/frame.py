@@ -13,8 +13,9 @@ from typing import NamedTuple
 from serving import json_codec
 from serving.errors import Cancelled, Internal, Overloaded, ServingError
 from serving.gateway import compression
-from serving.gateway.inference import Inference, Record
+from serving.gateway.inference import Inference
 from serving.gateway.metrics import UNKNOWN
+from serving.gateway.record import Record
 from serving.http_server import Request, Response
 
 log = logging.getLogger(__name__)

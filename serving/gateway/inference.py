@@ -18,12 +18,16 @@ from serving.errors import DeadlineExceeded, InvalidInput, NotFound, Overloaded,
 from serving.gateway.backend import Backend, Lease
 from serving.gateway.cards import Cards
 from serving.gateway.labels import Labels
-from serving.gateway.metrics import UNKNOWN, Metrics
+from serving.gateway.metrics import Metrics
+from serving.gateway.record import Record
 from serving.gateway.settings import Settings
+from serving.gateway.statistics import Statistics
 from serving.signature import Signature
 from serving.tensors import Arrays
 
 MAX_VERSION = (1 << 63) - 1
+"""What the messages of a backend can carry."""
+
 KEPT_S = 60.0
 """Seconds that a version stays loaded after a request of a job that needs it."""
 
@@ -47,32 +51,14 @@ class Ask(NamedTuple):
     """Whether the version, if it is named, stays loaded for `KEPT_S` more: for jobs that must not change version."""
 
 
-class Record:
-    """What is known of a request so far; errors and metrics are told with it."""
-
-    __slots__ = ("bytes", "model", "protocol", "signature", "stages", "started", "version")
-
-    def __init__(self, protocol: str) -> None:
-        self.protocol = protocol
-        self.started = time.perf_counter()
-        self.model = self.version = self.signature = UNKNOWN
-        self.stages: list[tuple[str, float]] = []
-        self.bytes = 0
-
-    def stage(self, name: str, started: float) -> float:
-        """A stage that began at `started` ends now; gives the moment."""
-        now = time.perf_counter()
-        self.stages.append((name, now - started))
-        return now
-
-
 class Inference:
     """Calls of the declared models."""
 
     def __init__(self, settings: Settings, backend: Backend, metrics: Metrics) -> None:
         self._settings, self._backend, self._metrics = settings, backend, metrics
-        self._labels, self.cards = Labels(settings), Cards(settings.models_dir)
-        self._batcher = Batcher(settings.batch_max_rows, backend.slots, metrics.batch_observer(_model_of))
+        self.labels, self.cards = Labels(settings), Cards(settings.models_dir)
+        self.statistics = Statistics()
+        self._batcher = Batcher(settings.batch_max_rows, self._slots, self._called)
         self._in_flight = 0
         metrics.watch_queues(backend.models, self._waiting, settings.max_in_flight)
 
@@ -136,8 +122,9 @@ class Inference:
         left_s = self._limit_s(ask) - (started - record.started)
         if left_s <= 0:
             raise DeadlineExceeded(f"the time of the request was over after {started - record.started:.1f} seconds")
-        run = partial(_with_timeout, partial(self._backend.run, lease, chosen), outputs, left_s)
-        answer = await self._batcher.submit(key, run, inputs, rows, left_s, fill)
+        run = partial(_with_outputs, partial(self._backend.run, lease, chosen), outputs)
+        record.rows = rows or 1
+        answer = await self._batcher.submit(key, run, inputs, rows, left_s, fill, record.waited)
         record.stage("run", started)
         return answer
 
@@ -149,6 +136,8 @@ class Inference:
             version = await self.labelled(ask.model, ask.label)
         elif version is not None and ask.keep:
             self._backend.keep(ask.model, version, KEPT_S)
+        if version is not None and not 0 <= version <= MAX_VERSION:
+            raise NotFound(f"Servable not found for request: Specific({ask.model}, {version})")
         try:
             return await self._backend.lease(ask.model, version)
         except NotFound:
@@ -158,11 +147,11 @@ class Inference:
 
     async def labelled(self, model: str, label: str) -> int:
         """The version that a label of a declared model stands for. Raises `InvalidInput` for an unknown one."""
-        version = self._labels.version(model, label)
+        version = self.labels.version(model, label)
         if version is None:
             version = await self._backend.labelled(model, label)
         if version is None:
-            known = self._labels.of(model)
+            known = self.labels.of(model)
             hint = signatures.nearest_hint(label, known)
             labels = ", ".join(f"{name!r} is version {number}" for name, number in known.items()) or "it has none"
             raise InvalidInput(
@@ -180,14 +169,26 @@ class Inference:
     def count(self, record: Record, code: str, response_bytes: int) -> None:
         """The request has been answered."""
         seconds = time.perf_counter() - record.started
+        if record.queue_s is not None:
+            record.stages.append(("queue", record.queue_s))
+        self.statistics.count(record, code == "OK", seconds)
         metrics = self._metrics
         metrics.observe_request(record.protocol, record.model, record.version, record.signature, code, seconds)
         metrics.observe_stages(record.model, record.stages)
         metrics.observe_sizes(record.protocol, record.bytes, response_bytes)
 
+    def _called(self, key: Hashable, rows: int) -> None:
+        assert isinstance(key, tuple)
+        model, version = key[:2]
+        self._metrics.observe_rows(model, rows)
+        self.statistics.called(model, version)
+
     def _limit_s(self, ask: Ask) -> float:
         most = self._settings.request_timeout_s
         return most if ask.timeout_s is None else min(most, ask.timeout_s)
+
+    def _slots(self, key: Hashable) -> int:
+        return self._backend.slots(_model_of(key))
 
     def _waiting(self, model: str) -> int:
         return self._batcher.waiting(lambda key: _model_of(key) == model)
@@ -215,8 +216,8 @@ def _checked_outputs(chosen: Signature, wanted: Sequence[str]) -> tuple[str, ...
     return tuple(wanted)
 
 
-def _with_timeout(
-    run: Callable[[Arrays, Sequence[str], float], Any], outputs: Sequence[str], timeout_s: float, inputs: Arrays
+def _with_outputs(
+    run: Callable[[Arrays, Sequence[str], float], Any], outputs: Sequence[str], inputs: Arrays, timeout_s: float
 ) -> Any:
     return run(inputs, outputs, timeout_s)
 

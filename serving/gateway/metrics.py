@@ -4,7 +4,7 @@ Label values come from the declared models and from closed sets: nothing a stran
 model is `unknown`. Durations are in seconds, sizes in bytes.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
@@ -89,6 +89,24 @@ class Metrics:
             ("model", "version", "state"),
             registry=registry,
         )
+        self.upstream_errors = Counter(
+            "signet_upstream_errors_total",
+            "Calls to model servers that failed, those tried again included.",
+            ("model", "grpc_code"),
+            registry=registry,
+        )
+        self.upstream_retries = Counter(
+            "signet_upstream_retries_total", "Calls tried again on another model server.", ("model",), registry=registry
+        )
+        self.upstream_ejected = Gauge(
+            "signet_upstream_ejected", "1 while a model server is left out.", ("backend",), registry=registry
+        )
+        self.upstream_requests = Counter(
+            "signet_upstream_channel_requests_total",
+            "Calls sent to each model server.",
+            ("backend",),
+            registry=registry,
+        )
         self.draining = Gauge("signet_draining", "1 from SIGTERM on.", registry=registry)
         build = Gauge("signet_build_info", "1; the version is the label.", ("version",), registry=registry)
         build.labels(version).set(1)
@@ -112,15 +130,9 @@ class Metrics:
         self._request_bytes.observe(request_bytes, protocol)
         self._response_bytes.observe(response_bytes, protocol)
 
-    def batch_observer(self, model_of: Callable[[Hashable], str]) -> Callable[[Hashable, int, float], None]:
-        """For the batcher: counts the rows of each call under the model of its key, and how long they waited."""
-
-        def observe(key: Hashable, rows: int, waited_s: float) -> None:
-            model = model_of(key)
-            self._batch_rows.observe(rows, model)
-            self._stages.observe(waited_s, "queue", model)
-
-        return observe
+    def observe_rows(self, model: str, rows: int) -> None:
+        """So many rows go into a call."""
+        self._batch_rows.observe(rows, model)
 
     def watch_queues(self, models: Sequence[str], waiting: Callable[[str], int], limit: int) -> None:
         """Tell how many requests of each model wait for a call, and how many may be in work in all."""

@@ -1,46 +1,47 @@
 """The backend that is one or several TensorFlow Servings: named arrays over gRPC.
 
-A poll asks each declared model's status; the highest available version becomes the one that unversioned requests get,
-as soon as its signatures are here. Every Predict names its version, so that arrays meet the signature they were held
-against. Calls go round the addresses; one that is UNAVAILABLE is tried once on the next.
+Each server is asked, poll after poll, which versions it has. The version that most servers have, the highest of equals, is
+the one that unversioned requests get, as soon as its signatures are here: while a new version goes round, nobody waits
+for the last server and the first one is not alone with all requests. Every Predict names its version, so that arrays
+meet the signature they were held against.
 """
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import grpc
 
 from serving import signature as signatures
 from serving import tensors
-from serving.errors import CODE_NAMES, InvalidInput, NotFound, ServingError, Unavailable, from_code
+from serving.errors import InvalidInput, NotFound, ServingError, Unavailable, UsageError
+from serving.gateway import addresses
 from serving.gateway.backend import Lease
+from serving.gateway.metrics import Metrics
+from serving.gateway.settings import Settings
+from serving.gateway.upstream import Server, Upstream
 from serving.model_status import State, VersionStatus
-from serving.protos import (
-    get_model_metadata_pb2,
-    get_model_status_pb2,
-    model_service_pb2_grpc,
-    predict_pb2,
-    prediction_service_pb2_grpc,
-)
+from serving.protos import get_model_metadata_pb2, predict_pb2
 from serving.signature import Signature
 from serving.tensors import Arrays
 
 log = logging.getLogger(__name__)
 
-_OPTIONS = [
-    ("grpc.max_receive_message_length", -1),  # the 4 MiB default is the client's, not the server's
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_reconnect_backoff_ms", 2000),
-]
 _STATUS_TIMEOUT_S = 2.0
-_MAX_VERSIONS = 8
-"""Versions of a model whose signatures are kept."""
+_MAX_SLOTS = 4
+_SLOT_S = 0.010
+"""A model's calls run side by side on a server: one more for every so many seconds that a call takes, up to the most.
+Python's gRPC costs up to 0.45 ms a call on either side, so that quick calls are better made together."""
+_RISE = 0.02
+"""Weight of a slow call in an estimate; a fast one counts at once, so that a busy moment does not look like slow calls."""
+_LIVELIEST = (State.AVAILABLE, State.LOADING, State.START, State.UNLOADING, State.END)
+"""Which of a version's states on several servers is told."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,53 +57,54 @@ class RemoteVersion:
         """Nothing to give back: the model server decides."""
 
 
-class _Server:
-    """The stubs of one address."""
-
-    def __init__(self, address: str) -> None:
-        self.channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
-        self.prediction = prediction_service_pb2_grpc.PredictionServiceStub(self.channel)
-        self.model = model_service_pb2_grpc.ModelServiceStub(self.channel)
-
-
 class RemoteBackend:
-    """Serves what model servers at the given addresses hold."""
+    """Serves what model servers hold."""
 
-    slots = 4
-
-    def __init__(self, models: Sequence[str], addresses: Sequence[str], poll_s: float) -> None:
+    def __init__(self, models: Sequence[str], upstream: Upstream, poll_s: float) -> None:
         self.models = list(models)
-        self._addresses, self._poll_s = list(addresses), poll_s
-        self._latest: dict[str, RemoteVersion] = {}
+        self._upstream, self._poll_s = upstream, poll_s
+        self._current: dict[str, RemoteVersion] = {}
         self._known: dict[tuple[str, int], RemoteVersion] = {}
         self._refreshing = {name: asyncio.Lock() for name in self.models}
+        self._refreshed_at: dict[str, float] = {}
+        self._settling = {name: asyncio.Lock() for name in self.models}
+        self._seconds: dict[str, float] = {}
+        self._polls: dict[Server, asyncio.Task[None]] = {}
+        self._poller: asyncio.Task[None] | None = None
+
+    def slots(self, model: str) -> int:
+        side_by_side = min(_MAX_SLOTS, 1 + int(self._seconds.get(model, 0.0) / _SLOT_S))
+        return side_by_side * max(1, len(self._upstream.servers))
 
     async def start(self) -> None:
-        self._servers = [_Server(address) for address in self._addresses]
-        self._next = itertools.cycle(range(len(self._servers)))
-        await self._refresh_all()
-        self._poller = asyncio.create_task(self._poll())
+        await self._upstream.start()
+        await asyncio.gather(*(self._poll(server) for server in self._upstream.servers))
+        self._poller = asyncio.create_task(self._keep_polling())
 
     async def stop(self) -> None:
-        self._poller.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._poller
-        for server in self._servers:
-            await server.channel.close(None)
+        tasks = [task for task in (self._poller, *self._polls.values()) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._upstream.stop()
 
     def missing(self) -> list[str]:
-        return [name for name in self.models if name not in self._latest]
+        """Models that none of the servers has which answer. One that is left out may: overload is not absence."""
+        servers = [server for server in self._upstream.servers if server.answers]
+        return [
+            name
+            for name in self.models
+            if name not in self._current or not any(server.available(name) for server in servers)
+        ]
 
     async def lease(self, model: str, version: int | None) -> Lease:
-        if version is None:
-            latest = self._latest.get(model)
-            if latest is None:
-                await self.refresh(model)
-                latest = self._latest.get(model)
-            if latest is None:
-                raise NotFound(f"Servable not found for request: Latest({model})")
-            return latest
-        return self._known.get((model, version)) or await self._fetch(model, version)
+        if version is not None:
+            return self._known.get((model, version)) or await self._fetch(model, version)
+        if model not in self._current:
+            await self.refresh(model)
+        if model not in self._current:
+            raise NotFound(f"Servable not found for request: Latest({model})")
+        return self._current[model]
 
     def run(
         self, lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str], timeout_s: float
@@ -110,73 +112,110 @@ class RemoteBackend:
         return self._predict(lease, signature, inputs, outputs, timeout_s)
 
     async def labelled(self, model: str, label: str) -> int | None:
-        """As the model server knows it."""
+        """As the model servers know it."""
         request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
         request.model_spec.name, request.model_spec.version_label = model, label
         try:
-            response = await self._call(lambda server: server.prediction.GetModelMetadata, request, _STATUS_TIMEOUT_S)
+            response = await self._upstream.metadata(request, _STATUS_TIMEOUT_S)
         except InvalidInput:
             return None
         return int(response.model_spec.version.value)
 
     def keep(self, model: str, version: int, seconds: float) -> None:
-        """The model server decides; its version policy can keep a version."""
+        """The model servers decide; their version policy can keep a version."""
 
     async def statuses(self, model: str) -> list[VersionStatus]:
-        request = get_model_status_pb2.GetModelStatusRequest()
-        request.model_spec.name = model
-        response = await self._call(lambda server: server.model.GetModelStatus, request, _STATUS_TIMEOUT_S)
-        return [
-            VersionStatus(
-                status.version,
-                State(status.state),
-                CODE_NAMES[status.status.error_code],
-                status.status.error_message,
-            )
-            for status in response.model_version_status
-            if status.state in set(State)
-        ]
+        """What the servers say now: each version in the liveliest state that it has on one of them."""
+        await self._ask_all(model)
+        found: dict[int, VersionStatus] = {}
+        for server in self._upstream.servers:
+            for entry in server.statuses.get(model, ()):
+                other = found.get(entry.version)
+                if other is None or _LIVELIEST.index(entry.state) < _LIVELIEST.index(other.state):
+                    found[entry.version] = entry
+        if not found:
+            raise NotFound(f"Could not find any versions of model {model}")
+        return [found[version] for version in sorted(found, reverse=True)]
 
     async def refresh(self, model: str) -> None:
         """Ask for the versions; an unreachable server changes nothing, an unloaded model is missing from now on."""
+        asked_at = time.monotonic()
         async with self._refreshing[model]:
-            try:
-                statuses = await self.statuses(model)
-                available = [status.version for status in statuses if status.state is State.AVAILABLE]
-                if not available:
-                    self._latest.pop(model, None)
-                    return
-                if model not in self._latest or self._latest[model].version != max(available):
-                    self._latest[model] = await self._fetch(model, max(available))
-                    log.info("model %r is at version %d", model, max(available))
-            except NotFound:
-                self._latest.pop(model, None)
-            except ServingError as error:
-                log.warning("the status of model %r is not to be had: %s", model, error)
+            if self._refreshed_at.get(model, 0.0) > asked_at:
+                return  # many ask at once when a version goes: this one's question has been put by another
+            self._refreshed_at[model] = time.monotonic()
+            with contextlib.suppress(Unavailable):
+                await self._ask_all(model)
+            await self._settle(model)
 
-    async def _refresh_all(self) -> None:
-        await asyncio.gather(*(self.refresh(name) for name in self.models))
-
-    async def _poll(self) -> None:
+    async def _keep_polling(self) -> None:
         while True:
             await asyncio.sleep(self._poll_s)
-            await self._refresh_all()
+            servers = self._upstream.servers
+            self._polls = {server: poll for server, poll in self._polls.items() if server in servers}
+            for server in servers:  # each by itself: one that stands still must not hold up what the others tell
+                if server not in self._polls or self._polls[server].done():
+                    self._polls[server] = asyncio.create_task(self._poll(server))
+
+    async def _poll(self, server: Server) -> None:
+        for model in self.models:
+            try:
+                await self._upstream.ask(server, model, _STATUS_TIMEOUT_S)
+            except ServingError as error:
+                log.debug("model server %s does not tell its versions: %s", server, error)
+                return
+            await self._settle(model)
+
+    async def _ask_all(self, model: str) -> None:
+        """Raises `Unavailable` when none of the servers answers; those left out are asked if there are no others."""
+        servers = [server for server in self._upstream.servers if not server.is_out()] or self._upstream.servers
+        asking = (self._upstream.ask(server, model, _STATUS_TIMEOUT_S) for server in servers)
+        answers = await asyncio.gather(*asking, return_exceptions=True)
+        problems = [answer for answer in answers if answer is not None]
+        for problem in problems:
+            if not isinstance(problem, ServingError):
+                raise problem
+        if len(problems) == len(servers):
+            raise Unavailable(f"no model server tells the versions of {model!r}: {'; '.join(map(str, problems[:3]))}")
+
+    async def _settle(self, model: str) -> None:
+        """Let unversioned requests have what the servers have by now."""
+        async with self._settling[model]:
+            offered = [version for server in self._upstream.servers for version in server.available(model)]
+            for key in [key for key in self._known if key[0] == model and key[1] not in offered]:
+                del self._known[key]
+            version = self._choice(model)
+            if version is None:
+                self._current.pop(model, None)
+                return
+            current = self._current.get(model)
+            if current and current is self._known.get((model, version)):
+                return
+            try:
+                self._current[model] = self._known.get((model, version)) or await self._fetch(model, version)
+            except ServingError as error:
+                log.warning("the signatures of model %r, version %d, are not to be had: %s", model, version, error)
+                return
+            log.info("model %r is at version %d", model, version)
+
+    def _choice(self, model: str) -> int | None:
+        """The version that most servers have, the highest of equals; those left out are asked if there are no others."""
+        servers = self._upstream.servers
+        for chosen in ([server for server in servers if not server.is_out()], servers):
+            counts = Counter(version for server in chosen for version in server.available(model))
+            if counts:
+                return max(counts, key=lambda version: (counts[version], version))
+        return None
 
     async def _fetch(self, model: str, version: int) -> RemoteVersion:
         request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
-        request.model_spec.name = model
-        request.model_spec.version.value = version
-        response = await self._call(lambda server: server.prediction.GetModelMetadata, request, _STATUS_TIMEOUT_S)
+        request.model_spec.name, request.model_spec.version.value = model, version
+        response = await self._upstream.metadata(request, _STATUS_TIMEOUT_S)
         packed = get_model_metadata_pb2.SignatureDefMap()
         response.metadata["signature_def"].Unpack(packed)
         defs = dict(packed.signature_def)
-        known = RemoteVersion(
-            model, version, {name: signatures.from_proto(name, proto) for name, proto in defs.items()}, defs
-        )
-        mine = [key for key in self._known if key[0] == model]
-        if len(mine) >= _MAX_VERSIONS:
-            del self._known[mine[0]]
-        self._known[model, version] = known
+        parsed = {name: signatures.from_proto(name, proto) for name, proto in defs.items()}
+        self._known[model, version] = known = RemoteVersion(model, version, parsed, defs)
         return known
 
     async def _predict(
@@ -189,23 +228,32 @@ class RemoteBackend:
         for name, array in inputs.items():
             request.inputs[name].CopyFrom(tensors.to_proto(array))
         request.output_filter.extend(outputs)
-        try:
-            response = await self._call(lambda server: server.prediction.Predict, request, timeout_s)
-        except NotFound:
-            self._known.pop((lease.name, lease.version), None)
-            raise
+        started = time.perf_counter()
+        response = await self._upstream.predict(lease.name, lease.version, request.SerializeToString(), timeout_s)
+        self._took(lease.name, time.perf_counter() - started)
         return {name: tensors.from_proto(response.outputs[name]) for name in outputs or signature.outputs}
 
-    async def _call(self, method: Any, request: Any, timeout_s: float) -> Any:
-        """One RPC; on UNAVAILABLE once more on the next server, within the same time."""
-        deadline = time.monotonic() + timeout_s
-        attempts = min(2, len(self._servers))
-        for attempt in range(attempts):
-            server = self._servers[next(self._next)]
-            try:
-                return await method(server)(request, timeout=max(0.001, deadline - time.monotonic()))
-            except grpc.aio.AioRpcError as error:
-                translated = from_code(error.code().name, error.details() or error.code().name)
-                if not isinstance(translated, Unavailable) or attempt + 1 == attempts:
-                    raise translated from error
-        raise AssertionError("unreachable")
+    def _took(self, model: str, seconds: float) -> None:
+        estimate = self._seconds.get(model, seconds)
+        self._seconds[model] = min(seconds, estimate + _RISE * (seconds - estimate))
+
+
+def create(models: Sequence[str], settings: Settings, metrics: Metrics) -> RemoteBackend:
+    """The backend for the addresses of the settings. Raises `UsageError` for one that is none, and for bad TLS files."""
+    upstream = Upstream(addresses.parse(settings.addresses), metrics, _credentials(settings))
+    return RemoteBackend(models, upstream, settings.poll_s)
+
+
+def _credentials(settings: Settings) -> grpc.ChannelCredentials | None:
+    if not settings.backend_ca_file:
+        return None
+    return grpc.ssl_channel_credentials(
+        _read(settings.backend_ca_file), _read(settings.backend_key_file), _read(settings.backend_cert_file)
+    )
+
+
+def _read(path: Path | None) -> bytes | None:
+    try:
+        return path.read_bytes() if path else None
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error

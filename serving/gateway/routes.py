@@ -9,13 +9,15 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from google.protobuf import json_format
 from starlette.exceptions import HTTPException
 
-from serving import signature
-from serving.errors import CODE_NAMES, InvalidInput, NotFound, ServingError
+from serving import model_status, signature
+from serving.errors import InvalidInput, NotFound, ServingError
+from serving.gateway import v2_routes
 from serving.gateway.backend import Backend
+from serving.gateway.health import Health
 from serving.gateway.inference import Ask, Inference
 from serving.gateway.metrics import Metrics
 from serving.model_status import State
-from serving.protos import get_model_metadata_pb2, get_model_status_pb2
+from serving.protos import get_model_metadata_pb2
 
 ROUTES = (
     "POST /v1/models/MODEL[/versions/N|/labels/LABEL]:predict",
@@ -25,17 +27,14 @@ ROUTES = (
     "GET /v1/models",
     "GET /v1/models/MODEL[/versions/N|/labels/LABEL]",
     "GET /v1/models/MODEL[/versions/N|/labels/LABEL]/metadata",
+    "GET /v1/models/MODEL/openapi.json",
+    "GET /openapi.json",
+    "GET /docs",
     "GET /livez",
     "GET /readyz",
     "GET /metrics",
+    *v2_routes.ROUTES,
 )
-
-
-class Health:
-    """Whether this process should get traffic."""
-
-    def __init__(self) -> None:
-        self.draining = False
 
 
 _PAGE = """<!doctype html>
@@ -65,10 +64,8 @@ def create_router(backend: Backend, inference: Inference, metrics: Metrics, heal
     @router.get("/readyz")
     async def readyz() -> Response:
         """200 when every declared model has an available version and no stop is under way; else 503 with the reason."""
-        missing = backend.missing()
-        ready = not missing and not health.draining and bool(backend.models)
-        body = {"ready": ready, "draining": health.draining, "models": list(backend.models), "missing": missing}
-        return JSONResponse(body, 200 if ready else 503)
+        known = {"draining": health.draining, "models": list(backend.models), "missing": backend.missing()}
+        return JSONResponse({"ready": health.ready, **known}, 200 if health.ready else 503)
 
     @router.get("/metrics")
     async def exposition() -> Response:
@@ -98,12 +95,7 @@ def create_router(backend: Backend, inference: Inference, metrics: Metrics, heal
         if not statuses:
             hint = signature.nearest_hint(str(version), [str(entry.version) for entry in known])
             raise NotFound(f"Could not find version {version} of model {model}{hint}")
-        response = get_model_status_pb2.GetModelStatusResponse()
-        for entry in statuses:
-            message = response.model_version_status.add(version=entry.version, state=int(entry.state))
-            message.status.error_code = CODE_NAMES.index(entry.error_code)
-            message.status.error_message = entry.error_message
-        body = json.loads(_to_json(response))
+        body = json.loads(_to_json(model_status.to_message(statuses)))
         for line in body["model_version_status"]:
             line.setdefault("status", {}).setdefault("error_message", "")
         ready = any(entry.state is State.AVAILABLE for entry in statuses)
@@ -143,8 +135,13 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
-        message = f"Malformed request: {request.method} {request.url.path[:200]}. Routes: {'; '.join(ROUTES)}"
+        message = malformed(request.method, request.url.path)
         return JSONResponse({"error": message}, error.status_code, error.headers)
+
+
+def malformed(method: str, path: str) -> str:
+    """What is said of a method and path that nobody answers."""
+    return f"Malformed request: {method} {path[:200]}. Routes: {'; '.join(ROUTES)}"
 
 
 def _check_declared(backend: Backend, model: str) -> None:

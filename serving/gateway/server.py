@@ -1,6 +1,6 @@
-"""`signet serve`: the gateway on a port, from start to drained stop.
+"""`signet serve`: the gateway on its ports, from start to drained stop.
 
-port bound ──▶ /livez answers ──▶ models load ──▶ /readyz turns 200, addresses printed
+ports bound ──▶ /livez answers ──▶ models load ──▶ /readyz turns 200, addresses printed
 SIGTERM, Ctrl-C ──▶ /readyz turns 503 ──▶ drain_s later no new connections ──▶ requests in flight end ──▶ exit 0
 """
 
@@ -16,6 +16,7 @@ from serving.errors import UsageError
 from serving.gateway import examples
 from serving.gateway.app import Gateway
 from serving.gateway.frame import refused
+from serving.gateway.grpc_server import GrpcServer
 from serving.gateway.settings import Settings
 from serving.http_server import HttpServer, Limits
 
@@ -45,18 +46,21 @@ async def _serve(gateway: Gateway, listener: socket.socket) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     server = HttpServer(gateway.answer, limits(settings), refused)
+    grpc_server = GrpcServer(gateway) if settings.grpc else None
+    grpc_port = await grpc_server.start() if grpc_server else None
     await server.start(listener)
     try:
         await _until(stop, gateway.backend.start())
         if not stop.is_set():
             _freeze()
-            _announce(gateway, listener)
+            _announce(gateway, listener, grpc_port)
             await stop.wait()
         gateway.drain()
         log.info("stopping: %d seconds of drain, then requests in flight end", settings.drain_s)
         await asyncio.sleep(settings.drain_s)
     finally:
-        await server.stop(settings.shutdown_s)
+        stops = [server.stop(settings.shutdown_s), *([grpc_server.stop(settings.shutdown_s)] if grpc_server else [])]
+        await asyncio.gather(*stops)
         await gateway.backend.stop()
 
 
@@ -107,14 +111,16 @@ def _freeze() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-def _announce(gateway: Gateway, listener: socket.socket) -> None:
+def _announce(gateway: Gateway, listener: socket.socket, grpc_port: int | None) -> None:
     host, port = listener.getsockname()[:2]
-    url = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}"  # noqa: S104  # a comparison
+    name = "localhost" if host in ("127.0.0.1", "0.0.0.0") else host  # noqa: S104  # a comparison
+    url = f"http://{name}:{port}"
+    places = url if grpc_port is None else f"{url} (gRPC: {name}:{grpc_port})"
     models = ", ".join(gateway.backend.models)
     if missing := gateway.backend.missing():
-        print(f"Signet is at {url}, not ready yet: no version of {', '.join(missing)} is available.", flush=True)
+        print(f"Signet is at {places}, not ready yet: no version of {', '.join(missing)} is available.", flush=True)
     else:
-        print(f"Signet is ready at {url}, serving {models}. Ctrl-C stops it.", flush=True)
+        print(f"Signet is ready at {places}, serving {models}. Ctrl-C stops it.", flush=True)
     if gateway.settings.models_dir:
         commands = examples.curl_commands(gateway.settings.models_dir, gateway.backend.models, url)
         if commands:

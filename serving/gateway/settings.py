@@ -22,12 +22,23 @@ class Settings(BaseSettings):
     """Names of the models to serve, separated by commas; for a remote backend without the two above."""
 
     backend: str = ""
-    """HOST:PORT of a TensorFlow Serving gRPC port, several separated by commas; empty: the embedded engine."""
+    """HOST:PORT of a TensorFlow Serving gRPC port, dns:///HOST:PORT for every address of a name, or unix:PATH; several
+    separated by commas; empty: the embedded engine."""
+    backend_ca_file: Path | None = None
+    """PEM roots that the model servers' certificates must descend from; turns TLS on."""
+    backend_cert_file: Path | None = None
+    """PEM certificate chain that the gateway shows to model servers; goes with the two around it."""
+    backend_key_file: Path | None = None
+    """PEM private key of that certificate."""
 
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 lets other machines in."""
     http_port: int = Field(8080, ge=0, le=65535)
     """Port of the HTTP API; 0 takes a free one."""
+    grpc_port: int = Field(8081, ge=0, le=65535)
+    """Port of the gRPC API; 0 takes a free one."""
+    grpc: bool = True
+    """Whether the gRPC port is opened at all."""
 
     request_timeout_s: float = Field(30.0, gt=0)
     """Seconds a predict request may take before its caller gets 504."""
@@ -55,6 +66,16 @@ class Settings(BaseSettings):
     def _declares_models(self) -> "Settings":
         if not self.backend and self.models:
             raise ValueError("models goes with backend; the embedded engine takes models_dir or model_config_file")
+        return self
+
+    @model_validator(mode="after")
+    def _has_all_of_tls(self) -> "Settings":
+        if (self.backend_cert_file is None) != (self.backend_key_file is None):
+            raise ValueError("backend_cert_file and backend_key_file go together")
+        if self.backend_cert_file and not self.backend_ca_file:
+            raise ValueError("backend_cert_file goes with backend_ca_file, which turns TLS on")
+        if self.backend_ca_file and not self.backend:
+            raise ValueError("backend_ca_file goes with backend")
         return self
 
     @property

@@ -13,13 +13,14 @@ import re
 import time
 from collections.abc import Sequence
 from functools import partial
-from urllib.parse import unquote
 
 from serving import example_inference, examples_json, json_codec, json_text
-from serving.errors import InvalidInput, NotFound
+from serving.errors import InvalidInput
+from serving.gateway import http_ask
 from serving.gateway.backend import Lease
 from serving.gateway.frame import Answer
-from serving.gateway.inference import MAX_VERSION, Ask, Inference, Record, timeout_s
+from serving.gateway.inference import MAX_VERSION, Ask, Inference
+from serving.gateway.record import Record
 from serving.http_server import Request
 from serving.json_codec import PredictBody
 from serving.protos import input_pb2
@@ -27,7 +28,9 @@ from serving.signature import Signature
 from serving.tensors import Array, Arrays
 
 PROTOCOL = "v1"
-PATH = re.compile(rb"/v1/models/([^/:?]+)(?:/versions/(\d{1,19})|/labels/([^/:?]+))?:(predict|classify|regress)")
+PATH = re.compile(rb"/v1/models/([^/:?]+)(?:/versions/([^/:?]+)|/labels/([^/:?]+))?:(predict|classify|regress)")
+
+_VERSION = re.compile(rb"\d{1,19}")
 
 
 class V1:
@@ -86,31 +89,14 @@ class V1:
 
 def ask(match: re.Match[bytes], request: Request, signature_name: str) -> Ask:
     """What a path (model, version, label) and the headers ask for. Raises `InvalidInput` and `NotFound`."""
-    model = _text(match[1])
-    version = int(match[2]) if match[2] else None
-    if version is not None and version > MAX_VERSION:
-        raise NotFound(f"Servable not found for request: Specific({model[:100]}, {version})")
-    headers = request.headers
-    limit = headers.get(b"x-request-timeout")
-    return Ask(
-        model,
-        version,
-        _text(match[3]) if match[3] else None,
-        signature_name,
-        None if limit is None else timeout_s(limit.decode("latin-1")),
-        joined(headers),
-        b"x-signet-job" in headers,
-    )
+    version = _version(match[2]) if match[2] else None
+    label = http_ask.text(match[3]) if match[3] else None
+    return http_ask.ask(request, http_ask.text(match[1]), version, label, signature_name)
 
 
-def joined(headers: dict[bytes, bytes]) -> bool:
-    """Whether the request may share a call, as `X-Signet-Batching` says. Raises `InvalidInput`."""
-    value = headers.get(b"x-signet-batching", b"on").lower()
-    if value not in (b"on", b"off"):
-        raise InvalidInput(f"X-Signet-Batching is {value[:40].decode('latin-1')!r}; expected on or off")
-    return value == b"on"
-
-
-def _text(part: bytes) -> str:
-    text = part.decode("utf-8", errors="replace")
-    return unquote(text) if "%" in text else text
+def _version(digits: bytes) -> int:
+    if not _VERSION.fullmatch(digits):
+        raise InvalidInput(
+            f"the version is {http_ask.text(digits)[:40]!r}; expected a whole number, at most {MAX_VERSION}"
+        )
+    return int(digits)

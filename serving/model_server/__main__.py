@@ -7,6 +7,7 @@ The ports open only when every model has an available version. A start-up error 
 """
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -80,6 +81,8 @@ async def serve(flags: Flags) -> int:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    if flags.use_alts_credentials and flags.ssl_config_file:
+        raise InvalidInput("use_alts_credentials and ssl_config_file are both set; expected one of them")
     monitoring = Monitoring()
     runner = Runner()
     if batching := _batching(flags):
@@ -175,6 +178,10 @@ async def _answer(
     model = ModelService(repository, reloader)
     add_services(server.server, prediction, model, monitoring)
     service = RestService(flags, repository, prediction, model, monitoring) if flags.rest_api_port else None
+    # What is there now stays: looked through again and again, it would hold the event loop up.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     await server.start()
     print(f"Running gRPC ModelServer at 0.0.0.0:{flags.port} ...", flush=True)
     rest = await rest_server.start(service, flags.rest_api_port, flags.port) if service else None

@@ -6,7 +6,6 @@ Nothing is held against the signature's dtypes and shapes: TensorFlow itself ref
 `predict_impl.cc`, `predict_util.cc`, `get_model_status_impl.cc`.
 """
 
-import inspect
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -15,13 +14,11 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from serving import example_inference as inference
-from serving import model_config
-from serving.engine import predict_request
+from serving import model_config, model_status, predict_request
 from serving.engine.repository import Repository
 from serving.engine.runner import Runner
 from serving.engine.servable import Servable
 from serving.errors import (
-    CODE_NAMES,
     Internal,
     InvalidInput,
     NotFound,
@@ -218,7 +215,7 @@ class PredictionService:
         """The outputs wanted, all of them when none are named. api: the RPC that the call is counted under."""
         started = time.perf_counter()
         result = self._runner.run(servable, signature, inputs, wanted, context.time_remaining())
-        outputs = await result if inspect.isawaitable(result) else result
+        outputs = result if isinstance(result, dict) else await result
         self._monitoring.ran(servable.name, api, time.perf_counter() - started)
         return outputs
 
@@ -267,12 +264,7 @@ class ModelService:
             statuses = [status for status in statuses if status.version == spec.version.value]
             if not statuses:
                 raise NotFound(f"Could not find version {spec.version.value} of model {spec.name}")
-        response = get_model_status_pb2.GetModelStatusResponse()
-        for status in statuses:
-            entry = response.model_version_status.add(version=status.version, state=int(status.state))
-            entry.status.error_code = CODE_NAMES.index(status.error_code)
-            entry.status.error_message = status.error_message
-        return response
+        return model_status.to_message(statuses)
 
 
 def _lease(repository: Repository, request: Any) -> Servable:

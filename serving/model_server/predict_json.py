@@ -19,7 +19,7 @@ from serving.errors import InvalidInput, ServingError, Unsupported
 from serving.json_codec import JSON_DTYPES, Layout
 from serving.json_text import NOT_UTF8, format_error, is_base64, kind, quote, raw_bytes, to_bytes
 from serving.signature import Signature, TensorSpec
-from serving.tensors import Array, Arrays
+from serving.tensors import MAX_RANK, Array, Arrays
 
 _INT32 = np.dtype(np.int32)
 _LIMITS = {
@@ -29,9 +29,6 @@ _LIMITS = {
     "uint32": (0, (1 << 32) - 1),
     "uint64": (0, (1 << 64) - 1),
 }
-_MAX_RANK = 64
-"""Dimensions an array can have; TensorFlow allows 254."""
-
 _SEVERAL = "as multiple input tensors required as per tensorinfo_map"
 
 
@@ -227,7 +224,7 @@ def _walk(value: Any, spec: TensorSpec) -> Array:
 def _flat(value: Any, spec: TensorSpec) -> tuple[tuple[int, ...], list[Any]]:
     """The shape that the first elements tell, and the values, all of which must agree with it."""
     shape = tuple(_sizes(value))
-    if len(shape) >= _MAX_RANK:
+    if len(shape) >= MAX_RANK:
         raise InvalidInput(f"tensor parsing error: {spec.name}")
     values: list[Any] = []
     _fill(value, shape, 0, spec, values)

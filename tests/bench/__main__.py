@@ -1,9 +1,12 @@
-"""`make bench`: requests of one row per second beside the engine's own loop, in one run.
+"""`make bench`: rows per second and latencies of every server and dialect beside the engine's own loop, in one run.
 
-    python -m tests.bench [--seconds 5] [--models digits,…] [--servers embedded,…] [--connections 1,16,64]
+    python -m tests.bench [--seconds 3] [--models digits,…] [--servers embedded,…] [--connections 1,16,64]
 
 Servers: `embedded`, the gateway with the engine inside; `remote`, the gateway in front of a model server; `rest` and
 `grpc`, the model server itself; `rest-batching` and `grpc-batching`, the same with --enable_batching.
+
+"of the loop" compares rows per second with calls of the C API in one thread, with TensorFlow's default options and as
+many rows a call as the requests have. Figures of one run can be compared with one another, and with no others.
 """
 
 import argparse
@@ -11,19 +14,41 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests import servers
 from tests.bench import load, rows
 from tests.bench.load import Result
 
-IMAGE_CONNECTIONS = (4,)
-"""For pictures as JSON, where 1, 16 and 64 connections would say nothing more."""
+FEW_CONNECTIONS = 4
+"""For batches, and for pictures, where 1, 16 and 64 connections would say nothing more."""
+BATCH_ROWS = 32
+HTTP_ONLY = ("V1",)
 
-Measure = Callable[[str, int, float], Result]
-"""(model, connections, seconds) -> what came of it."""
+
+@dataclass(frozen=True)
+class Case:
+    """One measurement."""
+
+    model: str
+    dialect: str
+    rows: int
+    connections: int
+
+
+Measure = Callable[[Case, float], Result]
+"""(case, seconds) -> what came of it."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """How a server is started, and in which dialects it is asked."""
+
+    start: Callable[[ExitStack, Path], tuple[Measure, servers.Program]]
+    dialects: tuple[str, ...]
 
 
 def main() -> None:
@@ -34,63 +59,85 @@ def main() -> None:
         subprocess.run(
             [sys.executable, "-m", "tests.bench.models", folder / "models"], check=True, stderr=subprocess.DEVNULL
         )
-        print("| model | server | connections | requests/s | of the loop | p50 ms | p99 ms |")
-        print("| --- | --- | --- | --- | --- | --- | --- |")
-        limits = {model: engine(folder, model, options.seconds) for model in options.models}
-        for model, limit in limits.items():
-            print(f"| {model} | engine loop, one thread | – | {limit:,.0f} | 1.00 | – | – |", flush=True)
-        for server in options.servers:
+        print("| model | server | dialect | rows | connections | requests/s | of the loop | p50 ms | p99 ms |")
+        print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+        limits = {}
+        for model in options.models:
+            for count in (1,) if model == "image" else (1, BATCH_ROWS):
+                limits[model, count] = engine(folder, model, count, options.seconds)
+                print(
+                    f"| {model} | engine loop | – | {count} | – | {limits[model, count]:,.0f} | 1.00 | – | – |",
+                    flush=True,
+                )
+        for name in options.servers:
             with ExitStack() as stack:
                 started = time.monotonic()
-                measure, running = SERVERS[server](stack, folder)
+                measure, running = SERVERS[name].start(stack, folder)
                 ready_s = time.monotonic() - started
-                for model, limit in limits.items():
-                    table(server, measure, model, limit, options)
+                for case in cases(SERVERS[name].dialects, options):
+                    line(name, measure, case, limits[case.model, case.rows], options.seconds)
                 resident = running.resident_bytes() / 2**20
-                print(f"| | *{server}: ready in {ready_s:.1f} s, {resident:.0f} MB resident* | | | | | |", flush=True)
+                print(f"| | *{name}: ready in {ready_s:.1f} s, {resident:.0f} MB resident* |", flush=True)
 
 
 def arguments() -> argparse.Namespace:
+    def listed(text: str) -> list[str]:
+        return text.split(",")
+
     parser = argparse.ArgumentParser(
         prog="make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=5, help="length of each measurement")
-    parser.add_argument("--models", type=lambda text: text.split(","), default=list(rows.SHAPES))
-    parser.add_argument("--servers", type=lambda text: text.split(","), default=list(SERVERS))
+    parser.add_argument("--seconds", type=int, default=3, help="whole seconds of each measurement")
+    parser.add_argument("--models", type=listed, default=list(rows.SHAPES))
+    parser.add_argument("--servers", type=listed, default=list(SERVERS))
+    parser.add_argument("--dialects", type=listed, default=[*rows.DIALECTS, "gRPC"])
     parser.add_argument("--connections", type=lambda text: [int(n) for n in text.split(",")], default=[1, 16, 64])
     return parser.parse_args()
 
 
-def table(server: str, measure: Measure, model: str, limit: float, options: argparse.Namespace) -> None:
-    """A line for each number of connections."""
-    measure(model, 4, 1)  # the first calls of a shape are slow
-    for connections in IMAGE_CONNECTIONS if model == "image" else options.connections:
-        result = measure(model, connections, options.seconds)
-        rate = f"{result.requests_per_s:,.0f} | {result.requests_per_s / limit:.2f}"
-        latencies = f"{result.p50_s * 1e3:.2f} | {result.p99_s * 1e3:.2f}"
-        print(f"| {model} | {server} | {connections} | {rate} | {latencies} |", flush=True)
+def cases(dialects: tuple[str, ...], options: argparse.Namespace) -> Iterator[Case]:
+    for model in options.models:
+        for dialect in dialects:
+            if dialect not in options.dialects:
+                continue
+            if model == "image":
+                yield Case(model, dialect, 1, FEW_CONNECTIONS)
+                continue
+            for connections in options.connections:
+                yield Case(model, dialect, 1, connections)
+            yield Case(model, dialect, BATCH_ROWS, FEW_CONNECTIONS)
 
 
-def engine(folder: Path, model: str, seconds: float) -> float:
-    """Calls per second of one row in a process of their own."""
-    command = [sys.executable, "-m", "tests.bench.engine", folder / "models", model, "1", str(seconds)]
+def line(server: str, measure: Measure, case: Case, limit: float, seconds: float) -> None:
+    measure(case, 1)  # the first calls of a shape are slow
+    result = measure(case, seconds)
+    rate = f"{result.requests_per_s:,.0f} | {result.requests_per_s / limit:.2f}"
+    latencies = f"{result.p50_s * 1e3:.2f} | {result.p99_s * 1e3:.2f}"
+    print(
+        f"| {case.model} | {server} | {case.dialect} | {case.rows} | {case.connections} | {rate} | {latencies} |",
+        flush=True,
+    )
+
+
+def engine(folder: Path, model: str, row_count: int, seconds: float) -> float:
+    """Calls per second of so many rows in a process of their own."""
+    command = [sys.executable, "-m", "tests.bench.engine", folder / "models", model, str(row_count), str(seconds)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def over_http(url: str, folder: Path) -> Measure:
-    """POSTs of V1 JSON rows."""
-    return lambda model, connections, seconds: load.post(
-        f"{url}/v1/models/{model}:predict", rows.body(model, 1), connections, seconds, folder
-    )
+    def measure(case: Case, seconds: float) -> Result:
+        request = rows.DIALECTS[case.dialect](case.model, case.rows)
+        return load.post(url, request, case.connections, seconds, folder)
+
+    return measure
 
 
-def over_grpc(address: str) -> Measure:
-    """Predict calls."""
+def over_grpc(address: str, folder: Path) -> Measure:
+    """Calls of TensorFlow Serving's Predict."""
 
-    def measure(model: str, connections: int, seconds: float) -> Result:
-        command = [sys.executable, "-m", "tests.bench.grpc_load", address, model, str(connections), str(seconds)]
-        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        return Result(*map(float, printed.split()))
+    def measure(case: Case, seconds: float) -> Result:
+        return load.predict(address, rows.message(case.model, case.rows), case.connections, seconds, folder)
 
     return measure
 
@@ -115,7 +162,7 @@ def rest(stack: ExitStack, folder: Path, *flags: str) -> tuple[Measure, servers.
 
 def grpc(stack: ExitStack, folder: Path, *flags: str) -> tuple[Measure, servers.Program]:
     address, running = stack.enter_context(servers.model_server(config(folder), *flags))
-    return over_grpc(address), running
+    return over_grpc(address, folder), running
 
 
 def config(folder: Path) -> str:
@@ -123,13 +170,13 @@ def config(folder: Path) -> str:
     return f"--model_config_file={servers.write_model_config(folder / 'models.config', folder / 'models')}"
 
 
-SERVERS: dict[str, Callable[[ExitStack, Path], tuple[Measure, servers.Program]]] = {
-    "embedded": embedded,
-    "remote": remote,
-    "rest": rest,
-    "rest-batching": lambda stack, folder: rest(stack, folder, "--enable_batching"),
-    "grpc": grpc,
-    "grpc-batching": lambda stack, folder: grpc(stack, folder, "--enable_batching"),
+SERVERS: dict[str, Server] = {
+    "embedded": Server(embedded, tuple(rows.DIALECTS)),
+    "remote": Server(remote, tuple(rows.DIALECTS)),
+    "rest": Server(rest, HTTP_ONLY),
+    "rest-batching": Server(lambda stack, folder: rest(stack, folder, "--enable_batching"), HTTP_ONLY),
+    "grpc": Server(grpc, ("gRPC",)),
+    "grpc-batching": Server(lambda stack, folder: grpc(stack, folder, "--enable_batching"), ("gRPC",)),
 }
 
 

@@ -1,10 +1,12 @@
-"""The rows that the benchmark sends, random but the same every time, and how they look as JSON."""
+"""The rows that the benchmark sends, random but the same every time, and how they look in each dialect."""
 
 import json
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from serving.tensors import Arrays
+from serving.protos import predict_pb2
+from serving.tensors import Array, Arrays, to_proto
 
 SHAPES: dict[str, dict[str, tuple[tuple[int, ...], int | None]]] = {
     "digits": {"pixels": ((64,), None)},
@@ -27,12 +29,64 @@ def arrays(model: str, rows: int) -> Arrays:
     return made
 
 
-def body(model: str, rows: int) -> bytes:
-    """A V1 predict body in row form; the sole input goes without its name, as people write it."""
+@dataclass(frozen=True)
+class Post:
+    """A request: path after the server's address, body, headers."""
+
+    path: str
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def v1(model: str, rows: int) -> Post:
+    """V1 JSON in row form; the sole input goes without its name, as people write it."""
     inputs = arrays(model, rows)
+    instances: list[object] = [{name: array[i].tolist() for name, array in inputs.items()} for i in range(rows)]
     if len(inputs) == 1:
         (array,) = inputs.values()
-        instances: list[object] = array.astype(float).round(4).tolist() if array.dtype.kind == "f" else array.tolist()
-    else:
-        instances = [{name: array[i].tolist() for name, array in inputs.items()} for i in range(rows)]
-    return json.dumps({"instances": instances}, separators=(",", ":")).encode()
+        instances = _short(array).tolist()
+    return Post(f"/v1/models/{model}:predict", _json({"instances": instances}))
+
+
+def v2(model: str, rows: int) -> Post:
+    """V2 JSON, data flat."""
+    inputs = [
+        {**_v2_header(name, array), "data": _short(array).reshape(-1).tolist()}
+        for name, array in arrays(model, rows).items()
+    ]
+    return Post(f"/v2/models/{model}/infer", _json({"inputs": inputs}))
+
+
+def v2_binary(model: str, rows: int) -> Post:
+    """V2 with binary tensors, there and back."""
+    inputs, raw = [], []
+    for name, array in arrays(model, rows).items():
+        raw.append(array.tobytes())
+        inputs.append({**_v2_header(name, array), "parameters": {"binary_data_size": len(raw[-1])}})
+    head = _json({"inputs": inputs, "parameters": {"binary_data_output": True}})
+    headers = {"Inference-Header-Content-Length": str(len(head)), "Content-Type": "application/octet-stream"}
+    return Post(f"/v2/models/{model}/infer", b"".join([head, *raw]), headers)
+
+
+def message(model: str, rows: int) -> bytes:
+    """A serialized PredictRequest."""
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = model
+    for name, array in arrays(model, rows).items():
+        request.inputs[name].CopyFrom(to_proto(array))
+    return bytes(request.SerializeToString())
+
+
+DIALECTS = {"V1": v1, "V2": v2, "V2 binary": v2_binary}
+
+
+def _v2_header(name: str, array: Array) -> dict[str, object]:
+    return {"name": name, "datatype": {"f": "FP32", "i": "INT32"}[array.dtype.kind], "shape": array.shape}
+
+
+def _short(array: Array) -> Array:
+    return array.astype(float).round(4) if array.dtype.kind == "f" else array
+
+
+def _json(document: object) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode()

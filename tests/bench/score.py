@@ -81,7 +81,9 @@ def write(path: Path, model: str, count: int) -> Path:
     """A source of so many rows."""
     arrays = rows.arrays(model, min(count, _DISTINCT_ROWS))
     if path.suffix == ".parquet":
-        columns = {name: pa.FixedSizeListArray.from_arrays(pa.array(a.reshape(-1)), a.shape[1]) for name, a in arrays.items()}
+        columns = {
+            name: pa.FixedSizeListArray.from_arrays(pa.array(a.reshape(-1)), a.shape[1]) for name, a in arrays.items()
+        }
         table = pa.table({"id": np.arange(len(next(iter(arrays.values())))), **columns})
         with pq.ParquetWriter(path, table.schema) as file:
             for _ in range(-(-count // len(table))):

@@ -116,7 +116,7 @@ def test_the_gateway_is_built_from_its_target():
     build = SERVICES["gateway"]["build"]
     assert (FILE.parent / build["context"] / "Dockerfile").resolve() == ROOT / "Dockerfile"
     assert build["target"] in dockerfile.stages()
-    assert list(ports(SERVICES["gateway"])) == [int(dockerfile.last("gateway", "EXPOSE"))]
+    assert list(ports(SERVICES["gateway"])) == [*map(int, dockerfile.last("gateway", "EXPOSE").split())]
 
 
 def test_the_gateway_has_a_backend_and_knows_its_models(monkeypatch):

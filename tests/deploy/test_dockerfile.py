@@ -49,8 +49,10 @@ def test_packages_are_installed_by_hash():
 
 def test_the_gateway_listens_where_its_image_says():
     variables = {key.removeprefix("SIGNET_").lower(): value for key, value in settings_of("gateway").items()}
-    assert dockerfile.last("gateway", "EXPOSE") == str(Settings(**variables).http_port)
+    settings = Settings(**variables)
+    assert dockerfile.last("gateway", "EXPOSE").split() == [str(settings.http_port), str(settings.grpc_port)]
     assert int(variables["http_port"]) == Settings.model_fields["http_port"].default
+    assert int(variables["grpc_port"]) == Settings.model_fields["grpc_port"].default
     assert variables["host"] == "0.0.0.0"
 
 
@@ -106,7 +108,7 @@ def test_the_message_files_are_few_and_hold_no_tensorflow(gateway_packages):
 
 
 def test_the_gateway_runs_on_its_lock_and_the_message_files_alone(gateway_packages, model_server_address):
-    arguments = ["serve", f"--backend={model_server_address}", "--models=two_in", "--http-port=0"]
+    arguments = ["serve", f"--backend={model_server_address}", "--models=two_in", "--http-port=0", "--grpc-port=0"]
     with subprocess.Popen(
         [sys.executable, "-S", ROOT / "signet.py", *arguments],  # -S: not this environment's site-packages
         stdout=subprocess.PIPE,

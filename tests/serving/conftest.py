@@ -52,3 +52,43 @@ def times_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     script.write_text(_TIMES)
     subprocess.run([sys.executable, script, path], check=True, capture_output=True)
     return path
+
+
+_RAGGED = """
+import json, pathlib, sys, tensorflow as tf
+
+module = tf.Module()
+module.sums = tf.function(
+    lambda ids, weights: {
+        "total": tf.reduce_sum(tf.cast(ids, tf.float32)[:, :, None] * weights, [1, 2])[:, None],
+        "longest": tf.reduce_sum(tf.cast(ids > 0, tf.int32), 1),
+    },
+    input_signature=[
+        tf.TensorSpec([None, None], tf.int32, name="ids"), tf.TensorSpec([None, None, 2], tf.float32, name="weights")
+    ],
+)
+module.lengths = tf.function(
+    lambda ids: {"length": tf.fill([tf.shape(ids)[0]], tf.shape(ids)[1])},
+    input_signature=[tf.TensorSpec([None, None], tf.int32, name="ids")],
+)
+path = pathlib.Path(sys.argv[1])
+tf.saved_model.save(module, path, signatures={"serving_default": module.sums, "lengths": module.lengths})
+(path / "assets.extra").mkdir()
+padding = {"value": 0, "safe": True, "inputs": {"ids": [1], "weights": [1]}}
+card = {"signatures": {"serving_default": {"padding": padding}, "lengths": {"padding": {**padding, "safe": False}}}}
+(path / "assets.extra" / "model-card.json").write_text(json.dumps(card))
+"""
+
+
+@pytest.fixture(scope="session")
+def ragged_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model, `ragged`, whose card says that more zeros change no answer of `serving_default`.
+
+    ids (n, m) int32, weights (n, m, 2) float32 -> total (n, 1), longest (n,); of the signature `lengths` it says that
+    they do.
+    """
+    folder = tmp_path_factory.mktemp("models")
+    script = folder.with_name("ragged.py")
+    script.write_text(_RAGGED)
+    subprocess.run([sys.executable, script, folder / "ragged" / "1"], check=True, capture_output=True)
+    return folder

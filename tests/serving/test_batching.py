@@ -1,6 +1,7 @@
 """The batcher: what is joined, what is not, and that nobody gets another's rows."""
 
 import asyncio
+import time
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.batching import Batcher, join, split
-from serving.errors import Internal, InvalidInput, ServingError, Unavailable
+from serving.errors import DeadlineExceeded, Internal, InvalidInput, ServingError, Unavailable
 
 
 class Engine:
@@ -16,24 +17,35 @@ class Engine:
 
     def __init__(self, quick: bool = True, error: type[ServingError] = InvalidInput) -> None:
         self.calls: list[int] = []
+        self.timeouts: list[float] = []
+        self.cancelled = 0
         self.called = asyncio.Event()
         self.quick, self.error = quick, error
         self.go = asyncio.Event()
         self.go.set()
 
-    def run(self, inputs):
+    def run(self, inputs, timeout_s):
         self.calls.append(len(inputs["x"]))
+        self.timeouts.append(timeout_s)
         self.called.set()
         return self.answer(inputs) if self.quick else self.later(inputs)
 
     async def later(self, inputs):
-        await self.go.wait()
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
         return self.answer(inputs)
 
     def answer(self, inputs):
         if (inputs["x"] < 0).any():
             raise self.error("negative")
         return {"y": inputs["x"] * 2}
+
+
+def one(_: object) -> int:
+    return 1
 
 
 def x(*values: float) -> dict[str, np.ndarray]:
@@ -61,7 +73,7 @@ async def gather(batcher: Batcher, engine: Engine, requests: list[dict[str, np.n
 def test_requests_of_one_turn_share_a_call(quick):
     async def run():
         engine = Engine(quick)
-        answers = await gather(Batcher(8, 1), engine, [x(1), x(2, 3), x(4)])
+        answers = await gather(Batcher(8, one), engine, [x(1), x(2, 3), x(4)])
         assert [answer["y"].tolist() for answer in answers] == [[2], [4, 6], [8]]
         assert engine.calls == [4]
 
@@ -72,7 +84,7 @@ def test_requests_of_one_turn_share_a_call(quick):
 def test_calls_have_at_most_max_rows_unless_one_request_has_more(quick):
     async def run():
         engine = Engine(quick)
-        await gather(Batcher(3, 1), engine, [x(1, 2), x(3), x(4, 5), x(*range(7)), x(6)])
+        await gather(Batcher(3, one), engine, [x(1, 2), x(3), x(4, 5), x(*range(7)), x(6)])
         assert engine.calls == [3, 2, 7, 1]
 
     asyncio.run(run())
@@ -80,7 +92,7 @@ def test_calls_have_at_most_max_rows_unless_one_request_has_more(quick):
 
 def test_what_arrives_while_all_slots_are_busy_goes_together():
     async def run():
-        engine, batcher = Engine(quick=False), Batcher(8, 1)
+        engine, batcher = Engine(quick=False), Batcher(8, one)
         engine.go.clear()
         first = asyncio.create_task(batcher.submit("k", engine.run, x(1), 1))
         await engine.called.wait()
@@ -96,7 +108,7 @@ def test_what_arrives_while_all_slots_are_busy_goes_together():
 
 def test_different_keys_are_never_joined():
     async def run():
-        engine, batcher = Engine(), Batcher(8, 1)
+        engine, batcher = Engine(), Batcher(8, one)
         await asyncio.gather(*(batcher.submit(key, engine.run, x(1), 1) for key in "ab"))
         assert engine.calls == [1, 1]
 
@@ -105,7 +117,7 @@ def test_different_keys_are_never_joined():
 
 def test_requests_without_rows_go_alone():
     async def run():
-        engine, batcher = Engine(), Batcher(8, 1)
+        engine, batcher = Engine(), Batcher(8, one)
         await asyncio.gather(*(batcher.submit("k", engine.run, x(1), rows) for rows in (None, 1, 0, 1)))
         assert engine.calls == [1, 1, 1, 1]
 
@@ -116,7 +128,7 @@ def test_requests_without_rows_go_alone():
 def test_a_request_that_fails_in_company_fails_alone(quick):
     async def run():
         engine = Engine(quick)
-        good, bad, also_good = await gather(Batcher(8, 1), engine, [x(1), x(-1), x(2)])
+        good, bad, also_good = await gather(Batcher(8, one), engine, [x(1), x(-1), x(2)])
         assert good["y"].tolist() == [2]
         assert also_good["y"].tolist() == [4]
         assert isinstance(bad, InvalidInput)
@@ -128,7 +140,7 @@ def test_a_request_that_fails_in_company_fails_alone(quick):
 def test_an_unreachable_backend_is_not_asked_again_for_each_request():
     async def run():
         engine = Engine(error=Unavailable)
-        answers = await gather(Batcher(8, 1), engine, [x(-1), x(2)])
+        answers = await gather(Batcher(8, one), engine, [x(-1), x(2)])
         assert all(isinstance(answer, Unavailable) for answer in answers)
         assert engine.calls == [2]
 
@@ -137,7 +149,7 @@ def test_an_unreachable_backend_is_not_asked_again_for_each_request():
 
 def test_a_caller_who_left_costs_no_call():
     async def run():
-        engine, batcher = Engine(quick=False), Batcher(1, 1)
+        engine, batcher = Engine(quick=False), Batcher(1, one)
         engine.go.clear()
         first = asyncio.create_task(batcher.submit("k", engine.run, x(1), 1))
         await engine.called.wait()
@@ -149,6 +161,70 @@ def test_a_caller_who_left_costs_no_call():
         assert (await staying)["y"].tolist() == [6]
         assert engine.calls == [1, 1]
         await first
+
+    asyncio.run(run())
+
+
+def test_a_call_is_cancelled_when_all_its_callers_have_left_and_not_before():
+    async def run():
+        engine, batcher = Engine(quick=False), Batcher(8, one)
+        engine.go.clear()
+        callers = [asyncio.create_task(batcher.submit("k", engine.run, x(i), 1)) for i in range(3)]
+        await engine.called.wait()
+        for caller in callers[:2]:
+            caller.cancel()
+        await asyncio.wait(callers[:2])
+        assert engine.cancelled == 0
+        callers[2].cancel()
+        await asyncio.wait(callers)
+        await asyncio.sleep(0)
+        assert (engine.calls, engine.cancelled) == ([3], 1)
+        engine.go.set()
+        assert (await batcher.submit("k", engine.run, x(4), 1))["y"].tolist() == [8]
+
+    asyncio.run(run())
+
+
+def test_who_stays_gets_the_answer_of_a_call_that_others_left():
+    async def run():
+        engine, batcher = Engine(quick=False), Batcher(8, one)
+        engine.go.clear()
+        leaving, staying = (asyncio.create_task(batcher.submit("k", engine.run, x(i), 1)) for i in (1, 2))
+        await engine.called.wait()
+        leaving.cancel()
+        await asyncio.wait([leaving])
+        engine.go.set()
+        assert (await staying)["y"].tolist() == [4]
+
+    asyncio.run(run())
+
+
+def test_a_call_may_take_as_long_as_its_most_patient_caller_waits():
+    async def run():
+        engine, batcher = Engine(quick=False), Batcher(8, one)
+        engine.go.clear()
+        hasty = asyncio.create_task(batcher.submit("k", engine.run, x(1), 1, 0.01))
+        patient = asyncio.create_task(batcher.submit("k", engine.run, x(2), 1, 30))
+        with pytest.raises(DeadlineExceeded, match=r"no answer within 0\.0 seconds"):
+            await hasty
+        assert (len(engine.timeouts), engine.cancelled) == (1, 0)
+        assert 29 < engine.timeouts[0] <= 30
+        engine.go.set()
+        assert (await patient)["y"].tolist() == [4]
+
+    asyncio.run(run())
+
+
+def test_what_waited_beyond_its_time_never_reaches_the_model():
+    async def run():
+        engine, batcher = Engine(), Batcher(8, one)
+        late = asyncio.create_task(batcher.submit("k", engine.run, x(1), 1, 0.001))
+        in_time = asyncio.create_task(batcher.submit("k", engine.run, x(2), 1, 30))
+        asyncio.get_running_loop().call_soon(time.sleep, 0.01)  # a busy loop: the timer comes after the flush
+        assert (await in_time)["y"].tolist() == [4]
+        with pytest.raises(DeadlineExceeded):
+            await late
+        assert engine.calls == [1]
 
     asyncio.run(run())
 
@@ -167,7 +243,7 @@ def test_joined_answers_equal_those_given_alone(sizes, bad, max_rows, slots, qui
         for i, size in enumerate(sizes):
             values = np.arange(size) + 10.0 * i
             requests.append(x(*(-values - 1 if i in bad else values)))
-        answers = await gather(Batcher(max_rows, slots), Engine(quick), requests)
+        answers = await gather(Batcher(max_rows, lambda _: slots), Engine(quick), requests)
         for i, (request, answer) in enumerate(zip(requests, answers, strict=True)):
             if i in bad and sizes[i]:
                 assert isinstance(answer, InvalidInput)

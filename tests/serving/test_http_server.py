@@ -284,6 +284,7 @@ CHUNKED = b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
         (CHUNKED + b"2\r\nab\r\n3\r\ncde\r\n", b"413 Request Entity Too Large"),
         (CHUNKED + b"2\r\nab\r\n", b"504 Gateway Timeout"),
         (b"GET /a HTTP/1.1\r\nx: ", b"504 Gateway Timeout"),
+        (b"POST /a\r\n\r\n", b"400 Bad Request"),
         (b"GET /a HTTP/1.1\r\nx: " + b"y" * 300 + b"\r\n\r\n", b"400 Bad Request"),
     ],
 )

@@ -65,6 +65,10 @@ def test_odd_messages_are_read_as_cpp_does(message, expected):
         proto(1, [-1], float_val=[1.0]),
         proto(1, [1 << 40, 1 << 40]),
         proto(1, [1 << 33], float_val=[1.0]),
+        proto(1, [0, 1 << 62]),
+        proto(1, [1] * 65, float_val=[1.0]),
+        proto(1, [1 << 25], float_val=[1.0]),  # 128 MB out of a dozen bytes
+        proto(7, [1 << 21], string_val=[b"a"]),
     ],
 )
 def test_impossible_messages_are_refused(message):

@@ -1,5 +1,6 @@
 """Jobs on a Ray cluster of three nodes on this machine: the same bytes, also when a worker is killed midway."""
 
+import itertools
 import os
 import subprocess
 from collections.abc import Iterator
@@ -100,9 +101,9 @@ def test_parts_begin_where_the_local_engine_begins_them(name, tmp_path):
         (tmp_path / folder).mkdir()
         test_chunks.write(tmp_path / folder / name)
     found = sources.expand([str(tmp_path)], "")
-    expected, rows, place = [Start(0, 0, Place())], 0, Place()
+    expected, rows = [Start(0, 0, Place())], 0
     all_chunks = list(read(found, Place(), 16))
-    for chunk, following in zip(all_chunks, all_chunks[1:], strict=False):
+    for chunk, following in itertools.pairwise(all_chunks):
         rows += chunk.rows
         if rows - expected[-1].first_row >= 48:
             expected.append(Start(len(expected), rows, following.start))

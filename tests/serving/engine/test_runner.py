@@ -3,6 +3,7 @@
 import asyncio
 import random
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -50,6 +51,23 @@ def test_quick_calls_become_inline_and_answers_stay_the_same(quick, monkeypatch)
         other = runner.run(quick, quick.signature, {"x": np.ones((64, 4), np.float32)})
         assert not isinstance(other, dict), "what a size takes says nothing about another"
         await other
+        runner.close()
+
+    run(main())
+
+
+def test_one_slow_call_does_not_drive_those_after_it_into_threads(quick):
+    async def main():
+        runner = Runner(1)
+        quick.seconds["key", False], quick.seconds["key", True] = 200e-6, 50e-6
+        runner.call(quick, "key", lambda _: time.sleep(0.1), None)
+        assert runner.call(quick, "key", lambda _: "inline", None) == "inline"
+        quick.seconds["key", True] = 50e-6
+        for _ in range(60):  # all of them slow is another matter
+            answer = runner.call(quick, "key", lambda _: time.sleep(0.001), None)
+            if answer is not None:
+                await answer
+        assert await runner.call(quick, "key", lambda _: "in a thread", None) == "in a thread"
         runner.close()
 
     run(main())

@@ -13,19 +13,15 @@ from serving.model_config import ModelConfig
 from serving.model_status import State
 from serving.protos import prediction_log_pb2
 from serving.tensors import to_proto
-from serving.tfrecords import masked_crc
 from tests.servers import GOLDEN_MODELS
+from tests.tfrecord import record
 
 
 def write(path, *records):
     """The warm-up file of a version, each record a PredictionLog or bytes."""
     (path / FILE).parent.mkdir(exist_ok=True)
-    with (path / FILE).open("wb") as file:
-        for record in records:
-            data = record if isinstance(record, bytes) else record.SerializeToString()
-            header = len(data).to_bytes(8, "little")
-            for part in (header, data):
-                file.write(part + masked_crc(part).to_bytes(4, "little"))
+    texts = (entry if isinstance(entry, bytes) else entry.SerializeToString() for entry in records)
+    (path / FILE).write_bytes(b"".join(map(record, texts)))
 
 
 def version(tmp_path, model):

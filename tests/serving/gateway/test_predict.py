@@ -69,6 +69,13 @@ WRONG = {
     "unknown model": ("two_inn:predict", {"instances": [TWO_IN]}, 404, "(did you mean 'two_in'?). Served models:"),
     "unknown version": ("two_in/versions/9:predict", {"instances": [TWO_IN]}, 404, "Specific(two_in, 9)"),
     "huge version": (f"two_in/versions/{2**63}:predict", {"instances": [TWO_IN]}, 404, "Specific(two_in,"),
+    "version of 20 digits": (
+        f"two_in/versions/{10**19}:predict",
+        {"instances": [TWO_IN]},
+        400,
+        "expected a whole number",
+    ),
+    "negative version": ("two_in/versions/-1:predict", {"instances": [TWO_IN]}, 400, "the version is '-1'; expected a"),
     "unknown signature": (
         "two_in:predict",
         {"signature_name": "serve_default", "instances": [TWO_IN]},

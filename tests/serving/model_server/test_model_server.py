@@ -3,10 +3,8 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
-import threading
 
 import grpc
 import numpy as np
@@ -17,6 +15,7 @@ from serving.model_server.flags import Flags
 from serving.protos import predict_pb2, prediction_service_pb2_grpc
 from serving.tensors import from_proto, to_proto
 from tests import servers
+from tests.bench.swaps import swap_under_load, table
 from tests.servers import GOLDEN_MODELS
 
 
@@ -121,32 +120,10 @@ def test_sigterm_lets_the_call_in_flight_finish(slow_address):
 
 @pytest.mark.parametrize("swaps", [3, pytest.param(50, marks=pytest.mark.long)])
 def test_new_versions_are_served_while_requests_go_on(tmp_path, swaps):
-    shutil.copytree(GOLDEN_MODELS / "three_out" / "1", tmp_path / "1")
-    failures, versions, done = [], set(), threading.Event()
-    with servers.model_server(f"--model_base_path={tmp_path}") as (address, _):
-
-        def call() -> None:
-            request = predict_pb2.PredictRequest()
-            request.model_spec.name = "default"
-            request.inputs["x"].CopyFrom(to_proto(np.ones((1, 4), np.float32)))
-            with grpc.insecure_channel(address) as channel:
-                stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-                while not done.is_set():
-                    try:
-                        versions.add(stub.Predict(request, timeout=30).model_spec.version.value)
-                    except grpc.RpcError as error:
-                        failures.append(error)
-
-        thread = threading.Thread(target=call)
-        thread.start()
-        for version in range(2, swaps + 2):
-            shutil.copytree(GOLDEN_MODELS / "three_out" / "1", tmp_path / ".writing")
-            (tmp_path / ".writing").rename(tmp_path / str(version))
-            servers.wait_until(lambda wanted=version: wanted in versions, what=f"version {version}")
-        done.set()
-        thread.join()
-    assert not failures
-    assert versions == set(range(1, swaps + 2))
+    loads = swap_under_load(tmp_path, swaps, steady_s=2.0)
+    print(table(loads, swaps))  # for `pytest -s`; `make bench` prints the same
+    assert not [load.failures for load in loads.values() if load.failures]
+    assert loads["grpc"].versions == set(range(1, swaps + 2))
 
 
 CLI = json.loads((GOLDEN_MODELS.parent / "tfserving" / "cli.json").read_text())["cases"]

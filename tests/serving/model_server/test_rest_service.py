@@ -84,6 +84,17 @@ def test_a_body_may_come_in_pieces(two_in):
         assert connection.recv(100).startswith(b"HTTP/1.1 200 OK")
 
 
+def test_large_bodies_are_answered_and_refused_like_small_ones(two_in):
+    row = json.loads(ROW)["instances"][0]
+    (expected,) = httpx.post(f"{two_in}:predict", content=ROW).json()["predictions"]
+    rows = [row] * ((1 << 20) // len(json.dumps(row)) + 1)
+    answer = httpx.post(f"{two_in}:predict", json={"instances": rows}, timeout=30)
+    assert answer.json() == {"predictions": [expected] * len(rows)}
+    refused = httpx.post(f"{two_in}:predict", json={"instances": [*rows, {"a": []}]}, timeout=30)
+    assert refused.status_code == 400
+    assert f"Failed to process element: {len(rows)}" in refused.json()["error"]
+
+
 def test_both_address_families_are_listened_on(two_in):
     assert httpx.get(two_in.replace("127.0.0.1", "[::1]")).status_code == 200
 

@@ -91,6 +91,11 @@ def base(tmp_path):
             "UNKNOWN: 1 servable(s) did not become available: {{{{name: default version: 1}} due to error: "
             "truncated record at 0 (Is this even a TFRecord file?). Please verify your warmup data",
         ),
+        (
+            ["--use_alts_credentials", "--ssl_config_file={folder}/none"],
+            {},
+            "INVALID_ARGUMENT: use_alts_credentials and ssl_config_file are both set; expected one of them",
+        ),
         (["--saved_model_tags=tpu"], {}, "UNKNOWN: 1 servable(s) did not become available"),
     ],
 )

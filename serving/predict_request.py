@@ -7,17 +7,17 @@ refuses what does not fit. Source: `predict_util.cc`.
 from collections.abc import Iterable
 from typing import Any
 
-from serving.engine.servable import Servable
 from serving.errors import FailedPrecondition, InvalidInput, Unsupported
+from serving.example_inference import Version
 from serving.signature import DEFAULT, Signature
 from serving.tensors import Array, Arrays, from_proto
 
 
-def signature_of(servable: Servable, request: Any) -> Signature:
+def signature_of(version: Version, request: Any) -> Signature:
     """The signature that is asked for, `serving_default` for the empty name; `FailedPrecondition` when missing."""
     name = request.model_spec.signature_name or DEFAULT
     try:
-        return servable.signatures[name]
+        return version.signatures[name]
     except KeyError:
         raise FailedPrecondition(f'Serving signature key "{name}" not found.') from None
 

@@ -1,0 +1,103 @@
+"""The frame of a call over gRPC: admission, reading, errors as statuses, counting.
+
+    bytes ──▶ admitted? ──▶ message ──▶ method(message, context, record) ──▶ message ──▶ bytes
+
+The gateway's deadline and the caller's both hold; a caller who cancels takes its work back.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from serving.errors import Cancelled, DeadlineExceeded, Internal, InvalidInput, ServingError
+from serving.gateway.inference import Inference
+from serving.gateway.metrics import UNKNOWN
+from serving.gateway.record import Record
+
+log = logging.getLogger(__name__)
+
+VERSION_KEY = "x-signet-model-version"
+"""Of the trailing metadata, as the header over HTTP."""
+
+_MAX_MESSAGE = 1024
+"""Bytes of an error's text; gRPC bounds its headers at eight kilobytes."""
+
+Context = Any
+"""What gRPC tells of a call: `grpc.aio.ServicerContext`."""
+Infer = Callable[[Any, Context, Record], Awaitable[Any]]
+"""(message, context, what to note down) -> message, of a method that asks for an inference."""
+Tell = Callable[[Any], Awaitable[Any]]
+"""message -> message, of a method that only tells something."""
+
+
+class GrpcFrame:
+    """Makes handlers of one gateway's methods."""
+
+    def __init__(self, inference: Inference) -> None:
+        self._inference = inference
+
+    def infers(self, protocol: str, method: Infer, message_class: Any) -> Any:
+        """The handler of a method that asks for an inference: admitted and counted."""
+
+        async def answer(data: bytes, context: Context) -> bytes:
+            record = Record(protocol)
+            record.bytes = len(data)
+            try:
+                with self._inference.admitted(protocol):
+                    response = await method(_read(message_class, data), context, record)
+                answered: bytes = response.SerializeToString()
+            except asyncio.CancelledError:
+                left_s = context.time_remaining()
+                ended = Cancelled if left_s is None or left_s > 0 else DeadlineExceeded
+                self._inference.count(record, ended.grpc_code, 0)
+                raise
+            except Exception as error:  # noqa: BLE001  # every error becomes a status
+                known = _known(error)
+                self._inference.count(record, known.grpc_code, 0)
+                await _abort(context, known)
+            self._inference.count(record, "OK", len(answered))
+            if record.version != UNKNOWN:
+                context.set_trailing_metadata(((VERSION_KEY, record.version),))
+            return answered
+
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+    def tells(self, method: Tell, message_class: Any) -> Any:
+        """The handler of a method that only tells something."""
+
+        async def answer(data: bytes, context: Context) -> bytes:
+            try:
+                told: bytes = (await method(_read(message_class, data))).SerializeToString()
+            except Exception as error:  # noqa: BLE001  # every error becomes a status
+                await _abort(context, _known(error))
+            return told
+
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+
+def service(name: str, handlers: Mapping[str, Any]) -> Any:
+    """The handlers of a service's methods, as a server takes them."""
+    return grpc.method_handlers_generic_handler(name, dict(handlers))
+
+
+def _read(message_class: Any, data: bytes) -> Any:
+    try:
+        return message_class.FromString(data)
+    except DecodeError as error:
+        raise InvalidInput(f"the request is no {message_class.DESCRIPTOR.full_name}: {error}") from error
+
+
+def _known(error: Exception) -> ServingError:
+    if isinstance(error, ServingError):
+        return error
+    log.error("a call failed", exc_info=error)
+    return Internal("internal error; the gateway's log says more")
+
+
+async def _abort(context: Context, error: ServingError) -> NoReturn:
+    await context.abort(grpc.StatusCode[error.grpc_code], str(error)[:_MAX_MESSAGE])
+    raise AssertionError("abort raises")

@@ -1,0 +1,96 @@
+"""The Open Inference Protocol over gRPC: `inference.GRPCInferenceService`, whose messages are in `open_inference.proto`.
+
+ModelInferRequest ──▶ InferRequest ──▶ OpenInference ──▶ ModelInferResponse
+"""
+
+import time
+from typing import Any
+
+from serving import open_inference_messages
+from serving import open_inference_pb2 as messages
+from serving.gateway.grpc_frame import Context, GrpcFrame, service
+from serving.gateway.inference import Ask
+from serving.gateway.open_inference import OpenInference, target
+from serving.gateway.record import Record
+from serving.open_inference_metadata import to_message
+
+PROTOCOL = "grpc_v2"
+SERVICE = "inference.GRPCInferenceService"
+
+
+class GrpcV2:
+    """The service of one gateway."""
+
+    def __init__(self, open_inference: OpenInference) -> None:
+        self._open_inference = open_inference
+
+    def services(self, frame: GrpcFrame) -> list[Any]:
+        """For a server to add."""
+        handlers = {
+            "ServerLive": frame.tells(self.server_live, messages.ServerLiveRequest),
+            "ServerReady": frame.tells(self.server_ready, messages.ServerReadyRequest),
+            "ModelReady": frame.tells(self.model_ready, messages.ModelReadyRequest),
+            "ServerMetadata": frame.tells(self.server_metadata, messages.ServerMetadataRequest),
+            "ModelMetadata": frame.tells(self.model_metadata, messages.ModelMetadataRequest),
+            "ModelInfer": frame.infers(PROTOCOL, self.model_infer, messages.ModelInferRequest),
+            "ModelConfig": frame.tells(self.model_config, messages.ModelConfigRequest),
+            "ModelStatistics": frame.tells(self.model_statistics, messages.ModelStatisticsRequest),
+            "RepositoryIndex": frame.tells(self.index, messages.RepositoryIndexRequest),
+            "RepositoryModelLoad": frame.tells(self.load, messages.RepositoryModelLoadRequest),
+            "RepositoryModelUnload": frame.tells(self.unload, messages.RepositoryModelUnloadRequest),
+        }
+        return [service(SERVICE, handlers)]
+
+    async def server_live(self, _: Any) -> Any:
+        return messages.ServerLiveResponse(live=True)
+
+    async def server_ready(self, _: Any) -> Any:
+        return messages.ServerReadyResponse(ready=self._open_inference.ready())
+
+    async def model_ready(self, message: Any) -> Any:
+        ready = await self._open_inference.model_ready(message.name, message.version)
+        return messages.ModelReadyResponse(ready=ready)
+
+    async def server_metadata(self, _: Any) -> Any:
+        return to_message(self._open_inference.server(), messages.ServerMetadataResponse())
+
+    async def model_metadata(self, message: Any) -> Any:
+        values = await self._open_inference.metadata(message.name, message.version)
+        return to_message(values, messages.ModelMetadataResponse())
+
+    async def model_infer(self, message: Any, context: Context, record: Record) -> Any:
+        started = time.perf_counter()
+        model = message.model_name
+        version, label = target(model, message.model_version)
+        read = open_inference_messages.parse(message)
+        record.stage("parse", started)
+        limits_s = [limit_s for limit_s in (read.timeout_s, context.time_remaining()) if limit_s is not None]
+        asked = Ask(model, version, label, read.signature_name, min(limits_s, default=None))
+        tensors = await self._open_inference.infer(asked, read, record)
+        started = time.perf_counter()
+        response = open_inference_messages.encode(model, record.version, read.id, tensors)
+        record.stage("encode", started)
+        return response
+
+    async def model_config(self, message: Any) -> Any:
+        values = await self._open_inference.config(message.name, message.version)
+        return to_message({"config": values}, messages.ModelConfigResponse())
+
+    async def model_statistics(self, message: Any) -> Any:
+        values = await self._open_inference.statistics(message.name, message.version)
+        return to_message(values, messages.ModelStatisticsResponse())
+
+    async def index(self, message: Any) -> Any:
+        values = await self._open_inference.index(message.ready)
+        return to_message({"models": values}, messages.RepositoryIndexResponse())
+
+    async def load(self, message: Any) -> Any:
+        self._open_inference.refuse_change("load", _model(message))
+
+    async def unload(self, message: Any) -> Any:
+        self._open_inference.refuse_change("unload", _model(message))
+
+
+def _model(message: Any) -> str:
+    """Triton's clients send repository and model, KServe's the model in the repository's place."""
+    return str(message.model_name or message.repository_name)

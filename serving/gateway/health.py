@@ -1,0 +1,17 @@
+"""Whether this process should get traffic."""
+
+from serving.gateway.backend import Backend
+
+
+class Health:
+    """Of one gateway; /readyz, the Open Inference Protocol and gRPC's health service tell it."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self.draining = False
+        """Whether a stop is under way."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether every declared model has an available version and no stop is under way."""
+        return bool(self._backend.models) and not self.draining and not self._backend.missing()

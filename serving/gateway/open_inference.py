@@ -1,0 +1,145 @@
+"""The Open Inference Protocol's part of the gateway that REST and gRPC share: everything but reading and writing.
+
+InferRequest ──infer──▶ OutputTensors
+metadata, config, statistics, index: values, which go out as JSON or as messages
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from serving import open_inference_metadata
+from serving import signature as signatures
+from serving.errors import NotFound, ServingError, Unavailable, from_code
+from serving.gateway.backend import Backend, Lease
+from serving.gateway.health import Health
+from serving.gateway.inference import MAX_VERSION, Ask, Inference
+from serving.gateway.record import Record
+from serving.model_status import State, VersionStatus
+from serving.open_inference import InferRequest, OutputTensor, answer, decode
+from serving.signature import Signature
+from serving.tensors import Arrays
+
+_INDEX_STATES = {
+    State.START: "LOADING",
+    State.LOADING: "LOADING",
+    State.AVAILABLE: "READY",
+    State.UNLOADING: "UNLOADING",
+    State.END: "UNAVAILABLE",
+}
+
+
+class OpenInference:
+    """Answers for one gateway."""
+
+    def __init__(self, inference: Inference, backend: Backend, health: Health, version: str, max_rows: int) -> None:
+        """version: the gateway's own. max_rows: most rows joined into one call."""
+        self._inference, self._backend, self._health = inference, backend, health
+        self._version, self._max_rows = version, max_rows
+
+    async def infer(self, ask: Ask, request: InferRequest, record: Record) -> list[OutputTensor]:
+        """The outputs that are wanted, in the form in which they are wanted."""
+        served: list[tuple[Signature, Mapping[str, Sequence[str]]]] = []
+
+        def read(lease: Lease, signature: Signature) -> tuple[Arrays, Sequence[str]]:
+            labelled = any(output.classes for output in request.outputs)
+            served[:] = [(signature, self._inference.cards.labels(lease, signature.name) if labelled else {})]
+            return decode(request, signature), request.wanted
+
+        outputs = await self._inference.run(ask, read, record)
+        signature, labels = served[0]
+        return answer(request, signature, outputs, labels)
+
+    # Health
+
+    def ready(self) -> bool:
+        return self._health.ready
+
+    async def model_ready(self, model: str, version: str) -> bool:
+        """Whether the model has that version, or any for the empty one. Raises `NotFound` for an undeclared model."""
+        try:
+            (await self._lease(model, version)).release()
+        except (NotFound, Unavailable):
+            self._inference.check_declared(model)
+            return False
+        return True
+
+    # Metadata
+
+    def server(self) -> dict[str, Any]:
+        return open_inference_metadata.server(self._version)
+
+    async def metadata(self, model: str, version: str, signature_name: str = "") -> dict[str, Any]:
+        lease = await self._lease(model, version)
+        try:
+            chosen = signatures.select(lease.signatures, signature_name, model)
+            return open_inference_metadata.model(model, await self._versions(model), chosen, lease.signatures)
+        finally:
+            lease.release()
+
+    async def config(self, model: str, version: str) -> dict[str, Any]:
+        lease = await self._lease(model, version)
+        try:
+            chosen = signatures.select(lease.signatures, "", model)
+            return open_inference_metadata.config(model, chosen, self._max_rows)
+        finally:
+            lease.release()
+
+    async def statistics(self, model: str, version: str) -> dict[str, Any]:
+        """Of one version, of all that are available, or for the empty name of all models."""
+        lines: list[dict[str, Any]] = []
+        for name in [model] if model else self._backend.models:
+            versions = await self._versions(name)
+            if version:
+                lease = await self._lease(name, version)
+                versions = [lease.version]
+                lease.release()
+            lines += self._inference.statistics.of(name, versions)
+        return {"model_stats": lines}
+
+    async def index(self, only_ready: bool) -> list[dict[str, str]]:
+        """Every known version of every declared model, and its state."""
+        lines = []
+        for name in self._backend.models:
+            for status in sorted(await self._statuses(name), key=lambda status: status.version):
+                if status.state is State.AVAILABLE or not only_ready:
+                    state = _INDEX_STATES[status.state]
+                    line = {"name": name, "version": str(status.version), "state": state}
+                    lines.append({**line, "reason": status.error_message})
+        return lines
+
+    def refuse_change(self, verb: str, model: str) -> NoReturn:
+        """Nobody loads or unloads a model over the network."""
+        message = (
+            f"cannot {verb} {model[:100]!r} by request: what is served is declared where the gateway starts, "
+            "and a new version is loaded when it appears in the model's folder"
+        )
+        raise from_code("PERMISSION_DENIED", message)
+
+    async def _lease(self, model: str, version: str) -> Lease:
+        number, label = target(model, version)
+        return await self._inference.lease(Ask(model, number, label))
+
+    async def _versions(self, model: str) -> list[int]:
+        """The available ones, lowest first."""
+        self._inference.check_declared(model)
+        return sorted(status.version for status in await self._statuses(model) if status.state is State.AVAILABLE)
+
+    async def _statuses(self, model: str) -> list[VersionStatus]:
+        try:
+            return await self._backend.statuses(model)
+        except ServingError:
+            return []
+
+
+def target(model: str, version: str) -> tuple[int | None, str | None]:
+    """The version or the label that a version's text stands for: "" neither, "3" version 3, "stable" a label.
+
+    Raises `NotFound` for a number that no version can have.
+    """
+    if not version:
+        return None, None
+    if not (version.isascii() and version.isdigit()):
+        return None, version
+    if len(version) > len(str(MAX_VERSION)) or int(version) > MAX_VERSION:
+        raise NotFound(f"Servable not found for request: Specific({model[:100]}, {version[:40]})")
+    return int(version), None

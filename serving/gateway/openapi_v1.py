@@ -1,0 +1,362 @@
+"""A model's routes of TensorFlow Serving's REST dialect in the OpenAPI document: predict, classify and regress.
+
+DescribedModel ──▶ paths such as /v1/models/digits:predict, and the bodies and answers that they share
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, get_args
+from urllib.parse import quote
+
+from serving import example_inference, json_codec
+from serving.errors import InvalidInput
+from serving.gateway import openapi_tensors as tensors
+from serving.gateway.described_model import DescribedModel, Example, Said
+from serving.gateway.openapi_tensors import Schema
+from serving.signature import DEFAULT, Signature, TensorSpec
+
+PARAMETERS: dict[str, Schema] = {
+    "Timeout": {
+        "name": "X-Request-Timeout",
+        "in": "header",
+        "description": "Seconds that the caller waits; the gateway's own limit holds too",
+        "schema": {"type": "number", "exclusiveMinimum": 0},
+    },
+    "Batching": {
+        "name": "X-Signet-Batching",
+        "in": "header",
+        "description": "Whether other requests may share the call of the model",
+        "schema": {"type": "string", "enum": ["on", "off"], "default": "on"},
+    },
+}
+
+HEADERS: dict[str, Schema] = {
+    "Version": {"description": "The version that answered", "schema": {"type": "string", "pattern": "^[0-9]+$"}}
+}
+
+SCHEMAS: dict[str, Schema] = {
+    "NamedOutputs": {
+        "description": "Whether also the only output gets its name",
+        "type": "boolean",
+        "default": False,
+    },
+    "NonFinite": {
+        "description": "How NaN and infinity are written: bare, which is not strict JSON, as null, or as a string",
+        "type": "string",
+        "enum": list(get_args(json_codec.NonFinite)),
+        "default": "bare",
+    },
+    "Example": {
+        "description": "One tf.Example: the features by name, each a value or a list of them. The literal decides the "
+        "type: 2.0 is a float, 2 and true are integers, strings and base64 are bytes",
+        "type": "object",
+        "additionalProperties": {
+            "anyOf": [
+                {"$ref": "#/components/schemas/Feature"},
+                {"type": "array", "items": {"$ref": "#/components/schemas/Feature"}},
+            ]
+        },
+    },
+    "Feature": {"anyOf": [{"type": ["number", "boolean"]}, {"$ref": "#/components/schemas/Text"}]},
+}
+
+_ERRORS = {
+    str(status): {"$ref": f"#/components/responses/{name}"}
+    for status, name in (
+        (400, "WrongRequest"),
+        (404, "NotServed"),
+        (413, "TooLarge"),
+        (429, "Busy"),
+        (500, "Fault"),
+        (501, "NotInJson"),
+        (503, "NotAvailable"),
+        (504, "TooLate"),
+    )
+}
+
+
+def paths(model: DescribedModel) -> dict[str, Schema]:
+    """Path -> its operations."""
+    verbs: list[tuple[str, Callable[[DescribedModel], Schema]]] = []
+    if any(map(tensors.takes_json, model.callable_signatures)):
+        verbs.append(("predict", _predict))
+    if _classifiers(model):
+        verbs.append(("classify", _classify))
+    if _regressors(model):
+        verbs.append(("regress", _regress))
+    return {
+        path: {"post": _operation(model, verb, place, parameters, described(model))}
+        for verb, described in verbs
+        for place, path, parameters in _places(model, verb)
+    }
+
+
+def components(model: DescribedModel) -> dict[str, dict[str, Schema]]:
+    """What the paths of the model share."""
+    if not any(map(tensors.takes_json, model.callable_signatures)):
+        return {}
+    key = _component(model.name)
+    return {
+        "requestBodies": {key: {"required": True, "content": {"application/json": _asked(model)}}},
+        "responses": {
+            key: {
+                "description": "The outputs: `predictions` for rows, `outputs` for columns",
+                "headers": {"X-Signet-Model-Version": {"$ref": "#/components/headers/Version"}},
+                "content": {"application/json": _answered(model)},
+            }
+        },
+    }
+
+
+def _component(model: str) -> str:
+    """A key of components, which may hold letters, digits, dot, hyphen and underscore."""
+    allowed = (sign if (sign.isascii() and sign.isalnum()) or sign in "._-" else f".{ord(sign):x}." for sign in model)
+    return f"predict.{''.join(allowed)}"
+
+
+def _places(model: DescribedModel, verb: str) -> Iterator[tuple[str, str, list[Schema]]]:
+    """Where a verb stands: what the place is called, its path and its parameters."""
+    start = f"/v1/models/{quote(model.name, safe='')}"
+    yield "", f"{start}:{verb}", []
+    version = {"type": "integer", "minimum": 0, "maximum": (1 << 63) - 1}
+    available = f"Available: {', '.join(map(str, sorted(model.versions, reverse=True)))}" if model.versions else ""
+    yield "version", f"{start}/versions/{{version}}:{verb}", [_in_path("version", version, available, model.version)]
+    if model.labels:
+        names = {"type": "string", "enum": list(model.labels)}
+        listed = ", ".join(f"`{label}` is version {version}" for label, version in model.labels.items())
+        loaded = [label for label, version in model.labels.items() if version in model.versions]
+        example = next(iter(loaded or model.labels))
+        yield "label", f"{start}/labels/{{label}}:{verb}", [_in_path("label", names, listed, example)]
+
+
+def _in_path(name: str, schema: Schema, description: str, example: Any) -> Schema:
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "schema": schema,
+        "description": description,
+        "example": example,
+    }
+
+
+def _operation(
+    model: DescribedModel, verb: str, place: str, parameters: list[Schema], described: Schema
+) -> dict[str, Any]:
+    operation = {
+        "operationId": f"{model.name}.{verb}" + (f".{place}" if place else ""),
+        "summary": f"{verb.capitalize()} with {model.name}" + (f", by {place}" if place else ""),
+        "tags": [model.name],
+        "parameters": [*parameters, *({"$ref": f"#/components/parameters/{name}"} for name in PARAMETERS)],
+        **described,
+    }
+    if place:
+        operation["description"] = f"The schemas are those of version {model.version}; others may differ."
+    return operation
+
+
+# Predict
+
+
+def _predict(model: DescribedModel) -> Schema:
+    key = _component(model.name)
+    return {
+        "description": "\n\n".join(_text(model)),
+        "requestBody": {"$ref": f"#/components/requestBodies/{key}"},
+        "responses": {"200": {"$ref": f"#/components/responses/{key}"}, **_ERRORS},
+    }
+
+
+def _text(model: DescribedModel) -> Iterator[str]:
+    """The limits and the signatures, as tables, for people."""
+    if model.limits:
+        yield "\n".join(f"- {limit}" for limit in model.limits)
+    yield "Rows go in `instances` and come back as `predictions`, columns go in `inputs` and come back as `outputs`."
+    for signature in model.callable_signatures:
+        yield f"**Signature `{signature.name}`**"
+        if not tensors.takes_json(signature):
+            yield "It takes or gives a type that JSON cannot carry: use gRPC."
+        lines = ["| | name | dtype | shape | meaning | unit | values |", "| --- | --- | --- | --- | --- | --- | --- |"]
+        for kind, specs in (("inputs", signature.inputs), ("outputs", signature.outputs)):
+            for name, spec in specs.items():
+                said = model.said(signature.name, kind, name)
+                cells = (f"`{name}`", tensors.dtype_text(spec), tensors.shape_text(spec), said.meaning, said.unit)
+                described = "; ".join(filter(None, (said.values, tensors.labels_text(said.labels))))
+                lines.append(f"| {kind[:-1]} | {' | '.join(map(_cell, (*cells, described)))} |")
+        yield "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
+
+
+def _asked(model: DescribedModel) -> Schema:
+    variants: list[Schema] = []
+    examples: dict[str, Schema] = {}
+    for signature in filter(tensors.takes_json, model.callable_signatures):
+        if tensors.in_rows(signature):
+            variants.append(_rows_body(model, signature))
+        variants.append(_columns_body(model, signature))
+        if signature.name in model.examples:
+            body = model.examples[signature.name].body
+            examples |= {title: {"summary": title, "value": value} for title, value in _shown(signature, body)}
+    return {"schema": {"oneOf": variants}, **({"examples": examples} if examples else {})}
+
+
+def _answered(model: DescribedModel) -> Schema:
+    variants: list[Schema] = []
+    examples: dict[str, Schema] = {}
+    for signature in filter(tensors.takes_json, model.callable_signatures):
+        rows, columns = _answers(model, signature, tensors.given_row), _answers(model, signature, tensors.given_column)
+        if tensors.in_rows(signature):
+            variants.append(_object(f"{signature.name}, rows", {"predictions": {"type": "array", "items": rows}}))
+        variants.append(_object(f"{signature.name}, columns", {"outputs": columns}))
+        example = model.examples.get(signature.name, Example({}))
+        if example.answer is not None:
+            title = f"{signature.name}, {'rows' if 'predictions' in example.answer else 'columns'}"
+            examples[title] = {"summary": title, "value": example.answer}
+    return {"schema": {"anyOf": variants}, **({"examples": examples} if examples else {})}
+
+
+def _shown(signature: Signature, body: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """An example, and when it has rows the same in columns."""
+    if "instances" not in body:
+        yield f"{signature.name}, columns", body
+        return
+    yield f"{signature.name}, rows", body
+    rest = {key: value for key, value in body.items() if key != "instances"}
+    rows = body["instances"]
+    if all(isinstance(row, dict) and row.keys() == signature.inputs.keys() for row in rows):
+        columns: Any = {name: [row[name] for row in rows] for name in signature.inputs}
+        yield f"{signature.name}, columns", {**rest, "inputs": columns}
+
+
+def _rows_body(model: DescribedModel, signature: Signature) -> Schema:
+    counts = [spec.shape[0] for spec in signature.inputs.values() if spec.shape and spec.shape[0] is not None]
+    limits = {"minItems": counts[0], "maxItems": counts[0]} if counts else {"minItems": 1}
+    rows: Schema = {"type": "array", **limits}
+    named = _inputs(model, signature, tensors.taken_row)
+    instances: Schema = {**rows, "items": named}
+    if len(signature.inputs) == 1:
+        (bare,) = named["properties"].values()
+        instances = {"anyOf": [{**rows, "items": bare}, instances]}
+    return _body(signature, "rows", "instances", instances, "inputs")
+
+
+def _columns_body(model: DescribedModel, signature: Signature) -> Schema:
+    named = _inputs(model, signature, tensors.taken_column)
+    if len(signature.inputs) == 1:
+        (bare,) = named["properties"].values()
+        named = {"anyOf": [bare, named]}
+    return _body(signature, "columns", "inputs", named, "instances")
+
+
+def _body(signature: Signature, layout: str, key: str, value: Schema, other: str) -> Schema:
+    name: Schema = {"const": signature.name}
+    default = signature.name == DEFAULT
+    return {
+        "title": f"{signature.name}, {layout}",
+        "type": "object",
+        "properties": {
+            "signature_name": name | ({"default": DEFAULT} if default else {}),
+            key: value,
+            other: False,
+            "output_filter": {
+                "description": "Only these outputs; empty: all",
+                "type": "array",
+                "items": {"type": "string", "enum": list(tensors.given(signature))},
+                "uniqueItems": True,
+            },
+            "named_outputs": {"$ref": "#/components/schemas/NamedOutputs"},
+            "non_finite": {"$ref": "#/components/schemas/NonFinite"},
+        },
+        "required": [key] if default else ["signature_name", key],
+    }
+
+
+def _inputs(model: DescribedModel, signature: Signature, schema: Callable[[TensorSpec, Said], Schema]) -> Schema:
+    said = {name: model.said(signature.name, "inputs", name) for name in signature.inputs}
+    return _object("by name", {name: schema(spec, said[name]) for name, spec in signature.inputs.items()})
+
+
+def _answers(model: DescribedModel, signature: Signature, schema: Callable[[TensorSpec, Said], Schema]) -> Schema:
+    """The outputs by name, or the value of the only one."""
+    outputs = {
+        name: schema(spec, model.said(signature.name, "outputs", name))
+        for name, spec in tensors.given(signature).items()
+    }
+    named = {"title": "by name", "type": "object", "properties": outputs, "additionalProperties": False}
+    return {"anyOf": [*outputs.values(), named] if len(outputs) == 1 else [named, *outputs.values()]}
+
+
+def _object(title: str, properties: dict[str, Schema]) -> Schema:
+    return {
+        "title": title,
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+# Classify and regress
+
+
+def _classifiers(model: DescribedModel) -> list[str]:
+    return list(_takers(model, example_inference.classify_outputs))
+
+
+def _regressors(model: DescribedModel) -> list[str]:
+    return list(_takers(model, example_inference.regress_outputs))
+
+
+def _takers(model: DescribedModel, outputs: Callable[[DescribedModel, Signature], tuple[str, ...]]) -> Iterator[str]:
+    """The signatures that take serialized examples and have the outputs of a method."""
+    for signature in model.callable_signatures:
+        if not all(spec.dtype and spec.dtype.is_string for spec in signature.inputs.values()):
+            continue
+        try:
+            outputs(model, signature)
+        except InvalidInput:
+            continue
+        yield signature.name
+
+
+def _classify(model: DescribedModel) -> Schema:
+    pair = {
+        "description": "Label and score",
+        "type": "array",
+        "prefixItems": [{"type": "string"}, {"type": "number"}],
+        "minItems": 2,
+        "maxItems": 2,
+    }
+    return _of_examples(_classifiers(model), "the classes of each example", {"type": "array", "items": pair})
+
+
+def _regress(model: DescribedModel) -> Schema:
+    return _of_examples(_regressors(model), "a value for each example", {"type": "number"})
+
+
+def _of_examples(names: list[str], gives: str, result: Schema) -> Schema:
+    example = {"$ref": "#/components/schemas/Example"}
+    body = {
+        "type": "object",
+        "properties": {
+            "signature_name": {"enum": names} | ({"default": DEFAULT} if DEFAULT in names else {}),
+            "context": {"description": "Features that every example has too", **example},
+            "examples": {"type": "array", "minItems": 1, "items": example},
+        },
+        "required": ["examples"] if DEFAULT in names else ["signature_name", "examples"],
+    }
+    answer = _object("results", {"results": {"type": "array", "items": result}})
+    return {
+        "description": f"Gives {gives}. The model's graph says which features it takes, its signatures do not.",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "responses": {
+            "200": {
+                "description": f"{gives[:1].upper()}{gives[1:]}",
+                "headers": {"X-Signet-Model-Version": {"$ref": "#/components/headers/Version"}},
+                "content": {"application/json": {"schema": answer}},
+            },
+            **_ERRORS,
+        },
+    }

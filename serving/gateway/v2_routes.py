@@ -1,0 +1,95 @@
+"""The Open Inference Protocol over REST: everything but inference. Through FastAPI, off the hot path."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from serving import json_codec
+from serving.gateway.open_inference import OpenInference
+
+ROUTES = (
+    "POST /v2/models/MODEL[/versions/N]/infer",
+    "GET /v2",
+    "GET /v2/health/live",
+    "GET /v2/health/ready",
+    "GET /v2/models/stats",
+    "GET /v2/models/MODEL[/versions/N]",
+    "GET /v2/models/MODEL[/versions/N]/ready",
+    "GET /v2/models/MODEL[/versions/N]/config",
+    "GET /v2/models/MODEL[/versions/N]/stats",
+    "POST /v2/repository/index",
+    "POST /v2/repository/models/MODEL/load",
+    "POST /v2/repository/models/MODEL/unload",
+)
+
+
+def create_router(open_inference: OpenInference) -> APIRouter:
+    """The routes of one gateway."""
+    router = APIRouter(prefix="/v2")
+
+    @router.get("")
+    @router.get("/", include_in_schema=False)
+    async def server() -> dict[str, Any]:
+        """Name, version and extensions of the server."""
+        return open_inference.server()
+
+    @router.get("/health/live")
+    async def live() -> dict[str, bool]:
+        """200 while the process works."""
+        return {"live": True}
+
+    @router.get("/health/ready")
+    async def ready() -> Response:
+        """200 when every declared model has an available version and no stop is under way, else 503."""
+        ready = open_inference.ready()
+        return JSONResponse({"ready": ready, "live": True}, 200 if ready else 503)
+
+    @router.get("/models/stats")
+    async def all_statistics() -> dict[str, Any]:
+        """Counts and nanoseconds of every available version of every model."""
+        return await open_inference.statistics("", "")
+
+    @router.get("/models/{model}")
+    @router.get("/models/{model}/versions/{version}")
+    async def metadata(model: str, version: str = "", signature_name: str = "") -> dict[str, Any]:
+        """Names, datatypes and shapes of the inputs and outputs of a signature; -1 is any size."""
+        return await open_inference.metadata(model, version, signature_name)
+
+    @router.get("/models/{model}/ready")
+    @router.get("/models/{model}/versions/{version}/ready")
+    async def model_ready(model: str, version: str = "") -> Response:
+        """200 when the model can be asked, else 503."""
+        ready = await open_inference.model_ready(model, version)
+        return JSONResponse({"name": model, "ready": ready}, 200 if ready else 503)
+
+    @router.get("/models/{model}/config")
+    @router.get("/models/{model}/versions/{version}/config")
+    async def config(model: str, version: str = "") -> dict[str, Any]:
+        """The model as a model configuration describes it."""
+        return await open_inference.config(model, version)
+
+    @router.get("/models/{model}/stats")
+    @router.get("/models/{model}/versions/{version}/stats")
+    async def statistics(model: str, version: str = "") -> dict[str, Any]:
+        """Counts and nanoseconds since the start."""
+        return await open_inference.statistics(model, version)
+
+    @router.post("/repository/index")
+    async def index(request: Request) -> list[dict[str, str]]:
+        """Every known version and its state; with {"ready": true} only those that can be asked."""
+        text = await request.body()  # clients send none, or one without its type
+        said = json_codec.loads(text) if text else {}
+        return await open_inference.index(isinstance(said, dict) and said.get("ready") is True)
+
+    @router.post("/repository/models/{model}/load")
+    async def load(model: str) -> None:
+        """Refused: 403."""
+        open_inference.refuse_change("load", model)
+
+    @router.post("/repository/models/{model}/unload")
+    async def unload(model: str) -> None:
+        """Refused: 403."""
+        open_inference.refuse_change("unload", model)
+
+    return router

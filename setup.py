@@ -1,0 +1,28 @@
+"""Generates the messages of `serving/open_inference.proto` wherever the project is built; all else is in pyproject.toml.
+
+The generated `serving/open_inference_pb2.py` lies beside the .proto, so that an editable install finds it too.
+By hand, after a change of the .proto: `python setup.py build_py`.
+"""
+
+from pathlib import Path
+
+from setuptools import setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).parent
+PROTO = ROOT / "serving" / "open_inference.proto"
+
+
+class BuildMessages(build_py):
+    """`build_py`, which every kind of install runs, after the messages have been generated."""
+
+    def run(self) -> None:
+        from grpc_tools import protoc
+
+        status = protoc.main(["protoc", f"-I{ROOT}", f"--python_out={ROOT}", str(PROTO)])
+        if status:
+            raise SystemExit(f"protoc ended with {status} for {PROTO}")
+        super().run()
+
+
+setup(cmdclass={"build_py": BuildMessages})

@@ -1,0 +1,277 @@
+"""What is fuzzed: functions of bytes that may raise `SignetError` and nothing else, with inputs to start from.
+
+They are the pure parts of the model server; `tests/serving/model_server/test_fuzz.py` and its neighbour send anything
+to the running program.
+"""
+
+import asyncio
+import gzip
+import io
+import json
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from serving import dtypes, examples_json, model_config, tensors
+from serving.engine import warmup
+from serving.errors import InvalidInput, SignetError
+from serving.http_server import Connection, HttpServer, Request, Response
+from serving.json_text import error_body, loads
+from serving.model_server import batching_parameters, monitoring, predict_json, request_body, rest_routes
+from serving.protos import classification_pb2, meta_graph_pb2, predict_pb2, prediction_log_pb2, tensor_pb2
+from serving.signature import Signature, TensorSpec
+from serving.tensors import Arrays
+from tests.tfrecord import record
+
+
+@dataclass(frozen=True)
+class Target:
+    """One thing to fuzz."""
+
+    run: Callable[[bytes], None]
+    seeds: tuple[bytes, ...]
+
+
+# JSON bodies
+
+
+def _signature(**names: str) -> Signature:
+    """dtypes by name; a tensor is both an input and an output."""
+    by_name = {row.name: row for row in dtypes.ROWS}
+    specs = {name: TensorSpec(name, by_name[dtype], None, f"{name}:0") for name, dtype in names.items()}
+    return Signature("serving_default", specs, specs)
+
+
+SIGNATURES = (
+    _signature(x="float"),
+    _signature(x="string"),
+    _signature(x="int64"),
+    _signature(x="uint8"),
+    _signature(x="bool"),
+    _signature(x="half"),
+    _signature(a="float", b="int32"),
+    _signature(x="double", s_bytes="string"),
+)
+
+
+def predict_body(data: bytes) -> None:
+    """What is decoded goes back as an answer; the answer of a good request is JSON again."""
+    try:
+        document = loads(data)
+    except InvalidInput as error:
+        json.loads(error_body(str(error)).decode(errors="replace"))
+        return
+    for signature in SIGNATURES:
+        try:
+            arrays, layout = predict_json.decode(document, signature, b"true" in data or b"false" in data)
+            answer = predict_json.encode(arrays, layout)
+        except SignetError as error:
+            json.loads(error_body(str(error)).decode(errors="replace"))
+            continue
+        assert set(arrays) == set(signature.inputs)
+        assert json.loads(answer.decode(errors="replace")).keys() <= {"predictions", "outputs"}
+
+
+def examples_body(data: bytes) -> None:
+    with suppress(InvalidInput):
+        examples_json.fill(loads(data), classification_pb2.ClassificationRequest().input)
+
+
+# Messages and files
+
+
+def tensor(data: bytes) -> None:
+    """An array of the shape that the message says, which is written and read back as the same."""
+    proto = tensor_pb2.TensorProto()
+    with suppress(DecodeError, SignetError):
+        proto.ParseFromString(data)
+        array = tensors.from_proto(proto)
+        for encode in (tensors.to_proto, tensors.to_typed_proto):
+            again = tensors.from_proto(encode(array))
+            assert again.dtype == array.dtype
+            assert again.shape == array.shape
+            assert again.tobytes() == array.tobytes() or array.dtype.kind in "fcO", encode
+
+
+class _Version:
+    """Stands for a loaded version: it has signatures, and its calls give zeros."""
+
+    def __init__(self) -> None:
+        self.name = "default"
+        self.signatures = {"serving_default": SIGNATURES[6], "classify": _signature(inputs="string", scores="float")}
+        self.signature_defs = dict.fromkeys(self.signatures, meta_graph_pb2.MetaGraphDef().signature_def["x"])
+
+    def predict(self, signature: Signature, inputs: Arrays, outputs: Any) -> Arrays:
+        rows = len(next(iter(inputs.values()))) if inputs and next(iter(inputs.values())).ndim else 1
+        return {name: np.zeros((rows, 2), np.float32) for name in outputs or signature.outputs}
+
+
+VERSION: Any = _Version()
+
+
+@cache
+def folder() -> Path:
+    """For the files of this process; libFuzzer ends it without cleaning up: `test_fuzz.py` does."""
+    made = Path(tempfile.mkdtemp())
+    (made / warmup.FILE).parent.mkdir()
+    return made
+
+
+def warmup_file(data: bytes) -> None:
+    """An even first byte: the rest is the file; an odd one: the rest is a record, whose checksums are right."""
+    (folder() / warmup.FILE).write_bytes(data[1:] if not data or data[0] % 2 == 0 else record(data[1:]))
+    with suppress(SignetError):
+        warmup.warm_up(VERSION, folder(), run=_Version.predict)
+
+
+def _file(read: Callable[[Path], object]) -> Callable[[bytes], None]:
+    """A target that reads a file with the given content."""
+
+    def run(data: bytes) -> None:
+        file = folder() / "text"
+        file.write_bytes(data)
+        with suppress(SignetError):
+            read(file)
+
+    return run
+
+
+# HTTP
+
+
+def path(data: bytes) -> None:
+    method, _, target = data.partition(b" ")
+    with suppress(rest_routes.VersionTooLarge):
+        found = rest_routes.parse(method.decode(errors="replace"), target)
+        assert found is None or found.verb in ("predict", "classify", "regress", "status", "metadata")
+
+
+def zipped_body(data: bytes) -> None:
+    assert len(request_body.unzip(data)) <= request_body.MAX_UNZIPPED_BYTES
+
+
+class _Transport:
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        self.written = io.BytesIO()
+        self.write = self.written.write
+
+    def nothing(self) -> None: ...
+
+    close = abort = write_eof = pause_reading = resume_reading = nothing
+
+
+LOOP = asyncio.new_event_loop()
+
+
+def connection(data: bytes) -> None:
+    """The first byte says in how large pieces the rest arrives. What is answered is HTTP, and no task fails."""
+    problems: list[dict[str, Any]] = []
+    LOOP.set_exception_handler(lambda _, context: problems.append(context))
+
+    async def answer(request: Request) -> Response:
+        assert request.path
+        return Response(200, request.body)
+
+    async def feed() -> bytes:
+        transport = _Transport()
+        reader = Connection(HttpServer(answer))
+        reader.connection_made(transport)
+        size = data[0] + 1 if data else 1
+        for start in range(1, len(data), size):
+            reader.data_received(data[start : start + size])
+            await asyncio.sleep(0)
+        reader.eof_received()
+        if others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(others)
+        reader.connection_lost(None)
+        return transport.written.getvalue()
+
+    written = LOOP.run_until_complete(feed())
+    assert not problems, problems
+    assert not written or written.startswith(b"HTTP/"), written
+
+
+# All of them
+
+_TENSOR = tensors.to_typed_proto(np.arange(6, dtype=np.float32).reshape(2, 3))
+_REQUEST = predict_pb2.PredictRequest(inputs={"a": _TENSOR, "b": tensors.to_proto(np.arange(2, dtype=np.int32))})
+_LOG = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=_REQUEST))
+
+TARGETS = {
+    "predict_body": Target(
+        predict_body,
+        (
+            b'{"instances": [[1.5, 2], [3, -4e2]], "signature_name": "x"}',
+            b'{"inputs": {"a": [[NaN], [-Infinity]], "b": [1]}}',
+            b'{"instances": [{"x": "caf\xe9"}, {"x": {"b64": "aGk="}}]}',
+            b'\xef\xbb\xbf{"instances": [true, false, null]} tail',
+            b'{"instances": [{"x": 1.5, "s_bytes": "hi"}]}',
+        ),
+    ),
+    "examples_body": Target(
+        examples_body,
+        (
+            b'{"context": {"k": 5}, "examples": [{"x": [1.5, 2.5], "s": "hi"}, {"b": {"b64": "aGk="}, "t": true}]}',
+            b'{"examples": [{"x": 18446744073709551615}], "signature_name": "y"}',
+        ),
+    ),
+    "tensor": Target(
+        tensor,
+        (
+            _TENSOR.SerializeToString(),
+            tensors.to_proto(np.ones((3, 1), np.int64)).SerializeToString(),
+            tensors.to_proto(np.array([b"a", b""], object)).SerializeToString(),
+            tensors.to_typed_proto(np.ones(2, np.complex64)).SerializeToString(),
+            tensors.to_typed_proto(np.ones(2, np.float16)).SerializeToString(),
+            tensors.to_typed_proto(np.ones(2, np.uint8)).SerializeToString(),
+        ),
+    ),
+    "warmup_file": Target(
+        warmup_file, (b"\0" + record(_LOG.SerializeToString()), b"\1" + _LOG.SerializeToString(), b"\0not records")
+    ),
+    "model_config_file": Target(
+        _file(model_config.read),
+        (
+            b'model_config_list { config { name: "m" base_path: "/m" model_platform: "tensorflow" version_labels '
+            b'{ key: "stable" value: 1 } model_version_policy { specific { versions: 1 versions: 2 } } } }',
+            b"custom_model_config { }",
+        ),
+    ),
+    "batching_file": Target(
+        _file(lambda file: batching_parameters.read(str(file), per_version=False).of(folder())),
+        (
+            b"max_batch_size { value: 64 } batch_timeout_micros { value: 0 } num_batch_threads { value: 2 }",
+            b"allowed_batch_sizes: 1 allowed_batch_sizes: 1000 enable_large_batch_splitting { value: true }",
+        ),
+    ),
+    "monitoring_file": Target(
+        _file(lambda file: monitoring.metrics_path(str(file))), (b'prometheus_config { enable: true path: "/m" }',)
+    ),
+    "path": Target(
+        path,
+        (
+            b"POST /v1/models/m/versions/12:predict",
+            b"GET /v1/models/m%2fx/labels/stable/metadata",
+            b"GET /v1/models/m/versions/99999999999999999999",
+        ),
+    ),
+    "zipped_body": Target(zipped_body, (gzip.compress(b'{"instances": [1]}', mtime=0),)),
+    "connection": Target(
+        connection,
+        (
+            b"\xffPOST /v1/models/m:predict HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\nhi",
+            b"\x07GET http://h/a?b HTTP/1.0\r\nConnection: keep-alive\r\n\r\nHEAD / HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"\x03POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+            b"\xffGET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nPRI * HTTP/2.0\r\n\r\n",
+        ),
+    ),
+}

@@ -1,0 +1,42 @@
+"""Python environments for the clients of others, which may want other versions than the project does.
+
+    tests/outside/NAME.lock ──▶ .venv-NAME, made once, and again when the lock file has changed
+
+The lock files have hashes; `make lock` writes them. They leave out what a client's own code does not import.
+"""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.servers import ROOT
+
+HERE = Path(__file__).parent
+BIN = Path(sys.executable).parent
+
+
+def python(name: str) -> Path:
+    """The interpreter of the environment; fails when it cannot be made."""
+    lock, folder = HERE / f"{name}.lock", ROOT / f".venv-{name}"
+    interpreter, stamp = folder / "bin" / "python", folder / "made-from"
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest()
+    if not stamp.exists() or stamp.read_text() != digest:
+        shutil.rmtree(folder, ignore_errors=True)
+        _run(sys.executable, "-m", "venv", "--without-pip", folder)
+        what = ("--no-deps", "--require-hashes", "--requirement", lock)
+        uv, pip = BIN / "uv", BIN / "pip"
+        # uv takes a second where pip takes ten, but does not know an index that only pip's configuration names.
+        problem = _run(uv, "pip", "install", "--python", interpreter, *what, may_fail=True)
+        if problem:
+            _run(pip, "--python", interpreter, "install", "--quiet", "--no-compile", *what)
+        stamp.write_text(digest)
+    return interpreter
+
+
+def _run(*command: str | Path, may_fail: bool = False) -> str:
+    """What it says when it fails, and "" when it does not."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert may_fail or done.returncode == 0, done.stderr
+    return done.stderr if done.returncode else ""

@@ -1,0 +1,22 @@
+"""TensorFlow Serving's gRPC services on the gateway's port, with each backend: the recorded answers and codes."""
+
+import grpc
+import pytest
+from google.protobuf import json_format
+
+from tests.serving.model_server.test_golden_grpc import REPLAYED, REQUESTS, assert_recorded_answer, stubs_of
+
+
+@pytest.mark.parametrize("case", [case for case in REPLAYED if case["code"] == "OK"], ids=lambda case: case["name"])
+def test_the_recorded_answer(case, gateway_channel):
+    assert_recorded_answer(case, stubs_of(gateway_channel))
+
+
+@pytest.mark.parametrize("case", [case for case in REPLAYED if case["code"] != "OK"], ids=lambda case: case["name"])
+def test_the_recorded_code(case, gateway_channel):
+    request = json_format.ParseDict(case["request"], REQUESTS[case["rpc"]]())
+    with pytest.raises(grpc.RpcError) as caught:
+        stubs_of(gateway_channel)[case["rpc"]](request, timeout=30)
+    refused = case["rpc"] == "HandleReloadConfigRequest"  # by the gateway, whatever it says
+    assert caught.value.code().name == ("PERMISSION_DENIED" if refused else case["code"]), caught.value.details()
+    assert caught.value.details()

@@ -1,0 +1,344 @@
+"""The OpenAPI document, as tables: signatures, cards and labels in, paths and schemas out. No server."""
+
+import json
+from pathlib import Path
+
+import jsonschema_rs
+import numpy as np
+import pytest
+import schemathesis
+
+from serving import dtypes, json_codec, signature
+from serving.errors import InvalidInput
+from serving.gateway import examples, openapi, openapi_v1
+from serving.gateway import openapi_tensors as tensors
+from serving.gateway.described_model import DescribedModel, Example, Said
+from serving.json_codec import Layout
+from serving.protos import saved_model_pb2
+from serving.signature import Signature, TensorSpec
+from tests.servers import GOLDEN_MODELS
+
+DTYPES = {row.name: row for row in dtypes.ROWS}
+FLOAT = {"$ref": "#/components/schemas/Float"}
+
+
+def spec(name: str, dtype: str, shape: tuple[int | None, ...] | None) -> TensorSpec:
+    return TensorSpec(name, DTYPES.get(dtype), shape, f"{name}:0")
+
+
+def sign(inputs: list[TensorSpec], outputs: list[TensorSpec], name: str = "serving_default") -> Signature:
+    return Signature(name, {one.name: one for one in inputs}, {one.name: one for one in outputs})
+
+
+def model(*signatures: Signature, **known: object) -> DescribedModel:
+    return DescribedModel("m", 3, {one.name: one for one in signatures}, {one.name: "" for one in signatures}, **known)
+
+
+def golden(name: str) -> DescribedModel:
+    message = saved_model_pb2.SavedModel.FromString((GOLDEN_MODELS / name / "1" / "saved_model.pb").read_bytes())
+    protos = dict(message.meta_graphs[0].signature_def)
+    read = {key: signature.from_proto(key, proto) for key, proto in protos.items()}
+    return DescribedModel(name, 1, read, protos, versions=[1])
+
+
+PIXELS = sign([spec("pixels", "float", (None, 2))], [spec("digit", "float", (None, 3))])
+TWO = sign(
+    [spec("text", "string", (None,)), spec("k", "int32", (None, 1))],
+    [spec("answer", "string", (None,)), spec("crop_bytes", "string", (None,)), spec("p", "float", (None,))],
+)
+SCALAR = sign([spec("x", "double", ())], [spec("y", "uint8", ())])
+CARD = {
+    "purpose": "Says which.",
+    "limits": ["Only small ones."],
+    "signatures": {
+        "serving_default": {
+            "inputs": {"pixels": {"meaning": "a picture", "unit": "ink", "values": "0 | 16", "labels": []}},
+            "outputs": {
+                "digit": {"meaning": "the chance", "unit": "", "values": "0 to 1", "labels": ["no", "yes", "?"]}
+            },
+            "example": {"instances": [[0.5, 1]]},
+        }
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("one", "row"),
+    [
+        (spec("x", "float", (None,)), {"type": "number"}),
+        (spec("x", "bool", (None,)), {"type": "boolean"}),
+        (spec("x", "uint8", (None,)), {"type": "integer", "minimum": 0, "maximum": 255}),
+        (spec("x", "string", (None,)), {"$ref": "#/components/schemas/Text"}),
+        (spec("x", "float", None), {}),
+        (
+            spec("x", "float", (None, None, 2)),
+            {
+                "type": "array",
+                "items": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+            },
+        ),
+    ],
+)
+def test_a_row_of_an_input_has_the_inner_shape(one, row):
+    schema = tensors.taken_row(one, Said())
+    assert {key: value for key, value in schema.items() if key not in ("description", "x-tensor")} == row
+
+
+@pytest.mark.parametrize(
+    ("one", "leaf"),
+    [
+        (spec("p", "float", (None,)), FLOAT),
+        (spec("text", "string", (None,)), {"type": "string"}),
+        (spec("crop_bytes", "string", (None,)), {"$ref": "#/components/schemas/Bytes"}),
+        (spec("n", "int8", (None,)), {"type": "integer", "minimum": -128, "maximum": 127}),
+    ],
+)
+def test_a_column_of_an_output_is_a_list_of_what_the_gateway_writes(one, leaf):
+    schema = tensors.given_column(one, Said())
+    assert (schema["type"], schema["items"]) == ("array", leaf)
+
+
+def test_a_tensor_tells_people_and_programs_what_the_card_says():
+    said = Said("the chance of each", "percent", "0 to 100", ("no", "yes"))
+    schema = tensors.given_row(spec("p", "float", (None, 2)), said)
+    assert schema["description"] == (
+        "The chance of each, percent. Values: 0 to 100. In order: 0 = no, 1 = yes. float32 (n, 2)"
+    )
+    assert schema["x-tensor"] == {
+        "dtype": "float32",
+        "shape": [-1, 2],
+        "unit": "percent",
+        "values": "0 to 100",
+        "labels": ["no", "yes"],
+    }
+
+
+def test_very_many_labels_are_cut_for_people_only():
+    labels = tuple(f"class {i}" for i in range(1000))
+    schema = tensors.given_row(spec("p", "float", (None, 1000)), Said(labels=labels))
+    assert "99 = class 99, … 1000 in all" in schema["description"]
+    assert len(schema["x-tensor"]["labels"]) == 1000
+
+
+def test_labels_that_are_but_their_own_places_are_not_repeated():
+    assert tensors.labels_text(["0", "1", "2"]) == ""
+    assert tensors.labels_text(["1", "0"]) == "0 = 1, 1 = 0"
+
+
+ROWS = "instances"
+COLUMNS = "inputs"
+BODIES = [
+    (PIXELS, {ROWS: [[1, 2.5]]}),
+    (PIXELS, {ROWS: [{"pixels": [1, 2]}, {"pixels": [3, 4]}]}),
+    (PIXELS, {COLUMNS: [[1, 2]]}),
+    (PIXELS, {COLUMNS: []}),
+    (PIXELS, {COLUMNS: {"pixels": [[1, 2]]}, "signature_name": "serving_default"}),
+    (PIXELS, {ROWS: [[1, 2]], "output_filter": ["digit"], "named_outputs": True, "non_finite": "null"}),
+    (PIXELS, {ROWS: [[1, 2]], "something": "else"}),
+    (PIXELS, {ROWS: []}),
+    (PIXELS, {ROWS: [[1]]}),
+    (PIXELS, {ROWS: [[1, 2], {"pixels": [1, 2]}]}),
+    (PIXELS, {ROWS: [[1, True]]}),
+    (PIXELS, {ROWS: [[1, "2"]]}),
+    (PIXELS, {ROWS: [{"pixel": [1, 2]}]}),
+    (PIXELS, {ROWS: [[1, 2]], COLUMNS: 3}),
+    (PIXELS, {ROWS: [[1, 2]], "named_outputs": 1}),
+    (PIXELS, {ROWS: [[1, 2]], "non_finite": "none"}),
+    (PIXELS, {}),
+    (PIXELS, []),
+    (TWO, {ROWS: [{"text": "a", "k": [1]}, {"text": {"b64": "/w=="}, "k": [2]}]}),
+    (TWO, {COLUMNS: {"text": ["a"], "k": [[1]]}}),
+    (TWO, {ROWS: [{"text": "a"}]}),
+    (TWO, {ROWS: [{"text": "a", "k": [1], "more": 1}]}),
+    (TWO, {ROWS: [{"text": 1, "k": [1]}]}),
+    (TWO, {ROWS: [{"text": "a", "k": [1.5]}]}),
+    (TWO, {ROWS: [{"text": "a", "k": [1 << 31]}]}),
+    (TWO, {ROWS: ["a"]}),
+    (TWO, {COLUMNS: ["a"]}),
+    (SCALAR, {COLUMNS: 1.5}),
+    (SCALAR, {COLUMNS: {"x": 1}}),
+    (SCALAR, {COLUMNS: [1.5]}),
+    (SCALAR, {ROWS: [1.5]}),
+    (sign([spec("x", "float", (2, 1))], [spec("y", "float", (2,))]), {ROWS: [[1], [2]]}),
+    (sign([spec("x", "float", (2, 1))], [spec("y", "float", (2,))]), {ROWS: [[1]]}),
+    (sign([spec("x", "float", (2, 1))], [spec("y", "float", (2,))]), {COLUMNS: [[1], [2], [3]]}),
+]
+
+
+def validator(document: dict[str, object], place: str) -> jsonschema_rs.Validator:
+    return jsonschema_rs.Draft202012Validator(
+        {**document, "$ref": f"#/components/{place}/content/application~1json/schema"}
+    )
+
+
+@pytest.mark.parametrize(("one", "body"), BODIES)
+def test_the_schema_takes_what_the_gateway_takes(one, body):
+    def taken() -> bool:
+        try:
+            json_codec.decode(json_codec.parse(json.dumps(body).encode()), one)
+        except InvalidInput:
+            return False
+        return True
+
+    document = openapi.document([model(one)], {}, "1")
+    assert validator(document, "requestBodies/predict.m").is_valid(body) == taken()
+
+
+ANSWERS = [
+    {"digit": np.ones((2, 3), np.float32)},
+    {"digit": np.array([[np.nan, np.inf, 0]], np.float32)},
+    {"answer": np.array([b"yes"], object), "crop_bytes": np.array([b"\xff"], object), "p": np.ones(1, np.float32)},
+    {"crop_bytes": np.array([b"\xff"], object)},
+]
+
+
+@pytest.mark.parametrize("layout", Layout)
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("non_finite", ["null", "string"])
+@pytest.mark.parametrize("outputs", ANSWERS)
+def test_the_schema_holds_every_answer(outputs, layout, named, non_finite):
+    one = PIXELS if "digit" in outputs else TWO
+    check = validator(openapi.document([model(one)], {}, "1"), "responses/predict.m")
+    answer = json.loads(json_codec.encode(outputs, layout, named=named, non_finite=non_finite))
+    check.validate(answer)
+    assert not check.is_valid({"predictions": [["no"]]})
+    assert not check.is_valid({**answer, "more": 1})
+
+
+def test_signatures_are_told_apart_by_their_name():
+    other = sign([spec("posts", "string", (None,))], [spec("age", "float", (None,))], "from_text")
+    check = validator(openapi.document([model(PIXELS, other)], {}, "1"), "requestBodies/predict.m")
+    assert check.is_valid({"signature_name": "from_text", "instances": ["a"]})
+    assert not check.is_valid({"instances": ["a"]})
+    assert not check.is_valid({"signature_name": "from_text", "instances": [[1, 2]]})
+    assert not check.is_valid({"signature_name": "from_txt", "instances": ["a"]})
+
+
+def test_the_page_shows_what_the_card_says():
+    document = openapi.document([model(PIXELS, card=CARD)], {}, "1")
+    text = document["paths"]["/v1/models/m:predict"]["post"]["description"]
+    assert "- Only small ones." in text
+    assert "| input | `pixels` | float32 | (n, 2) | a picture | ink | 0 \\| 16 |" in text
+    assert "| output | `digit` | float32 | (n, 3) | the chance |  | 0 to 1; 0 = no, 1 = yes, 2 = ? |" in text
+    assert document["tags"][0] == {"name": "m", "description": "Says which.\n\nVersion 3."}
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        {"signatures": []},
+        {"signatures": {"serving_default": {"inputs": {"pixels": "a picture"}, "outputs": 3}}},
+        {"purpose": 3, "limits": "none", "signatures": {"serving_default": {"inputs": {"pixels": {"labels": 7}}}}},
+    ],
+)
+def test_a_card_of_another_form_is_as_if_it_were_not_there(card):
+    assert openapi.document([model(PIXELS, card=card)], {}, "1") == openapi.document([model(PIXELS)], {}, "1")
+
+
+def test_labels_have_a_path_when_there_are_any():
+    paths = openapi.document([model(PIXELS, labels={"canary": 4, "stable": 3}, versions=[3])], {}, "1")["paths"]
+    (label,) = [one for one in paths["/v1/models/m/labels/{label}:predict"]["post"]["parameters"] if "name" in one]
+    assert label["schema"] == {"type": "string", "enum": ["canary", "stable"]}
+    assert label["description"] == "`canary` is version 4, `stable` is version 3"
+    assert label["example"] == "stable"  # the other one's version is not loaded
+    assert "/v1/models/m/labels/{label}:predict" not in openapi.document([model(PIXELS)], {}, "1")["paths"]
+
+
+def test_classify_and_regress_stand_where_a_signature_allows_them():
+    verbs = {path.rpartition(":")[2] for path in openapi_v1.paths(golden("clsreg"))}
+    assert verbs == {"predict", "classify", "regress"}
+    (body,) = openapi_v1.paths(golden("clsreg"))["/v1/models/clsreg:regress"]["post"]["requestBody"]["content"].values()
+    assert body["schema"]["properties"]["signature_name"] == {"enum": ["regress"]}
+    assert {path.rpartition(":")[2] for path in openapi_v1.paths(golden("two_in"))} == {"predict"}
+
+
+def test_what_json_cannot_carry_is_said_and_not_offered():
+    document = openapi.document([golden("mixed")], {}, "1")
+    text = document["paths"]["/v1/models/mixed:predict"]["post"]["description"]
+    assert text.count("that JSON cannot carry: use gRPC") == 2  # half, bfloat16
+    offered = document["components"]["requestBodies"]["predict.mixed"]["content"]["application/json"]["schema"]["oneOf"]
+    names = {variant["properties"]["signature_name"]["const"] for variant in offered}
+    assert names == set(golden("mixed").signatures) - {"bf", "hf", signature.INIT_OP}
+
+
+def test_names_that_paths_and_components_cannot_hold_are_written_otherwise():
+    odd = DescribedModel("a b/é{x}", 1, {PIXELS.name: PIXELS})
+    document = openapi.document([odd], {}, "1")
+    assert "/v1/models/a%20b%2F%C3%A9%7Bx%7D:predict" in document["paths"]
+    assert list(document["components"]["requestBodies"]) == ["predict.a.20.b.2f..e9..7b.x.7d."]
+    schemathesis.openapi.from_dict(document).validate()
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in GOLDEN_MODELS.iterdir()))
+def test_documents_are_valid_openapi(name):
+    for document in (
+        openapi.document([golden(name)], {"gone": "no version"}, "1"),
+        openapi.model_document(golden(name), "1"),
+    ):
+        schemathesis.openapi.from_dict(document).validate()
+        identifiers = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
+        assert len(set(identifiers)) == len(identifiers)
+
+
+def test_a_model_without_a_version_is_listed_with_the_reason():
+    document = openapi.document([model(PIXELS)], {"gone": "no version that loads"}, "1")
+    assert {"name": "gone", "description": "Not available: no version that loads"} in document["tags"]
+    (parameter,) = document["paths"]["/v1/models/{model}"]["get"]["parameters"]
+    assert parameter["schema"]["enum"] == ["gone", "m"]
+
+
+def test_an_example_is_shown_in_rows_and_columns_with_its_answer():
+    tried = {"serving_default": Example({"instances": [{"pixels": [1, 2]}]}, {"predictions": [[0, 0, 1]]})}
+    parts = openapi.document([model(PIXELS, examples=tried)], {}, "1")["components"]
+    asked = parts["requestBodies"]["predict.m"]["content"]["application/json"]["examples"]
+    assert {title: entry["value"] for title, entry in asked.items()} == {
+        "serving_default, rows": {"instances": [{"pixels": [1, 2]}]},
+        "serving_default, columns": {"inputs": {"pixels": [[1, 2]]}},
+    }
+    (answer,) = parts["responses"]["predict.m"]["content"]["application/json"]["examples"].values()
+    assert answer["value"] == {"predictions": [[0, 0, 1]]}
+
+
+MADE_UP = [
+    (PIXELS, {"instances": [{"pixels": [1.0, 1.0]}]}),
+    (TWO, {"instances": [{"text": "text", "k": [1]}]}),
+    (SCALAR, {"inputs": {"x": 1.0}}),
+    (
+        sign([spec("x", "bool", (2,))], [spec("y", "int8", (2,))], "b"),
+        {"signature_name": "b", "instances": [{"x": True}] * 2},
+    ),
+    (
+        sign([spec("x", "int64", (None, None))], [spec("y", "float", (None,)), spec("h", "half", (None,))]),
+        {"output_filter": ["y"], "instances": [{"x": [1] * 8}]},
+    ),
+    (sign([spec("x", "float", None)], [spec("y", "float", None)]), {"instances": [{"x": 1.0}]}),
+    (
+        sign([spec("x", "float", (2, 1)), spec("k", "string", (None,))], [spec("y", "float", None)]),
+        {"instances": [{"x": [1.0], "k": "text"}] * 2},
+    ),
+]
+
+
+@pytest.mark.parametrize(("one", "body"), MADE_UP)
+def test_an_example_can_be_made_up_from_a_signature(one, body):
+    (made_up,) = examples.candidates(model(one), one, {})
+    assert made_up == body
+    json_codec.decode(json_codec.parse(json.dumps(made_up).encode()), one)
+
+
+def test_the_cards_example_comes_first_and_the_golden_one_second():
+    found = list(examples.candidates(model(PIXELS, card=CARD), PIXELS, {"serving_default": {"pixels": [7, 8]}}))
+    assert found[:2] == [{"instances": [[0.5, 1]]}, {"instances": [{"pixels": [7, 8]}]}]
+
+
+def test_no_example_is_made_up_where_nobody_would_read_it():
+    large = sign([spec("image", "float", (None, 224, 224, 3))], [spec("y", "float", (None,))])
+    assert list(examples.candidates(model(large), large, {})) == []
+
+
+def test_golden_rows_that_cannot_be_read_are_none(tmp_path: Path):
+    assert examples.first_rows(tmp_path) == {}
+    (tmp_path / "assets.extra").mkdir()
+    for text in ("{", "[]", '{"signatures": {"s": {"inputs": {"x": []}}}}', '{"signatures": {"s": 3}}'):
+        (tmp_path / "assets.extra" / "golden.json").write_text(text)
+        assert examples.first_rows(tmp_path) == {}
