@@ -54,9 +54,9 @@ def build(arrays: Arrays, signature: Signature) -> tuple[bytes, dict[str, str]]:
 
 def parse(body: bytes, json_bytes: int | None, signature: Signature) -> Arrays:
     """The outputs of an answer, by name. Raises ValueError for a body that is no answer to the signature."""
-    outputs: list[dict[str, Any]] = orjson.loads(body[:json_bytes])["outputs"]
+    at = len(body) if json_bytes is None else json_bytes
+    outputs: list[dict[str, Any]] = orjson.loads(body[:at])["outputs"]
     by_name: Arrays = {}
-    at = json_bytes or 0
     for output in outputs:
         spec = signature.outputs[output["name"]]
         size = output["parameters"]["binary_data_size"]

@@ -6,12 +6,14 @@ rows, outputs ──encoder──▶ b'{"id":7,"digit":[0.1, …]}\\n…'  │  
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from clients import values
 from clients.score import formats
 from clients.score.formats import Format
 from clients.score.plan import Plan
 from clients.score.rows import Batch
-from serving.tensors import Arrays
+from serving.tensors import Array, Arrays
 
 Answers = list[tuple[list[int], Arrays]]
 """Outputs of the rows at these places; together all rows that are written."""
@@ -45,7 +47,14 @@ def jsonl(plan: Plan, batch: Batch, answers: Answers) -> bytes:
     rows = dict(zip(places, ({**row} for row in batch.carried(places)), strict=True))
     for some, outputs in answers:
         for column in plan.output_columns:
-            array = column.of(outputs[column.output])
+            array = _as_json_has_it(column.of(outputs[column.output]))
             for place, value in zip(some, values.to_json_rows(column.output, array), strict=True):
                 rows[place][column.name] = value
     return b"".join(values.dumps(row) + b"\n" for row in rows.values())
+
+
+def _as_json_has_it(array: Array) -> Array:
+    """Numbers of two bytes in a type that JSON has room for."""
+    if array.dtype.name in ("float16", "bfloat16"):
+        return array.astype(np.float32)
+    return array.astype(np.int32) if array.dtype == np.uint16 else array

@@ -1,6 +1,7 @@
 """The HTTP clients against real gateways, and against servers that are none."""
 
 import asyncio
+import json
 import re
 import socket
 import threading
@@ -20,6 +21,7 @@ from clients.gateway_client import (
     build_models,
     build_predict,
     error_of,
+    parse_infer,
     parse_models,
     parse_predict,
 )
@@ -39,8 +41,15 @@ from serving.errors import (
 )
 from serving.signature import Signature, TensorSpec
 from tests import servers
+from tests.clients.front import front
 
 FLOAT = ROWS[0]
+
+
+def _answer(datatype: str, shape: list[int], size: int) -> bytes:
+    """The JSON of an answer whose bytes are missing."""
+    tensor = {"name": "y", "datatype": datatype, "shape": shape, "parameters": {"binary_data_size": size}}
+    return json.dumps({"outputs": [tensor]}).encode()
 
 
 @pytest.fixture
@@ -193,7 +202,6 @@ def test_every_dtype_that_json_carries_comes_back_as_the_signature_says(client, 
         ),
         ("two_in", {"a": [[1, 2, 3]], "b": [[1, 2]] * 2}, {}, InvalidInput, "'a' has 1, 'b' has 2"),
         ("mixed", {"x": [-1.0]}, {"signature": "fail"}, InvalidInput, "x must be positive"),
-        ("mixed", {"x": [1]}, {"signature": "hf"}, Unsupported, "'x' is half, which JSON cannot carry; use GrpcClient"),
     ],
 )
 def test_mistakes_are_errors_that_name_them(client, model, inputs, options, cls, problem):
@@ -235,6 +243,50 @@ def test_threads_share_a_client(client):
         answers = list(pool.map(ask, range(40)))
     assert len(set(answers)) == 40
     assert answers == [ask(i) for i in range(40)]
+
+
+@pytest.mark.parametrize("signature", ["hf", "bf"])
+def test_numbers_that_json_cannot_carry_go_as_bytes(client, signature):
+    outputs = client.predict("mixed", {"x": [1, 2.5]}, signature=signature)
+    assert outputs["y"].dtype.name == {"hf": "float16", "bf": "bfloat16"}[signature]
+    assert outputs["y"].shape == (2,)
+
+
+def test_many_numbers_go_as_bytes_and_few_as_json(embedded_url):
+    x = np.random.default_rng(0).random((2000, 4), np.float32)
+    with front(embedded_url) as before, Client(before.url) as client:
+        many = client.predict("three_out", {"x": x})
+        few = client.predict("three_out", {"x": x[:8]})
+    paths = [path for path, _ in before.seen]
+    assert paths == [
+        "/v1/models/three_out/metadata", "/v2", "/v2/models/three_out/infer", "/v1/models/three_out:predict",
+    ]  # fmt: skip
+    for name, array in few.items():
+        assert many[name].dtype == array.dtype
+        np.testing.assert_allclose(many[name][:8], array, rtol=1e-6)
+
+
+def test_a_server_without_the_protocol_gets_json(golden_server):
+    _, rest_url, _ = golden_server
+    with Client(rest_url) as client:
+        outputs = client.predict("three_out", {"x": np.ones((2000, 4), np.float32)})
+    assert outputs["p"].shape == (2000, 3)
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"no", "invalid literal"),
+        (b'{"outputs": []}', "'y'"),
+        (b'{"outputs": [{"name": "z", "datatype": "FP32", "shape": [1]}]}', "'z'"),
+        (_answer("INT8", [1], 1), "output 'y' has datatype INT8; the signature says y: float (None,)"),
+        (_answer("FP32", [2], 4), "output 'y' has 0 bytes; shape [2] of 4 bytes an element needs 8"),
+    ],
+)
+def test_bytes_that_are_no_answer_are_internal_errors(body, problem):
+    y = Signature("sig", {}, {"y": TensorSpec("y", FLOAT, (None,), "")})
+    with pytest.raises(Internal, match=re.escape(problem)):
+        parse_infer(Response(200, body), y)
 
 
 def test_the_async_client_gives_the_same(client, gateway_url):

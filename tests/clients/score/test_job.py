@@ -30,8 +30,8 @@ from serving import tfrecords
 from serving.errors import UsageError
 from serving.protos import example_pb2
 from tests import servers
+from tests.clients.front import front
 from tests.clients.score.conftest import read_rows, run, signature, tree, write_rows
-from tests.clients.score.front import front
 
 Make = Callable[..., Job]
 
