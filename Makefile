@@ -8,7 +8,7 @@ HTTP_PORT ?= 8080
 MODELS_DIR ?= models
 BASE ?= docker.io/library/python:3.11-slim-bookworm
 
-.PHONY: run test test-long check format bench bench-babi lock images-check help
+.PHONY: run test test-long check format bench bench-score bench-babi lock images-check help
 
 help:            ## these lines
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 14
@@ -43,6 +43,9 @@ format: .venv/.done  ## rewrite in the project's format
 bench: .venv/.done  ## throughput and latency beside the in-process engine loop
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.swaps
+
+bench-score: .venv/.done  ## rows per second of scored files beside the in-process engine loop
+	$(BIN)/python -m tests.bench.score
 
 BABI ?= data/babi/en
 bench-babi: .venv/.done  ## both question answering networks on the twenty bAbI tasks: BABI=folder of qa1_…_train.txt; resumes

@@ -191,6 +191,7 @@ def score(job: Job, console: Console) -> Summary:
 def prepare(job: Job, found: tuple[Source, ...], goal: Target, pinned: Pinned) -> tuple[Work, Iterator[Chunk]]:
     """What every process needs to know, and the chunks from the start: a pipe can be read only once."""
     _check_rows_possible(job.model, pinned.signature)
+    blocks.encoder(goal.format)  # whether it can be written at all
     carry = None if job.carry is None else tuple(name for name in job.carry.split(",") if name)
     columns = mapping(job.maps, pinned.signature)
     flat = job.flat or (goal.format.name == "csv" and can_be_flat(pinned.signature))  # CSV has no lists
