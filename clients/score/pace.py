@@ -27,7 +27,7 @@ class Pace:
         self._most, self._active = concurrency, 0
         self._allowed, self._allowed_since = float(concurrency), 0.0
         self._row_s = 1 / rows_per_s if rows_per_s else 0.0
-        self._next = self._not_before = 0.0
+        self._next = self._not_before = time.monotonic()
         self._changed = threading.Condition()
         self._stopped = False
 
