@@ -178,11 +178,12 @@ def score(job: Job, console: Console) -> Summary:
         pinned = _pin(job, begun)
         work, stream = prepare(job, found, goal, pinned)
         with _started(work, identity(work, pinned), job.overwrite) as found_there:
-            begun = found_there.leading() if job.engine == LOCAL else found_there  # what follows is scored in one go
+            # Here all that follows a gap is scored in one go.
+            begun = found_there.leading() if job.engine == LOCAL else found_there
             done = begun if begun.complete else _rest(job, work, stream, begun, console)
             target.finish(goal, work.plan, done)
     except OSError as error:
-        raise UsageError(f"{error.filename or job.output}: {error.strerror}") from error
+        raise UsageError(f"{error.filename or job.output}: {error.strerror or error}") from error
     good = done.rows - done.bad
     seconds = time.monotonic() - started
     return Summary(pinned.version, good, good - (begun.rows - begun.bad), done.bad, seconds, goal.letters)
@@ -306,9 +307,13 @@ def _to_stdout(job: Job, found: tuple[Source, ...], console: Console) -> tuple[P
     work, stream = prepare(job, found, goal, pinned)
     rows = 0
     out = sys.stdout.buffer
-    with Progress(console, job.model, None) as progress, work.answering(progress.note) as answers:
+    with (
+        Progress(console, job.model, None) as progress,
+        work.answering(progress.note) as answers,
+        closing(work.scored(answers, stream)) as results,
+    ):
         out.write(parts.header(work.plan))
-        for result in work.scored(answers, stream):
+        for result in results:
             dead_letters.check_few(len(result.letters.lines), 0, result.letters.first, "")
             out.write(result.block)
             out.flush()
@@ -336,7 +341,7 @@ def _begun(job: Job, goal: Target, found: tuple[Source, ...]) -> Manifest | None
             raise UsageError(f"{goal.path} exists; choose another name, or replace it with --overwrite")
     elif not info.is_folder:
         raise UsageError(f"{goal.path} is a file; for a folder of parts choose another name")
-    elif begun is None and files.names(goal.path):
+    elif begun is None and any(not name.startswith(".") for name in files.names(goal.path)):
         raise UsageError(f"the folder {goal.path} is not empty and holds no scoring job; choose another name")
     return begun
 

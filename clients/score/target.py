@@ -136,13 +136,16 @@ def open_part(
 
 def intact(target: Target, begun: Manifest) -> Manifest:
     """Without the parts whose files are not there as they were written."""
-    kept = {}
+    files = target.files
+    whole = {}
     for number, entry in begun.parts.items():
-        info = target.files.info(target.part(number))
-        letters = not entry.bad or target.files.info(target.part_letters(number)) or begun.complete
-        if info is not None and info.size_bytes == entry.size_bytes and letters:
-            kept[number] = entry
-    return replace(begun, parts=kept, complete=begun.complete and len(kept) == len(begun.parts))
+        info = files.info(target.part(number))
+        if info is not None and info.size_bytes == entry.size_bytes:
+            whole[number] = entry
+    if begun.complete and len(whole) == len(begun.parts):
+        return begun
+    kept = {number: part for number, part in whole.items() if not part.bad or files.info(target.part_letters(number))}
+    return replace(begun, parts=kept, complete=False)
 
 
 def finish(target: Target, plan: Plan, done: Manifest) -> None:
@@ -153,6 +156,7 @@ def finish(target: Target, plan: Plan, done: Manifest) -> None:
     files = target.files
     with_letters = [number for number, entry in sorted(done.parts.items()) if entry.bad]
     if not done.complete:
+        files.remove(target.letters)  # of an earlier job
         if with_letters:
             with files.written(target.letters, target.folder) as local, local.open("wb") as out:
                 for number in with_letters:

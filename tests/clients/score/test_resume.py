@@ -245,6 +245,35 @@ def test_a_part_that_is_damaged_is_scored_again(job, tmp_path, monkeypatch):
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
 
 
+def test_a_finished_job_that_was_damaged_is_mended(job, tmp_path):
+    source = write_rows(tmp_path / "in.jsonl", 60)
+    source.write_text("nonsense\n" + source.read_text() + "nonsense\n")
+    made = job(part_rows=16, max_bad=2)
+    run(made)
+    whole = tree(tmp_path / "out")
+    (tmp_path / "out" / "part-00002.parquet").unlink()
+    assert run(made).bad == 2
+    assert tree(tmp_path / "out") == whole
+
+
+def test_a_job_that_was_killed_before_its_first_manifest_begins(job, tmp_path):
+    write_rows(tmp_path / "in.jsonl", 10)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "._manifest.json.writing-00000000").write_text("{")
+    assert run(job()).rows == 10
+    assert sorted(tree(tmp_path / "out")) == ["_manifest.json", "part-00000.parquet"]
+
+
+def test_a_job_without_bad_rows_leaves_none_of_an_earlier_one(job, tmp_path):
+    source = write_rows(tmp_path / "in.jsonl", 10)
+    made = job(output=str(tmp_path / "out.jsonl"), max_bad=1, overwrite=True)
+    rows = source.read_text()
+    source.write_text(rows + "nonsense\n")
+    assert Path(run(made).letters).exists()
+    source.write_text(rows)
+    assert not Path(run(made).letters).exists()
+
+
 def test_a_manifest_of_something_else_is_left_alone(job, tmp_path):
     write_rows(tmp_path / "in.jsonl", 1)
     (tmp_path / "out").mkdir()
