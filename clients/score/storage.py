@@ -7,6 +7,7 @@ A file that is written appears whole or not at all: it is made aside and renamed
 
 import fcntl
 import glob
+import io
 import os
 import secrets
 import shutil
@@ -173,8 +174,7 @@ class Remote:
         return path == other
 
     def open(self, path: str) -> BinaryIO:
-        file: BinaryIO = self._files.open(path, "rb")
-        return file
+        return io.BufferedReader(self._files.open(path, "rb"))  # stores' own files do not know how long a line may be
 
     @contextmanager
     def written(self, path: str, aside: str = "") -> Iterator[Path]:
