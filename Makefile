@@ -8,7 +8,7 @@ HTTP_PORT ?= 8080
 MODELS_DIR ?= models
 BASE ?= docker.io/library/python:3.11-slim-bookworm
 
-.PHONY: run test test-long check format bench bench-score bench-babi lock images-check help
+.PHONY: run test test-long check format bench bench-score bench-babi wheel lock images-check help
 
 help:            ## these lines
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 14
@@ -42,6 +42,7 @@ format: .venv/.done  ## rewrite in the project's format
 
 bench: .venv/.done  ## throughput and latency beside the in-process engine loop
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench.load_test
 	$(BIN)/python -m tests.bench.swaps
 
 bench-score: .venv/.done  ## rows per second of scored files beside the in-process engine loop
@@ -51,12 +52,15 @@ BABI ?= data/babi/en
 bench-babi: .venv/.done  ## both question answering networks on the twenty bAbI tasks: BABI=folder of qa1_…_train.txt; resumes
 	$(BIN)/python -m training.babi --data $(BABI)
 
+wheel: .venv/.done  ## dist/signet-…-none-any.whl: clients and gateway for machines without TensorFlow
+	@$(BIN)/python deploy/wheel.py dist
+
 COMPILE := uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet
 KSERVE_UNUSED := aiohttp aiohttp-retry aiosignal aiohappyeyeballs attrs cffi cryptography frozenlist grpcio-tools httptools \
 	multidict pillow propcache pyasn1 pycparser pyjwt python-dotenv setuptools tzdata uvloop websockets yarl
 lock: .venv/.done  ## pin every package again, with hashes; the images' files are parts of requirements.lock
 	$(BIN)/$(COMPILE) pyproject.toml --extra dev --output-file requirements.lock
-	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --output-file deploy/gateway.lock
+	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra gateway --output-file deploy/gateway.lock
 	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra engine --extra build --output-file deploy/model-server.lock
 	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra training --output-file deploy/training.lock
 	$(BIN)/$(COMPILE) tests/outside/tritonclient.in --no-annotate --output-file tests/outside/tritonclient.lock

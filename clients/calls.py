@@ -9,14 +9,16 @@ A client only sends. What it meets when it sends is thrown into the generator, w
 """
 
 import asyncio
+import itertools
 import time
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from clients.retries import Budget
 from clients.values import to_arrays
 from serving.errors import DeadlineExceeded, FailedPrecondition, InvalidInput, ServingError, Unavailable, Unsupported
-from serving.signature import Signature, select
+from serving.signature import Signature, nearest_hint, select
 from serving.tensors import Arrays
 
 T = TypeVar("T")
@@ -42,11 +44,21 @@ class Version:
     signatures: Mapping[str, Signature]
 
 
-Known = dict[tuple[str, int | None], Version]
-"""What was asked for, by model and version; version None is the one that answered last. Threads may share it."""
+Which = int | str | None
+"""One of a model's versions: by its number, by a label, or None for the one that calls without a version get."""
 
-Describe = Callable[[str, int | None], Steps[Version]]
+Known = dict[tuple[str, Which], Version]
+"""What was asked for, by model and version; a label or None is the one that answered last. Threads may share it."""
+
+Describe = Callable[[str, Which], Steps[Version]]
 """Asks for the signatures of a model's version."""
+
+
+def which_of(version: int | None, label: str | None) -> Which:
+    """What a caller asks for. Raises `InvalidInput` when both are given."""
+    if version is not None and label is not None:
+        raise InvalidInput(f"both version {version} and label {label!r} are given; expected one of them")
+    return version if label is None else label
 
 
 def drive(steps: Steps[T], send: Callable[[Any], Any]) -> T:
@@ -82,41 +94,79 @@ async def drive_async(steps: Steps[T], send: Callable[[Any], Awaitable[Any]]) ->
         return result
 
 
-def describing(known: Known, describe: Describe, model: str, version: int | None) -> Steps[Version]:
+def describing(known: Known, describe: Describe, model: str, which: Which) -> Steps[Version]:
     """The signatures of a version, asked for unless they are known."""
-    described = known.get((model, version))
+    described = known.get((model, which))
     if described is None:
-        described = known[model, version] = yield from describe(model, version)
+        described = known[model, which] = yield from describe(model, which)
     return described
 
 
 def fitting(
-    known: Known, describe: Describe, model: str, version: int | None, signature: str, inputs: Mapping[str, Any]
+    known: Known, describe: Describe, model: str, which: Which, signature: str, inputs: Mapping[str, Any]
 ) -> Steps[tuple[Version, Signature, Arrays]]:
     """The inputs as arrays of the signature. Asks again before it says that they do not fit what was known."""
-    was_known = (model, version) in known
-    described = yield from describing(known, describe, model, version)
+    was_known = (model, which) in known
+    described = yield from describing(known, describe, model, which)
     try:
         return _fit(described, signature, inputs)
     except (InvalidInput, FailedPrecondition, Unsupported):
         if not was_known:
             raise
-        known.pop((model, version), None)
-        newer = yield from describing(known, describe, model, version)
+        known.pop((model, which), None)
+        newer = yield from describing(known, describe, model, which)
         if newer.number == described.number:
             raise
     return _fit(newer, signature, inputs)
 
 
+def check_outputs(outputs: Collection[str], signature: Signature) -> None:
+    """Raise `InvalidInput` unless the signature has all these outputs."""
+    for name in outputs:
+        if name not in signature.outputs:
+            hint = nearest_hint(name, signature.outputs)
+            known = ", ".join(map(repr, signature.outputs))
+            raise InvalidInput(f"signature {signature.name!r} has no output {name!r}{hint}; it has {known}")
+
+
+def sending(
+    budget: Budget, build: Callable[[float], Any], failure: Callable[[Any], ServingError | None], deadline: float
+) -> Steps[Any]:
+    """The response to a request, which is sent again as the budget allows. Raises what is met when it is sent.
+
+    build: makes the request, given the seconds that are left until the deadline, a time of `time.monotonic`.
+    failure: the error that a response stands for, if any; a response with one is given when it is not sent again.
+    """
+    budget.earn()
+    for attempt in itertools.count(1):
+        response, raised = None, None
+        try:
+            response = yield build(max(0.001, deadline - time.monotonic()))
+            error = failure(response)
+        except ServingError as caught:
+            error = raised = caught
+        if error is None:
+            return response
+        pause_s = budget.pause_s(attempt, error, deadline - time.monotonic())
+        if pause_s is None:
+            if raised:
+                raise raised
+            return response
+        yield Pause(pause_s)
+
+
 def waiting(ask: Callable[[float], Steps[str]], server: str, timeout_s: float) -> Steps[None]:
     """Returns when `ask`, which is given the seconds left, finds nothing that keeps the server from being ready."""
     deadline = time.monotonic() + timeout_s
+    said = ""
     while True:
         left_s = deadline - time.monotonic()
         try:
-            reason = yield from ask(max(0.001, left_s))
-        except (Unavailable, DeadlineExceeded) as error:
-            reason = str(error)
+            said = reason = yield from ask(max(0.001, left_s))
+        except Unavailable as error:
+            said = reason = str(error)
+        except DeadlineExceeded as error:
+            reason = said or str(error)  # the last question may have had no time: what was said before tells more
         if not reason:
             return
         if left_s <= 0:

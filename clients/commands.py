@@ -4,14 +4,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from clients import values
-from clients.gateway_client import Client, Model
+from clients.gateway_client import Client
+from clients.gateway_messages import Model
 from serving.errors import UsageError
-from serving.tensors import Arrays
+from serving.tensors import Array, Arrays
 
 _WIDEST = 10_000
 
@@ -48,7 +50,7 @@ def read_inputs(inputs: str) -> dict[str, Any]:
 
 def outputs_text(outputs: Arrays) -> str:
     """The outputs as JSON, each on a line of its own."""
-    lines = [f"  {_json(name)}: {_json(values.to_json(name, array))}" for name, array in outputs.items()]
+    lines = [f"  {_json(name)}: {_json(values.to_json(name, _wide(array)))}" for name, array in outputs.items()]
     return "{\n" + ",\n".join(lines) + "\n}"
 
 
@@ -81,6 +83,12 @@ def _text(inputs: str) -> tuple[str, bytes]:
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     return "--inputs", inputs.encode(errors="surrogateescape")
+
+
+def _wide(array: Array) -> Array:
+    """Of a dtype that JSON has."""
+    wider = {"float16": np.float32, "bfloat16": np.float32, "uint16": np.int32}.get(array.dtype.name)
+    return array if wider is None else array.astype(wider)
 
 
 def _json(value: Any) -> str:

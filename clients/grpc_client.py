@@ -1,4 +1,4 @@
-"""A model server over gRPC, TensorFlow Serving or `signet model-server`: named arrays or lists in, named arrays out.
+"""A gateway or a model server over gRPC, such as TensorFlow Serving: named arrays or lists in, named arrays out.
 
     with GrpcClient("localhost:8500") as client:
         client.predict("digits", {"pixels": images})            # {"digit": float32 (n, 10)}
@@ -9,18 +9,22 @@
 Signatures are asked for once and again when another version answers. Errors are the classes of `serving/errors.py`.
 """
 
+import re
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import grpc
 
-from clients import calls
-from clients.calls import Known, Steps, Version, drive
-from serving import tensors
+from clients import calls, frames
+from clients.calls import Describe, Known, Steps, Version, Which, drive, which_of
+from clients.frames import Frame
+from clients.gateway_messages import Model
+from clients.retries import Budget, Retry
+from serving import open_inference_pb2, tensors
 from serving.errors import (
     CODE_NAMES,
     DeadlineExceeded,
@@ -28,7 +32,9 @@ from serving.errors import (
     Internal,
     InvalidInput,
     NotFound,
+    Overloaded,
     ServingError,
+    TooLarge,
     Unavailable,
     from_code,
 )
@@ -40,17 +46,24 @@ from serving.protos import (
     predict_pb2,
     prediction_service_pb2_grpc,
 )
-from serving.signature import DEFAULT, INIT_OP, Signature, from_proto, nearest_hint, select
+from serving.signature import DEFAULT, INIT_OP, Signature, from_proto, select
 from serving.tensors import Arrays
 
 DEFAULT_ADDRESS = "localhost:8500"
 DEFAULT_TIMEOUT_S = 30.0
 
-_OPTIONS = [
+CHANNEL_OPTIONS = [
     ("grpc.max_receive_message_length", -1),  # the 4 MiB default is the client's, not the server's
     ("grpc.max_send_message_length", -1),
     ("grpc.max_reconnect_backoff_ms", 2000),
+    # A call that waits asks now and then whether the connection lives, or it would wait for ever behind a dead one.
+    # Servers end connections that ask more often than every five minutes, or without a call (GOAWAY, too_many_pings).
+    ("grpc.keepalive_time_ms", 310_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 0),
 ]
+_TOO_LARGE = re.compile("message larger than max", re.IGNORECASE)
+"""What gRPC says, with the code of an overloaded server."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +83,13 @@ def build_predict(
     arrays: Arrays,
     timeout_s: float,
     *,
-    version: int | None = None,
+    which: Which = None,
     signature: str = DEFAULT,
     outputs: Collection[str] = (),
 ) -> Call:
     """A PredictRequest of arrays that were held against the signature. outputs: those to answer; empty: all."""
     request = predict_pb2.PredictRequest(output_filter=outputs)
-    _name(request.model_spec, model, version).signature_name = signature
+    _name(request.model_spec, model, which).signature_name = signature
     for name, array in arrays.items():
         request.inputs[name].CopyFrom(tensors.to_proto(array))
     return Call("Predict", request, timeout_s)
@@ -87,10 +100,10 @@ def parse_predict(response: Any) -> Arrays:
     return {name: tensors.from_proto(tensor) for name, tensor in sorted(response.outputs.items())}
 
 
-def build_metadata(model: str, version: int | None, timeout_s: float) -> Call:
+def build_metadata(model: str, which: Which, timeout_s: float) -> Call:
     """The question for the signatures of a version; None: the one that calls without a version get."""
     request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
-    _name(request.model_spec, model, version)
+    _name(request.model_spec, model, which)
     return Call("GetModelMetadata", request, timeout_s)
 
 
@@ -110,6 +123,26 @@ def build_status(model: str, timeout_s: float) -> Call:
     return Call("GetModelStatus", request, timeout_s)
 
 
+def build_index(timeout_s: float) -> Call:
+    """The question for all that is served, of the Open Inference Protocol: TensorFlow Serving has none."""
+    return Call("RepositoryIndex", open_inference_pb2.RepositoryIndexRequest(), timeout_s)
+
+
+def parse_index(response: Any) -> dict[str, list[int]]:
+    """The versions that answer, the highest first, by model; a model without one has an empty list."""
+    found: dict[str, list[int]] = {}
+    for entry in response.models:
+        versions = found.setdefault(entry.name, [])
+        if entry.state == "READY" and entry.version.isdecimal():
+            versions.append(int(entry.version))
+    return {name: sorted(versions, reverse=True) for name, versions in found.items()}
+
+
+def build_ready(timeout_s: float) -> Call:
+    """The question whether every model answers, of the Open Inference Protocol."""
+    return Call("ServerReady", open_inference_pb2.ServerReadyRequest(), timeout_s)
+
+
 def parse_status(response: Any) -> list[VersionStatus]:
     """The versions as the server lists them; states that are not known are left out."""
     return [
@@ -124,71 +157,131 @@ def parse_status(response: Any) -> list[VersionStatus]:
 # What a call does, whoever sends
 
 
-def _predicting(
-    known: Known,
-    model: str,
-    version: int | None,
-    signature: str,
-    inputs: Mapping[str, Any],
-    outputs: Collection[str],
-    timeout_s: float,
-) -> Steps[Arrays]:
-    deadline = time.monotonic() + timeout_s
-    describe = partial(_describing, timeout_s)
-    expected, chosen, arrays = yield from calls.fitting(known, describe, model, version, signature, inputs)
-    _check_outputs(outputs, chosen)
-    left_s = max(0.001, deadline - time.monotonic())
-    try:
-        response = yield build_predict(model, arrays, left_s, version=version, signature=chosen.name, outputs=outputs)
-    except (InvalidInput, FailedPrecondition):
-        known.pop((model, version), None)  # it may be another version that answered
-        raise
-    if response.model_spec.version.value != expected.number:
-        known.pop((model, version), None)
-    return parse_predict(response)
+class _Server:
+    """A server as a client knows it: the signatures it told, and what may be spent on retries."""
 
+    def __init__(self, retry: Retry) -> None:
+        self._known: Known = {}
+        self._budget = Budget(retry)
 
-def _describing(timeout_s: float, model: str, version: int | None) -> Steps[Version]:
-    return parse_metadata((yield build_metadata(model, version, timeout_s)))
+    def predict(
+        self,
+        model: str,
+        which: Which,
+        signature: str,
+        inputs: Mapping[str, Any],
+        outputs: Collection[str],
+        timeout_s: float,
+    ) -> Steps[Arrays]:
+        deadline = time.monotonic() + timeout_s
+        describe = self._describe(timeout_s)
+        expected, chosen, arrays = yield from calls.fitting(self._known, describe, model, which, signature, inputs)
+        calls.check_outputs(outputs, chosen)
+        try:
+            response = yield from self._send(
+                lambda left_s: build_predict(
+                    model, arrays, left_s, which=which, signature=chosen.name, outputs=outputs
+                ),
+                deadline,
+            )
+        except (InvalidInput, FailedPrecondition):
+            self._known.pop((model, which), None)  # it may be another version that answered
+            raise
+        if response.model_spec.version.value != expected.number:
+            self._known.pop((model, which), None)
+        return parse_predict(response)
 
+    def predict_frame(
+        self,
+        model: str,
+        which: Which,
+        signature: str,
+        frame: Any,
+        outputs: Collection[str],
+        rows: int,
+        timeout_s: float,
+    ) -> Steps[Any]:
+        described = yield from self.describe(model, which, timeout_s)
+        chosen = select(described.signatures, signature, model)
+        pinned = which if frames.fits(frame, rows) else described.number  # all parts by one version
+        return (
+            yield from frames.predicting(
+                frame,
+                chosen,
+                rows,
+                lambda inputs: self.predict(model, pinned, signature, inputs, outputs, timeout_s),
+            )
+        )
 
-def _refreshing(known: Known, model: str, version: int | None, timeout_s: float) -> Steps[Version]:
-    described = known[model, version] = yield from _describing(timeout_s, model, version)
-    return described
+    def describe(self, model: str, which: Which, timeout_s: float) -> Steps[Version]:
+        described = self._known[model, which] = yield from self._describe(timeout_s)(model, which)
+        return described
 
+    def models(self, timeout_s: float) -> Steps[list[Model]]:
+        deadline = time.monotonic() + timeout_s
+        index = parse_index((yield from self._send(build_index, deadline)))
+        models = []
+        for name, versions in index.items():
+            try:
+                described = yield from self.describe(name, None, max(0.001, deadline - time.monotonic()))
+            except (NotFound, Unavailable) as error:
+                models.append(Model(name, (), {}, str(error)))
+            else:
+                models.append(Model(name, tuple(versions), described.signatures))
+        return models
 
-def _asking_status(model: str, timeout_s: float) -> Steps[list[VersionStatus]]:
-    return parse_status((yield build_status(model, timeout_s)))
+    def status(self, model: str, timeout_s: float) -> Steps[list[VersionStatus]]:
+        build = partial(build_status, model)
+        return parse_status((yield from self._send(build, time.monotonic() + timeout_s)))
 
+    def ready(self, model: str | None, timeout_s: float) -> Steps[str]:
+        """What keeps the server, or one model, from answering; empty when nothing does. Asks once."""
+        if model is None:
+            return "" if (yield build_ready(timeout_s)).ready else "not every model has a version that answers"
+        try:
+            states = [status.state for status in parse_status((yield build_status(model, timeout_s)))]
+        except NotFound as error:
+            return str(error)
+        if State.AVAILABLE in states:
+            return ""
+        return f"the versions of model {model!r} are {', '.join(state.name for state in states) or 'none'}"
 
-def _asking_ready(model: str, timeout_s: float) -> Steps[str]:
-    try:
-        states = [status.state for status in (yield from _asking_status(model, timeout_s))]
-    except NotFound as error:
-        return str(error)
-    if State.AVAILABLE in states:
-        return ""
-    return f"the versions of model {model!r} are {', '.join(state.name for state in states) or 'none'}"
+    def _describe(self, timeout_s: float) -> Describe:
+        def describe(model: str, which: Which) -> Steps[Version]:
+            build = partial(build_metadata, model, which)
+            return parse_metadata((yield from self._send(build, time.monotonic() + timeout_s)))
+
+        return describe
+
+    def _send(self, build: Callable[[float], Call], deadline: float) -> Steps[Any]:
+        return calls.sending(self._budget, build, _no_failure, deadline)
 
 
 # Sending
 
 
 class GrpcClient:
-    """Calls a model server. The connection is kept open; several threads may share one client."""
+    """Calls a gateway or a model server. The connection is kept open; several threads may share one client."""
 
-    def __init__(self, address: str = DEFAULT_ADDRESS, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
-        """address: HOST:PORT. timeout_s: for calls that do not say their own."""
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        retry: Retry = Retry(),  # noqa: B008  # it is frozen
+    ) -> None:
+        """address: HOST:PORT. timeout_s: for calls that do not say their own. retry: `NEVER` for none."""
         self.address = address
         self._timeout_s = timeout_s
-        self._known: Known = {}
-        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        self._server = _Server(retry)
+        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
         prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         models = model_service_pb2_grpc.ModelServiceStub(self._channel)
         self._methods = {
             "Predict": prediction.Predict,
             "GetModelMetadata": prediction.GetModelMetadata,
             "GetModelStatus": models.GetModelStatus,
+            **{name: _infer_method(self._channel, name) for name in ("RepositoryIndex", "ServerReady")},
         }
 
     def predict(
@@ -197,35 +290,62 @@ class GrpcClient:
         inputs: Mapping[str, Any],
         *,
         version: int | None = None,
+        label: str | None = None,
         signature: str | None = None,
         outputs: Collection[str] = (),
         timeout_s: float | None = None,
     ) -> Arrays:
         """The outputs by name; strings as an array of dtype object that holds bytes.
 
-        inputs: arrays or nested lists by name, with one row a first-axis element; those with a default may be left out.
-        version: default the highest. signature: default `serving_default`. outputs: those wanted; default all.
+        inputs: arrays or nested lists by name, with one row a first-axis element; those with a default may be left out;
+        strings may be str, bytes or the path of a file that holds them. version or label: default the highest version.
+        signature: default `serving_default`. outputs: those wanted; default all. timeout_s: to wait for an answer,
+        retries included.
         """
-        within_s = self._timeout_s if timeout_s is None else timeout_s
-        return drive(
-            _predicting(self._known, model, version, signature or DEFAULT, inputs, outputs, within_s), self._send
-        )
+        which, within_s = which_of(version, label), self._timeout_s if timeout_s is None else timeout_s
+        return drive(self._server.predict(model, which, signature or DEFAULT, inputs, outputs, within_s), self._send)
 
-    def describe(self, model: str, *, version: int | None = None) -> Version:
+    def predict_frame(
+        self,
+        model: str,
+        frame: Frame,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        signature: str | None = None,
+        outputs: Collection[str] = (),
+        timeout_s: float | None = None,
+        rows: int = frames.ROWS,
+    ) -> Frame:
+        """As `gateway_client.Client.predict_frame`."""
+        which, within_s = which_of(version, label), self._timeout_s if timeout_s is None else timeout_s
+        steps = self._server.predict_frame(model, which, signature or DEFAULT, frame, outputs, rows, within_s)
+        return cast(Frame, drive(steps, self._send))
+
+    def describe(self, model: str, *, version: int | None = None, label: str | None = None) -> Version:
         """The version that answers now, with all its signatures."""
-        return drive(_refreshing(self._known, model, version, self._timeout_s), self._send)
+        return drive(self._server.describe(model, which_of(version, label), self._timeout_s), self._send)
 
-    def signature(self, model: str, signature: str = DEFAULT, *, version: int | None = None) -> Signature:
+    def signature(
+        self, model: str, signature: str = DEFAULT, *, version: int | None = None, label: str | None = None
+    ) -> Signature:
         """Names, dtypes and shapes that the model takes and gives now."""
-        return select(self.describe(model, version=version).signatures, signature, model)
+        return select(self.describe(model, version=version, label=label).signatures, signature, model)
+
+    def models(self) -> list[Model]:
+        """What is served. Raises `Unsupported` where only TensorFlow Serving answers, which cannot tell."""
+        return drive(self._server.models(self._timeout_s), self._send)
 
     def status(self, model: str) -> list[VersionStatus]:
         """The states of the model's versions; raises `NotFound` for a model that the server does not have."""
-        return drive(_asking_status(model, self._timeout_s), self._send)
+        return drive(self._server.status(model, self._timeout_s), self._send)
 
-    def wait_ready(self, model: str, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
-        """Return when a version of the model is available; raises `Unavailable` when that takes too long."""
-        drive(calls.waiting(partial(_asking_ready, model), self.address, timeout_s), self._send)
+    def wait_ready(self, timeout_s: float = DEFAULT_TIMEOUT_S, *, model: str | None = None) -> None:
+        """Return when every model answers, or the one that is named; raises `Unavailable` when that takes too long.
+
+        TensorFlow Serving cannot tell of every model: `Unsupported` without a name.
+        """
+        drive(calls.waiting(partial(self._server.ready, model), self.address, timeout_s), self._send)
 
     def close(self) -> None:
         """Close the connection."""
@@ -244,12 +364,16 @@ class GrpcClient:
             raise _translated(error, self.address, call.timeout_s) from error
 
 
-def _check_outputs(outputs: Collection[str], signature: Signature) -> None:
-    for name in outputs:
-        if name not in signature.outputs:
-            hint = nearest_hint(name, signature.outputs)
-            known = ", ".join(map(repr, signature.outputs))
-            raise InvalidInput(f"signature {signature.name!r} has no output {name!r}{hint}; it has {known}")
+def _no_failure(response: Any) -> None:
+    """A response that comes is a good one: errors are raised."""
+
+
+def _infer_method(channel: grpc.Channel, name: str) -> Any:
+    """A method of the Open Inference Protocol."""
+    request = getattr(open_inference_pb2, f"{name}Request")
+    response = getattr(open_inference_pb2, f"{name}Response")
+    path = f"/inference.GRPCInferenceService/{name}"
+    return channel.unary_unary(path, request.SerializeToString, response.FromString)
 
 
 def _translated(error: Any, address: str, timeout_s: float) -> ServingError:
@@ -257,12 +381,16 @@ def _translated(error: Any, address: str, timeout_s: float) -> ServingError:
     if code == Unavailable.grpc_code:
         return Unavailable(f"cannot reach {address}: {details}")
     if code == DeadlineExceeded.grpc_code:
-        return DeadlineExceeded(f"{address} did not answer within {timeout_s:g} s")
+        return DeadlineExceeded(f"{address} did not answer within {timeout_s:.2g} s")
+    if code == Overloaded.grpc_code and _TOO_LARGE.search(details):
+        return TooLarge(f"{address} takes no message of this size: {details}")
     return from_code(code, details)
 
 
-def _name(spec: Any, model: str, version: int | None) -> Any:
+def _name(spec: Any, model: str, which: Which) -> Any:
     spec.name = model
-    if version is not None:
-        spec.version.value = version
+    if isinstance(which, str):
+        spec.version_label = which
+    elif which is not None:
+        spec.version.value = which
     return spec

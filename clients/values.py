@@ -8,7 +8,9 @@ another width that has room for it; nothing else is cast. A string tensor is an 
 
 import base64
 import json
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,8 @@ from serving.signature import Signature, TensorSpec
 from serving.tensors import Array, Arrays
 
 _JSON_TYPES = {bool, int, float, str, dict, type(None)}
-_NOT_IN_JSON = {"half", "bfloat16", "uint16", "complex64", "complex128"}
+NOT_IN_JSON = {"half", "bfloat16", "uint16", "complex64", "complex128"}
+"""Dtypes that TensorFlow Serving's JSON does not carry."""
 
 
 def to_arrays(inputs: Mapping[str, Any], signature: Signature) -> Arrays:
@@ -33,7 +36,10 @@ def to_arrays(inputs: Mapping[str, Any], signature: Signature) -> Arrays:
 
 
 def to_array(spec: TensorSpec, value: Any) -> Array:
-    """One input: an array, anything that turns into one, or nested lists of numbers, strings, bytes or arrays."""
+    """One input: an array, anything that turns into one, or nested lists of numbers, strings, bytes or arrays.
+
+    A `Path` stands for what the file holds, where the model takes strings.
+    """
     if spec.dtype is None:
         raise Unsupported(f"input {spec.name!r} has a type that cannot be sent")
     if hasattr(value, "__array__"):
@@ -41,7 +47,7 @@ def to_array(spec: TensorSpec, value: Any) -> Array:
         if array.dtype != object:
             return spec.check(_cast(spec, array))
         value = array.tolist()
-    if spec.dtype.name in _NOT_IN_JSON:
+    if spec.dtype.name in NOT_IN_JSON:
         return spec.check(_cast(spec, _regular(spec, value)))
     types = _types(spec, value)
     if not types <= _JSON_TYPES | {bytes}:
@@ -71,7 +77,7 @@ def to_json(name: str, array: Array) -> Any:
     if array.dtype == object:
         return _strings(array, as_base64=name.endswith("_bytes"))
     dtype = dtypes.from_numpy(array.dtype)
-    if dtype.name in _NOT_IN_JSON:
+    if dtype.name in NOT_IN_JSON:
         raise Unsupported(f"{name!r} is {dtype.name}, which JSON cannot carry; use GrpcClient")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         return orjson.Fragment(json.dumps(_short_floats(array)))
@@ -147,7 +153,19 @@ def _plain(spec: TensorSpec, value: Any) -> Any:
         return value
     if isinstance(value, bytearray | memoryview):
         return bytes(value)
+    if isinstance(value, os.PathLike):
+        return _content(spec, value)
     raise InvalidInput(f"input {spec.name!r} holds {type(value).__name__}; expected numbers, strings, bytes or arrays")
+
+
+def _content(spec: TensorSpec, path: os.PathLike[str]) -> bytes:
+    assert spec.dtype is not None, "the caller has looked"
+    if not spec.dtype.is_string:
+        raise InvalidInput(f"input {spec.name!r} holds the path of a file; the model takes {spec.dtype.name}")
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"input {spec.name!r}: {path} cannot be read: {error.strerror}") from error
 
 
 def _regular(spec: TensorSpec, value: Any) -> Array:

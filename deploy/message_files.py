@@ -10,7 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
-import serving.protos  # noqa: F401  # for what it imports
+from serving.protos import model_service_pb2_grpc, prediction_service_pb2_grpc  # noqa: F401  # with what they import
 
 PACKAGES = ("tensorflow", "tensorflow_serving")
 

@@ -32,6 +32,9 @@ _MAX_LENGTH = 0xFFFFFF
 """simdjson does not count further than this: a longer list says that it has as many elements."""
 _MAX_KEPT_BYTES = 1 << 22
 """A parser keeps several times its largest body for the next one; larger bodies get a parser that is thrown away."""
+_EXACT = 1 << 53
+"""Whole numbers from here on may have been rounded when they became floats."""
+
 _threads = threading.local()
 
 
@@ -59,12 +62,24 @@ def loads(body: bytes) -> Any:
 
 
 def as_lists(value: Any) -> Any:
-    """The same value with its arrays as lists again, for those who look at elements one by one."""
+    """The same value with its arrays as lists again, for those who look at elements one by one.
+
+    Whole numbers among others were floats in the array, and are whole again.
+    """
     if isinstance(value, np.ndarray):
-        return value.tolist()
+        return _mixed_list(value) if value.dtype.kind == "f" else value.tolist()
     if isinstance(value, list):
         return [as_lists(element) for element in value]
     return {name: as_lists(element) for name, element in value.items()} if isinstance(value, dict) else value
+
+
+def _mixed_list(array: Array) -> Any:
+    whole = (array == np.floor(array)) & (np.abs(array) < _EXACT)
+    if not whole.any() or whole.all():
+        return array.tolist()
+    mixed = array.astype(object)
+    mixed[whole] = array[whole].astype(np.int64).astype(object)
+    return mixed.tolist()
 
 
 def _is_dense(body: bytes) -> bool:

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from clients.calls import Version
 from clients.gateway_client import Client
+from clients.retries import NEVER
 from clients.score.pace import Pace
 from serving.errors import DeadlineExceeded, NotFound, Overloaded, ServingError, Unavailable, UsageError
 from serving.signature import Signature, select
@@ -107,7 +108,7 @@ class Service:
         self._pace = Pace(connection.concurrency, connection.rows_per_s)
         # Answers are not compressed: numbers gain little by it, and the server has better things to do.
         headers = {BATCHING_HEADER: "off", JOB_HEADER: connection.job, "Accept-Encoding": "identity"}
-        self._client = Client(connection.url, headers=headers)
+        self._client = Client(connection.url, headers=headers, retry=NEVER)  # the job has its own patience
 
     def predict(self, arrays: Arrays) -> Arrays:
         """Raises what the server says of the rows; `Unavailable` and `VersionGone` when patience has run out."""

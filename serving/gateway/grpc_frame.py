@@ -26,6 +26,9 @@ VERSION_KEY = "x-signet-model-version"
 _MAX_MESSAGE = 1024
 """Bytes of an error's text; gRPC bounds its headers at eight kilobytes."""
 
+_EARLY_S = 0.1
+"""A caller whose time is over cancels the call; its clock started so much earlier than ours, at most."""
+
 Context = Any
 """What gRPC tells of a call: `grpc.aio.ServicerContext`."""
 Infer = Callable[[Any, Context, Record], Awaitable[Any]]
@@ -52,7 +55,7 @@ class GrpcFrame:
                 answered: bytes = response.SerializeToString()
             except asyncio.CancelledError:
                 left_s = context.time_remaining()
-                ended = Cancelled if left_s is None or left_s > 0 else DeadlineExceeded
+                ended = Cancelled if left_s is None or left_s > _EARLY_S else DeadlineExceeded
                 self._inference.count(record, ended.grpc_code, 0)
                 raise
             except Exception as error:  # noqa: BLE001  # every error becomes a status

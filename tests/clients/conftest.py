@@ -16,6 +16,8 @@ class Changing:
     """A gateway that serves one model, `m`, whose versions are golden models put there one after the other."""
 
     url: str
+    grpc: str
+    """Its gRPC address."""
     folder: Path
 
     def put(self, version: int, golden: str) -> None:
@@ -33,5 +35,5 @@ def changing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Changi
     folder = tmp_path / "models" / "m"
     shutil.copytree(servers.GOLDEN_MODELS / "three_out" / "1", folder / "1")
     monkeypatch.setenv("SIGNET_POLL_S", "0.05")
-    with servers.gateway("--models-dir", folder.parent) as (url, _):
-        yield Changing(url, folder)
+    with servers.gateway("--models-dir", folder.parent) as (url, running):
+        yield Changing(url, servers.grpc_address(running), folder)

@@ -120,7 +120,6 @@ NOBODY = "http://127.0.0.1:1"
         (("predict", "two_in", "--inputs", "[1]"), "--inputs holds no object; expected the inputs by name"),
         (("predict", "two_in", "--inputs", "@/no/file"), "/no/file cannot be read: No such file or directory"),
         (("predict", "two_in", "--inputs", "-"), "standard input is not JSON"),
-        (("predict", "mixed", "--signature", "hf", "--inputs", '{"x": [1]}'), "'y' is half, which JSON cannot carry"),
         (("score", "two_in", "/no/in", "/no/out"), "/no/in does not exist"),
     ],
 )

@@ -1,7 +1,6 @@
 """The HTTP clients against real gateways, and against servers that are none."""
 
 import asyncio
-import json
 import re
 import socket
 import threading
@@ -13,18 +12,17 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import numpy as np
 import pytest
 
-from clients.gateway_client import (
-    AsyncClient,
-    Client,
+from clients.gateway_client import AsyncClient, Client
+from clients.gateway_messages import (
     Request,
     Response,
     build_models,
     build_predict,
     error_of,
-    parse_infer,
     parse_models,
     parse_predict,
 )
+from clients.retries import NEVER
 from serving.dtypes import ROWS
 from serving.errors import (
     DeadlineExceeded,
@@ -41,15 +39,8 @@ from serving.errors import (
 )
 from serving.signature import Signature, TensorSpec
 from tests import servers
-from tests.clients.front import front
 
 FLOAT = ROWS[0]
-
-
-def _answer(datatype: str, shape: list[int], size: int) -> bytes:
-    """The JSON of an answer whose bytes are missing."""
-    tensor = {"name": "y", "datatype": datatype, "shape": shape, "parameters": {"binary_data_size": size}}
-    return json.dumps({"outputs": [tensor]}).encode()
 
 
 @pytest.fixture
@@ -63,11 +54,12 @@ def client(gateway_url) -> Iterator[Client]:
 
 def test_requests_are_built_in_columns():
     arrays = {"a": np.float32([[0.5]]), "s": np.array([b"\xff"], object)}
-    assert build_predict("m", arrays, version=3, signature="sig", timeout_s=2) == Request(
+    assert build_predict("m", arrays, which=3, signature="sig", timeout_s=2) == Request(
         "POST",
         "/v1/models/m/versions/3:predict",
         2,
         b'{"signature_name":"sig","inputs":{"a":[[0.5]],"s":[{"b64":"/w=="}]}}',
+        (("X-Request-Timeout", "2.000"),),
     )
 
 
@@ -245,50 +237,6 @@ def test_threads_share_a_client(client):
     assert answers == [ask(i) for i in range(40)]
 
 
-@pytest.mark.parametrize("signature", ["hf", "bf"])
-def test_numbers_that_json_cannot_carry_go_as_bytes(client, signature):
-    outputs = client.predict("mixed", {"x": [1, 2.5]}, signature=signature)
-    assert outputs["y"].dtype.name == {"hf": "float16", "bf": "bfloat16"}[signature]
-    assert outputs["y"].shape == (2,)
-
-
-def test_many_numbers_go_as_bytes_and_few_as_json(embedded_url):
-    x = np.random.default_rng(0).random((2000, 4), np.float32)
-    with front(embedded_url) as before, Client(before.url) as client:
-        many = client.predict("three_out", {"x": x})
-        few = client.predict("three_out", {"x": x[:8]})
-    paths = [path for path, _ in before.seen]
-    assert paths == [
-        "/v1/models/three_out/metadata", "/v2", "/v2/models/three_out/infer", "/v1/models/three_out:predict",
-    ]  # fmt: skip
-    for name, array in few.items():
-        assert many[name].dtype == array.dtype
-        np.testing.assert_allclose(many[name][:8], array, rtol=1e-6)
-
-
-def test_a_server_without_the_protocol_gets_json(golden_server):
-    _, rest_url, _ = golden_server
-    with Client(rest_url) as client:
-        outputs = client.predict("three_out", {"x": np.ones((2000, 4), np.float32)})
-    assert outputs["p"].shape == (2000, 3)
-
-
-@pytest.mark.parametrize(
-    ("body", "problem"),
-    [
-        (b"no", "invalid literal"),
-        (b'{"outputs": []}', "'y'"),
-        (b'{"outputs": [{"name": "z", "datatype": "FP32", "shape": [1]}]}', "'z'"),
-        (_answer("INT8", [1], 1), "output 'y' has datatype INT8; the signature says y: float (None,)"),
-        (_answer("FP32", [2], 4), "output 'y' has 0 bytes; shape [2] of 4 bytes an element needs 8"),
-    ],
-)
-def test_bytes_that_are_no_answer_are_internal_errors(body, problem):
-    y = Signature("sig", {}, {"y": TensorSpec("y", FLOAT, (None,), "")})
-    with pytest.raises(Internal, match=re.escape(problem)):
-        parse_infer(Response(200, body), y)
-
-
 def test_the_async_client_gives_the_same(client, gateway_url):
     async def ask() -> None:
         async with AsyncClient(gateway_url) as asynchronous:
@@ -385,7 +333,7 @@ def test_a_server_that_hangs_up():
         thread = threading.Thread(target=hang_up)
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with Client(url) as client, pytest.raises(Unavailable, match=f"{url} broke the connection off: "):
+        with Client(url, retry=NEVER) as client, pytest.raises(Unavailable, match=f"{url} broke the connection off: "):
             client.models()
         thread.join()
 

@@ -22,7 +22,7 @@ def client(model_server_address) -> Iterator[GrpcClient]:
 
 
 def test_requests_name_model_version_signature_and_outputs():
-    call = build_predict("m", {"x": np.float32([1])}, 2.0, version=3, signature="sig", outputs=["y"])
+    call = build_predict("m", {"x": np.float32([1])}, 2.0, which=3, signature="sig", outputs=["y"])
     assert (call.method, call.timeout_s) == ("Predict", 2.0)
     assert call.request.model_spec.name == "m"
     assert call.request.model_spec.version.value == 3
@@ -97,9 +97,9 @@ def test_states_are_told(client):
     assert (status.version, status.state) == (1, State.AVAILABLE)
     with pytest.raises(NotFound, match="nope"):
         client.status("nope")
-    client.wait_ready("two_in")
+    client.wait_ready(model="two_in")
     with pytest.raises(Unavailable, match=r"is not ready after 0\.1 s: .*nope"):
-        client.wait_ready("nope", 0.1)
+        client.wait_ready(0.1, model="nope")
 
 
 def test_a_newer_version_is_understood(tmp_path):
@@ -124,7 +124,7 @@ def test_nobody_listens():
         with pytest.raises(Unavailable, match=f"cannot reach {address}: "):
             client.status("m")
         with pytest.raises(Unavailable, match=rf"{address} is not ready after 0\.1 s: cannot reach"):
-            client.wait_ready("m", 0.1)
+            client.wait_ready(0.1, model="m")
 
 
 def test_a_server_that_is_silent():
@@ -138,5 +138,5 @@ def test_waits_for_a_server_that_starts(golden_models):
     port = servers.free_port()
     arguments = ("--model_name=two_in", f"--model_base_path={golden_models / 'two_in'}")
     with GrpcClient(f"127.0.0.1:{port}") as client, servers.program("model-server", f"--port={port}", *arguments):
-        client.wait_ready("two_in", 60)
+        client.wait_ready(60, model="two_in")
         assert client.status("two_in")

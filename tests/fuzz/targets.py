@@ -1,6 +1,6 @@
 """What is fuzzed: functions of bytes that may raise `SignetError` and nothing else, with inputs to start from.
 
-They are the pure parts of the model server; `tests/serving/model_server/test_fuzz.py` and its neighbour send anything
+They are the pure parts of the servers; `tests/serving/model_server/test_fuzz.py` and its neighbour send anything
 to the running program.
 """
 
@@ -9,7 +9,7 @@ import gzip
 import io
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -17,17 +17,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 from google.protobuf.message import DecodeError
 
-from serving import dtypes, examples_json, model_config, tensors
+from serving import (
+    dtypes,
+    examples_json,
+    model_config,
+    number_arrays,
+    open_inference,
+    open_inference_body,
+    open_inference_messages,
+    open_inference_pb2,
+    tensors,
+)
 from serving.engine import warmup
 from serving.errors import InvalidInput, SignetError
 from serving.http_server import Connection, HttpServer, Request, Response
 from serving.json_text import error_body, loads
 from serving.model_server import batching_parameters, monitoring, predict_json, request_body, rest_routes
+from serving.open_inference import InferRequest, OutputTensor
 from serving.protos import classification_pb2, meta_graph_pb2, predict_pb2, prediction_log_pb2, tensor_pb2
 from serving.signature import Signature, TensorSpec
 from serving.tensors import Arrays
+from tests.serving.test_number_arrays import plain
 from tests.tfrecord import record
 
 
@@ -82,6 +95,52 @@ def predict_body(data: bytes) -> None:
 def examples_body(data: bytes) -> None:
     with suppress(InvalidInput):
         examples_json.fill(loads(data), classification_pb2.ClassificationRequest().input)
+
+
+def numbers(data: bytes) -> None:
+    """Behind many numbers, which make the body worth simdjson's way, the data is a value as orjson reads it."""
+    body = b'{"many": [' + b"0.5," * 1000 + b'0.5], "x": ' + data + b"}"
+    try:
+        expected = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        expected = None
+    try:
+        value = number_arrays.as_lists(number_arrays.loads(body))
+    except orjson.JSONDecodeError:
+        value = None
+    assert plain(value) == plain(expected)
+
+
+def open_inference_rest(data: bytes) -> None:
+    """The first two bytes say how many of the rest are JSON. What is decoded goes back as an answer."""
+    length = int.from_bytes(data[:2], "little")
+    body = data[2:]
+    with suppress(SignetError):
+        request = open_inference_body.parse(body, None if length == 0xFFFF else min(length, len(body)))
+        for signature, outputs in _open_inference_answers(request):
+            text, json_bytes = open_inference_body.encode("m", "1", request.id, outputs, "string")
+            assert len(json.loads(text[:json_bytes])["outputs"]) == len(request.outputs or signature.outputs)
+
+
+def open_inference_message(data: bytes) -> None:
+    """The same with a message."""
+    message = open_inference_pb2.ModelInferRequest()
+    with suppress(DecodeError, SignetError):
+        message.ParseFromString(data)
+        request = open_inference_messages.parse(message)
+        for signature, outputs in _open_inference_answers(request):
+            response = open_inference_messages.encode("m", "1", request.id, outputs)
+            assert len(response.outputs) == len(request.outputs or signature.outputs)
+
+
+def _open_inference_answers(request: InferRequest) -> Iterator[tuple[Signature, list[OutputTensor]]]:
+    """For every signature that takes the request, an answer with its inputs as outputs."""
+    for signature in SIGNATURES:
+        with suppress(SignetError):
+            arrays = open_inference.decode(request, signature)
+            assert arrays.keys() == signature.inputs.keys()
+            if set(request.wanted) <= signature.outputs.keys():
+                yield signature, open_inference.answer(request, signature, arrays, {})
 
 
 # Messages and files
@@ -222,6 +281,42 @@ TARGETS = {
         (
             b'{"context": {"k": 5}, "examples": [{"x": [1.5, 2.5], "s": "hi"}, {"b": {"b64": "aGk="}, "t": true}]}',
             b'{"examples": [{"x": 18446744073709551615}], "signature_name": "y"}',
+        ),
+    ),
+    "numbers": Target(
+        numbers,
+        (
+            b"[[1, 2.5], [-3, 4e2]]",
+            b"[1, [2], {}, true, null]",
+            b"[18446744073709551615, -9223372036854775808]",
+            b"[" + b"[1,2,3]," * 20 + b'[4,5,"a"]]',
+            b'{"a\\u0000": [], "a": "[", "a": 1e400}',
+        ),
+    ),
+    "open_inference_rest": Target(
+        open_inference_rest,
+        (
+            b'\xff\xff{"id": "7", "inputs": [{"name": "x", "shape": [2], "datatype": "FP32", "data": [1, "NaN"]}]}',
+            b'\xff\xff{"inputs": [{"name": "x", "shape": [1, 1], "datatype": "BYTES", "data": [["aGk="]], '
+            b'"parameters": {"content_type": "base64"}}], "outputs": [{"name": "x"}]}',
+            b'\x68\x00{"inputs": [{"name": "x", "shape": [1], "datatype": "INT64", "parameters": {"binary_data_size": 8}}]}  '
+            b"\1\0\0\0\0\0\0\0",
+            b'\xff\xff{"inputs": [{"name": "x", "shape": [2], "datatype": "FP32", "data": [1, 2]}], '
+            b'"outputs": [{"name": "x", "parameters": {"classification": 1}}], "parameters": {"timeout": 5}}',
+            b"\0\0raw",
+        ),
+    ),
+    "open_inference_message": Target(
+        open_inference_message,
+        (
+            open_inference_pb2.ModelInferRequest(
+                inputs=[{"name": "x", "datatype": "FP32", "shape": [2], "contents": {"fp32_contents": [1, 2]}}],
+                outputs=[{"name": "x", "parameters": {"classification": {"int64_param": 1}}}],
+                parameters={"timeout": {"int64_param": 5}, "signature_name": {"string_param": "s"}},
+            ).SerializeToString(),
+            open_inference_pb2.ModelInferRequest(
+                inputs=[{"name": "x", "datatype": "BYTES", "shape": [1]}], raw_input_contents=[b"\2\0\0\0hi"]
+            ).SerializeToString(),
         ),
     ),
     "tensor": Target(

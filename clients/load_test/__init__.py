@@ -1,0 +1,8 @@
+"""`signet load`: how a served model behaves under load, measured from when each request was to start.
+
+    mix ──bodies──▶ arrays ──dialects──▶ payloads ──┐
+    steps ──arrivals──▶ when ───────────────────────┴─run─▶ target (HTTP, gRPC) ──recording──▶ result ──▶ JSON, HTML
+
+In an open loop requests start when the plan says so, whether or not earlier ones are answered, and their latency counts
+from then: a server that stalls for two seconds shows two seconds, not one slow request per connection.
+"""

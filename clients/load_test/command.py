@@ -1,0 +1,83 @@
+"""`signet load`: from what the user asked for to a result, its table, JSON and HTML."""
+
+from dataclasses import replace
+
+import uvloop
+from rich.console import Console
+
+from clients.load_test import find, report, result, slo, tables
+from clients.load_test.client_limits import Clock
+from clients.load_test.order import Order
+from clients.load_test.prepared import Load, prepare
+from clients.load_test.result import Result
+from clients.load_test.session import Session
+from clients.load_test.steps import Step
+
+_INTERRUPTED = 130
+_TRIES = 3
+"""Of a rate at which the limits broke while this client could not keep up."""
+
+
+def load(order: Order, console: Console, progress_console: Console) -> int:
+    """Do it, and print what came of it. Gives the exit code: 0, 1 when a limit was not kept, 130 after Ctrl-C."""
+    order.check()
+    ready = prepare(order)
+    run = _finding if order.find else _measuring
+    measured = uvloop.run(run(order, ready, progress_console))
+    tables.show(measured, console)
+    if order.json:
+        result.write(measured, order.json)
+    if order.html:
+        report.write(measured, order.html)
+    if measured.interrupted:
+        return _INTERRUPTED
+    return 0 if measured.kept else 1
+
+
+async def _measuring(order: Order, ready: Load, console: Console) -> Result:
+    """The steps as they were planned."""
+    planned = order.steps
+    async with Session(order, ready, console) as session:
+        await session.warm_up(planned[0])
+        clock = Clock()
+        await session.runner.run(planned)
+        cpu_share = clock.cpu_share()
+        await session.runner.settle(order.timeout_s + 1)
+        measured = session.result(planned, cpu_share)
+        return replace(measured, verdicts=slo.judge(order.limits, measured.total.measured()))
+
+
+async def _finding(order: Order, ready: Load, console: Console) -> Result:
+    """A search for the highest rate within the limits, from the planned one."""
+    (first,) = order.steps
+    search, limits = find.Search(first.from_rate), order.limits
+    done: list[Step] = []
+    trials: list[bool] = []
+    verdicts: list[slo.Verdict] = []
+    busiest, tries = 0.0, 0
+    async with Session(order, ready, console) as session:
+        await session.warm_up(first)
+        while (rate := search.next_rate()) is not None and len(done) < find.MOST_TRIALS:
+            number, step = len(done), Step(order.seconds, rate, rate)
+            clock = Clock()
+            await session.runner.run([step], first=number)
+            cpu_share = clock.cpu_share()
+            await session.runner.settle(order.timeout_s + 1)
+            if session.runner.interrupted:
+                break
+            busiest = max(busiest, cpu_share)
+            part = session.summary(number, step)
+            judged = slo.judge(limits, part.measured())
+            kept = all(verdict.kept for verdict in judged)
+            done.append(step)
+            trials.append(kept)
+            verdicts = judged if kept else verdicts
+            console.print(tables.trial_line(step, part, judged), highlight=False, markup=False, soft_wrap=True)
+            tries += 1
+            if kept or not session.client([number], cpu_share).overworked:
+                search.judged(rate, kept)
+                tries = 0
+            elif tries == _TRIES:
+                break  # it is this client that breaks the limits
+        measured = session.result(done, busiest)
+        return replace(measured, trials=trials, verdicts=verdicts, found_rate=search.kept)

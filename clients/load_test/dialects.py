@@ -1,0 +1,90 @@
+"""The ways to ask, by the name that --protocol takes: named arrays become a payload, ready to be sent.
+
+v1          POST /v1/models/NAME:predict       JSON in columns
+v2          POST /v2/models/NAME/infer         JSON of the Open Inference Protocol
+v2-binary   the same, with tensors as raw bytes
+grpc        TensorFlow Serving's Predict
+grpc-v2     the Open Inference Protocol's ModelInfer
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from urllib.parse import urlsplit
+
+from clients import gateway_messages, infer_messages
+from clients.load_test.mix import Entry
+from serving import dtypes, open_inference, open_inference_binary, open_inference_pb2
+from serving.tensors import Arrays
+
+Encode = Callable[[Entry, int | None, Arrays], gateway_messages.Request]
+
+
+@dataclass(frozen=True)
+class HttpDialect:
+    """A way to ask over HTTP."""
+
+    name: str
+    build: Encode
+
+    def payload(self, url: str, entry: Entry, version: int | None, arrays: Arrays) -> bytes:
+        """The whole request: head and body."""
+        request = self.build(entry, version, arrays)
+        parts = urlsplit(url)
+        headers = {
+            "host": parts.netloc,
+            "content-type": "application/json",
+            **dict(request.headers),
+            "content-length": str(len(request.body)),
+        }
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        path = parts.path.rstrip("/") + request.path
+        return f"{request.method} {path} HTTP/1.1\r\n{head}\r\n".encode() + request.body
+
+
+@dataclass(frozen=True)
+class GrpcDialect:
+    """A way to ask over gRPC."""
+
+    name: str
+    method: str
+    build: Callable[[Entry, int | None, Arrays], bytes]
+
+
+def _v1(entry: Entry, version: int | None, arrays: Arrays) -> gateway_messages.Request:
+    return gateway_messages.build_predict(entry.model, arrays, which=version, signature=entry.signature, timeout_s=0)
+
+
+def _v2(entry: Entry, version: int | None, arrays: Arrays, *, binary: bool) -> gateway_messages.Request:
+    return infer_messages.build_infer(
+        entry.model, arrays, which=version, signature=entry.signature, timeout_s=0, binary=binary
+    )
+
+
+def _grpc_v2(entry: Entry, version: int | None, arrays: Arrays) -> bytes:
+    message = open_inference_pb2.ModelInferRequest(model_name=entry.model, model_version=str(version or ""))
+    message.parameters["signature_name"].string_param = entry.signature
+    for name, array in arrays.items():
+        named = open_inference.datatype(dtypes.from_numpy(array.dtype), f"input {name!r}")
+        message.inputs.add(name=name, datatype=named, shape=array.shape)
+        message.raw_input_contents.append(open_inference_binary.encode(array))
+    return bytes(message.SerializeToString())
+
+
+def _grpc(entry: Entry, version: int | None, arrays: Arrays) -> bytes:
+    from clients.grpc_client import build_predict  # noqa: PLC0415  # gRPC is only imported where it is used
+
+    call = build_predict(entry.model, arrays, 0, which=version, signature=entry.signature)
+    return bytes(call.request.SerializeToString())
+
+
+DIALECTS: dict[str, HttpDialect | GrpcDialect] = {
+    dialect.name: dialect
+    for dialect in (
+        HttpDialect("v1", _v1),
+        HttpDialect("v2", partial(_v2, binary=False)),
+        HttpDialect("v2-binary", partial(_v2, binary=True)),
+        GrpcDialect("grpc", "/tensorflow.serving.PredictionService/Predict", _grpc),
+        GrpcDialect("grpc-v2", "/inference.GRPCInferenceService/ModelInfer", _grpc_v2),
+    )
+}

@@ -1,0 +1,124 @@
+"""One run from the first request to the result: a target, the runner on it, the progress shown, Ctrl-C."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from rich.console import Console
+
+from clients.load_test import bodies, client_limits, progress, result
+from clients.load_test.dialects import HttpDialect
+from clients.load_test.http_target import HttpTarget
+from clients.load_test.order import Order
+from clients.load_test.prepared import Load
+from clients.load_test.recording import WARM_UP
+from clients.load_test.result import Result
+from clients.load_test.run import Runner
+from clients.load_test.steps import Step
+from clients.load_test.target import OK, Target
+from serving.errors import Unavailable
+
+
+class Session:
+    """A target with a runner on it, and the progress shown, until the end."""
+
+    def __init__(self, order: Order, ready: Load, console: Console) -> None:
+        self._order, self._ready = order, ready
+        self._target = _target(order)
+        self.runner = Runner(self._target, ready.shares, poisson=order.arrivals == "poisson", seed=order.seed)
+        self._console = console
+        self._started = datetime.now(UTC)
+        self._shown: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "Session":
+        await self._try_out()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._interrupt)
+        what = ", ".join(asked.name for asked in self._ready.asked)
+        self._shown = loop.create_task(progress.show(self.runner, self._console, what))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._shown:
+            self._shown.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._shown
+        await self._target.close()
+
+    async def warm_up(self, first: Step) -> None:
+        """Load as in the first step, which does not count."""
+        if self._order.warmup_s:
+            rate = first.from_rate or first.to_rate
+            await self.runner.run([replace(first, seconds=self._order.warmup_s, from_rate=rate, to_rate=rate)], WARM_UP)
+
+    def client(self, numbers: list[int], cpu_share: float) -> result.Client:
+        """What this process did to these steps."""
+        recorder = self.runner.recorder
+        total = result.summary((part for part in recorder.slices if part.step in numbers), 1.0)
+        return client_limits.assess(
+            [recorder.late[number] for number in numbers if number in recorder.late],
+            [recorder.lag[number] for number in numbers if number in recorder.lag],
+            cpu_share=cpu_share,
+            waited=self._target.waited,
+            requests=total.requests,
+            p99_s=total.latency_s(99),
+        )
+
+    def summary(self, number: int, step: Step) -> result.Summary:
+        """What was measured in a step."""
+        return result.summary((part for part in self.runner.recorder.slices if part.step == number), step.seconds)
+
+    def result(self, done: list[Step], cpu_share: float) -> Result:
+        """Of the steps that were done."""
+        order, recorder = self._order, self.runner.recorder
+        return Result(
+            url=order.url,
+            protocol=order.protocol,
+            arrivals="closed" if order.closed else order.arrivals,
+            started=self._started.isoformat(timespec="seconds"),
+            seed=order.seed,
+            models=self._ready.asked,
+            steps=done,
+            slices=sorted(
+                (part for part in recorder.slices if part.step < len(done)),
+                key=lambda part: (part.step, part.second, part.model),
+            ),
+            client=self.client(list(range(len(done))), cpu_share),
+            said=recorder.said,
+            interrupted=self.runner.interrupted,
+        )
+
+    async def _try_out(self) -> None:
+        """Send one request of each model; raises what the server says when it does not take it."""
+        for asked, share in zip(self._ready.asked, self._ready.shares, strict=True):
+            answered: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
+            self._target.send(share.payloads[0], _answering(answered))
+            outcome, said = await answered
+            if outcome != OK:
+                await self._target.close()
+                hint = "; take --bodies golden or a file" if asked.bodies == bodies.SIGNATURE else ""
+                raise Unavailable(f"{asked.name}: the first request fails with {outcome}: {said}{hint}")
+
+    def _interrupt(self) -> None:
+        """End with a report; the next Ctrl-C ends at once."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+        self.runner.interrupt()
+
+
+def _answering(answered: "asyncio.Future[tuple[str, str]]") -> Callable[[str, str], None]:
+    return lambda outcome, said: answered.set_result((outcome, said))
+
+
+def _target(order: Order) -> Target:
+    dialect = order.dialect
+    if isinstance(dialect, HttpDialect):
+        return HttpTarget(order.url, timeout_s=order.timeout_s, connections=order.connections)
+    from clients.load_test.grpc_target import GrpcTarget  # noqa: PLC0415  # gRPC is only imported where it is used
+
+    return GrpcTarget(order.url, dialect.method, timeout_s=order.timeout_s)

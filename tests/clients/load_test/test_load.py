@@ -1,0 +1,242 @@
+"""`signet load` as a user runs it, against real servers."""
+
+import json
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from clients.load_test import result
+from clients.load_test.result import Result
+from serving.errors import SignetError
+from signet import app
+from tests import servers
+from tests.servers import ROOT, SIGNET, Program
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[tuple[str, Program]]:
+    """A gateway of its own: these tests count its requests and stop it for a while."""
+    with servers.gateway("--models-dir", servers.GOLDEN_MODELS) as running:
+        yield running
+
+
+@pytest.fixture
+def url(gateway) -> str:
+    return gateway[0]
+
+
+def load(*arguments: object, code: int = 0) -> str:
+    """What `signet load ARGUMENTS` prints, run in here; fails when it ends with another code."""
+    done = CliRunner().invoke(app, ["load", *map(str, arguments)])
+    if isinstance(done.exception, SignetError):
+        assert code == done.exception.exit_code, done.exception
+        return str(done.exception)
+    assert done.exit_code == code, done.output + str(done.exception)
+    return done.output
+
+
+def measure(folder: Path, *arguments: object, code: int = 0) -> Result:
+    load(*arguments, "--json", folder / "run.json", code=code)
+    return result.read(folder / "run.json")
+
+
+def requests_counted(url: str, model: str, protocol: str = "v1") -> float:
+    """Predict requests of a model that the server says it has answered."""
+    pattern = rf'^signet_requests_total{{(?=.*model="{model}")(?=.*protocol="{protocol}").*}} ([\d.e+]+)$'
+    return sum(map(float, re.findall(pattern, httpx.get(f"{url}/metrics").text, re.MULTILINE)))
+
+
+@pytest.mark.parametrize("load_options", [("--rate", "150"), ("--rate", "20..200,100"), ("--closed", "1,3")])
+def test_the_server_saw_as_many_requests_as_are_reported(url, tmp_path, load_options):
+    before = [requests_counted(url, model) for model in ("three_out", "two_in")]
+    arguments = ("three_out=3", "two_in", "--url", url, *load_options, "--seconds", 1, "--warmup-s", 0)
+    measured = measure(tmp_path, *arguments, "--html", tmp_path / "run.html")
+    assert "<svg" in (tmp_path / "run.html").read_text()
+    after = [requests_counted(url, model) for model in ("three_out", "two_in")]
+    seen = [now - earlier - 1 for earlier, now in zip(before, after, strict=True)]  # one of each is tried out first
+    assert [part.requests for part in measured.by_model] == seen
+    assert measured.total.outcomes == {"ok": sum(seen)}
+    assert seen[0] == pytest.approx(3 * seen[1], rel=0.5)
+    if measured.arrivals != "closed":
+        assert sum(seen) == pytest.approx(sum(step.planned for step in measured.steps), rel=0.3)
+    assert 0 < measured.total.latency_s(50) <= measured.total.latency_s(100) < 60
+
+
+def stalled(gateway: tuple[str, Program], folder: Path, *arguments: object) -> Result:
+    """A run in the midst of which the server stands still for two seconds."""
+    url, server = gateway
+    before = requests_counted(url, "three_out")
+    command = ["three_out", "--url", url, "--seconds", "4", "--warmup-s", "0", *map(str, arguments)]
+    process = subprocess.Popen(
+        [*SIGNET, "load", *command, "--json", folder / "run.json"], cwd=ROOT, stderr=subprocess.DEVNULL
+    )
+    try:
+        servers.wait_until(lambda: requests_counted(url, "three_out") > before + 20, what="the load")
+        server.process.send_signal(signal.SIGSTOP)
+        time.sleep(2)  # it is what the test is about
+        server.process.send_signal(signal.SIGCONT)
+        assert process.wait(60) == 0
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+        process.kill()
+        process.wait()
+    return result.read(folder / "run.json")
+
+
+def test_a_stall_shows_in_an_open_loop_and_hides_in_a_closed_one(gateway, tmp_path):
+    measured = stalled(gateway, tmp_path, "--rate", 100, "--arrivals", "fixed")
+    assert measured.total.requests == 400
+    assert measured.total.outcomes == {"ok": 400}
+    assert measured.total.latency_s(99) > 1.5
+    assert measured.total.latency_s(75) > 0.5  # half of the requests fell into the two seconds
+    closed = stalled(gateway, tmp_path, "--closed", 1)
+    assert closed.total.latency_s(100) > 1.9
+    slow = closed.total.histogram.get_total_count() * (1 - 0.99)
+    assert slow < 1 or closed.total.latency_s(99) < 1  # one slow request is all that it saw
+
+
+def test_limits_that_are_not_kept_give_exit_code_1(url, tmp_path):
+    arguments = ("three_out", "--url", url, "--rate", 100, "--seconds", 0.5, "--warmup-s", 0)
+    assert measure(tmp_path, *arguments, "--slo", "p99=1us,errors=0%", code=1).verdicts[0].kept is False
+    assert measure(tmp_path, *arguments, "--slo", "p50=10s,errors=0%,goodput=1").kept
+    assert "NOT KEPT: goodput=1000; measured" in load(*arguments, "--slo", "goodput=1000", code=1)
+
+
+def test_ctrl_c_ends_with_what_was_measured(url, tmp_path):
+    before = requests_counted(url, "two_in")
+    command = [
+        *SIGNET,
+        "load",
+        "two_in",
+        "--url",
+        url,
+        "--rate",
+        "50",
+        "--seconds",
+        "100",
+        "--json",
+        tmp_path / "run.json",
+    ]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        servers.wait_until(lambda: requests_counted(url, "two_in") > before + 100, what="the load")
+        process.send_signal(signal.SIGINT)
+        printed, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert "Interrupted after" in printed
+    measured = result.read(tmp_path / "run.json")
+    assert measured.interrupted
+    assert 40 < measured.total.requests <= requests_counted(url, "two_in") - before
+
+
+def test_a_client_that_is_the_bottleneck_says_so(url, tmp_path):
+    arguments = ("--rate", 500, "--connections", 1, "--seconds", 0.5, "--warmup-s", 0)
+    measured = measure(tmp_path, "three_out", "--url", url, *arguments)
+    assert any("requests waited for a connection" in limit for limit in measured.client.limits)
+
+
+def test_a_search_finds_a_rate_that_meets_the_limits(url, tmp_path):
+    arguments = ("three_out", "--url", url, "--seconds", 0.3, "--find", "--slo")
+    assert "no rate met the limits" in load(*arguments, "goodput=1000000000", "--rate", 20, "--warmup-s", 0, code=1)
+    measured = measure(tmp_path, *arguments, "errors=0%", "--timeout-s", "0.2", "--rate", 2000)
+    assert len(measured.trials) == len(measured.steps) > 1
+    kept = [step.from_rate for step, kept in zip(measured.steps, measured.trials, strict=True) if kept]
+    assert measured.found_rate in kept
+
+
+def test_bodies_come_from_examples_files_and_signatures(url, tmp_path):
+    sent = {"a": [[1, 2, 3]] * 2, "b": [[1, 2]] * 2}
+    folder = tmp_path / "models" / "two_in" / "1" / "assets.extra"
+    folder.mkdir(parents=True)
+    (folder / "golden.json").write_text(json.dumps({"signatures": {"serving_default": {"inputs": sent}}}))
+    (tmp_path / "rows.jsonl").write_text('{"a": [1, 2, 3], "b": [1, 2]}\n{"a": [0, 0, 0], "b": [0, 0], "id": 7}\n')
+    (tmp_path / "request.json").write_text(json.dumps({"inputs": sent}))
+    (tmp_path / "rows.json").write_text(json.dumps({"instances": [{"a": [1, 2, 3], "b": [1, 2]}]}))
+    for source, expected in (
+        ("auto", "golden"),
+        ("golden", "golden"),
+        ("signature", "signature"),
+        *((str(tmp_path / name), str(tmp_path / name)) for name in ("rows.jsonl", "request.json", "rows.json")),
+    ):
+        arguments = (
+            "--closed",
+            1,
+            "--seconds",
+            0.2,
+            "--rows",
+            3,
+            "--bodies",
+            source,
+            "--models-dir",
+            tmp_path / "models",
+        )
+        measured = measure(tmp_path, "two_in", "--url", url, *arguments)
+        assert measured.total.errors == 0
+        assert (measured.models[0].bodies, measured.models[0].rows) == (expected, 3)
+
+
+@pytest.mark.parametrize("signature", ["s", "i64", "b", "scalar", "serving_default", "d1", "u8"])
+def test_random_values_fit_every_signature(url, signature):
+    load(f"mixed:{signature}", "--url", url, "--closed", 1, "--seconds", 0.1, "--warmup-s", 0)
+
+
+@pytest.mark.parametrize("protocol", ["v2", "v2-binary", "grpc", "grpc-v2"])
+def test_every_protocol_is_spoken(embedded_gateway, tmp_path, protocol):
+    url, address = embedded_gateway
+    arguments = ("--protocol", protocol, "--url", address if "grpc" in protocol else url, "--seconds", 0.3)
+    counted = {"v2-binary": "v2", "grpc": "grpc_v1", "grpc-v2": "grpc_v2"}.get(protocol, protocol)
+    before = requests_counted(url, "two_in", counted)
+    measured = measure(tmp_path, "two_in", "mixed:s", *arguments, "--rate", 100, "--rows", 2, "--warmup-s", 0)
+    assert measured.total.outcomes == {"ok": measured.total.requests}
+    assert measured.by_model[0].requests == requests_counted(url, "two_in", counted) - before - 1
+    assert measured.protocol == protocol
+
+
+def test_a_model_server_is_loaded_over_grpc(model_server_address, tmp_path):
+    arguments = ("--protocol", "grpc", "--url", model_server_address, "--seconds", 0.3, "--rate", 100)
+    assert measure(tmp_path, "three_out", *arguments).total.errors == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["two_im"], "two_im (did you mean 'two_in'?)"),
+        (["two_in:serv"], "has no signature 'serv' (did you mean 'serve'?)"),
+        (["two_in", "--rate", "fast"], "--rate fast: 'fast' is no rate"),
+        (["two_in", "--rate", "5", "--closed", "5"], "--closed is another kind of load"),
+        (["two_in", "--protocol", "v3"], "--protocol v3: expected v1, "),
+        (["two_in", "--arrivals", "even"], "--arrivals even: expected poisson or fixed"),
+        (["two_in", "--find"], "--find needs the limits to meet: --slo"),
+        (["two_in", "--find", "--slo", "p99=1s", "--rate", "1,2"], "--find starts at one rate"),
+        (["two_in", "--slo", "p99"], "--slo: 'p99' is no limit"),
+        (["two_in", "--bodies", "golden", "--models-dir", "nowhere"], "no golden examples in nowhere/two_in/1/"),
+        (["two_in", "--bodies", "nothing.jsonl"], "--bodies nothing.jsonl: No such file or directory"),
+        (["two_in", "--bodies", "README.md"], "README.md line 1 is not JSON"),
+        (["two_in", "--json", "nowhere/x.json"], "the folder nowhere does not exist"),
+        (["mixed:fail", "--seed", "3", "--bodies", "tests/golden/minus.json"], "minus.json: No such file"),
+    ],
+)
+def test_mistakes_are_one_sentence(url, arguments, problem):
+    assert problem in load(*arguments, "--url", url, code=1)
+
+
+def test_requests_that_the_server_does_not_take_are_told_before_the_load(url, tmp_path):
+    (tmp_path / "minus.json").write_text('{"inputs": {"x": [-1.0]}}')
+    printed = load("mixed:fail", "--url", url, "--bodies", tmp_path / "minus.json", code=1)
+    assert "mixed:fail: the first request fails with 400: assertion failed: [x must be positive" in printed
+
+
+def test_the_help_names_the_options():
+    printed = load("--help")
+    for option in ("--rate", "--closed", "--find", "--slo", "--html", "--protocol"):
+        assert option in printed
