@@ -8,7 +8,7 @@ HTTP_PORT ?= 8080
 MODELS_DIR ?= models
 BASE ?= docker.io/library/python:3.11-slim-bookworm
 
-.PHONY: run test test-long check format bench bench-babi wheel lock images-check deploy-files release-check help
+.PHONY: run test test-long check format bench bench-score bench-babi wheel lock images-check deploy-files release-check help
 
 help:            ## these lines
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 14
@@ -44,6 +44,9 @@ bench: .venv/.done  ## throughput and latency beside the in-process engine loop
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.load_test
 	$(BIN)/python -m tests.bench.swaps
+
+bench-score: .venv/.done  ## rows per second of scored files beside the in-process engine loop
+	$(BIN)/python -m tests.bench.score
 
 BABI ?= data/babi/en
 bench-babi: .venv/.done  ## both question answering networks on the twenty bAbI tasks: BABI=folder of qa1_…_train.txt; resumes

@@ -330,58 +330,141 @@ def models(url: Url = "http://localhost:8080") -> None:
 
 @app.command()
 def score(
-    name: Annotated[str, typer.Argument(help="The model; `signet models` lists them.", metavar="NAME")],
-    source: Annotated[
-        Path, typer.Argument(help="A file with a JSON object in each line that holds the inputs.", metavar="IN.jsonl")
+    name: Annotated[str, typer.Argument(help="The model; `signet models` lists them.", metavar="MODEL")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            help="The files to score, and last where the result goes. INPUT: files, folders, patterns such as 'rows-*.csv', "
+            "URLs such as s3://bucket/rows/ (with signet[s3], signet[gs]), or - for standard input. "
+            "OUTPUT: a folder of part files; one file where its name ends as a format does; - for standard output.",
+            metavar="INPUT… OUTPUT",
+        ),
     ],
-    target: Annotated[Path, typer.Argument(help="The file to write.", metavar="OUT.jsonl")],
     url: Url = "http://localhost:8080",
     signature: Annotated[str, typer.Option(help="Which way to call the model.")] = "serving_default",
-    batch_rows: Annotated[
-        int, typer.Option(help="Most rows in a request; more are quicker, and take more memory.", min=1)
-    ] = 64,
-    concurrency: Annotated[
-        int, typer.Option(help="Requests in flight; more keep a large server busy.", min=1, max=100)
-    ] = 4,
+    version: Annotated[
+        int | None,
+        typer.Option(help="The version that scores all rows. Default: the highest at the start.", show_default=False),
+    ] = None,
+    map_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            help="Where an input lies when no column is called so: INPUT=COLUMN, or INPUT=COLUMN,COLUMN… side by side; "
+            "may be given again. Columns x_0, x_1 … make the input x without it.",
+            metavar="INPUT=COLUMN",
+            show_default=False,
+        ),
+    ] = None,
+    carry: Annotated[
+        str | None,
+        typer.Option(
+            help="Columns to write beside the outputs, separated by commas. Default: all that are no inputs.",
+            show_default=False,
+        ),
+    ] = None,
     prefix: Annotated[
-        str, typer.Option(help="Stands before the name of each output, for rows that have such a key already.")
+        str, typer.Option(help="Stands before the name of each output, for rows that have such a column already.")
     ] = "",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.jsonl if it exists.")] = False,
+    flat: Annotated[
+        bool,
+        typer.Option("--flat", help="A column for each number of an output: digit_0, digit_1 … instead of a list."),
+    ] = False,
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="Of a folder's parts: parquet, jsonl, csv, arrow, tfrecord; csv.gz, jsonl.zst. [default: parquet]",
+        ),
+    ] = "",
+    input_format: Annotated[
+        str, typer.Option(help="Of all inputs, where names do not tell. [default for -: jsonl]")
+    ] = "",
+    batch_rows: Annotated[
+        int | None,
+        typer.Option(
+            help="Rows in a request. Default: 64 of texts, 256 of rows of any length, else 8 to 1024, about 256 KiB.",
+            min=1,
+            show_default=False,
+        ),
+    ] = None,
+    part_rows: Annotated[
+        int, typer.Option(help="Rows in a part; what is lost by a kill is scored again from the last part.", min=1)
+    ] = 65_536,
+    concurrency: Annotated[
+        int, typer.Option(help="Most requests in flight; fewer while the server is busy with others.", min=1, max=100)
+    ] = 4,
+    rate: Annotated[
+        float | None, typer.Option(help="Most rows a second. Default: no limit.", min=0.001, show_default=False)
+    ] = None,
+    max_bad: Annotated[
+        int,
+        typer.Option(
+            help="Rows that may be bad: they go to the dead letters, with the reason. -1: any number.", min=-1
+        ),
+    ] = 0,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace OUTPUT if it exists; start anew where inputs or model have changed."),
+    ] = False,
     patience_s: Annotated[
-        float, typer.Option(help="Seconds to go on asking while the server is overloaded or away.", min=0)
+        float, typer.Option(help="Seconds to wait for a server or a version that is away.", min=0)
     ] = 60.0,
+    engine: Annotated[
+        str,
+        typer.Option(help="local: this process sends the requests. ray: the workers of a Ray cluster (signet[ray])."),
+    ] = "local",
+    ray_address: Annotated[
+        str, typer.Option(help="The Ray cluster, as HOST:PORT; without it Ray looks for one here, or starts one.")
+    ] = "",
+    in_process: Annotated[
+        bool, typer.Option("--in-process", help="Load the model from MODELS_DIR instead of asking a service.")
+    ] = False,
+    models_dir: Annotated[Path, typer.Option(help="For --in-process: MODELS_DIR/MODEL/VERSION.")] = Path("models"),
 ) -> None:
-    """Score a file: a row {"id": 7, "pixels": […]} becomes {"id": 7, "digit": […]}, in the same order.
+    """Score files: a row {"id": 7, "pixels": […]} becomes {"id": 7, "digit": […]}, in the same order.
 
-    The inputs are found by their names and left out of the result; all other keys are carried along. A bare value
-    will do where the model has one input. Rows may differ in length where the model allows it. Blank lines are skipped.
+    CSV, JSON lines, Parquet, Arrow and TFRecords (.gz, .zst). Inputs are found by their names and left out of the
+    result; other columns are carried along. No row is lost and none comes twice: killed at any moment, the same command
+    goes on after the last whole part and gives the same bytes. It refuses to go on with other inputs or another model.
+    All rows are scored by one version. The server's other callers come first: a busy one is left alone for a while.
 
-    The first row that the model does not take ends the run with exit code 1, its line and what is wrong: OUT.jsonl
-    appears only when every row is scored, all of them by the version that was the highest at the start.
+    Exit codes: 0 all is scored; 1 a mistake or an error; 3 the version is not served any more; 4 more bad rows than
+    --max-bad; 130 Ctrl-C.
     """
     from rich.console import Console
 
-    from clients.scoring import Job
-    from clients.scoring import score as run
+    from clients.score.job import Job
+    from clients.score.job import score as run
 
+    if len(paths) < 2:
+        raise typer.BadParameter("expected INPUT… OUTPUT, at least one of each", param_hint="INPUT… OUTPUT")
     job = Job(
         name,
-        source,
-        target,
+        paths[:-1],
+        paths[-1],
         url,
         signature=signature,
-        batch_rows=batch_rows,
-        concurrency=concurrency,
+        version=version,
+        input_format=input_format,
+        format=format_,
+        maps=tuple(map_ or ()),
+        carry=carry,
         prefix=prefix,
+        flat=flat,
+        batch_rows=batch_rows,
+        part_rows=part_rows,
+        concurrency=concurrency,
+        rows_per_s=rate,
+        max_bad=None if max_bad < 0 else max_bad,
         overwrite=overwrite,
         patience_s=patience_s,
+        engine=engine,
+        ray_address=ray_address,
+        in_process=models_dir if in_process else None,
     )
     done = run(job, Console(stderr=True))
-    rate = done.rows / max(done.seconds, 1e-9)
-    typer.echo(
-        f"{done.rows:,} rows scored by version {done.version} of {name!r} in {done.seconds:.1f} s "
-        f"({rate:,.0f} rows/s): {target}"
-    )
+    typer.echo(done.sentence(name, paths[-1]), err=paths[-1] == "-")
 
 
 @app.command()

@@ -30,7 +30,7 @@ class Progress:
             disable=not console.is_terminal,
         )
         self._bar = self._bars.add_task(name, total=total_bytes, state="")
-        self._rows = self._bytes = 0
+        self._rows = self._bytes = self._before_rows = self._before_bytes = 0
         self._note = ""
         self._started = self._spoken = time.monotonic()
 
@@ -40,6 +40,11 @@ class Progress:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bars.stop()
+
+    def resume(self, rows: int, source_bytes: int) -> None:
+        """So much was done before; it does not count for the rate."""
+        self._before_rows, self._before_bytes = rows, source_bytes
+        self._show()
 
     def advance(self, rows: int, source_bytes: int) -> None:
         """So many more rows are done, which took so many bytes of the source."""
@@ -56,14 +61,15 @@ class Progress:
     def _show(self) -> None:
         now = time.monotonic()
         elapsed_s = max(now - self._started, 1e-9)
-        state = f"{self._rows:,} rows, {self._rows / elapsed_s:,.0f} rows/s"
+        done_bytes = self._before_bytes + self._bytes
+        state = f"{self._before_rows + self._rows:,} rows, {self._rows / elapsed_s:,.0f} rows/s"
         note = f"; {self._note}" if self._note else ""
-        self._bars.update(self._bar, completed=self._bytes, state=state + note)
+        self._bars.update(self._bar, completed=done_bytes, state=state + note)
         if self._console.is_terminal or now - self._spoken < LINE_EVERY_S:
             return
         self._spoken = now
         left = (
-            f", {elapsed_s / self._bytes * (self._total - self._bytes):.0f} s left"
+            f", {elapsed_s / self._bytes * (self._total - done_bytes):.0f} s left"
             if self._total and self._bytes
             else ""
         )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import pyarrow.parquet as pq
 import pytest
 
 from serving.gateway.settings import Settings
@@ -113,9 +114,26 @@ def test_each_command_of_the_readme(command, running, tmp_path):
     if command.startswith("curl"):
         assert "error" not in json.loads(output)
     if " score " in command:
-        row = json.loads((tmp_path / "answers.jsonl").read_text())
+        row = scored_row(command, output, tmp_path)
         assert row["id"] == 7
         assert isinstance(row["answer"], str)
+
+
+def scored_row(command: str, output: str, folder: Path) -> dict[str, object]:
+    """The only row that a line of the README scores."""
+    if " - - " in command:
+        return json.loads(output)
+    if "answers.jsonl" in command:
+        return json.loads((folder / "answers.jsonl").read_text())
+    (row,) = pq.read_table(folder / "answers").to_pylist()
+    return row
+
+
+def test_a_row_of_pixels_needs_no_mapping(running, tmp_path):
+    (tmp_path / "in.jsonl").write_text(json.dumps({"id": 7, "pixels": [0] * 64}) + "\n")
+    shell(".venv/bin/signet score digits in.jsonl out.jsonl", running, tmp_path)
+    row = json.loads((tmp_path / "out.jsonl").read_text())
+    assert (row["id"], len(row["digit"])) == (7, 10)
 
 
 @pytest.mark.parametrize("code", blocks("python"))

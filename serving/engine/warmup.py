@@ -15,8 +15,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from serving import example_inference as inference
-from serving import predict_request
-from serving.engine import tfrecords
+from serving import predict_request, tfrecords
 from serving.engine.servable import Servable
 from serving.errors import InvalidInput, ServingError, Unsupported, from_code
 from serving.protos import prediction_log_pb2

@@ -4,6 +4,8 @@ import ast
 import subprocess
 import sys
 
+import pytest
+
 from tests.servers import ROOT
 
 
@@ -19,15 +21,40 @@ def test_clients_never_import_tensorflow():
     assert in_a_new_process(f"import {modules}, sys; print('tensorflow' in sys.modules)") == "False"
 
 
-def test_grpc_is_imported_only_where_it_is_used():
+def users_of(package: str) -> set[str]:
+    """The files of the clients that import a package."""
     users = set()
     for path in (ROOT / "clients").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
-            if any(name.split(".")[0] == "grpc" for name in names):
+            if any(f"{name}.".startswith(f"{package}.") for name in names):
                 users.add(path.name)
-    assert users == {"grpc_client.py", "grpc_target.py"}
+    return users
+
+
+def test_grpc_is_imported_only_where_it_is_used():
+    assert users_of("grpc") == {"grpc_client.py", "grpc_target.py"}
+
+
+def test_scoring_in_process_alone_imports_the_engine():
+    assert users_of("serving.engine") == {"in_process.py"}
+
+
+def test_json_lines_are_scored_without_pyarrow(embedded_url, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"id": 1, "x": [1, 2, 3, 4]}\n')
+    code = f"""if True:
+        import sys
+        sys.modules.update(pyarrow=None, fsspec=None, ray=None)
+        sys.argv = ["signet", "score", "three_out", "{tmp_path}/in.jsonl", "{tmp_path}/OUT", "--url", "{embedded_url}"]
+        import signet
+        signet.main()
+    """
+    printed = in_a_new_process(code.replace("OUT", "out.jsonl"))
+    assert printed.startswith("1 rows scored by version 1 of 'three_out'")
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        in_a_new_process(code.replace("OUT", "out"))
+    assert caught.value.stderr == "signet: writing parquet needs pyarrow: pip install 'signet[score]'\n"
 
 
 def test_signet_offers_the_clients_when_they_are_asked_for():

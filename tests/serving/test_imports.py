@@ -14,7 +14,7 @@ FORBIDDEN = {
     "serving/engine": {"training", "clients", "signet", "serving.gateway", "serving.model_server", "fastapi"},
     "serving/gateway": {"training", "clients", "signet", "serving.model_server", "tensorflow"},
     "serving/model_server": {"training", "clients", "signet", "serving.gateway", "tensorflow"},
-    "clients": {"training", "serving.engine", "serving.gateway", "serving.model_server", "tensorflow"},
+    "clients": {"training", "serving.gateway", "serving.model_server", "tensorflow"},
     "training": {"clients", "serving.engine", "serving.gateway", "serving.model_server"},
 }
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 import pytest
 
-from serving.engine import tfrecords
+from serving import tfrecords
 from serving.protos import prediction_log_pb2
 from tests import servers
 from tests.training import exported

@@ -5,7 +5,6 @@
 Source: `record_reader.cc`, `crc32c.h`.
 """
 
-import os
 from collections.abc import Iterator
 from functools import cache
 from typing import BinaryIO
@@ -20,16 +19,22 @@ _CRC_BYTES = 4
 _POLYNOMIAL = 0x82F63B78
 _MASK_DELTA = 0xA282EAD8
 _ALL = 0xFFFFFFFF
+_PIECE_BYTES = 1 << 20
 
 _LANE_BYTES = 512
 """Large data is cut into pieces of this size, whose checksums numpy computes side by side."""
 
 
-def read(file: BinaryIO) -> Iterator[bytes]:
-    """The records, one after the other. Raises an error with code DATA_LOSS for a file that is none or is damaged."""
+def read(file: BinaryIO, max_bytes: int = 1 << 31) -> Iterator[bytes]:
+    """The records, one after the other. Raises an error with code DATA_LOSS for a file that is none or is damaged.
+
+    max_bytes: of a record; a longer one counts as damage.
+    """
     offset = 0
     while header := _checked(file, offset, _HEADER_BYTES - _CRC_BYTES):
         length = int.from_bytes(header, "little")
+        if length > max_bytes:
+            raise _data_loss(f"truncated record at {offset + _HEADER_BYTES}", offset + _HEADER_BYTES)
         data = _checked(file, offset + _HEADER_BYTES, length)
         if data is None:
             raise _data_loss(f"truncated record at {offset}' failed with eof", offset + _HEADER_BYTES)
@@ -64,8 +69,7 @@ def crc32c(data: bytes) -> int:
 
 def _checked(file: BinaryIO, offset: int, length: int) -> bytes | None:
     """So many bytes, and the checksum behind them, which must be theirs; None at the end of the file."""
-    # No more than there is: a file that claims a record of exabytes must not make room for it.
-    found = file.read(min(length + _CRC_BYTES, os.fstat(file.fileno()).st_size))
+    found = _up_to(file, length + _CRC_BYTES)
     if not found:
         return None
     if len(found) < length + _CRC_BYTES:
@@ -76,8 +80,26 @@ def _checked(file: BinaryIO, offset: int, length: int) -> bytes | None:
     return data
 
 
+def _up_to(file: BinaryIO, length: int) -> bytes:
+    """So many bytes, or what there is: a file that claims a long record must not make room for it before it comes."""
+    if length <= _PIECE_BYTES:
+        return file.read(length)
+    pieces = []
+    while length and (piece := file.read(min(length, _PIECE_BYTES))):
+        pieces.append(piece)
+        length -= len(piece)
+    return b"".join(pieces)
+
+
 def _data_loss(message: str, offset: int) -> ServingError:
     return from_code("DATA_LOSS", message + ("" if offset else " (Is this even a TFRecord file?)"))
+
+
+def write(file: BinaryIO, data: bytes) -> None:
+    """One more record."""
+    length = len(data).to_bytes(_HEADER_BYTES - _CRC_BYTES, "little")
+    for part in (length, data):
+        file.write(part + masked_crc(part).to_bytes(_CRC_BYTES, "little"))
 
 
 @cache

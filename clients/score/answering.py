@@ -1,0 +1,172 @@
+"""What answers a job's requests: the service, by the one version that the job is pinned to.
+
+    Service(connection).predict({"pixels": (64, 64)})  ──▶  {"digit": (64, 10)}
+
+A request goes out whole, by itself, again and again until it is answered: a busy server is left to its other callers
+for as long as it says, one that is away is waited for. A version that is gone is waited for too; then the job stops.
+No other version answers in its place.
+"""
+
+import hashlib
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol
+
+from clients.calls import Version
+from clients.gateway_client import Client
+from clients.retries import NEVER
+from clients.score.pace import Pace
+from serving.errors import DeadlineExceeded, NotFound, Overloaded, ServingError, Unavailable, UsageError
+from serving.signature import Signature, select
+from serving.tensors import Arrays
+
+_FIRST_DELAY_S = 0.1
+_LONGEST_DELAY_S = 2.0
+BATCHING_HEADER = "X-Signet-Batching"
+"""`off`: the request is not merged with others, so that its answer depends on its rows alone."""
+JOB_HEADER = "X-Signet-Job"
+"""Names the job; the gateway keeps a version loaded while requests of a job come for it."""
+
+
+class VersionGone(UsageError):
+    """The version that the job is pinned to is not served any more."""
+
+    exit_code = 3
+
+
+class Answering(Protocol):
+    """Answers for one version of a model. Threads may share it."""
+
+    def predict(self, arrays: Arrays) -> Arrays:
+        """The outputs of the pinned version and signature."""
+
+    def stop(self) -> None:
+        """Requests that wait are given up with `Cancelled`."""
+
+    def close(self) -> None:
+        """Nothing is asked any more."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """All that is needed to ask, in this process or another."""
+
+    url: str
+    model: str
+    version: int
+    signature: str
+    job: str
+    concurrency: int
+    rows_per_s: float | None
+    patience_s: float
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """The version that answers a job, and what tells it from others."""
+
+    version: int
+    signature: Signature
+    digest: str
+
+
+def pin(url: str, model: str, version: int | None, signature: str, patience_s: float) -> Pinned:
+    """The version that is to answer; None: the highest that is served now. Raises `VersionGone` for one that is not.
+
+    patience_s: to wait for a version that was served before and may come back.
+    """
+    deadline = time.monotonic() + patience_s
+    with Client(url) as client:
+        while True:
+            try:
+                described = client.describe(model, version=version)
+            except NotFound as error:
+                served = _served(client, model)
+                if version is None or not served:
+                    raise
+                if time.monotonic() >= deadline:
+                    raise _gone(model, version, served) from error
+                time.sleep(min(_LONGEST_DELAY_S, max(0, deadline - time.monotonic())))
+            else:
+                return Pinned(described.number, select(described.signatures, signature, model), digest(described))
+
+
+def digest(described: Version) -> str:
+    """Differs when what the server tells of the version does."""
+    return hashlib.sha256(repr(sorted(described.signatures.items())).encode()).hexdigest()
+
+
+class Service:
+    """The service over HTTP; use it as a context."""
+
+    def __init__(self, connection: Connection, note: Callable[[str], None]) -> None:
+        """note: is told why there is a wait."""
+        self._to, self._note = connection, note
+        self._pace = Pace(connection.concurrency, connection.rows_per_s)
+        # Answers are not compressed: numbers gain little by it, and the server has better things to do.
+        headers = {BATCHING_HEADER: "off", JOB_HEADER: connection.job, "Accept-Encoding": "identity"}
+        self._client = Client(connection.url, headers=headers, retry=NEVER)  # the job has its own patience
+
+    def predict(self, arrays: Arrays) -> Arrays:
+        """Raises what the server says of the rows; `Unavailable` and `VersionGone` when patience has run out."""
+        delay_s, deadline = _FIRST_DELAY_S, None
+        rows = len(next(iter(arrays.values())))
+        while True:
+            try:
+                with self._pace.turn(rows):
+                    return self._client.predict(
+                        self._to.model, arrays, version=self._to.version, signature=self._to.signature
+                    )
+            except Overloaded as error:
+                self._note(f"waiting: {error}")
+                self._pace.yield_to_others(error.retry_after_s)
+                continue
+            except (Unavailable, DeadlineExceeded, NotFound) as error:
+                problem = self._why_missing(error) if isinstance(error, NotFound) else error
+            now = time.monotonic()
+            deadline = deadline or now + self._to.patience_s
+            if now >= deadline:
+                raise type(problem)(f"{problem}; gave up after {self._to.patience_s:g} s") from problem
+            self._note(f"waiting: {problem}")
+            self._pace.pause(min(random.uniform(delay_s / 2, delay_s), deadline - now))  # noqa: S311  # no secret
+            delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
+
+    def stop(self) -> None:
+        """As `Answering.stop`."""
+        self._pace.stop()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def __enter__(self) -> "Service":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _why_missing(self, error: NotFound) -> ServingError | UsageError:
+        """Whether another version has taken the place: a server that has just started has none at first."""
+        try:
+            served = _served(self._client, self._to.model)
+        except ServingError as away:
+            return away
+        if not served or self._to.version in served:
+            return Unavailable(str(error))
+        return _gone(self._to.model, self._to.version, served)
+
+
+def _served(client: Client, model: str) -> tuple[int, ...]:
+    return next((found.versions for found in client.models() if found.name == model), ())
+
+
+def _gone(model: str, version: int, served: tuple[int, ...]) -> VersionGone:
+    policy = f"model_version_policy {{ specific {{ versions: {version} }} }}"
+    return VersionGone(
+        f"version {version} of {model!r}, which this job is pinned to, is not served any more; there is "
+        f"{', '.join(map(str, served))} now. What was scored is kept: have it served again, by {policy} or "
+        "latest { num_versions: 2 } in the model config file, and run the same command"
+    )

@@ -1,0 +1,201 @@
+"""Chunks of CSV, Parquet, Arrow and TFRecord files, as Arrow tables or what becomes one. Memory stays bounded:
+
+csv       header, records ──▶ CsvRecords         split here, parsed where they are scored; all columns are text
+tfrecord  records         ──▶ list of bytes      serialized tf.Examples
+parquet   row groups, piece by piece ──▶ table   the row groups before the start are not read
+arrow     record batches  ──▶ table              of an Arrow file or stream
+"""
+
+import bisect
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from clients.score.chunks import MAX_RECORD_BYTES, Chunk, Place, Read, lines, long_lines, skip, without_bom
+from clients.score.sources import Source
+from serving import tfrecords
+from serving.errors import SignetError, UsageError
+
+_ARROW_MAGIC = b"ARROW1"
+_PARQUET_BUFFER_BYTES = 1 << 20
+_PARQUET_ROWS = 1 << 13
+"""Rows decoded at a time."""
+_TFRECORD_FRAME_BYTES = 16
+
+
+@dataclass(frozen=True)
+class CsvRecords:
+    """Records of a CSV file as text, each with its line end."""
+
+    header: tuple[str, ...]
+    texts: list[bytes]
+    numbers: list[int]
+    """The line at which each begins."""
+
+
+def csv(source: Source, content: BinaryIO, start: Place, rows: int, columns: Any = None) -> Iterator[Chunk]:
+    """content: CsvRecords."""
+    first = next(_records(content, Place()), None)
+    if first is None:
+        return
+    text, _, offset, line = first
+    header = _header(source, text)
+    begin = replace(start, offset=offset, line=line) if not start.offset else start
+    if source.seekable:
+        skip(source, content, begin.offset)
+    else:
+        skip(source, content, begin.offset - offset)
+    records = _records(content, begin)
+    while chunk := list(islice(records, rows)):
+        *_, offset, line = chunk[-1]
+        end = replace(start, row=start.row + len(chunk), offset=offset, line=line)
+        found = CsvRecords(header, [text for text, *_ in chunk], [number for _, number, *_ in chunk])
+        yield Chunk(source, start, end, found, offset - begin.offset)
+        start = begin = end
+
+
+def parquet(
+    source: Source, content: BinaryIO, start: Place, rows: int, columns: tuple[str, ...] | None = None
+) -> Iterator[Chunk]:
+    """content: a table of the columns that are wanted."""
+    try:
+        file = pq.ParquetFile(_seekable(source, content), pre_buffer=False, buffer_size=_PARQUET_BUFFER_BYTES)
+    except pa.ArrowException as error:
+        raise ValueError(str(error)) from error
+    metadata = file.metadata
+    counts = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+    ends = list(itertools.accumulate(counts))
+    first = bisect.bisect_right(ends, start.row)
+    if first == len(ends):
+        return
+    groups, skipped = list(range(first, len(ends))), start.row - (ends[first] - counts[first])
+    names = file.schema_arrow.names
+    chosen = None if columns is None else [name for name in names if name in columns]
+    batches = file.iter_batches(batch_size=_PARQUET_ROWS, row_groups=groups, columns=chosen, use_threads=False)
+    yield from _tables(source, start, rows, _without_first(batches, skipped), metadata.num_rows)
+
+
+def arrow(
+    source: Source, content: BinaryIO, start: Place, rows: int, columns: tuple[str, ...] | None = None
+) -> Iterator[Chunk]:
+    """content: a table. An Arrow file, whose batches are found by number, or a stream."""
+    file = _seekable(source, content) if source.seekable else pa.PythonFile(content, mode="r")
+    is_file = source.seekable and content.read(len(_ARROW_MAGIC)) == _ARROW_MAGIC
+    if source.seekable:
+        content.seek(0)
+    if is_file:
+        opened = pa.ipc.open_file(file)
+        batches: Iterable[Any] = (opened.get_batch(i) for i in range(opened.num_record_batches))
+    else:
+        batches = pa.ipc.open_stream(file)
+    if columns is not None:
+        batches = (batch.select([name for name in batch.schema.names if name in columns]) for batch in batches)
+    yield from _tables(source, start, rows, _without_first(batches, start.row), None)
+
+
+def count(source: Source, content: BinaryIO) -> int | None:
+    """Rows of a Parquet or Arrow file; None for a stream."""
+    if source.format.name == "parquet":
+        return int(pq.ParquetFile(_seekable(source, content)).metadata.num_rows)
+    if content.read(len(_ARROW_MAGIC)) != _ARROW_MAGIC:
+        return None
+    opened = pa.ipc.open_file(_seekable(source, content))
+    return sum(int(opened.get_batch(i).num_rows) for i in range(opened.num_record_batches))
+
+
+def tfrecord(source: Source, content: BinaryIO, start: Place, rows: int, columns: Any = None) -> Iterator[Chunk]:
+    """content: list of serialized tf.Examples."""
+    skip(source, content, start.offset)
+    try:
+        records = tfrecords.read(content, MAX_RECORD_BYTES)
+        while chunk := list(islice(records, rows)):
+            size = sum(len(record) + _TFRECORD_FRAME_BYTES for record in chunk)
+            end = replace(start, row=start.row + len(chunk), offset=start.offset + size)
+            yield Chunk(source, start, end, chunk, size)
+            start = end
+    except SignetError as error:
+        raise UsageError(f"{source.path}, after row {start.row}: {error}") from error
+
+
+READERS: dict[str, Read] = {"csv": csv, "parquet": parquet, "arrow": arrow, "tfrecord": tfrecord, "jsonl": lines}
+
+
+def _records(content: BinaryIO, start: Place) -> Iterator[tuple[bytes, int, int, int]]:
+    """Records with the number of their first line, and the offset and line at their end; blank lines are left out.
+
+    A record goes on over line ends while a quote is open.
+    """
+    offset, line = start.offset, start.line
+    parts: list[bytes] = []
+    quotes, length, number = 0, 0, line + 1
+    for text in long_lines(content):
+        part = without_bom(text, offset)
+        offset += len(text)
+        line += 1
+        if not parts and part.isspace():
+            number = line + 1
+            continue
+        parts.append(part)
+        quotes += part.count(b'"')
+        length += len(part)
+        if quotes % 2 == 0:
+            yield b"".join(parts), number, offset, line
+            parts, quotes, length, number = [], 0, 0, line + 1
+        elif length > MAX_RECORD_BYTES:
+            raise UsageError(f"a quote that is opened at line {number} is not closed in {MAX_RECORD_BYTES} bytes")
+    if parts:
+        yield b"".join(parts), number, offset, line
+
+
+def _header(source: Source, text: bytes) -> tuple[str, ...]:
+    try:
+        names = tuple(pa_csv.read_csv(pa.BufferReader(text)).column_names)
+    except pa.ArrowException as error:
+        raise ValueError(f"its first line, which should name the columns: {error}") from error
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"{source.path} has two columns {twice!r}; each needs a name of its own")
+    return names
+
+
+def _seekable(source: Source, content: BinaryIO) -> Any:
+    """What pyarrow reads from: the file itself where it is local, which takes no copy through Python."""
+    if source.is_pipe:
+        raise UsageError(
+            f"{source.path} is a pipe, and {source.format.name} cannot be read from one; send jsonl or csv"
+        )
+    return content if "://" in source.path else pa.OSFile(source.path)
+
+
+def _without_first(batches: Iterable[Any], rows: int) -> Iterator[Any]:
+    for batch in batches:
+        if rows < batch.num_rows:
+            yield batch.slice(rows) if rows else batch
+        rows = max(0, rows - batch.num_rows)
+
+
+def _tables(source: Source, start: Place, rows: int, batches: Iterable[Any], total_rows: int | None) -> Iterator[Chunk]:
+    """Tables of so many rows, the last one of what is left."""
+    row_bytes = (source.size_bytes or 0) / total_rows if total_rows else 0
+    kept: list[Any] = []
+    kept_rows = 0
+    for batch in batches:
+        at = 0
+        while at < batch.num_rows:
+            piece = batch.slice(at, rows - kept_rows)
+            kept.append(piece)
+            kept_rows += piece.num_rows
+            at += piece.num_rows
+            if kept_rows == rows:
+                end = replace(start, row=start.row + rows)
+                yield Chunk(source, start, end, pa.Table.from_batches(kept), int(row_bytes * rows))
+                start, kept, kept_rows = end, [], 0
+    if kept:
+        end = replace(start, row=start.row + kept_rows)
+        yield Chunk(source, start, end, pa.Table.from_batches(kept), int(row_bytes * kept_rows))

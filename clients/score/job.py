@@ -1,0 +1,443 @@
+"""Scoring files: each row with the model's outputs, in the order of the rows, none lost and none twice.
+
+    sources ─read─▶ chunks ─▶ requests, several at a time ─▶ answers in order ─▶ part files ─▶ manifest ─▶ result
+                                                  └─ bad rows ─▶ dead letters
+
+The whole of a job hangs on its inputs, the pinned version and a few options, which the manifest keeps: the same command
+goes on where the last one was stopped, whatever stopped it, and gives the same bytes. Anything else is refused.
+"""
+
+import hashlib
+import itertools
+import json
+import math
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from clients.progress import Progress
+from clients.score import (
+    answering,
+    blocks,
+    chunks,
+    dead_letters,
+    json_rows,
+    manifest,
+    parts,
+    scored,
+    sources,
+    storage,
+    target,
+)
+from clients.score.answering import Answering, Connection, Pinned, Service
+from clients.score.chunks import Chunk, Place
+from clients.score.manifest import Manifest
+from clients.score.output_columns import can_be_flat
+from clients.score.plan import Plan, check_carried, check_outputs, find, mapping
+from clients.score.scored import Scored
+from clients.score.sources import Source
+from clients.score.target import Target
+from serving.errors import UsageError
+from serving.signature import DEFAULT, Signature
+
+STDOUT = "-"
+LOCAL, RAY = "local", "ray"
+_SCHEMA_ROWS = 1000
+"""First rows that say which keys JSON lines have, and of which type, where the result needs to know."""
+_REQUEST_BYTES = 1 << 18
+_FEWEST_ROWS, _ROWS_OF_TEXT, _ROWS_OF_ANY_LENGTH, _MOST_ROWS = 8, 64, 256, 1024
+KEPT = "What was scored is kept: with a larger --max-bad the same command goes on"
+"""Said when there are too many bad rows."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be scored, and how."""
+
+    model: str
+    inputs: list[str]
+    output: str
+    url: str
+    signature: str = DEFAULT
+    version: int | None = None
+    """None: the highest at the start."""
+    input_format: str = ""
+    format: str = ""
+    maps: tuple[str, ...] = ()
+    carry: str | None = None
+    """Names separated by commas; None: all columns that are no inputs."""
+    prefix: str = ""
+    flat: bool = False
+    batch_rows: int | None = None
+    """Rows of a request; None: by the size of a row."""
+    part_rows: int = 65_536
+    """Rows of a part file, or up to a request more."""
+    concurrency: int = 4
+    """Requests in flight."""
+    rows_per_s: float | None = None
+    max_bad: int | None = 0
+    """Rows that may be bad; None: any number."""
+    overwrite: bool = False
+    patience_s: float = 60.0
+    """Seconds to go on asking a server that is away."""
+    engine: str = LOCAL
+    """`local`, or `ray`."""
+    ray_address: str = ""
+    in_process: Path | None = None
+    """The folder of models to load from, instead of asking a server."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was done."""
+
+    version: int
+    rows: int
+    """Scored, in all."""
+    new_rows: int
+    """Of these, by this run."""
+    bad: int
+    seconds: float
+    letters: str
+    """The file of the bad rows."""
+
+    def sentence(self, model: str, output: str) -> str:
+        """For people."""
+        rate = self.new_rows / max(self.seconds, 1e-9)
+        before = f", {self.rows - self.new_rows:,} of them before" if self.new_rows < self.rows else ""
+        bad = f"; {self.bad:,} bad rows: {self.letters}" if self.bad else ""
+        return (
+            f"{self.rows:,} rows scored by version {self.version} of {model!r} in {self.seconds:.1f} s "
+            f"({rate:,.0f} rows/s{before}): {output}{bad}"
+        )
+
+
+@dataclass(frozen=True)
+class Work:
+    """Everything that any process needs to score a part of a job."""
+
+    sources: tuple[Source, ...]
+    plan: Plan
+    target: Target
+    connection: Connection
+    in_process: Path | None
+    batch_rows: int
+    part_rows: int
+    max_bad: int | None
+
+    def chunks(self, start: Place) -> Iterator[Chunk]:
+        """From a place on."""
+        return chunks.read(self.sources, start, self.batch_rows, self.plan.wanted)
+
+    @contextmanager
+    def answering(self, note: Callable[[str], None]) -> Iterator[Answering]:
+        """What answers."""
+        if self.in_process:
+            from clients.score.in_process import InProcess  # noqa: PLC0415  # needs the engine
+
+            answers: Answering = InProcess(self.in_process, self.connection)
+        else:
+            answers = Service(self.connection, note)
+        try:
+            yield answers
+        finally:
+            answers.close()
+
+    def scored(self, answers: Answering, found: Iterable[Chunk]) -> Generator[Scored, None, None]:
+        """The chunks with their answers, in order; several are in work, and as many again wait for a slow one."""
+        work = partial(scored.score, plan=self.plan, predict=answers.predict)
+        with ThreadPoolExecutor(self.connection.concurrency) as pool:
+            try:
+                yield from in_order(pool, work, found, 2 * self.connection.concurrency)
+            finally:
+                answers.stop()
+                pool.shutdown(cancel_futures=True)
+
+
+def score(job: Job, console: Console) -> Summary:
+    """Do the job, or what is left of it. Raises `UsageError` and `ServingError`; the same job can then go on."""
+    started = time.monotonic()
+    if job.engine not in (LOCAL, RAY):
+        raise UsageError(f"--engine is {job.engine!r}; expected {LOCAL} or {RAY}")
+    found = sources.expand(job.inputs, job.input_format)
+    try:
+        if job.output == STDOUT:
+            pinned, rows = _to_stdout(job, found, console)
+            return Summary(pinned.version, rows, rows, 0, time.monotonic() - started, "")
+        goal = target.of(job.output, job.format)
+        begun = _begun(job, goal, found)
+        pinned = _pin(job, begun)
+        work, stream = prepare(job, found, goal, pinned)
+        with _started(work, identity(work, pinned), job.overwrite) as found_there:
+            # Here all that follows a gap is scored in one go.
+            begun = found_there.leading() if job.engine == LOCAL else found_there
+            done = begun if begun.complete else _rest(job, work, stream, begun, console)
+            target.finish(goal, work.plan, done)
+    except OSError as error:
+        raise UsageError(f"{error.filename or job.output}: {error.strerror or error}") from error
+    good = done.rows - done.bad
+    seconds = time.monotonic() - started
+    return Summary(pinned.version, good, good - (begun.rows - begun.bad), done.bad, seconds, goal.letters)
+
+
+def prepare(job: Job, found: tuple[Source, ...], goal: Target, pinned: Pinned) -> tuple[Work, Iterator[Chunk]]:
+    """What every process needs to know, and the chunks from the start: a pipe can be read only once."""
+    _check_rows_possible(job.model, pinned.signature)
+    blocks.encoder(goal.format)  # whether it can be written at all
+    carry = None if job.carry is None else tuple(name for name in job.carry.split(",") if name)
+    columns = mapping(job.maps, pinned.signature)
+    flat = job.flat or (goal.format.name == "csv" and can_be_flat(pinned.signature))  # CSV has no lists
+    plan = Plan(pinned.signature, columns, carry, job.prefix, flat, goal.format)
+    batch_rows = job.batch_rows or usual_batch_rows(pinned.signature)
+    stream = chunks.read(found, Place(), batch_rows)
+    head = _head(stream, _SCHEMA_ROWS if blocks.has_schema(goal.format) else 1)
+    plan = _fitted(plan, head)
+    connection = Connection(
+        job.url, job.model, pinned.version, pinned.signature.name, "", job.concurrency, job.rows_per_s, job.patience_s
+    )
+    part_rows = -(-job.part_rows // batch_rows) * batch_rows
+    work = Work(found, plan, goal, connection, job.in_process, batch_rows, part_rows, job.max_bad)
+    named = f"score-{hashlib.sha256(json.dumps(identity(work, pinned)).encode()).hexdigest()[:16]}"
+    return replace(work, connection=replace(connection, job=named)), itertools.chain(head, stream)
+
+
+def identity(work: Work, pinned: Pinned) -> dict[str, Any]:
+    """All that the result hangs on."""
+    plan = work.plan
+    return {
+        "model": work.connection.model,
+        "version": pinned.version,
+        "digest": pinned.digest,
+        "signature": pinned.signature.name,
+        "sources": [source.fingerprint() for source in work.sources],
+        "columns": {name: list(columns) for name, columns in plan.columns.items()},
+        "carry": None if plan.carry is None else list(plan.carry),
+        "prefix": plan.prefix,
+        "flat": plan.flat,
+        "format": plan.format.ending,
+        "batch_rows": work.batch_rows,
+        "part_rows": work.part_rows,
+    }
+
+
+def usual_batch_rows(signature: Signature) -> int:
+    """Rows of a request when nobody says: about a quarter of a megabyte of inputs, a power of two."""
+    row_bytes = 0
+    for spec in signature.inputs.values():
+        if spec.dtype is None or spec.dtype.is_string:
+            return _ROWS_OF_TEXT  # or of pictures
+        if spec.shape is None or None in spec.shape[1:]:
+            return _ROWS_OF_ANY_LENGTH
+        row_bytes += math.prod(size or 1 for size in spec.shape[1:]) * spec.dtype.numpy.itemsize
+    rows = max(_FEWEST_ROWS, min(_MOST_ROWS, _REQUEST_BYTES // row_bytes))
+    return 1 << (rows.bit_length() - 1)
+
+
+def in_order(
+    pool: ThreadPoolExecutor, work: Callable[[Chunk], Scored], found: Iterable[Chunk], ahead: int
+) -> Iterator[Scored]:
+    """What `work` makes of each chunk, as they come; at most so many are taken ahead of a slow one."""
+    waiting: deque[Future[Scored]] = deque()
+    for chunk in found:
+        waiting.append(pool.submit(work, chunk))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _rest(job: Job, work: Work, stream: Iterator[Chunk], begun: Manifest, console: Console) -> Manifest:
+    """Score what the manifest lacks, by the engine that was chosen."""
+    sizes = [source.size_bytes for source in work.sources]
+    total = None if None in sizes else sum(size or 0 for size in sizes)
+    with Progress(console, job.model, total) as progress:
+        if begun.parts:
+            progress.resume(begun.rows, sum(part.source_bytes for part in begun.parts.values()))
+        if job.engine == RAY:
+            from clients.score import ray_engine  # noqa: PLC0415  # an extra of its own
+
+            return ray_engine.run(work, begun, job.ray_address, progress)
+        if any(source.is_pipe for source in work.sources):
+            stream = _after_pipe(stream, begun)
+        else:
+            stream = work.chunks(target.first_gap(begun)[2])
+        return _locally(work, stream, begun, progress)
+
+
+def _locally(work: Work, stream: Iterator[Chunk], begun: Manifest, progress: Progress) -> Manifest:
+    """Part after part."""
+    done = begun
+    number, first_row, place = target.first_gap(begun)
+    hashes_rows = any(source.is_pipe for source in work.sources)
+    with work.answering(progress.note) as answers, closing(work.scored(answers, stream)) as results:
+        result = next(results, None)
+        while result is not None or not number:
+            with target.open_part(work.target, work.plan, number, first_row, place, hashes_rows) as part:
+                while result is not None:
+                    part.add(result)
+                    progress.advance(result.rows, result.source_bytes)
+                    dead_letters.check_few(done.bad + part.bad, work.max_bad, result.letters.first, KEPT)
+                    if part.rows >= work.part_rows:
+                        break
+                    result = next(results, None)
+            done = done.added(number, part.entry)
+            manifest.save(work.target.files, work.target.folder, done)
+            number, first_row, place = number + 1, first_row + part.rows, part.end
+            result = next(results, None) if result is not None else None
+    return done
+
+
+def _to_stdout(job: Job, found: tuple[Source, ...], console: Console) -> tuple[Pinned, int]:
+    """Blocks as they come, for a pipe: nothing is kept, so nothing can go on after a stop."""
+    goal = Target("", False, target.of_stdout(job.format))
+    if job.max_bad != 0:
+        raise UsageError("with OUTPUT - there is no place for bad rows: leave --max-bad out")
+    if job.engine != LOCAL:
+        raise UsageError("with OUTPUT - the rows are scored here: leave --engine out")
+    pinned = _pin(job, None)
+    work, stream = prepare(job, found, goal, pinned)
+    rows = 0
+    out = sys.stdout.buffer
+    with (
+        Progress(console, job.model, None) as progress,
+        work.answering(progress.note) as answers,
+        closing(work.scored(answers, stream)) as results,
+    ):
+        out.write(parts.header(work.plan))
+        for result in results:
+            dead_letters.check_few(len(result.letters.lines), 0, result.letters.first, "")
+            out.write(result.block)
+            out.flush()
+            rows += result.rows
+            progress.advance(result.rows, result.source_bytes)
+    return pinned, rows
+
+
+def _begun(job: Job, goal: Target, found: tuple[Source, ...]) -> Manifest | None:
+    """The job that the target holds already. Raises `UsageError` for a target that cannot be written."""
+    files = goal.files
+    info = files.info(goal.path)
+    parent = goal.path.rpartition("/")[0]
+    if isinstance(files, storage.Local) and parent and files.info(parent) is None:
+        raise UsageError(f"the folder {parent} does not exist, so {goal.path} cannot be written")
+    begun = manifest.load(files, goal.folder)
+    if info is None:
+        return begun
+    if goal.is_file:
+        if info.is_folder or not info.is_regular:
+            raise UsageError(f"{goal.path} is not a file; the result would replace it")
+        if any(files.same(goal.path, source.path) for source in found):
+            raise UsageError(f"{goal.path} is the source itself; choose another name for the result")
+        if not job.overwrite and not (begun and begun.complete):
+            raise UsageError(f"{goal.path} exists; choose another name, or replace it with --overwrite")
+    elif not info.is_folder:
+        raise UsageError(f"{goal.path} is a file; for a folder of parts choose another name")
+    elif begun is None and any(not name.startswith(".") for name in files.names(goal.path)):
+        raise UsageError(f"the folder {goal.path} is not empty and holds no scoring job; choose another name")
+    return begun
+
+
+def _pin(job: Job, begun: Manifest | None) -> Pinned:
+    """The version that answers: that of the started job, else the one asked for, else the highest."""
+    version = job.version
+    if begun is not None and not job.overwrite and version is None and begun.job.get("model") == job.model:
+        version = begun.job["version"]
+    if job.in_process:
+        from clients.score import in_process  # noqa: PLC0415  # needs the engine
+
+        return in_process.pin(job.in_process, job.model, version, job.signature)
+    return answering.pin(job.url, job.model, version, job.signature, job.patience_s)
+
+
+@contextmanager
+def _started(work: Work, job: dict[str, Any], overwrite: bool) -> Iterator[Manifest]:
+    """The manifest of this job, begun before or now; nobody else works on it meanwhile. One without parts is taken back."""
+    goal, files = work.target, work.target.files
+    was_there = files.info(goal.folder) is not None
+    files.make_folder(goal.folder)
+    with files.locked(goal.folder):
+        begun = manifest.load(files, goal.folder)
+        if begun is not None:
+            other = manifest.difference(begun.job, job)
+            if other and not overwrite:
+                raise UsageError(
+                    f"{goal.path} holds a job that was begun otherwise: {other}. "
+                    "Finish that one, choose another OUTPUT, or start anew with --overwrite"
+                )
+            begun = None if other or (overwrite and begun.complete) else target.intact(goal, begun)
+        if begun is None:
+            target.clear(goal)
+            begun = Manifest(job)
+            manifest.save(files, goal.folder, begun)
+        try:
+            yield begun
+        except BaseException:
+            kept = manifest.load(files, goal.folder)
+            if kept is not None and not kept.parts:
+                target.clear(goal)
+                if not was_there:
+                    files.remove(goal.folder)
+            raise
+
+
+def _head(stream: Iterator[Chunk], rows: int) -> list[Chunk]:
+    """The first chunks, with so many rows or all there are."""
+    head: list[Chunk] = []
+    while sum(chunk.rows for chunk in head) < rows and (chunk := next(stream, None)):
+        head.append(chunk)
+    return head
+
+
+def _fitted(plan: Plan, head: list[Chunk]) -> Plan:
+    """The plan, held against the columns that the first rows have; with the schema of what is carried."""
+    with_schema = blocks.has_schema(plan.format)
+    if not head:
+        return replace(plan, schema=blocks.no_columns() if with_schema else None)
+    source = head[0].source
+    if source.format.name == "jsonl":
+        check_outputs(plan, plan.carry or (), source.path)
+        return replace(plan, schema=json_rows.schema(head, plan)) if with_schema else plan
+    from clients.score import columns  # noqa: PLC0415  # needs pyarrow
+
+    names = columns.header(head)
+    plan = replace(plan, columns=find(plan.columns, names, source.path))
+    check_carried(plan.carry or (), names, source.path)
+    check_outputs(plan, names, source.path)
+    return replace(plan, schema=columns.schema(head, plan)) if with_schema else plan
+
+
+def _after_pipe(stream: Iterator[Chunk], begun: Manifest) -> Iterator[Chunk]:
+    """What comes after the parts that are there. Raises `UsageError` when other rows come than came for them."""
+    for number in range(len(begun.parts)):
+        part = begun.parts[number]
+        read, rows = hashlib.sha256(), 0
+        while rows < part.rows and (chunk := next(stream, None)):
+            read.update(scored.fingerprint(chunk))
+            rows += chunk.rows
+        if read.hexdigest() != part.read_sha256:
+            last = part.first_row + part.rows
+            raise UsageError(
+                f"rows {part.first_row + 1:,} to {last:,} that come through the pipe are not those that this job was "
+                "begun with; start anew with --overwrite"
+            )
+    return stream
+
+
+def _check_rows_possible(model: str, signature: Signature) -> None:
+    for spec in (*signature.inputs.values(), *signature.outputs.values()):
+        if spec.shape is not None and not spec.batched:
+            raise UsageError(
+                f"signature {signature.name!r} of model {model!r} has no rows in {spec}; "
+                "scoring needs a free first dimension everywhere"
+            )
+    if not signature.inputs:
+        raise UsageError(f"signature {signature.name!r} of model {model!r} has no inputs to score")

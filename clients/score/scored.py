@@ -1,0 +1,96 @@
+"""A chunk with the model's answers: what is written for it, and what could not be scored.
+
+    chunk ──parse──▶ batch ──groups──▶ arrays ──predict──▶ outputs ──encode──▶ block
+                       └─ bad rows ───────────┴─▶ letters
+
+A request that the server refuses for what it holds is halved until the rows are found that are to blame.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from clients.score import blocks, dead_letters
+from clients.score.blocks import Answers
+from clients.score.chunks import Chunk, Line, Place
+from clients.score.dead_letters import Letters
+from clients.score.json_rows import JsonRows
+from clients.score.plan import Plan
+from clients.score.rows import Batch
+from serving.errors import InvalidInput, UsageError
+from serving.tensors import Arrays
+
+Predict = Callable[[Arrays], Arrays]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What becomes of a chunk."""
+
+    rows: int
+    source_bytes: int
+    end: Place
+    block: Any
+    letters: Letters
+    fingerprint: bytes
+    """Of the rows that were read, where the source is a pipe."""
+
+
+def score(chunk: Chunk, plan: Plan, predict: Predict) -> Scored:
+    """Do it."""
+    batch = parse(chunk, plan)
+    answers: Answers = []
+    for places, arrays in batch.groups():
+        answers += _answers(places, arrays, predict, batch)
+    block = blocks.encoder(plan.format)(plan, batch, answers)
+    letters = dead_letters.letters(chunk, batch)
+    return Scored(chunk.rows, chunk.size_bytes, chunk.end, block, letters, fingerprint(chunk))
+
+
+def parse(chunk: Chunk, plan: Plan) -> Batch:
+    """The rows of a chunk, by what its format made of them."""
+    if chunk.source.format.name == "jsonl":
+        return JsonRows(chunk.content, plan)
+    from clients.score.columns import Columns  # noqa: PLC0415  # needs pyarrow
+
+    return Columns(chunk, plan)
+
+
+def fingerprint(chunk: Chunk) -> bytes:
+    """Tells other rows from these, when they come through a pipe; empty for files, which have their own."""
+    if not chunk.source.is_pipe:
+        return b""
+    found = hashlib.sha256()
+    content = chunk.content
+    if isinstance(content, list):
+        for record in content:
+            found.update(record.text if isinstance(record, Line) else record)
+    elif chunk.source.format.name == "csv":
+        for text in content.texts:
+            found.update(text)
+    else:
+        found.update(repr(content.to_pydict()).encode())
+    return found.digest()
+
+
+def _answers(places: list[int], arrays: Arrays, predict: Predict, batch: Batch) -> Answers:
+    try:
+        outputs = predict(arrays)
+    except InvalidInput as error:
+        if len(places) == 1:
+            batch.bad[places[0]] = str(error)
+            return []
+        middle = len(places) // 2
+        halves = (slice(None, middle), slice(middle, None))
+        return [
+            answer
+            for half in halves
+            for answer in _answers(places[half], {name: array[half] for name, array in arrays.items()}, predict, batch)
+        ]
+    for name, array in outputs.items():
+        if not array.ndim or len(array) != len(places):
+            raise UsageError(
+                f"output {name!r} has shape {array.shape} for {len(places)} rows: the model has no rows there"
+            )
+    return [(places, outputs)]
