@@ -205,6 +205,8 @@ def pixels(**changes: object) -> list[dict[str, object]]:
         ({"inputs": pixels(data=[1, 2, 3, True])}, "input 'pixels'[3] is the boolean true"),
         ({"inputs": pixels(data=[1, 2, 3, None])}, "input 'pixels'[3] is null"),
         ({"inputs": pixels(parameters=3)}, "input 'pixels': 'parameters' is the number 3; expected an object"),
+        ({"inputs": pixels(parameters=[])}, "input 'pixels': 'parameters' is a list; expected an object"),
+        ({"inputs": pixels(), "parameters": 0}, "'parameters' is the number 0; expected an object"),
         ({"inputs": pixels(parameters={"binary_data_size": 16})}, "needs the header Inference-Header-Content-Length"),
         ({"inputs": [binary("pixels", "FP32", [1, 4], 16)]}, "needs the header Inference-Header-Content-Length"),
         ({"inputs": [{**ONE, "data": [1], "shape": [1]}], "id": 3}, "'id' is the number 3; expected a string"),
