@@ -8,7 +8,7 @@ from contextlib import suppress
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
@@ -474,12 +474,18 @@ JSON = st.recursive(
 )
 
 
+BUSY = settings(suppress_health_check=[HealthCheck.too_slow])
+"""On a busy machine the first of these values takes seconds."""
+
+
+@BUSY
 @given(st.dictionaries(st.sampled_from(["inputs", "outputs", "id", "parameters"]), JSON))
 def test_any_json_is_read_or_refused(document):
     with suppress(ServingError):
         decode(parse(json.dumps(document).encode()), DIGITS)
 
 
+@BUSY
 @given(
     st.lists(
         st.fixed_dictionaries({}, optional=dict.fromkeys(["name", "shape", "datatype", "data", "parameters"], JSON))
