@@ -1,6 +1,6 @@
 """Writes TFRecords, which the project itself only reads."""
 
-from serving.engine.tfrecords import masked_crc
+from serving.tfrecords import masked_crc
 
 
 def record(data: bytes) -> bytes:
