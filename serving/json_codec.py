@@ -58,7 +58,7 @@ class PredictBody:
     layout: Layout
     value: Any
     has_booleans: bool
-    """Whether `true` or `false` stands anywhere in the text: numpy would take them for numbers."""
+    """Whether there may be `true` or `false` among the values: numpy would take them for numbers."""
     output_filter: tuple[str, ...] = ()
     """The outputs that are wanted; empty: all of them."""
     named_outputs: bool = False
@@ -80,7 +80,16 @@ def parse(body: bytes) -> PredictBody:
         found = "both are there" if rows else f"neither is there, only {_names(document)}"
         raise InvalidInput(f"send either 'instances' (rows) or 'inputs' (columns): {found}")
     layout = Layout.ROWS if rows else Layout.COLUMNS
-    return PredictBody(name, layout, document[layout.value], b"true" in body or b"false" in body, **_options(document))
+    value = document[layout.value]
+    # Arrays were read as numbers; to look through their text would take as long as much of the rest.
+    has_booleans = not _all_arrays(value) and (b"true" in body or b"false" in body)
+    return PredictBody(name, layout, value, has_booleans, **_options(document))
+
+
+def _all_arrays(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(array, np.ndarray) for array in value.values())
+    return isinstance(value, np.ndarray)
 
 
 def _options(document: dict[str, Any]) -> dict[str, Any]:
