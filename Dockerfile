@@ -1,13 +1,18 @@
 # Signet's images: docker build --target gateway|model-server|training .
 #
-#   gateway.lock ────▶ gateway-packages ──────────────┬───▶ gateway         remote mode: no TensorFlow
-#   model-server.lock ▶ engine-packages ─▶ messages ──┤                     TensorFlow's message files: half a megabyte
-#                              └─────────▶ library ───┴───▶ model-server    and its C library: no Python part of it
+#   gateway.lock ────▶ gateway-packages ───────────┬──────▶ gateway         remote mode: no TensorFlow
+#   model-server.lock ▶ engine-packages ─▶ messages┤                        TensorFlow's message files: half a megabyte
+#                              └─────────▶ library ┤                        and its C library: no Python part of it
+#   model-store.lock ─▶ store-packages ────────────┴──────▶ model-server    also s3:// and gs://
 #   training.lock ───▶ training-packages ─────────────────▶ training        TensorFlow and Keras
+#
+# What is in them, as CycloneDX files: docker build --target sbom --output sbom .
 #
 # BASE takes a mirror's name or a digest. A pip configuration of your own: --secret id=pip.conf,src=FILE.
 
 ARG BASE=docker.io/library/python:3.11-slim-bookworm
+ARG VERSION=0.1.0
+ARG REVISION=unknown
 
 # ---- Packages, by hash. pip itself stays in the base: it installs from there into /opt/signet.
 
@@ -19,15 +24,14 @@ RUN apt-get update -q && apt-get install -q -y --no-install-recommends binutils 
     && python -m venv --without-pip /opt/signet
 
 FROM build AS gateway-packages
-COPY deploy/gateway.lock .
+COPY deploy/gateway.lock deploy/slim.sh ./
 RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
-    pip install --require-hashes --requirement gateway.lock
-# Tests, stubs, headers and debug symbols go: a quarter of the whole. (Not those of bundled libraries, *.libs: stripping
-# breaks what patchelf has moved.) Bytecode stays in, because a read-only container cannot keep it and would compile at
-# every start; it is held against no file time, so that each build gives the same bytes.
-RUN find /opt/signet -regex '.*/tests/\(.*/\)?\(test_.*\|data\)\|.*\.\(pyi\|pyx\|pxd\|h\|c\|cpp\)' -prune -exec rm -r {} + \
-    && find /opt/signet -name '*.so' -not -path '*.libs/*' -exec strip --strip-debug {} + \
-    && python -m compileall -q --invalidation-mode unchecked-hash /opt/signet
+    pip install --require-hashes --requirement gateway.lock && ./slim.sh
+
+FROM gateway-packages AS store-packages
+COPY deploy/model-store.lock .
+RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
+    pip install --require-hashes --requirement model-store.lock && ./slim.sh
 
 FROM build AS engine-packages
 COPY deploy/model-server.lock .
@@ -67,6 +71,14 @@ RUN pip install --no-index --no-deps --no-build-isolation --no-cache-dir --no-wa
 # ---- The images.
 
 FROM ${BASE} AS runtime
+ARG BASE
+ARG VERSION
+ARG REVISION
+LABEL org.opencontainers.image.title=signet \
+      org.opencontainers.image.description="Keras models with several named inputs and outputs, from training to production" \
+      org.opencontainers.image.version=${VERSION} \
+      org.opencontainers.image.revision=${REVISION} \
+      org.opencontainers.image.base.name=${BASE}
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin --no-log-init signet
 ENV PATH=/opt/signet/bin:$PATH PYTHONUNBUFFERED=1 SIGNET_HOST=0.0.0.0
 # A number, because Kubernetes cannot see that a name is not root.
@@ -83,11 +95,15 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 CMD ["pyt
 ENTRYPOINT ["signet", "serve"]
 
 FROM runtime AS model-server
-COPY --from=gateway-packages /opt/signet /opt/signet
+COPY --from=store-packages /opt/signet /opt/signet
 COPY --from=messages /messages /opt/signet/lib/python3.11/site-packages
 COPY --from=library /library /opt/signet/lib/python3.11/site-packages/tensorflow
 COPY --from=project /project /
-EXPOSE 8500
+COPY deploy/healthcheck.py /opt/signet/bin/
+EXPOSE 8500 8501
+# The port opens when each model has a version that answers. For `signet serve` in this image: its healthcheck.py.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=300s --retries=3 \
+    CMD ["python", "-c", "import socket; socket.create_connection(('127.0.0.1', 8500), 2)"]
 ENTRYPOINT ["signet", "model-server"]
 
 FROM runtime AS training
@@ -97,3 +113,19 @@ COPY --from=project /project /
 WORKDIR /work
 ENTRYPOINT ["signet"]
 CMD ["train", "--help"]
+HEALTHCHECK NONE
+
+# ---- What is in the images: a CycloneDX file each, from the packages that are there.
+
+FROM build AS listed
+COPY deploy/sbom.py .
+COPY --from=gateway-packages /opt/signet /gateway
+COPY --from=store-packages /opt/signet /model-server
+COPY --from=training-packages /opt/signet /training
+COPY deploy/gateway.lock deploy/model-store.lock deploy/model-server.lock deploy/training.lock ./
+RUN python sbom.py /gateway gateway.lock model-server.lock tensorflow tensorflow-serving-api > /gateway.cdx.json \
+    && python sbom.py /model-server model-store.lock model-server.lock tensorflow tensorflow-serving-api > /model-server.cdx.json \
+    && python sbom.py /training training.lock > /training.cdx.json
+
+FROM scratch AS sbom
+COPY --from=listed /*.cdx.json /

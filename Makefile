@@ -8,7 +8,7 @@ HTTP_PORT ?= 8080
 MODELS_DIR ?= models
 BASE ?= docker.io/library/python:3.11-slim-bookworm
 
-.PHONY: run test test-long check format bench bench-score bench-babi wheel lock images-check help
+.PHONY: run test test-long check format bench bench-score bench-babi wheel lock images-check deploy-files release-check help
 
 help:            ## these lines
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 14
@@ -61,11 +61,23 @@ KSERVE_UNUSED := aiohttp aiohttp-retry aiosignal aiohappyeyeballs attrs cffi cry
 lock: .venv/.done  ## pin every package again, with hashes; the images' files are parts of requirements.lock
 	$(BIN)/$(COMPILE) pyproject.toml --extra dev --output-file requirements.lock
 	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra gateway --output-file deploy/gateway.lock
+	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra gateway --extra s3 --extra gs --output-file deploy/model-store.lock
 	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra engine --extra build --output-file deploy/model-server.lock
 	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra training --output-file deploy/training.lock
 	$(BIN)/$(COMPILE) tests/outside/tritonclient.in --no-annotate --output-file tests/outside/tritonclient.lock
 	$(BIN)/$(COMPILE) tests/outside/kserve.in --no-annotate $(KSERVE_UNUSED:%=--no-emit-package=%) \
 		--output-file tests/outside/kserve.lock
 
-images-check: .venv/.done  ## build the images on BASE and run them: needs podman, and gigabytes for model-server
-	$(BIN)/python deploy/images_check.py $(BASE)
+images-check: .venv/.done  ## build the images on BASE and run them: needs podman or buildah; PIP_CONF=a pip configuration
+	$(BIN)/python deploy/images_check.py $(BASE) $(if $(PIP_CONF),--pip-conf $(PIP_CONF))
+
+RULE := deploy/kubernetes/base/monitoring/prometheus-rule.yaml
+deploy-files: .venv/.done  ## write again what is made from other files: the dashboard, Kubernetes's copy of the rules
+	$(BIN)/python deploy/dashboard.py
+	@{ printf '# From deploy/prometheus/recording.yaml and alerts.yaml, by `make deploy-files`.\n'; \
+	   printf 'apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: signet\nspec:\n  groups:\n'; \
+	   sed -n '/^groups:/,$$ {/^groups:/d; s/^\(.\)/  \1/; p}' deploy/prometheus/recording.yaml deploy/prometheus/alerts.yaml; \
+	} > $(RULE)
+
+release-check: .venv/.done  ## whether this checkout can be released: versions, changes, made files, packages
+	$(BIN)/python deploy/release_check.py

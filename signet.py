@@ -210,7 +210,10 @@ def export(
 @app.command()
 def serve(
     models_dir: Annotated[
-        Path | None, typer.Option(help="Folder of models, MODEL/VERSION/saved_model.pb; default: models.")
+        str | None,
+        typer.Option(
+            help="Folder of models, MODEL/VERSION/saved_model.pb, or its address: s3://…, gs://…; default: models."
+        ),
     ] = None,
     model_config_file: Annotated[
         Path | None, typer.Option(help="TensorFlow Serving's model config file, instead of a folder of models.")
@@ -259,6 +262,31 @@ def model_server(context: typer.Context) -> None:
     from serving.model_server.__main__ import main as run
 
     raise typer.Exit(run(context.args))
+
+
+@app.command("sync-models")
+def sync_models(
+    source: Annotated[str, typer.Argument(help="Where models lie, such as s3://bucket/models.", metavar="ADDRESS")],
+    folder: Annotated[Path, typer.Argument(help="The folder that becomes like it.", metavar="FOLDER")],
+    versions: Annotated[int, typer.Option(help="Highest versions of each model to keep.", min=1)] = 2,
+    poll_s: Annotated[
+        float, typer.Option(help="Go on, with so many seconds between two looks; 0: one look.", min=0)
+    ] = 0,
+) -> None:
+    """Copy models from a bucket into a folder, for servers that read folders: new versions whole, old ones removed.
+
+    Ends with exit code 1 and one sentence when the bucket cannot be read at first; later it is tried again.
+    """
+    import logging
+    import threading
+
+    from serving import model_store
+
+    logging.basicConfig(level="INFO", format="%(levelname)s %(message)s")
+    store = model_store.ModelStore(source, folder, versions)
+    model_store.tell(store, store.sync())
+    if poll_s:
+        model_store.follow(store, poll_s, threading.Event())
 
 
 Url = Annotated[str, typer.Option(help="Where the gateway answers, such as http://HOST:PORT.")]

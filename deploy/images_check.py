@@ -3,11 +3,12 @@
     build ──▶ configuration, contents, size ──▶ model server ◀──gRPC── gateway ◀── predictions
                                                                           └── ready, health, memory, metrics, SIGTERM
 
-Containers run as compose.yaml runs them: read-only root, no capability, no new privileges, not as root; on the host's
-network. The predictions are requests that a real TensorFlow Serving answered, with its answers (tests/golden).
+By podman containers run as compose.yaml runs them: read-only root, no capability, no new privileges, not as root; on the
+host's network. By buildah, in a changed root, the first three cannot be seen. The predictions are requests that a real
+TensorFlow Serving answered, with its answers (tests/golden).
 
-Needs podman with runc or crun (Debian: `apt-get install podman runc`), which builds with buildah's code, and the base
-image, here or in a registry. Exit code 0: every check holds. Images stay, containers do not.
+Needs podman with runc or crun (Debian: `apt-get install podman runc`), or buildah; and the base image, here or in a
+registry. Exit code 0: every check holds. Images stay, containers do not.
 """
 
 import argparse
@@ -16,42 +17,35 @@ import json
 import math
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from container_engines import Container, Engine, Failed, choose
+
 ROOT = Path(__file__).parents[1]
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 GOLDEN = ROOT / "tests" / "golden"
 MODELS = ("two_in", "three_out")
 SITE = "/opt/signet/lib/python3.11/site-packages"
-HARDENED = (
-    "--read-only",
-    "--cap-drop=all",
-    "--security-opt=no-new-privileges",
-    "--network=host",
-    "--ulimit=nofile=4096:4096",  # podman's own wish, a million, is more than some machines grant
-    "--ulimit=nproc=4096:4096",
-)
 DIFFERENT = {"duplicate_input_key"}
 """Recorded requests that the gateway means to answer in another way: of two equal keys it takes the last."""
+LAYERS_MB = 130
+"""What our layers of the gateway's image may add to its base."""
 READY_S = 2.0
 """Seconds of processor time from a gateway's start to /readyz: on an idle machine, nearly all there is."""
 RESIDENT_MB = 120
 """Memory a gateway in remote mode may hold."""
 LIMIT_S = 60.0
 """Seconds after which waiting is a failure."""
-
-
-class Failed(Exception):
-    """A check that does not hold; or a command that ended badly, with its last words."""
 
 
 def main() -> int:
@@ -62,28 +56,28 @@ def main() -> int:
         "--only", choices=["gateway"], help="leave out model-server: this checkout's own takes its place"
     )
     parser.add_argument("--training", action="store_true", help="build training too, and train in it (gigabytes)")
+    parser.add_argument("--engine", choices=["podman", "buildah"], help="default: the one that is here, podman first")
     parser.add_argument("--pip-conf", type=Path, help="pip configuration for the build; it stays out of the images")
     options = parser.parse_args()
-    if not shutil.which("podman"):
-        print("images-check needs podman: apt-get install podman runc", file=sys.stderr)
-        return 1
     targets = ["gateway", *([] if options.only else ["model-server"]), *(["training"] if options.training else [])]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        os.environ.setdefault("BUILDAH_ISOLATION", "chroot")
+        folder.chmod(0o755)  # the images' user reads it
         try:
+            engine = choose(options.engine)
             for target in targets:
-                build(target, options.base, options.pip_conf)
-                check_configuration(target)
-                check_size(target, options.base)
-            check_contents()
-            ports = _free_ports(2)
-            server = model_server(folder, ports[0], in_container="model-server" in targets)
-            stack.enter_context(server)
-            check_gateway(stack, backend=f"127.0.0.1:{ports[0]}", port=ports[1])
-            server_stop_check(in_container="model-server" in targets)
+                build(engine, target, options.base, options.pip_conf)
+                check_configuration(engine, target)
+                check_size(engine, target, options.base)
+            check_contents(engine)
+            ports = _free_ports(3)
+            server = stack.enter_context(model_server(engine if "model-server" in targets else None, folder, ports[0]))
+            check_gateway(stack, engine, backend=f"127.0.0.1:{ports[0]}", port=ports[1])
+            if server:
+                check_stop("model-server", server)
+                check_embedded(stack, engine, ports[2])
             if options.training:
-                check_training(folder)
+                check_training(engine, folder)
         except Failed as failure:
             print(f"FAIL  {failure}")
             return 1
@@ -94,101 +88,119 @@ def main() -> int:
 # ---- Images
 
 
-def build(target: str, base: str, pip_conf: Path | None) -> None:
-    """One target of the Dockerfile. The docker format keeps HEALTHCHECK, which the default one drops."""
+def build(engine: Engine, target: str, base: str, pip_conf: Path | None) -> None:
+    """One target of the Dockerfile."""
     started = time.monotonic()
-    secret = ["--secret", f"id=pip.conf,src={pip_conf}"] if pip_conf else []
-    command = ["build", "--format=docker", "--layers", "--pull=missing", f"--build-arg=BASE={base}", *secret]
-    _podman(*command, f"--target={target}", f"--tag=signet-{target}", str(ROOT))
+    engine.build(target, base, pip_conf, ROOT)
     said(f"signet-{target} builds on {base}", f"{time.monotonic() - started:.0f} s")
 
 
-def check_configuration(target: str) -> None:
-    """User, entry point and health check, as an engine reads them."""
-    image = json.loads(_podman("image", "inspect", f"signet-{target}"))[0]
-    settings = image["Config"]
+def check_configuration(engine: Engine, target: str) -> None:
+    """User, entry point, labels and health check, as an engine reads them."""
+    settings = engine.configuration(f"signet-{target}")
     entrypoint = {"gateway": ["signet", "serve"], "model-server": ["signet", "model-server"], "training": ["signet"]}
     holds(settings["User"] == "10001:10001", f"{target} runs as user {settings['User']}")
     holds(settings["Entrypoint"] == entrypoint[target], f"{target} starts {settings['Entrypoint']}, without a shell")
-    if target == "gateway":
-        holds(bool(image.get("Healthcheck") or image.get("HealthCheck")), "gateway has a health check")
+    version = settings["Labels"]["org.opencontainers.image.version"]
+    holds(version == VERSION, f"{target} is labelled as version {version}")
+    health = settings["Healthcheck"]["Test"]
+    holds((health == ["NONE"]) == (target == "training"), f"{target} has the health check {health[:3]}")
 
 
-def check_size(target: str, base: str) -> None:
+def check_size(engine: Engine, target: str, base: str) -> None:
     """Tells the sizes, uncompressed: what the base has and what our layers add."""
-    whole, below = (int(_podman("image", "inspect", "--format={{.Size}}", name)) for name in (f"signet-{target}", base))
-    said(f"{target}: {whole / 1e6:.0f} MB", f"base {below / 1e6:.0f} MB, our layers {(whole - below) / 1e6:.0f} MB")
+    below = engine.size_bytes(base)
+    ours = engine.size_bytes(f"signet-{target}") - below
+    sizes = f"base {below / 1e6:.0f} MB, our layers {ours / 1e6:.0f} MB"
+    if target == "gateway":
+        holds(ours < LAYERS_MB * 1e6, f"{target}: {sizes}; at most {LAYERS_MB}")
+    else:
+        said(f"{target}: {sizes}")
 
 
-def check_contents() -> None:
+def check_contents(engine: Engine) -> None:
     """No TensorFlow in the gateway's image but message files."""
     find = ["find", "/opt", "/usr", "(", "-path", "*/tensorflow*/*", "-o", "-name", "libtensorflow*", ")", "-type", "f"]
-    files = _once(*find).split()
+    files = engine.output("signet-gateway", *find).split()
     other = [file for file in files if not re.search(r"(_pb2|_pb2_grpc|__init__)(\.cpython-311)?\.pyc?$", file)]
     holds(not other, f"gateway holds {len(files)} files of TensorFlow, all of them messages {other[:3] or ''}")
-    holds(not _once("find", SITE, "-maxdepth", "1", "-name", "pip*"), "gateway's environment holds no pip")
-
-
-def _once(*command: str) -> str:
-    return _podman("run", "--rm", *HARDENED, "--no-healthcheck", "--entrypoint=", "signet-gateway", *command)
+    pip = engine.output("signet-gateway", "find", SITE, "-maxdepth", "1", "-name", "pip*")
+    holds(not pip, "gateway's environment holds no pip")
 
 
 # ---- Containers
 
 
 @contextmanager
-def container(name: str, image: str, *arguments: str, options: list[str]) -> Iterator[str]:
-    """A running container with the restrictions of compose.yaml, removed in the end."""
-    _podman("run", "--detach", f"--name={name}", *HARDENED, *options, image, *arguments)
+def running(container: Container) -> Iterator[Container]:
+    """A container, removed in the end; what it printed is shown when a check fails."""
     try:
-        yield name
+        yield container
     except Failed:
-        print(_podman("logs", name, both=True)[-2000:])
+        print(container.logs()[-2000:])
         raise
     finally:
-        _podman("rm", "--force", "--time=1", name)
+        container.remove()
 
 
 @contextmanager
-def model_server(folder: Path, port: int, in_container: bool) -> Iterator[None]:
-    """`signet model-server` with the golden models, listening."""
-    folder.chmod(0o755)
+def model_server(engine: Engine | None, folder: Path, port: int) -> Iterator[Container | None]:
+    """`signet model-server` with the golden models, listening; without an engine, this checkout's own."""
     config = folder / "models.config"
-    models = "/models" if in_container else str(GOLDEN / "models")
+    models = "/models" if engine else str(GOLDEN / "models")
     entries = [
         f'config {{ name: "{name}" base_path: "{models}/{name}" model_platform: "tensorflow" }}' for name in MODELS
     ]
     config.write_text(f"model_config_list {{ {' '.join(entries)} }}")
     started = time.monotonic()
-    if in_container:
-        mounts = [f"--volume={GOLDEN / 'models'}:/models:ro", f"--volume={config}:/models.config:ro"]
-        flags = [f"--port={port}", "--model_config_file=/models.config"]
-        with container("signet-check-model-server", "signet-model-server", *flags, options=mounts) as name:
+    if engine:
+        flags = [f"--port={port}", "--model_config_file=/etc/tf-serving/models.config"]
+        mounts = {GOLDEN / "models": "/models", folder: "/etc/tf-serving"}
+        with running(engine.start("signet-model-server", flags, mounts=mounts)) as container:
             _until(lambda: _listens(port), "the model server listens")
-            holds(_process(name)["Uid"].split()[0] == "10001", "model-server: process 1 is not root")
-            said("model-server listens", f"{time.monotonic() - started:.1f} s, {_resident_mb(name):.0f} MB resident")
-            yield
+            holds(_process(container.pid)["Uid"].split()[0] == "10001", "model-server: its process is not root")
+            resident = _resident_mb(container.pid)
+            said("model-server listens", f"{time.monotonic() - started:.1f} s, {resident:.0f} MB resident")
+            yield container
         return
-    command = [str(ROOT / ".venv/bin/signet"), "model-server", f"--port={port}", f"--model_config_file={config}"]
+    command = [
+        sys.executable,
+        str(ROOT / "signet.py"),
+        "model-server",
+        f"--port={port}",
+        f"--model_config_file={config}",
+    ]
     log = folder / "model-server.log"
     with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:  # noqa: S603
         try:
             _until(lambda: _listens(port) or process.poll() is not None, "the model server listens")
             if process.poll() is not None:
                 raise Failed(f"{' '.join(command)} ended with {process.returncode}:\n{log.read_text()[-2000:]}")
-            yield
+            yield None
         finally:
             process.terminate()
 
 
-def server_stop_check(in_container: bool) -> None:
-    """The model server's end, after the gateway's."""
-    if in_container:
-        seconds, code = _stop("signet-check-model-server")
-        holds(code == 0, f"model-server: exit code {code}, {seconds:.1f} s after SIGTERM")
+def check_stop(what: str, container: Container) -> None:
+    """SIGTERM ends it well."""
+    started = time.monotonic()
+    code = container.stop()
+    holds(code == 0, f"{what}: exit code {code}, {time.monotonic() - started:.1f} s after SIGTERM")
 
 
-def check_gateway(stack: ExitStack, backend: str, port: int) -> None:
+def check_embedded(stack: ExitStack, engine: Engine, port: int) -> None:
+    """The model server's image runs `signet serve` too, with the models in the process."""
+    variables = {"SIGNET_MODELS_DIR": "/models", "SIGNET_HTTP_PORT": str(port), "SIGNET_GRPC_PORT": "0"}
+    mounts = {GOLDEN / "models": "/models"}
+    started = engine.start("signet-model-server", variables=variables, mounts=mounts, entrypoint=["signet", "serve"])
+    container = stack.enter_context(running(started))
+    _until(lambda: _get(port, "/readyz")[0] == 200, "/readyz answers 200")
+    same = check_predictions(port)
+    said(f"model-server as gateway: {same} recorded requests get the answers of TensorFlow Serving")
+    check_stop("model-server as gateway", container)
+
+
+def check_gateway(stack: ExitStack, engine: Engine, backend: str, port: int) -> None:
     """From its start to its end."""
     variables = {
         "SIGNET_BACKEND": backend,
@@ -198,21 +210,22 @@ def check_gateway(stack: ExitStack, backend: str, port: int) -> None:
         "SIGNET_DRAIN_S": "1",
     }
     started = time.monotonic()
-    options = [f"--env={key}={value}" for key, value in variables.items()]
-    name = stack.enter_context(container("signet-check-gateway", "signet-gateway", options=options))
+    container = stack.enter_context(running(engine.start("signet-gateway", variables=variables)))
     _until(lambda: _get(port, "/readyz")[0] == 200, "/readyz answers 200")
-    seconds, busy = time.monotonic() - started, _processor_s(name)
+    seconds, busy = time.monotonic() - started, _processor_s(container.pid)
     holds(
         busy < READY_S,
         f"gateway: ready after {seconds:.1f} s, {busy:.2f} of them the processor's; at most {READY_S:.0f}",
     )
-
-    status = _process(name)
-    holds(status["Uid"].split() == ["10001"] * 4, f"gateway: process 1, {status['Name']}, is not root")
-    holds(int(status["CapEff"], 16) == 0 and status["NoNewPrivs"] == "1", "gateway: no capability, no new privileges")
-    root = next(line.split() for line in _kernel(name, "mountinfo") if line.split()[4] == "/")
-    holds("ro" in root[5].split(","), "gateway: its root is read-only")
-    holds(_podman("healthcheck", "run", name) == "", "gateway: the health check says healthy")
+    status = _process(container.pid)
+    holds(status["Uid"].split() == ["10001"] * 4, f"gateway: its process, {status['Name']}, is not root")
+    if engine.isolates:
+        holds(status["NSpid"].split()[-1] == "1", "gateway: it is process 1")
+        nothing = int(status["CapEff"], 16) == 0 and status["NoNewPrivs"] == "1"
+        holds(nothing, "gateway: no capability, no new privileges")
+        root = next(line.split() for line in _kernel(container.pid, "mountinfo") if line.split()[4] == "/")
+        holds("ro" in root[5].split(","), "gateway: its root is read-only")
+    holds(container.is_healthy(), "gateway: the health check says healthy")
 
     same = check_predictions(port)
     said(f"gateway: {same} recorded requests get the answers of TensorFlow Serving")
@@ -221,9 +234,9 @@ def check_gateway(stack: ExitStack, backend: str, port: int) -> None:
         float(value) for value in re.findall(r'^signet_requests_total\{.*code="OK".*\} (\S+)$', metrics, re.M)
     )
     holds(counted == same, f"gateway: /metrics counts {counted:.0f} requests with OK")
-    resident = _resident_mb(name)
+    resident = _resident_mb(container.pid)
     holds(resident < RESIDENT_MB, f"gateway: {resident:.0f} MB resident; at most {RESIDENT_MB}")
-    check_drain(name, port)
+    check_drain(container, port)
 
 
 def check_predictions(port: int) -> int:
@@ -245,7 +258,7 @@ def check_predictions(port: int) -> int:
     return replayed
 
 
-def check_drain(name: str, port: int) -> None:
+def check_drain(container: Container, port: int) -> None:
     """Callers who leave when /readyz says no, as load balancers do, lose no request to a stop."""
     body = json.dumps({"instances": [{"a": [1, 2, 3], "b": [4, 5]}]})
     answers: list[int] = []
@@ -259,7 +272,9 @@ def check_drain(name: str, port: int) -> None:
         caller.start()
     _until(lambda: len(answers) > 100, "a hundred answers")
     before = len(answers)
-    seconds, code = _stop(name)
+    started = time.monotonic()
+    code = container.stop()
+    seconds = time.monotonic() - started
     for caller in callers:
         caller.join(LIMIT_S)
     wrong = sorted({status for status in answers if status != 200})
@@ -267,19 +282,19 @@ def check_drain(name: str, port: int) -> None:
     holds(not wrong, f"gateway: {before} requests before SIGTERM, {len(answers) - before} after it, failed: {wrong}")
 
 
-def check_training(folder: Path) -> None:
+def check_training(engine: Engine, folder: Path) -> None:
     """A model trained in the container lies on the host."""
     work = folder / "work"
     work.mkdir()
     work.chmod(0o777)
     arguments = ["train", "digits", "--preset", "quick", "--epochs", "1"]
-    with container("signet-check-training", "signet-training", *arguments, options=[f"--volume={work}:/work"]) as name:
-        code = int(_podman("wait", name))
+    with running(engine.start("signet-training", arguments, mounts={work: "/work"}, writable=True)) as container:
+        code = container.wait()
         made = [str(path.relative_to(work)) for path in work.glob("models/digits/1/saved_model.pb")]
         holds(code == 0 and bool(made), f"training: exit code {code}, made {made}")
 
 
-# ---- The engine, HTTP, and telling
+# ---- Processes, HTTP, and telling
 
 
 def said(fact: str, detail: str = "") -> None:
@@ -294,52 +309,21 @@ def holds(true: bool, fact: str) -> None:
     said(fact)
 
 
-def _engine() -> list[str]:
-    """podman, with the runtime that is here, and as it has to be where no systemd runs."""
-    without_systemd = [] if Path("/run/systemd/system").exists() else ["--cgroup-manager=cgroupfs"]
-    return [
-        "podman",
-        f"--runtime={'runc' if shutil.which('runc') else 'crun'}",
-        "--events-backend=file",
-        *without_systemd,
-    ]
+def _kernel(pid: int, file: str) -> list[str]:
+    return Path("/proc", str(pid), file).read_text().splitlines()
 
 
-def _podman(*arguments: str, both: bool = False) -> str:
-    """Its output, with the error output when `both` are wanted."""
-    done = subprocess.run([*_engine(), *arguments], capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode:
-        raise Failed(
-            f"podman {' '.join(arguments)} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-2000:]}"
-        )
-    return (done.stdout + done.stderr if both else done.stdout).strip()
+def _process(pid: int) -> dict[str, str]:
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in _kernel(pid, "status"))}
 
 
-def _stop(name: str) -> tuple[float, int]:
-    """Send SIGTERM; seconds until the end, and its exit code."""
-    started = time.monotonic()
-    _podman("kill", "--signal=TERM", name)
-    code = int(_podman("wait", name))
-    return time.monotonic() - started, code
-
-
-def _kernel(name: str, file: str) -> list[str]:
-    """What the kernel tells of the container's process 1."""
-    pid = _podman("inspect", "--format={{.State.Pid}}", name)
-    return Path("/proc", pid, file).read_text().splitlines()
-
-
-def _process(name: str) -> dict[str, str]:
-    return {key: value.strip() for key, _, value in (line.partition(":") for line in _kernel(name, "status"))}
-
-
-def _processor_s(name: str) -> float:
-    user, system = _kernel(name, "stat")[0].rpartition(")")[2].split()[11:13]
+def _processor_s(pid: int) -> float:
+    user, system = _kernel(pid, "stat")[0].rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
-def _resident_mb(name: str) -> float:
-    return int(_process(name)["VmRSS"].split()[0]) * 1024 / 1e6
+def _resident_mb(pid: int) -> float:
+    return int(_process(pid)["VmRSS"].split()[0]) * 1024 / 1e6
 
 
 def _free_ports(count: int) -> list[int]:

@@ -28,7 +28,7 @@ MAX_EMPTY = 1 << 16
 BASE64 = "base64"
 """Value of the parameter `content_type` of a tensor whose strings are bytes in base64."""
 
-_DATATYPES = {
+DATATYPES = {
     "bool": "BOOL",
     "uint8": "UINT8",
     "uint16": "UINT16",
@@ -44,6 +44,7 @@ _DATATYPES = {
     "double": "FP64",
     "string": "BYTES",
 }
+"""The names of dtypes -> the protocol's."""
 _DOUBLE = dtypes.from_numpy(np.dtype(np.float64))
 _MICROSECONDS = 1e-6
 
@@ -122,7 +123,7 @@ class OutputTensor(NamedTuple):
 
 def datatype(dtype: DType | None, what: str) -> str:
     """The protocol's name of a dtype. Raises `Unsupported` for one that it has no name for."""
-    name = _DATATYPES.get(dtype.name) if dtype else None
+    name = DATATYPES.get(dtype.name) if dtype else None
     if name is None:
         shown = dtype.name if dtype else "a type that cannot be sent"
         raise Unsupported(f"{what} is {shown}; the Open Inference Protocol has no datatype for it")

@@ -157,7 +157,9 @@ def _named(value: Any, key: str, i: int) -> tuple[str, str, dict[str, Any]]:
 
 
 def _parameters(value: dict[str, Any], where: str) -> dict[str, Any]:
-    said = value.get("parameters") or {}
+    said = value.get("parameters")
+    if said is None:
+        return {}
     if not isinstance(said, dict):
         raise InvalidInput(f"{where}'parameters' is {json_codec.described(said)}; expected an object")
     return said
@@ -165,9 +167,11 @@ def _parameters(value: dict[str, Any], where: str) -> dict[str, Any]:
 
 def _list(document: dict[str, Any], key: str) -> list[Any]:
     value = document.get(key)
-    if value is not None and not isinstance(value, list):
+    if value is None:
+        return []
+    if not isinstance(value, list):
         raise InvalidInput(f"'{key}' is {json_codec.described(value)}; expected a list of objects with 'name'")
-    return value or []
+    return value
 
 
 # Writing

@@ -1,9 +1,12 @@
-"""Writes TFRecords, which the project itself only reads."""
+"""A TFRecord as bytes."""
 
-from serving.engine.tfrecords import masked_crc
+import io
+
+from serving import tfrecords
 
 
 def record(data: bytes) -> bytes:
     """One record: length, its checksum, data, its checksum."""
-    length = len(data).to_bytes(8, "little")
-    return length + masked_crc(length).to_bytes(4, "little") + data + masked_crc(data).to_bytes(4, "little")
+    file = io.BytesIO()
+    tfrecords.write(file, data)
+    return file.getvalue()

@@ -15,11 +15,11 @@ FRIENDLY = ("from_text", "from_bytes", DEFAULT)
 
 @dataclass(frozen=True)
 class Example:
-    """A predict body that has been tried, and the answer it got."""
+    """A body that has been tried, and the answer it got."""
 
     body: Mapping[str, Any]
     answer: Mapping[str, Any] | None = None
-    """None for one that strict JSON cannot carry: it holds NaN or infinity."""
+    """None for one that is very long, or that strict JSON cannot carry: it holds NaN or infinity."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,9 @@ class DescribedModel:
     versions: Sequence[int] = ()
     """All that are available."""
     examples: Mapping[str, Example] = field(default_factory=dict)
-    """By signature; not each has one."""
+    """Of predict, by signature; not each has one."""
+    infer_examples: Mapping[str, Example] = field(default_factory=dict)
+    """The same by the Open Inference Protocol."""
 
     @property
     def callable_signatures(self) -> list[Signature]:

@@ -11,7 +11,7 @@ import json
 import logging
 from dataclasses import replace
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from fastapi import APIRouter, Response
@@ -79,12 +79,19 @@ _FRESH = {"Cache-Control": "no-cache"}
 _KEPT = {"Cache-Control": "public, max-age=3600"}
 
 
+class Trial(NamedTuple):
+    """The same rows by each dialect, and what they were answered."""
+
+    predict: Example
+    infer: Example
+
+
 class Documentation:
     """Describes the models of one gateway."""
 
     def __init__(self, backend: Backend, inference: Inference, release: str) -> None:
         self._backend, self._inference, self._release = backend, inference, release
-        self._tried: dict[str, tuple[int, dict[str, Example]]] = {}
+        self._tried: dict[str, tuple[int, dict[str, Trial]]] = {}
         """Model -> the version whose examples have been tried, and those that work."""
 
     async def document(self) -> dict[str, Any]:
@@ -115,11 +122,16 @@ class Documentation:
                 self._inference.labels.of(name),
                 [status.version for status in statuses if status.state is State.AVAILABLE],
             )
-            return replace(model, examples=await self._examples(model, lease))
+            tried = await self._examples(model, lease)
+            return replace(
+                model,
+                examples={name: trial.predict for name, trial in tried.items()},
+                infer_examples={name: trial.infer for name, trial in tried.items()},
+            )
         finally:
             lease.release()
 
-    async def _examples(self, model: DescribedModel, lease: Lease) -> dict[str, Example]:
+    async def _examples(self, model: DescribedModel, lease: Lease) -> dict[str, Trial]:
         version, tried = self._tried.get(model.name, (None, {}))
         if version == model.version:
             return tried
@@ -127,14 +139,16 @@ class Documentation:
         found = {}
         for signature in filter(tensors.takes_json, model.callable_signatures):
             for body in examples.candidates(model, signature, golden):
-                example = await self._trial(body, lease, signature)
-                if example:
-                    found[signature.name] = example
+                trial = await self._trial(body, model, lease, signature)
+                if trial:
+                    found[signature.name] = trial
                     break
         self._tried[model.name] = model.version, found
         return found
 
-    async def _trial(self, body: dict[str, Any], lease: Lease, signature: Signature) -> Example | None:
+    async def _trial(
+        self, body: dict[str, Any], model: DescribedModel, lease: Lease, signature: Signature
+    ) -> Trial | None:
         """The body with its answer; None for one that does not work, or is too long to be shown."""
         try:
             text = json.dumps(body, allow_nan=False).encode()
@@ -145,9 +159,8 @@ class Documentation:
                 return None
             inputs = json_codec.decode(asked, signature)
             ask = Ask(lease.name, lease.version, timeout_s=_TRIAL_S)
-            outputs = await self._inference.call(
-                lease, signature, inputs, asked.output_filter, ask, Record(v1.PROTOCOL)
-            )
+            wanted = asked.output_filter
+            outputs = await self._inference.call(lease, signature, inputs, wanted, ask, Record(v1.PROTOCOL))
             answer = json_codec.encode(outputs, asked.layout, named=asked.named_outputs)
         except Unavailable:
             raise
@@ -155,9 +168,11 @@ class Documentation:
             log.info("model %s, signature %s: an example does not work: %s", lease.name, signature.name, error)
             return None
         try:
-            return Example(body, orjson.loads(answer) if len(answer) <= examples.LONGEST else None)
+            predict = Example(body, orjson.loads(answer) if len(answer) <= examples.LONGEST else None)
         except orjson.JSONDecodeError:
-            return Example(body)
+            predict = Example(body)
+        infer = examples.inference(model, signature, inputs, outputs, wanted)
+        return Trial(predict, infer if len(json.dumps(infer.answer)) <= examples.LONGEST else Example(infer.body))
 
 
 def create_router(documentation: Documentation) -> APIRouter:

@@ -1,19 +1,25 @@
 """Example requests: from a model's card or golden examples, else made up from its signature.
 
 card, golden.json, signature ──candidates──▶ predict bodies, best first; whoever shows one tries it before
+inputs, outputs ──inference──▶ the same by the Open Inference Protocol
 golden.json ──curl_commands──▶ lines to paste
 """
 
 import json
 import math
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import orjson
+
+from serving import open_inference, open_inference_body
 from serving.gateway import openapi_tensors as tensors
-from serving.gateway.described_model import FRIENDLY, DescribedModel
+from serving.gateway.described_model import FRIENDLY, DescribedModel, Example
+from serving.open_inference import InferRequest
 from serving.signature import DEFAULT, Signature, TensorSpec
+from serving.tensors import Arrays
 
 LONGEST = 1 << 16
 """Characters of an example; a longer one is not shown."""
@@ -46,6 +52,27 @@ def candidates(model: DescribedModel, signature: Signature, golden: dict[str, An
         yield {**start, "instances": rows}
     else:
         yield {**start, "inputs": columns}
+
+
+def inference(
+    model: DescribedModel, signature: Signature, inputs: Arrays, outputs: Arrays, wanted: Sequence[str]
+) -> Example:
+    """A request with such inputs and its answer, by the Open Inference Protocol. wanted: none means all outputs."""
+    body: dict[str, Any] = {"inputs": _written(signature.inputs, inputs)}
+    if signature.name != DEFAULT:
+        body["parameters"] = {"signature_name": signature.name}
+    if wanted:
+        body["outputs"] = [{"name": name} for name in wanted]
+    given = {name: signature.outputs[name] for name in wanted or signature.outputs}
+    version = {"model_name": model.name, "model_version": str(model.version)}
+    return Example(body, {**version, "outputs": _written(given, outputs)})
+
+
+def _written(specs: Mapping[str, TensorSpec], arrays: Arrays) -> Any:
+    """Tensors as the protocol writes them: inputs have the form of outputs."""
+    tensors = open_inference.answer(InferRequest([]), Signature("", {}, specs), arrays, {})
+    text, _ = open_inference_body.encode("", "", "", tensors, "string")
+    return orjson.loads(text)["outputs"]
 
 
 def curl_commands(models_dir: Path, models: Iterable[str], url: str) -> list[str]:

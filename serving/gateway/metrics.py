@@ -83,10 +83,17 @@ class Metrics:
         self.shed = Counter(
             "signet_shed_total", "Requests turned away unserved, by reason.", ("reason",), registry=registry
         )
+        self.shed.labels("in_flight")  # at 0 from the start: a rate needs a value before the first one
         self._model_state = Gauge(
             "signet_model_state",
             "1 for the state a version is in.",
             ("model", "version", "state"),
+            registry=registry,
+        )
+        self._model_available = Gauge(
+            "signet_model_available",
+            "1 when a declared model has a version that answers.",
+            ("model",),
             registry=registry,
         )
         self.upstream_errors = Counter(
@@ -145,7 +152,8 @@ class Metrics:
         most.set(limit)
 
     def set_states(self, model: str, statuses: Sequence[VersionStatus]) -> None:
-        """What `signet_model_state` says of a model from now on; only its highest versions are told."""
+        """What is said of a model from now on; of its versions, only the highest are told."""
+        self._model_available.labels(model).set(any(status.state is State.AVAILABLE for status in statuses))
         for labels in [sample.labels for sample in _samples(self._model_state)]:
             if labels["model"] == model:
                 self._model_state.remove(labels["model"], labels["version"], labels["state"])

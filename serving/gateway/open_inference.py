@@ -19,7 +19,7 @@ from serving.open_inference import InferRequest, OutputTensor, answer, decode
 from serving.signature import Signature
 from serving.tensors import Arrays
 
-_INDEX_STATES = {
+INDEX_STATES = {
     State.START: "LOADING",
     State.LOADING: "LOADING",
     State.AVAILABLE: "READY",
@@ -102,7 +102,7 @@ class OpenInference:
         for name in self._backend.models:
             for status in sorted(await self._statuses(name), key=lambda status: status.version):
                 if status.state is State.AVAILABLE or not only_ready:
-                    state = _INDEX_STATES[status.state]
+                    state = INDEX_STATES[status.state]
                     line = {"name": name, "version": str(status.version), "state": state}
                     lines.append({**line, "reason": status.error_message})
         return lines

@@ -105,12 +105,23 @@ def _written(dtype: DType) -> bool:
 
 
 def _schema(spec: TensorSpec, shape: Sequence[int | None] | None, leaf: Schema, said: Said) -> Schema:
-    schema = {} if shape is None else leaf  # of unknown rank: any value
-    for size in reversed(shape or ()):
+    schema = {} if shape is None else nested(shape, leaf)  # of unknown rank: any value
+    return schema | told(spec, said)
+
+
+def nested(shape: Sequence[int | None], leaf: Schema) -> Schema:
+    """Lists in lists, as the shape says."""
+    schema = leaf
+    for size in reversed(shape):
         schema = {"type": "array", "items": schema}
         if size is not None:
             schema |= {"minItems": size, "maxItems": size}
-    return schema | {"description": ". ".join(_sentences(spec, said)), "x-tensor": _facts(spec, said)}
+    return schema
+
+
+def told(spec: TensorSpec, said: Said) -> Schema:
+    """What a tensor is: for people, and for programs."""
+    return {"description": ". ".join(_sentences(spec, said)), "x-tensor": _facts(spec, said)}
 
 
 def _sentences(spec: TensorSpec, said: Said) -> Iterator[str]:
@@ -139,7 +150,7 @@ def _taken(spec: TensorSpec) -> Schema:
         return {"$ref": "#/components/schemas/Text"}
     if spec.dtype.is_float:
         return {"type": "number"}
-    return _whole(spec.dtype)
+    return whole(spec.dtype)
 
 
 def _given(spec: TensorSpec) -> Schema:
@@ -148,10 +159,11 @@ def _given(spec: TensorSpec) -> Schema:
         return {"$ref": "#/components/schemas/Bytes"} if spec.name.endswith("_bytes") else {"type": "string"}
     if spec.dtype.is_float:
         return {"$ref": "#/components/schemas/Float"}
-    return _whole(spec.dtype)
+    return whole(spec.dtype)
 
 
-def _whole(dtype: DType) -> Schema:
+def whole(dtype: DType) -> Schema:
+    """A boolean or whole number of a type."""
     if dtype.name == "bool":
         return {"type": "boolean"}
     limits = np.iinfo(dtype.numpy)

@@ -9,29 +9,12 @@ from urllib.parse import quote
 
 from serving import example_inference, json_codec
 from serving.errors import InvalidInput
+from serving.gateway import openapi_inference
 from serving.gateway import openapi_tensors as tensors
 from serving.gateway.described_model import DescribedModel, Example, Said
+from serving.gateway.openapi_parts import VERSION, closed, in_path
 from serving.gateway.openapi_tensors import Schema
 from serving.signature import DEFAULT, Signature, TensorSpec
-
-PARAMETERS: dict[str, Schema] = {
-    "Timeout": {
-        "name": "X-Request-Timeout",
-        "in": "header",
-        "description": "Seconds that the caller waits; the gateway's own limit holds too",
-        "schema": {"type": "number", "exclusiveMinimum": 0},
-    },
-    "Batching": {
-        "name": "X-Signet-Batching",
-        "in": "header",
-        "description": "Whether other requests may share the call of the model",
-        "schema": {"type": "string", "enum": ["on", "off"], "default": "on"},
-    },
-}
-
-HEADERS: dict[str, Schema] = {
-    "Version": {"description": "The version that answered", "schema": {"type": "string", "pattern": "^[0-9]+$"}}
-}
 
 SCHEMAS: dict[str, Schema] = {
     "NamedOutputs": {
@@ -59,20 +42,6 @@ SCHEMAS: dict[str, Schema] = {
     "Feature": {"anyOf": [{"type": ["number", "boolean"]}, {"$ref": "#/components/schemas/Text"}]},
 }
 
-_ERRORS = {
-    str(status): {"$ref": f"#/components/responses/{name}"}
-    for status, name in (
-        (400, "WrongRequest"),
-        (404, "NotServed"),
-        (413, "TooLarge"),
-        (429, "Busy"),
-        (500, "Fault"),
-        (501, "NotInJson"),
-        (503, "NotAvailable"),
-        (504, "TooLate"),
-    )
-}
-
 
 def paths(model: DescribedModel) -> dict[str, Schema]:
     """Path -> its operations."""
@@ -84,7 +53,7 @@ def paths(model: DescribedModel) -> dict[str, Schema]:
     if _regressors(model):
         verbs.append(("regress", _regress))
     return {
-        path: {"post": _operation(model, verb, place, parameters, described(model))}
+        path: {"post": openapi_inference.operation(model, verb, place, parameters, described(model))}
         for verb, described in verbs
         for place, path, parameters in _places(model, verb)
     }
@@ -94,99 +63,52 @@ def components(model: DescribedModel) -> dict[str, dict[str, Schema]]:
     """What the paths of the model share."""
     if not any(map(tensors.takes_json, model.callable_signatures)):
         return {}
-    key = _component(model.name)
+    key = openapi_inference.component("predict", model.name)
     return {
         "requestBodies": {key: {"required": True, "content": {"application/json": _asked(model)}}},
         "responses": {
             key: {
                 "description": "The outputs: `predictions` for rows, `outputs` for columns",
-                "headers": {"X-Signet-Model-Version": {"$ref": "#/components/headers/Version"}},
+                "headers": openapi_inference.VERSION_HEADER,
                 "content": {"application/json": _answered(model)},
             }
         },
     }
 
 
-def _component(model: str) -> str:
-    """A key of components, which may hold letters, digits, dot, hyphen and underscore."""
-    allowed = (sign if (sign.isascii() and sign.isalnum()) or sign in "._-" else f".{ord(sign):x}." for sign in model)
-    return f"predict.{''.join(allowed)}"
-
-
 def _places(model: DescribedModel, verb: str) -> Iterator[tuple[str, str, list[Schema]]]:
     """Where a verb stands: what the place is called, its path and its parameters."""
     start = f"/v1/models/{quote(model.name, safe='')}"
     yield "", f"{start}:{verb}", []
-    version = {"type": "integer", "minimum": 0, "maximum": (1 << 63) - 1}
-    available = f"Available: {', '.join(map(str, sorted(model.versions, reverse=True)))}" if model.versions else ""
-    yield "version", f"{start}/versions/{{version}}:{verb}", [_in_path("version", version, available, model.version)]
+    available = openapi_inference.versions_text(model)
+    version = in_path("version", VERSION, description=available, example=model.version)
+    yield "version", f"{start}/versions/{{version}}:{verb}", [version]
     if model.labels:
-        names = {"type": "string", "enum": list(model.labels)}
-        listed = ", ".join(f"`{label}` is version {version}" for label, version in model.labels.items())
         loaded = [label for label, version in model.labels.items() if version in model.versions]
-        example = next(iter(loaded or model.labels))
-        yield "label", f"{start}/labels/{{label}}:{verb}", [_in_path("label", names, listed, example)]
-
-
-def _in_path(name: str, schema: Schema, description: str, example: Any) -> Schema:
-    return {
-        "name": name,
-        "in": "path",
-        "required": True,
-        "schema": schema,
-        "description": description,
-        "example": example,
-    }
-
-
-def _operation(
-    model: DescribedModel, verb: str, place: str, parameters: list[Schema], described: Schema
-) -> dict[str, Any]:
-    operation = {
-        "operationId": f"{model.name}.{verb}" + (f".{place}" if place else ""),
-        "summary": f"{verb.capitalize()} with {model.name}" + (f", by {place}" if place else ""),
-        "tags": [model.name],
-        "parameters": [*parameters, *({"$ref": f"#/components/parameters/{name}"} for name in PARAMETERS)],
-        **described,
-    }
-    if place:
-        operation["description"] = f"The schemas are those of version {model.version}; others may differ."
-    return operation
+        label = in_path(
+            "label",
+            {"type": "string", "enum": list(model.labels)},
+            description=openapi_inference.labels_text(model),
+            example=next(iter(loaded or model.labels)),
+        )
+        yield "label", f"{start}/labels/{{label}}:{verb}", [label]
 
 
 # Predict
 
 
+_RULES = "Rows go in `instances` and come back as `predictions`, columns go in `inputs` and come back as `outputs`."
+
+
 def _predict(model: DescribedModel) -> Schema:
-    key = _component(model.name)
-    return {
-        "description": "\n\n".join(_text(model)),
-        "requestBody": {"$ref": f"#/components/requestBodies/{key}"},
-        "responses": {"200": {"$ref": f"#/components/responses/{key}"}, **_ERRORS},
-    }
+    text = openapi_inference.text(model, _RULES, tensors.dtype_text, _not_carried)
+    return openapi_inference.by_reference(openapi_inference.component("predict", model.name), text)
 
 
-def _text(model: DescribedModel) -> Iterator[str]:
-    """The limits and the signatures, as tables, for people."""
-    if model.limits:
-        yield "\n".join(f"- {limit}" for limit in model.limits)
-    yield "Rows go in `instances` and come back as `predictions`, columns go in `inputs` and come back as `outputs`."
-    for signature in model.callable_signatures:
-        yield f"**Signature `{signature.name}`**"
-        if not tensors.takes_json(signature):
-            yield "It takes or gives a type that JSON cannot carry: use gRPC."
-        lines = ["| | name | dtype | shape | meaning | unit | values |", "| --- | --- | --- | --- | --- | --- | --- |"]
-        for kind, specs in (("inputs", signature.inputs), ("outputs", signature.outputs)):
-            for name, spec in specs.items():
-                said = model.said(signature.name, kind, name)
-                cells = (f"`{name}`", tensors.dtype_text(spec), tensors.shape_text(spec), said.meaning, said.unit)
-                described = "; ".join(filter(None, (said.values, tensors.labels_text(said.labels))))
-                lines.append(f"| {kind[:-1]} | {' | '.join(map(_cell, (*cells, described)))} |")
-        yield "\n".join(lines)
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
+def _not_carried(signature: Signature) -> str:
+    if tensors.takes_json(signature):
+        return ""
+    return "It takes or gives a type that JSON cannot carry: use gRPC."
 
 
 def _asked(model: DescribedModel) -> Schema:
@@ -208,8 +130,8 @@ def _answered(model: DescribedModel) -> Schema:
     for signature in filter(tensors.takes_json, model.callable_signatures):
         rows, columns = _answers(model, signature, tensors.given_row), _answers(model, signature, tensors.given_column)
         if tensors.in_rows(signature):
-            variants.append(_object(f"{signature.name}, rows", {"predictions": {"type": "array", "items": rows}}))
-        variants.append(_object(f"{signature.name}, columns", {"outputs": columns}))
+            variants.append(closed(f"{signature.name}, rows", {"predictions": {"type": "array", "items": rows}}))
+        variants.append(closed(f"{signature.name}, columns", {"outputs": columns}))
         example = model.examples.get(signature.name, Example({}))
         if example.answer is not None:
             title = f"{signature.name}, {'rows' if 'predictions' in example.answer else 'columns'}"
@@ -275,7 +197,7 @@ def _body(signature: Signature, layout: str, key: str, value: Schema, other: str
 
 def _inputs(model: DescribedModel, signature: Signature, schema: Callable[[TensorSpec, Said], Schema]) -> Schema:
     said = {name: model.said(signature.name, "inputs", name) for name in signature.inputs}
-    return _object("by name", {name: schema(spec, said[name]) for name, spec in signature.inputs.items()})
+    return closed("by name", {name: schema(spec, said[name]) for name, spec in signature.inputs.items()})
 
 
 def _answers(model: DescribedModel, signature: Signature, schema: Callable[[TensorSpec, Said], Schema]) -> Schema:
@@ -286,16 +208,6 @@ def _answers(model: DescribedModel, signature: Signature, schema: Callable[[Tens
     }
     named = {"title": "by name", "type": "object", "properties": outputs, "additionalProperties": False}
     return {"anyOf": [*outputs.values(), named] if len(outputs) == 1 else [named, *outputs.values()]}
-
-
-def _object(title: str, properties: dict[str, Schema]) -> Schema:
-    return {
-        "title": title,
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
 
 
 # Classify and regress
@@ -347,16 +259,16 @@ def _of_examples(names: list[str], gives: str, result: Schema) -> Schema:
         },
         "required": ["examples"] if DEFAULT in names else ["signature_name", "examples"],
     }
-    answer = _object("results", {"results": {"type": "array", "items": result}})
+    answer = closed("results", {"results": {"type": "array", "items": result}})
     return {
         "description": f"Gives {gives}. The model's graph says which features it takes, its signatures do not.",
         "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
         "responses": {
             "200": {
                 "description": f"{gives[:1].upper()}{gives[1:]}",
-                "headers": {"X-Signet-Model-Version": {"$ref": "#/components/headers/Version"}},
+                "headers": openapi_inference.VERSION_HEADER,
                 "content": {"application/json": {"schema": answer}},
             },
-            **_ERRORS,
+            **openapi_inference.ERRORS,
         },
     }

@@ -241,6 +241,9 @@ class RemoteBackend:
 def create(models: Sequence[str], settings: Settings, metrics: Metrics) -> RemoteBackend:
     """The backend for the addresses of the settings. Raises `UsageError` for one that is none, and for bad TLS files."""
     upstream = Upstream(addresses.parse(settings.addresses), metrics, _credentials(settings))
+    for model in models:  # at 0 from the start: a rate needs a value before the first one
+        metrics.upstream_errors.labels(model, "UNAVAILABLE")
+        metrics.upstream_retries.labels(model)
     return RemoteBackend(models, upstream, settings.poll_s)
 
 

@@ -11,6 +11,7 @@ import logging
 import signal
 import socket
 import sys
+from contextlib import AbstractContextManager
 
 from serving.errors import UsageError
 from serving.gateway import examples
@@ -19,6 +20,7 @@ from serving.gateway.frame import refused
 from serving.gateway.grpc_server import GrpcServer
 from serving.gateway.settings import Settings
 from serving.http_server import HttpServer, Limits
+from serving.model_store import ModelStore, following
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +31,17 @@ _MAX_HEAD_BYTES = 1 << 16
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises `UsageError` for what keeps it from starting."""
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(message)s", stream=sys.stderr)
-    gateway = Gateway(settings)
-    with _listen(settings.host, settings.http_port) as listener, asyncio.Runner(loop_factory=_loop) as runner:
-        runner.run(_serve(gateway, listener))
+    with _store(settings):
+        gateway = Gateway(settings)
+        with _listen(settings.host, settings.http_port) as listener, asyncio.Runner(loop_factory=_loop) as runner:
+            runner.run(_serve(gateway, listener))
+
+
+def _store(settings: Settings) -> AbstractContextManager[None]:
+    """The folder of models is there and follows the store, if there is one."""
+    if not settings.model_store or settings.models_dir is None:
+        return contextlib.nullcontext()
+    return following(ModelStore(settings.model_store, settings.models_dir), settings.store_poll_s)
 
 
 def _loop() -> asyncio.AbstractEventLoop:

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from serving.errors import UsageError
+from serving.model_store import is_address
 
 
 class Settings(BaseSettings):
@@ -16,6 +18,10 @@ class Settings(BaseSettings):
 
     models_dir: Path | None = None
     """Folder of models: MODEL/VERSION/saved_model.pb. Its folder names are what is served, unless said below."""
+    model_store: str = ""
+    """Address of models elsewhere, such as s3://bucket/models, which models_dir follows; models_dir may be one itself."""
+    store_poll_s: float = Field(30.0, gt=0)
+    """Seconds between two looks at the store."""
     model_config_file: Path | None = None
     """TensorFlow Serving's model config file: says what is served, and where it lies."""
     models: str = ""
@@ -61,6 +67,17 @@ class Settings(BaseSettings):
     """Seconds that requests in flight then have to finish."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What is worth a line on stderr."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _splits_address(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """An address in models_dir is the store's. Its copy lies among the user's caches, unless a folder is named."""
+        folder = values.get("models_dir")
+        if folder is not None and is_address(str(folder)):
+            values, folder = {**values, "model_store": str(folder)}, None
+        if (store := values.get("model_store")) and folder is None:
+            values = {**values, "models_dir": Path.home() / ".cache" / "signet" / quote(str(store), safe="")}
+        return values
 
     @model_validator(mode="after")
     def _declares_models(self) -> "Settings":

@@ -6,7 +6,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from serving import json_codec
+from serving.errors import InvalidInput
 from serving.gateway.open_inference import OpenInference
+from serving.open_inference import parameter
 
 ROUTES = (
     "POST /v2/models/MODEL[/versions/N]/infer",
@@ -78,9 +80,7 @@ def create_router(open_inference: OpenInference) -> APIRouter:
     @router.post("/repository/index")
     async def index(request: Request) -> list[dict[str, str]]:
         """Every known version and its state; with {"ready": true} only those that can be asked."""
-        text = await request.body()  # clients send none, or one without its type
-        said = json_codec.loads(text) if text else {}
-        return await open_inference.index(isinstance(said, dict) and said.get("ready") is True)
+        return await open_inference.index(_only_ready(await request.body()))
 
     @router.post("/repository/models/{model}/load")
     async def load(model: str) -> None:
@@ -93,3 +93,11 @@ def create_router(open_inference: OpenInference) -> APIRouter:
         open_inference.refuse_change("unload", model)
 
     return router
+
+
+def _only_ready(body: bytes) -> bool:
+    """What a body asks for; clients send none, or one without its media type."""
+    said = json_codec.loads(body) if body else {}
+    if not isinstance(said, dict):
+        raise InvalidInput(f"the body is {json_codec.described(said)}; expected an object, or nothing")
+    return parameter(said, "ready", bool, False)

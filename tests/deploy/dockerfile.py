@@ -24,6 +24,11 @@ def stages() -> dict[str, list[tuple[str, str]]]:
     return found
 
 
+def arguments() -> dict[str, str]:
+    """The build's arguments and what they are by default."""
+    return dict(re.findall(r"^ARG (\w+)=(.*)", TEXT, re.MULTILINE))
+
+
 def last(stage: str, word: str) -> str:
     """What the last instruction of that word says."""
     return next(rest for other, rest in reversed(stages()[stage]) if other == word)

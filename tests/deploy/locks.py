@@ -4,7 +4,7 @@ import re
 
 from tests.servers import ROOT
 
-IMAGES = ("gateway", "model-server", "training")
+IMAGES = ("gateway", "model-store", "model-server", "training")
 
 
 def pins(path: str) -> dict[str, tuple[str, frozenset[str]]]:

@@ -3,17 +3,22 @@ import re
 import shutil
 import subprocess
 import tomllib
+from pathlib import Path
 
+import compose_spec
 import pytest
 import yaml
 
 from serving.gateway.settings import Settings
 from serving.model_server import flags
+from tests import servers
 from tests.deploy import dockerfile
 from tests.servers import ROOT
 
 FILE = ROOT / "deploy/compose.yaml"
-SERVICES = yaml.safe_load(FILE.read_text())["services"]
+WHOLE = yaml.safe_load(FILE.read_text())
+SERVICES = WHOLE["services"]
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 SERVERS = {"model-server": "cpu", "model-server-gpu": "gpu"}
 HELP = next(
     case["stdout"]
@@ -23,17 +28,25 @@ HELP = next(
 """What `tensorflow_model_server --help` prints."""
 
 
+def plain(text):
+    """A text with the defaults of its variables."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
+
+
 def ports(service):
     """Container port -> published address and port, where the variables are not set."""
-    plain = [re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", port) for port in service["ports"]]
-    return {int(port.rpartition(":")[2]): port.rpartition(":")[0] for port in plain}
+    published = [plain(port) for port in service["ports"]]
+    return {int(port.rpartition(":")[2]): port.rpartition(":")[0] for port in published}
 
 
 def mounts(service):
     """Folder in the container -> folder here."""
     for mount in service["volumes"]:
-        source, target, mode = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", mount).split(":")
-        assert mode == "ro"
+        source, target, *mode = plain(mount).split(":")
+        if not mode:
+            assert source in WHOLE["volumes"], "only volumes are written to"
+            continue
+        assert mode == ["ro"]
         yield target, (FILE.parent / source).resolve()
 
 
@@ -51,13 +64,27 @@ def test_ports_are_published_on_this_machine_only(name):
     assert ports(SERVICES[name]) == {port: f"127.0.0.1:{port}" for port in ports(SERVICES[name])}
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_says_when_it_is_healthy(name):
+    in_the_image = name == "gateway" and dockerfile.command("gateway", "HEALTHCHECK")
+    assert in_the_image or SERVICES[name]["healthcheck"]["start_period"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_is_mounted_is_here(name):
+    for _, source in mounts(SERVICES[name]):
+        assert source == ROOT / "models" or source.exists()
+
+
 def test_images_have_pinned_tags():
     images = {name: service["image"] for name, service in SERVICES.items()}
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert images == {
         "model-server": "tensorflow/serving:2.20.0",
         "model-server-gpu": "tensorflow/serving:2.20.0-gpu",
-        "gateway": f"signet-gateway:{version}",
+        "gateway": f"signet-gateway:{VERSION}",
+        "gateway-embedded": f"signet-model-server:{VERSION}",
+        "prometheus": "prom/prometheus:v3.5.0",
+        "grafana": "grafana/grafana:12.1.0",
     }
 
 
@@ -96,9 +123,13 @@ def test_a_model_server_is_healthy_when_its_published_port_is_open(name):
     assert re.search(r"/dev/tcp/127\.0\.0\.1/(\d+)", service["healthcheck"]["test"][-1])[1] == "8500"
 
 
-def test_a_profile_chooses_the_model_server_and_cpu_is_the_default():
-    assert {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service} == {
-        name: [profile] for name, profile in SERVERS.items()
+def test_a_profile_chooses_what_runs_the_models_and_cpu_is_the_default():
+    profiles = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
+    assert profiles == {
+        "model-server": ["cpu"],
+        "model-server-gpu": ["gpu"],
+        "gateway": ["cpu", "gpu"],
+        "gateway-embedded": ["embedded"],
     }
     assert (FILE.parent / ".env").read_text() == "COMPOSE_PROFILES=cpu\n"
 
@@ -109,45 +140,123 @@ def test_the_gpu_is_reserved_and_its_memory_grows():
     assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
     assert service["environment"] == {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
     differs = {key for key in service if service[key] != SERVICES["model-server"].get(key)}
-    assert differs == {"image", "profiles", "environment", "deploy"}
+    assert differs == {"image", "profiles", "environment", "deploy", "volumes"}
 
 
-def test_the_gateway_is_built_from_its_target():
-    build = SERVICES["gateway"]["build"]
-    assert (FILE.parent / build["context"] / "Dockerfile").resolve() == ROOT / "Dockerfile"
-    assert build["target"] in dockerfile.stages()
-    assert list(ports(SERVICES["gateway"])) == [*map(int, dockerfile.last("gateway", "EXPOSE").split())]
+def test_batching_is_tuned_for_the_gpu():
+    cpu, gpu = (dict(mounts(SERVICES[name])) for name in ("model-server", "model-server-gpu"))
+    assert gpu == {**cpu, "/etc/tf-serving/batching.config": FILE.parent / "tf-serving/gpu/batching.config"}
 
 
-def test_the_gateway_has_a_backend_and_knows_its_models(monkeypatch):
-    for name, value in SERVICES["gateway"]["environment"].items():
-        monkeypatch.setenv(name, value)
-        assert name.removeprefix("SIGNET_").lower() in Settings.model_fields
-    settings = Settings()
+@pytest.mark.parametrize(("name", "target"), [("gateway", "gateway"), ("gateway-embedded", "model-server")])
+def test_a_gateway_is_built_from_its_target(name, target):
+    service = SERVICES[name]
+    assert (FILE.parent / service["build"]["context"] / "Dockerfile").resolve() == ROOT / "Dockerfile"
+    assert service["build"]["target"] == target
+    assert target in dockerfile.stages()
+    assert list(ports(service)) == [*map(int, dockerfile.last("gateway", "EXPOSE").split())]
+    program, *arguments = service.get("entrypoint") or dockerfile.command(target)
+    assert (program, arguments) == ("signet", ["serve"])
+
+
+def settings_of(name, monkeypatch):
+    for variable, value in SERVICES[name]["environment"].items():
+        monkeypatch.setenv(variable, value)
+        assert variable.removeprefix("SIGNET_").lower() in Settings.model_fields
+    return Settings()
+
+
+@pytest.mark.parametrize("name", ["gateway", "gateway-embedded"])
+def test_a_gateway_knows_its_models_and_has_the_time_that_its_end_takes(name, monkeypatch):
+    settings = settings_of(name, monkeypatch)
+    folder = dict(mounts(SERVICES[name]))[str(settings.model_config_file.parent)]
+    assert (folder / settings.model_config_file.name).is_file()
+    grace_s = int(SERVICES[name]["stop_grace_period"].removesuffix("s"))
+    assert grace_s > settings.drain_s + settings.shutdown_s
+    assert SERVICES[name]["networks"]["default"]["aliases"] == ["gateway"]
+
+
+def test_the_gateway_has_a_backend(monkeypatch):
+    settings = settings_of("gateway", monkeypatch)
     for name in SERVERS:
         (alias,) = SERVICES[name]["networks"]["default"]["aliases"]
         assert settings.addresses == [f"{alias}:{next(iter(ports(SERVICES[name])))}"]
-    folder = dict(mounts(SERVICES["gateway"]))[str(settings.model_config_file.parent)]
-    assert (folder / settings.model_config_file.name).is_file()
-    grace_s = int(SERVICES["gateway"]["stop_grace_period"].removesuffix("s"))
-    assert grace_s > settings.drain_s + settings.shutdown_s
 
 
-def test_the_gateway_starts_after_the_model_server_that_the_profile_chose():
+def test_without_tensorflow_serving_the_gateway_has_the_models_itself(monkeypatch):
+    assert not settings_of("gateway-embedded", monkeypatch).backend
+    assert dict(mounts(SERVICES["gateway-embedded"]))["/models"] == ROOT / "models"
+
+
+def test_one_starts_after_the_other():
     after = {"condition": "service_healthy", "required": False}
     assert SERVICES["gateway"]["depends_on"] == dict.fromkeys(SERVERS, after)
+    assert SERVICES["prometheus"]["depends_on"] == dict.fromkeys(["gateway", "gateway-embedded"], after)
+    assert SERVICES["grafana"]["depends_on"] == {"prometheus": {"condition": "service_healthy"}}
 
 
-def has_compose() -> bool:
+def test_prometheus_reads_what_is_there():
+    service = SERVICES["prometheus"]
+    folders = dict(mounts(service))
+    (file,) = [argument.partition("=")[2] for argument in service["command"] if "config.file" in argument]
+    path = folders[str(Path(file).parent)] / Path(file).name
+    configuration = yaml.safe_load(path.read_text())
+    assert all((path.parent / name).is_file() for name in configuration["rule_files"])
+    gateway, server = configuration["scrape_configs"]
+    (target,) = gateway["static_configs"][0]["targets"]
+    assert target == f"gateway:{next(iter(ports(SERVICES['gateway'])))}"
+    (names,) = server["dns_sd_configs"]
+    assert (names["names"], names["port"]) == (["model-server"], int(flag("model-server", "rest_api_port")))
+    monitoring = (FILE.parent / "tf-serving/monitoring.config").read_text()
+    assert server["metrics_path"] == re.search(r'path: "(.*)"', monitoring)[1]
+    servers.need("promtool", "prometheus")
+    done = subprocess.run(["promtool", "check", "config", path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def flag(service, name):
+    (value,) = [a.partition("=")[2] for a in SERVICES[service]["command"] if a.startswith(f"--{name}=")]
+    return value
+
+
+def test_grafana_shows_the_dashboard_by_that_prometheus():
+    folders = dict(mounts(SERVICES["grafana"]))
+    provisioning = folders["/etc/grafana/provisioning"]
+    (source,) = yaml.safe_load((provisioning / "datasources/prometheus.yaml").read_text())["datasources"]
+    assert source["url"] == f"http://prometheus:{next(iter(ports(SERVICES['prometheus'])))}"
+    assert source["isDefault"]
+    (provider,) = yaml.safe_load((provisioning / "dashboards/signet.yaml").read_text())["providers"]
+    (dashboard,) = folders[provider["options"]["path"]].glob("*.json")
+    assert json.loads(dashboard.read_text())["uid"] == "signet"
+    assert "/d/signet" in FILE.read_text()
+
+
+def test_a_compose_parser_reads_the_file():
+    """compose-spec refuses fields that the Compose Specification does not know. It reads neither merges nor variables."""
+    parsed = compose_spec.PyCompose.from_yaml(yaml.safe_dump(yaml.safe_load(plain(FILE.read_text()))))
+    assert set(parsed.service_names()) == SERVICES.keys()
+    with pytest.raises(ValueError, match="healthchek"):
+        compose_spec.PyCompose.from_yaml("services: {gateway: {image: x, healthchek: {}}}")
+
+
+@pytest.mark.parametrize(
+    ("profile", "models"),
+    [
+        ("cpu", {"model-server", "gateway"}),
+        ("gpu", {"model-server-gpu", "gateway"}),
+        ("embedded", {"gateway-embedded"}),
+    ],
+)
+def test_a_profile_starts_what_it_says(profile, models):
+    """By compose itself where it is installed, which no registry of packages has; else by the file's words."""
+    if has_compose():
+        command = ["docker", "compose", "--file", FILE, "--profile", profile, "config", "--services"]
+        chosen = set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+    else:
+        chosen = {name for name, service in SERVICES.items() if profile in service.get("profiles", [profile])}
+    assert chosen == {"prometheus", "grafana", *models}
+
+
+def has_compose():
     command = ["docker", "compose", "version"]
-    return (
-        shutil.which("docker") is not None and not subprocess.run(command, capture_output=True, check=False).returncode
-    )
-
-
-@pytest.mark.skipif(not has_compose(), reason="`docker compose` is not installed; the file is parsed all the same")
-@pytest.mark.parametrize(("profile", "server"), [([], "model-server"), (["--profile", "gpu"], "model-server-gpu")])
-def test_compose_itself_reads_the_file(profile, server):
-    command = ["docker", "compose", "--file", FILE, *profile, "config", "--services"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert set(done.stdout.split()) == {"gateway", server}
+    return bool(shutil.which("docker")) and not subprocess.run(command, capture_output=True, check=False).returncode

@@ -1,9 +1,11 @@
+import json
 import os
 import re
 import socket
 import subprocess
 import sys
 import threading
+import tomllib
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -35,10 +37,62 @@ def test_training_trains_unless_told_otherwise():
 
 def test_every_stage_comes_from_the_base_that_one_argument_names():
     below = re.findall(r"^FROM (\S+)", dockerfile.TEXT, re.MULTILINE)
-    assert set(below) - {*dockerfile.stages()} == {"${BASE}"}
-    assert re.findall(r"^ARG (.*)", dockerfile.TEXT, re.MULTILINE) == [
-        "BASE=docker.io/library/python:3.11-slim-bookworm"
-    ]
+    assert set(below) - {*dockerfile.stages()} == {"${BASE}", "scratch"}
+    assert dockerfile.arguments()["BASE"] == "docker.io/library/python:3.11-slim-bookworm"
+
+
+def test_labels_say_what_an_image_is():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert dockerfile.arguments()["VERSION"] == version
+    for image in IMAGES:
+        labels = dict(re.findall(r"org\.opencontainers\.image\.([\w.]+)=(\S+)", dockerfile.last(image, "LABEL")))
+        assert labels.keys() == {"title", "description", "version", "revision", "base.name"}
+        assert labels["version"] == "${VERSION}"
+
+
+def test_hadolint_finds_no_fault():
+    hadolint = Path(sys.executable).with_name("hadolint")
+    done = subprocess.run([hadolint, ROOT / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_every_image_says_how_it_is_or_why_not():
+    assert dockerfile.command("gateway", "HEALTHCHECK")[0] == dockerfile.command("model-server", "HEALTHCHECK")[0]
+    assert dockerfile.last("training", "HEALTHCHECK") == "NONE"  # it ends by itself
+
+
+def test_the_model_servers_health_check_asks_its_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert ask_port(port) == 0
+    assert ask_port(port) != 0
+
+
+def ask_port(port: int) -> int:
+    command = [word.replace("8500", str(port)) for word in dockerfile.command("model-server", "HEALTHCHECK")]
+    return subprocess.run([sys.executable, *command[1:]], capture_output=True, check=False).returncode
+
+
+def test_the_list_of_packages_names_each_with_its_hashes(tmp_path):
+    """deploy/sbom.py on a virtual environment with two packages of the gateway's lock file."""
+    site = tmp_path / "lib/python3.11/site-packages"
+    site.mkdir(parents=True)
+    for name in ("orjson", "typing_extensions"):
+        (info,) = {file.parts[0] for file in distribution(name).files if file.parts[0].endswith(".dist-info")}
+        (site / info).symlink_to(distribution(name).locate_file(info))
+    locks = [ROOT / "deploy/gateway.lock", ROOT / "deploy/model-server.lock"]
+    command = [sys.executable, ROOT / "deploy/sbom.py", tmp_path, *locks, "tensorflow"]
+    listed = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert (listed["bomFormat"], listed["specVersion"]) == ("CycloneDX", "1.5")
+    pinned = {**pins("deploy/model-server.lock"), **pins("deploy/gateway.lock")}
+    assert [entry["name"] for entry in listed["components"]] == ["orjson", "tensorflow", "typing-extensions"]
+    for entry in listed["components"]:
+        version, hashes = pinned[entry["name"]]
+        assert entry["version"] == version
+        assert entry["purl"] == f"pkg:pypi/{entry['name']}@{version}"
+        assert {digest["content"] for digest in entry["hashes"]} == hashes
+    (orjson, *_) = listed["components"]
+    assert orjson["licenses"]
 
 
 def test_packages_are_installed_by_hash():

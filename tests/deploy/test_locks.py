@@ -24,14 +24,25 @@ def test_an_image_pins_what_the_project_pins(image):
 
 
 @pytest.mark.parametrize(
-    ("image", "extras"), [("gateway", ()), ("model-server", ("engine", "build")), ("training", ("engine", "training"))]
+    ("image", "extras"),
+    [
+        ("gateway", ("grpc", "gateway")),
+        ("model-store", ("grpc", "gateway", "s3", "gs")),
+        ("model-server", ("grpc", "gateway", "engine", "build")),
+        ("training", ("grpc", "gateway", "engine", "training")),
+    ],
 )
 def test_an_image_holds_what_its_part_of_the_project_needs(image, extras):
     assert direct(*extras) <= pins(f"deploy/{image}.lock").keys()
 
 
-def test_the_gateway_needs_no_tensorflow():
-    assert not [name for name in pins("deploy/gateway.lock") if re.search("tensor|keras", name)]
+@pytest.mark.parametrize("image", ["gateway", "model-store"])
+def test_serving_needs_no_tensorflow(image):
+    assert not [name for name in pins(f"deploy/{image}.lock") if re.search("tensor|keras", name)]
+
+
+def test_the_store_adds_to_the_gateway_and_changes_nothing():
+    assert pins("deploy/gateway.lock").items() <= pins("deploy/model-store.lock").items()
 
 
 def test_the_project_is_built_with_what_the_engine_brings():

@@ -13,6 +13,7 @@ FILES = {
     "models.config": model_server_config_pb2.ModelServerConfig,
     "batching.config": BatchingParameters,
     "monitoring.config": MonitoringConfig,
+    "gpu/batching.config": BatchingParameters,
 }
 
 
@@ -21,7 +22,7 @@ def parse(name):
 
 
 def test_every_file_has_a_message():
-    assert {path.name for path in FOLDER.iterdir()} == FILES.keys()
+    assert {str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.config")} == FILES.keys()
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -52,8 +53,9 @@ def test_the_gateway_reads_the_models_too():
     ]
 
 
-def test_batching_gives_the_threads_and_leaves_the_rest_to_each_version():
-    parameters = parse("batching.config")
+@pytest.mark.parametrize("name", ["batching.config", "gpu/batching.config"])
+def test_batching_gives_the_threads_and_leaves_the_rest_to_each_version(name):
+    parameters = parse(name)
     assert [field.name for field, _ in parameters.ListFields()] == ["num_batch_threads"]
     assert parameters.num_batch_threads.value > 0
 

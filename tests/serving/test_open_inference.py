@@ -8,7 +8,7 @@ from contextlib import suppress
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
@@ -205,6 +205,8 @@ def pixels(**changes: object) -> list[dict[str, object]]:
         ({"inputs": pixels(data=[1, 2, 3, True])}, "input 'pixels'[3] is the boolean true"),
         ({"inputs": pixels(data=[1, 2, 3, None])}, "input 'pixels'[3] is null"),
         ({"inputs": pixels(parameters=3)}, "input 'pixels': 'parameters' is the number 3; expected an object"),
+        ({"inputs": pixels(parameters=[])}, "input 'pixels': 'parameters' is a list; expected an object"),
+        ({"inputs": pixels(), "parameters": 0}, "'parameters' is the number 0; expected an object"),
         ({"inputs": pixels(parameters={"binary_data_size": 16})}, "needs the header Inference-Header-Content-Length"),
         ({"inputs": [binary("pixels", "FP32", [1, 4], 16)]}, "needs the header Inference-Header-Content-Length"),
         ({"inputs": [{**ONE, "data": [1], "shape": [1]}], "id": 3}, "'id' is the number 3; expected a string"),
@@ -472,12 +474,18 @@ JSON = st.recursive(
 )
 
 
+BUSY = settings(suppress_health_check=[HealthCheck.too_slow])
+"""On a busy machine the first of these values takes seconds."""
+
+
+@BUSY
 @given(st.dictionaries(st.sampled_from(["inputs", "outputs", "id", "parameters"]), JSON))
 def test_any_json_is_read_or_refused(document):
     with suppress(ServingError):
         decode(parse(json.dumps(document).encode()), DIGITS)
 
 
+@BUSY
 @given(
     st.lists(
         st.fixed_dictionaries({}, optional=dict.fromkeys(["name", "shape", "datatype", "data", "parameters"], JSON))

@@ -47,7 +47,7 @@ def resolved(document: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
 def examples(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     """Path, body and documented answers of each example."""
     for template, operations in document["paths"].items():
-        if "post" not in operations:
+        if "requestBody" not in operations.get("post", {}):
             continue
         parameters = [resolved(document, one) for one in operations["post"]["parameters"]]
         path = template.format(**{one["name"]: one["example"] for one in parameters if one["in"] == "path"})
@@ -73,20 +73,21 @@ def test_each_example_is_answered_as_it_stands(gateway_url):
                 assert response.json() == answer["value"]
             asked.append(path)
     assert {"/v1/models/two_in:predict", "/v1/models/mixed/versions/1:predict"} <= set(asked)
-    assert len(asked) > 40
+    assert {"/v2/models/two_in/infer", "/v2/models/mixed/versions/1/infer"} <= set(asked)
+    assert len(asked) > 80
 
 
 def test_the_routes_that_errors_list_are_those_in_the_document(embedded_url):
     documented = {
-        (method.upper(), re.sub(r"/v1/models/\w+", "/v1/models/{model}", path))
+        (method.upper(), re.sub(r"^(/v./models)/\w+(?=[:/])", r"\1/{model}", path))
         for path, operations in document(embedded_url)["paths"].items()
         for method in operations
     }
     listed = set()
     for line in ROUTES:
-        method, route = line.replace("MODEL", "{model}").split()
-        start, optional, end = route.partition("[/versions/N|/labels/LABEL]")
-        places = ("", "/versions/{version}", "/labels/{label}") if optional else ("",)
+        method, route = line.replace("MODEL", "{model}").replace("/N", "/{version}").replace("LABEL", "{label}").split()
+        start, optional, end = re.fullmatch(r"([^[]*)(?:\[(.*)\])?(.*)", route).groups()
+        places = ["", *optional.split("|")] if optional else [""]
         listed |= {(method, start + place + end) for place in places}
     without_labels = {route for route in listed if route[0] == "POST" and "labels" in route[1]}
     assert documented == listed - without_labels
@@ -139,6 +140,8 @@ def test_cards_and_labels_are_told(described_url):
     assert "0 = red, 1 = green, 2 = blue" in text
     asked = [(path, body) for path, body, _ in examples(known)]
     assert ("/v1/models/m/labels/stable:predict", {"instances": [{"x": [0, 1, 2, 3]}]}) in asked
+    x = {"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [0.0, 1.0, 2.0, 3.0]}
+    assert ("/v2/models/m/infer", {"inputs": [x]}) in asked
     for path, body in asked:
         assert httpx.post(described_url + path, json=body).status_code == 200
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import schemathesis
 
-from serving import dtypes, json_codec, signature
+from serving import dtypes, json_codec, open_inference, open_inference_body, signature
 from serving.errors import InvalidInput
 from serving.gateway import examples, openapi, openapi_v1
 from serving.gateway import openapi_tensors as tensors
@@ -184,6 +184,115 @@ def test_the_schema_takes_what_the_gateway_takes(one, body):
     assert validator(document, "requestBodies/predict.m").is_valid(body) == taken()
 
 
+X = {"name": "pixels", "datatype": "FP32", "shape": [1, 2], "data": [1, 2.5]}
+TEXT = {"name": "text", "datatype": "BYTES", "shape": [1], "data": ["a"]}
+K = {"name": "k", "datatype": "INT32", "shape": [1, 1], "data": [1]}
+S = {"name": "x", "datatype": "FP64", "shape": [], "data": [1.5]}
+HALF = sign([spec("x", "half", (None,)), spec("z", "bfloat16", (2,))], [spec("y", "bfloat16", (None,))], "half")
+H = {"name": "x", "datatype": "FP16", "shape": [1], "data": [0.5]}
+Z = {"name": "z", "datatype": "BF16", "shape": [2], "data": [1, 2]}
+CHOSEN = {"parameters": {"signature_name": "half"}}
+PARTLY = sign([spec("pixels", "float", (None, 2))], [spec("y", "float", (None,)), spec("c", "complex64", (None,))])
+INFER_BODIES = [
+    (PIXELS, {"inputs": [X]}),
+    (PIXELS, {"inputs": [X], "id": "7", "parameters": {}, "outputs": []}),
+    (PIXELS, {"inputs": [X], "parameters": None, "outputs": None, "more": 1}),
+    (PIXELS, {"inputs": [{**X, "data": [[1, 2]]}]}),
+    (PIXELS, {"inputs": [{**X, "data": [["NaN", "-Infinity"]], "more": 1, "parameters": None}]}),
+    (PIXELS, {"inputs": [{**X, "shape": [0, 2], "data": []}]}),
+    (PIXELS, {"inputs": [X], "parameters": {"signature_name": "", "timeout": 5, "priority": 3, "another": [1]}}),
+    (PIXELS, {"inputs": [X], "parameters": {"binary_data_output": True, "non_finite": "null"}}),
+    (PIXELS, {"inputs": [X], "outputs": [{"name": "digit", "parameters": {"classification": 2, "binary_data": False}}]}),
+    (PIXELS, {"inputs": [X], "outputs": [{"name": "digit", "parameters": None}]}),
+    (PIXELS, {"inputs": [X], "id": 7}),
+    (PIXELS, {"inputs": [X], "parameters": []}),
+    (PIXELS, {"inputs": [X], "parameters": {"timeout": -1}}),
+    (PIXELS, {"inputs": [X], "parameters": {"timeout": "5"}}),
+    (PIXELS, {"inputs": [X], "parameters": {"binary_data_output": 1}}),
+    (PIXELS, {"inputs": [X], "parameters": {"non_finite": "none"}}),
+    (PIXELS, {"inputs": [X], "outputs": {}}),
+    (PIXELS, {"inputs": [X], "outputs": [{"name": "digit", "parameters": {"classification": -1}}]}),
+    (PIXELS, {"inputs": [X, X]}),
+    (PIXELS, {"inputs": []}),
+    (PIXELS, {"inputs": X}),
+    (PIXELS, {"inputs": [{**X, "name": "pixel"}]}),
+    (PIXELS, {"inputs": [{**X, "datatype": "FP64"}]}),
+    (PIXELS, {"inputs": [{**X, "shape": [1, 3]}]}),
+    (PIXELS, {"inputs": [{**X, "shape": [2]}]}),
+    (PIXELS, {"inputs": [{**X, "shape": [-1, 2]}]}),
+    (PIXELS, {"inputs": [{**X, "data": 1}]}),
+    (PIXELS, {"inputs": [{**X, "data": [1, True]}]}),
+    (PIXELS, {"inputs": [{**X, "data": [1, "2"]}]}),
+    (PIXELS, {"inputs": [{**X, "data": [[1, 2, 3]]}]}),
+    (PIXELS, {"inputs": [{**X, "parameters": {"content_type": 1}}]}),
+    (PIXELS, {"inputs": [{**X, "parameters": {"binary_data_size": 8}}]}),
+    (PIXELS, {"inputs": [{key: value for key, value in X.items() if key != "data"}]}),
+    (PIXELS, {"instances": [[1, 2]]}),
+    (PIXELS, []),
+    (TWO, {"inputs": [TEXT, K]}),
+    (TWO, {"inputs": [K, {**TEXT, "data": [{"b64": "/w=="}]}]}),
+    (TWO, {"inputs": [K, {**TEXT, "data": ["/w=="], "parameters": {"content_type": "base64"}}]}),
+    (TWO, {"inputs": [TEXT]}),
+    (TWO, {"inputs": [TEXT, TEXT]}),
+    (TWO, {"inputs": [TEXT, K, K]}),
+    (TWO, {"inputs": [TEXT, {**K, "data": [1.5]}]}),
+    (TWO, {"inputs": [TEXT, {**K, "data": [1 << 31]}]}),
+    (TWO, {"inputs": [K, {**TEXT, "data": [1]}]}),
+    (SCALAR, {"inputs": [S]}),
+    (SCALAR, {"inputs": [{**S, "data": 1.5}]}),
+    (SCALAR, {"inputs": [{**S, "data": [1, 2]}]}),
+    (SCALAR, {"inputs": [{**S, "shape": [1]}]}),
+    (HALF, {"inputs": [H, Z], **CHOSEN}),
+    (HALF, {"inputs": [H, {**Z, "data": ["NaN", 1]}], **CHOSEN}),
+    (HALF, {"inputs": [H, {**Z, "data": [1]}], **CHOSEN}),
+    (HALF, {"inputs": [H, {**Z, "datatype": "FP32"}], **CHOSEN}),
+    (sign([spec("x", "bool", None)], [spec("y", "float", None)]), {"inputs": [{**S, "datatype": "BOOL", "data": [True]}]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "body"), INFER_BODIES)
+def test_the_schema_takes_what_the_open_inference_protocol_takes(one, body):
+    def taken() -> bool:
+        try:
+            open_inference.decode(open_inference_body.parse(json.dumps(body).encode()), one)
+        except InvalidInput:
+            return False
+        return True
+
+    document = openapi.document([model(one)], {}, "1")
+    assert validator(document, "requestBodies/infer.m").is_valid(body) == taken()
+
+
+def test_outputs_are_named_where_the_protocol_cannot_carry_all():
+    check = validator(openapi.document([model(PARTLY)], {}, "1"), "requestBodies/infer.m")
+    assert check.is_valid({"inputs": [X], "outputs": [{"name": "y"}]})
+    assert not check.is_valid({"inputs": [X], "outputs": [{"name": "c"}]})
+    assert not check.is_valid({"inputs": [X]})
+
+
+INFER_ANSWERS = [
+    (PIXELS, {"digit": np.ones((2, 3), np.float32)}, {}),
+    (PIXELS, {"digit": np.array([[np.nan, np.inf, 0]], np.float32)}, {}),
+    (PIXELS, {"digit": np.array([[np.nan, np.inf, 0]], np.float32)}, {"parameters": {"non_finite": "null"}}),
+    (PIXELS, {"digit": np.ones((2, 3), np.float32)}, {"outputs": [{"name": "digit", "parameters": {"classification": 2}}]}),
+    (TWO, {"answer": np.array([b"yes"], object), "crop_bytes": np.array([b"\xff"], object), "p": np.ones(1, np.float32)}, {}),
+    (TWO, {"p": np.ones(1, np.float32)}, {"outputs": [{"name": "p"}], "id": "7"}),
+    (SCALAR, {"y": np.array(7, np.uint8)}, {}),
+    (HALF, {"y": np.array([1, np.inf], DTYPES["bfloat16"].numpy)}, {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "outputs", "asked"), INFER_ANSWERS)
+def test_the_schema_holds_every_answer_of_the_open_inference_protocol(one, outputs, asked):
+    check = validator(openapi.document([model(one)], {}, "1"), "responses/infer.m")
+    request = open_inference_body.parse(json.dumps({"inputs": [], **asked}).encode())
+    tensors = open_inference.answer(request, one, outputs, {})
+    answer = json.loads(open_inference_body.encode("m", "3", request.id, tensors, request.non_finite)[0])
+    check.validate(answer)
+    assert not check.is_valid({**answer, "more": 1})
+    assert not check.is_valid({**answer, "outputs": []})
+
+
 ANSWERS = [
     {"digit": np.ones((2, 3), np.float32)},
     {"digit": np.array([[np.nan, np.inf, 0]], np.float32)},
@@ -261,11 +370,41 @@ def test_what_json_cannot_carry_is_said_and_not_offered():
     assert names == set(golden("mixed").signatures) - {"bf", "hf", signature.INIT_OP}
 
 
+def test_the_open_inference_protocol_carries_16_bit_floats():
+    document = openapi.document([golden("mixed")], {}, "1")
+    text = document["paths"]["/v2/models/mixed/infer"]["post"]["description"]
+    assert "| input | `x` | BF16 | (n) |" in text
+    offered = document["components"]["requestBodies"]["infer.mixed"]["content"]["application/json"]["schema"]["oneOf"]
+    assert {variant["title"] for variant in offered} == set(golden("mixed").signatures) - {signature.INIT_OP}
+
+
+def test_a_version_of_the_open_inference_protocol_may_be_a_label():
+    paths = openapi.document([model(PIXELS, labels={"stable": 3}, versions=[3])], {}, "1")["paths"]
+    version = paths["/v2/models/m/versions/{version}/infer"]["post"]["parameters"][0]
+    assert (version["description"], version["example"]) == ("Available: 3. `stable` is version 3", 3)
+    assert version["schema"]["anyOf"][1] == {"type": "string", "enum": ["stable"]}
+
+
+def test_each_model_has_the_routes_of_both_dialects_together():
+    document = openapi.document([model(PIXELS)], {}, "1")
+    assert [
+        path for path, operations in document["paths"].items() if operations.get("post", {}).get("tags") == ["m"]
+    ] == [
+        "/v1/models/m:predict",
+        "/v1/models/m/versions/{version}:predict",
+        "/v2/models/m/infer",
+        "/v2/models/m/versions/{version}/infer",
+    ]
+    alone = openapi.model_document(model(PIXELS), "1")["paths"]
+    assert {"/v2/models/m/infer", "/v2/models/{model}", "/v2/models/{model}/versions/{version}/stats"} <= alone.keys()
+
+
 def test_names_that_paths_and_components_cannot_hold_are_written_otherwise():
     odd = DescribedModel("a b/é{x}", 1, {PIXELS.name: PIXELS})
     document = openapi.document([odd], {}, "1")
     assert "/v1/models/a%20b%2F%C3%A9%7Bx%7D:predict" in document["paths"]
-    assert list(document["components"]["requestBodies"]) == ["predict.a.20.b.2f..e9..7b.x.7d."]
+    assert "/v2/models/a%20b%2F%C3%A9%7Bx%7D/infer" in document["paths"]
+    assert "predict.a.20.b.2f..e9..7b.x.7d." in document["components"]["requestBodies"]
     schemathesis.openapi.from_dict(document).validate()
 
 

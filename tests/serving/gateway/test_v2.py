@@ -173,6 +173,19 @@ def test_the_repository_is_listed(gateway_url, content):
     assert {"name": "two_in", "version": "1", "state": "READY", "reason": ""} in lines
 
 
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"{", "JSON"),
+        (b"[]", "the body is a list; expected an object"),
+        (b'{"ready": 1}', "parameter 'ready' is the number 1; expected true or false"),
+    ],
+)
+def test_a_listing_that_is_asked_for_wrongly_is_refused(gateway_url, content, problem):
+    answer = httpx.post(f"{gateway_url}/v2/repository/index", content=content)
+    assert (answer.status_code, problem in answer.json()["error"]) == (400, True), answer.text
+
+
 @pytest.mark.parametrize("verb", ["load", "unload"])
 def test_nobody_changes_the_models_by_request(gateway_url, verb):
     body = {"parameters": {"config": "{}", "file:1/saved_model.pb": "AAAA"}}

@@ -1,0 +1,205 @@
+"""A real Prometheus reads a real gateway and a real model server, and Kubernetes's and the GPU's metrics as recorded.
+
+After a short load every recording rule and every panel of the dashboard has data, and everything that an alert looks at
+is there.
+"""
+
+import http.server
+import json
+import re
+import subprocess
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from tests import servers
+from tests.deploy.prometheus_files import ALERTS, FOLDER, RECORDED, panels, selectors
+from tests.servers import Program
+
+EXPOSITIONS = Path(__file__).parent / "expositions"
+MONITORING = servers.ROOT / "deploy/tf-serving/monitoring.config"
+BODIES = [
+    ("two_in", {"instances": [{"a": [1, 2, 3], "b": [4, 5]}]}),
+    ("two_in", {"inputs": {"a": [[1, 2, 3]] * 3, "b": [[4, 5]] * 3}}),
+    ("two_in", {"instances": [{"a": [1], "b": [4, 5]}]}),  # a caller's fault
+]
+
+
+class Recorded(http.server.BaseHTTPRequestHandler):
+    """Serves the recorded expositions: /kubernetes.prom, /gpu.prom."""
+
+    def do_GET(self) -> None:
+        body = (EXPOSITIONS / Path(self.path).name).read_bytes()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Not a word."""
+
+
+@contextmanager
+def recorded() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Recorded) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """A running one."""
+
+    url: str
+
+    def query(self, expression: str) -> list[dict[str, object]]:
+        answer = httpx.get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=30).json()
+        assert answer["status"] == "success", f"{expression}: {answer}"
+        found: list[dict[str, object]] = answer["data"]["result"]
+        return found
+
+    def wait_for(self, expression: str) -> None:
+        servers.wait_until(lambda: self.query(expression), what=expression)
+
+
+def hasty(name: str) -> str:
+    """A file of deploy/prometheus with every interval at half a second."""
+    return re.sub(r"interval: \d+s", "interval: 500ms", (FOLDER / name).read_text())
+
+
+def write_configuration(folder: Path, targets: dict[str, str]) -> Path:
+    """prometheus.yaml as Compose has it, with other addresses, and two more jobs; rules beside it."""
+    for name in ("recording.yaml", "alerts.yaml"):
+        (folder / name).write_text(hasty(name))
+    configuration = yaml.safe_load(hasty("prometheus.yaml"))
+    configuration["scrape_configs"] += [
+        {"job_name": name, "metrics_path": f"/{name}.prom", "honor_labels": True} for name in ("kubernetes", "gpu")
+    ]
+    for job in configuration["scrape_configs"]:
+        job.pop("dns_sd_configs", None)
+        job["static_configs"] = [{"targets": [targets[job["job_name"]]]}]
+    file = folder / "prometheus.yaml"
+    file.write_text(yaml.safe_dump(configuration))
+    return file
+
+
+@contextmanager
+def running(file: Path) -> Iterator[Prometheus]:
+    servers.need("prometheus", "prometheus")
+    port = servers.free_port()
+    with subprocess.Popen(
+        [
+            "prometheus",
+            f"--config.file={file}",
+            f"--storage.tsdb.path={file.parent / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            Program(process).read_until("Server is ready to receive web requests")
+            yield Prometheus(f"http://127.0.0.1:{port}")
+        finally:
+            process.terminate()
+            process.communicate(timeout=30)
+
+
+def load(url: str) -> None:
+    """A few requests of each kind."""
+
+    def ask(request: tuple[str, object]) -> int:
+        return httpx.post(f"{url}/v1/models/{request[0]}:predict", json=request[1], timeout=30).status_code
+
+    with ThreadPoolExecutor(32) as callers:
+        assert {200, 400} <= set(callers.map(ask, BODIES * 20))
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    folder = tmp_path_factory.mktemp("prometheus")
+    models = servers.write_model_config(folder / "models.config", servers.GOLDEN_MODELS)
+    gone = servers.free_port()  # a model server that does not answer: some calls fail, and are tried again
+    with (
+        servers.both_apis(f"--model_config_file={models}", f"--monitoring_config_file={MONITORING}") as (
+            address,
+            rest,
+            _,
+        ),
+        servers.gateway("--backend", f"{address},127.0.0.1:{gone}", "--models-dir", servers.GOLDEN_MODELS) as (url, _),
+        recorded() as exposition,
+    ):
+        load(url)
+        targets = {
+            "gateway": url.removeprefix("http://"),
+            "model-server": rest.removeprefix("http://"),
+            "kubernetes": exposition,
+            "gpu": exposition,
+        }
+        with running(write_configuration(folder, targets)) as prometheus:
+            prometheus.wait_for("count(up == 1) == 4")
+            load(url)
+            for record in RECORDED:
+                prometheus.wait_for(record)
+            yield prometheus
+
+
+@pytest.mark.parametrize("record", RECORDED)
+def test_a_recording_rule_has_data(prometheus, record):
+    assert prometheus.query(record)
+    assert prometheus.query(RECORDED[record])
+
+
+@pytest.mark.parametrize("title", panels())
+def test_each_query_of_a_panel_has_data(prometheus, title):
+    for expression in panels()[title]:
+        assert prometheus.query(expression), expression
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_what_an_alert_looks_at_is_there(prometheus, name):
+    picked = selectors(ALERTS[name]["expr"])
+    assert picked
+    for selector in picked:
+        assert prometheus.query(selector), selector
+
+
+def test_no_alert_fires_while_all_is_well(prometheus):
+    assert prometheus.query('ALERTS{alertstate="firing", severity="page"}') == []
+
+
+def test_prometheus_reads_the_rules_without_a_fault(prometheus):
+    groups = httpx.get(f"{prometheus.url}/api/v1/rules").json()["data"]["groups"]
+    assert {rule["name"] for group in groups for rule in group["rules"]} == RECORDED.keys() | ALERTS.keys()
+    assert [rule for group in groups for rule in group["rules"] if rule["health"] != "ok"] == []
+
+
+def test_variables_of_the_dashboard_have_values(prometheus):
+    for variable in json.loads((servers.ROOT / "deploy/grafana/signet.json").read_text())["templating"]["list"][1:]:
+        metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["query"]["query"]).groups()
+        assert prometheus.query(f'{metric}{{{label}!=""}}')
+
+
+@pytest.mark.parametrize(
+    ("expression", "picked"),
+    [
+        ("up == 0", {"up"}),
+        ('sum by (model) (rate(a_total{b="c"}[5m])) > 1', {'a_total{b="c"}'}),
+        ("a:b:c > 14.4 * 0.001 and d:e:f_5m > 1e3", {"a:b:c", "d:e:f_5m"}),
+        ("x >= on (y, z) w", {"x", "w"}),
+        ('a or absent(b{c="d"})', {"a", 'b{c="d"}'}),
+    ],
+)
+def test_selectors_are_found(expression, picked):
+    assert selectors(expression) == picked

@@ -1,0 +1,32 @@
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from deploy import release_check
+from tests.servers import ROOT
+
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+
+def test_this_checkout_could_be_released():
+    command = [sys.executable, ROOT / "deploy/release_check.py", "--allow-dirty"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.stdout.splitlines() == [f"ok    signet {VERSION} can be released"], done.stdout + done.stderr
+
+
+def test_every_place_that_names_another_version_is_found():
+    places = {fault.partition(" ")[0] for fault in release_check.versions("9.9.9")}
+    assert {"Dockerfile", "deploy/compose.yaml", "deploy/kubernetes/base/gateway/deployment.yaml"} <= places
+    assert list(release_check.versions(VERSION)) == []
+
+
+def test_a_version_without_a_word_of_what_changed_is_found():
+    (fault, *_) = release_check.changes("9.9.9")
+    assert fault.startswith(f"CHANGELOG.md begins with '{VERSION}")
+
+
+@pytest.mark.parametrize("field", ["description", "readme", "requires-python", "keywords", "classifiers"])
+def test_the_package_says_what_it_is(field):
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][field]
