@@ -42,6 +42,8 @@ class Version:
     model: str
     number: int
     signatures: Mapping[str, Signature]
+    digest: str = ""
+    """SHA-256 of its graph and weights, where the server tells it."""
 
 
 Which = int | str | None

@@ -129,7 +129,8 @@ def parse_metadata(response: Response) -> Version:
             document["metadata"]["signature_def"], get_model_metadata_pb2.SignatureDefMap(), ignore_unknown_fields=True
         )
         signatures = {name: from_proto(name, proto) for name, proto in packed.signature_def.items() if name != INIT_OP}
-        return Version(document["model_spec"]["name"], int(document["model_spec"]["version"]), signatures)
+        spec = document["model_spec"]
+        return Version(spec["name"], int(spec["version"]), signatures, str(document.get("digest", "")))
     except (KeyError, TypeError, ValueError, json_format.ParseError) as error:
         raise Internal(f"the answer does not describe a model: {quoted(response)}") from error
 

@@ -96,7 +96,8 @@ def pin(url: str, model: str, version: int | None, signature: str, patience_s: f
 
 def digest(described: Version) -> str:
     """Differs when what the server tells of the version does."""
-    return hashlib.sha256(repr(sorted(described.signatures.items())).encode()).hexdigest()
+    told = (described.digest, sorted(described.signatures.items()))
+    return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
 class Service:

@@ -45,6 +45,13 @@ class Cards:
         """The first golden row of each signature of a served version; empty when there are none to read."""
         return examples.first_rows(self._models_dir / model / str(version)) if self._models_dir else {}
 
+    def digest(self, model: str, version: int) -> str:
+        """SHA-256 of the graph and the weights of a served version; empty where the card does not tell it."""
+        try:
+            return str(self.card(model, version)["digest"]["sha256"])
+        except (KeyError, TypeError):
+            return ""
+
     def labels(self, lease: Lease, signature: str) -> dict[str, list[str]]:
         """Names of the classes of each output, in order, where the card has them."""
         try:

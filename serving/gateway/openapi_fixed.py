@@ -94,7 +94,8 @@ SCHEMAS: dict[str, Schema] = {
                     )
                 }
             ),
-        }
+        },
+        digest=TEXT,
     ),
     "SignatureDef": record(
         {

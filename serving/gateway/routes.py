@@ -110,10 +110,12 @@ def create_router(backend: Backend, inference: Inference, metrics: Metrics, heal
         lease = await inference.lease(Ask(model, version, label))
         try:
             signatures = get_model_metadata_pb2.SignatureDefMap(signature_def=dict(lease.signature_defs))
-            body = {
+            body: dict[str, Any] = {
                 "model_spec": {"name": model, "signature_name": "", "version": str(lease.version)},
                 "metadata": {"signature_def": json.loads(_to_json(signatures))},
             }
+            if digest := inference.cards.digest(model, lease.version):
+                body["digest"] = digest
             return JSONResponse(body)
         finally:
             lease.release()

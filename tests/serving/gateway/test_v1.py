@@ -11,6 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
+from clients.gateway_client import Client
 from tests import servers
 from tests.serving.gateway.test_predict import TWO_IN, post
 from tests.serving.gateway.test_routes import RECORDED
@@ -201,3 +202,13 @@ def test_many_numbers_give_the_same_answers_as_few(gateway_url):
     many = post(gateway_url, "two_in:predict", {"inputs": {"a": rows, "b": [[4, 5]] * 300}}).json()["outputs"]
     few = [post(gateway_url, "two_in:predict", {"instances": [{**TWO_IN, "a": row}]}).json() for row in rows[:5]]
     np.testing.assert_allclose(many[:5], [answer["predictions"][0] for answer in few], rtol=1e-5)
+
+
+def test_the_metadata_tells_the_digest_that_a_card_has(versions):
+    folder, _ = versions
+    card = folder / "m" / "2" / "assets.extra" / "model-card.json"
+    card.parent.mkdir(exist_ok=True)
+    card.write_text(json.dumps({"digest": {"sha256": "0123abcd"}}))
+    with servers.gateway("--models-dir", folder) as (url, _), Client(url) as client:
+        assert httpx.get(f"{url}/v1/models/m/metadata").json()["digest"] == "0123abcd"
+        assert client.describe("m").digest == "0123abcd"
