@@ -9,6 +9,7 @@ Source: `json_tensor.cc`.
 
 import codecs
 import re
+from collections.abc import Callable
 from itertools import takewhile
 from typing import Any
 
@@ -18,6 +19,7 @@ import rapidjson
 
 from serving import json_codec
 from serving.errors import InvalidInput
+from serving.number_arrays import as_lists
 
 _MAX_QUOTED = 256
 """Characters of a value that a message quotes."""
@@ -44,9 +46,12 @@ def raw_bytes(encoded: bytes) -> bytes:
     return _RAW.sub(lambda match: bytes([(match[1][0] - 0xBC) << 6 | (match[2][0] - 0x80)]), encoded)
 
 
-def loads(body: bytes) -> dict[str, Any]:
-    """The object that a body holds, with its optional `signature_name`. Raises `InvalidInput`."""
-    document = json_codec.loads(body, NOT_UTF8)
+def loads(body: bytes, read: Callable[[bytes], Any] = orjson.loads) -> dict[str, Any]:
+    """The object that a body holds, with its optional `signature_name`. Raises `InvalidInput`.
+
+    read: reads strict JSON.
+    """
+    document = json_codec.loads(body, NOT_UTF8, read)
     if not isinstance(document, dict):
         raise format_error(document, "Is not object")
     if not isinstance(document.get("signature_name", ""), str):
@@ -125,6 +130,7 @@ def _decimal(value: float) -> str:
 def _shortened(value: Any, left: list[int]) -> Any:
     """The same value as far as that many characters of it can show: to quote a large body should cost little."""
     left[0] -= 1
+    value = as_lists(value) if isinstance(value, np.ndarray) else value
     if isinstance(value, str):
         left[0] -= len(value)
         return value[:_MAX_QUOTED]

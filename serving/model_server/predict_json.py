@@ -18,6 +18,7 @@ from serving import dtypes, json_codec
 from serving.errors import InvalidInput, ServingError, Unsupported
 from serving.json_codec import JSON_DTYPES, Layout
 from serving.json_text import NOT_UTF8, format_error, is_base64, kind, quote, raw_bytes, to_bytes
+from serving.number_arrays import as_lists
 from serving.signature import Signature, TensorSpec
 from serving.tensors import MAX_RANK, Array, Arrays
 
@@ -35,7 +36,8 @@ _SEVERAL = "as multiple input tensors required as per tensorinfo_map"
 def decode(document: dict[str, Any], signature: Signature, has_booleans: bool) -> tuple[Arrays, Layout]:
     """The arrays of a body, and how it lays them out. Raises `InvalidInput` and `Unsupported`.
 
-    has_booleans: whether `true` or `false` stands anywhere in the body.
+    document: long lists of numbers may be arrays already, as `number_arrays` reads them. has_booleans: whether `true` or
+    `false` stands anywhere in the body.
     """
     if not signature.inputs:
         raise InvalidInput(f"Failed to get input map for signature: {signature.name}")
@@ -73,9 +75,9 @@ def _check_rows(outputs: Arrays) -> None:
 
 def _from_rows(document: dict[str, Any], signature: Signature, has_booleans: bool) -> Arrays:
     rows = document["instances"]
-    if not isinstance(rows, list):
+    if not isinstance(rows, list | np.ndarray):
         raise format_error(document, "Expecting 'instances' to be an list/array")
-    if not rows:
+    if not len(rows):
         raise format_error(document, "No values in 'instances' array")
     if not isinstance(rows[0], dict) and len(signature.inputs) > 1:
         raise InvalidInput(f"instances is a plain list, but expecting list of objects {_SEVERAL}")
@@ -83,6 +85,7 @@ def _from_rows(document: dict[str, Any], signature: Signature, has_booleans: boo
     columns = _turned(rows, signature) if named else dict.fromkeys(signature.inputs, rows)
     arrays = _quickly(columns, signature, has_booleans) if columns else None
     if arrays is None:
+        rows = as_lists(rows)
         arrays = _walk_named(rows, signature) if named else _walk_plain(rows, signature)
     return arrays
 
@@ -99,7 +102,7 @@ def _from_columns(value: Any, signature: Signature, has_booleans: bool) -> Array
         columns = value  # names that the signature does not have are ignored
     arrays = _quickly(columns, signature, has_booleans)
     if arrays is None:
-        arrays = {name: _walk(columns[name], spec) for name, spec in signature.inputs.items()}
+        arrays = {name: _walk(as_lists(columns[name]), spec) for name, spec in signature.inputs.items()}
     return arrays
 
 
@@ -111,7 +114,7 @@ def _is_named(value: Any) -> bool:
 # The fast way
 
 
-def _turned(rows: list[Any], signature: Signature) -> dict[str, list[Any]] | None:
+def _turned(rows: Any, signature: Signature) -> dict[str, list[Any]] | None:
     """Rows as one list of values per input, or None unless each row is an object with exactly the names."""
     names = signature.inputs
     try:

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 from serving import example_inference as inference
-from serving import examples_json
+from serving import examples_json, number_arrays
 from serving.engine.repository import Repository
 from serving.engine.servable import Servable
 from serving.errors import Internal, InvalidInput, ServingError
@@ -127,7 +127,7 @@ class RestService:
         return await self._infer(target, body, told)
 
     async def _predict(self, target: Target, body: bytes, told: "_Told") -> bytes:
-        document = await _read(body, loads, body)
+        document = await _read(body, loads, body, number_arrays.loads)
         servable = self._lease(target)
         try:
             signature = self._signature(servable, document.get("signature_name"))

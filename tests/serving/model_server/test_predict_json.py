@@ -9,27 +9,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving import number_arrays
 from serving.errors import InvalidInput, ServingError, Unsupported
 from serving.json_codec import Layout
 from serving.json_text import loads, quote, raw_bytes
 from serving.model_server import predict_json
 from serving.model_server.predict_json import decode, encode
 from serving.signature import Signature
-from tests.serving.test_json_codec import BYTES, DIGITS, FLAG, IDS, QA, TEXT, signature
+from tests.serving.test_json_codec import BYTES, DIGITS, FLAG, IDS, QA, SPACES, TEXT, signature
 
 WORD = signature(word=("string", (None,)))
 NARROW = signature(n=("int16", (None,)))
 HALF = signature(x=("half", (None,)))
 
 
-def read(body: object, of: Signature) -> dict[str, np.ndarray]:
+def read(body: object, of: Signature, spaces: str = "") -> dict[str, np.ndarray]:
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return decode(loads(text), of, b"true" in text or b"false" in text)[0]
+    text = text.replace(b"{", b"{" + spaces.encode(), 1)
+    return decode(loads(text, number_arrays.loads), of, b"true" in text or b"false" in text)[0]
 
 
+@pytest.mark.parametrize("spaces", SPACES, ids=len)
 @pytest.mark.parametrize(
     ("body", "of", "expected"),
     [
+        ({"instances": [[1, 2.5], [3, 4]] * 20}, DIGITS, {"pixels": np.float32([[1, 2.5], [3, 4]] * 20)}),
+        ({"inputs": {"text": [[1, 2]] * 20, "question": [3] * 40}}, QA, {"text": [[1, 2]] * 20, "question": [3] * 40}),
         ({"instances": [[1, 2.5], [3, 4]]}, DIGITS, {"pixels": np.float32([[1, 2.5], [3, 4]])}),
         ({"instances": [1, 2]}, DIGITS, {"pixels": np.float32([1, 2])}),
         ({"inputs": 7}, DIGITS, {"pixels": np.float32(7)}),
@@ -51,14 +56,15 @@ def read(body: object, of: Signature) -> dict[str, np.ndarray]:
         (b'{"instances": ["caf\xe9", "\xff\xff"]}', WORD, {"word": np.array([b"caf\xe9", b"\xff\xff"], object)}),
     ],
 )
-def test_bodies_become_arrays(body, of, expected):
-    arrays = read(body, of)
+def test_bodies_become_arrays(body, of, expected, spaces):
+    arrays = read(body, of, spaces)
     assert arrays.keys() == expected.keys()
     for name, array in expected.items():
         assert arrays[name].dtype == of.inputs[name].dtype.numpy
         np.testing.assert_array_equal(arrays[name], array)
 
 
+@pytest.mark.parametrize("spaces", SPACES, ids=len)
 @pytest.mark.parametrize(
     ("body", "of", "problem"),
     [
@@ -100,9 +106,9 @@ def test_bodies_become_arrays(body, of, expected):
         (b'{"inputs": {"text": [[1]], "\xff": 2}}', QA, "Missing named input: question in 'inputs' object."),
     ],
 )
-def test_wrong_bodies_are_explained_in_the_originals_words(body, of, problem):
+def test_wrong_bodies_are_explained_in_the_originals_words(body, of, problem, spaces):
     with pytest.raises(InvalidInput, match=re.escape(problem)):
-        read(body, of)
+        read(body, of, spaces)
 
 
 def test_a_type_that_json_cannot_carry_is_501_in_columns_alone():
