@@ -62,6 +62,17 @@ def signature_of(version: Version, name: str) -> Signature:
     return signature
 
 
+def task_names(tasks: Sequence[Any]) -> list[str]:
+    """The signatures that the tasks of MultiInference name. Raises `InvalidInput` for several models, or one twice."""
+    if len({task.model_spec.name for task in tasks}) > 1:
+        raise InvalidInput("All ModelSpecs in a MultiInferenceRequest must access the same model name.")
+    names = [task.model_spec.signature_name or DEFAULT for task in tasks]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidInput(f"Duplicate evaluation of signature: {name}")
+    return names
+
+
 def task_signature(version: Version, name: str) -> Signature:
     """The signature of a task of MultiInference."""
     if name not in version.signatures:

@@ -24,7 +24,7 @@ from serving.protos import (
     predict_pb2,
     regression_pb2,
 )
-from serving.signature import DEFAULT, Signature
+from serving.signature import Signature
 from serving.tensors import Arrays, to_typed_proto
 
 PROTOCOL = "grpc_v1"
@@ -95,14 +95,9 @@ class GrpcV1:
 
     async def multi_inference(self, message: Any, context: Context, record: Record) -> Any:
         """Several signatures of one version on the same examples: a call for each, side by side."""
-        names = [task.model_spec.signature_name or DEFAULT for task in message.tasks]
-        if not names:
+        if not message.tasks:
             raise InvalidInput("the MultiInferenceRequest has no tasks")
-        if len({task.model_spec.name for task in message.tasks}) > 1:
-            raise InvalidInput("All ModelSpecs in a MultiInferenceRequest must access the same model name.")
-        for name in names:
-            if names.count(name) > 1:
-                raise InvalidInput(f"Duplicate evaluation of signature: {name}")
+        names = example_inference.task_names(message.tasks)
         _check_named(message.tasks[0].model_spec)
         examples = example_inference.serialized(message.input)
         asked = ask(message.tasks[0], context)

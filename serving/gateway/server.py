@@ -6,13 +6,13 @@ SIGTERM, Ctrl-C ──▶ /readyz turns 503 ──▶ drain_s later no new conne
 
 import asyncio
 import contextlib
-import gc
 import logging
 import signal
 import socket
 import sys
 from contextlib import AbstractContextManager
 
+from serving import garbage
 from serving.errors import UsageError
 from serving.gateway import examples
 from serving.gateway.app import Gateway
@@ -62,7 +62,7 @@ async def _serve(gateway: Gateway, listener: socket.socket) -> None:
     try:
         await _until(stop, gateway.backend.start())
         if not stop.is_set():
-            _freeze()
+            garbage.leave_out_what_is_there()
             _announce(gateway, listener, grpc_port)
             await stop.wait()
         gateway.drain()
@@ -112,13 +112,6 @@ def _listen(host: str, port: int) -> socket.socket:
             f"cannot listen on {host}:{port}: {error.strerror}; choose another with --http-port"
         ) from error
     return listener
-
-
-def _freeze() -> None:
-    """What lives since start-up is left out of garbage collections: one took 30 ms in the middle of a request."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 def _announce(gateway: Gateway, listener: socket.socket, grpc_port: int | None) -> None:

@@ -7,7 +7,6 @@ The ports open only when every model has an available version. A start-up error 
 """
 
 import asyncio
-import gc
 import logging
 import signal
 import sys
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import uvloop
 
-from serving import model_config
+from serving import garbage, model_config
 from serving.engine import tensorflow_c
 from serving.engine.loading import Loader
 from serving.engine.repository import Repository
@@ -178,10 +177,7 @@ async def _answer(
     model = ModelService(repository, reloader)
     add_services(server.server, prediction, model, monitoring)
     service = RestService(flags, repository, prediction, model, monitoring) if flags.rest_api_port else None
-    # What is there now stays: looked through again and again, it would hold the event loop up.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    garbage.leave_out_what_is_there()
     await server.start()
     print(f"Running gRPC ModelServer at 0.0.0.0:{flags.port} ...", flush=True)
     rest = await rest_server.start(service, flags.rest_api_port, flags.port) if service else None

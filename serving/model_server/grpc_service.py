@@ -37,7 +37,7 @@ from serving.protos import (
     predict_pb2,
     regression_pb2,
 )
-from serving.signature import DEFAULT, Signature
+from serving.signature import Signature
 from serving.tensors import Array, Arrays, to_proto, to_typed_proto
 
 _MAX_MESSAGE = 1024
@@ -174,12 +174,7 @@ class PredictionService:
         specs = [task.model_spec for task in request.tasks]
         if not specs or not all(spec.name for spec in specs):
             raise InvalidInput("ModelSpec has no name specified.")
-        if len({spec.name for spec in specs}) > 1:
-            raise InvalidInput("All ModelSpecs in a MultiInferenceRequest must access the same model name.")
-        names = [spec.signature_name or DEFAULT for spec in specs]
-        for name in names:
-            if names.count(name) > 1:
-                raise InvalidInput(f"Duplicate evaluation of signature: {name}")
+        names = inference.task_names(request.tasks)
         examples = inference.serialized(request.input)
         self._monitoring.examples(specs[0].name, len(examples))
         servable = _lease(self._repository, request.tasks[0])

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests import servers
-from tests.bench import load, rows
+from tests.bench import export, load, rows
 from tests.bench.load import Result
 
 FEW_CONNECTIONS = 4
@@ -55,10 +55,7 @@ def main() -> None:
     options = arguments()
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
-        print("exporting the models of tests/bench/models.py", file=sys.stderr)
-        subprocess.run(
-            [sys.executable, "-m", "tests.bench.models", folder / "models"], check=True, stderr=subprocess.DEVNULL
-        )
+        export.models(folder / "models")
         print("| model | server | dialect | rows | connections | requests/s | of the loop | p50 ms | p99 ms |")
         print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
         limits = {}

@@ -12,7 +12,6 @@ import json
 import math
 import os
 import re
-import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
@@ -21,7 +20,7 @@ from pathlib import Path
 import httpx
 
 from tests import servers
-from tests.bench import load, rows
+from tests.bench import export, load, rows
 
 FIGURES = Path(__file__).with_name("capacity.json")
 PAGE = servers.ROOT / "deploy" / "capacity.md"
@@ -203,8 +202,7 @@ def measure() -> None:
     """Write the figures. Needs wrk."""
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
-        export = [sys.executable, "-m", "tests.bench.models", folder / "models"]
-        subprocess.run(export, check=True, stderr=subprocess.DEVNULL)
+        export.models(folder / "models")
         config = servers.write_model_config(folder / "models.config", folder / "models")
         with (
             servers.model_server(f"--model_config_file={config}") as (address, server),

@@ -27,7 +27,7 @@ from clients.score import job, sources, target
 from clients.score.answering import pin
 from clients.score.scored import parse
 from tests import servers
-from tests.bench import rows
+from tests.bench import export, rows
 
 _CALL_ROWS = 64
 _DISTINCT_ROWS = 4096
@@ -38,10 +38,7 @@ def main() -> None:
     options = arguments()
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
-        print("exporting the models of tests/bench/models.py", file=sys.stderr)
-        subprocess.run(
-            [sys.executable, "-m", "tests.bench.models", folder / "models"], check=True, stderr=subprocess.DEVNULL
-        )
+        export.models(folder / "models")
         print("| model | source | engine rows/s | reading rows/s | service rows/s | of the engine |")
         print("| --- | --- | --- | --- | --- | --- |")
         with servers.gateway("--models-dir", folder / "models") as (url, _):

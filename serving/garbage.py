@@ -1,0 +1,10 @@
+"""Garbage collection of a server: what lives since its start is not looked through again."""
+
+import gc
+
+
+def leave_out_what_is_there() -> None:
+    """Call it when all is set up. With many live objects one collection took 30 ms in the middle of a request."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)

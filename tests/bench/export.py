@@ -1,0 +1,11 @@
+"""The models of `tests/bench/models.py` in a folder; a process of its own imports TensorFlow for that."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def models(folder: Path) -> None:
+    """Export them all."""
+    print("exporting the models of tests/bench/models.py", file=sys.stderr)
+    subprocess.run([sys.executable, "-m", "tests.bench.models", folder], check=True, stderr=subprocess.DEVNULL)
