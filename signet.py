@@ -277,12 +277,11 @@ def sync_models(
 
     Ends with exit code 1 and one sentence when the bucket cannot be read at first; later it is tried again.
     """
-    import logging
     import threading
 
-    from serving import model_store
+    from serving import log_lines, model_store
 
-    logging.basicConfig(level="INFO", format="%(levelname)s %(message)s")
+    log_lines.log_to_stderr("INFO", "%(levelname)s %(message)s")
     store = model_store.ModelStore(source, folder, versions)
     model_store.tell(store, store.sync())
     if poll_s:

@@ -30,6 +30,9 @@ IDLE_S = 50.0
 
 _SWEEP_S = 5.0
 _BACKLOG = 2048
+_EIGHT_BITS = re.compile(rb"[\x80-\xff]")
+"""People and curl write UTF-8 into paths as it is; the parser takes only its escapes."""
+_FIRST_LINE, _REST_OF_LINE = re.compile(rb"[\r\n]*[^\n]*"), re.compile(rb"[^\n]*")
 _REQUEST_LINE = re.compile(rb"[A-Z]+ \S+ HTTP/1\.[01]\r?\n")
 _PHRASES = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed Request"}
 
@@ -178,7 +181,8 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._began = self._expects = False
         """Whether a request has begun and is not complete; whether its sender waits for `100 Continue`."""
-        self._in_head = False
+        self._in_head = self._in_line = False
+        """Whether what comes next belongs to the head of a request; to its first line."""
         self._overdue: asyncio.TimerHandle | None = None
         """Gives up a request that does not become complete."""
         self._head_bytes = self._body_bytes = 0
@@ -213,6 +217,8 @@ class Connection(asyncio.Protocol):
             return  # also for whom a refusal waits: it would be lost if the connection were closed with bytes unread
         self._last_byte = time.monotonic()
         in_head = self._in_head
+        if self._in_line or not self._began:
+            data = self._with_escapes(data)
         try:
             self._parser.feed_data(data)
             if in_head and self._in_head:  # the parser tells of a header only when it is complete
@@ -231,6 +237,16 @@ class Connection(asyncio.Protocol):
         if self._waiting and self._transport:
             self._paused = True  # until those are answered
             self._transport.pause_reading()
+
+    def _with_escapes(self, data: bytes) -> bytes:
+        """The same, but with escapes in what of it belongs to the first line of a request."""
+        match = (_REST_OF_LINE if self._in_line else _FIRST_LINE).match(data)
+        assert match is not None, "both match anything"
+        line = match[0]
+        self._in_line = len(line) == len(data)
+        if line.isascii():
+            return data
+        return _EIGHT_BITS.sub(lambda byte: b"%%%02X" % ord(byte[0]), line) + data[len(line) :]
 
     def eof_received(self) -> bool:
         """The other side may still read what it has asked for."""

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from serving import json_codec
 from serving.errors import UsageError
-from serving.gateway import asgi, documentation, v1, v2, v2_routes
+from serving.gateway import asgi, documentation, paths, v1, v2, v2_routes
 from serving.gateway.backend import Backend
 from serving.gateway.documentation import Documentation
 from serving.gateway.frame import JSON, Frame
@@ -52,10 +52,16 @@ class Gateway:
         add_error_handlers(self.fastapi)
 
     async def answer(self, request: Request) -> Response:
-        if v1.PATH.fullmatch(request.path):
+        request.path = paths.normal(request.path)
+        response = await self._answered(request)
+        return response if request.method != "HEAD" else without_body(response)
+
+    async def _answered(self, request: Request) -> Response:
+        if match := v1.PATH.fullmatch(request.path):
             if request.method == "POST":
                 return await self._frame.answer(v1.PROTOCOL, request, self._v1)
-            return only_post(request)
+            if match[4] == b":":  # an escaped colon may as well be one of the model's name
+                return only_post(request)
         if v2.PATH.fullmatch(request.path):
             if request.method == "POST":
                 return await self._frame.answer(v2.PROTOCOL, request, self._v2)
@@ -66,6 +72,12 @@ class Gateway:
         """From now on /readyz says no; requests are still answered."""
         self.health.draining = True
         self.metrics.draining.set(1)
+
+
+def without_body(response: Response) -> Response:
+    """The answer to HEAD: what GET gets, without the body, but with its length."""
+    length = b"Content-Length: %d\r\n" % len(response.body)
+    return response._replace(body=b"", headers=response.headers + length)
 
 
 def only_post(request: Request) -> Response:

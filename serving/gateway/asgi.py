@@ -1,15 +1,23 @@
-"""A request of our HTTP server, answered by an ASGI application: for FastAPI, which answers all that need not be fast."""
+"""A request of our HTTP server, answered by an ASGI application: for FastAPI, which answers all that need not be fast.
+
+The application sees the path as it was sent: its routes decode their own parameters (`NAME`). It sees no `Host`: where it
+redirects to is told relative to where the request went, whatever stands before this server.
+"""
 
 import logging
 from typing import Any
-from urllib.parse import unquote
 
+from starlette.convertors import StringConvertor, register_url_convertor
+
+from serving.gateway import paths
 from serving.http_server import Request, Response
 
 log = logging.getLogger(__name__)
 
 _OURS = (b"content-length", b"date", b"connection")
 """Headers that the server writes itself."""
+
+_REDIRECTS = range(300, 400)
 
 
 async def answer(app: Any, request: Request) -> Response:
@@ -19,13 +27,13 @@ async def answer(app: Any, request: Request) -> Response:
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": request.version,
-        "method": request.method,
+        "method": "GET" if request.method == "HEAD" else request.method,
         "scheme": "http",
-        "path": unquote(path.decode("latin-1")),
+        "path": path.decode("ascii"),
         "raw_path": path,
         "query_string": query,
         "root_path": "",
-        "headers": list(request.headers.items()),
+        "headers": [line for line in request.headers.items() if line[0] != b"host"],
         "client": None,
         "server": None,
     }
@@ -49,5 +57,23 @@ async def answer(app: Any, request: Request) -> Response:
     except Exception:
         # The framework has answered 500 by now; there may be more to say to whoever runs this.
         log.exception("%s %r failed", request.method, path)
+    if status in _REDIRECTS:
+        headers = [(name, _relative(value, path) if name == b"location" else value) for name, value in headers]
     lines = [b"%b: %b\r\n" % (name, value) for name, value in headers if name.lower() not in _OURS]
     return Response(status, b"".join(chunks), b"".join(lines))
+
+
+def _relative(location: bytes, path: bytes) -> bytes:
+    """Of a redirect that takes the slashes off the end: `/v1/models?x` from `/v1/models/` is `../models?x`."""
+    slashes = len(path) - len(path.rstrip(b"/"))
+    return b"../" * slashes + location[len(path.rstrip(b"/").rpartition(b"/")[0]) + 1 :]
+
+
+class _Name(StringConvertor):
+    """`{model:name}` in a route: a part of a path, decoded once it is known to be one part."""
+
+    def convert(self, value: str) -> str:
+        return paths.text(value)
+
+
+register_url_convertor("name", _Name())

@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 from dataclasses import replace
+from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
@@ -183,7 +184,7 @@ def create_router(documentation: Documentation) -> APIRouter:
     async def document() -> Response:
         return JSONResponse(await documentation.document(), headers=_FRESH)
 
-    @router.get("/v1/models/{model}/openapi.json")
+    @router.get("/v1/models/{model:name}/openapi.json")
     async def model_document(model: str) -> Response:
         return JSONResponse(await documentation.model_document(model), headers=_FRESH)
 
@@ -191,17 +192,22 @@ def create_router(documentation: Documentation) -> APIRouter:
     async def page() -> Response:
         return HTMLResponse(_PAGE, headers=_HEADERS | _FRESH)
 
-    @router.get("/docs/{name}")
+    @router.get("/docs/{name:name}")
     async def file(name: str) -> Response:
         if name not in _FILES:
             raise NotFound(f"there is no file {name[:100]!r} of the page; it has {', '.join(_FILES)}")
         media_type, text = _FILES[name]
         if text:
             return Response(text, media_type=media_type, headers=_HEADERS | _FRESH)
-        content = (files(_PACKAGE) / "static" / name).read_bytes()
-        return Response(content, media_type=media_type, headers=_HEADERS | _KEPT)
+        return Response(_content(name), media_type=media_type, headers=_HEADERS | _KEPT)
 
     return router
+
+
+@cache
+def _content(name: str) -> bytes:
+    """A file of the package: 1.5 megabytes in all, read when a page is first looked at."""
+    return (files(_PACKAGE) / "static" / name).read_bytes()
 
 
 _FILES = {

@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -81,7 +82,9 @@ def curl_commands(models_dir: Path, models: Iterable[str], url: str) -> list[str
     for model in models:
         body = example_body(models_dir / model)
         if body is not None:
-            commands.append(f"curl -s {url}/v1/models/{model}:predict -d {shlex.quote(json.dumps(body))}")
+            commands.append(
+                f"curl -s {url}/v1/models/{quote(model, safe='')}:predict -d {shlex.quote(json.dumps(body))}"
+            )
     return commands
 
 

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from serving import json_codec
-from serving.errors import Cancelled, Internal, Overloaded, ServingError
-from serving.gateway import compression
+from serving.errors import Cancelled, Internal, InvalidInput, Overloaded, ServingError
+from serving.gateway import compression, forms
 from serving.gateway.inference import Inference
 from serving.gateway.metrics import UNKNOWN
 from serving.gateway.record import Record
@@ -50,6 +50,8 @@ class Frame:
                 record.bytes = len(body)
                 answer = await work(request, body, record)
         except ServingError as error:
+            if type(error) is InvalidInput and (hint := forms.hint(request.headers, request.body)):
+                error = InvalidInput(f"{error}{hint}")
             status, code, answer = error.http_status, error.grpc_code, refusal(error)
         except asyncio.CancelledError:
             self._inference.count(record, Cancelled.grpc_code, 0)

@@ -5,8 +5,6 @@ X-Signet-Batching: off        no other request shares the call
 X-Signet-Job: …               the version that is named stays loaded for a while
 """
 
-from urllib.parse import unquote
-
 from serving.errors import InvalidInput
 from serving.gateway.inference import Ask, timeout_s
 from serving.http_server import Request
@@ -27,12 +25,6 @@ def ask(
         said_s = timeout_s(header.decode("latin-1"))
         limit_s = said_s if limit_s is None else min(limit_s, said_s)
     return Ask(model, version, label, signature_name, limit_s, _joined(headers), b"x-signet-job" in headers)
-
-
-def text(part: bytes) -> str:
-    """A part of a path."""
-    decoded = part.decode("utf-8", errors="replace")
-    return unquote(decoded) if "%" in decoded else decoded
 
 
 def _joined(headers: dict[bytes, bytes]) -> bool:

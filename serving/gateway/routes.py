@@ -10,7 +10,7 @@ from google.protobuf import json_format
 from starlette.exceptions import HTTPException
 
 from serving import model_status, signature
-from serving.errors import InvalidInput, NotFound, ServingError
+from serving.errors import Internal, InvalidInput, NotFound, ServingError
 from serving.gateway import v2_routes
 from serving.gateway.backend import Backend
 from serving.gateway.health import Health
@@ -82,9 +82,9 @@ def create_router(backend: Backend, inference: Inference, metrics: Metrics, heal
         """What is served: the names, and the versions of each."""
         return {"models": list(backend.models), "details": [await _details(backend, name) for name in backend.models]}
 
-    @router.get("/v1/models/{model}")
-    @router.get("/v1/models/{model}/versions/{version}")
-    @router.get("/v1/models/{model}/labels/{label}")
+    @router.get("/v1/models/{model:name}")
+    @router.get("/v1/models/{model:name}/versions/{version:name}")
+    @router.get("/v1/models/{model:name}/labels/{label:name}")
     async def status(model: str, version: int | None = None, label: str | None = None) -> Response:
         """The state of a model's versions, highest first, or of one; `name` and `ready` are for KServe's client."""
         _check_declared(backend, model)
@@ -101,9 +101,9 @@ def create_router(backend: Backend, inference: Inference, metrics: Metrics, heal
         ready = any(entry.state is State.AVAILABLE for entry in statuses)
         return JSONResponse({**body, "name": model, "ready": ready})
 
-    @router.get("/v1/models/{model}/metadata")
-    @router.get("/v1/models/{model}/versions/{version}/metadata")
-    @router.get("/v1/models/{model}/labels/{label}/metadata")
+    @router.get("/v1/models/{model:name}/metadata")
+    @router.get("/v1/models/{model:name}/versions/{version:name}/metadata")
+    @router.get("/v1/models/{model:name}/labels/{label:name}/metadata")
     async def metadata(model: str, version: int | None = None, label: str | None = None) -> Response:
         """The signatures of a version, as TensorFlow Serving writes them."""
         _check_declared(backend, model)
@@ -137,8 +137,14 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
-        message = malformed(request.method, request.url.path)
-        return JSONResponse({"error": message}, error.status_code, error.headers)
+        headers = dict(error.headers or {})
+        if headers.get("Allow") == "GET":
+            headers["Allow"] = "GET, HEAD"
+        return JSONResponse({"error": malformed(request.method, request.scope["path"])}, error.status_code, headers)
+
+    @app.exception_handler(Exception)
+    async def bug(_: Request, __: Exception) -> JSONResponse:
+        return JSONResponse({"error": "internal error; the gateway's log says more"}, Internal.http_status)
 
 
 def malformed(method: str, path: str) -> str:

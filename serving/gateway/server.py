@@ -9,10 +9,9 @@ import contextlib
 import logging
 import signal
 import socket
-import sys
 from contextlib import AbstractContextManager
 
-from serving import garbage
+from serving import garbage, log_lines
 from serving.errors import UsageError
 from serving.gateway import examples
 from serving.gateway.app import Gateway
@@ -30,7 +29,7 @@ _MAX_HEAD_BYTES = 1 << 16
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises `UsageError` for what keeps it from starting."""
-    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(message)s", stream=sys.stderr)
+    log_lines.log_to_stderr(settings.log_level.upper(), "%(levelname)s %(message)s")
     with _store(settings):
         gateway = Gateway(settings)
         with _listen(settings.host, settings.http_port) as listener, asyncio.Runner(loop_factory=_loop) as runner:
@@ -119,9 +118,9 @@ def _announce(gateway: Gateway, listener: socket.socket, grpc_port: int | None) 
     name = "localhost" if host in ("127.0.0.1", "0.0.0.0") else host  # noqa: S104  # a comparison
     url = f"http://{name}:{port}"
     places = url if grpc_port is None else f"{url} (gRPC: {name}:{grpc_port})"
-    models = ", ".join(gateway.backend.models)
-    if missing := gateway.backend.missing():
-        print(f"Signet is at {places}, not ready yet: no version of {', '.join(missing)} is available.", flush=True)
+    models = log_lines.one_line(", ".join(gateway.backend.models))
+    if missing := log_lines.one_line(", ".join(gateway.backend.missing())):
+        print(f"Signet is at {places}, not ready yet: no version of {missing} is available.", flush=True)
     else:
         print(f"Signet is ready at {places}, serving {models}. Ctrl-C stops it.", flush=True)
     if gateway.settings.models_dir:

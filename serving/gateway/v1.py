@@ -16,7 +16,7 @@ from functools import partial
 
 from serving import example_inference, examples_json, json_codec, json_text
 from serving.errors import InvalidInput
-from serving.gateway import http_ask
+from serving.gateway import http_ask, paths
 from serving.gateway.backend import Lease
 from serving.gateway.frame import Answer
 from serving.gateway.inference import MAX_VERSION, Ask, Inference
@@ -28,7 +28,9 @@ from serving.signature import Signature
 from serving.tensors import Array, Arrays
 
 PROTOCOL = "v1"
-PATH = re.compile(rb"/v1/models/([^/:?]+)(?:/versions/([^/:?]+)|/labels/([^/:?]+))?:(predict|classify|regress)")
+PATH = re.compile(
+    rb"/v1/models/([^/?]+?)(?:/versions/([^/:?]+)|/labels/([^/?]+?))?(:|%3[Aa])(predict|classify|regress)(?:\?.*)?"
+)
 
 _VERSION = re.compile(rb"\d{1,19}")
 
@@ -42,7 +44,7 @@ class V1:
     async def __call__(self, request: Request, body: bytes, record: Record) -> Answer:
         match = PATH.fullmatch(request.path)
         assert match is not None, "the gateway sends only paths that match"
-        verb = match[4]
+        verb = match[5]
         if verb == b"predict":
             return await self._predict(match, request, body, record)
         return await self._examples(match, request, body, record, verb == b"classify")
@@ -90,13 +92,13 @@ class V1:
 def ask(match: re.Match[bytes], request: Request, signature_name: str) -> Ask:
     """What a path (model, version, label) and the headers ask for. Raises `InvalidInput` and `NotFound`."""
     version = _version(match[2]) if match[2] else None
-    label = http_ask.text(match[3]) if match[3] else None
-    return http_ask.ask(request, http_ask.text(match[1]), version, label, signature_name)
+    label = paths.text(match[3]) if match[3] else None
+    return http_ask.ask(request, paths.text(match[1]), version, label, signature_name)
 
 
 def _version(digits: bytes) -> int:
     if not _VERSION.fullmatch(digits):
         raise InvalidInput(
-            f"the version is {http_ask.text(digits)[:40]!r}; expected a whole number, at most {MAX_VERSION}"
+            f"the version is {paths.text(digits)[:40]!r}; expected a whole number, at most {MAX_VERSION}"
         )
     return int(digits)

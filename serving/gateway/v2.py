@@ -9,7 +9,7 @@ import re
 import time
 
 from serving import open_inference_body
-from serving.gateway import http_ask
+from serving.gateway import http_ask, paths
 from serving.gateway.frame import Answer
 from serving.gateway.open_inference import OpenInference, target
 from serving.gateway.record import Record
@@ -32,8 +32,8 @@ class V2:
         started = time.perf_counter()
         match = PATH.fullmatch(request.path)
         assert match is not None, "the gateway sends only paths that match"
-        model = http_ask.text(match[1])
-        version, label = target(model, http_ask.text(match[2]) if match[2] else "")
+        model = paths.text(match[1])
+        version, label = target(model, paths.text(match[2]) if match[2] else "")
         header = request.headers.get(_HEADER)
         said = None if header is None else header.decode("latin-1")
         read = open_inference_body.parse(body, open_inference_body.json_bytes(said, len(body)))

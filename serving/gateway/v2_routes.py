@@ -52,27 +52,27 @@ def create_router(open_inference: OpenInference) -> APIRouter:
         """Counts and nanoseconds of every available version of every model."""
         return await open_inference.statistics("", "")
 
-    @router.get("/models/{model}")
-    @router.get("/models/{model}/versions/{version}")
+    @router.get("/models/{model:name}")
+    @router.get("/models/{model:name}/versions/{version:name}")
     async def metadata(model: str, version: str = "", signature_name: str = "") -> dict[str, Any]:
         """Names, datatypes and shapes of the inputs and outputs of a signature; -1 is any size."""
         return await open_inference.metadata(model, version, signature_name)
 
-    @router.get("/models/{model}/ready")
-    @router.get("/models/{model}/versions/{version}/ready")
+    @router.get("/models/{model:name}/ready")
+    @router.get("/models/{model:name}/versions/{version:name}/ready")
     async def model_ready(model: str, version: str = "") -> Response:
         """200 when the model can be asked, else 503."""
         ready = await open_inference.model_ready(model, version)
         return JSONResponse({"name": model, "ready": ready}, 200 if ready else 503)
 
-    @router.get("/models/{model}/config")
-    @router.get("/models/{model}/versions/{version}/config")
+    @router.get("/models/{model:name}/config")
+    @router.get("/models/{model:name}/versions/{version:name}/config")
     async def config(model: str, version: str = "") -> dict[str, Any]:
         """The model as a model configuration describes it."""
         return await open_inference.config(model, version)
 
-    @router.get("/models/{model}/stats")
-    @router.get("/models/{model}/versions/{version}/stats")
+    @router.get("/models/{model:name}/stats")
+    @router.get("/models/{model:name}/versions/{version:name}/stats")
     async def statistics(model: str, version: str = "") -> dict[str, Any]:
         """Counts and nanoseconds since the start."""
         return await open_inference.statistics(model, version)
@@ -82,12 +82,12 @@ def create_router(open_inference: OpenInference) -> APIRouter:
         """Every known version and its state; with {"ready": true} only those that can be asked."""
         return await open_inference.index(_only_ready(await request.body()))
 
-    @router.post("/repository/models/{model}/load")
+    @router.post("/repository/models/{model:name}/load")
     async def load(model: str) -> None:
         """Refused: 403."""
         open_inference.refuse_change("load", model)
 
-    @router.post("/repository/models/{model}/unload")
+    @router.post("/repository/models/{model:name}/unload")
     async def unload(model: str) -> None:
         """Refused: 403."""
         open_inference.refuse_change("unload", model)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import uvloop
 
-from serving import garbage, model_config
+from serving import garbage, log_lines, model_config
 from serving.engine import tensorflow_c
 from serving.engine.loading import Loader
 from serving.engine.repository import Repository
@@ -45,7 +45,7 @@ DRAIN_S = 30.0
 
 def main(arguments: list[str]) -> int:
     """Serve until SIGTERM or Ctrl-C. Gives the exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    log_lines.log_to_stderr("INFO", "%(asctime)s %(levelname)s %(message)s")
     if "--help" in arguments:
         print(flag_parser.usage())
         return FAILED

@@ -1,0 +1,33 @@
+"""What goes into a log or onto a terminal, a line for an event: no name from outside begins a line of its own.
+
+"model a\nERROR all is lost" ──one_line──▶ "model a\\nERROR all is lost"
+"""
+
+import logging
+import re
+from typing import Any
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def one_line(text: str) -> str:
+    """The text with escapes for line ends and whatever else moves a terminal's cursor."""
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+class LineFormatter(logging.Formatter):
+    """Writes an event's message as one line; the lines of a traceback stand indented below it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
+        record.message = one_line(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        return "\n".join(f"  {one_line(line)}" for line in super().formatException(ei).split("\n"))
+
+
+def log_to_stderr(level: str, form: str) -> None:
+    """Set logging up for a program. form: as `logging.Formatter` takes it, such as `%(levelname)s %(message)s`."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter(form))
+    logging.basicConfig(level=level, handlers=[handler])

@@ -1,0 +1,40 @@
+"""No name begins a log line of its own."""
+
+import io
+import logging
+
+import pytest
+
+from serving.log_lines import LineFormatter, one_line
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("two_in", "two_in"),
+        ("schön, 日本", "schön, 日本"),
+        ("a\nERROR b\r\n", "a\\nERROR b\\r\\n"),
+        ("\x1b[2J\x00\x85\u2028\u2029\x7f", "\\x1b[2J\\x00\\x85\\u2028\\u2029\\x7f"),
+    ],
+)
+def test_line_ends_become_escapes(text, shown):
+    assert one_line(text) == shown
+
+
+def test_an_event_is_one_line_and_its_traceback_is_indented():
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(LineFormatter("%(levelname)s %(message)s"))
+    logger = logging.Logger("test")
+    logger.addHandler(handler)
+    name = "m\nERROR forged"
+    logger.info("loaded %s", name)
+    try:
+        raise ValueError(name)
+    except ValueError:
+        logger.exception("loading %s failed", name)
+    first, second, *traceback = stream.getvalue().splitlines()
+    assert first == "INFO loaded m\\nERROR forged"
+    assert second == "ERROR loading m\\nERROR forged failed"
+    assert all(line.startswith("  ") for line in traceback)
+    assert traceback[-1] == "  ERROR forged"
