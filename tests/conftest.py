@@ -18,6 +18,14 @@ def golden_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[st
 
 
 @pytest.fixture(scope="session")
+def recorded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """A model server with the golden models as they were recorded: its gRPC address and its REST URL."""
+    config = servers.write_model_config(tmp_path_factory.mktemp("config") / "models.config", servers.GOLDEN_MODELS)
+    with servers.both_apis(f"--model_config_file={config}", environment=servers.AS_RECORDED) as (address, url, _):
+        yield address, url
+
+
+@pytest.fixture(scope="session")
 def model_server_address(golden_server: tuple[str, str, servers.Program]) -> str:
     """The gRPC address of a model server with the golden models."""
     return golden_server[0]

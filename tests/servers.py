@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import selectors
 import shutil
 import signal
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,11 @@ ROOT = Path(__file__).parent.parent
 GOLDEN_MODELS = Path(__file__).parent / "golden" / "models"
 SIGNET = [sys.executable, str(ROOT / "signet.py")]
 START_S = 60.0
+AS_RECORDED = {"TF_ENABLE_ONEDNN_OPTS": "1"}
+"""The environment of servers that replay recordings: TensorFlow Serving's answers were recorded with oneDNN on.
+
+TensorFlow turns it on by itself only where the processor has VNNI; without it some messages and `relu(NaN)` differ.
+"""
 
 
 @dataclass
@@ -76,9 +82,9 @@ def program(*arguments: str | Path, environment: dict[str, str] | None = None) -
 
 
 @contextmanager
-def gateway(*arguments: str | Path) -> Iterator[tuple[str, Program]]:
+def gateway(*arguments: str | Path, environment: dict[str, str] | None = None) -> Iterator[tuple[str, Program]]:
     """`signet serve` on a free port, ready: its URL and the program."""
-    with program("serve", "--http-port", "0", *arguments) as running:
+    with program("serve", "--http-port", "0", *arguments, environment=environment) as running:
         match = running.read_until(r"Signet is (?:ready )?at http://localhost:(\d+)")
         yield f"http://127.0.0.1:{match[1]}", running
 
@@ -90,35 +96,40 @@ def grpc_address(gateway: Program) -> str:
 
 
 @contextmanager
-def model_server(*arguments: str | Path) -> Iterator[tuple[str, Program]]:
+def model_server(*arguments: str | Path, environment: dict[str, str] | None = None) -> Iterator[tuple[str, Program]]:
     """`signet model-server` on a free port, answering: its gRPC address and the program."""
     port = free_port()
-    with program("model-server", f"--port={port}", *arguments) as running:
+    with program("model-server", f"--port={port}", *arguments, environment=environment) as running:
         running.read_until("Running gRPC ModelServer")
         yield f"127.0.0.1:{port}", running
 
 
 @contextmanager
-def both_apis(*arguments: str | Path) -> Iterator[tuple[str, str, Program]]:
+def both_apis(*arguments: str | Path, environment: dict[str, str] | None = None) -> Iterator[tuple[str, str, Program]]:
     """`signet model-server` on two free ports, answering: its gRPC address, its REST URL and the program."""
     port = free_port()
-    with model_server(f"--rest_api_port={port}", *arguments) as (address, running):
+    with model_server(f"--rest_api_port={port}", *arguments, environment=environment) as (address, running):
         running.read_until("Exporting HTTP/REST API")
         yield address, f"http://127.0.0.1:{port}", running
 
 
 @contextmanager
-def rest_api(*arguments: str | Path) -> Iterator[tuple[str, Program]]:
+def rest_api(*arguments: str | Path, environment: dict[str, str] | None = None) -> Iterator[tuple[str, Program]]:
     """The REST side of that: its URL and the program."""
-    with both_apis(*arguments) as (_, url, running):
+    with both_apis(*arguments, environment=environment) as (_, url, running):
         yield url, running
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, and that nobody is given who asks the kernel for any: tests run side by side.
+
+    The kernel gives out ports from 32768 on (ip_local_port_range). Drawn with `secrets`: Hypothesis seeds `random`.
+    """
+    while True:
+        port = 10_000 + secrets.randbelow(22_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def write_model_config(path: Path, models_dir: Path) -> Path:

@@ -17,6 +17,7 @@ from clients.gateway_client import AsyncClient, Client
 from clients.grpc_client import GrpcClient
 from clients.infer_messages import BINARY_FROM_BYTES
 from serving.errors import InvalidInput, NotFound, ServingError, Unavailable
+from tests.answers import assert_close
 
 METHODS = ("predict", "predict_frame", "describe", "signature", "models", "wait_ready", "close")
 
@@ -182,8 +183,8 @@ def test_frames_give_frames_of_the_same_kind(client, rows):
     for frame in frames("x", NUMBERS):
         answer = client.predict_frame("three_out", frame, rows=rows, outputs=["p", "q"])
         assert type(answer) is type(frame)
-        np.testing.assert_allclose(cells(answer, "p"), expected["p"], rtol=1e-5)
-        np.testing.assert_allclose(cells(answer, "q"), expected["q"][:, 0], rtol=1e-5)
+        assert_close(cells(answer, "p"), expected["p"])
+        assert_close(cells(answer, "q"), expected["q"][:, 0])
     assert list(client.predict_frame("three_out", frames("x", NUMBERS)[0]).index) == ["row 0", "row 1", "row 2"]
 
 

@@ -39,6 +39,7 @@ from serving.errors import (
 )
 from serving.signature import Signature, TensorSpec
 from tests import servers
+from tests.answers import assert_all_close
 
 FLOAT = ROWS[0]
 
@@ -244,9 +245,7 @@ def test_the_async_client_gives_the_same(client, gateway_url):
             inputs = {"x": [[1, 2, 3, 4]]}
             expected = client.predict("three_out", inputs)
             for outputs in await asyncio.gather(*(asynchronous.predict("three_out", inputs) for _ in range(10))):
-                assert outputs.keys() == expected.keys()
-                for name, array in expected.items():
-                    np.testing.assert_allclose(outputs[name], array, rtol=1e-6)
+                assert_all_close(outputs, expected)
             assert [model.name for model in await asynchronous.models()] == [model.name for model in client.models()]
             assert await asynchronous.signature("mixed", "s") == client.signature("mixed", "s")
             with pytest.raises(InvalidInput, match="missing input 'x'"):

@@ -30,6 +30,7 @@ from serving import tfrecords
 from serving.errors import UsageError
 from serving.protos import example_pb2
 from tests import servers
+from tests.answers import assert_all_close, assert_close
 from tests.clients.front import front
 from tests.clients.score.conftest import read_rows, run, signature, tree, write_rows
 
@@ -59,8 +60,7 @@ def test_rows_are_scored_in_order(job, gateway_url, tmp_path):
         expected = client.predict("three_out", {"x": [row["x"] for row in read_rows(tmp_path / "in.jsonl")]})
     assert [list(answer) for answer in found] == [["id", "p", "q", "r"]] * 100
     assert [answer["id"] for answer in found] == list(range(100))
-    for name, array in expected.items():
-        np.testing.assert_allclose([answer[name] for answer in found], array, rtol=1e-5)
+    assert_all_close({name: [answer[name] for answer in found] for name in expected}, expected)
 
 
 @pytest.mark.parametrize(("batch_rows", "concurrency"), [(1, 1), (7, 3), (1000, 4)])
@@ -120,7 +120,7 @@ def test_results_of_every_format_hold_the_same(output, job, tmp_path):
     found = read(tmp_path / output)
     assert [row["id"] for row in found] == list(range(50))
     for got, wanted in zip(found, expected, strict=True):
-        assert {name: pytest.approx(value, rel=1e-6) for name, value in wanted.items()} == got
+        assert_all_close(got, wanted)
     if (tmp_path / output).is_dir():
         names = [f"part-0000{i}.parquet" for i in range(4)]
         assert sorted(tree(tmp_path / output)) == ["_manifest.json", *names]
@@ -144,7 +144,7 @@ def test_sources_of_every_format_hold_the_same(source, job, tmp_path):
     found = pq.read_table(second.output).to_pylist()
     with Client(second.url) as client:
         expected = client.predict("three_out", {"x": values})
-    np.testing.assert_allclose([row["p"] for row in found], expected["p"], rtol=1e-5)
+    assert_close([row["p"] for row in found], expected["p"])
     assert len(found) == 50
 
 

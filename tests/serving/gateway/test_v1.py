@@ -13,6 +13,7 @@ import pytest
 
 from clients.gateway_client import Client
 from tests import servers
+from tests.answers import assert_close
 from tests.serving.gateway.test_predict import TWO_IN, post
 from tests.serving.gateway.test_routes import RECORDED
 from tests.serving.gateway.test_server import X, add
@@ -201,7 +202,7 @@ def test_many_numbers_give_the_same_answers_as_few(gateway_url):
     rows = np.random.default_rng(0).random((300, 3), np.float32).tolist()
     many = post(gateway_url, "two_in:predict", {"inputs": {"a": rows, "b": [[4, 5]] * 300}}).json()["outputs"]
     few = [post(gateway_url, "two_in:predict", {"instances": [{**TWO_IN, "a": row}]}).json() for row in rows[:5]]
-    np.testing.assert_allclose(many[:5], [answer["predictions"][0] for answer in few], rtol=1e-5)
+    assert_close(many[:5], [answer["predictions"][0] for answer in few])
 
 
 def test_the_metadata_tells_the_digest_that_a_card_has(versions):

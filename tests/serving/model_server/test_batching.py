@@ -13,6 +13,7 @@ from serving.engine.runner import Runner
 from serving.errors import FailedPrecondition, Internal, InvalidInput, Overloaded, ServingError, Unavailable
 from serving.model_server.batching import BatchingRunner
 from serving.model_server.batching_parameters import Parameters
+from tests.answers import assert_close
 from tests.servers import GOLDEN_MODELS
 
 
@@ -406,6 +407,6 @@ def test_batched_answers_equal_those_given_alone(real, sent, parameters, cut, th
         assert list(answer) == list(expected)
         for name, array in expected.items():
             if array.dtype.kind == "f":
-                np.testing.assert_allclose(answer[name], array, rtol=1e-5, atol=1e-6)
+                assert_close(answer[name], array)
             else:
                 np.testing.assert_array_equal(answer[name], array)

@@ -13,6 +13,7 @@ import pytest
 from serving.protos import predict_pb2, prediction_service_pb2_grpc
 from serving.tensors import from_proto, to_proto
 from tests import servers
+from tests.answers import assert_close
 from tests.serving.model_server.test_golden_grpc import (
     REQUESTS,
     assert_recorded_answer,
@@ -51,10 +52,8 @@ def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
         "--enable_batching",
         f"--batching_parameters_file={folder}/batching.config",
     )
-    rest_port = servers.free_port()
-    with servers.model_server(f"--rest_api_port={rest_port}", *flags) as (address, running):
-        running.read_until("Exporting HTTP/REST API")
-        yield address, f"http://127.0.0.1:{rest_port}"
+    with servers.both_apis(*flags, environment=servers.AS_RECORDED) as (address, url, _):
+        yield address, url
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +100,7 @@ def test_the_recorded_exchange(case, urls):
     assert_same_body(response.body, bytes_of(expected), expected["status"])
 
 
-def test_batched_and_unbatched_servers_give_the_same_answers_to_concurrent_calls(urls, model_server_address):
+def test_batched_and_unbatched_servers_give_the_same_answers_to_concurrent_calls(urls, recorded_server):
     """Mixes of filters and rows, all in flight at once."""
     random = np.random.default_rng(0)
     requests = []
@@ -116,8 +115,8 @@ def test_batched_and_unbatched_servers_give_the_same_answers_to_concurrent_calls
             stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
             return await asyncio.gather(*(stub.Predict(request, timeout=30) for request in requests))
 
-    batched, unbatched = (asyncio.run(answers(address)) for address in (urls[0], model_server_address))
+    batched, unbatched = (asyncio.run(answers(address)) for address in (urls[0], recorded_server[0]))
     for ours, expected in zip(batched, unbatched, strict=True):
         assert ours.outputs.keys() == expected.outputs.keys()
         for name in expected.outputs:
-            np.testing.assert_allclose(from_proto(ours.outputs[name]), from_proto(expected.outputs[name]), rtol=1e-5)
+            assert_close(from_proto(ours.outputs[name]), from_proto(expected.outputs[name]))

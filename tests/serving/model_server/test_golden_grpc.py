@@ -39,8 +39,8 @@ REPLAYED = [case for case in CASES if case["rpc"] in REQUESTS and case["name"] !
 
 
 @pytest.fixture(scope="module")
-def stubs(model_server_address):
-    with grpc.insecure_channel(model_server_address) as channel:
+def stubs(recorded_server):
+    with grpc.insecure_channel(recorded_server[0]) as channel:
         yield stubs_of(channel)
 
 
@@ -85,8 +85,8 @@ def assert_recorded_answer(case, stubs) -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case["rpc"].startswith("/")], ids=lambda case: case["name"])
-def test_what_is_no_request_gets_the_recorded_code(case, model_server_address):
-    with grpc.insecure_channel(model_server_address) as channel:
+def test_what_is_no_request_gets_the_recorded_code(case, recorded_server):
+    with grpc.insecure_channel(recorded_server[0]) as channel:
         call = channel.unary_unary(case["rpc"], request_serializer=bytes, response_deserializer=bytes)
         with pytest.raises(grpc.RpcError) as caught:
             call(bytes.fromhex(case["request"]), timeout=30)

@@ -34,15 +34,15 @@ def test_few_cases_differ():
 
 
 @pytest.fixture
-def url(golden_server: tuple[str, str, servers.Program]) -> str:
-    return golden_server[1]
+def url(recorded_server: tuple[str, str]) -> str:
+    return recorded_server[1]
 
 
 @pytest.fixture(scope="module")
 def cors_url() -> Iterator[str]:
     path = servers.GOLDEN_MODELS / "mlp"
     flags = (f"--model_base_path={path}", "--model_name=mlp", "--rest_api_enable_cors_support")
-    with servers.rest_api(*flags) as (url, _):
+    with servers.rest_api(*flags, environment=servers.AS_RECORDED) as (url, _):
         yield url
 
 
