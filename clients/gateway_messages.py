@@ -18,7 +18,7 @@ from google.protobuf import json_format
 from clients import values
 from clients.calls import Version, Which
 from serving import dtypes
-from serving.errors import Internal, InvalidInput, Overloaded, ServingError, TooLarge, from_code
+from serving.errors import BadGateway, Internal, InvalidInput, Overloaded, ServingError, TooLarge, from_code
 from serving.protos import get_model_metadata_pb2
 from serving.signature import DEFAULT, INIT_OP, Signature, TensorSpec, from_proto
 from serving.tensors import Arrays
@@ -35,7 +35,6 @@ _CODES = {
     429: "RESOURCE_EXHAUSTED",
     499: "CANCELLED",
     501: "UNIMPLEMENTED",
-    502: "UNAVAILABLE",
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
@@ -193,6 +192,8 @@ def error_of(response: Response) -> ServingError:
         message = f"the server answers {response.status}, and not as a gateway does: {quoted(response)}"
     if response.status == TooLarge.http_status:
         return TooLarge(message)
+    if response.status == BadGateway.http_status:
+        return BadGateway(message)
     error = from_code(_CODES.get(response.status, "INTERNAL"), message)
     if isinstance(error, Overloaded):
         error.retry_after_s = response.retry_after_s

@@ -10,11 +10,12 @@
         ├── Unsupported        501 UNIMPLEMENTED         a dtype or method that cannot be served
         ├── Overloaded         429 RESOURCE_EXHAUSTED    a queue is full: come back later
         ├── Unavailable        503 UNAVAILABLE           starting, draining, or no model server answers
+        │   └── BadGateway     502 UNAVAILABLE           a model server answers, but not as one does
         ├── DeadlineExceeded   504 DEADLINE_EXCEEDED     not ready in the time allowed
         ├── Cancelled          499 CANCELLED             the caller left
         └── Internal           500 INTERNAL              anything else
 
-The mapping of codes is TensorFlow Serving's (`http_server.cc`); 413 is ours.
+The mapping of codes is TensorFlow Serving's (`http_server.cc`); 413 and 502 are ours.
 """
 
 from typing import ClassVar
@@ -85,6 +86,12 @@ class Unavailable(ServingError):
 
     http_status = 503
     grpc_code = "UNAVAILABLE"
+
+
+class BadGateway(Unavailable):
+    """A model server's answer is none: no message, or one that does not fit the request or the signature."""
+
+    http_status = 502
 
 
 class DeadlineExceeded(ServingError):

@@ -56,13 +56,16 @@ class TensorSpec:
         self.check_shape(array.shape)
         return array
 
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Whether an array of that shape can be this tensor."""
+        return self.shape is None or (
+            len(shape) == len(self.shape)
+            and all(want is None or want == size for want, size in zip(self.shape, shape, strict=True))
+        )
+
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Raise `InvalidInput` unless the shape fits this one."""
-        if self.shape is None:
-            return
-        if len(shape) != len(self.shape) or any(
-            want is not None and want != size for want, size in zip(self.shape, shape, strict=True)
-        ):
+        if not self.fits(shape):
             raise InvalidInput(f"input {self.name!r} has shape {shape}; the model takes {shape_text(self.shape)}")
 
 

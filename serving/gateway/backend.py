@@ -61,4 +61,7 @@ class Backend(Protocol):
         """The outputs wanted, all of them when none are named, of one call; at once when it is quick."""
 
     async def statuses(self, model: str) -> list[VersionStatus]:
-        """Every known version, highest first. Raises `NotFound`."""
+        """Every known version, highest first, as it is now. Raises `NotFound`."""
+
+    def known_statuses(self, model: str) -> list[VersionStatus]:
+        """The same as it was last told, without asking anybody; empty for a model of which nothing is known."""

@@ -65,6 +65,9 @@ class EmbeddedBackend:
             raise NotFound(f"Could not find any versions of model {model}")
         return statuses
 
+    def known_statuses(self, model: str) -> list[VersionStatus]:
+        return self._repository.statuses(model)
+
     def _why_missing(self, name: str) -> str:
         folder = self._repository.models[name].base_path
         failed = [status for status in self._repository.statuses(name) if status.state is State.END]

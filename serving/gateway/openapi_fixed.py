@@ -118,7 +118,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
 }
 
-_ERRORS = errors(400, 404, 500, 503, 504)
+_ERRORS = errors(400, 404, 429, 500, 502, 503, 504)
 
 
 def of_service() -> dict[str, Schema]:

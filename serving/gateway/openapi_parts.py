@@ -68,6 +68,7 @@ _ERRORS = {
     429: ("Busy", "Too many requests are in work"),
     500: ("Fault", "The fault is on this side; the log says more"),
     501: ("NotCarried", "A type that this dialect cannot carry, or a part of it that is not offered"),
+    502: ("NoAnswer", "A model server answers, but not as one does"),
     503: ("NotAvailable", "No version is available yet, or no model server answers"),
     504: ("TooLate", "No answer in time"),
 }

@@ -13,23 +13,26 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from serving import signature as signatures
 from serving import tensors
-from serving.errors import InvalidInput, NotFound, ServingError, Unavailable, UsageError
-from serving.gateway import addresses
+from serving.errors import BadGateway, InvalidInput, NotFound, ServingError, Unavailable, UsageError
+from serving.gateway import addresses, upstream
 from serving.gateway.backend import Lease
+from serving.gateway.label_cache import LabelCache
 from serving.gateway.metrics import Metrics
 from serving.gateway.settings import Settings
 from serving.gateway.upstream import Server, Upstream
 from serving.model_status import State, VersionStatus
 from serving.protos import get_model_metadata_pb2, predict_pb2
-from serving.signature import Signature
-from serving.tensors import Arrays
+from serving.signature import Signature, TensorSpec
+from serving.tensors import Array, Arrays
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +71,7 @@ class RemoteBackend:
         self._refreshing = {name: asyncio.Lock() for name in self.models}
         self._refreshed_at: dict[str, float] = {}
         self._settling = {name: asyncio.Lock() for name in self.models}
+        self._labels = LabelCache(self._labelled)
         self._seconds: dict[str, float] = {}
         self._polls: dict[Server, asyncio.Task[None]] = {}
         self._poller: asyncio.Task[None] | None = None
@@ -113,13 +117,15 @@ class RemoteBackend:
 
     async def labelled(self, model: str, label: str) -> int | None:
         """As the model servers know it."""
+        return await self._labels.version(model, label)
+
+    async def _labelled(self, model: str, label: str) -> int | None:
         request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
         request.model_spec.name, request.model_spec.version_label = model, label
         try:
-            response = await self._upstream.metadata(request, _STATUS_TIMEOUT_S)
+            return await self._upstream.metadata(request, _STATUS_TIMEOUT_S, _version_of)
         except InvalidInput:
             return None
-        return int(response.model_spec.version.value)
 
     def keep(self, model: str, version: int, seconds: float) -> None:
         """The model servers decide; their version policy can keep a version."""
@@ -127,15 +133,14 @@ class RemoteBackend:
     async def statuses(self, model: str) -> list[VersionStatus]:
         """What the servers say now: each version in the liveliest state that it has on one of them."""
         await self._ask_all(model)
-        found: dict[int, VersionStatus] = {}
-        for server in self._upstream.servers:
-            for entry in server.statuses.get(model, ()):
-                other = found.get(entry.version)
-                if other is None or _LIVELIEST.index(entry.state) < _LIVELIEST.index(other.state):
-                    found[entry.version] = entry
+        found = _liveliest(self._upstream.servers, model)
         if not found:
             raise NotFound(f"Could not find any versions of model {model}")
-        return [found[version] for version in sorted(found, reverse=True)]
+        return found
+
+    def known_statuses(self, model: str) -> list[VersionStatus]:
+        """What those servers said last which answered when they were asked last."""
+        return _liveliest([server for server in self._upstream.servers if server.answers], model)
 
     async def refresh(self, model: str) -> None:
         """Ask for the versions; an unreachable server changes nothing, an unloaded model is missing from now on."""
@@ -151,13 +156,23 @@ class RemoteBackend:
     async def _keep_polling(self) -> None:
         while True:
             await asyncio.sleep(self._poll_s)
-            servers = self._upstream.servers
-            self._polls = {server: poll for server, poll in self._polls.items() if server in servers}
-            for server in servers:  # each by itself: one that stands still must not hold up what the others tell
-                if server not in self._polls or self._polls[server].done():
-                    self._polls[server] = asyncio.create_task(self._poll(server))
+            self._start_polls()
+
+    def _start_polls(self) -> None:
+        servers = self._upstream.servers
+        self._polls = {server: poll for server, poll in self._polls.items() if server in servers}
+        for server in servers:  # each by itself: one that stands still must not hold up what the others tell
+            if server not in self._polls or self._polls[server].done():
+                self._polls[server] = asyncio.create_task(self._poll(server))
 
     async def _poll(self, server: Server) -> None:
+        """Ask a server for the versions of all models. A fault here must not be the last poll: it is logged."""
+        try:
+            await self._ask_for_all(server)
+        except Exception:
+            log.exception("a poll of model server %s failed", server)
+
+    async def _ask_for_all(self, server: Server) -> None:
         for model in self.models:
             try:
                 await self._upstream.ask(server, model, _STATUS_TIMEOUT_S)
@@ -210,11 +225,7 @@ class RemoteBackend:
     async def _fetch(self, model: str, version: int) -> RemoteVersion:
         request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
         request.model_spec.name, request.model_spec.version.value = model, version
-        response = await self._upstream.metadata(request, _STATUS_TIMEOUT_S)
-        packed = get_model_metadata_pb2.SignatureDefMap()
-        response.metadata["signature_def"].Unpack(packed)
-        defs = dict(packed.signature_def)
-        parsed = {name: signatures.from_proto(name, proto) for name, proto in defs.items()}
+        defs, parsed = await self._upstream.metadata(request, _STATUS_TIMEOUT_S, _signatures)
         self._known[model, version] = known = RemoteVersion(model, version, parsed, defs)
         return known
 
@@ -229,13 +240,73 @@ class RemoteBackend:
             request.inputs[name].CopyFrom(tensors.to_proto(array))
         request.output_filter.extend(outputs)
         started = time.perf_counter()
-        response = await self._upstream.predict(lease.name, lease.version, request.SerializeToString(), timeout_s)
+        read = partial(_outputs, signature, outputs or tuple(signature.outputs))
+        data = request.SerializeToString()
+        answer = await self._upstream.predict(lease.name, lease.version, data, timeout_s, read)
         self._took(lease.name, time.perf_counter() - started)
-        return {name: tensors.from_proto(response.outputs[name]) for name in outputs or signature.outputs}
+        return answer
 
     def _took(self, model: str, seconds: float) -> None:
         estimate = self._seconds.get(model, seconds)
         self._seconds[model] = min(seconds, estimate + _RISE * (seconds - estimate))
+
+
+def _liveliest(servers: Sequence[Server], model: str) -> list[VersionStatus]:
+    """Each version, the highest first, in the liveliest state that it has on one of the servers."""
+    found: dict[int, VersionStatus] = {}
+    for server in servers:
+        for entry in server.statuses.get(model, ()):
+            other = found.get(entry.version)
+            if other is None or _LIVELIEST.index(entry.state) < _LIVELIEST.index(other.state):
+                found[entry.version] = entry
+    return [found[version] for version in sorted(found, reverse=True)]
+
+
+# Answers
+
+
+def _version_of(data: bytes) -> int:
+    """The version that a GetModelMetadataResponse is about."""
+    spec = upstream.message(get_model_metadata_pb2.GetModelMetadataResponse, data).model_spec
+    if not spec.HasField("version"):
+        raise BadGateway("the answer to a question for metadata names no version")
+    return int(spec.version.value)
+
+
+def _signatures(data: bytes) -> tuple[dict[str, Any], dict[str, Signature]]:
+    """The SignatureDefs of a GetModelMetadataResponse by name, as messages and as signatures."""
+    response = upstream.message(get_model_metadata_pb2.GetModelMetadataResponse, data)
+    packed = get_model_metadata_pb2.SignatureDefMap()
+    try:
+        there = "signature_def" in response.metadata and response.metadata["signature_def"].Unpack(packed)
+        if not there or not packed.signature_def:
+            raise BadGateway("the answer to a question for metadata has no signatures")
+        defs = dict(packed.signature_def)
+        return defs, {name: signatures.from_proto(name, proto) for name, proto in defs.items()}
+    except (DecodeError, InvalidInput) as error:
+        raise BadGateway(f"the signatures in the answer cannot be read: {error}") from error
+
+
+def _outputs(signature: Signature, names: Sequence[str], data: bytes) -> Arrays:
+    """The outputs of a PredictResponse, which have the dtype and the shape that the signature says."""
+    response = upstream.message(predict_pb2.PredictResponse, data)
+    return {name: _output(signature.outputs[name], response) for name in names}
+
+
+def _output(spec: TensorSpec, response: Any) -> Array:
+    if spec.name not in response.outputs:
+        given = ", ".join(repr(name[:100]) for name in sorted(response.outputs)[:8]) or "none"
+        raise BadGateway(f"the answer lacks output {spec.name!r}; its outputs: {given}")
+    proto = response.outputs[spec.name]
+    if spec.dtype is not None and proto.dtype != spec.dtype.enum:
+        raise BadGateway(f"output {spec.name!r} has type number {proto.dtype}; the signature says {spec}")
+    try:
+        array = tensors.from_proto(proto)
+    except InvalidInput as error:
+        raise BadGateway(f"output {spec.name!r} is no tensor: {error}") from error
+    if not spec.fits(array.shape):
+        raise BadGateway(f"output {spec.name!r} has shape {array.shape}; the signature says {spec}")
+    return array
 
 
 def create(models: Sequence[str], settings: Settings, metrics: Metrics) -> RemoteBackend:

@@ -1,5 +1,6 @@
 """Everything but predict: status, metadata, the list of models, health, metrics. Through FastAPI, off the hot path."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -71,16 +72,16 @@ def create_router(backend: Backend, inference: Inference, metrics: Metrics, heal
     async def exposition() -> Response:
         """Prometheus metrics."""
         for model in backend.models:
-            try:
-                metrics.set_states(model, await backend.statuses(model))
-            except ServingError:
-                metrics.set_states(model, [])
+            metrics.set_states(model, backend.known_statuses(model))
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @router.get("/v1/models")
     async def models() -> dict[str, Any]:
         """What is served: the names, and the versions of each."""
-        return {"models": list(backend.models), "details": [await _details(backend, name) for name in backend.models]}
+        return {
+            "models": list(backend.models),
+            "details": await asyncio.gather(*(_details(backend, name) for name in backend.models)),
+        }
 
     @router.get("/v1/models/{model:name}")
     @router.get("/v1/models/{model:name}/versions/{version:name}")

@@ -4,6 +4,8 @@
                │ UNAVAILABLE ──▶ once more on another, if the retry budget has one left; failures in a row: out
                └ NOT_FOUND   ──▶ it does not have the version any more: the next one that has
 
+An answer that is none, as another program gives at the address, is `BadGateway` and counts as UNAVAILABLE.
+
 Only for calls that may be made twice, which all of TensorFlow Serving's are.
 """
 
@@ -11,19 +13,20 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import grpc
+from google.protobuf.message import DecodeError
 from prometheus_client import Counter
 
-from serving.errors import CODE_NAMES, DeadlineExceeded, NotFound, ServingError, Unavailable, from_code
+from serving.errors import CODE_NAMES, BadGateway, DeadlineExceeded, NotFound, ServingError, Unavailable, from_code
 from serving.gateway.addresses import Address, Name
 from serving.gateway.ejection import Ejection
 from serving.gateway.metrics import Metrics
 from serving.gateway.retry_budget import RetryBudget
 from serving.model_status import State, VersionStatus
-from serving.protos import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
+from serving.protos import get_model_status_pb2
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +48,12 @@ _LEAVE_S = 3600.0
 _STATES = frozenset(State)
 _GONE = "Servable not found"
 """How TensorFlow Serving's message starts when a version is not loaded; a model's own NOT_FOUND says something else."""
+_INLINE_BYTES = 1 << 18
+"""Answers up to here are read in the event loop, larger ones in a thread."""
+
+T = TypeVar("T")
+Read = Callable[[bytes], T]
+"""Makes of an answer's bytes what the caller wants. Raises `BadGateway` for an answer that is none."""
 
 
 class Server:
@@ -63,16 +72,14 @@ class Server:
             self.channel = grpc.aio.secure_channel(address.target, credentials, [*_OPTIONS, *names])
         else:
             self.channel = grpc.aio.insecure_channel(address.target, _OPTIONS)
-        # A request that is bytes already is not written again for a second attempt.
-        self.predict = self._method("PredictionService/Predict", predict_pb2.PredictResponse)
-        self.metadata = self._method(
-            "PredictionService/GetModelMetadata", get_model_metadata_pb2.GetModelMetadataResponse
-        )
-        self.status = self._method("ModelService/GetModelStatus", get_model_status_pb2.GetModelStatusResponse)
+        # Bytes both ways: a request is not written again for a second attempt, and gRPC logs a traceback for every
+        # answer that it cannot read, and gives None.
+        self.predict = self._method("PredictionService/Predict")
+        self.metadata = self._method("PredictionService/GetModelMetadata")
+        self.status = self._method("ModelService/GetModelStatus")
 
-    def _method(self, name: str, response: Any) -> Any:
-        path = f"/tensorflow.serving.{name}"
-        return self.channel.unary_unary(path, None, response.FromString)
+    def _method(self, name: str) -> Any:
+        return self.channel.unary_unary(f"/tensorflow.serving.{name}", None, None)
 
     def __str__(self) -> str:
         return self.address.target
@@ -142,22 +149,26 @@ class Upstream:
             if target not in present:
                 self._add(address)
 
-    async def predict(self, model: str, version: int, request: bytes, timeout_s: float) -> Any:
-        """The PredictResponse for a serialized PredictRequest that names this version."""
-        return await self._call("predict", model, version, request, timeout_s)
+    async def predict(self, model: str, version: int, request: bytes, timeout_s: float, read: Read[T]) -> T:
+        """What `read` makes of the PredictResponse for a serialized PredictRequest that names this version."""
+        return await self._call("predict", model, version, request, timeout_s, read)
 
-    async def metadata(self, request: Any, timeout_s: float) -> Any:
-        """The GetModelMetadataResponse for a request that names a version or a label."""
+    async def metadata(self, request: Any, timeout_s: float, read: Read[T]) -> T:
+        """What `read` makes of the GetModelMetadataResponse for a request that names a version or a label."""
         spec = request.model_spec
         version = spec.version.value if spec.HasField("version") else None
-        return await self._call("metadata", spec.name, version, request.SerializeToString(), timeout_s)
+        return await self._call("metadata", spec.name, version, request.SerializeToString(), timeout_s, read)
 
     async def ask(self, server: Server, model: str, timeout_s: float) -> None:
-        """Let a server say which versions of a model it has. Raises `ServingError` when it does not answer."""
+        """Let a server say which versions of a model it has. Raises `ServingError` when it does not answer that."""
         request = get_model_status_pb2.GetModelStatusRequest()
         request.model_spec.name = model
         try:
-            response = await server.status(request.SerializeToString(), timeout=timeout_s)
+            statuses = _statuses(await server.status(request.SerializeToString(), timeout=timeout_s))
+        except BadGateway as error:
+            server.answers = False
+            self._failed(server, error)
+            raise BadGateway(f"model server {server}: {error}") from error
         except grpc.aio.AioRpcError as error:
             translated = _translate(error)
             server.answers = isinstance(translated, NotFound)
@@ -167,13 +178,13 @@ class Upstream:
                 raise translated from error
             server.statuses[model] = []
         else:
-            server.statuses[model] = [
-                _from_proto(entry) for entry in response.model_version_status if entry.state in _STATES
-            ]
+            server.statuses[model] = statuses
         server.answers = True
         server.ejection.succeeded(time.monotonic())
 
-    async def _call(self, method: str, model: str, version: int | None, request: bytes, timeout_s: float) -> Any:
+    async def _call(
+        self, method: str, model: str, version: int | None, request: bytes, timeout_s: float, read: Read[T]
+    ) -> T:
         deadline = time.monotonic() + timeout_s
         tried: set[Server] = set()
         retried = False
@@ -182,7 +193,7 @@ class Upstream:
         while server := self._pick(model, version, tried):
             tried.add(server)
             try:
-                return await self._attempt(server, getattr(server, method), request, deadline)
+                return await self._attempt(server, getattr(server, method), request, deadline, read)
             except ServingError as error:
                 problem = error
                 self._metrics.upstream_errors.labels(model, error.grpc_code).inc()
@@ -197,7 +208,7 @@ class Upstream:
             self._metrics.upstream_retries.labels(model).inc()
         raise problem
 
-    async def _attempt(self, server: Server, method: Any, request: bytes, deadline: float) -> Any:
+    async def _attempt(self, server: Server, method: Any, request: bytes, deadline: float, read: Read[T]) -> T:
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             raise DeadlineExceeded("the time for the call to the model server was over before it began")
@@ -206,6 +217,10 @@ class Upstream:
         server.calls.add(call)
         try:
             response = await call
+            answer = read(response) if len(response) <= _INLINE_BYTES else await asyncio.to_thread(read, response)
+        except BadGateway as error:
+            self._failed(server, error)
+            raise BadGateway(f"model server {server}: {error}") from error
         except grpc.aio.AioRpcError as error:
             translated = _translate(error)
             if isinstance(translated, Unavailable):
@@ -219,7 +234,7 @@ class Upstream:
         finally:
             server.calls.discard(call)
         server.ejection.succeeded(time.monotonic())
-        return response
+        return answer
 
     def _pick(self, model: str, version: int | None, tried: set[Server]) -> Server | None:
         """The best server that has not been tried: better one that is out than one without the version.
@@ -255,7 +270,10 @@ class Upstream:
     async def _keep_resolving(self) -> None:
         while True:
             await asyncio.sleep(_RESOLVE_S)
-            await self.resolve()
+            try:
+                await self.resolve()
+            except Exception:
+                log.exception("the model servers' names could not be looked up")
 
     async def _look_up(self, name: Name) -> None:
         """A name that cannot be looked up keeps the addresses it had."""
@@ -287,7 +305,23 @@ def _translate(error: grpc.aio.AioRpcError) -> ServingError:
     return from_code(code, message)
 
 
+def message(message_class: Any, data: bytes) -> Any:
+    """The message that a model server's answer is. Raises `BadGateway`."""
+    try:
+        return message_class.FromString(data)
+    except DecodeError as error:
+        raise BadGateway(f"the answer is no {message_class.DESCRIPTOR.full_name}: {error}") from error
+
+
+def _statuses(data: bytes) -> list[VersionStatus]:
+    entries = message(get_model_status_pb2.GetModelStatusResponse, data).model_version_status
+    if not entries:
+        raise BadGateway("the answer names no version; a model server says NOT_FOUND then")
+    return [_from_proto(entry) for entry in entries if entry.state in _STATES]
+
+
 def _from_proto(entry: Any) -> VersionStatus:
-    return VersionStatus(
-        entry.version, State(entry.state), CODE_NAMES[entry.status.error_code], entry.status.error_message
-    )
+    code = entry.status.error_code
+    if not (0 <= code < len(CODE_NAMES) and entry.version >= 0):
+        raise BadGateway(f"the answer has version {entry.version} with code {code}")
+    return VersionStatus(entry.version, State(entry.state), CODE_NAMES[code], entry.status.error_message)

@@ -25,6 +25,7 @@ from clients.gateway_messages import (
 from clients.retries import NEVER
 from serving.dtypes import ROWS
 from serving.errors import (
+    BadGateway,
     DeadlineExceeded,
     FailedPrecondition,
     Internal,
@@ -102,7 +103,7 @@ def test_answers_that_make_no_sense_are_internal_errors(body, problem):
         (413, TooLarge),
         (429, Overloaded),
         (501, Unsupported),
-        (502, Unavailable),
+        (502, BadGateway),
         (503, Unavailable),
         (504, DeadlineExceeded),
         (500, Internal),
@@ -363,7 +364,7 @@ def website(status: int, body: bytes) -> Iterator[str]:
     ("status", "body", "cls", "problem"),
     [
         (404, b"<h1>Not here</h1>", NotFound, "the server answers 404, and not as a gateway does: '<h1>Not here</h1>'"),
-        (502, b"x" * 1000, Unavailable, "the server answers 502"),
+        (502, b"x" * 1000, BadGateway, "the server answers 502"),
         (200, b"<h1>Welcome</h1>", Internal, "the answer is not JSON: '<h1>Welcome</h1>'"),
         (200, b"{}", Internal, "the answer is not a list of models: '{}'"),
         (302, b"", Internal, "the server answers 302"),

@@ -183,7 +183,7 @@ def test_the_call_is_cancelled_at_the_server_when_all_callers_have_left():
             batcher = Batcher(8, lambda _: 1)
 
             def call(_, timeout_s):
-                return upstream.predict("m", 1, b"", timeout_s)
+                return upstream.predict("m", 1, b"", timeout_s, bytes)
 
             callers = [asyncio.create_task(batcher.submit("k", call, TWO_IN, 1, wait_s)) for wait_s in (5.0, 20.0)]
             left_s = await calls.get()
@@ -207,11 +207,11 @@ def test_a_deadline_ends_the_call_and_says_nothing_against_the_server():
             await upstream.start()
             for _ in range(4):
                 with pytest.raises((DeadlineExceeded, Unavailable)):
-                    await upstream.predict("m", 1, b"", 0.1)
+                    await upstream.predict("m", 1, b"", 0.1, bytes)
             await asyncio.wait_for(cancelled.get(), 10)
             assert not upstream.servers[0].is_out()
             with pytest.raises(DeadlineExceeded, match="before it began"):
-                await upstream.predict("m", 1, b"", 0)
+                await upstream.predict("m", 1, b"", 0, bytes)
             await upstream.stop()
 
     asyncio.run(run())
@@ -272,12 +272,12 @@ def test_a_call_on_a_server_that_leaves_the_name_is_still_answered(monkeypatch):
             monkeypatch.setattr(socket, "getaddrinfo", look_up)
             upstream = Upstream([Name("service", port)], Metrics("test"))
             await upstream.start()
-            call = asyncio.create_task(upstream.predict("m", 1, b"", 20))
+            call = asyncio.create_task(upstream.predict("m", 1, b"", 20, bytes))
             await calls.get()
             hosts[:] = ["127.0.0.2"]
             await upstream.resolve()
             answer.set()
-            assert not (await call).outputs
+            assert await call == b""
             await upstream.stop()
 
     asyncio.run(run())
