@@ -15,7 +15,7 @@ from serving import json_codec
 from serving.errors import UsageError
 from serving.gateway import asgi, documentation, paths, v1, v2, v2_routes
 from serving.gateway.backend import Backend
-from serving.gateway.documentation import Documentation
+from serving.gateway.documents import Documents
 from serving.gateway.frame import JSON, Frame
 from serving.gateway.health import Health
 from serving.gateway.inference import Inference
@@ -43,12 +43,11 @@ class Gateway:
             self.inference, self.backend, self.health, package_version(), settings.batch_max_rows
         )
         self._v2 = v2.V2(self.open_inference)
+        self.documents = Documents(self.backend, self.inference, package_version())
         self.fastapi = FastAPI(openapi_url=None)  # its own document would know nothing of the models
         self.fastapi.include_router(create_router(self.backend, self.inference, self.metrics, self.health))
         self.fastapi.include_router(v2_routes.create_router(self.open_inference))
-        self.fastapi.include_router(
-            documentation.create_router(Documentation(self.backend, self.inference, package_version()))
-        )
+        self.fastapi.include_router(documentation.create_router(self.documents))
         add_error_handlers(self.fastapi)
 
     async def answer(self, request: Request) -> Response:
