@@ -130,7 +130,10 @@ def train(
 @app.command()
 def export(
     file: Annotated[
-        Path, typer.Argument(help="The model: a .keras file, or an .h5 file of older versions.", metavar="FILE.keras")
+        Path,
+        typer.Argument(
+            help="The model: a .keras file, or an .h5 or .hdf5 file of older versions.", metavar="FILE.keras"
+        ),
     ],
     name: Annotated[str, typer.Option(help="What it is to be called, as in /v1/models/NAME:predict.")],
     models_dir: Annotated[
@@ -177,6 +180,23 @@ def export(
             "request of a size waits about a second. TensorFlow Serving then needs --xla_cpu_compilation_enabled.",
         ),
     ] = False,
+    scores: Annotated[
+        str | None,
+        typer.Option(
+            help="For --labels of an output with one number: probability takes the second label above 0.5, logit above 0. "
+            "Default: as its last activation says; needed only where that cannot be told.",
+            metavar="probability|logit",
+            show_default=False,
+        ),
+    ] = None,
+    not_batched: Annotated[
+        bool,
+        typer.Option(
+            "--not-batched",
+            help="Export a model whose answers are no rows of their own (a matrix of similarities, a mean over the batch), or "
+            "are random: it is marked so, and servers never join its requests.",
+        ),
+    ] = False,
     allow_breaking: AllowBreaking = False,
 ) -> None:
     """Export any Keras 3 model as a SavedModel with named inputs and outputs that was checked, ready to be served.
@@ -199,6 +219,8 @@ def export(
         code=code,
         allow_lambda=allow_lambda,
         xla=xla,
+        scores=scores,  # type: ignore[arg-type]  # checked by `run`
+        not_batched=not_batched,
         allow_breaking=allow_breaking,
     )
     version = export_order.run(order)

@@ -100,6 +100,8 @@ def _dtype_name(enum: int) -> str:
 
 def example(signature: str, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
     """A predict body with the first golden row; None if it is too long to be read."""
+    if any(isinstance(column, dict) for column in inputs.values()):
+        return None  # too large even for golden.json
     row = {name: column[0] for name, column in inputs.items()}
     body: dict[str, Any] = {} if signature == DEFAULT else {"signature_name": signature}
     body["instances"] = [row]
@@ -242,11 +244,16 @@ def _facts(signature: Mapping[str, Any]) -> Iterator[str]:
         return
     rows = signature["golden_rows"]
     yield f"Loaded as a server does, it answered {rows} examples as the Keras model does (`golden.json`)."
+    if signature.get("random"):
+        yield "Its answers are random: the same rows get others each time, so only their shapes were compared."
     if signature["batched"]:
         yield "Rows alone and in a batch got the same answers; a server may join the rows of several callers."
         yield "No rows in, no rows out." if signature["empty"] else "A request without rows fails."
     else:
-        yield "The number of rows is fixed: a server does not join the rows of several callers."
+        yield (
+            "The number of rows is fixed, or an answer is no row of its own: a server must not join the rows of several "
+            "callers."
+        )
     padding = signature["padding"]
     if padding is None:
         return

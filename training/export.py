@@ -17,56 +17,41 @@ would change the bytes. The graph is always traced without GPU: a cuDNN LSTM wou
 TensorFlow is imported in the two child processes only.
 """
 
-import base64
-import contextlib
 import ctypes
-import fcntl
 import json
 import os
-import shutil
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import traceback
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from serving import compatibility
 from serving.errors import SignetError
-from training.model import Array, Arrays
+from training.export_publish import ExportFailed, publish, versions, writing_folder
 
 ALLOW_BREAKING = "--allow-breaking"
 RTOL = 1e-4
 ATOL = 1e-5
 
 
-class ExportFailed(SignetError):
-    """Nothing was published."""
-
-
 # ---- The orchestration: no TensorFlow in this process.
-
-
-def versions(folder: Path) -> list[int]:
-    """The published versions in `models/<name>`, in order."""
-    if not folder.is_dir():
-        return []
-    return sorted(
-        int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal() and (entry / "saved_model.pb").is_file()
-    )
 
 
 def export(trained: Path, models_dir: Path, *, allow_breaking: bool = False) -> Path:
     """Write, verify, publish; the folder of the new version. Raises ExportFailed, and then nothing is left behind."""
-    name = json.loads((trained / "model.json").read_bytes())["name"]
-    with writing_folder(models_dir / name) as folder:
+    published = models_dir / json.loads((trained / "model.json").read_bytes())["name"]
+    with writing_folder(published) as folder:
+
+        def compare() -> None:
+            if not allow_breaking:
+                refuse_breaking(published, folder)
+
         _run_child("write", str(trained), str(folder))
-        if not allow_breaking:
-            refuse_breaking(models_dir / name, folder)
+        compare()  # before the verification, which takes longer; and once more when nobody else can publish
         _run_child("verify", str(folder))
-        return publish(folder)
+        return publish(folder, compare)
 
 
 def refuse_breaking(published: Path, folder: Path) -> None:
@@ -126,129 +111,6 @@ def _environment() -> dict[str, str]:
     }
 
 
-def next_version(folder: Path) -> int:
-    """One more than the highest number in `models/<name>`, whatever is in it."""
-    return max((int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()), default=0) + 1
-
-
-@contextlib.contextmanager
-def writing_folder(parent: Path) -> Iterator[Path]:
-    """An empty folder beside the versions, locked while this process lives; gone at the end unless it was published."""
-    parent.mkdir(parents=True, exist_ok=True)
-    remove_stale(parent)
-    folder = parent / f".writing-{next_version(parent)}-{os.getpid()}"
-    folder.mkdir()
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
-        with contextlib.suppress(OSError):
-            parent.rmdir()  # a model without a version would keep servers from being ready
-
-
-def remove_stale(parent: Path) -> None:
-    """Remove what dead processes left half-written: the kernel gave back their locks."""
-    for folder in parent.glob(".writing-*"):
-        lock = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder)
-        except BlockingIOError:
-            continue
-        finally:
-            os.close(lock)
-
-
-def publish(folder: Path) -> Path:
-    """Give a finished folder its version number. Servers poll the parent and load any number they see."""
-    for path in [*folder.rglob("*"), folder]:
-        _fsync(path)
-    while True:
-        target = folder.parent / str(next_version(folder.parent))
-        try:
-            folder.rename(target)
-        except OSError:
-            if target.exists():  # another export was quicker: versions never change, take the next number
-                continue
-            raise
-        _fsync(folder.parent)
-        return target
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-# ---- Golden examples: JSON that inputs and answers are compared by.
-
-
-def to_json(arrays: Arrays) -> dict[str, Any]:
-    """Named arrays as JSON values: bytes as {"b64": "…"}, as in TensorFlow Serving's dialect.
-
-    A float32 with the fewest digits that give it back, whole numbers without a point.
-    """
-    return {name: _plain(array if array.dtype == np.float32 else array.tolist()) for name, array in arrays.items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray | list):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.float32):
-        return int(value) if value == np.rint(value) and abs(value) < 1e6 else float(str(value))
-    if isinstance(value, bytes):
-        return {"b64": base64.b64encode(value).decode()}
-    return value
-
-
-def from_json(value: Any, dtype: Any) -> Array:
-    """One array of `to_json`'s."""
-    array = np.asarray(value, dtype)
-    if array.dtype == object:
-        for place, item in np.ndenumerate(array):
-            array[place] = base64.b64decode(item["b64"]) if isinstance(item, dict) else item
-    return array
-
-
-def difference(answers: Arrays, example: dict[str, Any]) -> str | None:
-    """Where answers are not what a golden example expects: which output, and by how much; None where they agree."""
-    if set(answers) != set(example["outputs"]):
-        return f"the outputs are {sorted(answers)}, not {sorted(example['outputs'])}"
-    for name, answer in answers.items():
-        problem = _difference(answer, example["outputs"][name], example["rtol"], example["atol"])
-        if problem:
-            return f"output {name!r} {problem}"
-    return None
-
-
-def _difference(answer: Array, due: Any, rtol: float, atol: float) -> str | None:
-    expected = from_json(due, object) if answer.dtype == object else np.asarray(due)
-    if answer.shape != expected.shape:
-        return f"has shape {answer.shape}, not {expected.shape}"
-    if answer.dtype == object:
-        pairs = [(_text(got), _text(want)) for got, want in zip(answer.flat, expected.flat, strict=True)]
-        wrong = [pair for pair in pairs if pair[0] != pair[1]]
-        if wrong:
-            return f"is {wrong[0][0]!r}, not {wrong[0][1]!r}, in {len(wrong)} of {answer.size} values"
-    elif not np.allclose(answer, expected, rtol, atol, equal_nan=True):
-        largest = float(np.max(np.abs(answer.astype(float) - expected)))
-        return f"differs by up to {largest:.3g} (rtol {rtol:g}, atol {atol:g})"
-    return None
-
-
-def _text(value: str | bytes) -> str | bytes:
-    try:
-        return value.decode() if isinstance(value, bytes) else value
-    except UnicodeDecodeError:
-        return value
-
-
 def main(step: str, *arguments: str) -> int:
     """`export TRAINED MODELS_DIR [--allow-breaking]`, `write TRAINED FOLDER` or `verify FOLDER`.
 
@@ -274,7 +136,36 @@ def main(step: str, *arguments: str) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 130
+    except Exception as error:  # noqa: BLE001  # TensorFlow, Keras and the model's own code raise what they like
+        traceback.print_exc()  # for the log of whoever started this process
+        sys.stdout.write(said_by(error))
+        return 1
     return 0
+
+
+def said_by(error: BaseException) -> str:
+    """An error that nobody foresaw, as one sentence: its first line that says something; a refusal inside it as it is."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, SignetError):
+            return str(inner)
+        inner = inner.__cause__ or inner.__context__
+    text = str(error)
+    if "No space left on device" in text:
+        return "the disk is full; nothing was published"
+    line = first_line(text)
+    return f"{type(error).__name__}: {line}; nothing was published" if line else f"{error!r}; nothing was published"
+
+
+def first_line(text: str) -> str:
+    """The first line that says something; Keras says first which layer it was, and in bold letters."""
+    lines = (re.sub(r"\x1b\[\d*m", "", line).strip() for line in text.splitlines())
+    said = (line for line in lines if line and not line.startswith(("Exception encountered", "in user code", "File ")))
+    return next(said, "").rstrip(".")[:_MOST_SAID]
+
+
+_MOST_SAID = 500
+"""Characters of a foreign error that are passed on."""
 
 
 if __name__ == "__main__":

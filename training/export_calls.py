@@ -15,8 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from training.export import first_line
+from training.export_labels import activation
 from training.export_order import TENSOR_NAME, BadModel
 from training.export_verify import generic
 from training.model import Array, Arrays, BadOption
@@ -30,6 +33,8 @@ class Called:
     inputs: Sequence[tf.TensorSpec]
     call: Callable[[Sequence[tf.Tensor]], dict[str, tf.Tensor]]
     example: Arrays = field(default_factory=dict)
+    activations: Mapping[str, str] = field(default_factory=dict)
+    """Output -> the function that makes its numbers, such as `sigmoid`; as far as the model tells it."""
 
 
 class Renames:
@@ -76,7 +81,7 @@ def functional(model: keras.Model, example: Mapping[str, Array], renames: Rename
     """A model that knows its inputs and outputs: functional, or Sequential."""
     sequential = isinstance(model, keras.Sequential)
     taken = model.inputs[0] if sequential else model.input
-    made = model.outputs[0] if sequential else model.output
+    made = model._functional.output if sequential else model.output
     tensors = keras.tree.flatten(taken)
     for tensor in tensors:
         if getattr(tensor, "sparse", False) or getattr(tensor, "ragged", False):
@@ -92,14 +97,20 @@ def functional(model: keras.Model, example: Mapping[str, Array], renames: Rename
         answers = model(keras.tree.pack_sequence_as(taken, list(given)), training=False)
         return dict(zip(outputs, keras.tree.flatten(answers), strict=True))
 
-    return Called(model, specs, call, _fitted(example, old, specs))
+    activations = {name: activation(tensor) for name, tensor in zip(outputs, keras.tree.flatten(made), strict=True)}
+    return Called(model, specs, call, _fitted(example, old, specs), activations)
 
 
 def _names(structure: Any) -> list[str]:
-    """A name for each tensor of a list, a dict or both within each other."""
+    """A name for each tensor of a list, a dict or both within each other.
+
+    {"user": {"age": …}, "item": {"age": …}} -> user_age, item_age: the last key, or all of them where it is not enough.
+    """
+    keys = [[key for key in path if isinstance(key, str)] for path, _ in keras.tree.flatten_with_path(structure)]
+    last = [key[-1] if key else "" for key in keys]
     found: list[str] = []
-    for path, tensor in keras.tree.flatten_with_path(structure):
-        name = path[-1] if path and isinstance(path[-1], str) else _maker(tensor)
+    for tensor, path in zip(keras.tree.flatten(structure), keys, strict=True):
+        name = _maker(tensor) if not path else path[-1] if last.count(path[-1]) == 1 else "_".join(path)
         number = sum(1 for other in found if re.fullmatch(rf"{re.escape(name)}(_\d+)?", other))
         found.append(f"{name}_{number + 1}" if name in found else name)
     return found
@@ -146,7 +157,12 @@ def subclassed(model: keras.Model, example: Mapping[str, Array], renames: Rename
     parameters = [name for name in inspect.signature(model.call).parameters if name not in _CONTEXT]
     old = [name or next(iter(parameters), "inputs") for name in example]
     names = renames.apply("input", old)
-    rows = dict(zip(names, example.values(), strict=True))
+    own = keras.backend.standardize_dtype(model.variable_dtype)
+    rows = {
+        # numpy makes doubles where nobody asked for them; the model computes in its own dtype.
+        name: array.astype(own) if array.dtype == np.float64 else array
+        for name, array in zip(names, example.values(), strict=True)
+    }
     specs = [tf.TensorSpec([None, *array.shape[1:]], array.dtype, name=name) for name, array in rows.items()]
     tensors = [tf.constant(array) for array in rows.values()]
     style, answers = _first_that_works(model, old, parameters, tensors)
@@ -160,9 +176,12 @@ def subclassed(model: keras.Model, example: Mapping[str, Array], renames: Rename
 
 def _keys(structure: Any) -> list[str]:
     """The dict keys of an answer's tensors; `output` for one without, which has to be renamed."""
-    paths = [path for path, _ in keras.tree.flatten_with_path(structure)]
-    keys = [[part for part in path if isinstance(part, str)] for path in paths]
-    return [key[-1] if key else f"output_{place}" for place, key in enumerate(keys)]
+    keys = [[part for part in path if isinstance(part, str)] for path, _ in keras.tree.flatten_with_path(structure)]
+    last = [key[-1] if key else "" for key in keys]
+    return [
+        f"output_{place}" if not key else key[-1] if last.count(key[-1]) == 1 else "_".join(key)
+        for place, key in enumerate(keys)
+    ]
 
 
 _CONTEXT = frozenset({"training", "mask", "self", "args", "kwargs"})
@@ -193,22 +212,3 @@ def _styles(model: keras.Model, names: Sequence[str], parameters: Sequence[str])
 def tensors(rows: Arrays, called: Called) -> list[tf.Tensor]:
     """The rows as tensors, in the order of the inputs."""
     return [tf.constant(rows[spec.name], spec.dtype) for spec in called.inputs]
-
-
-def reason(text: str, error: Exception) -> str:
-    """What Keras says, in our words where they help more."""
-    unknown = re.search(r"Could not locate (class|function) '([^']+)'", text)
-    if unknown:
-        return (
-            f"it needs the {unknown[1]} {unknown[2]!r}, which is not in the file; --code FILE.py names the Python file "
-            "that defines it, decorated with @keras.saving.register_keras_serializable()"
-        )
-    if "Lambda" in text and "safe_mode" in text:
-        return "it has a Lambda layer, which carries Python code; if you trust the file, --allow-lambda runs that code"
-    return first_line(text) or repr(error)
-
-
-def first_line(text: str) -> str:
-    """The first line that says something; Keras says first which layer it was, and in bold letters."""
-    lines = (re.sub(r"\x1b\[\d*m", "", line).strip() for line in text.splitlines())
-    return next((line for line in lines if line and not line.startswith("Exception encountered")), "").rstrip(".")

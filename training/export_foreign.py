@@ -1,15 +1,14 @@
 """Any Keras 3 model as an export: loaded from its file, with the rows that prove it and its one signature.
 
-    model.json of export_order.py ─▶ model ──export_calls──▶ Called ─▶ Endpoint: labels beside the scores, no rows for none
-                                                               └▶ example rows, given or drawn ─▶ golden examples
+    model.json of export_order.py ──export_load──▶ model ──export_calls──▶ Called
+        ─▶ Endpoint: labels beside the scores (export_labels), no rows for none
+        ─▶ example rows, given or drawn ─▶ golden examples
 
 **Example rows** are given by `--example`, or drawn: normally distributed numbers, small whole numbers, words. They only
 prove that the export answers as the model does.
 """
 
-import importlib.util
 import math
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from training import empty_batch, export, export_xla
-from training.export_calls import Called, Renames, first_line, functional, reason, subclassed, tensors
-from training.export_order import BadModel, read_example
+from training import empty_batch, export, export_labels, export_xla
+from training.export import first_line
+from training.export_calls import Called, Renames, functional, subclassed, tensors
+from training.export_load import load, restore
+from training.export_order import NOT_BATCHED, BadModel, read_example
 from training.export_write import Exportable
-from training.model import Array, Arrays, BadOption, Card, Endpoint, Meaning
+from training.model import Array, Arrays, Card, Endpoint, Meaning
 
 LEAST_ROWS = 8
 SIZES = (8, 32, 128, 300)
@@ -30,12 +31,14 @@ SIZES = (8, 32, 128, 300)
 WORDS = ("one", "two words", "", "and a few more words")
 HALF = 1e-2
 """Tolerance of what is computed in 16 bits."""
+PROOF_BYTES = 8_000_000
+"""Of the rows and answers that an export is verified by; pictures of a megabyte are compared in fewer rows."""
 
 
 def exportable(description: Mapping[str, Any]) -> Exportable:
-    """The model of the file with its one signature."""
+    """The model of the file with its one signature. Raises BadModel and BadOption."""
     file = Path(description["keras_file"])
-    model = load(file, description["code"], description["allow_lambda"])
+    model = load(file, description["code"], description["objects"], description["allow_lambda"])
     example = read_example(Path(description["example"])) if description["example"] else {}
     renames = Renames(description["renames"])
     known = len(model.variables)
@@ -45,25 +48,32 @@ def exportable(description: Mapping[str, Any]) -> Exportable:
     rows = filled(called)
     if len(model.variables) > known:
         restore(model, file)
-    _check_outputs(called, rows)
+    answers = _answers(called, rows)
+    rows = _affordable(called, rows, answers)
+    random = _is_random(called, rows)
+    batched = not description["not_batched"]
+    if batched:
+        _refuse_what_is_no_row(called, rows, random)
     compiled = export_xla.compiled(called.call, called.inputs) if description["xla"] else called.call
-    endpoint, labels = labelled(called, compiled, rows, description["labels"])
+    endpoint, meanings = labelled(called, compiled, rows, description["labels"], description["scores"])
     tolerance = HALF if any(layer.compute_dtype in ("float16", "bfloat16") for layer in model._flatten_layers()) else 0
     return Exportable(
         description["name"],
         model,
         None,
-        {"serving_default": with_empty_batches(endpoint, rows)},
+        {"serving_default": with_empty_batches(endpoint, rows) if batched else endpoint},
         {"serving_default": rows},
         card(
-            file,
-            labels,
+            description["source"],
+            meanings,
             "example" if description["example"] else "drawn",
             export_xla.LIMITS if description["xla"] else (),
         ),
         max(tolerance, export.RTOL),
         max(tolerance, export.ATOL) * scale(endpoint.reference(rows)),
         rounds_lengths=description["xla"],
+        batched=batched,
+        random=random,
     )
 
 
@@ -72,38 +82,6 @@ def scale(answers: Arrays) -> float:
     numbers = [array[np.isfinite(array)] for array in answers.values() if array.dtype.kind == "f"]
     largest = max((float(np.max(np.abs(array), initial=0)) for array in numbers), default=0.0)
     return 10.0 ** math.ceil(math.log10(max(largest, 1.0)))
-
-
-def load(file: Path, code: str | None, allow_lambda: bool) -> keras.Model:
-    """The model in a file. Raises BadModel."""
-    if code:
-        _execute(Path(code))
-    try:
-        return keras.saving.load_model(file, compile=False, safe_mode=not allow_lambda)
-    except Exception as error:  # what a stranger's file does to Keras cannot be known
-        raise BadModel(f"{file} cannot be loaded: {reason(str(error), error)}") from error
-
-
-def restore(model: keras.Model, file: Path) -> None:
-    """Load the weights of layers that were built by the first call only: Keras passes over them without a word."""
-    try:
-        model.load_weights(file)
-    except Exception as error:  # what a stranger's file does to Keras cannot be known
-        raise BadModel(f"the weights in {file} do not fit the model: {reason(str(error), error)}") from error
-
-
-def _execute(path: Path) -> None:
-    """Run the user's own code, which registers classes with Keras."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None or not path.exists():
-        raise BadOption(f"--code {path}: expected a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(path.stem, module)
-    sys.path.insert(0, str(path.parent))
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise BadModel(f"--code {path} cannot be run: {error!r}") from error
 
 
 # ---- Rows to prove it by.
@@ -149,11 +127,52 @@ def _drawn(called: Called, rows: int, size: int) -> Arrays:
     return {spec.name: drawn(spec) for spec in called.inputs}
 
 
-def _check_outputs(called: Called, rows: Arrays) -> None:
+def _answers(called: Called, rows: Arrays) -> Arrays:
+    """What the model answers to these rows. Raises BadModel for an output that is no tensor."""
+    answers = {}
     for name, tensor in called.call(tensors(rows, called)).items():
         if not hasattr(tensor, "shape") or not hasattr(tensor, "numpy"):
             raise BadModel(
                 f"output {name!r} is {type(tensor).__name__}, which has no name to be asked for; expected a tensor"
+            )
+        answers[name] = tensor.numpy()
+    return answers
+
+
+def _affordable(called: Called, rows: Arrays, answers: Arrays) -> Arrays:
+    """As many of the rows as are of a size that is quickly compared; two at least, to tell them apart."""
+    if any(spec.shape[0] is not None for spec in called.inputs):
+        return rows
+    count = len(next(iter(rows.values())))
+    each = sum(array.nbytes for array in (*rows.values(), *answers.values())) // count
+    most = max(2, min(count, PROOF_BYTES // max(each, 1)))
+    return {name: array[:most] for name, array in rows.items()}
+
+
+def _is_random(called: Called, rows: Arrays) -> bool:
+    """Whether the same rows get other answers when they are asked again."""
+    first, second = _answers(called, rows), _answers(called, rows)
+    return any(
+        array.dtype.kind == "f" and not np.allclose(array, second[name], HALF, HALF, equal_nan=True)
+        for name, array in first.items()
+    )
+
+
+def _refuse_what_is_no_row(called: Called, rows: Arrays, random: bool) -> None:
+    """Servers join the rows of several callers and part the answers again, which needs a row for each."""
+    if random:
+        raise BadModel(
+            "the same rows get other answers each time: a layer is random when the model predicts; "
+            f"{NOT_BATCHED} exports it all the same, marked so"
+        )
+    if any(spec.shape[0] is not None for spec in called.inputs):
+        return
+    two = {name: array[:2] for name, array in rows.items()}
+    for name, array in _answers(called, two).items():
+        if not array.ndim or len(array) != 2:
+            raise BadModel(
+                f"output {name!r} has shape {array.shape} for 2 rows: not a row for each; "
+                f"{NOT_BATCHED} exports it for requests that go alone"
             )
 
 
@@ -165,57 +184,23 @@ def labelled(
     compiled: Callable[[Sequence[tf.Tensor]], dict[str, tf.Tensor]],
     rows: Arrays,
     wanted: Mapping[str, Sequence[str]] | None,
-) -> tuple[Endpoint, dict[str, list[str]]]:
-    """The endpoint; for outputs with labels it gives `NAME_label` beside the scores: the likeliest class's."""
-    answers = called.call(tensors(rows, called))
-    labels = _assigned(wanted or {}, {name: tensor.shape.as_list() for name, tensor in answers.items()})
+    scores: export_labels.Scores | None,
+) -> tuple[Endpoint, dict[str, Meaning]]:
+    """The endpoint, and what is known of its outputs: those with labels give `NAME_label` beside the scores."""
+    answers = {name: tensor.numpy() for name, tensor in called.call(tensors(rows, called)).items()}
+    labels = export_labels.assigned(wanted or {}, {name: array.shape for name, array in answers.items()})
+    rules = export_labels.rules(labels, answers, called.activations, scores)
 
     def graph(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         given = compiled(tensors)
-        named = {}
-        for name, classes in labels.items():
-            scores = given[name]
-            best = tf.cast(scores[..., 0] > 0.5, tf.int64) if scores.shape[-1] == 1 else tf.argmax(scores, axis=-1)
-            named[f"{name}_label"] = tf.gather(tf.constant(classes), best)
-        return {**given, **named}
+        return {**given, **export_labels.in_graph(given, labels, rules)}
 
     def reference(inputs: Arrays) -> Arrays:
         given = {name: tensor.numpy() for name, tensor in called.call(tensors(inputs, called)).items()}
-        for name, classes in labels.items():
-            scores = given[name]
-            best = (scores[..., 0] > 0.5).astype(int) if scores.shape[-1] == 1 else scores.argmax(axis=-1)
-            given[f"{name}_label"] = np.array(classes, object)[best]
-        return given
+        return {**given, **export_labels.expected(given, labels, rules)}
 
-    return Endpoint(called.inputs, graph, reference, resources(called.model)), labels
-
-
-def _assigned(wanted: Mapping[str, Sequence[str]], shapes: Mapping[str, Sequence[int]]) -> dict[str, list[str]]:
-    """Labels by output; those without a name go to the only output with so many classes. Raises BadOption."""
-    assigned = {}
-    for name, labels in wanted.items():
-        fitting = [output for output, shape in shapes.items() if _classes(shape) == len(labels)]
-        known = ", ".join(f"{output} ({_classes(shape)} classes)" for output, shape in shapes.items())
-        if name and name not in shapes:
-            raise BadOption(f"--labels: there is no output {name!r}; the outputs are {known}")
-        if (name and name not in fitting) or not fitting:
-            raise BadOption(f"--labels: there are {len(labels)} labels; the outputs are {known}")
-        if not name and len(fitting) > 1:
-            raise BadOption(
-                f'--labels: {len(labels)} labels fit {" and ".join(fitting)}; JSON says which: {{"{fitting[0]}": […]}}'
-            )
-        output = name or fitting[0]
-        if f"{output}_label" in shapes:
-            raise BadOption(f"--labels: the model has an output {output}_label already")
-        assigned[output] = list(labels)
-    return assigned
-
-
-def _classes(shape: Sequence[int]) -> int:
-    """How many classes an output tells apart: one number tells two."""
-    if len(shape) < 2:
-        return 0
-    return 2 if shape[-1] == 1 else shape[-1]
+    endpoint = Endpoint(called.inputs, graph, reference, resources(called.model))
+    return endpoint, export_labels.meanings(labels, rules)
 
 
 def resources(model: keras.Model) -> list[Any]:
@@ -249,13 +234,11 @@ def with_empty_batches(endpoint: Endpoint, rows: Arrays) -> Endpoint:
     return Endpoint(endpoint.inputs, graph, endpoint.reference, endpoint.tables)
 
 
-def card(file: Path, labels: Mapping[str, Sequence[str]], rows: str, limits: Sequence[str]) -> Card:
+def card(source: str, outputs: Mapping[str, Meaning], rows: str, limits: Sequence[str]) -> Card:
     """What can be said of a stranger's model."""
-    outputs = {name: Meaning("scores of the classes", labels=list(classes)) for name, classes in labels.items()}
-    outputs |= {f"{name}_label": Meaning(f"the class with the highest `{name}`") for name in labels}
     shown = "given by its author" if rows == "example" else "drawn at random, and no proof of sense"
     return Card(
-        purpose=f"Exported from `{file.name}`; what it is for was not said.",
+        purpose=f"Exported from {source}; what it is for was not said.",
         data="What it learnt from was not said.",
         inputs={},
         outputs=outputs,

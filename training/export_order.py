@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from training import export
 from training.model import Array, BadOption
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+NOT_BATCHED = "--not-batched"
 TENSOR_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -44,6 +45,14 @@ class Order:
     xla: bool = False
     """Compile the network for sizes that are rounded up: export_xla.py."""
     allow_breaking: bool = False
+    scores: Literal["probability", "logit"] | None = None
+    """What one number that tells two classes is; None: its activation says so (export_labels.py)."""
+    not_batched: bool = False
+    """Publish also answers that are no rows of their own, or random ones: marked, and never joined with other requests."""
+    objects: Path | None = None
+    """Pickled classes and functions of the model, by name: of an export from Python."""
+    source: str = ""
+    """Where the model comes from, for the card; empty: the file."""
 
 
 def run(order: Order) -> Path:
@@ -62,17 +71,23 @@ def describe(order: Order) -> dict[str, Any]:
             "a letter or digit first"
         )
     _check_file(order.file)
+    if order.scores not in (None, "probability", "logit"):
+        raise BadOption(f"--scores {order.scores}: expected probability or logit")
     if order.example:
         read_example(order.example)
     return {
         "name": order.name,
         "keras_file": str(order.file.absolute()),
+        "source": order.source or f"`{order.file.name}`",
         "labels": read_labels(order.labels) if order.labels else None,
         "example": str(order.example.absolute()) if order.example else None,
         "renames": dict(_rename(text) for text in order.renames),
         "code": str(order.code.absolute()) if order.code else None,
         "allow_lambda": order.allow_lambda,
         "xla": order.xla,
+        "scores": order.scores,
+        "not_batched": order.not_batched,
+        "objects": str(order.objects.absolute()) if order.objects else None,
     }
 
 
@@ -83,8 +98,10 @@ def _check_file(file: Path) -> None:
         raise BadOption(
             f"{file} is a SavedModel already, and is served as it is: copy the folder to MODELS_DIR/NAME/1 and no more"
         )
-    if file.suffix not in (".keras", ".h5"):
-        raise BadOption(f"{file} is not a Keras model: expected a file called .keras, or .h5 of older versions")
+    if file.suffix not in (".keras", ".h5", ".hdf5"):
+        raise BadOption(
+            f"{file} is not a Keras model: expected a file called .keras, or .h5 or .hdf5 of older versions"
+        )
     if file.suffix == ".keras" and not zipfile.is_zipfile(file):
         raise BadModel(f"{file} is not a Keras model, or not a whole one: a .keras file is a zip archive")
 
@@ -165,7 +182,7 @@ def _array(file: Path, name: str, values: Any) -> Array:
 
 def _read_text(option: str, file: Path) -> str:
     try:
-        return file.read_text()
+        return file.read_text("utf-8-sig")  # editors of Windows put a byte order mark before the first label
     except (OSError, UnicodeDecodeError) as error:
         raise BadOption(f"{option} {file}: cannot be read ({error})") from error
 

@@ -21,7 +21,7 @@ import numpy as np
 from serving.protos import saved_model_pb2
 from serving.signature import INIT_OP
 from training import card
-from training.export import difference, from_json, to_json
+from training.export_golden import difference, take
 from training.model import Array, Arrays
 
 MORE = 7
@@ -91,37 +91,37 @@ def verify(folder: Path) -> str | None:
     if problem:
         return problem
     draft = json.loads((extra / card.JSON_FILE).read_bytes())
+    proofs = take(folder)
     verified = {}
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         meta_graph = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(folder))
         found = set(meta_graph.signature_def) - {INIT_OP}
         if found != set(golden):
             return f"the signatures are {sorted(found)}, not {sorted(golden)}"
-        for name, example in golden.items():
+        for name, published in golden.items():
             definition = meta_graph.signature_def[name]
-            problem = names_problem(definition, example)
+            problem = names_problem(definition, published)
             if problem:
                 return f"signature {name!r} {problem}"
             run = Loaded(session, definition.inputs, definition.outputs)
-            inputs = {
-                key: from_json(example["inputs"][key], tf.as_dtype(info.dtype).as_numpy_dtype)
-                for key, info in definition.inputs.items()
-            }
+            inputs, due = proofs[name]
+            example = {**published, "outputs": due}
+            batched = run.batched and draft["batched"]
             answers = run(inputs)
-            problem = difference(answers, example) or (
-                rows_problem(run, inputs, answers, example) if run.batched else None
-            )
+            problem = difference(answers, example) or (rows_problem(run, inputs, answers, example) if batched else None)
             if problem:
                 if draft["rounds_lengths"] and run.free:
                     problem += "; lengths are rounded up, which is for models that ignore padding"
                 return f"signature {name!r}, {problem}"
-            filling = padding(run, inputs, answers, example, draft["pad_value"]) if run.free else None
+            measured = run.free and draft["batched"]
+            filling = padding(run, inputs, answers, example, draft["pad_value"]) if measured else None
             if filling and draft["rounds_lengths"] and not filling["safe"]:
                 return f"signature {name!r}: lengths are rounded up, which changes answers"
             verified[name] = {
                 "golden_rows": len(next(iter(inputs.values()))),
-                "batched": run.batched,
-                "empty": run.batched and answers_no_rows(run, inputs),
+                "batched": batched,
+                "random": bool(example.get("random")),
+                "empty": batched and answers_no_rows(run, inputs),
                 "padding": filling,
             }
     card.complete(folder, verified)
@@ -166,11 +166,12 @@ def rows_problem(run: Loaded, inputs: Arrays, answers: Arrays, example: Mapping[
     for row in range(len(next(iter(inputs.values())))):
         alone = run({name: array[row : row + 1] for name, array in inputs.items()})
         expected = {name: array[row : row + 1] for name, array in answers.items()}
-        problem = difference(alone, {**example, "outputs": to_json(expected)})
+        problem = difference(alone, {**example, "outputs": expected})
         if problem:
             return (
                 f"row {row} alone is answered otherwise than in its batch: {problem}; "
-                "servers join the rows of several callers, who would change each other's answers"
+                "servers join the rows of several callers, who would change each other's answers; "
+                "--not-batched exports it for requests that go alone"
             )
     return None
 

@@ -19,8 +19,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from training import card, export_warmup, plots
-from training.export import ATOL, RTOL, ExportFailed, from_json, to_json
+from training import card, export_golden, export_warmup, plots
+from training.export import ATOL, RTOL
+from training.export_golden import from_json
+from training.export_publish import ExportFailed
 from training.export_verify import generic
 from training.model import Arrays, Card, Endpoint
 
@@ -43,6 +45,10 @@ class Exportable:
     atol: float = ATOL
     rounds_lengths: bool = False
     """Whether the graph itself pads: then padding must change no answer."""
+    batched: bool = True
+    """Whether each row has to be answered as if it were alone, so that servers may join those of several callers."""
+    random: bool = False
+    """Whether the same rows get other answers each time."""
 
 
 def write(trained: Path, folder: Path) -> None:
@@ -59,17 +65,23 @@ def write(trained: Path, folder: Path) -> None:
     tf.saved_model.save(_holder(exportable), folder, signatures=functions)
 
     metrics = json.loads((trained / "metrics.json").read_bytes()) if (trained / "metrics.json").exists() else {}
-    golden = {
-        name: {
-            "inputs": to_json(exportable.golden[name]),
-            "outputs": to_json(endpoint.reference(exportable.golden[name])),
-            "rtol": exportable.rtol,
-            "atol": exportable.atol,
-        }
-        for name, endpoint in exportable.endpoints.items()
-    }
     extra = folder / "assets.extra"
     extra.mkdir()
+    proofs = {
+        name: export_golden.Proof(exportable.golden[name], endpoint.reference(exportable.golden[name]))
+        for name, endpoint in exportable.endpoints.items()
+    }
+    export_golden.keep(folder, proofs)
+    golden = {
+        name: {
+            "inputs": export_golden.bounded(proof.inputs),
+            "outputs": export_golden.bounded(proof.outputs),
+            "rtol": exportable.rtol,
+            "atol": exportable.atol,
+            **({"random": True} if exportable.random else {}),
+        }
+        for name, proof in proofs.items()
+    }
     (extra / "golden.json").write_text(json.dumps({"format": 1, "signatures": golden}))
     if metrics:
         shutil.copyfile(trained / "metrics.json", extra / "metrics.json")
@@ -86,6 +98,7 @@ def write(trained: Path, folder: Path) -> None:
     draft = card.draft(exportable.name, exportable.card, exportable.config, described, golden, metrics)
     draft["model"] = {"parameters": exportable.model.count_params(), "summary": summary(exportable.model)}
     draft["rounds_lengths"] = exportable.rounds_lengths
+    draft["batched"] = exportable.batched
     drawn = (
         plots.network(exportable.model, extra / "model.png"),
         plots.learning_curve(metrics.get("epochs", []), extra / "history.png") if metrics else None,

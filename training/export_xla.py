@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from training.export import ExportFailed
+from training.export_publish import ExportFailed
 
 ROWS = (1, 8, 32)
 LEAST_LENGTH = 16
@@ -39,14 +39,18 @@ def compiled(call: Call, inputs: Sequence[tf.TensorSpec]) -> Call:
     strings = [spec.name for spec in inputs if spec.dtype == tf.string]
     if strings:
         raise ExportFailed(f"--xla: XLA cannot compute with texts, such as input {strings[0]!r}")
+    plain = tf.function(lambda *tensors: call(tensors), input_signature=list(inputs))
+    shapes = plain.get_concrete_function().structured_outputs
+    free = [name for name, answer in shapes.items() if None in answer.shape[1:]]
+    if free:
+        raise ExportFailed(
+            f"--xla: output {free[0]!r} is as long as the input, which is rounded up; export it without --xla"
+        )
     inner = tf.function(lambda *tensors: call(tensors), jit_compile=True)
 
     def rounded(tensors: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
         rows = tf.shape(tensors[0])[0]
         answers = inner(*(_padded(tensor, spec) for tensor, spec in zip(tensors, inputs, strict=True)))
-        free = [name for name, answer in answers.items() if None in answer.shape[1:]]
-        if free:
-            raise ExportFailed(f"--xla: output {free[0]!r} is as long as the input, which is rounded up")
         return {name: _cut(answer, rows, inputs[0]) for name, answer in answers.items()}
 
     return rounded

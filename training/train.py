@@ -32,7 +32,7 @@ from rich.console import Console
 from rich.table import Table
 
 from serving.errors import SignetError, UsageError
-from training import export
+from training import export, export_golden, export_publish
 from training.model import BadOption, Data, Examples, Model, Recipe, Score
 from training.progress import Line, Progress
 
@@ -135,7 +135,7 @@ def train(names: Sequence[str], order: Order, *, if_missing: bool = False) -> No
     check_backend()
     names = check(names, order)
     if if_missing:
-        names = [name for name in names if not export.versions(order.models_dir / name)]
+        names = [name for name in names if not export_publish.versions(order.models_dir / name)]
     if not names:
         return
     console = Console(soft_wrap=True, highlight=False)
@@ -229,7 +229,8 @@ def train_one(name: str, order: Order, line: Line) -> Trained:
         shutil.copyfile(work / done.history.best_weights, trained / "weights.weights.h5")
         shutil.copyfile(work / "history.csv", trained / "history.csv")
         golden = {
-            signature: export.to_json(inputs) for signature, inputs in done.module.golden(done.model, done.data).items()
+            signature: export_golden.to_json(inputs)
+            for signature, inputs in done.module.golden(done.model, done.data).items()
         }
         write_json(trained / "model.json", {"name": name, "config": asdict(done.data.config), "golden": golden})
         write_json(trained / "metrics.json", report(done))
@@ -351,8 +352,8 @@ def finish(trained: Trained, line: Line) -> Path:
     """Wait for the export; then the checkpoints have served. The folder of the new version."""
     try:
         path = export.result(trained.export)
-    except export.ExportFailed as error:
-        raise export.ExportFailed(f"{trained.name}: {error}") from error
+    except export_publish.ExportFailed as error:
+        raise export_publish.ExportFailed(f"{trained.name}: {error}") from error
     shutil.rmtree(trained.work)
     line.say(f"exported to {path}")
     return path

@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from training import export, export_verify, export_write
+from training import export_golden, export_verify, export_write
 from training.model import Data
 
 _ANSWER = """
@@ -42,7 +42,7 @@ def write(name: str, module: Any, model: keras.Model, data: Data[Any], folder: P
     """The golden examples of the export that now lies in `folder`: loaded by TensorFlow, it gives them back."""
     trained = folder.with_name(f"{folder.name}-trained")
     trained.mkdir(parents=True)
-    golden = {signature: export.to_json(inputs) for signature, inputs in module.golden(model, data).items()}
+    golden = {signature: export_golden.to_json(inputs) for signature, inputs in module.golden(model, data).items()}
     (trained / "model.json").write_text(json.dumps({"name": name, "config": asdict(data.config), "golden": golden}))
     (trained / "metrics.json").write_text("{}")
     (trained / "history.csv").write_text("")

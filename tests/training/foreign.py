@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
 
 from serving.errors import SignetError
-from training import export, export_order, export_verify, export_write
+from training import export_golden, export_order, export_publish, export_verify, export_write
 from training.model import Arrays
 
 random = np.random.default_rng(0)
@@ -35,7 +36,10 @@ class Case:
     call: Callable[[Any, Arrays], Any] = lambda model, rows: model(next(iter(rows.values())), training=False)
     suffix: str = ".keras"
     example: Any = None
+    change: Callable[[Path], None] = lambda file: None
+    """What is done to the file before it is exported."""
     options: dict[str, Any] = field(default_factory=dict)
+    random: bool = False
 
 
 def floats(*shape: int) -> Any:
@@ -218,6 +222,118 @@ def hdf5() -> Case:
     return Case(keras.Model(x, layers.Dense(1, name="y")(y)), {"x": floats(3, 4)}, ["y"], suffix=".h5")
 
 
+def sequential_with_states() -> Case:
+    """One layer, three outputs."""
+    model = keras.Sequential([keras.Input((5, 3), name="steps"), layers.LSTM(4, return_state=True, name="last")])
+    return Case(model, {"steps": floats(2, 5, 3)}, ["last", "last_2", "last_3"])
+
+
+def sequential_with_a_dict() -> Case:
+    """Its last layer is a model with a dict of outputs."""
+    features = keras.Input((4,), name="features")
+    heads = keras.Model(features, {"price": layers.Dense(1)(features), "kind": layers.Dense(3)(features)})
+    return Case(keras.Sequential([keras.Input((4,), name="house"), heads]), {"house": floats(3, 4)}, ["kind", "price"])
+
+
+def nested_dicts() -> Case:
+    """Two inputs whose last keys are the same."""
+    inputs = {who: {"age": keras.Input((1,), name=f"{who}_age")} for who in ("user", "item")}
+    both = layers.Concatenate()([inputs["user"]["age"], inputs["item"]["age"]])
+    model = keras.Model(inputs, layers.Dense(1, name="score")(both))
+
+    def call(model: Any, rows: Arrays) -> Any:
+        return model({who: {"age": rows[f"{who}_age"]} for who in ("user", "item")}, training=False)
+
+    return Case(model, {"item_age": floats(3, 1), "user_age": floats(3, 1)}, ["score"], call)
+
+
+def logits() -> Case:
+    """Two classes told apart by the sign of one number."""
+    x = keras.Input((2,), name="x")
+    model = keras.Model(x, layers.Dense(1, name="spam")(x))
+    return Case(model, {"x": floats(16, 2)}, ["spam"], options={"labels": ["ham", "spam"]})
+
+
+def chances() -> Case:
+    """Two classes told apart by one chance; the activation stands before a cast to full precision."""
+    x = keras.Input((2,), name="x")
+    chance = layers.Activation("linear", dtype="float32", name="spam")(layers.Dense(1, activation="sigmoid")(x))
+    return Case(keras.Model(x, chance), {"x": floats(16, 2)}, ["spam"], options={"labels": ["ham", "spam"]})
+
+
+UNREGISTERED = """
+import keras
+
+class Plain(keras.layers.Layer):
+    def call(self, x):
+        return x * 3
+
+def cubed(x):
+    return x ** 3
+"""
+
+
+def unregistered() -> Case:
+    """A class and a function that were never registered with Keras."""
+    module: dict[str, Any] = {"__name__": "plain"}
+    exec(UNREGISTERED, module)
+    x = keras.Input((2,), name="x")
+    model = keras.Model(x, module["Plain"](name="y")(layers.Dense(2, activation=module["cubed"])(x)))
+    return Case(model, {"x": floats(3, 2)}, ["y"], options={"code": UNREGISTERED})
+
+
+def similarities() -> Case:
+    """Each row of one tower with each of the other."""
+    texts, images = keras.Input((4,), name="texts"), keras.Input((4,), name="images")
+    model = keras.Model([texts, images], {"similarity": keras.ops.matmul(texts, keras.ops.transpose(images))})
+    rows = {"texts": floats(3, 4), "images": floats(3, 4)}
+    return Case(model, rows, ["similarity"], as_list, options={"not_batched": True})
+
+
+@keras.saving.register_keras_serializable("strangers")
+class Sampling(layers.Layer):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.generator = keras.random.SeedGenerator(7)
+
+    def call(self, x: Any) -> Any:
+        return x + keras.random.normal(keras.ops.shape(x), seed=self.generator)
+
+
+def _sampling() -> keras.Model:
+    x = keras.Input((2,), name="x")
+    return keras.Model(x, Sampling(name="sampling")(x))
+
+
+def sampled() -> Case:
+    """Other answers each time."""
+    return Case(_sampling(), {"x": floats(3, 2)}, ["sampling"], options={"not_batched": True}, random=True)
+
+
+def of_keras_2() -> Case:
+    """An LSTM as Keras 2 wrote it, in a file with the longer ending."""
+    x = keras.Input((5, 3), name="x")
+    model = keras.Model(x, layers.LSTM(4, name="y")(x))
+    return Case(model, {"x": floats(2, 5, 3)}, ["y"], suffix=".hdf5", change=_as_keras_2_wrote_it)
+
+
+def _as_keras_2_wrote_it(file: Path) -> None:
+    with h5py.File(file, "r+") as content:
+        config = json.loads(content.attrs["model_config"])
+        for layer in config["config"]["layers"]:
+            if layer["class_name"] == "LSTM":
+                layer["config"]["time_major"] = False
+        content.attrs["model_config"] = json.dumps(config)
+        content.attrs["keras_version"] = "2.15.0"
+
+
+def pictures_in_pictures_out() -> Case:
+    """A row is a megabyte: golden.json has digests."""
+    photo = keras.Input((256, 256, 1), name="photo")
+    model = keras.Model(photo, layers.Conv2D(4, 1, name="segments")(photo))
+    return Case(model, {"photo": floats(1, 256, 256, 1)}, ["segments"])
+
+
 EXPORTED = (
     sequential,
     functional_of_pictures,
@@ -236,6 +352,16 @@ EXPORTED = (
     half_precision,
     lambdas,
     hdf5,
+    sequential_with_states,
+    sequential_with_a_dict,
+    nested_dicts,
+    logits,
+    chances,
+    unregistered,
+    similarities,
+    sampled,
+    of_keras_2,
+    pictures_in_pictures_out,
 )
 
 
@@ -269,7 +395,71 @@ def compiled_without_a_mask() -> Case:
     return Case(**{**vars(unmasked()), "options": {"xla": True}})
 
 
+def similarities_as_rows() -> Case:
+    return Case(similarities().model, {}, [])
+
+
+def random_answers() -> Case:
+    return Case(_sampling(), {}, [])
+
+
+def a_mean_over_rows() -> Case:
+    x = keras.Input((6,), name="x")
+    return Case(keras.Model(x, {"y": layers.Dense(1)(x), "level": keras.ops.mean(x)}), {}, [])
+
+
+def stateful() -> Case:
+    steps = keras.Input(batch_shape=(2, 5, 3), name="steps")
+    return Case(keras.Model(steps, layers.GRU(4, stateful=True, name="y")(steps)), {}, [])
+
+
+def compiled_sequences() -> Case:
+    steps = keras.Input((None, 3), name="steps")
+    model = keras.Model(steps, layers.GRU(4, return_sequences=True, name="next")(layers.Masking()(steps)))
+    return Case(model, {}, [], options={"xla": True})
+
+
+def labels_of_who_knows_what() -> Case:
+    x = keras.Input((2,), name="x")
+    model = keras.Model(x, layers.Dense(1, activation="relu", name="y")(x))
+    return Case(model, {}, [], options={"labels": ["no", "yes"]})
+
+
+def a_chance_that_is_none() -> Case:
+    x = keras.Input((2,), name="x")
+    model = keras.Model(x, layers.Dense(1, name="y")(x))
+    return Case(model, {}, [], options={"labels": ["no", "yes"], "scores": "probability"})
+
+
+def weights_only() -> Case:
+    return Case(recurrent().model, {}, [], suffix=".weights.h5")
+
+
+def of_keras_2_with_another_value() -> Case:
+    def change(file: Path) -> None:
+        _as_keras_2_wrote_it(file)
+        with h5py.File(file, "r+") as content:
+            content.attrs["model_config"] = content.attrs["model_config"].replace('major": false', 'major": true')
+
+    return Case(of_keras_2().model, {}, [], suffix=".h5", change=change)
+
+
+def sparse_inputs() -> Case:
+    words = keras.Input((9,), sparse=True, name="words")
+    return Case(keras.Model(words, layers.Dense(1, name="y")(words)), {}, [])
+
+
 REFUSED = (
+    similarities_as_rows,
+    random_answers,
+    a_mean_over_rows,
+    stateful,
+    compiled_sequences,
+    labels_of_who_knows_what,
+    a_chance_that_is_none,
+    weights_only,
+    of_keras_2_with_another_value,
+    sparse_inputs,
     in_python,
     rows_that_meet,
     nameless,
@@ -320,8 +510,15 @@ def export_case(name: str, case: Case, folder: Path) -> Path:
     files = folder / "files" / name
     files.mkdir(parents=True)
     file = files / f"model{case.suffix}"
-    case.model.save(file)
+    if case.suffix == ".weights.h5":
+        case.model.save_weights(file)
+    else:
+        case.model.save(file)
+    case.change(file)
     options = dict(case.options)
+    if "code" in options:
+        (files / "plain.py").write_text(options["code"])
+        options["code"] = files / "plain.py"
     if case.example:
         options["example"] = files / "example.json"
         options["example"].write_text(json.dumps(case.example))
@@ -330,24 +527,30 @@ def export_case(name: str, case: Case, folder: Path) -> Path:
         options["labels"] = files / "labels.txt"
     description = export_order.describe(export_order.Order(file, name, **options))
     (files / "model.json").write_text(json.dumps(description))
-    with export.writing_folder(folder / "models" / name) as writing:
+    with export_publish.writing_folder(folder / "models" / name) as writing:
         export_write.write(files, writing)
         if problem := export_verify.verify(writing):
-            raise export.ExportFailed(problem)
-        return export.publish(writing)
+            raise export_publish.ExportFailed(problem)
+        return export_publish.publish(writing)
 
 
 def main(folder: Path) -> None:
     (folder / "expected").mkdir()
 
-    def expect(name: str, rows: Arrays, answers: Arrays) -> None:
-        content = {"inputs": export.to_json(rows), "outputs": export.to_json(answers), "rtol": 1e-2, "atol": 1e-4}
+    def expect(name: str, rows: Arrays, answers: Arrays, random: bool = False) -> None:
+        content = {
+            "inputs": export_golden.to_json(rows),
+            "outputs": export_golden.to_json(answers),
+            "rtol": 1e-2,
+            "atol": 1e-4,
+            "random": random,
+        }
         (folder / "expected" / f"{name}.json").write_text(json.dumps(content))
 
     for build in EXPORTED:
         case = build()
         answers = [np.asarray(answer) for answer in keras.tree.flatten(case.call(case.model, case.rows))]
-        expect(build.__name__, case.rows, dict(zip(case.outputs, answers, strict=True)))
+        expect(build.__name__, case.rows, dict(zip(case.outputs, answers, strict=True)), case.random)
         export_case(build.__name__, case, folder)
     for name, save in SAVED.items():
         expect(name, *save(folder / "models" / name / "1"))

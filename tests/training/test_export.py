@@ -13,7 +13,7 @@ from serving import tfrecords
 from serving.protos import prediction_log_pb2
 from tests import servers
 from tests.training import exported
-from training import card, digits, export, export_verify, plots, train
+from training import card, digits, export, export_publish, export_verify, plots, train
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +42,8 @@ def test_a_killed_export_leaves_nothing_that_a_server_would_load(trained, tmp_pa
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert [path.name for path in (models / "digits").iterdir() if path.name.isdecimal()] == []
-    assert export.versions(models / "digits") == []
-    with export.writing_folder(models / "digits"):  # the next export clears up
+    assert export_publish.versions(models / "digits") == []
+    with export_publish.writing_folder(models / "digits"):  # the next export clears up
         assert len(list((models / "digits").iterdir())) == 1
     assert not (models / "digits").exists()
 
@@ -61,7 +61,7 @@ def test_an_interrupted_export_leaves_nothing_at_all(trained, tmp_path):
 def test_a_training_does_not_break_the_callers_of_a_published_version(trained, tmp_path):
     published = tmp_path / "models" / "digits" / "7"
     shutil.copytree(servers.GOLDEN_MODELS / "mlp" / "1", published)
-    with pytest.raises(export.ExportFailed, match=r"callers of version 7 would break: .*--allow-breaking"):
+    with pytest.raises(export_publish.ExportFailed, match=r"callers of version 7 would break: .*--allow-breaking"):
         export.result(export.start(trained, tmp_path / "models"))
     assert [path.name for path in published.parent.iterdir()] == ["7"]
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from serving.engine import loading
 from tests import servers
 from tests.training.foreign import EXPORTED, NAMES
-from training import export
+from training import export_golden, export_publish
 
 OWN_NAMES = [build.__name__ for build in EXPORTED]
 
@@ -45,14 +45,15 @@ def test_the_engine_answers_as_the_model_did(corpus, name):
     try:
         signature = servable.signatures["serving_default"]
         inputs = {
-            key: export.from_json(expected["inputs"][key], spec.dtype.numpy) for key, spec in signature.inputs.items()
+            key: export_golden.from_json(expected["inputs"][key], spec.dtype.numpy)
+            for key, spec in signature.inputs.items()
         }
         assert inputs.keys() == expected["inputs"].keys()
         answers = servable.predict(signature, inputs)
         labels = {key: answers.pop(key) for key in list(answers) if key.endswith("_label")}
         assert all(label.dtype == object for label in labels.values())
-        assert export.difference(answers, {**expected, "atol": golden_atol(corpus, name)}) is None
-        if signature.batched:
+        assert export_golden.difference(answers, {**expected, "atol": golden_atol(corpus, name)}) is None
+        if card(corpus, name)["signatures"]["serving_default"]["empty"] if name in OWN_NAMES else signature.batched:
             none = servable.predict(signature, {key: array[:0] for key, array in inputs.items()})
             assert all(len(array) == 0 for array in none.values())
     finally:
@@ -72,6 +73,33 @@ def test_the_likeliest_label_stands_beside_the_scores(corpus):
     outputs = golden["signatures"]["serving_default"]["outputs"]
     assert outputs["mood_label"] == [("glad", "sad")[int(np.argmax(row))] for row in outputs["mood"]]
     assert card(corpus, "strings")["signatures"]["serving_default"]["outputs"]["mood"]["labels"] == ["glad", "sad"]
+
+
+@pytest.mark.parametrize(("name", "threshold"), [("logits", 0.0), ("chances", 0.5)])
+def test_one_number_tells_two_classes_by_its_own_rule(corpus, name, threshold):
+    golden = json.loads((corpus / f"models/{name}/1/assets.extra/golden.json").read_text())
+    outputs = golden["signatures"]["serving_default"]["outputs"]
+    assert outputs["spam_label"] == ["spam" if score > threshold else "ham" for (score,) in outputs["spam"]]
+    assert set(outputs["spam_label"]) == {"spam", "ham"}
+    said = card(corpus, name)["signatures"]["serving_default"]["outputs"]["spam_label"]
+    assert said["meaning"] == f"'spam' where `spam` is above {threshold:g}"
+
+
+def test_answers_that_are_no_rows_are_marked(corpus):
+    said = card(corpus, "similarities")["signatures"]["serving_default"]
+    assert (said["batched"], said["random"], said["padding"]) == (False, False, None)
+    assert "must not join" in (corpus / "models/similarities/1/assets.extra/model-card.md").read_text()
+
+
+def test_large_golden_examples_are_digests_and_samples(corpus):
+    path = corpus / "models/pictures_in_pictures_out/1/assets.extra/golden.json"
+    assert path.stat().st_size < 10_000
+    segments = json.loads(path.read_text())["signatures"]["serving_default"]["outputs"]["segments"]
+    assert segments["shape"][1:] == [256, 256, 4]
+    assert 2 <= segments["shape"][0] < 8
+    assert len(segments["sample"]["values"]) == len(segments["sample"]["indices"]) == 16
+    assert re.fullmatch("[0-9a-f]{64}", segments["sha256"])
+    assert card(corpus, "pictures_in_pictures_out")["signatures"]["serving_default"]["example"] is None
 
 
 def test_what_padding_does_is_measured(corpus):
@@ -96,6 +124,16 @@ REFUSALS = {
     "without_example": "--example FILE gives some rows by name",
     "with_a_wrong_example": "expected axis -1 of input shape to have value 4",
     "compiled_without_a_mask": "lengths are rounded up, which is for models that ignore padding",
+    "similarities_as_rows": "--not-batched exports it for requests that go alone",
+    "random_answers": "the same rows get other answers each time: a layer is random when the model predicts; --not-batched",
+    "a_mean_over_rows": "output 'level' has shape () for 2 rows: not a row for each; --not-batched exports it",
+    "stateful": "is stateful: it goes on where the last call ended, and callers of a server would share that state",
+    "compiled_sequences": "--xla: output 'next' is as long as the input, which is rounded up; export it without --xla",
+    "labels_of_who_knows_what": "cannot be told from its activation, relu; --scores probability takes the second class",
+    "a_chance_that_is_none": "--scores logit takes the second class above 0",
+    "weights_only": "the file holds weights only: `model.save('FILE.keras')` writes the whole model",
+    "of_keras_2_with_another_value": "it was written by Keras 2, which Keras 3 cannot read: under Keras 2",
+    "sparse_inputs": "input 'words' is sparse or ragged: such tensors have no name to be sent by",
     "with_lambdas": "if you trust the file, --allow-lambda runs that code",
 }
 
@@ -178,11 +216,11 @@ def test_the_same_file_gives_the_same_bytes_and_another_that_breaks_callers_is_r
     assert refused.returncode == 1
     assert "callers of version 2 would break: signature 'serving_default': input 'alpha' is new; " in refused.stderr
     assert "output 'mood' is gone" in refused.stderr
-    assert export.versions(tmp_path / "moods") == [1, 2]
+    assert export_publish.versions(tmp_path / "moods") == [1, 2]
 
     code = servers.ROOT / "tests" / "training" / "foreign.py"  # defines the class of the model
     example = corpus / "files" / "subclassed" / "example.json"
     allowed = exported("subclassed", "--code", code, "--example", example, "--allow-breaking")
     assert allowed.returncode == 0, allowed.stderr
     assert "features float32 (any, 4) -> score float32 (any, 2), total float32 (any)" in allowed.stdout
-    assert export.versions(tmp_path / "moods") == [1, 2, 3]
+    assert export_publish.versions(tmp_path / "moods") == [1, 2, 3]

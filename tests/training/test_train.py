@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests import servers
-from training import digits, export
+from training import digits, export, export_publish
 
 
 def run(*arguments, **options):
@@ -43,7 +43,7 @@ def test_a_version_has_all_that_belongs_to_it(trained):
 def test_what_is_there_is_left_out_at_once(trained):
     done = run("digits", "--models-dir", trained / "models", "--if-missing")
     assert (done.returncode, done.stdout) == (0, "")
-    assert export.versions(trained / "models" / "digits") == [1]
+    assert export_publish.versions(trained / "models" / "digits") == [1]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_corrupted_export_publishes_nothing_and_says_what_differs(tmp_path, mo
 
     monkeypatch.setattr(export, "_run_child", corrupting)
     with pytest.raises(
-        export.ExportFailed, match=r"signature 'serving_default', output 'digit' differs by up to 0\.\d+"
+        export_publish.ExportFailed, match=r"signature 'serving_default', output 'digit' differs by up to 0\.\d+"
     ):
         export.export(trained, models)
     assert [path.name for path in (models / "digits").iterdir()] == ["1"]
@@ -96,10 +96,10 @@ def test_a_corrupted_export_publishes_nothing_and_says_what_differs(tmp_path, mo
 
 def test_folders_that_dead_processes_left_are_removed(tmp_path):
     (tmp_path / ".writing-1-999999").mkdir()
-    export.remove_stale(tmp_path)
+    export_publish.remove_stale(tmp_path)
     assert list(tmp_path.iterdir()) == []
-    with export.writing_folder(tmp_path) as folder:
-        export.remove_stale(tmp_path)
+    with export_publish.writing_folder(tmp_path) as folder:
+        export_publish.remove_stale(tmp_path)
         assert folder.exists()
 
 
