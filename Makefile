@@ -25,11 +25,15 @@ run: .venv/.done  ## train the quick presets if models/ lacks them, then serve o
 	@$(SIGNET) train $(QUICK) --preset quick --if-missing --models-dir $(MODELS_DIR)
 	@exec $(SIGNET) serve --models-dir $(MODELS_DIR) --http-port $(HTTP_PORT)
 
-test: .venv/.done  ## the whole test suite at its small size
-	$(BIN)/pytest -m "not long"
+# One worker a processor, each with session servers of its own: about 3 GB of memory, hence at most four. `worksteal` gives
+# each worker a run of neighbours, so that most files' fixtures are made once, and shares out what is left at the end.
+T ?=
+JOBS ?= auto
+test: .venv/.done  ## the whole test suite at its small size, in parallel; T=tests/clients for one folder, JOBS=0 for one process
+	$(BIN)/pytest -m "not long" --numprocesses $(JOBS) --maxprocesses 4 --dist worksteal --durations 25 $(T)
 
-test-long: .venv/.done  ## the full counts
-	$(BIN)/pytest -m long
+test-long: .venv/.done  ## the full counts, one after the other: some need the machine to themselves; T= as above
+	$(BIN)/pytest -m long $(T)
 
 check: .venv/.done  ## format, lint, types
 	$(BIN)/ruff format --check .
