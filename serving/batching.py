@@ -8,9 +8,14 @@ requests can be joined; rows are counted, not requests. A request that fails in 
 `Fill` says that longer rows change no answer, requests of different lengths go together too.
 
 A call may take as long as the most patient of its callers waits; when all of them have left it is cancelled.
+
+Every request is answered exactly once, whatever the functions that were handed in raise: from `submit` on it is in its
+queue's `waiting` or in one batch, and whoever takes it out answers it or puts it back. All this happens in one event
+loop; only it touches queues and requests.
 """
 
 import asyncio
+import contextlib
 import math
 import time
 from collections import deque
@@ -20,7 +25,7 @@ from functools import partial
 
 import numpy as np
 
-from serving.errors import Cancelled, DeadlineExceeded, Internal, Overloaded, ServingError, Unavailable
+from serving.errors import Cancelled, DeadlineExceeded, Internal, Overloaded, Unavailable
 from serving.fill import Fill
 from serving.tensors import Arrays
 
@@ -61,12 +66,14 @@ def split(outputs: Arrays, rows: list[int]) -> list[Arrays]:
     return [{name: pieces[name][i] for name in pieces} for i in range(len(rows))]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Request:
     run: Run
     inputs: Arrays
-    rows: float
-    """Infinite for a request that must go alone."""
+    rows: int
+    """For the count and the cut; 1 for inputs without rows."""
+    alone: bool
+    """Whether it must not be joined."""
     answer: "asyncio.Future[Arrays]"
     queued_at: float
     timeout_s: float
@@ -77,6 +84,22 @@ class _Request:
     @property
     def deadline(self) -> float:
         return self.queued_at + self.timeout_s
+
+    def give(self, outputs: Arrays) -> None:
+        """Answer, unless it has been answered or its caller has left."""
+        if not self.answer.done():
+            self.answer.set_result(outputs)
+
+    def refuse(self, error: BaseException) -> None:
+        """The same with an error."""
+        if self.answer.done():
+            return
+        if isinstance(error, Exception) and not isinstance(error, StopIteration):
+            self.answer.set_exception(error)
+            return
+        other = Internal(f"{type(error).__name__}: {error}")  # what no future can carry
+        other.__cause__ = error
+        self.answer.set_exception(other)
 
 
 @dataclass(slots=True)
@@ -134,12 +157,13 @@ class Batcher:
         request whose caller was cancelled or whose time was over while it waited costs no call.
         """
         loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Arrays] = loop.create_future()
+        counted = _rows(inputs) if rows is None else rows
+        # Zero rows go alone too: what a model makes of them must not be another caller's trouble.
+        request = _Request(run, inputs, counted, not rows, answer, time.perf_counter(), timeout_s, fill, waited)
         queue = self._queues.get(key)
         if queue is None:
             queue = self._queues[key] = _Queue()
-        answer: asyncio.Future[Arrays] = loop.create_future()
-        # Zero rows go alone too: what a model makes of them must not be another caller's trouble.
-        request = _Request(run, inputs, rows or math.inf, answer, time.perf_counter(), timeout_s, fill, waited)
         queue.waiting.append(request)
         if not queue.flush_due:
             queue.flush_due = True
@@ -151,6 +175,9 @@ class Batcher:
         except (asyncio.CancelledError, DeadlineExceeded):
             if request.call:
                 request.call.leave()
+            else:
+                with contextlib.suppress(ValueError):
+                    queue.waiting.remove(request)  # or its arrays would stay until the next call
             raise
         finally:
             if timer:
@@ -162,19 +189,25 @@ class Batcher:
 
     def _flush(self, key: Hashable, queue: _Queue) -> None:
         queue.flush_due = False
-        while queue.running < self._slots(key) and (batch := self._take(queue)):
-            self._start(key, queue, batch)
-        if not queue.waiting and not queue.running:
-            self._queues.pop(key, None)
+        try:
+            while queue.running < max(1, self._slots(key)) and (batch := self._take(queue)):
+                self._start(key, queue, batch)
+        except BaseException as error:  # noqa: BLE001  # every error belongs to the callers
+            while queue.waiting:
+                queue.waiting.popleft().refuse(error)
+            _rise(error)
+        # This one may be empty for long, and another be in its place.
+        if not queue.waiting and not queue.running and self._queues.get(key) is queue:
+            del self._queues[key]
 
     def _take(self, queue: _Queue) -> list[_Request]:
         """From the front of the queue, as many requests as fit a call; at least one if any is waiting."""
         batch: list[_Request] = []
-        rows = 0.0
+        rows = 0
         now = time.perf_counter()
         while queue.waiting:
             request = queue.waiting[0]
-            if batch and rows + request.rows > self._max_rows:
+            if batch and (request.alone or batch[0].alone or rows + request.rows > self._max_rows):
                 break
             queue.waiting.popleft()
             if request.deadline <= now:
@@ -186,62 +219,69 @@ class Batcher:
         return batch
 
     def _start(self, key: Hashable, queue: _Queue, batch: list[_Request]) -> None:
-        now = time.perf_counter()
-        if self._observe:
-            first = next(iter(batch[0].inputs.values()))
-            rows = sum(int(request.rows) for request in batch) if len(batch) > 1 else (len(first) if first.ndim else 1)
-            self._observe(key, rows)
-        for request in batch:
-            if request.waited:
-                request.waited(now - request.queued_at)
         try:
-            timeout_s = max(request.deadline for request in batch) - now
-            result = batch[0].run(join([request.inputs for request in batch], batch[0].fill), timeout_s)
-        except Exception as error:  # noqa: BLE001  # every error belongs to the callers
+            result = self._run(key, batch)
+            if isinstance(result, dict):
+                _deliver(batch, result)
+                return
+            call = _Call(batch, asyncio.ensure_future(result))
+        except BaseException as error:  # noqa: BLE001  # every error belongs to the callers
             self._fail(queue, batch, error)
-            return
-        if isinstance(result, dict):
-            self._deliver(queue, batch, result)
+            _rise(error)
             return
         queue.running += 1
-        call = _Call(batch, asyncio.ensure_future(result))
         for request in batch:
             request.call = call
         call.future.add_done_callback(partial(self._finished, key, queue, batch))
+
+    def _run(self, key: Hashable, batch: list[_Request]) -> Arrays | Awaitable[Arrays]:
+        now = time.perf_counter()
+        if self._observe:
+            self._observe(key, sum([request.rows for request in batch]))
+        for request in batch:
+            if request.waited:
+                request.waited(now - request.queued_at)
+        timeout_s = max(request.deadline for request in batch) - now
+        return batch[0].run(join([request.inputs for request in batch], batch[0].fill), timeout_s)
 
     def _finished(self, key: Hashable, queue: _Queue, batch: list[_Request], future: "asyncio.Future[Arrays]") -> None:
         queue.running -= 1
         for request in batch:
             request.call = None  # or the arrays would wait for the garbage collector
-        if future.cancelled():
-            self._fail(queue, batch, Cancelled("the call was cancelled"))
-        elif error := future.exception():
-            self._fail(queue, batch, error)
-        else:
-            self._deliver(queue, batch, future.result())
-        self._flush(key, queue)
-
-    def _deliver(self, queue: _Queue, batch: list[_Request], outputs: Arrays) -> None:
         try:
-            parts = split(outputs, [int(request.rows) for request in batch] if len(batch) > 1 else [1])
-        except ServingError as error:
+            _deliver(batch, future.result())
+        except asyncio.CancelledError:
+            self._fail(queue, batch, Cancelled("the call was cancelled"))
+        except BaseException as error:  # noqa: BLE001  # every error belongs to the callers
             self._fail(queue, batch, error)
-            return
-        for request, part in zip(batch, parts, strict=True):
-            if not request.answer.done():
-                request.answer.set_result(part)
+        self._flush(key, queue)
 
     def _fail(self, queue: _Queue, batch: list[_Request], error: BaseException) -> None:
         if len(batch) > 1 and not isinstance(error, _NOBODYS_FAULT):
             for request in reversed(batch):
-                request.rows = math.inf
+                request.alone = True
                 queue.waiting.appendleft(request)
             return
         for request in batch:
-            if not request.answer.done():
-                request.answer.set_exception(error)
+            request.refuse(error)
+
+
+def _rise(error: BaseException) -> None:
+    """What ends the program goes on doing so."""
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        raise error
+
+
+def _deliver(batch: list[_Request], outputs: Arrays) -> None:
+    for request, part in zip(batch, split(outputs, [request.rows for request in batch]), strict=True):
+        request.give(part)
+
+
+def _rows(inputs: Arrays) -> int:
+    """Of inputs that are not joined: the length of the first, 1 without."""
+    first = next(iter(inputs.values()), None)
+    return len(first) if first is not None and first.ndim else 1
 
 
 def _expire(request: _Request) -> None:
-    if not request.answer.done():
-        request.answer.set_exception(DeadlineExceeded(f"no answer within {request.timeout_s:.1f} seconds"))
+    request.refuse(DeadlineExceeded(f"no answer within {request.timeout_s:.1f} seconds"))

@@ -45,7 +45,7 @@ _MAX_ESTIMATES = 4096
 
 
 class Runner:
-    """Runs calls of acquired servables for one event loop."""
+    """Runs calls of servables for one event loop. A call holds its servable from before it is submitted to its end."""
 
     def __init__(self, threads: int | None = None) -> None:
         """threads: calls that run side by side; default: one a core."""
@@ -60,20 +60,33 @@ class Runner:
         outputs: Sequence[str] = (),
         timeout_s: float | None = None,
     ) -> Arrays | Awaitable[Arrays]:
-        """The outputs, or something to await that gives them. Raises what TensorFlow says, at once or when awaited."""
+        """The outputs, or something to await that gives them. Raises what TensorFlow says, at once or when awaited.
+
+        `NotFound` is raised for a servable that has been freed.
+        """
         key = (signature.name, tuple(outputs), *size_class([inputs]))
         return self.call(servable, key, partial(servable.predict, signature, inputs, outputs), timeout_s)
 
     def call(
         self, servable: Servable, key: Hashable, work: Callable[[RunOptions], T], timeout_s: float | None
     ) -> T | Awaitable[T]:
-        """What `work` gives, which runs the servable with the options it is handed. Calls of a key are of a kind."""
+        """What `work` gives, which runs the servable with the options it is handed. Calls of a key are of a kind.
+
+        Raises `NotFound` for a servable that has been freed.
+        """
         options = _choose(servable, key, timeout_s)
+        servable.hold()
         if options.in_caller and servable.seconds.get((key, True), math.inf) < QUICK_S:
-            return _timed(servable, key, work, options)
-        future = self._pool.submit(_timed, servable, key, work, options)
-        # Who asked may leave before the thread is done; the session must not be freed under it.
-        servable.retain()
+            try:
+                return _timed(servable, key, work, options)
+            finally:
+                servable.release()
+        try:
+            future = self._pool.submit(_timed, servable, key, work, options)
+        except BaseException:
+            servable.release()
+            raise
+        # Not when the caller has its answer: it may leave before the thread is done.
         future.add_done_callback(lambda _: servable.release())
         return asyncio.wrap_future(future)
 

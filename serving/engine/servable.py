@@ -1,7 +1,11 @@
 """One loaded version of a model: signatures by name, and calls by named arrays.
 
-It counts its users. `close` frees the session when the last of them is done: a session that is freed during a call
-crashes the process.
+    lease ──acquire──▶ users ◀──acquire── the runner, before it submits a call; and each call itself
+    close ──▶ no users left ──▶ the session is freed
+
+A session that is freed during a call crashes the process. So everybody who needs it counts as a user, and `_free` runs
+when the version is closing and the last user has gone, or at once when there is none. `_users`, `_closing` are written
+under `_lock` only; a version that has been freed has no users and takes none.
 """
 
 import threading
@@ -10,7 +14,7 @@ from typing import Any
 
 from serving import signature as signatures
 from serving.engine.tensorflow_c import Call, RunOptions, Session
-from serving.errors import InvalidInput
+from serving.errors import NotFound
 from serving.protos import meta_graph_pb2
 from serving.signature import Signature
 from serving.tensors import Arrays
@@ -41,17 +45,17 @@ class Servable:
         self.closed = threading.Event()
 
     def acquire(self) -> bool:
-        """Count one more user; False when the version is on its way out."""
+        """Count one more user; False when the session is freed. A version on its way out takes calls of its users."""
         with self._lock:
-            if self._closing:
+            if self._closing and not self._users:
                 return False
             self._users += 1
             return True
 
-    def retain(self) -> None:
-        """Count one more user, beside one that has it already; works even while the version is on its way out."""
-        with self._lock:
-            self._users += 1
+    def hold(self) -> None:
+        """The same for who has to make a call. Raises `NotFound`."""
+        if not self.acquire():
+            raise NotFound(f"Servable not found for request: Specific({self.name}, {self.version})")
 
     def release(self) -> None:
         """One user less; the last one out frees the session."""
@@ -62,7 +66,7 @@ class Servable:
             self._free()
 
     def close(self) -> None:
-        """Take no more users; free the session at once, or when the last user is done."""
+        """Free the session at once, or when the last user is done. Calling it twice is harmless."""
         with self._lock:
             idle = self._users == 0 and not self._closing
             self._closing = True
@@ -76,19 +80,21 @@ class Servable:
         outputs: Sequence[str] = (),
         options: RunOptions | None = None,
     ) -> Arrays:
-        """Run one signature; the caller has acquired this servable.
+        """Run one signature. Whoever calls holds this servable, or gets `NotFound` when it has been freed.
 
         inputs: an array for every input of the signature. outputs: the names wanted, all of them when empty.
         Raises what TensorFlow says: dtypes and shapes are checked there, not here.
         """
-        names = tuple(outputs) or tuple(signature.outputs)
-        call = self._calls.get((signature.name, names)) or self._prepare(signature, names)
-        arrays = call([inputs[name] for name in signature.inputs], options or RunOptions())
-        return dict(zip(names, arrays, strict=True))
+        self.hold()
+        try:
+            names = tuple(outputs) or tuple(signature.outputs)
+            call = self._calls.get((signature.name, names)) or self._prepare(signature, names)
+            arrays = call([inputs[name] for name in signature.inputs], options or RunOptions())
+            return dict(zip(names, arrays, strict=True))
+        finally:
+            self.release()
 
     def _prepare(self, signature: Signature, names: tuple[str, ...]) -> Call:
-        if not signature.inputs:
-            raise InvalidInput(f"signature {signature.name!r} has no inputs and cannot be called")
         call = self._session.call(
             [spec.tensor for spec in signature.inputs.values()], [signature.outputs[name].tensor for name in names]
         )
@@ -97,8 +103,10 @@ class Servable:
         return call
 
     def _free(self) -> None:
-        self._session.close()
-        self.closed.set()
+        try:
+            self._session.close()
+        finally:
+            self.closed.set()
 
 
 _MAX_CALLS = 256

@@ -1,9 +1,11 @@
 """The backend in the gateway's own process: repository and runner of the engine. Only this file imports the engine."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import cast
 
+from serving.engine.loading import Loader
 from serving.engine.repository import Repository
 from serving.engine.runner import Runner
 from serving.engine.servable import Servable
@@ -18,9 +20,16 @@ from serving.tensors import Arrays
 class EmbeddedBackend:
     """Serves the versions that lie in folders of this machine."""
 
-    def __init__(self, models: Sequence[ModelConfig], poll_s: float, allow_missing: bool) -> None:
+    def __init__(
+        self,
+        models: Sequence[ModelConfig],
+        poll_s: float,
+        allow_missing: bool,
+        load: Callable[[str, int, Path], Servable] | None = None,
+    ) -> None:
+        """load: default: a `Loader`."""
         self.models = [model.name for model in models]
-        self._repository = Repository(models, poll_s=poll_s)
+        self._repository = Repository(models, poll_s=poll_s, load=load or Loader())
         self._runner = Runner()
         self._allow_missing = allow_missing
 

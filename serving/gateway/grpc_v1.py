@@ -5,7 +5,6 @@
 Unlike the original it holds arrays against the signature, because requests of several callers share a call.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,6 +23,7 @@ from serving.protos import (
     predict_pb2,
     regression_pb2,
 )
+from serving.siblings import all_of
 from serving.signature import Signature
 from serving.tensors import Arrays, to_typed_proto
 
@@ -94,7 +94,7 @@ class GrpcV1:
         return await self._inference.run(ask(message, context), read, record), len(examples)
 
     async def multi_inference(self, message: Any, context: Context, record: Record) -> Any:
-        """Several signatures of one version on the same examples: a call for each, side by side."""
+        """Several signatures of one version on the same examples: a call for each, side by side, under one lease."""
         if not message.tasks:
             raise InvalidInput("the MultiInferenceRequest has no tasks")
         names = example_inference.task_names(message.tasks)
@@ -115,7 +115,7 @@ class GrpcV1:
                 self._inference.call(lease, signature, inputs, outputs, asked, record)
                 for signature, outputs in zip(chosen, wanted, strict=True)
             ]
-            results = await asyncio.gather(*calls)
+            results = await all_of(calls)
         finally:
             lease.release()
         response = inference_pb2.MultiInferenceResponse()

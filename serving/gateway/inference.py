@@ -117,7 +117,7 @@ class Inference:
         rows = chosen.check_rows(inputs) if chosen.batched and ask.joined else None
         fill = self.cards.padding(lease.name, lease.version, chosen)
         shapes = tuple([fill.joint_shape(name, array) if fill else array.shape[1:] for name, array in inputs.items()])
-        key = (lease.name, lease.version, chosen.name, outputs, shapes)
+        key = (lease, chosen.name, outputs, shapes)  # the lease itself: a version may be replaced under its number
         started = time.perf_counter()
         left_s = self._limit_s(ask) - (started - record.started)
         if left_s <= 0:
@@ -178,20 +178,19 @@ class Inference:
         metrics.observe_sizes(record.protocol, record.bytes, response_bytes)
 
     def _called(self, key: Hashable, rows: int) -> None:
-        assert isinstance(key, tuple)
-        model, version = key[:2]
-        self._metrics.observe_rows(model, rows)
-        self.statistics.called(model, version)
+        lease = _lease_of(key)
+        self._metrics.observe_rows(lease.name, rows)
+        self.statistics.called(lease.name, lease.version)
 
     def _limit_s(self, ask: Ask) -> float:
         most = self._settings.request_timeout_s
         return most if ask.timeout_s is None else min(most, ask.timeout_s)
 
     def _slots(self, key: Hashable) -> int:
-        return self._backend.slots(_model_of(key))
+        return self._backend.slots(_lease_of(key).name)
 
     def _waiting(self, model: str) -> int:
-        return self._batcher.waiting(lambda key: _model_of(key) == model)
+        return self._batcher.waiting(lambda key: _lease_of(key).name == model)
 
 
 def timeout_s(text: str) -> float:
@@ -222,6 +221,7 @@ def _with_outputs(
     return run(inputs, outputs, timeout_s)
 
 
-def _model_of(key: Hashable) -> str:
+def _lease_of(key: Hashable) -> Lease:
     assert isinstance(key, tuple)
-    return str(key[0])
+    lease: Lease = key[0]
+    return lease

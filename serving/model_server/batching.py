@@ -28,6 +28,7 @@ from serving.engine.tensorflow_c import RunOptions
 from serving.errors import Cancelled, InvalidInput, Overloaded, Unavailable
 from serving.model_server import batch as tensors
 from serving.model_server.batching_parameters import Batching, Parameters
+from serving.siblings import all_of
 from serving.signature import Signature
 from serving.tensors import Arrays
 
@@ -234,7 +235,10 @@ class BatchingRunner(Runner):
         if tasks and all(task.deadline <= now for task in tasks):
             _fail(tasks, Overloaded("Run() timeout exceeded while waiting in batching queue"))
         elif tasks:
-            self._call(queue, tasks, now)
+            try:
+                self._call(queue, tasks, now)
+            except Exception as error:  # noqa: BLE001  # every error belongs to the callers
+                _fail(tasks, error)
 
     def _call(self, queue: _Queue, tasks: list[_Task], now: float) -> None:
         counts = [task.rows for task in tasks]
@@ -245,11 +249,7 @@ class BatchingRunner(Runner):
         deadline = max(task.deadline for task in tasks)
         key = (queue.signature.name, queue.outputs, *size_class(parts))
         work = partial(_work, queue, parts, counts, size)
-        try:
-            result = self.call(queue.servable, key, work, None if deadline == math.inf else max(0.0, deadline - now))
-        except Exception as error:  # noqa: BLE001  # every error belongs to the callers
-            _fail(tasks, error)
-            return
+        result = self.call(queue.servable, key, work, None if deadline == math.inf else max(0.0, deadline - now))
         if isinstance(result, list):
             _deliver(tasks, result)
             return
@@ -258,12 +258,12 @@ class BatchingRunner(Runner):
 
     def _finished(self, tasks: list[_Task], future: "asyncio.Future[list[Arrays]]") -> None:
         self._running -= 1
-        if future.cancelled():
-            _fail(tasks, Cancelled("the call was cancelled"))
-        elif error := future.exception():
-            _fail(tasks, error)
-        else:
+        try:
             _deliver(tasks, future.result())
+        except asyncio.CancelledError:
+            _fail(tasks, Cancelled("the call was cancelled"))
+        except Exception as error:  # noqa: BLE001  # every error belongs to the callers
+            _fail(tasks, error)
         self._dispatch()
 
 
@@ -305,8 +305,8 @@ def _fail(tasks: list[_Task], error: BaseException) -> None:
 
 
 async def _rejoined(parts: "list[asyncio.Future[Arrays]]") -> Arrays:
-    """The answer to a request that was cut; the first error of a part is the whole's."""
-    return _stacked(await asyncio.gather(*parts))
+    """The answer to a request that was cut; the first error of a part is the whole's, and the others then cost no call."""
+    return _stacked(await all_of(parts))
 
 
 def _stacked(parts: list[Arrays]) -> Arrays:

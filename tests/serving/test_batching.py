@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.batching import Batcher, join, split
-from serving.errors import DeadlineExceeded, Internal, InvalidInput, ServingError, Unavailable
+from serving.errors import DeadlineExceeded, Internal, InvalidInput, Overloaded, ServingError, Unavailable
 
 
 class Engine:
@@ -249,5 +249,112 @@ def test_joined_answers_equal_those_given_alone(sizes, bad, max_rows, slots, qui
                 assert isinstance(answer, InvalidInput)
             else:
                 np.testing.assert_array_equal(answer["y"], request["x"] * 2)
+
+    asyncio.run(run())
+
+
+def test_inputs_without_a_tensor_are_a_call_like_any_other():
+    async def run():
+        told = []
+        batcher = Batcher(8, one, lambda key, rows: told.append(rows))
+        asked = [batcher.submit("k", lambda inputs, _: {"y": np.zeros(3)}, {}, None) for _ in range(2)]
+        assert [answer["y"].shape for answer in await asyncio.gather(*asked)] == [(3,), (3,)]
+        assert told == [1, 1]
+
+    asyncio.run(run())
+
+
+def test_a_flush_that_comes_late_leaves_the_queue_that_took_its_place_alone():
+    """A call ends and a quick request comes in one turn of the loop, then a slow one: never two calls in one slot."""
+
+    async def run():
+        engine, batcher, loop = Engine(quick=False), Batcher(1, one), asyncio.get_running_loop()
+        engine.go.clear()
+        ended = loop.create_future()
+        asked = [asyncio.create_task(batcher.submit("k", lambda *_: ended, x(1), 1))]
+
+        def ask_slowly():
+            asked.append(asyncio.create_task(batcher.submit("k", engine.run, x(3), 1)))
+
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        loop.call_soon(ended.set_result, {"y": x(1)["x"]})
+        loop.call_soon(ask_slowly)
+        asked.append(asyncio.create_task(batcher.submit("k", Engine().run, x(2), 1)))
+        await engine.called.wait()
+        ask_slowly()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert (engine.calls, batcher.waiting()) == ([1], 1)
+        engine.go.set()
+        await asyncio.gather(*asked)
+
+    asyncio.run(run())
+
+
+RAISED = (ValueError, StopIteration, KeyError, RecursionError, asyncio.CancelledError, InvalidInput, Overloaded, None)
+"""What a function that was handed in may raise; None: nothing, but its answer is no good."""
+
+faults = st.lists(st.tuples(st.sampled_from(["fine", "fine", *RAISED]), st.booleans()), min_size=1, max_size=12)
+
+
+class Faulty:
+    """Functions for a batcher that raise as they are told, one after the other and round again."""
+
+    def __init__(self, faults) -> None:
+        self.faults, self.turn, self.pending = faults, 0, 0
+
+    def __call__(self, *_: object) -> int:
+        fault, _ = self.next()
+        if fault not in ("fine", None):
+            raise fault("told to")
+        return 1
+
+    def next(self):
+        self.turn += 1
+        return self.faults[self.turn % len(self.faults)]
+
+    def run(self, inputs, timeout_s):
+        fault, quick = self.next()
+        return self.answer(inputs, fault) if quick else self.later(inputs, fault)
+
+    async def later(self, inputs, fault):
+        await asyncio.sleep(0)
+        return self.answer(inputs, fault)
+
+    def answer(self, inputs, fault):
+        if fault not in ("fine", None):
+            raise fault("told to")
+        return {"y": inputs["x"] * 2} if fault else [{"y": 7}, {"y": np.zeros(99)}, None][self.turn % 3]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    told=st.tuples(faults, faults, faults, faults),
+    sizes=st.lists(st.sampled_from([None, 0, 1, 1, 2, 5]), min_size=1, max_size=12),
+    leaving=st.sets(st.integers(0, 11)),
+    max_rows=st.integers(1, 6),
+)
+def test_every_request_is_answered_once_whatever_the_callbacks_raise(told, sizes, leaving, max_rows):
+    async def run():
+        slots, observe, waited, model = (Faulty(faults) for faults in told)
+        wrong = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: wrong.append(context))
+        batcher = Batcher(max_rows, slots, observe)
+        asked = []
+        for i, size in enumerate(sizes):
+            inputs = x(*range(size or 1)) if size != 0 else x()
+            asked.append(asyncio.create_task(batcher.submit("k", model.run, inputs, size, waited=waited)))
+            if i % 3 == 2:
+                await asyncio.sleep(0)
+        for i in leaving:
+            if i < len(asked):
+                asked[i].cancel()
+        _, hanging = await asyncio.wait(asked, timeout=30)
+        assert not hanging
+        assert not wrong, "answered twice, or an error that nobody got"
+        assert not batcher.waiting()
+        for i, task in enumerate(asked):
+            assert task.cancelled() <= (i in leaving)
 
     asyncio.run(run())
