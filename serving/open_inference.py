@@ -10,7 +10,7 @@ names the input, what the model takes and what came. Source: the protocol's text
 
 import base64
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, cast, get_args
 
 import numpy as np
@@ -82,7 +82,7 @@ class InferRequest(NamedTuple):
 
     inputs: Sequence[InputTensor]
     outputs: Sequence[RequestedOutput] = ()
-    """Empty: all of them."""
+    """Empty: all of them that can travel."""
     id: str = ""
     signature_name: str = ""
     """Empty: `serving_default`."""
@@ -130,6 +130,23 @@ def datatype(dtype: DType | None, what: str) -> str:
     return name
 
 
+def can_travel(spec: TensorSpec) -> bool:
+    """Whether the protocol has a datatype for a tensor."""
+    return spec.dtype is not None and spec.dtype.name in DATATYPES
+
+
+def given(signature: Signature) -> tuple[str, ...]:
+    """The outputs that a request gets which names none: all that can travel; none means all."""
+    names = [name for name, spec in signature.outputs.items() if can_travel(spec)]
+    return () if len(names) == len(signature.outputs) else tuple(names)
+
+
+def refuse_shared_memory(parameters: Container[str], where: str) -> None:
+    """Raise `Unsupported` for a tensor that lies in shared memory, by the names of its parameters."""
+    if "shared_memory_region" in parameters:
+        raise Unsupported(f"{where}shared memory is not supported")
+
+
 # Parameters
 
 
@@ -170,8 +187,7 @@ def parameter(values: Mapping[str, Any], name: str, kind: type[T], default: T, w
 def requested(name: str, values: Mapping[str, Any], binary: bool) -> RequestedOutput:
     """A requested output. values: its parameters. binary: what holds where they say nothing."""
     where = f"output {name[:100]!r}: "
-    if "shared_memory_region" in values:
-        raise Unsupported(f"{where}shared memory is not supported")
+    refuse_shared_memory(values, where)
     classes = parameter(values, "classification", int, 0, where)
     if classes < 0:
         raise InvalidInput(f"{where}parameter 'classification' is {classes}; expected a number of classes")
@@ -310,7 +326,7 @@ def answer(
     labels: names of the classes of an output, where they are known.
     """
     binary = request.binary
-    asked = request.outputs or [RequestedOutput(name, binary) for name in signature.outputs]
+    asked = request.outputs or [RequestedOutput(name, binary) for name in given(signature) or signature.outputs]
     return [_output(output, outputs[output.name], signature.batched, labels.get(output.name, ())) for output in asked]
 
 

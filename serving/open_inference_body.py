@@ -15,7 +15,7 @@ import orjson
 import rapidjson
 
 from serving import json_codec, number_arrays, open_inference_binary
-from serving.errors import InvalidInput, Unsupported
+from serving.errors import InvalidInput
 from serving.json_codec import NonFinite
 from serving.non_finite import flat_list
 from serving.open_inference import (
@@ -30,6 +30,7 @@ from serving.open_inference import (
     json_strings,
     parameter,
     parameters,
+    refuse_shared_memory,
     requested,
 )
 
@@ -125,8 +126,7 @@ def _cut(rest: memoryview | None, start: int, size: int, where: str) -> memoryvi
 
 
 def _input(value: dict[str, Any], name: str, said: dict[str, Any], raw: memoryview | None, where: str) -> InputTensor:
-    if "shared_memory_region" in said:
-        raise Unsupported(f"{where}shared memory is not supported")
+    refuse_shared_memory(said, where)
     if ("data" in value) == (raw is not None):
         found = "both are there" if raw is not None else "neither is there"
         raise InvalidInput(f"{where}send either 'data' or the parameter 'binary_data_size': {found}")

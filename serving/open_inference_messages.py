@@ -14,7 +14,15 @@ import numpy as np
 
 from serving import open_inference_binary, open_inference_pb2
 from serving.errors import InvalidInput
-from serving.open_inference import InferRequest, InputTensor, OutputTensor, checked_shape, parameters, requested
+from serving.open_inference import (
+    InferRequest,
+    InputTensor,
+    OutputTensor,
+    checked_shape,
+    parameters,
+    refuse_shared_memory,
+    requested,
+)
 from serving.tensors import Array
 
 _FIELDS = {
@@ -37,6 +45,8 @@ _FIELDS = {
 def parse(message: Any) -> InferRequest:
     """Read a ModelInferRequest. Raises `InvalidInput`."""
     raw = message.raw_input_contents
+    for tensor in message.inputs:
+        refuse_shared_memory(tensor.parameters, f"input {tensor.name[:100]!r}: ")
     if raw and len(raw) != len(message.inputs):
         raise InvalidInput(f"raw_input_contents has {len(raw)} entries for {len(message.inputs)} inputs: all or none")
     said = parameters(_values(message.parameters))

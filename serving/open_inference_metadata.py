@@ -11,7 +11,7 @@ from typing import Any
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from serving.open_inference import datatype
+from serving.open_inference import can_travel, datatype
 from serving.signature import INIT_OP, Signature, TensorSpec
 
 EXTENSIONS = (
@@ -31,30 +31,41 @@ def server(version: str) -> dict[str, Any]:
     return {"name": "signet", "version": version, "extensions": list(EXTENSIONS)}
 
 
-def model(name: str, versions: Sequence[int], signature: Signature, signatures: Iterable[str]) -> dict[str, Any]:
-    """One model: the tensors of one signature, and in its properties which others there are."""
-    others = sorted(other for other in signatures if other != INIT_OP)
+def model(name: str, versions: Sequence[int], signature: Signature | None, signatures: Iterable[str]) -> dict[str, Any]:
+    """One model: the tensors of one signature, and in its properties which others there are.
+
+    Tensors of types that the protocol has no datatype for, such as complex numbers, are only named in the properties.
+    Without a signature there are no tensors: the model has several, and the caller has to name one.
+    """
+    properties = {
+        "signature_name": signature.name if signature else "",
+        "signatures": ",".join(sorted(other for other in signatures if other != INIT_OP)),
+    }
+    if untold := [spec.name for spec in _all(signature) if not can_travel(spec)]:
+        properties["no_datatype"] = ",".join(untold)
+    inputs, outputs = _tensors(signature)
     return {
         "name": name,
         "versions": [str(version) for version in versions],
         "platform": PLATFORM,
-        "inputs": [_tensor(spec, "input") for spec in signature.inputs.values()],
-        "outputs": [_tensor(spec, "output") for spec in signature.outputs.values()],
-        "properties": {"signature_name": signature.name, "signatures": ",".join(others)},
+        "inputs": [_tensor(spec) for spec in inputs],
+        "outputs": [_tensor(spec) for spec in outputs],
+        "properties": properties,
     }
 
 
-def config(name: str, signature: Signature, max_rows: int) -> dict[str, Any]:
-    """One model's configuration. max_rows: most rows that are joined into one call."""
-    batched = signature.batched
+def config(name: str, signature: Signature | None, max_rows: int) -> dict[str, Any]:
+    """One model's configuration, of the same tensors. max_rows: most rows that are joined into one call."""
+    batched = signature is not None and signature.batched
+    inputs, outputs = _tensors(signature)
     return {
         "name": name,
         "platform": PLATFORM,
         "backend": "tensorflow",
         "max_batch_size": max_rows if batched else 0,
         "default_model_filename": "saved_model.pb",
-        "input": [_configured(spec, "input", batched) for spec in signature.inputs.values()],
-        "output": [_configured(spec, "output", batched) for spec in signature.outputs.values()],
+        "input": [_configured(spec, batched) for spec in inputs],
+        "output": [_configured(spec, batched) for spec in outputs],
     }
 
 
@@ -63,12 +74,24 @@ def to_message(values: Mapping[str, Any], message: Message) -> Any:
     return json_format.ParseDict(dict(values), message, ignore_unknown_fields=True)
 
 
-def _tensor(spec: TensorSpec, kind: str) -> dict[str, Any]:
-    return {"name": spec.name, "datatype": datatype(spec.dtype, f"{kind} {spec.name!r}"), "shape": _sizes(spec)}
+def _tensors(signature: Signature | None) -> tuple[list[TensorSpec], list[TensorSpec]]:
+    """The inputs and the outputs that can be told."""
+    if signature is None:
+        return [], []
+    inputs, outputs = signature.inputs.values(), signature.outputs.values()
+    return list(filter(can_travel, inputs)), list(filter(can_travel, outputs))
 
 
-def _configured(spec: TensorSpec, kind: str, batched: bool) -> dict[str, Any]:
-    name = datatype(spec.dtype, f"{kind} {spec.name!r}")
+def _all(signature: Signature | None) -> list[TensorSpec]:
+    return [*signature.inputs.values(), *signature.outputs.values()] if signature else []
+
+
+def _tensor(spec: TensorSpec) -> dict[str, Any]:
+    return {"name": spec.name, "datatype": datatype(spec.dtype, spec.name), "shape": _sizes(spec)}
+
+
+def _configured(spec: TensorSpec, batched: bool) -> dict[str, Any]:
+    name = datatype(spec.dtype, spec.name)
     sizes = _sizes(spec)
     return {
         "name": spec.name,

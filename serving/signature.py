@@ -138,9 +138,15 @@ def from_proto(name: str, proto: Any) -> Signature:
     )
 
 
+def default(signatures: Mapping[str, Signature]) -> Signature | None:
+    """What the empty name stands for: `serving_default`, or the only signature there is; None where that is open."""
+    known = [name for name in signatures if name != INIT_OP]
+    return signatures[known[0]] if len(known) == 1 else signatures.get(DEFAULT)
+
+
 def select(signatures: Mapping[str, Signature], name: str, model: str) -> Signature:
-    """The signature of that name, `serving_default` for the empty name; `FailedPrecondition` lists those there are."""
-    signature = signatures.get(name or DEFAULT)
+    """The signature of that name, the default for the empty name; `FailedPrecondition` lists those there are."""
+    signature = signatures.get(name) if name else default(signatures)
     if signature is None:
         known = [known for known in sorted(signatures) if known != INIT_OP]
         raise FailedPrecondition(

@@ -8,6 +8,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from serving import service_descriptors
 from serving.errors import UsageError
 from serving.gateway import grpc_v1, grpc_v2
 from serving.gateway.app import Gateway
@@ -38,6 +39,7 @@ class GrpcServer:
         v1, v2 = GrpcV1(gateway.inference, gateway.backend), GrpcV2(gateway.open_inference)
         self._server.add_generic_rpc_handlers((*v1.services(frame), *v2.services(frame)))
         health_pb2_grpc.add_HealthServicer_to_server(HealthService(gateway.health), self._server)
+        service_descriptors.describe()
         names = (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
 

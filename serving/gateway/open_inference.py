@@ -9,13 +9,13 @@ from typing import Any, NoReturn
 
 from serving import open_inference_metadata
 from serving import signature as signatures
-from serving.errors import NotFound, ServingError, Unavailable, from_code
+from serving.errors import InvalidInput, NotFound, ServingError, Unavailable, from_code
 from serving.gateway.backend import Backend, Lease
 from serving.gateway.health import Health
 from serving.gateway.inference import MAX_VERSION, Ask, Inference
 from serving.gateway.record import Record
 from serving.model_status import State, VersionStatus
-from serving.open_inference import InferRequest, OutputTensor, answer, decode
+from serving.open_inference import InferRequest, OutputTensor, answer, decode, given
 from serving.signature import Signature
 from serving.tensors import Arrays
 
@@ -43,7 +43,7 @@ class OpenInference:
         def read(lease: Lease, signature: Signature) -> tuple[Arrays, Sequence[str]]:
             labelled = any(output.classes for output in request.outputs)
             served[:] = [(signature, self._inference.cards.labels(lease, signature.name) if labelled else {})]
-            return decode(request, signature), request.wanted
+            return decode(request, signature), request.wanted or given(signature)
 
         outputs = await self._inference.run(ask, read, record)
         signature, labels = served[0]
@@ -55,13 +55,16 @@ class OpenInference:
         return self._health.ready
 
     async def model_ready(self, model: str, version: str) -> bool:
-        """Whether the model has that version, or any for the empty one. Raises `NotFound` for an undeclared model."""
+        """Whether there is such a model, and it has that version or label, or any version for the empty one."""
         try:
             (await self._lease(model, version)).release()
-        except (NotFound, Unavailable):
-            self._inference.check_declared(model)
+        except (InvalidInput, NotFound, Unavailable):
             return False
         return True
+
+    def check_declared(self, model: str) -> None:
+        """Raise `NotFound`, with the names there are, for a model that is not served."""
+        self._inference.check_declared(model)
 
     # Metadata
 
@@ -71,7 +74,7 @@ class OpenInference:
     async def metadata(self, model: str, version: str, signature_name: str = "") -> dict[str, Any]:
         lease = await self._lease(model, version)
         try:
-            chosen = signatures.select(lease.signatures, signature_name, model)
+            chosen = _told(lease, signature_name, model)
             return open_inference_metadata.model(model, await self._versions(model), chosen, lease.signatures)
         finally:
             lease.release()
@@ -79,7 +82,7 @@ class OpenInference:
     async def config(self, model: str, version: str) -> dict[str, Any]:
         lease = await self._lease(model, version)
         try:
-            chosen = signatures.select(lease.signatures, "", model)
+            chosen = _told(lease, "", model)
             return open_inference_metadata.config(model, chosen, self._max_rows)
         finally:
             lease.release()
@@ -129,6 +132,13 @@ class OpenInference:
             return await self._backend.statuses(model)
         except ServingError:
             return []
+
+
+def _told(lease: Lease, name: str, model: str) -> Signature | None:
+    """The signature whose tensors are told; None for the default of a model that has several and no `serving_default`."""
+    if not name:
+        return signatures.default(lease.signatures)
+    return signatures.select(lease.signatures, name, model)
 
 
 def target(model: str, version: str) -> tuple[int | None, str | None]:

@@ -183,21 +183,19 @@ def _body(model: DescribedModel, signature: Signature) -> Schema:
     chosen = record({}, signature_name=name) if default else record({"signature_name": name})
     said: Schema = {"allOf": [chosen, ref("InferParameters")]}
     given = _given(signature)
-    all_given = len(given) == len(signature.outputs)
     wanted = record({"name": {"enum": list(given)}}, parameters=_or_null(ref("OutputParameters")))
-    outputs = array(wanted, minItems=0 if all_given else 1, maxItems=len(given))
+    outputs = array(wanted, maxItems=len(given))
     body = {
         "id": {"description": "The answer has it too", **TEXT},
         "parameters": _or_null(said) if default else said,
         "inputs": _inputs(model, signature),
-        "outputs": {"description": "Only these; none: all", **(_or_null(outputs) if all_given else outputs)},
+        "outputs": {"description": "Only these; none: all", **_or_null(outputs)},
     }
-    required = {"inputs": True, "parameters": not default, "outputs": not all_given}
     return {
         "title": signature.name,
         "type": "object",
         "properties": body,
-        "required": [key for key, needed in required.items() if needed],
+        "required": ["inputs"] if default else ["inputs", "parameters"],
     }
 
 

@@ -32,7 +32,8 @@ SCHEMAS: dict[str, Schema] = {
                 {
                     "signature_name": {"description": "The signature whose tensors these are", **TEXT},
                     "signatures": {"description": "All there are, with commas between", **TEXT},
-                }
+                },
+                no_datatype={"description": "Tensors that the protocol has no datatype for, commas between", **TEXT},
             ),
         }
     ),
@@ -89,6 +90,7 @@ SCHEMAS: dict[str, Schema] = {
 _ASKED = (400, 404, 500, 501, 503, 504)
 _READINESS = record({"ready": _READY, "live": {"const": True}})
 _MODEL_READINESS = record({"name": TEXT, "ready": _READY})
+_NO_MODEL = record({"name": TEXT, "ready": {"const": False}, "error": TEXT})
 _ONLY_READY = record({}, ready={"description": "Only those that can be asked", "default": False, **_READY})
 _REFUSED = "a model by request: what is served is declared where the gateway starts"
 
@@ -120,7 +122,7 @@ def of_models(names: Sequence[str]) -> dict[str, Schema]:
     signature = {
         "name": "signature_name",
         "in": "query",
-        "description": f"Whose tensors are told; missing: those of `{DEFAULT}`",
+        "description": f"Whose tensors are told; missing: those of `{DEFAULT}`, or of the only one there is",
         "schema": TEXT,
     }
     described: dict[str, Schema] = {}
@@ -130,7 +132,7 @@ def of_models(names: Sequence[str]) -> dict[str, Schema]:
     ]
     for place, path, parameters in places:
         end, by = (f"_{place}", f", by {place}") if place else ("", "")
-        ready = _either(_MODEL_READINESS) | errors(400, 404, 500, 504)
+        ready = {**_either(_MODEL_READINESS), "404": json_answer(_NO_MODEL, "No such model"), **errors(400, 500, 504)}
         for tail, name, summary, responses, query in (
             ("", "metadata", "The inputs and outputs of a signature", _told("ModelMetadata", *_ASKED), [signature]),
             ("/ready", "model_ready", "Whether a model can be asked", ready, []),

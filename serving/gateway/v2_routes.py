@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from serving import json_codec
-from serving.errors import InvalidInput
+from serving.errors import InvalidInput, NotFound, Unsupported
 from serving.gateway.open_inference import OpenInference
 from serving.open_inference import parameter
 
@@ -23,6 +23,18 @@ ROUTES = (
     "POST /v2/repository/index",
     "POST /v2/repository/models/MODEL/load",
     "POST /v2/repository/models/MODEL/unload",
+)
+
+_ABSENT = "shared memory, trace and log settings, and generation of text are not supported"
+_ABSENT_PATHS = (
+    "/{memory:name}sharedmemory/{rest:path}",
+    "/trace/setting",
+    "/logging",
+    *(
+        f"/models/{{model:name}}{version}{tail}"
+        for version in ("", "/versions/{version:name}")
+        for tail in ("/trace/setting", "/generate", "/generate_stream")
+    ),
 )
 
 
@@ -61,9 +73,14 @@ def create_router(open_inference: OpenInference) -> APIRouter:
     @router.get("/models/{model:name}/ready")
     @router.get("/models/{model:name}/versions/{version:name}/ready")
     async def model_ready(model: str, version: str = "") -> Response:
-        """200 when the model can be asked, else 503."""
+        """200 when the model can be asked, 404 when there is no such model, else 503."""
         ready = await open_inference.model_ready(model, version)
-        return JSONResponse({"name": model, "ready": ready}, 200 if ready else 503)
+        said = {"name": model, "ready": ready}
+        try:
+            open_inference.check_declared(model)
+        except NotFound as error:
+            return JSONResponse({**said, "error": str(error)}, error.http_status)
+        return JSONResponse(said, 200 if ready else 503)
 
     @router.get("/models/{model:name}/config")
     @router.get("/models/{model:name}/versions/{version:name}/config")
@@ -91,6 +108,13 @@ def create_router(open_inference: OpenInference) -> APIRouter:
     async def unload(model: str) -> None:
         """Refused: 403."""
         open_inference.refuse_change("unload", model)
+
+    async def absent(request: Request) -> None:
+        """501: an extension that other servers of the protocol have."""
+        raise Unsupported(f"{request.scope['path'][:200]} belongs to an extension that this server has not: {_ABSENT}")
+
+    for path in _ABSENT_PATHS:
+        router.add_api_route(path, absent, methods=["GET", "POST"])
 
     return router
 

@@ -9,12 +9,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health  # type: ignore[attr-defined]
 from grpc_reflection.v1alpha import reflection
 
+from serving import service_descriptors
 from serving.errors import UsageError
 from serving.model_server.config_messages import SSLConfig
 from serving.model_server.flags import Flags
 
 _HEALTH_NAMES = ("", "ModelService", "PredictionService")
-_REFLECTED = ("tensorflow.serving.PredictionService", "tensorflow.serving.ModelService", reflection.SERVICE_NAME)
+_HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 
 class GrpcServer:
@@ -28,7 +29,8 @@ class GrpcServer:
         if flags.enable_grpc_healthcheck_service:
             self._health = health.HealthServicer()
             health_pb2_grpc.add_HealthServicer_to_server(self._health, self.server)
-        reflection.enable_server_reflection(_REFLECTED, self.server)
+        names = (*service_descriptors.describe(), *([_HEALTH] if self._health else []), reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self.server)
 
     async def start(self) -> None:
         """Open the port and the socket. Raises `UsageError` when one of them cannot be opened."""

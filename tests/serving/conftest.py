@@ -92,3 +92,52 @@ def ragged_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     script.write_text(_RAGGED)
     subprocess.run([sys.executable, script, folder / "ragged" / "1"], check=True, capture_output=True)
     return folder
+
+
+_ODD = """
+import sys, tensorflow as tf
+
+def save(name, **functions):
+    module = tf.Module()
+    module.functions = functions
+    tf.saved_model.save(module, f"{sys.argv[1]}/{name}/1", signatures=functions)
+
+def function(*specs):
+    return tf.function(input_signature=[tf.TensorSpec([None], dtype, name=name) for name, dtype in specs])
+
+@function(("x", tf.float32))
+def mixed(x):
+    z = tf.complex(x, -x)
+    q = tf.quantization.quantize(x, -1.0, 1.0, tf.quint8).output
+    return {"y": 2 * x, "z": z, "q": q}
+
+@function(("z", tf.complex64))
+def real(z):
+    return {"x": tf.math.real(z)}
+
+@function(("x", tf.float32))
+def double(x):
+    return {"y": 2 * x}
+
+@function(("x", tf.float32))
+def triple(x):
+    return {"y": 3 * x}
+
+save("complex", serving_default=mixed, real=real)
+save("only", double=double)
+save("several", double=double, triple=triple)
+"""
+
+
+@pytest.fixture(scope="session")
+def odd_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with models whose tensors or signatures some dialects cannot tell; x (n,) float32 -> y = 2 x.
+
+    complex: `serving_default` gives z = x - ix and q, quantised, too; `real` takes z. only: has one signature, `double`.
+    several: has `double` and `triple`.
+    """
+    folder = tmp_path_factory.mktemp("odd")
+    script = folder.with_name("odd.py")
+    script.write_text(_ODD)
+    subprocess.run([sys.executable, script, folder], check=True, capture_output=True)
+    return folder

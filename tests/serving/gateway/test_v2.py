@@ -131,7 +131,7 @@ def test_wrong_requests_get_a_status_and_a_message_that_help(gateway_url, case):
         ("/v2/models/two_in/ready", 200, {"name": "two_in", "ready": True}),
         ("/v2/models/two_in/versions/1/ready", 200, {"ready": True}),
         ("/v2/models/two_in/versions/9/ready", 503, {"ready": False}),
-        ("/v2/models/nope/ready", 404, {}),
+        ("/v2/models/nope/ready", 404, {"name": "nope", "ready": False}),
         ("/v2/models/two_in/config", 200, {"platform": "tensorflow_savedmodel", "max_batch_size": 64}),
         ("/v2/models/two_in/versions/1/config", 200, {"backend": "tensorflow"}),
         ("/v2/models/nope/config", 404, {}),
