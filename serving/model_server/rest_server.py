@@ -3,10 +3,13 @@
 import logging
 import socket
 
-from serving.http_server import HttpServer
+from serving.http_server import HttpServer, Limits
 from serving.model_server.rest_service import RestService
 
 log = logging.getLogger(__name__)
+
+LIMITS = Limits(body_bytes=1 << 30, request_s=120.0, checks_host=False)
+"""The original has no bounds but libevent's 50 s without a byte; `Host` is as optional as there (`no_host` is recorded)."""
 
 
 async def start(service: RestService, port: int, grpc_port: int) -> HttpServer | None:
@@ -22,7 +25,7 @@ async def start(service: RestService, port: int, grpc_port: int) -> HttpServer |
     except OSError as error:
         log.error("Failed to start HTTP Server at localhost:%d: %s", port, error.strerror)
         return None
-    server = HttpServer(service.answer)
+    server = HttpServer(service.answer, LIMITS, service.refused)
     await server.start(listener)
     print(f"Exporting HTTP/REST API at:localhost:{port} ...", flush=True)
     return server

@@ -16,7 +16,7 @@ from serving import example_inference as inference
 from serving import examples_json, number_arrays
 from serving.engine.repository import Repository
 from serving.engine.servable import Servable
-from serving.errors import Internal, InvalidInput, ServingError
+from serving.errors import Internal, InvalidInput, Overloaded, ServingError
 from serving.http_server import Request, Response, page
 from serving.json_text import NOT_UTF8, error_body, loads
 from serving.model_server import predict_json, request_body, rest_routes, status_json
@@ -84,6 +84,11 @@ class RestService:
         if path == _METRICS_PATH and request.method == "GET":
             return Response(200, self._monitoring.text(), b"Content-Type: text/plain; version=0.0.4\r\n")
         return page(HTTPStatus.NOT_FOUND)
+
+    def refused(self, error: ServingError) -> Response:
+        """The answer to a request that never came whole: too large, too slow, or no room for it."""
+        retry = b"Retry-After: 1\r\n" if isinstance(error, Overloaded) else b""
+        return Response(error.http_status, error_body(str(error)), _JSON + retry + self._cors, close=True)
 
     def _preflight(self, request: Request) -> Response:
         origin = request.headers.get(b"origin", b"")

@@ -33,7 +33,8 @@ from serving import (
 )
 from serving.engine import warmup
 from serving.errors import InvalidInput, SignetError
-from serving.http_server import Connection, HttpServer, Request, Response
+from serving.http_connection import Connection
+from serving.http_server import HttpServer, Request, Response
 from serving.json_text import error_body, loads
 from serving.model_server import batching_parameters, monitoring, predict_json, request_body, rest_routes
 from serving.open_inference import InferRequest, OutputTensor
@@ -223,9 +224,25 @@ class _Transport:
         self.written = io.BytesIO()
         self.write = self.written.write
 
+        self.closing = False
+
     def nothing(self) -> None: ...
 
-    close = abort = write_eof = pause_reading = resume_reading = nothing
+    abort = write_eof = pause_reading = resume_reading = nothing
+
+    def close(self) -> None:
+        self.closing = True
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def set_write_buffer_limits(self, high: int) -> None: ...
+
+    def get_extra_info(self, _: str) -> Any:
+        return "127.0.0.1", 1
 
 
 LOOP = asyncio.new_event_loop()

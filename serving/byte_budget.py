@@ -1,0 +1,100 @@
+"""One count of the bytes that strangers make a process hold, and the order in which bodies wait for room in it.
+
+    bodies that come ─┐                                  below the limit: all are read
+    bodies in work   ─┼─▶ held_bytes ◀──── limit_bytes   above: bodies wait unread, first come, first served; one of them
+    unread answers   ─┘                                  at a time may go on beyond it, so that the count can sink again
+
+For one event loop: HTTP and gRPC of a process share it. `held_bytes` stays below the limit and, beyond it, one body,
+what one read of a connection brings for each that waits, and the answers to what was in work.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from serving.errors import Overloaded
+
+SMALL_BYTES = 1 << 16
+"""Bodies up to here may use the last eighth of the budget, which large ones leave free."""
+
+_MAX_WAITING = 64
+"""Bodies that wait for room; for one more the answer is no at once."""
+
+_READ_BYTES = 1 << 18
+"""What one read of a connection brings, at most."""
+
+
+class Receiver(Protocol):
+    """Who receives a body."""
+
+    def go_on(self) -> None:
+        """There is room: read on."""
+
+
+class ByteBudget:
+    """How many bytes are held, of how many that may be."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes, self.held_bytes = limit_bytes, 0
+        self.large_limit_bytes = limit_bytes - limit_bytes // 8
+        self._beyond: Receiver | None = None
+        """Who may receive beyond the limit."""
+        self._waiting: dict[Receiver, None] = {}
+
+    def change(self, size: int) -> None:
+        """So many bytes more, or fewer, are held; what is here is counted, wanted or not."""
+        self.held_bytes += size
+        if size < 0 and self._waiting:
+            self._wake()
+
+    def has_room(self, receiver: Receiver, body_bytes: int | None) -> bool:
+        """Whether a body, of so many bytes if that is known, may be read on."""
+        small = body_bytes is not None and body_bytes <= SMALL_BYTES
+        if self.held_bytes < (self.limit_bytes if small else self.large_limit_bytes) or self._beyond is receiver:
+            return True
+        if self._beyond is None:
+            self._beyond = receiver
+            return True
+        return False
+
+    def wait(self, receiver: Receiver) -> bool:
+        """Call its `go_on` when there is room. False: too many wait."""
+        if len(self._waiting) >= _MAX_WAITING:
+            return False
+        self._waiting[receiver] = None
+        return True
+
+    def leave(self, receiver: Receiver) -> None:
+        """Its body is here, or will never be."""
+        self._waiting.pop(receiver, None)
+        if self._beyond is receiver:
+            self._beyond = None
+            self._wake()
+
+    def refusal(self) -> Overloaded:
+        """What a caller is told for whom there is no room."""
+        return Overloaded(
+            f"{self.held_bytes} bytes of requests and answers are held, of {self.limit_bytes} that may be; "
+            "try again in a second"
+        )
+
+    @contextmanager
+    def holding(self, size: int, *, wanted: bool = True) -> Iterator[None]:
+        """Count bytes while they are in use. wanted: raises `Overloaded` if they do not fit, unless nothing else is held."""
+        if wanted and self.held_bytes and self.held_bytes + size > self.limit_bytes:
+            raise self.refusal()
+        self.change(size)
+        try:
+            yield
+        finally:
+            self.change(-size)
+
+    def _wake(self) -> None:
+        room = self.large_limit_bytes - self.held_bytes
+        while self._waiting and (room > 0 or self._beyond is None):
+            receiver = next(iter(self._waiting))
+            del self._waiting[receiver]
+            if room <= 0:
+                self._beyond = receiver
+            room -= _READ_BYTES
+            receiver.go_on()

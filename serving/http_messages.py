@@ -1,0 +1,66 @@
+"""What our HTTP server passes on: a request that came whole, its answer, and what a stranger may cost it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import NamedTuple
+
+
+@dataclass(slots=True)
+class Request:
+    """One request, its body as it came."""
+
+    method: str
+    path: bytes
+    """As sent, with the query."""
+    headers: dict[bytes, bytes]
+    """By name in lower case; the first of each. Trailers are never among them."""
+    body: bytes
+    version: str
+    keep_alive: bool
+
+
+class Response(NamedTuple):
+    """One answer."""
+
+    status: int
+    body: bytes
+    headers: bytes = b""
+    """Complete lines, without Date, Content-Length and Connection."""
+    close: bool = False
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a stranger controls, bounded."""
+
+    head_bytes: int = 1 << 20
+    """Most bytes of a request's line, headers and trailers, and of what else is no body, such as chunk extensions."""
+    body_bytes: int | None = None
+    """Most bytes of a body, as it comes; a larger one is refused as soon as that is known."""
+    request_s: float | None = None
+    """Seconds from the first byte of a request to its last."""
+    idle_s: float = 50.0
+    """Seconds without a byte of a request after which a connection is closed, unless one is in work; libevent's."""
+    unread_s: float = 30.0
+    """Seconds in which a caller reads 64 KiB of what waits for it, or all; one that does not is cut off."""
+    room_s: float = 5.0
+    """Seconds that a body waits, unread, for room in the budget of bytes; then the answer is 429."""
+    connections: int | None = None
+    """Connections at once; one more takes the place of the longest idle one."""
+    address_connections: int | None = None
+    """The same for one address; of IPv6, for the 64 bits that one customer gets."""
+    checks_host: bool = True
+    """Whether `Host` must be there once and be a host (RFC 9112, 3.2); HTTP/1.0 may leave it out."""
+    cancels: bool = False
+    """Whether a caller who leaves takes back what is in work. One that has only closed its own side has not left."""
+
+
+def page(status: HTTPStatus) -> Response:
+    """What libevent answers by itself."""
+    title = f"{status.value} {status.phrase}"
+    text = f"<HTML><HEAD>\n<TITLE>{title}</TITLE>\n</HEAD><BODY>\n<H1>{status.phrase}</H1>\n</BODY></HTML>\n"
+    return Response(status.value, text.encode(), b"Content-Type: text/html\r\n", close=True)
