@@ -401,6 +401,28 @@ def score(
     input_format: Annotated[
         str, typer.Option(help="Of all inputs, where names do not tell. [default for -: jsonl]")
     ] = "",
+    delimiter: Annotated[
+        str,
+        typer.Option(
+            help="Of CSV files: one character, or tab. Default: , or tab by the name; ; tab or | where the first rows say so.",
+            show_default=False,
+        ),
+    ] = "",
+    encoding: Annotated[
+        str,
+        typer.Option(
+            help="Of CSV files: utf-8, utf-16, cp1252, latin-1 … Default: as the file's beginning tells.",
+            show_default=False,
+        ),
+    ] = "",
+    quoting: Annotated[
+        str,
+        typer.Option(
+            help='Of CSV files: double: "" is a quote within quotes, as RFC 4180 has it; backslash: \\" too; single: quotes '
+            "are '; none: quotes are text. Default: double, or backslash where the first rows say so.",
+            show_default=False,
+        ),
+    ] = "",
     batch_rows: Annotated[
         int | None,
         typer.Option(
@@ -445,7 +467,7 @@ def score(
 ) -> None:
     """Score files: a row {"id": 7, "pixels": […]} becomes {"id": 7, "digit": […]}, in the same order.
 
-    CSV, JSON lines, Parquet, Arrow and TFRecords (.gz, .zst). Inputs are found by their names and left out of the
+    CSV, TSV, JSON lines, Parquet, Arrow and TFRecords (.gz, .zst). Inputs are found by their names and left out of the
     result; other columns are carried along. No row is lost and none comes twice: killed at any moment, the same command
     goes on after the last whole part and gives the same bytes. It refuses to go on with other inputs or another model.
     All rows are scored by one version. The server's other callers come first: a busy one is left alone for a while.
@@ -455,6 +477,7 @@ def score(
     """
     from rich.console import Console
 
+    from clients.score.dialect import of_options
     from clients.score.job import Job
     from clients.score.job import score as run
 
@@ -468,6 +491,7 @@ def score(
         signature=signature,
         version=version,
         input_format=input_format,
+        dialect=of_options(delimiter, encoding, quoting),
         format=format_,
         maps=tuple(map_ or ()),
         carry=carry,

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+from clients.score import formats
 from clients.score.blocks import Answers, Encode
 from clients.score.output_columns import OutputColumn
 from clients.score.plan import Plan
@@ -49,13 +50,15 @@ def table(plan: Plan, batch: Batch, answers: Answers) -> Any:
 def csv(plan: Plan, batch: Batch, answers: Answers) -> bytes:
     """Records without the header."""
     out = pa.BufferOutputStream()
-    pa_csv.write_csv(_csv_cells(table(plan, batch, answers)), out, pa_csv.WriteOptions(include_header=False))
+    options = pa_csv.WriteOptions(include_header=False, delimiter=formats.SEPARATED[plan.format.name])
+    pa_csv.write_csv(_csv_cells(table(plan, batch, answers)), out, options)
     return out.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
 
 def csv_header(plan: Plan) -> bytes:
     """The first line, quoted as the texts are."""
-    return ",".join('"' + name.replace('"', '""') + '"' for name in schema(plan).names).encode() + b"\n"
+    delimiter = formats.SEPARATED[plan.format.name]
+    return delimiter.join('"' + name.replace('"', '""') + '"' for name in schema(plan).names).encode() + b"\n"
 
 
 def tfrecord(plan: Plan, batch: Batch, answers: Answers) -> bytes:
@@ -72,7 +75,7 @@ def tfrecord(plan: Plan, batch: Batch, answers: Answers) -> bytes:
     return out.getvalue()
 
 
-ENCODERS: dict[str, Encode] = {"csv": csv, "tfrecord": tfrecord, "parquet": table, "arrow": table}
+ENCODERS: dict[str, Encode] = {"csv": csv, "tsv": csv, "tfrecord": tfrecord, "parquet": table, "arrow": table}
 
 
 def _type(column: OutputColumn) -> Any:

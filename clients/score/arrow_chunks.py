@@ -1,6 +1,5 @@
-"""Chunks of CSV, Parquet, Arrow and TFRecord files, as Arrow tables or what becomes one. Memory stays bounded:
+"""Chunks of Parquet, Arrow and TFRecord files, as Arrow tables or what becomes one. Memory stays bounded:
 
-csv       header, records ──▶ CsvRecords         split here, parsed where they are scored; all columns are text
 tfrecord  records         ──▶ list of bytes      serialized tf.Examples
 parquet   row groups, piece by piece ──▶ table   the row groups before the start are not read
 arrow     record batches  ──▶ table              of an Arrow file or stream
@@ -9,15 +8,14 @@ arrow     record batches  ──▶ table              of an Arrow file or strea
 import bisect
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Any, BinaryIO
 
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from clients.score.chunks import MAX_RECORD_BYTES, Chunk, Place, Read, lines, long_lines, skip, without_bom
+from clients.score.chunks import MAX_RECORD_BYTES, Chunk, Place, Read, skip
 from clients.score.sources import Source
 from serving import tfrecords
 from serving.errors import SignetError, UsageError
@@ -27,37 +25,6 @@ _PARQUET_BUFFER_BYTES = 1 << 20
 _PARQUET_ROWS = 1 << 13
 """Rows decoded at a time."""
 _TFRECORD_FRAME_BYTES = 16
-
-
-@dataclass(frozen=True)
-class CsvRecords:
-    """Records of a CSV file as text, each with its line end."""
-
-    header: tuple[str, ...]
-    texts: list[bytes]
-    numbers: list[int]
-    """The line at which each begins."""
-
-
-def csv(source: Source, content: BinaryIO, start: Place, rows: int, columns: Any = None) -> Iterator[Chunk]:
-    """content: CsvRecords."""
-    first = next(_records(content, Place()), None)
-    if first is None:
-        return
-    text, _, offset, line = first
-    header = _header(source, text)
-    begin = replace(start, offset=offset, line=line) if not start.offset else start
-    if source.seekable:
-        skip(source, content, begin.offset)
-    else:
-        skip(source, content, begin.offset - offset)
-    records = _records(content, begin)
-    while chunk := list(islice(records, rows)):
-        *_, offset, line = chunk[-1]
-        end = replace(start, row=start.row + len(chunk), offset=offset, line=line)
-        found = CsvRecords(header, [text for text, *_ in chunk], [number for _, number, *_ in chunk])
-        yield Chunk(source, start, end, found, offset - begin.offset)
-        start = begin = end
 
 
 def parquet(
@@ -123,45 +90,7 @@ def tfrecord(source: Source, content: BinaryIO, start: Place, rows: int, columns
         raise UsageError(f"{source.path}, after row {start.row}: {error}") from error
 
 
-READERS: dict[str, Read] = {"csv": csv, "parquet": parquet, "arrow": arrow, "tfrecord": tfrecord, "jsonl": lines}
-
-
-def _records(content: BinaryIO, start: Place) -> Iterator[tuple[bytes, int, int, int]]:
-    """Records with the number of their first line, and the offset and line at their end; blank lines are left out.
-
-    A record goes on over line ends while a quote is open.
-    """
-    offset, line = start.offset, start.line
-    parts: list[bytes] = []
-    quotes, length, number = 0, 0, line + 1
-    for text in long_lines(content):
-        part = without_bom(text, offset)
-        offset += len(text)
-        line += 1
-        if not parts and part.isspace():
-            number = line + 1
-            continue
-        parts.append(part)
-        quotes += part.count(b'"')
-        length += len(part)
-        if quotes % 2 == 0:
-            yield b"".join(parts), number, offset, line
-            parts, quotes, length, number = [], 0, 0, line + 1
-        elif length > MAX_RECORD_BYTES:
-            raise UsageError(f"a quote that is opened at line {number} is not closed in {MAX_RECORD_BYTES} bytes")
-    if parts:
-        yield b"".join(parts), number, offset, line
-
-
-def _header(source: Source, text: bytes) -> tuple[str, ...]:
-    try:
-        names = tuple(pa_csv.read_csv(pa.BufferReader(text)).column_names)
-    except pa.ArrowException as error:
-        raise ValueError(f"its first line, which should name the columns: {error}") from error
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise UsageError(f"{source.path} has two columns {twice!r}; each needs a name of its own")
-    return names
+READERS: dict[str, Read] = {"parquet": parquet, "arrow": arrow, "tfrecord": tfrecord}
 
 
 def _seekable(source: Source, content: BinaryIO) -> Any:

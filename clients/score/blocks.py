@@ -41,6 +41,13 @@ def encoder(output: Format) -> Encode:
     return arrow_blocks.ENCODERS[output.name]
 
 
+def rows(output: Format, block: Any) -> int | None:
+    """Rows in a block; None where that cannot be seen without parsing it."""
+    if output.name in formats.UNCOMPRESSED:
+        return int(block.num_rows)
+    return int(block.count(b"\n")) if output.name == "jsonl" else None
+
+
 def jsonl(plan: Plan, batch: Batch, answers: Answers) -> bytes:
     """Lines of JSON."""
     places = sorted(place for some, _ in answers for place in some)

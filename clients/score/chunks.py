@@ -4,7 +4,7 @@
 
 Where a chunk ends depends on the place of its rows in their file and on nothing else, so a job that goes on from any
 chunk's end meets the same chunks as one that never stopped. Reading is quick and in order; parsing is left to whoever
-scores the chunk. JSONL lives here; the other formats, which need pyarrow, in `arrow_chunks.py`.
+scores the chunk. JSONL lives here, CSV in `csv_records.py`; the other formats, which need pyarrow, in `arrow_chunks.py`.
 """
 
 from collections.abc import Callable, Iterator
@@ -143,6 +143,10 @@ def _reader(source: Source) -> Read:
     if source.format.name == "jsonl":
         return lines
     formats.pyarrow(f"{source.path}, which is {source.format.ending},")
+    if source.format.name in formats.SEPARATED:
+        from clients.score import csv_records  # noqa: PLC0415  # reads chunks, as this file says
+
+        return csv_records.read
     from clients.score import arrow_chunks  # noqa: PLC0415  # needs pyarrow
 
     return arrow_chunks.READERS[source.format.name]

@@ -13,6 +13,7 @@ import datetime
 import decimal
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from clients import values
-from clients.score.arrow_chunks import CsvRecords
 from clients.score.chunks import Chunk
+from clients.score.csv_records import CsvRecords
 from clients.score.plan import Plan
 from clients.score.rows import Group, by_shape, of_row
 from serving.dtypes import DType
@@ -48,10 +49,11 @@ class Columns:
         self.bad: dict[int, str] = {}
         self._first_row = chunk.start.row
         self._lines: list[int] | None = None
-        content = chunk.content
+        content = self._content = chunk.content
         self._sparse = isinstance(content, list)
         if isinstance(content, CsvRecords):
-            self.table, self._lines = _of_csv(content, self.bad), content.numbers
+            self.table = _of_csv(content, plan.wanted, self.bad)
+            self._lines = [record.line for record in content.records]
         elif self._sparse:
             self.table = _of_examples(content, plan, self.bad)
         else:
@@ -71,7 +73,7 @@ class Columns:
                 continue
             try:
                 alone[place] = {
-                    name: self._one(spec, place) if (array := regular[name]) is None else array[place]
+                    name: self._one(spec, place) if (array := regular[name]) is None else array[place, ...]
                     for name, spec in specs.items()
                 }
             except InvalidInput as error:
@@ -101,6 +103,8 @@ class Columns:
             raise UsageError(f"{self._path} has other columns than the first file: {error}") from error
 
     def original(self, place: int) -> Any:
+        if isinstance(self._content, CsvRecords):
+            return _as_it_came(self._content, place)
         row = self.table.slice(place, 1)
         return {name: json_values(column)[0] for name, column in zip(row.column_names, row.columns, strict=True)}
 
@@ -141,7 +145,7 @@ class Columns:
             of_row(TensorSpec(spec.name, spec.dtype, None, "")), cells[0] if len(names) == 1 else cells
         )
         one = of_row(spec)
-        return one.check(_shaped(found[np.newaxis], spec.shape)[0])
+        return one.check(_shaped(found[np.newaxis], spec.shape)[0, ...])
 
 
 def header(head: list[Chunk]) -> list[str]:
@@ -166,34 +170,71 @@ def schema(head: list[Chunk], plan: Plan) -> Any:
     return pa.schema([found[name] for name in plan.carries(found)])
 
 
-def _of_csv(records: CsvRecords, bad: dict[int, str]) -> Any:
-    """A table of text. A record with too few or too many columns is bad; its cells are null."""
-    try:
-        table = _parsed(records.header, b"".join(records.texts))
-        if table.num_rows == len(records.texts):
-            return table
-    except pa.ArrowException:
-        pass
-    rows = []
-    for place, text in enumerate(records.texts):
-        try:
-            row = _parsed(records.header, text)
-            if row.num_rows != 1:
-                raise ValueError("quotes are out of place")
-        except (pa.ArrowException, ValueError) as error:
-            bad[place] = str(error).removeprefix("CSV parse error: ")
-            row = pa.table({name: pa.nulls(1, pa.string()) for name in records.header})
-        rows.append(row)
-    return pa.concat_tables(rows)
+def _of_csv(content: CsvRecords, wanted: tuple[str, ...] | None, bad: dict[int, str]) -> Any:
+    """A table of text. A record with too few or too many cells is bad, one that is no text too; its cells are null."""
+    width = len(content.header)
+    chosen = [name for name in content.header if wanted is None or name in wanted]
+    if chosen and all(record.parsed is None for record in content.records):
+        with suppress(pa.ArrowException, UnicodeEncodeError):
+            table = _of_plain_lines(content, chosen)
+            if table.num_rows == len(content.records):
+                return table
+    rows: list[Any] = content.rows()
+    for place, cells in enumerate(rows):
+        if len(cells) != width:
+            bad[place] = f"it has {_counted(len(cells))}, the header has {width}"
+            rows[place] = [None] * width
+    columns = zip(*rows, strict=True) if rows else ([] for _ in content.header)
+    texts = {
+        name: _texts(list(cells), name, content, bad)
+        for name, cells in zip(content.header, columns, strict=True)
+        if name in chosen
+    }
+    return pa.table(texts) if texts else pa.table({"": pa.nulls(len(rows))}).select([])
 
 
-def _parsed(names: tuple[str, ...], text: bytes) -> Any:
+def _of_plain_lines(content: CsvRecords, names: list[str]) -> Any:
+    """Lines without quotes, which Arrow cuts up several times as fast. Raises where one has other cells than the header."""
+    text = "".join(record.text for record in content.records).encode()
     return pa_csv.read_csv(
         pa.BufferReader(text),
-        pa_csv.ReadOptions(column_names=list(names), use_threads=False, block_size=max(1, len(text)) + 1),
-        pa_csv.ParseOptions(newlines_in_values=True),
-        pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False),
+        pa_csv.ReadOptions(column_names=list(content.header), use_threads=False, block_size=len(text) + 2),
+        pa_csv.ParseOptions(delimiter=content.dialect.delimiter, quote_char=False),
+        pa_csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, include_columns=names
+        ),
     )
+
+
+def _counted(cells: int) -> str:
+    return f"{cells} cells" if cells != 1 else "1 cell"
+
+
+def _texts(cells: list[str | None], name: str, content: CsvRecords, bad: dict[int, str]) -> Any:
+    try:
+        return pa.array(cells, pa.string())
+    except UnicodeEncodeError:
+        pass
+    for place, cell in enumerate(cells):
+        try:
+            (cell or "").encode()
+        except UnicodeEncodeError as error:
+            asked = "say --encoding" if content.dialect.encoding == "utf-8" else "is --encoding right?"
+            code = ord(error.object[error.start])
+            odd = f"the byte 0x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"half a character, 0x{code:x}"
+            bad.setdefault(place, f"the column {name!r} holds {odd}, which is no {content.dialect.encoding}; {asked}")
+            cells[place] = None
+    return pa.array(cells, pa.string())
+
+
+def _as_it_came(content: CsvRecords, place: int) -> Any:
+    """The text of a record; what is no text as base64."""
+    text = content.records[place].text.rstrip("\r\n")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return {"b64": base64.b64encode(text.encode(content.dialect.encoding, content.dialect.errors)).decode()}
+    return text
 
 
 def _of_examples(records: list[bytes], plan: Plan, bad: dict[int, str]) -> Any:

@@ -9,17 +9,20 @@ from serving.errors import UsageError
 ENDINGS = {
     "jsonl": ("jsonl", "ndjson"),
     "csv": ("csv",),
+    "tsv": ("tsv",),
     "parquet": ("parquet", "pq"),
     "arrow": ("arrow", "feather", "ipc"),
     "tfrecord": ("tfrecord", "tfrecords"),
 }
 """How files of each format end."""
 COMPRESSIONS = {"gz": "gzip", "zst": "zstd"}
+SEPARATED = {"csv": ",", "tsv": "\t"}
+"""Formats of cells in lines, with what stands between two."""
 UNCOMPRESSED = frozenset(["parquet", "arrow"])
 """Formats that compress inside."""
 
 _FORMATS = {ending: name for name, endings in ENDINGS.items() for ending in endings}
-_EXPECTED = "jsonl, csv, parquet, arrow or tfrecord, and .gz or .zst after it"
+_EXPECTED = "jsonl, csv, tsv, parquet, arrow or tfrecord, and .gz or .zst after it"
 
 
 @dataclass(frozen=True)

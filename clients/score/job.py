@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from clients.score import (
     blocks,
     chunks,
     dead_letters,
+    formats,
     json_rows,
     manifest,
     parts,
@@ -40,13 +41,15 @@ from clients.score import (
 )
 from clients.score.answering import Answering, Connection, Pinned, Service
 from clients.score.chunks import Chunk, Place
+from clients.score.csv_records import CsvRecords
+from clients.score.dialect import UNKNOWN, Dialect
 from clients.score.manifest import Manifest
 from clients.score.output_columns import can_be_flat
 from clients.score.plan import Plan, check_carried, check_outputs, find, mapping
 from clients.score.scored import Scored
 from clients.score.sources import Source
 from clients.score.target import Target
-from serving.errors import UsageError
+from serving.errors import Internal, UsageError
 from serving.signature import DEFAULT, Signature
 
 STDOUT = "-"
@@ -71,6 +74,8 @@ class Job:
     version: int | None = None
     """None: the highest at the start."""
     input_format: str = ""
+    dialect: Dialect = UNKNOWN
+    """Of CSV files, as far as the user says."""
     format: str = ""
     maps: tuple[str, ...] = ()
     carry: str | None = None
@@ -168,7 +173,7 @@ def score(job: Job, console: Console) -> Summary:
     started = time.monotonic()
     if job.engine not in (LOCAL, RAY):
         raise UsageError(f"--engine is {job.engine!r}; expected {LOCAL} or {RAY}")
-    found = sources.expand(job.inputs, job.input_format)
+    found = sources.expand(job.inputs, job.input_format, job.dialect)
     try:
         if job.output == STDOUT:
             pinned, rows = _to_stdout(job, found, console)
@@ -181,6 +186,7 @@ def score(job: Job, console: Console) -> Summary:
             # Here all that follows a gap is scored in one go.
             begun = found_there.leading() if job.engine == LOCAL else found_there
             done = begun if begun.complete else _rest(job, work, stream, begun, console)
+            _check_whole(work, done)
             target.finish(goal, work.plan, done)
     except OSError as error:
         raise UsageError(f"{error.filename or job.output}: {error.strerror or error}") from error
@@ -195,7 +201,7 @@ def prepare(job: Job, found: tuple[Source, ...], goal: Target, pinned: Pinned) -
     blocks.encoder(goal.format)  # whether it can be written at all
     carry = None if job.carry is None else tuple(name for name in job.carry.split(",") if name)
     columns = mapping(job.maps, pinned.signature)
-    flat = job.flat or (goal.format.name == "csv" and can_be_flat(pinned.signature))  # CSV has no lists
+    flat = job.flat or (goal.format.name in formats.SEPARATED and can_be_flat(pinned.signature))  # CSV has no lists
     plan = Plan(pinned.signature, columns, carry, job.prefix, flat, goal.format)
     batch_rows = job.batch_rows or usual_batch_rows(pinned.signature)
     stream = chunks.read(found, Place(), batch_rows)
@@ -224,6 +230,7 @@ def identity(work: Work, pinned: Pinned) -> dict[str, Any]:
         "prefix": plan.prefix,
         "flat": plan.flat,
         "format": plan.format.ending,
+        "dialect": asdict(work.sources[0].dialect),
         "batch_rows": work.batch_rows,
         "part_rows": work.part_rows,
     }
@@ -265,12 +272,13 @@ def _rest(job: Job, work: Work, stream: Iterator[Chunk], begun: Manifest, consol
         if job.engine == RAY:
             from clients.score import ray_engine  # noqa: PLC0415  # an extra of its own
 
+            next(_telling(stream, console), None)
             return ray_engine.run(work, begun, job.ray_address, progress)
         if any(source.is_pipe for source in work.sources):
             stream = _after_pipe(stream, begun)
         else:
             stream = work.chunks(target.first_gap(begun)[2])
-        return _locally(work, stream, begun, progress)
+        return _locally(work, _telling(stream, console), begun, progress)
 
 
 def _locally(work: Work, stream: Iterator[Chunk], begun: Manifest, progress: Progress) -> Manifest:
@@ -296,6 +304,34 @@ def _locally(work: Work, stream: Iterator[Chunk], begun: Manifest, progress: Pro
     return done
 
 
+def _telling(stream: Iterator[Chunk], console: Console) -> Iterator[Chunk]:
+    """The chunks; of each CSV file is told in which way it is read, unless that is the usual one."""
+    told = ""
+    for chunk in stream:
+        content, path = chunk.content, chunk.source.path
+        if isinstance(content, CsvRecords) and content.told and path != told:
+            text = f"{path} is read with {content.told}; --delimiter, --encoding and --quoting say otherwise"
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
+            told = path
+        yield chunk
+
+
+def _check_whole(work: Work, done: Manifest) -> None:
+    """Raise `Internal` unless every row of every file is among the scored ones or the dead letters."""
+    tallies: dict[int, list[int]] = {number: [0, 0, 0] for number in range(len(work.sources))}
+    for part in done.parts.values():
+        for number, *counts in part.files:
+            tallies[number] = [before + more for before, more in zip(tallies[number], counts, strict=True)]
+    for number, (rows, scored_rows, bad) in tallies.items():
+        source = work.sources[number]
+        held = chunks.count(source)
+        if rows != scored_rows + bad or held not in (None, rows):
+            raise Internal(
+                f"{source.path} has {rows if held is None else held} rows, of which {rows} were read, {scored_rows} "
+                f"scored and {bad} are bad: the result is not complete"
+            )
+
+
 def _to_stdout(job: Job, found: tuple[Source, ...], console: Console) -> tuple[Pinned, int]:
     """Blocks as they come, for a pipe: nothing is kept, so nothing can go on after a stop."""
     goal = Target("", False, target.of_stdout(job.format))
@@ -310,7 +346,7 @@ def _to_stdout(job: Job, found: tuple[Source, ...], console: Console) -> tuple[P
     with (
         Progress(console, job.model, None) as progress,
         work.answering(progress.note) as answers,
-        closing(work.scored(answers, stream)) as results,
+        closing(work.scored(answers, _telling(stream, console))) as results,
     ):
         out.write(parts.header(work.plan))
         for result in results:

@@ -18,7 +18,7 @@ from serving.errors import UsageError
 
 NAME = "_manifest.json"
 """Begins with an underscore, which readers of Parquet folders leave out."""
-_LAYOUT = 1
+_LAYOUT = 2
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class Entry:
     """Where the next part begins."""
     read_sha256: str = ""
     """Of the rows that were read, where the source is a pipe."""
+    files: tuple[tuple[int, int, int, int], ...] = ()
+    """Of each source that the part has rows of: its number, the rows that were read, scored, and bad."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ def _sources(was: Any, now: Any) -> str:
 
 def entry(part: dict[str, Any]) -> Entry:
     """What `asdict` made of one."""
-    return Entry(**{**part, "end": Place(**part["end"])})
+    files = tuple((number, rows, scored, bad) for number, rows, scored, bad in part["files"])
+    return Entry(**{**part, "end": Place(**part["end"]), "files": files})
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:

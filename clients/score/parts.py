@@ -35,7 +35,7 @@ def part_writer(plan: Plan, path: Path, with_header: bool) -> Iterator[Part]:
 
 def header(plan: Plan) -> bytes:
     """What stands before the first block."""
-    if plan.format.name != "csv":
+    if plan.format.name not in formats.SEPARATED:
         return b""
     from clients.score import arrow_blocks  # noqa: PLC0415  # needs pyarrow
 

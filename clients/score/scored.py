@@ -11,14 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from clients.score import blocks, dead_letters
+from clients.score import blocks, dead_letters, formats
 from clients.score.blocks import Answers
 from clients.score.chunks import Chunk, Line, Place
 from clients.score.dead_letters import Letters
 from clients.score.json_rows import JsonRows
 from clients.score.plan import Plan
 from clients.score.rows import Batch
-from serving.errors import InvalidInput, UsageError
+from serving.errors import Internal, InvalidInput, UsageError
 from serving.tensors import Arrays
 
 Predict = Callable[[Arrays], Arrays]
@@ -29,6 +29,9 @@ class Scored:
     """What becomes of a chunk."""
 
     rows: int
+    """That were read."""
+    written: int
+    """Of these, the ones that have answers; the others have letters."""
     source_bytes: int
     end: Place
     block: Any
@@ -45,7 +48,13 @@ def score(chunk: Chunk, plan: Plan, predict: Predict) -> Scored:
         answers += _answers(places, arrays, predict, batch)
     block = blocks.encoder(plan.format)(plan, batch, answers)
     letters = dead_letters.letters(chunk, batch)
-    return Scored(chunk.rows, chunk.size_bytes, chunk.end, block, letters, fingerprint(chunk))
+    written = sum(len(places) for places, _ in answers)
+    if written + len(letters.lines) != chunk.rows or blocks.rows(plan.format, block) not in (None, written):
+        raise Internal(
+            f"{chunk.source.path}: of {chunk.rows} rows from {batch.where(0)} on, {written} have answers, "
+            f"{len(letters.lines)} are bad, and {blocks.rows(plan.format, block)} were to be written"
+        )
+    return Scored(chunk.rows, written, chunk.size_bytes, chunk.end, block, letters, fingerprint(chunk))
 
 
 def parse(chunk: Chunk, plan: Plan) -> Batch:
@@ -66,9 +75,9 @@ def fingerprint(chunk: Chunk) -> bytes:
     if isinstance(content, list):
         for record in content:
             found.update(record.text if isinstance(record, Line) else record)
-    elif chunk.source.format.name == "csv":
-        for text in content.texts:
-            found.update(text)
+    elif chunk.source.format.name in formats.SEPARATED:
+        for record in content.records:
+            found.update(record.text.encode("utf-8", "surrogatepass"))
     else:
         found.update(repr(content.to_pydict()).encode())
     return found.digest()

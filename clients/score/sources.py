@@ -8,10 +8,11 @@ import io
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, cast
 
 from clients.score import formats, storage
+from clients.score.dialect import UNKNOWN, Dialect
 from clients.score.formats import Format
 from serving.errors import UsageError
 
@@ -27,6 +28,8 @@ class Source:
     size_bytes: int | None
     """None for a pipe."""
     changed: str = ""
+    dialect: Dialect = UNKNOWN
+    """Of a CSV file: what the user says of it."""
 
     @property
     def seekable(self) -> bool:
@@ -59,8 +62,10 @@ class Source:
             yield file
 
 
-def expand(inputs: list[str], input_format: str) -> tuple[Source, ...]:
+def expand(inputs: list[str], input_format: str, dialect: Dialect = UNKNOWN) -> tuple[Source, ...]:
     """The files that the arguments stand for. input_format: for all of them; empty: as their names tell.
+
+    dialect: of those that are CSV, as far as the user says.
 
     Raises `UsageError` for what is not there, for a folder or pattern without files and for unknown formats.
     """
@@ -70,7 +75,7 @@ def expand(inputs: list[str], input_format: str) -> tuple[Source, ...]:
     twice = next((path for path in paths if paths.count(path) > 1), None) if len(set(paths)) < len(paths) else None
     if twice:
         raise UsageError(f"{twice} is among the inputs twice; each row is to be scored once")
-    return tuple(found)
+    return tuple(replace(source, dialect=dialect) for source in found)
 
 
 def _expand(path: str, forced: Format | None) -> list[Source]:

@@ -125,9 +125,9 @@ class Local:
         lock = os.open(folder, os.O_RDONLY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for left in Path(folder).glob(f".*{_WRITING}*"):  # by one that was killed
-                left.unlink(missing_ok=True)
+            _clear(folder)  # of a run that was killed
             yield
+            _clear(folder)  # of workers that were
         except BlockingIOError as error:
             raise UsageError(f"another run is scoring into {folder}; wait for its end") from error
         finally:
@@ -194,6 +194,12 @@ class Remote:
     @contextmanager
     def locked(self, folder: str) -> Iterator[None]:
         yield  # object stores have no locks; equal jobs write equal bytes
+
+
+def _clear(folder: str) -> None:
+    """Remove files that nobody writes any more."""
+    for left in Path(folder).glob(f".*{_WRITING}*"):
+        left.unlink(missing_ok=True)
 
 
 def _is_data(file: Path, folder: str) -> bool:

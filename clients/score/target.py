@@ -92,6 +92,7 @@ class OpenPart:
     def __init__(self, first_row: int, part: parts.Part, letters: IO[bytes], start: Place, hashes_rows: bool) -> None:
         self._part, self._letters = part, letters
         self._read = hashlib.sha256() if hashes_rows else None
+        self._files: dict[int, list[int]] = {}
         self.first_row, self.rows, self.bad, self.source_bytes, self.end = first_row, 0, 0, 0, start
         self.entry: Entry
         """What the manifest says of it; there when the part is."""
@@ -102,6 +103,9 @@ class OpenPart:
         self._letters.writelines(scored.letters.lines)
         if self._read:
             self._read.update(scored.fingerprint)
+        tally = self._files.setdefault(scored.end.file, [0, 0, 0])
+        for i, count in enumerate((scored.rows, scored.written, len(scored.letters.lines))):
+            tally[i] += count
         self.rows += scored.rows
         self.bad += len(scored.letters.lines)
         self.source_bytes += scored.source_bytes
@@ -111,7 +115,15 @@ class OpenPart:
         """Its file is written and closed."""
         read = self._read.hexdigest() if self._read else ""
         self.entry = Entry(
-            self.first_row, self.rows, self.bad, path.stat().st_size, _sha256(path), self.source_bytes, self.end, read
+            first_row=self.first_row,
+            rows=self.rows,
+            bad=self.bad,
+            size_bytes=path.stat().st_size,
+            sha256=_sha256(path),
+            source_bytes=self.source_bytes,
+            end=self.end,
+            read_sha256=read,
+            files=tuple((file, rows, good, bad) for file, (rows, good, bad) in self._files.items()),
         )
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from clients.score import chunks, formats, sources
+from clients.score import chunks, csv_records, formats, sources
 from clients.score.chunks import Place, count, read
 from clients.score.formats import Format
 from clients.score.plan import Plan, find, mapping
@@ -150,11 +150,9 @@ def test_a_file_without_line_ends_is_not_read_whole(tmp_path, monkeypatch):
 
 
 def test_a_quote_that_is_never_closed_is_not_read_whole(tmp_path, monkeypatch):
-    from clients.score import arrow_chunks
-
-    monkeypatch.setattr(arrow_chunks, "MAX_RECORD_BYTES", 64)
+    monkeypatch.setattr(csv_records, "MAX_RECORD_BYTES", 64)
     (tmp_path / "a.csv").write_bytes(b"a,b\n" + b'"\n' + b"1,2\n" * 100)
-    with pytest.raises(UsageError, match="a quote that is opened at line 2 is not closed in 64 bytes"):
+    with pytest.raises(UsageError, match="a quote that is opened at line 2 does not end within 64 bytes"):
         list(read(expand([str(tmp_path / "a.csv")], ""), Place(), 8))
 
 

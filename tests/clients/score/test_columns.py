@@ -11,9 +11,10 @@ import pytest
 
 from clients import values
 from clients.score import arrow_blocks
-from clients.score.arrow_chunks import CsvRecords
 from clients.score.chunks import Chunk, Place
 from clients.score.columns import Columns
+from clients.score.csv_records import CsvRecords, Record
+from clients.score.dialect import Dialect
 from clients.score.formats import Format
 from clients.score.output_columns import output_columns
 from clients.score.plan import Plan, find, mapping
@@ -42,9 +43,11 @@ def batch(of: Signature, columns: dict[str, Any], maps: Any = ()) -> Columns:
 
 def csv(of: Signature, header: str, *records: str, maps: Any = ()) -> Columns:
     names = header.split(",")
-    texts = [record.encode(errors="surrogateescape") + b"\n" for record in records]
-    found = CsvRecords(tuple(names), texts, list(range(2, 2 + len(texts))))
-    return Columns(chunk(found, len(texts), "csv"), plan(of, maps or find(mapping([], of), names, "in.csv")))
+    dialect = Dialect(",", "utf-8", "double")
+    found = CsvRecords(
+        tuple(names), [Record(None, text + "\n", line, line, 0) for line, text in enumerate(records, 2)], dialect, ""
+    )
+    return Columns(chunk(found, len(records), "csv"), plan(of, maps or find(mapping([], of), names, "in.csv")))
 
 
 NESTED = [[1.0, 2.0], [3.0, 4.0]]
@@ -156,11 +159,13 @@ def test_records_that_are_broken_are_bad():
     assert places == [0, 7]
     assert arrays["x"].tolist() == [1, 8]
     assert rows.carried(places) == [{"t": "a"}, {"t": "a,b"}]
-    assert "Expected 2 columns, got 1" in rows.bad[1]
-    assert "Expected 2 columns, got 3" in rows.bad[2]
+    assert rows.bad[1] == "it has 1 cell, the header has 2"
+    assert rows.bad[2] == "it has 3 cells, the header has 2"
     assert rows.bad[3] == "input 'x' is the text 'x'; the model takes int32"
     assert rows.bad[4] == "input 'x' is the text ''; the model takes int32"
-    assert "invalid UTF8" in rows.bad[5]
+    assert rows.bad[5] == "the column 't' holds the byte 0xff, which is no utf-8; say --encoding"
+    assert rows.original(2) == "3,a,b"
+    assert rows.original(5) == {"b64": "Niz/"}
     assert rows.bad[6] == "input 'x' is the text '99999999999'; the model takes int32"
     assert rows.where(2) == "line 4"
 
