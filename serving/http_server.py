@@ -140,7 +140,8 @@ class HttpServer:
         """Send at once what waits for the end of the turn."""
         outbox, self._outbox = self._outbox, []
         for transport, data in outbox:
-            transport.write(data)
+            if not transport.is_closing():  # or what is for others would be lost with it
+                transport.write(data)
 
     def date(self) -> bytes:
         """The line, made once a second."""

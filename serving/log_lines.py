@@ -26,8 +26,15 @@ class LineFormatter(logging.Formatter):
         return "\n".join(f"  {one_line(line)}" for line in super().formatException(ei).split("\n"))
 
 
+def is_news(record: logging.LogRecord) -> bool:
+    """False for what gRPC logs with a traceback when a caller goes away while its answer is being sent."""
+    error = record.exc_info and record.exc_info[0]
+    return not (error and error.__name__ == "ExecuteBatchError" and record.name.startswith("grpc."))
+
+
 def log_to_stderr(level: str, form: str) -> None:
     """Set logging up for a program. form: as `logging.Formatter` takes it, such as `%(levelname)s %(message)s`."""
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter(form))
+    handler.addFilter(is_news)
     logging.basicConfig(level=level, handlers=[handler])

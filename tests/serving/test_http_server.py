@@ -229,6 +229,27 @@ def test_who_leaves_disturbs_nobody():
     run(test)
 
 
+def test_an_answer_to_who_has_gone_takes_no_other_with_it():
+    async def test() -> None:
+        async with serving(echo) as (server, connect):
+            gone = await connect()
+            gone.send(GET % b"1")
+            await gone.answer()
+            (left,) = server.connections
+            clients = [await connect() for _ in range(2)]
+            for client in clients:
+                client.send(GET % b"2")
+                await client.answer()
+            transports = [left._transport, *(other._transport for other in server.connections - {left})]
+            left.abort()
+            await left.closed
+            for transport in transports:  # in one turn of the loop
+                server.write(transport, b"HTTP/1.1 200 OK\r\n\r\n")
+            assert [(await client.answer())[0] for client in clients] == [b"HTTP/1.1 200 OK"] * 2
+
+    run(test)
+
+
 def test_idle_connections_are_closed():
     async def test() -> None:
         async with serving(echo, Limits(idle_s=0.01)) as (_, connect):

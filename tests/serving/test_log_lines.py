@@ -4,8 +4,9 @@ import io
 import logging
 
 import pytest
+from grpc._cython.cygrpc import ExecuteBatchError
 
-from serving.log_lines import LineFormatter, one_line
+from serving.log_lines import LineFormatter, is_news, one_line
 
 
 @pytest.mark.parametrize(
@@ -38,3 +39,13 @@ def test_an_event_is_one_line_and_its_traceback_is_indented():
     assert second == "ERROR loading m\\nERROR forged failed"
     assert all(line.startswith("  ") for line in traceback)
     assert traceback[-1] == "  ERROR forged"
+
+
+def test_a_caller_of_grpc_who_has_gone_is_no_news():
+    error = ExecuteBatchError("execute_batch")
+    told = logging.LogRecord("grpc._cython.cygrpc", logging.ERROR, "", 0, "%s", (), (type(error), error, None))
+    assert not is_news(told)
+    told.exc_info = (ValueError, ValueError(), None)
+    assert is_news(told)
+    told.exc_info = None
+    assert is_news(told)

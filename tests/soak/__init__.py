@@ -1,0 +1,1 @@
+"""Good and hostile callers together, for seconds or for minutes: nothing may be lost, and nothing may pile up."""
