@@ -20,7 +20,7 @@ from clients.calls import Version, Which
 from serving import dtypes
 from serving.errors import BadGateway, Internal, InvalidInput, Overloaded, ServingError, TooLarge, from_code
 from serving.protos import get_model_metadata_pb2
-from serving.signature import DEFAULT, INIT_OP, Signature, TensorSpec, from_proto
+from serving.signature import DEFAULT, Signature, TensorSpec, from_proto, internal
 from serving.tensors import Arrays
 
 TIMEOUT_HEADER = "X-Request-Timeout"
@@ -127,7 +127,9 @@ def parse_metadata(response: Response) -> Version:
         packed = json_format.ParseDict(
             document["metadata"]["signature_def"], get_model_metadata_pb2.SignatureDefMap(), ignore_unknown_fields=True
         )
-        signatures = {name: from_proto(name, proto) for name, proto in packed.signature_def.items() if name != INIT_OP}
+        signatures = {
+            name: from_proto(name, proto) for name, proto in packed.signature_def.items() if not internal(name)
+        }
         spec = document["model_spec"]
         return Version(spec["name"], int(spec["version"]), signatures, str(document.get("digest", "")))
     except (KeyError, TypeError, ValueError, json_format.ParseError) as error:

@@ -46,7 +46,7 @@ from serving.protos import (
     predict_pb2,
     prediction_service_pb2_grpc,
 )
-from serving.signature import DEFAULT, INIT_OP, Signature, from_proto, select
+from serving.signature import DEFAULT, Signature, from_proto, internal, select
 from serving.tensors import Arrays
 
 DEFAULT_ADDRESS = "localhost:8500"
@@ -112,7 +112,7 @@ def parse_metadata(response: Any) -> Version:
     packed = get_model_metadata_pb2.SignatureDefMap()
     if not response.metadata["signature_def"].Unpack(packed):
         raise Internal("the answer to GetModelMetadata holds no signatures")
-    signatures = {name: from_proto(name, proto) for name, proto in packed.signature_def.items() if name != INIT_OP}
+    signatures = {name: from_proto(name, proto) for name, proto in packed.signature_def.items() if not internal(name)}
     return Version(response.model_spec.name, response.model_spec.version.value, signatures)
 
 

@@ -20,7 +20,7 @@ from google.protobuf.message import DecodeError
 
 from serving import signature as signatures
 from serving.protos import saved_model_pb2
-from serving.signature import INIT_OP, Signature, TensorSpec, shape_text
+from serving.signature import Signature, TensorSpec, internal, shape_text
 
 Shape = tuple[int | None, ...] | None
 Labels = Mapping[tuple[str, str], Sequence[str]]
@@ -57,7 +57,7 @@ def read(version: Path) -> Contract | None:
         name: signatures.from_proto(name, proto)
         for graph in served[:1]
         for name, proto in graph.signature_def.items()
-        if name != INIT_OP
+        if not internal(name)
     }
     return Contract(found, _labels(version / "assets.extra" / "model-card.json"))
 

@@ -118,6 +118,8 @@ def decode(body: PredictBody, signature: Signature, fill: Fill | None = None) ->
     fill: where given, rows of different lengths are filled up to the longest. Raises `InvalidInput`, which names the
     input, what the model takes and what came.
     """
+    if not signature.inputs and (body.layout is Layout.ROWS or not isinstance(body.value, dict)):
+        raise InvalidInput(f"signature {signature.name!r} has no inputs: send 'inputs': {{}}")
     values = _rows(body.value, signature) if body.layout is Layout.ROWS else _columns(body.value, signature)
     arrays = {name: _array(spec, values[name], body.has_booleans, fill) for name, spec in signature.inputs.items()}
     for name, spec in signature.inputs.items():

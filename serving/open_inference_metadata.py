@@ -12,7 +12,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from serving.open_inference import can_travel, datatype
-from serving.signature import INIT_OP, Signature, TensorSpec
+from serving.signature import Signature, TensorSpec, internal
 
 EXTENSIONS = (
     "binary_tensor_data",
@@ -39,7 +39,7 @@ def model(name: str, versions: Sequence[int], signature: Signature | None, signa
     """
     properties = {
         "signature_name": signature.name if signature else "",
-        "signatures": ",".join(sorted(other for other in signatures if other != INIT_OP)),
+        "signatures": ",".join(sorted(other for other in signatures if not internal(other))),
     }
     if untold := [spec.name for spec in _all(signature) if not can_travel(spec)]:
         properties["no_datatype"] = ",".join(untold)

@@ -18,8 +18,8 @@ from serving.errors import FailedPrecondition, InvalidInput, Unsupported
 from serving.tensors import Array, Arrays, as_string_array
 
 DEFAULT = "serving_default"
-INIT_OP = "__saved_model_init_op"
-"""TensorFlow 2 stores its initialisation as a signature without inputs; nobody can call it."""
+_INTERNAL = "__saved_model"
+"""How names of signatures start that TensorFlow keeps for itself: `__saved_model_init_op` is a SavedModel's initialisation."""
 
 
 @dataclass(frozen=True)
@@ -138,17 +138,22 @@ def from_proto(name: str, proto: Any) -> Signature:
     )
 
 
+def internal(name: str) -> bool:
+    """Whether a signature of that name is none of a model's own: nobody is told of it, and nobody can call it."""
+    return name.startswith(_INTERNAL)
+
+
 def default(signatures: Mapping[str, Signature]) -> Signature | None:
     """What the empty name stands for: `serving_default`, or the only signature there is; None where that is open."""
-    known = [name for name in signatures if name != INIT_OP]
+    known = [name for name in signatures if not internal(name)]
     return signatures[known[0]] if len(known) == 1 else signatures.get(DEFAULT)
 
 
 def select(signatures: Mapping[str, Signature], name: str, model: str) -> Signature:
     """The signature of that name, the default for the empty name; `FailedPrecondition` lists those there are."""
     signature = signatures.get(name) if name else default(signatures)
-    if signature is None:
-        known = [known for known in sorted(signatures) if known != INIT_OP]
+    if signature is None or internal(name):
+        known = [known for known in sorted(signatures) if not internal(known)]
         raise FailedPrecondition(
             f"model {model!r} has no signature {name or DEFAULT!r}{_nearest([name], known)}; it has {_quoted(known)}"
         )

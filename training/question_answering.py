@@ -217,7 +217,7 @@ def golden(model: keras.Model, data: StoryData) -> dict[str, Arrays]:
     sure = np.where(chances.argmax(axis=1) == data.test.targets["answer"], chances.max(axis=1), 0)
     words = np.count_nonzero(data.test.inputs["text"], axis=1)
     sure = np.where(words <= np.median(words), sure, 0)
-    chosen = [int(sure.argmax()), *range(8)]
+    chosen = [int(sure.argmax()), *(row % data.test.rows for row in range(8))]
     questions = [data.questions[row] for row in chosen]
     odd = ("", "MARY—moved!  to\tthe kitchen", "Zoë's naïve   café ２０, İstanbul \u2026 東京")
     return {

@@ -211,7 +211,7 @@ def golden(model: keras.Model, data: PairData) -> dict[str, Arrays]:
     right = np.where(pairs.same > 0.5, chances, 1 - chances)
     lengths = np.array([len(a) + len(b) for a, b in zip(pairs.left, pairs.right, strict=True)])
     short = np.argsort(lengths, kind="stable")[: max(8, len(lengths) // 20)]
-    chosen = pairs[[int(short[right[short].argmax()]), *short[:8].tolist()]]
+    chosen = pairs[[int(short[right[short].argmax()]), *np.resize(short, 8).tolist()]]
     odd = ("", "ZOË  Müller\t—\u2026 ２０, İstanbul 東京", "x" * (LONGEST + 9))
     return {
         "serving_default": {side: array.astype(np.float32) for side, array in examples(chosen, None).inputs.items()},

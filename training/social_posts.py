@@ -321,7 +321,7 @@ def _mean_error(guessed: Array, truth: Array) -> float:
 def golden(model: keras.Model, data: PostsData) -> dict[str, Arrays]:
     """A short text that is judged rightly and surely, then the first held-out people, then odd texts."""
     demo = demonstration(model, data)
-    chosen = np.array([demo, *range(8)])
+    chosen = np.array([demo, *(row % data.test.rows for row in range(8))])
     odd = ("", "WOMAN—father!  the\tyacht, the Yacht", "Zoë's naïve   café ２０, İstanbul \u2026 東京")
     numbers = data.test.inputs["posts"][chosen]
     longest = int(np.count_nonzero(numbers, axis=1).max())

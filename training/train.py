@@ -144,9 +144,10 @@ def train(names: Sequence[str], order: Order, *, if_missing: bool = False) -> No
     quiet_tensorflow()
     done: list[Trained] = []
     try:
-        with Progress(console) as progress:
+        with contextlib.ExitStack() as locks, Progress(console) as progress:
             lines = {name: progress.add(name) for name in names}
             for name in names:
+                locks.enter_context(locked(order.work(name)))  # until its export has been published
                 done.append(train_one(name, order, lines[name]))
             rows = [(trained, finish(trained, lines[trained.name])) for trained in done]
     except KeyboardInterrupt as error:
@@ -220,23 +221,22 @@ class Fitted:
 
 
 def train_one(name: str, order: Order, line: Line) -> Trained:
-    """One model from data to evaluation; its export is under way when this returns."""
+    """One model from data to evaluation; its export is under way when this returns. The work folder is locked."""
     work = order.work(name)
-    with locked(work):
-        done = fitted(name, order, work, line)
-        trained = work / "trained"
-        trained.mkdir(exist_ok=True)
-        shutil.copyfile(work / done.history.best_weights, trained / "weights.weights.h5")
-        shutil.copyfile(work / "history.csv", trained / "history.csv")
-        golden = {
-            signature: export_golden.to_json(inputs)
-            for signature, inputs in done.module.golden(done.model, done.data).items()
-        }
-        write_json(trained / "model.json", {"name": name, "config": asdict(done.data.config), "golden": golden})
-        write_json(trained / "metrics.json", report(done))
-        line.say("exporting")
-        exporting = export.start(trained, order.models_dir, allow_breaking=order.allow_breaking)
-        return Trained(name, done.scores, done.history.seconds, work, exporting)
+    done = fitted(name, order, work, line)
+    trained = work / "trained"
+    trained.mkdir(exist_ok=True)
+    shutil.copyfile(work / done.history.best_weights, trained / "weights.weights.h5")
+    shutil.copyfile(work / "history.csv", trained / "history.csv")
+    golden = {
+        signature: export_golden.to_json(inputs)
+        for signature, inputs in done.module.golden(done.model, done.data).items()
+    }
+    write_json(trained / "model.json", {"name": name, "config": asdict(done.data.config), "golden": golden})
+    write_json(trained / "metrics.json", report(done))
+    line.say("exporting")
+    exporting = export.start(trained, order.models_dir, allow_breaking=order.allow_breaking)
+    return Trained(name, done.scores, done.history.seconds, work, exporting)
 
 
 def fitted(name: str, order: Order, work: Path, line: Line) -> Fitted:
@@ -336,16 +336,35 @@ def write_json(path: Path, content: Any) -> None:
 
 @contextlib.contextmanager
 def locked(work: Path) -> Iterator[None]:
-    """Make the work folder, for this process alone. Raises UsageError if another one has it."""
-    work.mkdir(parents=True, exist_ok=True)
-    with (work / "lock").open("w") as lock:
+    """Make the work folder, for this process alone until its export is published. Raises UsageError if another has it."""
+    while True:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UsageError(
-                f"another training of {work.name} is at work in {work}: wait for it, or stop it"
-            ) from error
-        yield
+            work.mkdir(parents=True, exist_ok=True)
+            lock = (work / "lock").open("w")
+        except FileNotFoundError:
+            continue  # the training that had it has just removed it
+        except OSError as error:
+            raise UsageError(f"cannot write checkpoints into {work}: {error.strerror}") from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UsageError(
+                    f"another training of {work.name} is at work in {work}: wait for it, or stop it, "
+                    "or give this one a folder of its own with --work-dir"
+                ) from error
+            if not _is(lock.fileno(), work / "lock"):
+                continue  # it belonged to a training that has ended meanwhile, and removed it
+            yield
+            return
+
+
+def _is(descriptor: int, path: Path) -> bool:
+    """Whether the open file is still the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def finish(trained: Trained, line: Line) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from serving.signature import DEFAULT, INIT_OP, Signature
+from serving.signature import DEFAULT, Signature, internal
 
 FRIENDLY = ("from_text", "from_bytes", DEFAULT)
 """Signatures by how easily a person writes their inputs."""
@@ -56,7 +56,7 @@ class DescribedModel:
     @property
     def callable_signatures(self) -> list[Signature]:
         """The friendly ones first, the others by name."""
-        named = sorted(name for name in self.signatures if name != INIT_OP)
+        named = sorted(name for name in self.signatures if not internal(name))
         ordered = dict.fromkeys([*(name for name in FRIENDLY if name in named), *named])
         return [self.signatures[name] for name in ordered]
 

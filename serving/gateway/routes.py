@@ -174,7 +174,7 @@ async def _details(backend: Backend, name: str) -> dict[str, Any]:
             "signatures": {
                 key: {"inputs": _tensors(value.inputs), "outputs": _tensors(value.outputs)}
                 for key, value in sorted(lease.signatures.items())
-                if key != signature.INIT_OP
+                if not signature.internal(key)
             },
         }
     finally:

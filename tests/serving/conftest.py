@@ -141,3 +141,67 @@ def odd_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     script.write_text(_ODD)
     subprocess.run([sys.executable, script, folder], check=True, capture_output=True)
     return folder
+
+
+_ROWS = """
+import sys, tensorflow as tf
+
+FOUR, TEXT = tf.TensorSpec([None, 4], tf.float32, name="x"), tf.TensorSpec([None], tf.string, name="text")
+INTS, RAGGED = tf.TensorSpec([None, 4], tf.int32, name="x"), tf.TensorSpec([None, None], tf.int32, name="ids")
+weights = tf.Variable(tf.reshape(tf.range(12.0), [4, 3]) / 7 - 0.8)
+
+
+def checked(condition, x):
+    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(condition), ["refused"])]):
+        return tf.identity(x)
+
+
+def picture(data):
+    return tf.reduce_mean(tf.cast(tf.io.decode_png(data, channels=1), tf.float32))
+
+
+SIGNATURES = {
+    "serving_default": (FOUR, lambda x: tf.nn.softmax(x @ weights + 0.5)),
+    "ints": (INTS, lambda x: tf.reduce_sum(x * x, 1)),
+    "text": (TEXT, lambda text: tf.strings.join(["<", text, ">"])),
+    "positive": (FOUR, lambda x: tf.sqrt(checked(x >= 0, x))),
+    "flags": (FOUR, lambda x: checked(x * x == x, x) + 1),
+    "pictures": (TEXT, lambda text: tf.map_fn(picture, text, fn_output_signature=tf.float32)),
+    "lengths": (RAGGED, lambda ids: tf.reduce_sum(ids, 1)),
+    "softmax": (FOUR, lambda x: tf.nn.softmax(x, axis=0)),
+    "sort": (FOUR, lambda x: tf.sort(x, axis=0)),
+    "mean": (FOUR, lambda x: x - tf.reduce_mean(x, 0)),
+    "cumsum": (FOUR, lambda x: tf.cumsum(x)),
+    "batch_norm": (FOUR, lambda x: (x - tf.reduce_mean(x, 0)) * tf.math.rsqrt(tf.math.reduce_variance(x, 0) + 1e-3)),
+    "dropout": (FOUR, lambda x: x * tf.cast(tf.random.uniform(tf.shape(x)) > 0.5, tf.float32)),
+    "position": (INTS, lambda x: x[:, 0] + tf.range(tf.shape(x)[0])),
+    "size": (FOUR, lambda x: x * tf.cast(tf.shape(x)[0], tf.float32)),
+    "large": (FOUR, lambda x: x * tf.cast(1 + tf.shape(x)[0] // 40, tf.float32)),
+    "joint_text": (TEXT, lambda text: tf.fill(tf.shape(text), tf.strings.reduce_join(text))),
+    "some": (FOUR, lambda x: tf.boolean_mask(x, x[:, 0] > 2)),
+    "total": (FOUR, lambda x: tf.reduce_sum(x)),
+    "alike": (FOUR, lambda x: tf.zeros_like(x)),
+    "never": (FOUR, lambda x: checked(x == 77, x)),
+}
+module = tf.Module()
+module.weights = weights
+functions = {}
+for name, (spec, function) in SIGNATURES.items():
+    functions[name] = tf.function(eval(f"lambda {spec.name}: {{'y': given({spec.name})}}", {"given": function}), [spec])
+functions["constant"] = tf.function(lambda: {"y": tf.constant([1.0, 2.0, 3.0]), "z": tf.constant(7)}, [])
+module.functions = functions
+tf.saved_model.save(module, sys.argv[1], signatures=functions)
+"""
+
+
+@pytest.fixture(scope="session")
+def rows_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model, `rows`, without a card: signatures whose rows depend on each other, and some that do not.
+
+    One, `constant`, has no inputs: y (3,) float32, z () int32.
+    """
+    folder = tmp_path_factory.mktemp("rows")
+    script = folder.with_name("rows.py")
+    script.write_text(_ROWS)
+    subprocess.run([sys.executable, script, folder / "rows" / "1"], check=True, capture_output=True)
+    return folder

@@ -130,13 +130,13 @@ def test_edit_distances():
 
 
 @pytest.mark.parametrize(("name", "content", "problem"), [
-    ("p.csv", "left,right\na,b\n", "p.csv:1: expected a heading with left, right, same; same is missing"),
-    ("p.csv", "left,right,same\na,b,1\na,b,maybe\n", "p.csv:3: same has to be 0 or 1, not 'maybe'"),
-    ("p.csv", "left,right,same\n,b,1\n", "p.csv:2: left has to be a text that is not empty, not ''"),
-    ("p.csv", "left,right,same\na,b,1,x\n", "p.csv:2: more fields than the heading has"),
+    ("p.csv", "left,right\na,b\n", "p.csv:1: expected the columns left, right, same; missing: same; found: 'left', 'right'"),
+    ("p.csv", "left,right,same\na,b,1\na,b,maybe\n", "p.csv:3: same is 'maybe'; expected 0 or 1"),
+    ("p.csv", "left,right,same\n,b,1\n", "p.csv:2: left is empty; expected a text that is not empty"),
+    ("p.csv", "left,right,same\na,b,1,x\n", "p.csv:2: expected 3 cells, as the first line has, found 4"),
     ("p.csv", "left,right,same\n", "p.csv: expected pairs, found none"),
     ("p.jsonl", '{"left": "a", "right": "b", "same": 1}\n{"left": "a"\n', "p.jsonl:2: not JSON"),
-    ("p.jsonl", '{"left": "a", "right": "b"}\n', "p.jsonl:1: same is missing"),
+    ("p.jsonl", '{"left": "a", "right": "b"}\n', "p.jsonl:1: expected the columns left, right, same; missing: same"),
     ("p.jsonl", "[1]\n", "p.jsonl:1: expected an object with left, right, same"),
 ])  # fmt: skip
 def test_bad_files_are_a_sentence_with_file_and_line(name, content, problem, tmp_path):

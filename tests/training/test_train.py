@@ -1,5 +1,6 @@
 """`signet train` as a program: resumed after a kill, refused options, exports that are whole or not at all."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -11,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from serving.errors import UsageError
 from tests import servers
-from training import digits, export, export_publish
+from training import digits, export, export_publish, train
 
 
 def run(*arguments, **options):
@@ -101,6 +103,38 @@ def test_folders_that_dead_processes_left_are_removed(tmp_path):
     with export_publish.writing_folder(tmp_path) as folder:
         export_publish.remove_stale(tmp_path)
         assert folder.exists()
+
+
+def test_a_work_folder_is_one_trainings_until_its_export_is_published(tmp_path):
+    work = tmp_path / "work" / "digits"
+    with train.locked(work):
+        with (
+            pytest.raises(UsageError, match=r"another training of digits is at work in .*--work-dir"),
+            train.locked(work),
+        ):
+            raise AssertionError("two at once")
+        shutil.rmtree(work)  # as at the end of a training
+        with train.locked(work):  # a new folder: nobody's
+            assert (work / "lock").exists()
+    with train.locked(work):
+        pass
+
+
+def test_whoever_waits_at_the_lock_of_a_training_that_ends_gets_a_folder_of_its_own(tmp_path, monkeypatch):
+    """The folder is removed between the opening of its lock and the locking."""
+    work = tmp_path / "digits"
+    flock = fcntl.flock
+    removed = []
+
+    def late(*arguments):
+        if not removed:
+            removed.append(shutil.rmtree(work))
+        flock(*arguments)
+
+    monkeypatch.setattr(train.fcntl, "flock", late)
+    with train.locked(work):
+        assert removed
+        assert (work / "lock").exists()
 
 
 def test_a_killed_training_goes_on_from_its_last_epoch(tmp_path):

@@ -9,13 +9,11 @@
 
 All names are made up of syllables; nobody is meant. A fifth of the syllables is kept for people whose names nobody has
 learnt from: `generate(..., unseen=True)`. A pair has 1.5 typos on average (Poisson), in letters alone: a wrong digit is
-another house. Files are CSV with a heading, or JSON Lines (*.jsonl); both have left, right and same, which is 0 or 1.
+another house. Files are CSV with a heading, JSON Lines (*.jsonl) or Parquet, with left, right and same, which is 0 or 1.
 """
 
-import csv
 import functools
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -23,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from training.data import table
 from training.model import Array, BadData
 
 COLUMNS = ("left", "right", "same")
@@ -49,61 +48,25 @@ class Pairs:
 
 def read(path: Path) -> Pairs:
     """The pairs of one file. Raises BadData with file and line."""
-    if path.is_dir():
-        raise BadData(f"{path}: expected a file of pairs, CSV or JSON Lines, found a folder")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = _json_lines(path, file) if path.suffix == ".jsonl" else _csv_lines(path, file)
-            rows = [_row(f"{path}:{number}", row) for number, row in lines]
-    except UnicodeDecodeError as error:
-        raise BadData(f"{path}: not a text file in UTF-8 ({error.reason} at byte {error.start})") from error
+    rows = [_row(where, row) for where, row in table.rows(path, COLUMNS)]
     if not rows:
         raise BadData(f"{path}: expected pairs, found none")
     left, right, same = zip(*rows, strict=True)
     return Pairs(left, right, np.array(same, np.float32))
 
 
-def _csv_lines(path: Path, file: Iterable[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    reader = csv.DictReader(file, strict=True)
-    missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-    if missing:
-        raise BadData(f"{path}:1: expected a heading with {', '.join(COLUMNS)}; {', '.join(missing)} is missing")
-    try:
-        for row in reader:
-            if None in row:
-                raise BadData(
-                    f"{path}:{reader.line_num}: more fields than the heading has; is a text with commas unquoted?"
-                )
-            yield reader.line_num, row
-    except csv.Error as error:
-        raise BadData(f"{path}:{reader.line_num}: not CSV: {error}") from error
-
-
-def _json_lines(path: Path, file: Iterable[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for number, line in enumerate(file, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise BadData(f"{path}:{number}: not JSON: {error.msg} at character {error.pos}") from error
-        if not isinstance(row, dict):
-            raise BadData(f"{path}:{number}: expected an object with {', '.join(COLUMNS)}, found {line.strip()[:60]!r}")
-        yield number, row
-
-
 def _row(where: str, row: Mapping[str, Any]) -> tuple[str, str, int]:
-    """One checked row: whatever the format, missing fields come as None or not at all."""
-    for name in COLUMNS:
-        if row.get(name) is None:
-            raise BadData(f"{where}: {name} is missing")
     for name in COLUMNS[:2]:
         if not isinstance(row[name], str) or not row[name].strip():
-            raise BadData(f"{where}: {name} has to be a text that is not empty, not {row[name]!r}")
-    same = row["same"].strip() if isinstance(row["same"], str) else row["same"]
-    if same not in ("0", "1", 0, 1):
-        raise BadData(f"{where}: same has to be 0 or 1, not {row['same']!r}")
-    return row["left"], row["right"], int(same)
+            raise BadData(f"{where}: {name} is {table.shown(row[name])}; expected a text that is not empty")
+    same = _SAME.get(str(row["same"]).strip().lower())
+    if same is None:
+        raise BadData(f"{where}: same is {table.shown(row['same'])}; expected 0 or 1")
+    return row["left"], row["right"], same
+
+
+_SAME = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+"""As programs write it: pandas makes 1.0 of a column with gaps, and True of comparisons."""
 
 
 def hold_out(pairs: Pairs, path: Path) -> tuple[Pairs, Pairs]:
@@ -111,7 +74,9 @@ def hold_out(pairs: Pairs, path: Path) -> tuple[Pairs, Pairs]:
     if len(pairs) < 5:
         raise BadData(f"{path}: expected five pairs or more, to hold some out; found {len(pairs)}")
     order = np.random.default_rng(0).permutation(len(pairs)).tolist()
-    return pairs[order[len(pairs) // 5 :]], pairs[order[: len(pairs) // 5]]
+    learnt, kept = pairs[order[len(pairs) // 5 :]], pairs[order[: len(pairs) // 5]]
+    table.check_several(path, "same", [int(value) for value in learnt.same])
+    return learnt, kept
 
 
 # ---- The generator

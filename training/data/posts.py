@@ -4,7 +4,7 @@
              "off to the campus. met Doro.",19,0,female ──▶   ["off to the campus. met Doro."], [19.], [0], [0]
     generate(count, rng) ──▶ Users, and how often each telling word was written ──optimum──▶ the best guesses
 
-Files are CSV, JSONL or Parquet. `posts` is one text, or a list of texts (in CSV: a JSON list). `age` is in years.
+Files are CSV, JSONL or Parquet. `posts` is one text, or a list of texts (in CSV: as JSON or pandas write one). `age` is in years.
 `income` is a group from 0 to 9, or its name in INCOMES; `gender` is 0 or 1, or its name in GENDERS.
 
 The generated people are made up, and so is what they write. A person's age, income and gender are drawn; then each post
@@ -13,16 +13,17 @@ incomes, a word that one gender mostly uses of itself, or two things whose order
 every (age, income, gender) given the posts is a product of known factors, and the best guess can be computed exactly.
 """
 
-import csv
+import ast
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from training.data import table
 from training.model import Array, BadData
 
 COLUMNS = ("posts", "age", "income", "gender")
@@ -58,86 +59,11 @@ class Users:
 
 def read(path: Path) -> Users:
     """The people of one file, by its suffix. Raises BadData with file and line."""
-    readers = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
-    if path.is_dir() or path.suffix.lower() not in readers:
-        raise BadData(f"{path}: expected a file called .csv, .jsonl or .parquet")
-    rows = [_row(where, values) for where, values in readers[path.suffix.lower()](path)]
+    rows = [_row(where, values) for where, values in table.rows(path, COLUMNS)]
     if not rows:
         raise BadData(f"{path}: expected rows with the columns {', '.join(COLUMNS)}, found none")
     texts, age, income, gender = zip(*rows, strict=True)
     return Users(texts, np.array(age, np.float32), np.array(income, np.int32), np.array(gender, np.int32))
-
-
-def _csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file, strict=True)
-        line = 1
-        try:
-            _check_columns(f"{path}:1", rows.fieldnames or ())
-            line = rows.line_num + 1
-            for row in rows:
-                if None in row or None in row.values():
-                    raise BadData(f"{path}:{line}: expected {len(rows.fieldnames or ())} cells, as the first line has")
-                yield f"{path}:{line}", {**row, "posts": _json_list(row["posts"])}
-                line = rows.line_num + 1  # a cell may hold line breaks
-        except csv.Error as error:
-            raise BadData(f"{path}:{line}: not CSV: {error}") from error
-        except UnicodeDecodeError as error:
-            raise BadData(f"{path}: not a text file in UTF-8 ({error.reason} at byte {error.start})") from error
-
-
-def _json_list(cell: str) -> Any:
-    """A cell that is a JSON list, as a list; any other cell as it is."""
-    if not cell.lstrip().startswith("["):
-        return cell
-    try:
-        return json.loads(cell)
-    except ValueError:
-        return cell
-
-
-def _jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            where = f"{path}:{number}"
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise BadData(f"{where}: not JSON: {error}") from error
-            if not isinstance(row, dict):
-                raise BadData(
-                    f"{where}: expected an object with {', '.join(COLUMNS)}, found {line.decode().strip()[:60]}"
-                )
-            _check_columns(where, list(row))
-            yield where, row
-
-
-def _parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    import pyarrow  # only this kind of file needs it
-    import pyarrow.parquet
-
-    try:
-        file = pyarrow.parquet.ParquetFile(path)
-    except pyarrow.ArrowInvalid as error:
-        raise BadData(f"{path}: not a Parquet file: {error}") from error
-    with file:
-        _check_columns(str(path), file.schema_arrow.names)
-        number = 0
-        for batch in file.iter_batches(columns=list(COLUMNS)):
-            for row in batch.to_pylist():
-                number += 1
-                yield f"{path}, row {number}", row
-
-
-def _check_columns(where: str, found: Sequence[str]) -> None:
-    missing = [column for column in COLUMNS if column not in found]
-    if missing:
-        raise BadData(
-            f"{where}: expected the columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}; "
-            f"found: {', '.join(map(str, found)) or 'nothing'}"
-        )
 
 
 def _row(where: str, row: dict[str, Any]) -> tuple[str, float, int, int]:
@@ -151,10 +77,26 @@ def _row(where: str, row: dict[str, Any]) -> tuple[str, float, int, int]:
 
 def _text(where: str, value: Any) -> str:
     if isinstance(value, str):
+        value = _listed(value)
+    if isinstance(value, str):
         return value
     if isinstance(value, list) and all(isinstance(post, str) for post in value):
         return "\n".join(value)
-    raise BadData(f"{where}: posts is {_shown(value)}; expected a text or a list of texts")
+    raise BadData(f"{where}: posts is {table.shown(value)}; expected a text or a list of texts")
+
+
+def _listed(cell: str) -> Any:
+    """A cell that is a list, as JSON or pandas write one, as a list; any other cell as it is."""
+    if not cell.strip().startswith("[") or not cell.strip().endswith("]"):
+        return cell
+    for read in (json.loads, ast.literal_eval):
+        try:
+            value = read(cell.strip())
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        if isinstance(value, list) and all(isinstance(post, str) for post in value):
+            return value
+    return cell
 
 
 def _age(where: str, value: Any) -> float:
@@ -163,7 +105,7 @@ def _age(where: str, value: Any) -> float:
     except (TypeError, ValueError):
         age = math.nan
     if not 0 <= age <= 150:
-        raise BadData(f"{where}: age is {_shown(value)}; expected years, a number from 0 to 150")
+        raise BadData(f"{where}: age is {table.shown(value)}; expected years, a number from 0 to 150")
     return age
 
 
@@ -176,14 +118,10 @@ def _class(where: str, column: str, value: Any, names: Sequence[str]) -> int:
         number = math.nan
     if number not in range(len(names)):
         raise BadData(
-            f"{where}: {column} is {_shown(value)}; "
+            f"{where}: {column} is {table.shown(value)}; "
             f"expected a whole number from 0 to {len(names) - 1} or a name such as {names[0]!r}"
         )
     return int(number)
-
-
-def _shown(value: Any) -> str:
-    return "empty" if value in ("", None) else repr(value)[:60]
 
 
 def hold_out(users: Users, path: Path) -> tuple[Users, Users]:
@@ -192,7 +130,10 @@ def hold_out(users: Users, path: Path) -> tuple[Users, Users]:
     if count < 5:
         raise BadData(f"{path}: expected five rows or more, to hold some out; found {count}")
     order = np.random.default_rng(0).permutation(count)
-    return users[order[count // 5 :]], users[order[: count // 5]]
+    learnt, kept = users[order[count // 5 :]], users[order[: count // 5]]
+    table.check_several(path, "income", learnt.income.tolist())
+    table.check_several(path, "gender", learnt.gender.tolist())
+    return learnt, kept
 
 
 # ---- The generator
@@ -306,10 +247,10 @@ def generate(count: int, rng: np.random.Generator) -> tuple[Users, Array]:
     name_chances = 1 / np.arange(1, NAMES + 1)
     word[kind == IDLE] = rng.choice(NAMES, size=np.sum(kind == IDLE), p=name_chances / name_chances.sum())
     signals = []
-    for telling, table in TABLES.items():
+    for telling, usual in TABLES.items():
         rows = kind == telling
-        word[rows] = _draw(table[state[telling][person[rows]]], rng)
-        signals.append(_counts(count, person[rows], word[rows], table.shape[1]))
+        word[rows] = _draw(usual[state[telling][person[rows]]], rng)
+        signals.append(_counts(count, person[rows], word[rows], usual.shape[1]))
     oneself = _draw(GENDER_TABLE[gender[person]], rng)
     rows = (kind == AGE) | (kind == INCOME)
     signals.append(_counts(count, person[rows], oneself[rows], GENDER_TABLE.shape[1]))

@@ -11,6 +11,7 @@ numbers count them; a question's text is every sentence of its story before it, 
 words ("apple,milk", "s,e") is one answer. Source: Weston et al., "Towards AI-Complete Question Answering", arXiv:1502.05698.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,8 @@ class Question:
 def read(path: Path) -> list[Question]:
     """The questions of one file. Raises BadData with file and line."""
     try:
-        lines = path.read_text("utf-8").splitlines()
+        # Only what ends a line for editors and for Python's files: a sentence may hold other separators, such as U+2028.
+        lines = re.split("\r\n|\r|\n", path.read_bytes().decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise BadData(f"{path}: not a text file in UTF-8 ({error.reason} at byte {error.start})") from error
     questions = list(_questions(path, lines))
