@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from serving.errors import InvalidInput, Unsupported
-from serving.protos import classification_pb2, regression_pb2
+from serving import dtypes
+from serving.errors import Internal, InvalidInput, Unsupported
+from serving.protos import classification_pb2, regression_pb2, types_pb2
 from serving.signature import DEFAULT, Signature, TensorSpec
 from serving.tensors import Array, Arrays
 
@@ -62,8 +63,18 @@ def signature_of(version: Version, name: str) -> Signature:
     return signature
 
 
+def wrong_method(signature: Signature) -> Internal:
+    """Of a signature whose method is checked and none of those that a Predict may have."""
+    methods = ", ".join(PREDICT_METHODS)
+    return Internal(
+        f"Expected prediction signature method_name to be one of {{{methods}}}. Was: {signature.method_name}"
+    )
+
+
 def task_names(tasks: Sequence[Any]) -> list[str]:
     """The signatures that the tasks of MultiInference name. Raises `InvalidInput` for several models, or one twice."""
+    if not all(task.model_spec.name for task in tasks):
+        raise InvalidInput("Found ModelSpec with an empty model name.")
     if len({task.model_spec.name for task in tasks}) > 1:
         raise InvalidInput("All ModelSpecs in a MultiInferenceRequest must access the same model name.")
     names = [task.model_spec.signature_name or DEFAULT for task in tasks]
@@ -84,9 +95,9 @@ def classify_outputs(version: Version, signature: Signature) -> tuple[str, ...]:
     """What a Classify has to fetch: `classes`, `scores` or both. `InvalidInput` for a signature of another kind."""
     text = version.signature_defs[signature.name]
     if len(signature.inputs) != 1:
-        raise InvalidInput(f"Expected one input Tensor. Signature was: {text}")
+        raise InvalidInput("Expected one input Tensor.")
     if len(signature.outputs) not in (1, 2):
-        raise InvalidInput(f"Expected one or two output Tensors, found {len(signature.outputs)}. Signature was: {text}")
+        raise InvalidInput(f"Expected one or two output Tensors, found {len(signature.outputs)}")
     if _INPUTS not in signature.inputs:
         raise InvalidInput(f"No classification inputs found in SignatureDef: {text}")
     names = tuple(name for name in (_CLASSES, _SCORES) if name in signature.outputs)
@@ -122,38 +133,42 @@ def task_outputs(version: Version, signature: Signature, method: str) -> tuple[s
 
 
 def joint_signature(signatures: Sequence[Signature], fetched: Sequence[tuple[str, ...]]) -> Signature:
-    """One signature for several tasks: the shared input, and each tensor to fetch once, by its name in the graph."""
+    """One signature for several tasks: each tensor to feed and each to fetch once, by its name in the graph.
+
+    Exports of TensorFlow 2 have a tensor for the examples in each signature.
+    """
     tensors = {
         signature.outputs[name].tensor: signature.outputs[name]
         for signature, names in zip(signatures, fetched, strict=True)
         for name in names
     }
-    inputs = {signature.inputs[_INPUTS].tensor for signature in signatures}
-    if len(inputs) != 1:
-        raise InvalidInput("Input tensor must be the same for all Signatures.")
+    inputs = {signature.inputs[_INPUTS].tensor: signature.inputs[_INPUTS] for signature in signatures}
     return Signature(
         name="+".join(signature.name for signature in signatures),
-        inputs={_INPUTS: signatures[0].inputs[_INPUTS]},
-        outputs={
-            tensor: TensorSpec(tensor, spec.dtype, spec.shape, tensor) for tensor, spec in sorted(tensors.items())
-        },
+        inputs=_by_tensor(inputs),
+        outputs=_by_tensor(tensors),
     )
+
+
+def _by_tensor(specs: Mapping[str, TensorSpec]) -> dict[str, TensorSpec]:
+    return {tensor: TensorSpec(tensor, spec.dtype, spec.shape, tensor) for tensor, spec in sorted(specs.items())}
 
 
 def classifications(outputs: Arrays, rows: int) -> Any:
     """ClassificationResult of `classes` (rows, k) strings and `scores` (rows, k) floats; one of them may be absent."""
     classes, scores = outputs.get(_CLASSES), outputs.get(_SCORES)
-    for name, array, kind in ((_CLASSES, classes, "O"), (_SCORES, scores, "f")):
+    for name, array, wanted in ((_CLASSES, classes, "DT_STRING"), (_SCORES, scores, "DT_FLOAT")):
         if array is None:
             continue
         if array.ndim != 2:
-            raise InvalidInput(f"Expected Tensor shape: [batch_size num_classes] but got {name} {list(array.shape)}")
-        if array.dtype.kind != kind:
-            raise InvalidInput(f"Expected {name} Tensor of {'string' if kind == 'O' else 'float'}. Got: {array.dtype}")
+            raise InvalidInput(f"Expected Tensor shape: [batch_size num_classes] but got {_shape(array)}")
+        if _dtype(array) != wanted:
+            raise InvalidInput(f"Expected {name} Tensor of {wanted}. Got: {_dtype(array)}")
         if len(array) != rows:
             raise InvalidInput(f"Expected {name} output batch size of {rows}. Got: {len(array)}")
     if classes is not None and scores is not None and classes.shape != scores.shape:
-        raise InvalidInput(f"Tensors class and score should match in shape, got {classes.shape} and {scores.shape}")
+        sizes = f"{classes.shape[1]} vs. {scores.shape[1]}"
+        raise InvalidInput(f"Tensors class and score should match in dim_size(1). Got {sizes}")
     result = classification_pb2.ClassificationResult()
     known = classes if classes is not None else scores
     assert known is not None
@@ -173,13 +188,23 @@ def regressions(outputs: Arrays, rows: int) -> Any:
     values = outputs[_OUTPUTS]
     if values.ndim not in (1, 2) or (values.ndim == 2 and values.shape[1] != 1):
         raise InvalidInput(
-            f"Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got {list(values.shape)}"
+            f"Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got {_shape(values)}"
         )
-    if values.dtype != np.float32:
-        raise InvalidInput(f"Expected output Tensor of float. Got: {values.dtype}")
     if len(values) != rows:
-        raise InvalidInput(f"Input batch size did not match output batch size: {rows} and {len(values)}")
+        raise InvalidInput(f"Input batch size did not match output batch size: {rows} vs. {len(values)}")
+    if _dtype(values) != "DT_FLOAT":
+        raise InvalidInput(f"Expected output Tensor of DT_FLOAT.  Got: {_dtype(values)}")
     result = regression_pb2.RegressionResult()
     for value in values.reshape(-1).tolist():
         result.regressions.add(value=value)
     return result
+
+
+def _shape(array: Array) -> str:
+    """As TensorFlow writes it: `[2,3]`."""
+    return f"[{','.join(map(str, array.shape))}]"
+
+
+def _dtype(array: Array) -> str:
+    """The name that `types.proto` gives it: `DT_FLOAT`."""
+    return str(types_pb2.DataType.Name(dtypes.from_numpy(array.dtype).enum))

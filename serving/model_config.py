@@ -86,11 +86,29 @@ def _model(config: Any) -> ModelConfig:
         raise UsageError(
             f"Expected model {config.name} to have an absolute path or URI; got base_path()={config.base_path}"
         )
-    if config.model_platform != "tensorflow":
-        raise UsageError(f"model {config.name!r}: model_platform is {config.model_platform!r}; expected 'tensorflow'")
+    _check_platform(config)
     return ModelConfig(
         config.name, Path(config.base_path), _policy(config.model_version_policy), dict(config.version_labels)
     )
+
+
+def _check_platform(config: Any) -> None:
+    """In the original's words; `model_type` is the older way to say it."""
+    old = config.model_type != model_server_config_pb2.MODEL_TYPE_UNSPECIFIED
+    if old and config.model_platform:
+        raise UsageError(
+            "Illegal setting both ModelServerConfig::model_type (deprecated) and ModelServerConfig::model_platform, "
+            f"model name is {config.name}"
+        )
+    if old and config.model_type != model_server_config_pb2.TENSORFLOW:
+        raise UsageError(f"ModelServerConfig::model_type choice {config.model_type} not supported.")
+    if not old and not config.model_platform:
+        raise UsageError(
+            "Illegal setting neither ModelServerConfig::model_type (deprecated) nor ModelServerConfig::model_platform, "
+            f"model name is {config.name}"
+        )
+    if not old and config.model_platform != "tensorflow":
+        raise UsageError(f"Model {config.name} requests unsupported platform {config.model_platform}")
 
 
 def _policy(message: Any) -> VersionPolicy:

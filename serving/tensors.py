@@ -93,6 +93,7 @@ def _header(array: Array) -> tuple[Any, dtypes.DType, Array]:
     dtype = dtypes.from_numpy(array.dtype)
     proto = tensor_pb2.TensorProto(dtype=dtype.enum)
     shape = proto.tensor_shape
+    shape.SetInParent()  # of a scalar it is empty, but there
     for size in array.shape:
         shape.dim.add().size = size
     return proto, dtype, np.asarray(array, order="C")

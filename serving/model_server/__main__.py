@@ -16,14 +16,14 @@ from pathlib import Path
 
 import uvloop
 
-from serving import garbage, log_lines, model_config
+from serving import garbage, log_lines
 from serving.engine import tensorflow_c
 from serving.engine.loading import Loader
 from serving.engine.repository import Repository
 from serving.engine.runner import Runner
 from serving.errors import InvalidInput, ServingError, UsageError
 from serving.model_config import ModelConfig
-from serving.model_server import batching_parameters, rest_server, session_config
+from serving.model_server import batching_parameters, rest_server, session_config, text_file
 from serving.model_server import flags as flag_parser
 from serving.model_server.batching import BatchingRunner
 from serving.model_server.batching_parameters import Batching
@@ -107,12 +107,9 @@ async def serve(flags: Flags) -> int:
 
 
 def _models(flags: Flags) -> list[ModelConfig]:
-    """Raises `UsageError` for what the original does not start with, in its words."""
+    """Raises `UsageError`, `NotFound` and `InvalidInput` for what the original does not start with, in its words."""
     if flags.model_config_file:
-        path = Path(flags.model_config_file)
-        if not path.exists():
-            raise UsageError(f"NOT_FOUND: {path}; No such file or directory")
-        models = model_config.read(path)
+        models = text_file.models(Path(flags.model_config_file))
         labelled = [(model.name, number) for model in models for number in model.labels.values()]
         if labelled and not flags.allow_version_labels_for_unavailable_models:
             name, number = labelled[0]

@@ -19,7 +19,6 @@ from serving.engine.repository import Repository
 from serving.engine.runner import Runner
 from serving.engine.servable import Servable
 from serving.errors import (
-    Internal,
     InvalidInput,
     NotFound,
     ServingError,
@@ -38,7 +37,7 @@ from serving.protos import (
     regression_pb2,
 )
 from serving.signature import Signature
-from serving.tensors import Array, Arrays, to_proto, to_typed_proto
+from serving.tensors import Arrays, to_proto, to_typed_proto
 
 _MAX_MESSAGE = 1024
 _TRUNCATED = "...TRUNCATED"
@@ -111,7 +110,7 @@ class PredictionService:
         try:
             signature = predict_request.signature_of(servable, request)
             if self._check_methods and signature.method_name not in inference.PREDICT_METHODS:
-                raise Internal(f"Expected prediction signature method_name, was {signature.method_name}")
+                raise inference.wrong_method(signature)
             inputs = predict_request.inputs_of(request, signature)
             wanted = predict_request.outputs_of(request, signature)
             outputs = await self.run("Predict", servable, signature, inputs, wanted, context)
@@ -154,13 +153,16 @@ class PredictionService:
         outputs_of: Callable[[Servable, Signature], tuple[str, ...]],
         result_of: Callable[[Arrays, int], Any],
     ) -> Any:
-        examples = inference.serialized(request.input)
         servable = _lease(self._repository, request)
         try:
             signature = inference.signature_of(servable, request.model_spec.signature_name)
             if self._check_methods and signature.method_name != method:
-                raise InvalidInput(f"Expected {method} signature method_name, was {signature.method_name}")
+                kind = "classification" if method == inference.CLASSIFY else "regression"
+                raise InvalidInput(
+                    f"Expected {kind} signature method_name to be {method}. Was: {signature.method_name}"
+                )
             wanted = outputs_of(servable, signature)
+            examples = inference.serialized(request.input)
             api = method.rpartition("/")[2].capitalize()
             outputs = await self.run(api, servable, signature, {"inputs": examples}, wanted, context)
             response.result.CopyFrom(result_of(outputs, len(examples)))
@@ -171,28 +173,25 @@ class PredictionService:
 
     async def multi_inference(self, request: Any, context: Any) -> Any:
         """Several signatures of one model on the same examples, in one run of the graph."""
-        specs = [task.model_spec for task in request.tasks]
-        if not specs or not all(spec.name for spec in specs):
+        if not request.tasks or not request.tasks[0].model_spec.name:
             raise InvalidInput("ModelSpec has no name specified.")
-        names = inference.task_names(request.tasks)
-        examples = inference.serialized(request.input)
-        self._monitoring.examples(specs[0].name, len(examples))
         servable = _lease(self._repository, request.tasks[0])
         try:
-            return await self._run_tasks(servable, request, names, examples, context)
+            return await self._run_tasks(servable, request, context)
         finally:
             servable.release()
 
-    async def _run_tasks(
-        self, servable: Servable, request: Any, names: list[str], examples: Array, context: Any
-    ) -> Any:
-        signatures = [inference.task_signature(servable, name) for name in names]
+    async def _run_tasks(self, servable: Servable, request: Any, context: Any) -> Any:
+        signatures = [inference.task_signature(servable, name) for name in inference.task_names(request.tasks)]
         fetched = [
             inference.task_outputs(servable, signature, task.method_name)
             for signature, task in zip(signatures, request.tasks, strict=True)
         ]
+        examples = inference.serialized(request.input)
         joint = inference.joint_signature(signatures, fetched)
-        tensors = await self.run("MultiInference", servable, joint, {"inputs": examples}, (), context)
+        inputs = dict.fromkeys(joint.inputs, examples)
+        tensors = await self.run("MultiInference", servable, joint, inputs, (), context)
+        self._monitoring.examples(servable.name, len(examples))
         response = inference_pb2.MultiInferenceResponse()
         for signature, wanted, task in zip(signatures, fetched, request.tasks, strict=True):
             outputs = {name: tensors[signature.outputs[name].tensor] for name in wanted}
@@ -240,7 +239,10 @@ class ModelService:
     async def reload(self, request: Any, _: Any) -> Any:
         """Replace the configuration; answers when the models with new names are available or have failed."""
         if request.config.WhichOneof("config") != "model_config_list":
-            raise InvalidInput("Only ModelConfigList is supported")
+            raise InvalidInput(
+                "ServerModelConfig type not supported by HandleReloadConfigRequest. "
+                "Only ModelConfigList is currently supported"
+            )
         try:
             models = model_config.from_proto(request.config)
         except UsageError as error:

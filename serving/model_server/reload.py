@@ -5,10 +5,10 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from serving import model_config
 from serving.engine.repository import Repository
 from serving.errors import ForeignError, SignetError
 from serving.model_config import ModelConfig
+from serving.model_server import text_file
 from serving.model_status import State
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Reloader:
         while True:
             await asyncio.sleep(interval_s)
             try:
-                await self.apply(model_config.read(path))
+                await self.apply(text_file.models(path))
             except SignetError as error:
                 log.error("the model config file was not applied: %s", error)
 

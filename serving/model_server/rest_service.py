@@ -153,7 +153,7 @@ class RestService:
         if signature is None:
             raise InvalidInput(f'Serving signature name: "{name or DEFAULT}" not found in signature def')
         if self._check_methods and signature.method_name not in inference.PREDICT_METHODS:
-            raise Internal(f"Expected prediction signature method_name, was {signature.method_name}")
+            raise inference.wrong_method(signature)
         return signature
 
     async def _infer(self, target: Target, body: bytes, told: "_Told") -> bytes:

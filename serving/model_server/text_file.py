@@ -1,19 +1,36 @@
-"""Protobuf messages as text files, which is how TensorFlow Serving is configured."""
+"""Protobuf messages as text files, which is how TensorFlow Serving is configured.
 
+What is wrong with a file stands on stderr, in protobuf's own line, where people and the original's suite look for it.
+"""
+
+import logging
 from pathlib import Path
 from typing import Any
 
 from google.protobuf import text_format
 
-from serving.errors import InvalidInput, NotFound
+from serving import model_config
+from serving.errors import InvalidInput, NotFound, UsageError
+from serving.model_config import ModelConfig
+from serving.protos import model_server_config_pb2
+
+log = logging.getLogger(__name__)
+
+
+def models(file: Path) -> list[ModelConfig]:
+    """The models of a model config file. Raises `NotFound` and `InvalidInput`."""
+    try:
+        return model_config.from_proto(read(file, model_server_config_pb2.ModelServerConfig()))
+    except UsageError as error:
+        raise InvalidInput(str(error)) from error
 
 
 def read(file: Path, message: Any) -> Any:
-    """The message, filled from the file. Raises `NotFound` and `InvalidInput`, the latter with protobuf's own line."""
+    """The message, filled from the file. Raises `NotFound` and `InvalidInput`."""
     try:
         return text_format.Parse(file.read_text(), message)
     except FileNotFoundError as error:
         raise NotFound(f"{file}; No such file or directory") from error
     except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
-        kind = message.DESCRIPTOR.full_name
-        raise InvalidInput(f"Invalid protobuf file: '{file}': Error parsing text-format {kind}: {error}") from error
+        log.error("Error parsing text-format %s: %s", message.DESCRIPTOR.full_name, error)
+        raise InvalidInput(f"Invalid protobuf file: '{file}'") from error

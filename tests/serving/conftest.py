@@ -123,6 +123,30 @@ def double(x):
 def triple(x):
     return {"y": 3 * x}
 
+def of_examples(use):
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="inputs")])
+    def parsed(inputs):
+        return use(tf.io.parse_example(inputs, {"x": tf.io.FixedLenFeature([2], tf.float32)})["x"])
+    return parsed
+
+@function(("inputs", tf.string), ("more", tf.string))
+def two(inputs, more):
+    return {"scores": tf.zeros([tf.shape(inputs)[0], 1])}
+
+save(
+    "examples",
+    classify=of_examples(lambda x: {"scores": x * 2, "classes": tf.strings.as_string(tf.cast(x, tf.int32))}),
+    regress=of_examples(lambda x: {"outputs": tf.reduce_sum(x, 1)}),
+    two=two,
+    three=of_examples(lambda x: {"scores": x, "classes": tf.strings.as_string(x), "more": x}),
+    flat=of_examples(lambda x: {"scores": x[:, 0]}),
+    double=of_examples(lambda x: {"scores": tf.cast(x, tf.float64), "outputs": tf.cast(x[:, 0], tf.float64)}),
+    uneven=of_examples(lambda x: {"scores": x[:, :1], "classes": tf.strings.as_string(x)}),
+    short=of_examples(lambda x: {"scores": x[:1]}),
+    half=of_examples(lambda x: {"outputs": tf.cast(x[:, 0], tf.float64)}),
+    wide=of_examples(lambda x: {"outputs": x}),
+    cut=of_examples(lambda x: {"outputs": x[:1, 0]}),
+)
 save("complex", serving_default=mixed, real=real)
 save("only", double=double)
 save("several", double=double, triple=triple)
@@ -134,7 +158,8 @@ def odd_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with models whose tensors or signatures some dialects cannot tell; x (n,) float32 -> y = 2 x.
 
     complex: `serving_default` gives z = x - ix and q, quantised, too; `real` takes z. only: has one signature, `double`.
-    several: has `double` and `triple`.
+    several: has `double` and `triple`. examples: has signatures for Classify and Regress, each with an input tensor of its own,
+    good ones (`classify`, `regress`) and others.
     """
     folder = tmp_path_factory.mktemp("odd")
     script = folder.with_name("odd.py")

@@ -32,6 +32,7 @@ def test_every_shape_survives(shape):
     array = np.arange(np.prod(shape, dtype=int), dtype=np.float32).reshape(shape)
     for write in (to_proto, to_typed_proto):
         np.testing.assert_array_equal(from_proto(write(array)), array)
+        assert write(array).HasField("tensor_shape"), "of a scalar it is empty, but there"
 
 
 def proto(dtype: int, dims: list[int], **values: object) -> tensor_pb2.TensorProto:

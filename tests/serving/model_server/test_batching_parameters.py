@@ -59,7 +59,7 @@ def test_files_that_are_missing_or_broken_end_the_start(tmp_path):
     for text, problem in (
         (
             "max_batch_size: 3",
-            f"Invalid protobuf file: '{file}'.*text-format tensorflow.serving.BatchingParameters: 1:",
+            f"Invalid protobuf file: '{file}'$",
         ),
         ("num_batch_threads { value: 0 }", "num_batch_threads must be positive; was 0"),
     ):

@@ -80,6 +80,8 @@ def assert_recorded_answer(case, stubs) -> None:
     for name, theirs in expected.outputs.items():
         ours = response.outputs[name]
         assert not ours.tensor_content, "TensorFlow Serving answers in typed fields"
+        assert ours.HasField("tensor_shape"), "of a scalar it is empty, but there"
+        assert ours.tensor_shape == theirs.tensor_shape
         compare = np.testing.assert_allclose if theirs.dtype == types_pb2.DT_FLOAT else np.testing.assert_array_equal
         compare(from_proto(ours), from_proto(theirs), **({"rtol": 1e-5} if theirs.dtype == types_pb2.DT_FLOAT else {}))
 

@@ -18,6 +18,8 @@ from tests import servers
 from tests.bench.swaps import swap_under_load, table
 from tests.servers import GOLDEN_MODELS
 
+CLI = json.loads((GOLDEN_MODELS.parent / "tfserving" / "cli.json").read_text())["cases"]
+
 
 def predict(address: str, model: str, timeout_s: float = 30, **inputs: np.ndarray) -> dict[str, np.ndarray]:
     request = predict_pb2.PredictRequest()
@@ -79,13 +81,45 @@ def test_a_port_in_use_is_named(model_server_address):
     assert f":{port} cannot be opened; is it in use?" in running.output
 
 
-def test_bad_config_files_are_refused_with_protobufs_own_line(tmp_path):
+@pytest.mark.parametrize("text", ["model_config_list { config { nme: 'x' } }", "model_config_list { config {", "\xff"])
+def test_bad_config_files_are_refused_with_protobufs_own_line_on_stderr(tmp_path, text):
     config = tmp_path / "models.config"
-    config.write_text("model_config_list { config { nme: 'x' } }")
+    config.write_bytes(text.encode("latin-1"))
+    command = [*servers.SIGNET, "model-server", f"--model_config_file={config}"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == 255
+    recorded = next(case for case in CLI if case["name"] == "bad_config_syntax")
+    assert ended.stdout == recorded["stdout"].replace("/base/bad.cfg", str(config))
+    assert "Error parsing text-format tensorflow.serving.ModelServerConfig: " in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("entries", "problem"),
+    [
+        ([("m", "/m", "tensorflow")] * 2, "INVALID_ARGUMENT: Illegal to list model m multiple times in config list"),
+        (
+            [("m", "m", "tensorflow")],
+            "INVALID_ARGUMENT: Expected model m to have an absolute path or URI; got base_path()=m",
+        ),
+        (
+            [("m", "/m", "")],
+            "INVALID_ARGUMENT: Illegal setting neither ModelServerConfig::model_type (deprecated) nor "
+            "ModelServerConfig::model_platform, model name is m",
+        ),
+        ([("m", "/m", "pytorch")], "INVALID_ARGUMENT: Model m requests unsupported platform pytorch"),
+    ],
+)
+def test_a_config_that_cannot_be_served_is_refused_in_the_originals_words(tmp_path, entries, problem):
+    config = tmp_path / "models.config"
+    lines = [
+        f"config {{ name: '{name}' base_path: '{path}' model_platform: '{kind}' }}" for name, path, kind in entries
+    ]
+    config.write_text(f"model_config_list {{ {' '.join(lines)} }}")
     with servers.program("model-server", f"--model_config_file={config}") as running:
         assert running.process.wait(30) == 255
         running.stop()
-    assert "Error parsing text-format tensorflow.serving.ModelServerConfig: 1:30" in running.output
+    assert f"Failed to start server. Error: {problem}\n" in running.output
 
 
 @pytest.fixture
@@ -126,7 +160,6 @@ def test_new_versions_are_served_while_requests_go_on(tmp_path, swaps):
     assert loads["grpc"].versions == set(range(1, swaps + 2))
 
 
-CLI = json.loads((GOLDEN_MODELS.parent / "tfserving" / "cli.json").read_text())["cases"]
 RECORDED_FLAGS = re.findall(
     r"^\t--(\w+)=(\S*)", next(case["stdout"] for case in CLI if case["name"] == "help"), re.MULTILINE
 )

@@ -157,4 +157,7 @@ def test_methods_are_checked_behind_their_flag():
         assert httpx.post(f"{url}/v1/models/clsreg:regress", content=example).json() == {"results": [7.0]}
         response = httpx.post(f"{url}/v1/models/clsreg:classify", content=example)
         assert response.status_code == 400
-        assert "Expected tensorflow/serving/classify signature method_name" in response.json()["error"]
+        assert (
+            "Expected classification signature method_name to be tensorflow/serving/classify."
+            in response.json()["error"]
+        )
