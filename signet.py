@@ -450,6 +450,9 @@ def score(
         bool,
         typer.Option("--overwrite", help="Replace OUTPUT if it exists; start anew where inputs or model have changed."),
     ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read every part again at the end, and hold it against its SHA-256.")
+    ] = False,
     patience_s: Annotated[
         float, typer.Option(help="Seconds to wait for a server or a version that is away.", min=0)
     ] = 60.0,
@@ -503,6 +506,7 @@ def score(
         rows_per_s=rate,
         max_bad=None if max_bad < 0 else max_bad,
         overwrite=overwrite,
+        verify=verify,
         patience_s=patience_s,
         engine=engine,
         ray_address=ray_address,

@@ -38,12 +38,15 @@ def parquet(
     metadata = file.metadata
     counts = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
     ends = list(itertools.accumulate(counts))
+    names = file.schema_arrow.names
+    chosen = None if columns is None else _chosen(names, columns)
+    if not metadata.num_rows:
+        yield _empty(source, start, file.schema_arrow, columns)
+        return
     first = bisect.bisect_right(ends, start.row)
     if first == len(ends):
         return
     groups, skipped = list(range(first, len(ends))), start.row - (ends[first] - counts[first])
-    names = file.schema_arrow.names
-    chosen = None if columns is None else [name for name in names if name in columns]
     batches = file.iter_batches(batch_size=_PARQUET_ROWS, row_groups=groups, columns=chosen, use_threads=False)
     yield from _tables(source, start, rows, _without_first(batches, skipped), metadata.num_rows)
 
@@ -58,12 +61,29 @@ def arrow(
         content.seek(0)
     if is_file:
         opened = pa.ipc.open_file(file)
+        schema = opened.schema
         batches: Iterable[Any] = (opened.get_batch(i) for i in range(opened.num_record_batches))
     else:
-        batches = pa.ipc.open_stream(file)
+        stream = pa.ipc.open_stream(file)
+        batches, schema = stream, stream.schema
     if columns is not None:
-        batches = (batch.select([name for name in batch.schema.names if name in columns]) for batch in batches)
-    yield from _tables(source, start, rows, _without_first(batches, start.row), None)
+        batches = (batch.select(_chosen(batch.schema.names, columns)) for batch in batches)
+    empty = not start.row
+    for chunk in _tables(source, start, rows, _without_first(batches, start.row), None):
+        empty = False
+        yield chunk
+    if empty:
+        yield _empty(source, start, schema, columns)
+
+
+def _chosen(names: list[str], columns: tuple[str, ...]) -> list[str]:
+    return [name for name in names if name in columns]
+
+
+def _empty(source: Source, start: Place, schema: Any, columns: tuple[str, ...] | None) -> Chunk:
+    """A chunk without rows, for the columns of a file that has none."""
+    table = schema.empty_table()
+    return Chunk(source, start, start, table if columns is None else table.select(_chosen(schema.names, columns)), 0)
 
 
 def count(source: Source, content: BinaryIO) -> int | None:

@@ -63,8 +63,12 @@ class Columns:
 
     def groups(self) -> list[Group]:
         specs = self._plan.signature.inputs
-        regular: dict[str, Array | None] = {name: self._regular(spec) for name, spec in specs.items()}
+        for name in self._plan.used:
+            self._column(name)  # says what is missing, though there are no rows
         rows = self.table.num_rows
+        if not rows:
+            return []
+        regular: dict[str, Array | None] = {name: self._regular(spec) for name, spec in specs.items()}
         if not self.bad and all(array is not None for array in regular.values()):
             return [(list(range(rows)), {name: array for name, array in regular.items() if array is not None})]
         alone: dict[int, Arrays] = {}

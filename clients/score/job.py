@@ -92,6 +92,8 @@ class Job:
     max_bad: int | None = 0
     """Rows that may be bad; None: any number."""
     overwrite: bool = False
+    verify: bool = False
+    """Read every part again at the end."""
     patience_s: float = 60.0
     """Seconds to go on asking a server that is away."""
     engine: str = LOCAL
@@ -179,6 +181,7 @@ def score(job: Job, console: Console) -> Summary:
             pinned, rows = _to_stdout(job, found, console)
             return Summary(pinned.version, rows, rows, 0, time.monotonic() - started, "")
         goal = target.of(job.output, job.format)
+        sources.check_apart(job.inputs, goal.path, goal.format.ending)
         begun = _begun(job, goal, found)
         pinned = _pin(job, begun)
         work, stream = prepare(job, found, goal, pinned)
@@ -187,6 +190,9 @@ def score(job: Job, console: Console) -> Summary:
             begun = found_there.leading() if job.engine == LOCAL else found_there
             done = begun if begun.complete else _rest(job, work, stream, begun, console)
             _check_whole(work, done)
+            _check_unchanged(found)
+            if job.verify:
+                target.verify(goal, done)
             target.finish(goal, work.plan, done)
     except OSError as error:
         raise UsageError(f"{error.filename or job.output}: {error.strerror or error}") from error
@@ -205,7 +211,7 @@ def prepare(job: Job, found: tuple[Source, ...], goal: Target, pinned: Pinned) -
     plan = Plan(pinned.signature, columns, carry, job.prefix, flat, goal.format)
     batch_rows = job.batch_rows or usual_batch_rows(pinned.signature)
     stream = chunks.read(found, Place(), batch_rows)
-    head = _head(stream, _SCHEMA_ROWS if blocks.has_schema(goal.format) else 1)
+    head = _head(stream, _SCHEMA_ROWS if blocks.has_schema(goal.format) or carry else 1)
     plan = _fitted(plan, head)
     connection = Connection(
         job.url, job.model, pinned.version, pinned.signature.name, "", job.concurrency, job.rows_per_s, job.patience_s
@@ -316,6 +322,11 @@ def _telling(stream: Iterator[Chunk], console: Console) -> Iterator[Chunk]:
         yield chunk
 
 
+def _check_unchanged(found: tuple[Source, ...]) -> None:
+    for source in found:
+        source.check_unchanged()
+
+
 def _check_whole(work: Work, done: Manifest) -> None:
     """Raise `Internal` unless every row of every file is among the scored ones or the dead letters."""
     tallies: dict[int, list[int]] = {number: [0, 0, 0] for number in range(len(work.sources))}
@@ -355,6 +366,7 @@ def _to_stdout(job: Job, found: tuple[Source, ...], console: Console) -> tuple[P
             out.flush()
             rows += result.rows
             progress.advance(result.rows, result.source_bytes)
+    _check_unchanged(found)
     return pinned, rows
 
 
@@ -441,6 +453,7 @@ def _fitted(plan: Plan, head: list[Chunk]) -> Plan:
     source = head[0].source
     if source.format.name == "jsonl":
         check_outputs(plan, plan.carry or (), source.path)
+        json_rows.check_carried(head, plan)
         return replace(plan, schema=json_rows.schema(head, plan)) if with_schema else plan
     from clients.score import columns  # noqa: PLC0415  # needs pyarrow
 

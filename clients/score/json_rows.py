@@ -6,6 +6,8 @@ What is carried is written as it was read: long numbers, NaN and odd strings sta
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -14,7 +16,8 @@ from clients import values
 from clients.score.chunks import Chunk, Line
 from clients.score.plan import Plan
 from clients.score.rows import Group, by_shape, of_row
-from serving.errors import InvalidInput
+from serving.errors import InvalidInput, UsageError
+from serving.signature import nearest_hint
 from serving.tensors import Arrays
 
 
@@ -117,6 +120,26 @@ class JsonRows:
     def _spoil(self, place: int, problem: str) -> None:
         self.bad[place] = problem
         self.documents.pop(place, None)
+
+
+def check_carried(head: list[Chunk], plan: Plan) -> None:
+    """Raise `UsageError` for a key to carry that none of the first rows has."""
+    if not plan.carry:
+        return
+    documents = [document for chunk in head for document in _parsed(chunk.content, plan)]
+    names = list(dict.fromkeys(key for document in documents for key in document))
+    missing = [name for name in plan.carry if documents and name not in names]
+    if missing:
+        raise UsageError(
+            f"none of the first {len(documents)} rows of {head[0].source.path} has a key {missing[0]!r} to carry"
+            f"{nearest_hint(missing[0], names)}; they have {', '.join(map(repr, names[:20]))}"
+        )
+
+
+def _parsed(lines: list[Line], plan: Plan) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        with suppress(InvalidInput):
+            yield parse(line.text, plan)
 
 
 def schema(head: list[Chunk], plan: Plan) -> Any:

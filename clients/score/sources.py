@@ -3,12 +3,17 @@
 ["rows/", "more-*.csv.gz", "s3://bucket/x.parquet"]  ──expand──▶  Source, Source, …          "-" is standard input
 """
 
+import fnmatch
 import gzip
+import hashlib
 import io
+import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from clients.score import formats, storage
@@ -17,6 +22,7 @@ from clients.score.formats import Format
 from serving.errors import UsageError
 
 STDIN = "-"
+_SAMPLES, _SAMPLE_BYTES = 16, 1 << 16
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,10 @@ class Source:
     changed: str = ""
     dialect: Dialect = UNKNOWN
     """Of a CSV file: what the user says of it."""
+    sample: str = ""
+    """SHA-256 of its content, or of pieces all over it where it is large; of files here alone."""
+    identity: str = ""
+    """The same for two names of one file."""
 
     @property
     def seekable(self) -> bool:
@@ -43,7 +53,22 @@ class Source:
 
     def fingerprint(self) -> dict[str, Any]:
         """Differs when the content does."""
-        return {"path": self.path, "bytes": self.size_bytes, "changed": self.changed}
+        return {"path": self.path, "bytes": self.size_bytes, "changed": self.changed, "sample": self.sample}
+
+    def check_unchanged(self) -> None:
+        """Raise `UsageError` when it is not any more what it was when the job began."""
+        if self.is_pipe:
+            return
+        info = storage.of(self.path).info(self.path)
+        if info is None:
+            problem = "it is gone"
+        elif info.size_bytes != self.size_bytes:
+            problem = f"it had {self.size_bytes} bytes, now it has {info.size_bytes}"
+        elif info.changed != self.changed or _sample(self.path, info) != self.sample:
+            problem = "other content was written into it"
+        else:
+            return
+        raise UsageError(f"the input {self.path} was changed while it was read: {problem}; start anew with --overwrite")
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
@@ -75,6 +100,11 @@ def expand(inputs: list[str], input_format: str, dialect: Dialect = UNKNOWN) -> 
     twice = next((path for path in paths if paths.count(path) > 1), None) if len(set(paths)) < len(paths) else None
     if twice:
         raise UsageError(f"{twice} is among the inputs twice; each row is to be scored once")
+    names: dict[str, str] = {}
+    for source in found:
+        other = names.setdefault(source.identity or source.path, source.path)
+        if other != source.path:
+            raise UsageError(f"{other} and {source.path} are two names of one file; each row is to be scored once")
     return tuple(replace(source, dialect=dialect) for source in found)
 
 
@@ -107,4 +137,50 @@ def _source(path: str, info: storage.Info, forced: Format | None) -> Source:
         found = Format("jsonl")
     if not info.is_regular:
         return Source(path, found, None)
-    return Source(path, found, info.size_bytes, info.changed)
+    return Source(path, found, info.size_bytes, info.changed, sample=_sample(path, info), identity=info.identity)
+
+
+def _sample(path: str, info: storage.Info) -> str:
+    """Reads at most a megabyte; nothing from a store, whose own tag tells of changes."""
+    if "://" in path:
+        return ""
+    found = hashlib.sha256()
+    step = max(_SAMPLE_BYTES, info.size_bytes // _SAMPLES)
+    with Path(path).open("rb") as file:
+        for offset in range(0, info.size_bytes, step):
+            file.seek(offset)
+            found.update(file.read(_SAMPLE_BYTES))
+    return found.hexdigest()
+
+
+def check_apart(inputs: list[str], output: str, ending: str) -> None:
+    """Raise `UsageError` when the result would be among the files that the arguments stand for.
+
+    ending: of the names in an OUTPUT that is a folder.
+    """
+    for path in inputs:
+        if any(mark in path for mark in "*?[") and not os.path.exists(path):
+            pattern = _regular_expression(_absolute(path))
+            within = any(pattern.fullmatch(_absolute(name)) for name in (output, f"{output}/part-00000.{ending}"))
+        else:
+            folder, result = _absolute(path), _absolute(output)
+            is_folder = "://" in path or os.path.isdir(path)
+            within = is_folder and (result == folder or result.startswith(f"{folder.rstrip('/')}/"))
+        if within:
+            raise UsageError(
+                f"OUTPUT {output} lies within the input {path}, so its rows would be among those to score; "
+                "choose another place"
+            )
+
+
+def _absolute(path: str) -> str:
+    return path.rstrip("/") if "://" in path else os.path.realpath(path)
+
+
+def _regular_expression(pattern: str) -> re.Pattern[str]:
+    """What `glob` finds: * within a name, ** over folders."""
+    parts = []
+    for part in pattern.split("/"):
+        name = fnmatch.translate(part).removesuffix("\\Z").replace(".*", "[^/]*")
+        parts.append("(?:[^/]+/)*" if part == "**" else f"{name}/")
+    return re.compile("".join(parts).removesuffix("/"))

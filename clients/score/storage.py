@@ -33,6 +33,8 @@ class Info:
     is_folder: bool = False
     is_regular: bool = True
     """False for a pipe or device, which can be read once and has no size."""
+    identity: str = ""
+    """The same for two names of one file, where that can be told."""
 
 
 class Storage(Protocol):
@@ -82,7 +84,8 @@ class Local:
         if not place.exists():
             return None
         status = place.stat()
-        return Info(status.st_size, str(status.st_mtime_ns), place.is_dir(), place.is_file())
+        identity = f"{status.st_dev}:{status.st_ino}"
+        return Info(status.st_size, str(status.st_mtime_ns), place.is_dir(), place.is_file(), identity)
 
     def find(self, path: str) -> list[str]:
         if Path(path).is_dir():

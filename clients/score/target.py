@@ -21,6 +21,7 @@ from clients.score.manifest import Entry, Manifest
 from clients.score.plan import Plan
 from clients.score.scored import Scored
 from serving.errors import UsageError
+from serving.signature import nearest_hint
 
 _PIECE_BYTES = 1 << 20
 _OURS = re.compile(r"part-\d{5,}\..+|_dead_letters.*\.jsonl|_manifest\.json")
@@ -65,10 +66,23 @@ def of(path: str, option: str) -> Target:
     named = None if path.endswith("/") else formats.of_name(path)
     chosen = formats.of_option("--format", option) if option else None
     if named is None:
+        _check_folder(path)
         return Target(path.rstrip("/"), False, chosen or Format("parquet"))
     if chosen not in (None, named):
         raise UsageError(f"{path} ends as {named.ending}, but --format is {option!r}")
     return Target(path, True, named)
+
+
+def _check_folder(path: str) -> None:
+    """Raise `UsageError` for a name that looks as a file's of another format does, unless there is such a folder."""
+    ending = re.search(r"\.([A-Za-z]\w{1,9})(\.gz|\.zst)?$", path)
+    if ending is None or ((info := storage.of(path).info(path)) is not None and info.is_folder):
+        return
+    hint = nearest_hint(ending[1].lower(), [name for endings in formats.ENDINGS.values() for name in endings])
+    raise UsageError(
+        f"{path} ends as no result does{hint}; expected {', '.join(f'.{name}' for name in formats.ENDINGS)}, "
+        "and .gz or .zst after those that are not compressed inside; a folder of that name is meant by '/' at its end"
+    )
 
 
 def of_stdout(option: str) -> Format:
@@ -114,12 +128,14 @@ class OpenPart:
     def close(self, path: Path) -> None:
         """Its file is written and closed."""
         read = self._read.hexdigest() if self._read else ""
+        with path.open("rb") as file:
+            sha256 = _sha256(file)
         self.entry = Entry(
             first_row=self.first_row,
             rows=self.rows,
             bad=self.bad,
             size_bytes=path.stat().st_size,
-            sha256=_sha256(path),
+            sha256=sha256,
             source_bytes=self.source_bytes,
             end=self.end,
             read_sha256=read,
@@ -147,17 +163,32 @@ def open_part(
 
 
 def intact(target: Target, begun: Manifest) -> Manifest:
-    """Without the parts whose files are not there as they were written."""
+    """Without the parts whose files are not there as they were written, by their size and SHA-256."""
     files = target.files
     whole = {}
     for number, entry in begun.parts.items():
         info = files.info(target.part(number))
-        if info is not None and info.size_bytes == entry.size_bytes:
+        if info is not None and info.size_bytes == entry.size_bytes and _is_intact(target, number, entry):
             whole[number] = entry
     if begun.complete and len(whole) == len(begun.parts):
         return begun
     kept = {number: part for number, part in whole.items() if not part.bad or files.info(target.part_letters(number))}
     return replace(begun, parts=kept, complete=False)
+
+
+def verify(target: Target, done: Manifest) -> None:
+    """Raise `UsageError` unless every part holds the bytes that were written."""
+    for number, entry in sorted(done.parts.items()):
+        if not _is_intact(target, number, entry):
+            raise UsageError(
+                f"{target.part(number)} does not have the SHA-256 with which it was written; "
+                "the same command scores its rows again"
+            )
+
+
+def _is_intact(target: Target, number: int, entry: Entry) -> bool:
+    with target.files.open(target.part(number)) as file:
+        return _sha256(file) == entry.sha256
 
 
 def finish(target: Target, plan: Plan, done: Manifest) -> None:
@@ -196,11 +227,10 @@ def _copy(files: storage.Storage, path: str, out: IO[bytes]) -> None:
             out.write(piece)
 
 
-def _sha256(path: Path) -> str:
+def _sha256(file: BinaryIO) -> str:
     found = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE_BYTES):
-            found.update(piece)
+    while piece := file.read(_PIECE_BYTES):
+        found.update(piece)
     return found.hexdigest()
 
 

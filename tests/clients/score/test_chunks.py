@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from clients.score import chunks, csv_records, formats, sources
+from clients.score import chunks, csv_records, formats, sources, target
 from clients.score.chunks import Place, count, read
 from clients.score.formats import Format
 from clients.score.plan import Plan, find, mapping
@@ -190,6 +190,65 @@ def test_inputs_that_are_none_are_explained(inputs, problem, tmp_path):
         (tmp_path / name).write_text("")
     with pytest.raises(UsageError, match=re.escape(problem)):
         expand([str(tmp_path / name) for name in inputs], "")
+
+
+@pytest.mark.parametrize("other", ["sub/../a.jsonl", "link.jsonl", "hard.jsonl"])
+def test_a_file_by_two_names_is_refused(other, tmp_path):
+    (tmp_path / "a.jsonl").write_text("1\n")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link.jsonl").symlink_to("a.jsonl")
+    (tmp_path / "hard.jsonl").hardlink_to(tmp_path / "a.jsonl")
+    with pytest.raises(UsageError, match=re.escape("are two names of one file; each row is to be scored once")):
+        expand([str(tmp_path / "a.jsonl"), str(tmp_path / other)], "")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "output", "within"),
+    [
+        (["rows"], "rows/scored", True),
+        (["rows"], "rows", True),
+        (["rows"], "link/../rows/out.jsonl", True),
+        (["link"], "rows/scored", True),
+        (["rows/*.jsonl"], "rows/out.jsonl", True),
+        (["rows/**/*.parquet"], "rows/a/scored", True),
+        (["rows/*.parquet"], "rows/scored", False),
+        (["rows"], "rows-scored", False),
+        (["rows/a.jsonl"], "rows/out.jsonl", False),
+        (["s3://b/rows"], "s3://b/rows/scored", True),
+        (["s3://b/rows"], "s3://b/scored", False),
+    ],
+)
+def test_a_result_among_the_inputs_is_refused(inputs, output, within, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "link").symlink_to("rows")
+    try:
+        sources.check_apart(inputs, output, "parquet")
+    except UsageError as error:
+        assert within
+        assert str(error).startswith(f"OUTPUT {output} lies within the input {inputs[0]}")  # noqa: PT017
+    else:
+        assert not within
+
+
+@pytest.mark.parametrize(
+    ("output", "problem"),
+    [
+        ("out.jsnol", "out.jsnol ends as no result does (did you mean 'jsonl'?); expected .jsonl, .csv"),
+        ("a/out.xlsx", "a/out.xlsx ends as no result does; expected"),
+        ("out.parquet.gz", "out.parquet.gz ends as no result does"),
+    ],
+)
+def test_results_of_unknown_endings_are_refused(output, problem):
+    with pytest.raises(UsageError, match=re.escape(problem)):
+        target.of(output, "")
+    assert not target.of(output + "/", "").is_file
+
+
+def test_folders_may_have_dots_in_their_names(tmp_path):
+    (tmp_path / "scores.latest").mkdir()
+    for name in ("scores.latest", "2026.11.28", "v1.2"):
+        assert not target.of(str(tmp_path / name), "").is_file
 
 
 def test_formats_can_be_said(tmp_path):

@@ -98,7 +98,7 @@ def test_files_of_every_dialect_have_the_records_that_csv_and_pandas_find(folder
     frame = pd.read_csv(path, sep=written["delimiter"], dtype=str, na_filter=False, encoding=encoding)
     assert frame.to_numpy().tolist() == expected[1:]
     texts = "".join(record.text for chunk in chunks for record in chunk.content.records)
-    assert out.getvalue().replace(written["lineterminator"] * 2, written["lineterminator"]).endswith(texts) or blank
+    assert blank or out.getvalue().endswith(texts)
     for chunk in chunks:
         assert cells(found(path, asked, start=chunk.end)) == expected[1 + chunk.end.row :]
     kept, letters = scored(path, asked)

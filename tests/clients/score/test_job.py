@@ -166,6 +166,24 @@ def test_an_empty_source_gives_an_empty_result(job, tmp_path):
     assert pq.read_table(tmp_path / "out" / "part-00000.parquet").schema.names == ["p", "q", "r"]
 
 
+@pytest.mark.parametrize("name", ["in.parquet", "in.arrow", "stream.arrow", "in.csv", "in.tsv"])
+def test_a_file_without_rows_gives_a_result_of_the_same_columns(name, job, tmp_path):
+    source = tmp_path / name
+    table = pa.table({"id": pa.array([], pa.int64()), "x": pa.array([], pa.list_(pa.float32()))})
+    if name.endswith("sv"):
+        source.write_text("id,x\n".replace(",", "\t" if name == "in.tsv" else ","))
+    elif name == "in.parquet":
+        pq.write_table(table, source)
+    else:
+        opened = pa.ipc.new_stream if name == "stream.arrow" else pa.ipc.new_file
+        with opened(str(source), table.schema) as file:
+            file.write_table(table)
+    assert run(job(inputs=[str(source)], output=str(tmp_path / "out.parquet"))).rows == 0
+    assert pq.read_schema(tmp_path / "out.parquet").names == ["id", "p", "q", "r"]
+    with pytest.raises(UsageError, match="has no column 'v' for the input 'x'"):
+        run(job(inputs=[str(source)], output=str(tmp_path / "other.jsonl"), maps=("x=v",)))
+
+
 def test_pipes_on_both_sides(job, tmp_path, monkeypatch):
     texts = write_rows(tmp_path / "in.jsonl", 20).read_bytes()
     expected = answers(job())
@@ -209,6 +227,8 @@ def test_the_rows_of_a_request_hang_on_their_size():
         ({"output": "out.jsonl", "format": "csv"}, ["1"], "out.jsonl ends as jsonl, but --format is 'csv'"),
         ({"format": "xls"}, ["1"], "--format is 'xls'; expected jsonl, csv"),
         ({"carry": "", "maps": ("x=v",)}, ['{"x": 1}'], "line 1: it has no key 'v', which --map names"),
+        ({"carry": "ids"}, ['{"x": [1, 2, 3, 4], "id": 1}'] * 9, "has a key 'ids' to carry (did you mean 'id'?)"),
+        ({"output": "out.jsn"}, ["1"], "out.jsn ends as no result does (did you mean 'jsonl'?)"),
         ({"output": "-", "format": "parquet"}, ["1"], "--format is 'parquet', which OUTPUT - cannot have"),
         ({"output": "-", "max_bad": 3}, ["1"], "with OUTPUT - there is no place for bad rows"),
         ({}, ['{"x": [1, 2, 3, 4], "p": 1}'], "has a key 'p', as has the answer; give the outputs another --prefix"),
@@ -237,12 +257,12 @@ def test_a_result_that_exists_is_kept_unless_told_otherwise(job, tmp_path):
 
 def test_a_folder_of_something_else_is_left_alone(job, tmp_path):
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "letter.txt").write_text("precious")
+    (tmp_path / "out" / "letter").write_text("precious")
     for overwrite in (False, True):
         with pytest.raises(UsageError, match="out is not empty and holds no scoring job"):
             run(lines(job(overwrite=overwrite), "[1, 2, 3, 4]"))
-    with pytest.raises(UsageError, match=r"letter\.txt is a file; for a folder of parts choose another name"):
-        run(job(output=str(tmp_path / "out" / "letter.txt")))
+    with pytest.raises(UsageError, match=r"letter is a file; for a folder of parts choose another name"):
+        run(job(output=str(tmp_path / "out" / "letter")))
 
 
 # Bad rows

@@ -10,9 +10,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -236,11 +238,18 @@ def test_a_pipe_goes_on_when_the_same_rows_come(job, tmp_path, monkeypatch):
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
 
 
-def test_a_part_that_is_damaged_is_scored_again(job, tmp_path, monkeypatch):
+def damage(part: Path, shortened: bool = False) -> None:
+    data = bytearray(part.read_bytes())
+    data[len(data) // 2] ^= 1
+    part.write_bytes(data[:-1] if shortened else data)
+
+
+@pytest.mark.parametrize("shortened", [True, False])
+def test_a_part_that_is_damaged_is_scored_again(shortened, job, tmp_path, monkeypatch):
     write_rows(tmp_path / "in.jsonl", 100)
     run(job(part_rows=16, output=str(tmp_path / "whole")))
     made = stopped(job(part_rows=16), monkeypatch, parts=4)
-    (tmp_path / "out" / "part-00002.parquet").write_bytes(b"short")
+    damage(tmp_path / "out" / "part-00002.parquet", shortened)
     assert run(made).new_rows == 100 - 2 * 16
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
 
@@ -254,6 +263,48 @@ def test_a_finished_job_that_was_damaged_is_mended(job, tmp_path):
     (tmp_path / "out" / "part-00002.parquet").unlink()
     assert run(made).bad == 2
     assert tree(tmp_path / "out") == whole
+
+
+def test_parts_are_held_against_their_digests_when_asked_for(job, tmp_path, monkeypatch):
+    write_rows(tmp_path / "in.jsonl", 60)
+    made = job(part_rows=16, verify=True)
+    before_last(monkeypatch, lambda: damage(tmp_path / "out" / "part-00000.parquet"))
+    with pytest.raises(UsageError, match=r"part-00000\.parquet does not have the SHA-256 with which it was written"):
+        run(made)
+    monkeypatch.undo()
+    assert run(made).new_rows == 60  # the parts after a gap are scored again
+
+
+def before_last(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Any]) -> None:
+    """Let something happen when the next job has two parts."""
+    save = manifest.save
+
+    def saved(files, folder, known) -> None:
+        save(files, folder, known)
+        if len(known.parts) == 2:
+            act()
+
+    monkeypatch.setattr(manifest, "save", saved)
+
+
+@pytest.mark.parametrize("change", ["in place", "in place at the same time", "appended", "gone"])
+def test_an_input_that_changes_while_it_is_read_is_noticed(change, job, tmp_path, monkeypatch):
+    source = write_rows(tmp_path / "in.jsonl", 100)
+    text, times = source.read_text(), source.stat()
+
+    def act() -> None:
+        if change == "gone":
+            source.unlink()
+            return
+        source.write_text(text + '{"x": [1, 2, 3, 4]}\n' if change == "appended" else text.replace("0.", "1."))
+        if "same time" in change:
+            os.utime(source, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    before_last(monkeypatch, act)
+    with pytest.raises(UsageError, match=r"the input .*in\.jsonl was changed while it was read: ") as caught:
+        run(job(part_rows=16, output=str(tmp_path / "out.jsonl")))
+    assert caught.value.exit_code == 1
+    assert not (tmp_path / "out.jsonl").exists()
 
 
 def test_a_job_that_was_killed_before_its_first_manifest_begins(job, tmp_path):
