@@ -25,6 +25,7 @@ from serving.gateway.routes import add_error_handlers, create_router, malformed
 from serving.gateway.settings import Settings
 from serving.http_server import Request, Response
 from serving.model_config import ModelConfig, from_folder, read
+from serving.offload import Offload
 
 
 class Gateway:
@@ -38,11 +39,12 @@ class Gateway:
         self.health = Health(self.backend)
         self.inference = Inference(settings, self.backend, self.metrics)
         self._frame = Frame(self.inference, settings.max_body_bytes)
-        self._v1 = v1.V1(self.inference)
+        self.offload = Offload(refused=self.metrics.shed.labels("large_bodies").inc)
+        self._v1 = v1.V1(self.inference, self.offload)
         self.open_inference = OpenInference(
             self.inference, self.backend, self.health, package_version(), settings.batch_max_rows
         )
-        self._v2 = v2.V2(self.open_inference)
+        self._v2 = v2.V2(self.inference, self.open_inference, self.offload)
         self.documents = Documents(self.backend, self.inference, package_version())
         self.fastapi = FastAPI(openapi_url=None)  # its own document would know nothing of the models
         self.fastapi.include_router(create_router(self.backend, self.inference, self.metrics, self.health))
@@ -66,6 +68,11 @@ class Gateway:
                 return await self._frame.answer(v2.PROTOCOL, request, self._v2)
             return only_post(request)
         return await asgi.answer(self.fastapi, request)
+
+    async def stop(self) -> None:
+        """Let go of the models and of the processes that read large bodies."""
+        await self.backend.stop()
+        await self.offload.close()
 
     def drain(self) -> None:
         """From now on /readyz says no; requests are still answered."""

@@ -12,6 +12,7 @@ from serving.gateway.grpc_frame import Context, GrpcFrame, service
 from serving.gateway.inference import Ask
 from serving.gateway.open_inference import OpenInference, target
 from serving.gateway.record import Record
+from serving.open_inference import answer
 from serving.open_inference_metadata import to_message
 
 PROTOCOL = "grpc_v2"
@@ -66,8 +67,9 @@ class GrpcV2:
         record.stage("parse", started)
         limits_s = [limit_s for limit_s in (read.timeout_s, context.time_remaining()) if limit_s is not None]
         asked = Ask(model, version, label, read.signature_name, min(limits_s, default=None))
-        tensors = await self._open_inference.infer(asked, read, record)
+        outcome = await self._open_inference.infer(asked, read, record)
         started = time.perf_counter()
+        tensors = answer(read, outcome.signature, outcome.outputs, outcome.labels)
         response = open_inference_messages.encode(model, record.version, read.id, tensors)
         record.stage("encode", started)
         return response

@@ -5,10 +5,11 @@
 A protocol reads its own text, calls `Inference.run` and writes the outputs in its own form.
 """
 
+import asyncio
 import math
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -31,8 +32,10 @@ MAX_VERSION = (1 << 63) - 1
 KEPT_S = 60.0
 """Seconds that a version stays loaded after a request of a job that needs it."""
 
-Decode = Callable[[Lease, Signature], tuple[Arrays, Sequence[str]]]
-"""Gives the inputs, which fit the signature, and the names of the outputs that are wanted: none means all."""
+Decoded = tuple[Arrays, Sequence[str]]
+"""The inputs, which fit the signature, and the names of the outputs that are wanted: none means all."""
+Decode = Callable[[Lease, Signature], Decoded | Awaitable[Decoded]]
+"""Gives them at once, or for a large body something to await."""
 
 
 class Ask(NamedTuple):
@@ -97,7 +100,8 @@ class Inference:
             chosen = signatures.select(lease.signatures, ask.signature_name, ask.model)
             record.signature = chosen.name
             started = time.perf_counter()
-            inputs, wanted = decode(lease, chosen)
+            decoded = decode(lease, chosen)
+            inputs, wanted = decoded if isinstance(decoded, tuple) else await decoded
             record.stage("decode", started)
             return await self.call(lease, chosen, inputs, wanted, ask, record)
         finally:
@@ -121,7 +125,7 @@ class Inference:
         started = time.perf_counter()
         left_s = self._limit_s(ask) - (started - record.started)
         if left_s <= 0:
-            raise DeadlineExceeded(f"the time of the request was over after {started - record.started:.1f} seconds")
+            raise _over(record)
         run = partial(_with_outputs, partial(self._backend.run, lease, chosen), outputs)
         record.rows = rows or 1
         answer = await self._batcher.submit(key, run, inputs, rows, left_s, fill, record.waited)
@@ -159,6 +163,15 @@ class Inference:
             )
         return version
 
+    @asynccontextmanager
+    async def in_time(self, ask: Ask, record: Record) -> AsyncIterator[None]:
+        """What is done within ends with the time of the request. Raises `DeadlineExceeded`."""
+        try:
+            async with asyncio.timeout(self._limit_s(ask) - (time.perf_counter() - record.started)):
+                yield
+        except TimeoutError:
+            raise _over(record) from None
+
     def check_declared(self, model: str) -> None:
         """Raise `NotFound`, with the names there are, for a model that is not served."""
         if model not in self._backend.models:
@@ -191,6 +204,11 @@ class Inference:
 
     def _waiting(self, model: str) -> int:
         return self._batcher.waiting(lambda key: _lease_of(key).name == model)
+
+
+def _over(record: Record) -> DeadlineExceeded:
+    seconds = time.perf_counter() - record.started
+    return DeadlineExceeded(f"the time of the request was over after {seconds:.1f} seconds")
 
 
 def timeout_s(text: str) -> float:

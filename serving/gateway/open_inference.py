@@ -4,18 +4,20 @@ InferRequest ──infer──▶ OutputTensors
 metadata, config, statistics, index: values, which go out as JSON or as messages
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn
 
 from serving import open_inference_metadata
 from serving import signature as signatures
 from serving.errors import InvalidInput, NotFound, ServingError, Unavailable, from_code
 from serving.gateway.backend import Backend, Lease
 from serving.gateway.health import Health
-from serving.gateway.inference import MAX_VERSION, Ask, Inference
+from serving.gateway.inference import MAX_VERSION, Ask, Decoded, Inference
 from serving.gateway.record import Record
 from serving.model_status import State, VersionStatus
-from serving.open_inference import InferRequest, OutputTensor, answer, decode, given
+from serving.offload import LARGE_BYTES
+from serving.open_inference import InferRequest, decode, given
 from serving.signature import Signature
 from serving.tensors import Arrays
 
@@ -28,6 +30,15 @@ INDEX_STATES = {
 }
 
 
+class Outcome(NamedTuple):
+    """What a request has got from a model."""
+
+    signature: Signature
+    labels: Mapping[str, Sequence[str]]
+    """Names of the classes of outputs, where the request asks for classes."""
+    outputs: Arrays
+
+
 class OpenInference:
     """Answers for one gateway."""
 
@@ -36,18 +47,33 @@ class OpenInference:
         self._inference, self._backend, self._health = inference, backend, health
         self._version, self._max_rows = version, max_rows
 
-    async def infer(self, ask: Ask, request: InferRequest, record: Record) -> list[OutputTensor]:
-        """The outputs that are wanted, in the form in which they are wanted."""
+    async def infer(
+        self,
+        ask: Ask,
+        request: InferRequest,
+        record: Record,
+        arrays: Callable[[Signature], Awaitable[Arrays]] | None = None,
+    ) -> Outcome:
+        """What the model gives. arrays: gives the inputs where the request itself does not have them."""
         served: list[tuple[Signature, Mapping[str, Sequence[str]]]] = []
 
-        def read(lease: Lease, signature: Signature) -> tuple[Arrays, Sequence[str]]:
+        def known(lease: Lease, signature: Signature) -> None:
             labelled = any(output.classes for output in request.outputs)
             served[:] = [(signature, self._inference.cards.labels(lease, signature.name) if labelled else {})]
+
+        def read(lease: Lease, signature: Signature) -> Decoded:
+            known(lease, signature)
             return decode(request, signature), request.wanted or given(signature)
 
-        outputs = await self._inference.run(ask, read, record)
-        signature, labels = served[0]
-        return answer(request, signature, outputs, labels)
+        async def read_large(lease: Lease, signature: Signature) -> Decoded:
+            known(lease, signature)
+            async with self._inference.in_time(ask, record):
+                return await read_elsewhere(signature), request.wanted or given(signature)
+
+        read_elsewhere = arrays or (lambda signature: asyncio.to_thread(decode, request, signature))
+        is_large = arrays is not None or raw_string_bytes(request) >= LARGE_BYTES
+        outputs = await self._inference.run(ask, read_large if is_large else read, record)
+        return Outcome(*served[0], outputs)
 
     # Health
 
@@ -139,6 +165,11 @@ def _told(lease: Lease, name: str, model: str) -> Signature | None:
     if not name:
         return signatures.default(lease.signatures)
     return signatures.select(lease.signatures, name, model)
+
+
+def raw_string_bytes(request: InferRequest) -> int:
+    """Bytes of strings that came as bytes: they are cut one by one."""
+    return sum([len(tensor.raw) for tensor in request.inputs if tensor.raw and tensor.datatype == "BYTES"])
 
 
 def target(model: str, version: str) -> tuple[int | None, str | None]:

@@ -70,7 +70,7 @@ async def _serve(gateway: Gateway, listener: socket.socket) -> None:
     finally:
         stops = [server.stop(settings.shutdown_s), *([grpc_server.stop(settings.shutdown_s)] if grpc_server else [])]
         await asyncio.gather(*stops)
-        await gateway.backend.stop()
+        await gateway.stop()
 
 
 def limits(settings: Settings) -> Limits:

@@ -14,16 +14,18 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from serving import example_inference, examples_json, json_codec, json_text
+from serving import example_inference, json_codec, large_bodies
 from serving.errors import InvalidInput
+from serving.fill import Fill
 from serving.gateway import http_ask, paths
 from serving.gateway.backend import Lease
 from serving.gateway.frame import Answer
-from serving.gateway.inference import MAX_VERSION, Ask, Inference
+from serving.gateway.inference import MAX_VERSION, Ask, Decoded, Inference
+from serving.gateway.reading import reading
 from serving.gateway.record import Record
 from serving.http_server import Request
 from serving.json_codec import PredictBody
-from serving.protos import input_pb2
+from serving.offload import LARGE_BYTES, LARGE_ELEMENTS, Offload
 from serving.signature import Signature
 from serving.tensors import Array, Arrays
 
@@ -38,8 +40,9 @@ _VERSION = re.compile(rb"\d{1,19}")
 class V1:
     """Answers POSTs whose path matches `PATH`."""
 
-    def __init__(self, inference: Inference) -> None:
-        self._inference = inference
+    def __init__(self, inference: Inference, offload: Offload) -> None:
+        """offload: reads large bodies and writes large answers."""
+        self._inference, self._offload = inference, offload
 
     async def __call__(self, request: Request, body: bytes, record: Record) -> Answer:
         match = PATH.fullmatch(request.path)
@@ -51,42 +54,71 @@ class V1:
 
     async def _predict(self, match: re.Match[bytes], request: Request, text: bytes, record: Record) -> Answer:
         started = time.perf_counter()
-        body = json_codec.parse(text)
-        record.stage("parse", started)
-        outputs = await self._inference.run(
-            ask(match, request, body.signature_name), partial(self._decode, body), record
-        )
+        if len(text) < LARGE_BYTES:
+            body = json_codec.parse(text)
+            record.stage("parse", started)
+            asked = ask(match, request, body.signature_name)
+            outputs = await self._inference.run(asked, partial(self._decode, body), record)
+        else:
+            asked = ask(match, request, "")
+            body, outputs = await self._predict_large(asked, text, record)
         started = time.perf_counter()
-        answer = Answer(json_codec.encode(outputs, body.layout, named=body.named_outputs, non_finite=body.non_finite))
+        if large_bodies.elements(outputs) < LARGE_ELEMENTS:
+            answer = json_codec.encode(outputs, body.layout, named=body.named_outputs, non_finite=body.non_finite)
+        else:
+            encode = partial(self._offload.call, large_bodies.encode_predict)
+            async with self._inference.in_time(asked, record):
+                answer = await encode(outputs, body.layout, body.named_outputs, body.non_finite)
         record.stage("encode", started)
-        return answer
+        return Answer(answer)
 
-    def _decode(self, body: PredictBody, lease: Lease, signature: Signature) -> tuple[Arrays, Sequence[str]]:
-        fill = self._inference.cards.padding(lease.name, lease.version, signature)
-        return json_codec.decode(body, signature, fill), body.output_filter
+    def _decode(self, body: PredictBody, lease: Lease, signature: Signature) -> Decoded:
+        return json_codec.decode(body, signature, self._fill(lease, signature)), body.output_filter
+
+    def _fill(self, lease: Lease, signature: Signature) -> Fill | None:
+        return self._inference.cards.padding(lease.name, lease.version, signature)
+
+    async def _predict_large(self, asked: Ask, text: bytes, record: Record) -> tuple[PredictBody, Arrays]:
+        """The body without its value, and the outputs."""
+        started = time.perf_counter()
+        in_time = partial(self._inference.in_time, asked, record)
+        async with reading(self._offload, large_bodies.parse_predict, large_bodies.decode_predict, text) as large:
+            async with in_time():
+                body = await large.head()
+            record.stage("parse", started)
+
+            async def decode(lease: Lease, signature: Signature) -> Decoded:
+                async with in_time():
+                    return await large.arrays(signature, self._fill(lease, signature)), body.output_filter
+
+            asked = asked._replace(signature_name=body.signature_name)
+            return body, await self._inference.run(asked, decode, record)
 
     async def _examples(
         self, match: re.Match[bytes], request: Request, text: bytes, record: Record, classify: bool
     ) -> Answer:
         started = time.perf_counter()
-        document = json_text.loads(text)
-        message = input_pb2.Input()
-        examples_json.fill(document, message)
-        examples = example_inference.serialized(message)
+        asked = ask(match, request, "")
+        if len(text) < LARGE_BYTES:
+            name, examples = large_bodies.read_examples(text)
+        else:
+            async with self._inference.in_time(asked, record):
+                name, examples = await self._offload.call(large_bodies.read_examples, text)
         record.stage("parse", started)
         wanted = example_inference.classify_outputs if classify else example_inference.regress_outputs
 
         def decode(lease: Lease, signature: Signature) -> tuple[dict[str, Array], Sequence[str]]:
             return {"inputs": examples}, wanted(lease, signature)
 
-        outputs = await self._inference.run(ask(match, request, document.get("signature_name", "")), decode, record)
+        outputs = await self._inference.run(asked._replace(signature_name=name), decode, record)
         started = time.perf_counter()
-        if classify:
-            result = examples_json.encode_classifications(example_inference.classifications(outputs, len(examples)))
+        if large_bodies.elements(outputs) < LARGE_ELEMENTS:
+            answer = large_bodies.encode_examples(outputs, len(examples), classify)
         else:
-            result = examples_json.encode_regressions(example_inference.regressions(outputs, len(examples)))
+            async with self._inference.in_time(asked, record):
+                answer = await self._offload.call(large_bodies.encode_examples, outputs, len(examples), classify)
         record.stage("encode", started)
-        return Answer(result)
+        return Answer(answer)
 
 
 def ask(match: re.Match[bytes], request: Request, signature_name: str) -> Ask:

@@ -7,13 +7,20 @@ A body may be JSON, or JSON with tensors as bytes after it; so may the answer.
 
 import re
 import time
+from collections.abc import Callable
+from functools import partial
 
-from serving import open_inference_body
+from serving import large_bodies, open_inference_body
 from serving.gateway import http_ask, paths
 from serving.gateway.frame import Answer
-from serving.gateway.open_inference import OpenInference, target
+from serving.gateway.inference import Ask, Inference
+from serving.gateway.open_inference import OpenInference, Outcome, target
+from serving.gateway.reading import reading
 from serving.gateway.record import Record
 from serving.http_server import Request
+from serving.offload import LARGE_BYTES, LARGE_ELEMENTS, Offload
+from serving.open_inference import InferRequest
+from serving.tensors import Arrays
 
 PROTOCOL = "v2"
 PATH = re.compile(rb"/v2/models/([^/?]+)(?:/versions/([^/?]+))?/infer(?:\?.*)?")
@@ -25,8 +32,9 @@ _BINARY = b"Content-Type: application/octet-stream\r\n%b: %%d\r\n" % open_infere
 class V2:
     """Answers POSTs whose path matches `PATH`."""
 
-    def __init__(self, open_inference: OpenInference) -> None:
-        self._open_inference = open_inference
+    def __init__(self, inference: Inference, open_inference: OpenInference, offload: Offload) -> None:
+        """offload: reads large bodies and writes large answers."""
+        self._inference, self._open_inference, self._offload = inference, open_inference, offload
 
     async def __call__(self, request: Request, body: bytes, record: Record) -> Answer:
         started = time.perf_counter()
@@ -34,13 +42,46 @@ class V2:
         assert match is not None, "the gateway sends only paths that match"
         model = paths.text(match[1])
         version, label = target(model, paths.text(match[2]) if match[2] else "")
+        ask = partial(http_ask.ask, request, model, version, label)
         header = request.headers.get(_HEADER)
         said = None if header is None else header.decode("latin-1")
-        read = open_inference_body.parse(body, open_inference_body.json_bytes(said, len(body)))
-        record.stage("parse", started)
-        ask = http_ask.ask(request, model, version, label, read.signature_name, read.timeout_s)
-        tensors = await self._open_inference.infer(ask, read, record)
+        json_bytes = open_inference_body.json_bytes(said, len(body))
+        if (len(body) if json_bytes is None else json_bytes) < LARGE_BYTES:
+            read = open_inference_body.parse(body, json_bytes)
+            record.stage("parse", started)
+            asked = ask(read.signature_name, read.timeout_s)
+            outcome = await self._open_inference.infer(asked, read, record)
+        else:
+            asked, read, outcome = await self._infer_large(ask, body, json_bytes, record)
         started = time.perf_counter()
-        text, json_bytes = open_inference_body.encode(model, record.version, read.id, tensors, read.non_finite)
+        written = partial(large_bodies.encode_infer, read, *outcome, model, record.version)
+        if _written_elements(read, outcome.outputs) < LARGE_ELEMENTS:
+            text, json_bytes = written()
+        else:
+            async with self._inference.in_time(asked, record):
+                text, json_bytes = await self._offload.call(written)
         record.stage("encode", started)
         return Answer(text) if json_bytes is None else Answer(text, _BINARY % json_bytes)
+
+    async def _infer_large(
+        self, ask: Callable[..., Ask], body: bytes, json_bytes: int | None, record: Record
+    ) -> tuple[Ask, InferRequest, Outcome]:
+        """What the request asks for, the request without its tensors, and what the model gives."""
+        started = time.perf_counter()
+        parse, decode = large_bodies.parse_infer, large_bodies.decode_infer
+        async with reading(self._offload, parse, decode, body, json_bytes) as large:
+            async with self._inference.in_time(ask(""), record):
+                read = await large.head()
+            record.stage("parse", started)
+            asked = ask(read.signature_name, read.timeout_s)
+            return asked, read, await self._open_inference.infer(asked, read, record, large.arrays)
+
+
+def _written_elements(request: InferRequest, outputs: Arrays) -> int:
+    """How much there is to write, in numbers; those that go as bytes are quickly copied."""
+    if not request.outputs:
+        as_bytes = set(outputs) if request.binary else set()
+    else:
+        as_bytes = {output.name for output in request.outputs if output.binary and not output.classes}
+    texts = {name: array for name, array in outputs.items() if name not in as_bytes or array.dtype.kind == "O"}
+    return large_bodies.elements(texts)

@@ -28,7 +28,7 @@ def gateway(**settings: object) -> Iterator[InProcess]:
         try:
             yield InProcess(started, runner)
         finally:
-            runner.run(started.backend.stop())
+            runner.run(started.stop())
 
 
 def header(response: Response, name: str) -> str | None:

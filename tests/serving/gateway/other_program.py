@@ -109,4 +109,4 @@ async def gateway_at(*places, poll_s=60.0):
     try:
         yield ask, backend, upstream
     finally:
-        await backend.stop()
+        await gateway.stop()

@@ -1,0 +1,90 @@
+"""What a worker does with a large body or answer; see `offload.py`. Pure, and light to import.
+
+body ──parse──▶ what it asks for, without its tensors; they are kept ──decode──▶ named arrays
+outputs ──encode──▶ the text of the answer
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from serving import example_inference, examples_json, json_codec, json_text, open_inference, open_inference_body
+from serving.fill import Fill
+from serving.json_codec import Layout, NonFinite, PredictBody
+from serving.open_inference import InferRequest
+from serving.protos import input_pb2
+from serving.signature import Signature
+from serving.tensors import Array, Arrays
+
+Kept = dict[str, Any]
+"""What one step of a session leaves for the next."""
+
+_STRING_BYTES = 16
+"""So many bytes of strings are as much work as a number."""
+
+
+def elements(outputs: Mapping[str, Array]) -> int:
+    """How much there is to write, in numbers."""
+    count = sum([array.size for array in outputs.values()])
+    for array in outputs.values():
+        if array.dtype.kind == "O" and array.size < 1 << 16:
+            count += sum(map(len, array.reshape(-1).tolist())) // _STRING_BYTES
+    return count
+
+
+def parse_predict(kept: Kept, text: bytes) -> PredictBody:
+    """A predict body of TensorFlow Serving's REST dialect."""
+    kept["body"] = body = json_codec.parse(text)
+    return replace(body, value=None)
+
+
+def decode_predict(kept: Kept, signature: Signature, fill: Fill | None) -> Arrays:
+    """The arrays of that body; as `json_codec.decode`."""
+    return json_codec.decode(kept.pop("body"), signature, fill)
+
+
+def encode_predict(outputs: Arrays, layout: Layout, named: bool, non_finite: NonFinite) -> bytes:
+    """The answer; as `json_codec.encode`."""
+    return json_codec.encode(outputs, layout, named=named, non_finite=non_finite)
+
+
+def read_examples(text: bytes) -> tuple[str, Array]:
+    """A classify or regress body: the name of the signature, and each example serialized."""
+    document = json_text.loads(text)
+    message = input_pb2.Input()
+    examples_json.fill(document, message)
+    return document.get("signature_name", ""), example_inference.serialized(message)
+
+
+def encode_examples(outputs: Arrays, count: int, classify: bool) -> bytes:
+    """The answer to a classify or regress body of that many examples."""
+    if classify:
+        return examples_json.encode_classifications(example_inference.classifications(outputs, count))
+    return examples_json.encode_regressions(example_inference.regressions(outputs, count))
+
+
+def parse_infer(kept: Kept, body: bytes, json_bytes: int | None) -> InferRequest:
+    """A body of the Open Inference Protocol whose JSON is large."""
+    kept["request"] = request = open_inference_body.parse(body, json_bytes)
+    return request._replace(inputs=())
+
+
+def decode_infer(kept: Kept, signature: Signature) -> Arrays:
+    """The arrays of that body; as `open_inference.decode`."""
+    return open_inference.decode(kept.pop("request"), signature)
+
+
+def encode_infer(
+    request: InferRequest,
+    signature: Signature,
+    labels: Mapping[str, Sequence[str]],
+    outputs: Arrays,
+    model: str,
+    version: str,
+) -> tuple[bytes, int | None]:
+    """The answer by the Open Inference Protocol, and how many bytes of it are JSON; None when all are.
+
+    The rest of the arguments is what a model gave: see `gateway/open_inference.py`.
+    """
+    tensors = open_inference.answer(request, signature, outputs, labels)
+    return open_inference_body.encode(model, version, request.id, tensors, request.non_finite)

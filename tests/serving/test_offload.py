@@ -1,0 +1,155 @@
+"""Worker processes: what they are sent and give back, and how they end."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from serving import dtypes, large_bodies, offload, offload_wire, offload_worker
+from serving.errors import InvalidInput, Overloaded, Unavailable
+from serving.json_codec import Layout
+from serving.offload import Offload
+from serving.signature import Signature, TensorSpec
+
+FLOAT = dtypes.from_numpy(np.dtype(np.float32))
+ROWS = Signature("serving_default", {"x": TensorSpec("x", FLOAT, (None, 2), "x:0")}, {})
+
+
+def there_and_back(value):
+    ours, theirs = socket.socketpair()
+    with ours, theirs, ThreadPoolExecutor() as threads:
+        sent = threads.submit(offload_wire.send, ours, offload_wire.beside(value))
+        got = offload_wire.receive(theirs)
+        sent.result()
+        return got
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.dictionaries(st.text(max_size=3), st.lists(st.binary(max_size=5), max_size=20)),
+    st.sampled_from([row.numpy for row in dtypes.ROWS if not row.is_string]),
+    st.lists(st.integers(0, 3), max_size=3),
+    st.binary(max_size=40),
+)
+def test_messages_arrive_as_they_were_sent(strings, dtype, shape, text):
+    arrays = {name: np.array([*values, None], object)[:-1] for name, values in strings.items()}
+    numbers = np.arange(np.prod(shape, dtype=int)).reshape(shape).astype(dtype)
+    got_arrays, got_numbers, got_text = there_and_back((arrays, numbers, text))
+    assert {name: array.tolist() for name, array in got_arrays.items()} == strings
+    assert (got_numbers.dtype, got_numbers.tobytes(), got_numbers.shape) == (dtype, numbers.tobytes(), tuple(shape))
+    assert (type(got_text), got_text) == (bytes, text)
+
+
+def test_strings_keep_their_shape():
+    array = np.array([[b"a", b"", b"ccc"]] * 9000, object)
+    assert np.array_equal(there_and_back(array), array)
+
+
+def run(work, **settings):
+    async def main():
+        pool = Offload(**settings)
+        try:
+            await work(pool)
+        finally:
+            await pool.close()
+
+    asyncio.run(main())
+
+
+def test_a_body_is_read_in_two_steps_and_an_answer_written_as_in_this_process():
+    async def work(pool):
+        async with pool.session() as session:
+            head = await session.step(
+                large_bodies.parse_predict, b'{"instances": [[1, 2], [3, 4]], "output_filter": ["y"]}'
+            )
+            assert (head.layout, head.value, head.output_filter) == (Layout.ROWS, None, ("y",))
+            arrays = await session.step(large_bodies.decode_predict, ROWS, None)
+        assert (arrays["x"].tolist(), arrays["x"].dtype) == ([[1, 2], [3, 4]], np.float32)
+        text = await pool.call(large_bodies.encode_predict, arrays, Layout.COLUMNS, True, "bare")
+        assert text == b'{"outputs":{"x":[[1.0,2.0],[3.0,4.0]]}}'
+
+    run(work, workers=1)
+
+
+def test_errors_come_back_as_themselves_and_bugs_with_their_traceback():
+    async def work(pool):
+        first = await pool.call(os.getpid)
+        with pytest.raises(InvalidInput, match=r"^send either 'instances' \(rows\) or 'inputs' \(columns\): neither"):
+            await pool.call(large_bodies.parse_predict, {}, b"{}")
+        with pytest.raises(offload.Bug, match=r"Traceback(.|\n)*ValueError: invalid literal"):
+            await pool.call(int, "x")
+        with pytest.raises(InvalidInput, match="takes more than 4096 MB of memory"):
+            await pool.call(bytes, offload_worker.MOST_BYTES + 1)
+        assert await pool.call(os.getpid) == first
+
+    run(work, workers=1)
+
+
+def test_a_worker_that_dies_fails_its_caller_alone_and_is_replaced():
+    async def work(pool):
+        first = await pool.call(os.getpid)
+        with pytest.raises(Unavailable, match="has died; try again"):
+            await pool.call(os._exit, 3)
+        assert await pool.call(os.getpid) != first
+
+    run(work, workers=1)
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_a_worker_whose_caller_leaves_is_killed():
+    async def work(pool):
+        async with pool.session() as session:
+            pid = await session.call(os.getpid)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(session.call(time.sleep, 600), 0.01)
+        async with asyncio.timeout(30):
+            while not gone(pid):  # noqa: ASYNC110  # nobody tells
+                await asyncio.sleep(0.01)
+        assert await pool.call(os.getpid) != pid
+
+    run(work, workers=1)
+
+
+def test_too_many_who_wait_are_refused(monkeypatch):
+    monkeypatch.setattr(offload, "_WAITING", 2)
+    refused = []
+
+    async def work(pool):
+        async with pool.session() as session:
+            waiting = [asyncio.create_task(pool.call(os.getpid)) for _ in range(2)]
+            await asyncio.sleep(0)
+            with pytest.raises(Overloaded, match="2 large bodies wait to be read or written"):
+                await pool.call(os.getpid)
+            assert refused == [1]
+            pid = await session.call(os.getpid)
+        assert await asyncio.gather(*waiting) == [pid, pid]
+
+    run(work, workers=1, refused=lambda: refused.append(1))
+
+
+def test_a_worker_forgets_what_a_session_left_and_ends_with_its_server():
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = subprocess.Popen(offload_worker.command(theirs.fileno()), pass_fds=[theirs.fileno()])
+    with ours:
+        offload_wire.send(ours, (large_bodies.parse_predict, (b'{"instances": [1]}',), True))
+        assert offload_wire.receive(ours)[0] == "ok"
+        offload_wire.send(ours, offload_worker.FORGET)
+        offload_wire.send(ours, (large_bodies.decode_predict, (ROWS, None), True))
+        kind, text, _ = offload_wire.receive(ours)
+        assert (kind, "KeyError" in text) == ("bug", True)
+    assert process.wait(30) == 0
