@@ -18,7 +18,8 @@ import orjson
 
 from serving import dtypes, json_codec
 from serving.errors import InvalidInput, Unsupported
-from serving.json_codec import MAX_DEPTH, Layout, PredictBody
+from serving.json_codec import Layout, PredictBody
+from serving.json_values import MAX_DEPTH
 from serving.signature import Signature, TensorSpec
 from serving.tensors import Array, Arrays
 

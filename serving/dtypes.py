@@ -29,7 +29,7 @@ class DType:
 
     @property
     def is_float(self) -> bool:
-        return self.numpy.kind == "f"
+        return self.numpy.kind == "f" or self.name == "bfloat16"
 
 
 STRING = 7

@@ -4,7 +4,8 @@
     ├── UsageError             wrong options, files or folders: a program ends with exit code 1
     └── ServingError           a request could not be answered
         ├── InvalidInput       400 INVALID_ARGUMENT      the signature does not accept what was sent
-        │   └── TooLarge       413 INVALID_ARGUMENT      more bytes than the server takes
+        │   ├── TooLarge       413 INVALID_ARGUMENT      more bytes than the server takes
+        │   └── UnknownEncoding 415 INVALID_ARGUMENT     a Content-Encoding that the server does not know
         ├── FailedPrecondition 400 FAILED_PRECONDITION   the model does not have what was asked for
         ├── NotFound           404 NOT_FOUND             no such model or version is loaded
         ├── Unsupported        501 UNIMPLEMENTED         a dtype or method that cannot be served
@@ -15,7 +16,7 @@
         ├── Cancelled          499 CANCELLED             the caller left
         └── Internal           500 INTERNAL              anything else
 
-The mapping of codes is TensorFlow Serving's (`http_server.cc`); 413 and 502 are ours.
+The mapping of codes is TensorFlow Serving's (`http_server.cc`); 413, 415 and 502 are ours.
 """
 
 from typing import ClassVar
@@ -49,6 +50,12 @@ class TooLarge(InvalidInput):
     """The caller sent more bytes than the server takes."""
 
     http_status = 413
+
+
+class UnknownEncoding(InvalidInput):
+    """The caller sent a Content-Encoding that the server does not know."""
+
+    http_status = 415
 
 
 class FailedPrecondition(ServingError):

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from serving.errors import InvalidInput
-from serving.json_text import format_error, is_base64, kind, raw_bytes, to_bytes
+from serving.json_text import format_error, kind, to_bytes
+from serving.json_values import is_base64
 
 _MAX_INT64 = (1 << 63) - 1
 _KINDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
@@ -83,7 +84,7 @@ def _kind(value: Any, name: str) -> str:
 
 
 def _encode(results: list[Any]) -> bytes:
-    return raw_bytes(json.dumps({"results": results}, ensure_ascii=False).encode())
+    return json.dumps({"results": results}, ensure_ascii=False).encode()
 
 
 def _short(value: float) -> float:

@@ -2,14 +2,12 @@
 
     body ──loads──▶ value ──quote──▶ `{\\n    "instances": null\\n}` within a message
 
-Bytes that are not UTF-8 pass through it. Here each stands as a character of a private range, which no text uses, until
-`raw_bytes` turns them back: {"text": "caf\\xe9"} reaches the model, and comes back in a message, byte for byte.
+Bytes that are not UTF-8 pass through it as `surrogateescape` has them, which no text does: {"text": "caf\\xe9"} reaches the
+model, and comes back in a message, byte for byte.
 Source: `json_tensor.cc`.
 """
 
-import codecs
-import re
-from collections.abc import Callable
+import json
 from itertools import takewhile
 from typing import Any
 
@@ -17,41 +15,24 @@ import numpy as np
 import orjson
 import rapidjson
 
-from serving import json_codec
+from serving import json_dialect
 from serving.errors import InvalidInput
+from serving.json_values import is_base64, unbase64
 from serving.number_arrays import as_lists
 
 _MAX_QUOTED = 256
 """Characters of a value that a message quotes."""
 
-_FIRST = 0x10FF00  # the character for byte 0; in UTF-8 f4 8f bc 80
-_RAW = re.compile(rb"\xf4\x8f([\xbc-\xbf])([\x80-\xbf])")
-
-NOT_UTF8 = "signet-raw-bytes"
-"""For `bytes.decode`: the name of this way to handle what is not UTF-8."""
+NOT_UTF8 = "surrogateescape"
+"""How what is not UTF-8 stands in text: for `bytes.decode` and `str.encode`."""
 
 
-def _as_characters(error: UnicodeError) -> tuple[str, int]:
-    assert isinstance(error, UnicodeDecodeError)
-    return "".join(chr(_FIRST + byte) for byte in error.object[error.start : error.end]), error.end
-
-
-codecs.register_error(NOT_UTF8, _as_characters)
-
-
-def raw_bytes(encoded: bytes) -> bytes:
-    """Encoded text, with the bytes that were not UTF-8 as they came."""
-    if b"\xf4\x8f" not in encoded:
-        return encoded
-    return _RAW.sub(lambda match: bytes([(match[1][0] - 0xBC) << 6 | (match[2][0] - 0x80)]), encoded)
-
-
-def loads(body: bytes, read: Callable[[bytes], Any] = orjson.loads) -> dict[str, Any]:
+def loads(body: bytes, read: json_dialect.Read = orjson.loads, raw_text: bool = True) -> dict[str, Any]:
     """The object that a body holds, with its optional `signature_name`. Raises `InvalidInput`.
 
-    read: reads strict JSON.
+    read: reads strict JSON. raw_text: whether text may be other than UTF-8.
     """
-    document = json_codec.loads(body, NOT_UTF8, read)
+    document = json_dialect.loads(body, read, raw_text=raw_text)
     if not isinstance(document, dict):
         raise format_error(document, "Is not object")
     if not isinstance(document.get("signature_name", ""), str):
@@ -63,7 +44,12 @@ def loads(body: bytes, read: Callable[[bytes], Any] = orjson.loads) -> dict[str,
 
 def error_body(message: str) -> bytes:
     """An error, laid out as the original does."""
-    return raw_bytes(b'{\n    "error": ' + orjson.dumps(message) + b"\n}")
+    return b'{\n    "error": %b\n}' % string(message)
+
+
+def string(text: str) -> bytes:
+    """A string of JSON, with bytes that are not UTF-8 as they came."""
+    return json.dumps(text, ensure_ascii=False).encode(errors=NOT_UTF8)
 
 
 def format_error(value: Any, problem: str) -> InvalidInput:
@@ -75,14 +61,21 @@ def quote(value: Any) -> str:
     """A value for a message, cut off where it gets long."""
     if isinstance(value, float):
         return _decimal(value)
-    text: str = rapidjson.dumps(
-        _shortened(value, [_MAX_QUOTED]),
-        indent=4,
-        write_mode=rapidjson.WM_SINGLE_LINE_ARRAY,
-        ensure_ascii=False,
-        number_mode=rapidjson.NM_NATIVE | rapidjson.NM_NAN,
-    )
-    return text[:_MAX_QUOTED]
+    return _written(_shortened(value, [_MAX_QUOTED]))[:_MAX_QUOTED]
+
+
+def _written(value: Any, margin: str = "") -> str:
+    """A value as RapidJSON's PrettyWriter writes it, lists in one line."""
+    inner = margin + "    "
+    if isinstance(value, dict) and value:
+        members = [f"{inner}{_written(name)}: {_written(value[name], inner)}" for name in value]
+        return "{\n" + ",\n".join(members) + f"\n{margin}}}"
+    if isinstance(value, list):
+        return f"[{', '.join([_written(element, inner) for element in value])}]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    text: str = rapidjson.dumps(value, number_mode=rapidjson.NM_NATIVE | rapidjson.NM_NAN)
+    return text
 
 
 def kind(value: Any) -> str:
@@ -98,19 +91,14 @@ def kind(value: Any) -> str:
     return "Array" if isinstance(value, list) else "Object"
 
 
-def is_base64(value: Any) -> bool:
-    """Whether a value is {"b64": "…"}, which stands for bytes."""
-    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str)
-
-
 def to_bytes(value: Any) -> bytes:
     """The bytes of a string, or of an object for base64. Raises `InvalidInput`."""
     if isinstance(value, str):
-        return raw_bytes(value.encode())
+        return value.encode(errors=NOT_UTF8)
     if not is_base64(value):
         raise InvalidInput(f"JSON Value: {quote(value)} not formatted correctly for base64 data")
     try:
-        return json_codec.unbase64(value["b64"])
+        return unbase64(value["b64"])
     except ValueError:
         raise InvalidInput("Unable to base64 decode") from None
 

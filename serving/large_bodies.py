@@ -10,7 +10,8 @@ from typing import Any
 
 from serving import example_inference, examples_json, json_codec, json_text, open_inference, open_inference_body
 from serving.fill import Fill
-from serving.json_codec import Layout, NonFinite, PredictBody
+from serving.json_codec import Layout, PredictBody
+from serving.non_finite import NonFinite
 from serving.open_inference import InferRequest
 from serving.protos import input_pb2
 from serving.signature import Signature
@@ -50,7 +51,7 @@ def encode_predict(outputs: Arrays, layout: Layout, named: bool, non_finite: Non
 
 def read_examples(text: bytes) -> tuple[str, Array]:
     """A classify or regress body: the name of the signature, and each example serialized."""
-    document = json_text.loads(text)
+    document = json_text.loads(text, raw_text=False)
     message = input_pb2.Input()
     examples_json.fill(document, message)
     return document.get("signature_name", ""), example_inference.serialized(message)

@@ -35,6 +35,7 @@ _MAX_KEPT_BYTES = 1 << 22
 _EXACT = 1 << 53
 """Whole numbers from here on may have been rounded when they became floats."""
 
+_CONTAINERS = {list, dict, np.ndarray}
 _NUMBERS_AND_SPACES = b"0123456789.+-eE \t\r\n"
 
 _threads = threading.local()
@@ -63,16 +64,20 @@ def loads(body: bytes) -> Any:
     return value
 
 
-def as_lists(value: Any) -> Any:
+def as_lists(value: Any, depth: int = 0) -> Any:
     """The same value with its arrays as lists again, for those who look at elements one by one.
 
-    Whole numbers among others were floats in the array, and are whole again.
+    Whole numbers among others were floats in the array, and are whole again. depth: of the value; far down are no arrays.
     """
     if isinstance(value, np.ndarray):
         return _mixed_list(value) if value.dtype.kind == "f" else value.tolist()
-    if isinstance(value, list):
-        return [as_lists(element) for element in value]
-    return {name: as_lists(element) for name, element in value.items()} if isinstance(value, dict) else value
+    if depth > _MAX_DEPTH + 1 or not isinstance(value, list | dict):
+        return value
+    if isinstance(value, dict):
+        return {name: as_lists(element, depth + 1) for name, element in value.items()}
+    if _CONTAINERS.isdisjoint(map(type, value)):  # told apart in C: there may be millions
+        return value
+    return [as_lists(element, depth + 1) for element in value]
 
 
 def _mixed_list(array: Array) -> Any:

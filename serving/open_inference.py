@@ -15,11 +15,10 @@ from typing import Any, NamedTuple, TypeVar, cast, get_args
 
 import numpy as np
 
-from serving import dtypes, json_codec, number_arrays, open_inference_binary
+from serving import dtypes, json_values, open_inference_binary
 from serving.dtypes import DType
 from serving.errors import InvalidInput, Unsupported
-from serving.json_codec import NonFinite
-from serving.non_finite import from_words
+from serving.non_finite import NonFinite
 from serving.signature import Signature, TensorSpec, shape_text
 from serving.tensors import MAX_ELEMENTS, Array, Arrays
 
@@ -45,7 +44,6 @@ DATATYPES = {
     "string": "BYTES",
 }
 """The names of dtypes -> the protocol's."""
-_DOUBLE = dtypes.from_numpy(np.dtype(np.float64))
 _MICROSECONDS = 1e-6
 
 T = TypeVar("T", int, str, bool)
@@ -180,7 +178,7 @@ def parameter(values: Mapping[str, Any], name: str, kind: type[T], default: T, w
     value = values.get(name, default)
     if type(value) is not kind:
         wanted = {int: "a whole number", str: "a string", bool: "true or false"}[kind]
-        raise InvalidInput(f"{where}parameter {name!r} is {json_codec.described(value)}; expected {wanted}")
+        raise InvalidInput(f"{where}parameter {name!r} is {json_values.described(value)}; expected {wanted}")
     return value
 
 
@@ -202,11 +200,11 @@ def is_base64(values: Mapping[str, Any], where: str) -> bool:
 
 def checked_shape(sizes: Sequence[Any], where: str) -> tuple[int, ...]:
     """A shape that came from outside, or `InvalidInput`."""
-    if len(sizes) > json_codec.MAX_DEPTH:
-        raise InvalidInput(f"{where}shape has {len(sizes)} dimensions; the most are {json_codec.MAX_DEPTH}")
+    if len(sizes) > json_values.MAX_DEPTH:
+        raise InvalidInput(f"{where}shape has {len(sizes)} dimensions; the most are {json_values.MAX_DEPTH}")
     for size in sizes:
         if type(size) is not int or size < 0:
-            raise InvalidInput(f"{where}shape has {json_codec.described(size)}; expected whole numbers from 0")
+            raise InvalidInput(f"{where}shape has {json_values.described(size)}; expected whole numbers from 0")
     if math.prod(sizes) > MAX_ELEMENTS or max(sizes, default=0) > MAX_ELEMENTS:
         raise InvalidInput(f"{where}shape {list(sizes)} has more than {MAX_ELEMENTS} elements")
     if sizes and sizes[0] and 0 in sizes and math.prod(filter(None, sizes)) > MAX_EMPTY:
@@ -239,49 +237,44 @@ def _array(spec: TensorSpec, tensor: InputTensor) -> Array:
     assert spec.dtype is not None, "it has a datatype"
     if tensor.datatype != expected:
         raise InvalidInput(f"{where} has datatype {tensor.datatype[:40]!r}; the model takes {expected}")
-    spec.check_shape(tensor.shape)
+    fitted = spec.check_shape(tensor.shape)
     if tensor.raw is not None:
-        return open_inference_binary.decode(tensor.raw, spec.dtype, tensor.shape, where)
+        return open_inference_binary.decode(tensor.raw, spec.dtype, tensor.shape, where).reshape(fitted)
     flat = _from_values(spec, spec.dtype, tensor) if tensor.typed is None else tensor.typed
     count = math.prod(tensor.shape)
     if flat.size != count:
         raise InvalidInput(f"{where} has {flat.size} elements; shape {list(tensor.shape)} needs {count}")
-    return flat.reshape(tensor.shape)
+    return flat.reshape(fitted)
 
 
 def _from_values(spec: TensorSpec, dtype: DType, tensor: InputTensor) -> Array:
     """The elements of a JSON list. Numbers take the fast way when nothing is doubtful."""
     values = tensor.values
     if not isinstance(values, list | np.ndarray):
-        raise InvalidInput(f"input {spec.name!r}: 'data' is {json_codec.described(values)}; expected a list")
-    # JSON has no form for 16-bit floats; numbers are taken, and rounded.
-    read = _DOUBLE if tensor.datatype == "BF16" else dtype
-    array = None if dtype.is_string else json_codec.numeric(values, read, _has_booleans(values))
+        raise InvalidInput(f"input {spec.name!r}: 'data' is {json_values.described(values)}; expected a list")
+    array = None if dtype.is_string else json_values.numeric(values, dtype, _has_booleans(values))
     if array is None:
-        values = number_arrays.as_lists(values)
-        if read.is_float:
-            values = from_words(values)
-        array = json_codec.element_by_element(spec, read, values)
+        array = json_values.to_array(spec, dtype, values, words=True)
     if array.ndim > 1 and array.shape != tensor.shape:
         nested, said = list(array.shape), list(tensor.shape)
         raise InvalidInput(f"input {spec.name!r}: 'data' is nested as {nested}, but 'shape' says {said}")
     if tensor.base64:
         return _unbase64(array, spec)
-    return array.astype(dtype.numpy, copy=False)
+    return array
 
 
 def _has_booleans(values: Any) -> bool:
     if not isinstance(values, list):
         return isinstance(values, bool)  # an array of numbers has none
     kinds = set(map(type, values))  # told apart in C: there may be many
-    return bool in kinds or (list in kinds and any(map(_has_booleans, values)))
+    return bool in kinds or list in kinds  # nests are looked through where they are made flat
 
 
 def _unbase64(array: Array, spec: TensorSpec) -> Array:
     out = np.empty(array.size, object)
     for i, text in enumerate(array.reshape(-1).tolist()):
         try:
-            out[i] = json_codec.unbase64(text.decode())
+            out[i] = json_values.unbase64(text.decode())
         except ValueError as error:
             raise InvalidInput(f"input {spec.name!r}: element {i} is not base64: {text[:80]!r}") from error
     return out
@@ -341,10 +334,15 @@ def _output(output: RequestedOutput, array: Array, batched: bool, labels: Sequen
 
 def _classification(array: Array, count: int, labels: Sequence[str], batched: bool, where: str) -> Array:
     """The `count` highest values of each row as strings `value:index` or `value:index:label`, the highest first."""
-    if array.dtype.kind not in "fiu" or not array.ndim:
-        raise InvalidInput(f"{where} has no classes: it is {dtypes.from_numpy(array.dtype).name} {array.shape}")
-    rows = array.reshape(len(array), -1) if batched else array.reshape(1, -1)
-    best = np.argsort(-rows.astype(np.float64), axis=1, kind="stable")[:, :count]
+    dtype = dtypes.from_numpy(array.dtype)
+    if not (dtype.is_float or array.dtype.kind in "iu") or not array.ndim:
+        raise InvalidInput(f"{where} has no classes: it is {dtype.name} {array.shape}")
+    rows = array.reshape(len(array) if batched else 1, -1) if array.size else np.zeros((len(array) * batched, 0))
+    if rows.dtype.kind in "iu":  # the last of an ascending order, and of equal ones the first
+        best = rows.shape[1] - 1 - np.argsort(rows[:, ::-1], axis=1, kind="stable")[:, ::-1]
+    else:
+        best = np.argsort(-rows.astype(np.float64), axis=1, kind="stable")
+    best = best[:, :count]
     out = np.empty(best.shape, object)
     for (row, place), index in zip(np.ndindex(best.shape), best.reshape(-1).tolist(), strict=True):
         label = f":{labels[index]}" if len(labels) == rows.shape[1] else ""

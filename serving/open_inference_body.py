@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 import orjson
-import rapidjson
 
-from serving import json_codec, number_arrays, open_inference_binary
+from serving import json_dialect, number_arrays, open_inference_binary
 from serving.errors import InvalidInput
-from serving.json_codec import NonFinite
-from serving.non_finite import flat_list
+from serving.json_values import described
+from serving.non_finite import NonFinite, text
 from serving.open_inference import (
     BASE64,
     InferRequest,
@@ -36,8 +35,6 @@ from serving.open_inference import (
 
 HEADER = "Inference-Header-Content-Length"
 
-_NUMBERS = rapidjson.NM_NATIVE | rapidjson.NM_NAN
-
 
 def json_bytes(header: str | None, body_bytes: int) -> int | None:
     """The number in the header: bytes of JSON at the start of the body; None when there is no header."""
@@ -52,13 +49,15 @@ def parse(body: bytes, json_bytes: int | None = None) -> InferRequest:
     """Read a body. json_bytes: how many of its bytes are JSON; None: all, 0: none. Raises `InvalidInput`."""
     if json_bytes == 0:
         return InferRequest([], binary=True, whole_body=memoryview(body))
-    document = _loads(body if json_bytes is None else body[:json_bytes])
+    head = body if json_bytes is None else body[:json_bytes]
+    document = _loads(head)
     if not isinstance(document, dict):
-        raise InvalidInput(f"the body is {json_codec.described(document)}; expected an object with 'inputs'")
+        raise InvalidInput(f"the body is {described(document)}; expected an object with 'inputs'")
     said = parameters(_parameters(document, ""))
-    request_id = document.get("id", "")
+    request_id = document.get("id")
+    request_id = "" if request_id is None else request_id
     if not isinstance(request_id, str):
-        raise InvalidInput(f"'id' is {json_codec.described(request_id)}; expected a string")
+        raise InvalidInput(f"'id' is {described(request_id)}; expected a string")
     return InferRequest(
         inputs=_inputs(document, None if json_bytes is None else memoryview(body)[json_bytes:]),
         outputs=[_output(value, i, said) for i, value in enumerate(_list(document, "outputs"))],
@@ -79,22 +78,19 @@ def encode(
     document: dict[str, Any] = {"model_name": model, "model_version": version}
     if request_id:
         document["id"] = request_id
-    text = orjson.dumps({**document, "outputs": outputs}, option=orjson.OPT_SERIALIZE_NUMPY)
-    return (b"".join([text, *blobs]), len(text)) if blobs else (text, None)
+    head = orjson.dumps({**document, "outputs": outputs}, option=orjson.OPT_SERIALIZE_NUMPY)
+    return (b"".join([head, *blobs]), len(head)) if blobs else (head, None)
 
 
 # Reading
 
 
 def _loads(text: bytes) -> Any:
+    """As V1 reads it, but that nothing may follow the JSON."""
     try:
-        return number_arrays.loads(text)
-    except orjson.JSONDecodeError as error:
-        # Strict JSON has no NaN and Infinity; every client written in Python sends them.
-        try:
-            return rapidjson.loads(text, number_mode=_NUMBERS)
-        except (rapidjson.JSONDecodeError, UnicodeDecodeError, RecursionError):
-            raise InvalidInput(f"the body is not JSON: {error}") from error
+        return json_dialect.loads(text, number_arrays.loads, trailing=False)
+    except InvalidInput as error:
+        raise InvalidInput(f"the body is not JSON: {str(error).removeprefix(json_dialect.PREFIX)}") from error
 
 
 def _inputs(document: dict[str, Any], rest: memoryview | None) -> list[InputTensor]:
@@ -132,10 +128,10 @@ def _input(value: dict[str, Any], name: str, said: dict[str, Any], raw: memoryvi
         raise InvalidInput(f"{where}send either 'data' or the parameter 'binary_data_size': {found}")
     datatype = value.get("datatype")
     if not isinstance(datatype, str):
-        raise InvalidInput(f"{where}'datatype' is {json_codec.described(datatype)}; expected a string such as 'FP32'")
+        raise InvalidInput(f"{where}'datatype' is {described(datatype)}; expected a string such as 'FP32'")
     sizes = number_arrays.as_lists(value.get("shape"))
     if not isinstance(sizes, list):
-        raise InvalidInput(f"{where}'shape' is {json_codec.described(sizes)}; expected a list of whole numbers")
+        raise InvalidInput(f"{where}'shape' is {described(sizes)}; expected a list of whole numbers")
     shape = checked_shape(sizes, where)
     return InputTensor(name, datatype, shape, value.get("data"), raw, base64=is_base64(said, where))
 
@@ -148,10 +144,10 @@ def _output(value: Any, i: int, said: Parameters) -> RequestedOutput:
 def _named(value: Any, key: str, i: int) -> tuple[str, str, dict[str, Any]]:
     """Of the i-th tensor in a list: what messages call it, its name and its parameters."""
     if not isinstance(value, dict):
-        raise InvalidInput(f"'{key}'[{i}] is {json_codec.described(value)}; expected an object with 'name'")
+        raise InvalidInput(f"'{key}'[{i}] is {described(value)}; expected an object with 'name'")
     name = value.get("name")
     if not isinstance(name, str):
-        raise InvalidInput(f"'{key}'[{i}]: 'name' is {json_codec.described(name)}; expected a string")
+        raise InvalidInput(f"'{key}'[{i}]: 'name' is {described(name)}; expected a string")
     where = f"{key[:-1]} {name[:100]!r}: "
     return where, name, _parameters(value, where)
 
@@ -161,7 +157,7 @@ def _parameters(value: dict[str, Any], where: str) -> dict[str, Any]:
     if said is None:
         return {}
     if not isinstance(said, dict):
-        raise InvalidInput(f"{where}'parameters' is {json_codec.described(said)}; expected an object")
+        raise InvalidInput(f"{where}'parameters' is {described(said)}; expected an object")
     return said
 
 
@@ -170,7 +166,7 @@ def _list(document: dict[str, Any], key: str) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise InvalidInput(f"'{key}' is {json_codec.described(value)}; expected a list of objects with 'name'")
+        raise InvalidInput(f"'{key}' is {described(value)}; expected a list of objects with 'name'")
     return value
 
 
@@ -195,4 +191,5 @@ def _data(tensor: OutputTensor, non_finite: NonFinite) -> Any:
         return json_strings(array, tensor.base64)
     if tensor.datatype == "BF16":
         array = array.astype(np.float32)
-    return flat_list(array, non_finite) if array.dtype.kind == "f" else np.ascontiguousarray(array).reshape(-1)
+    flat = np.ascontiguousarray(array).reshape(-1)
+    return text(flat, non_finite) if array.dtype.kind == "f" else flat

@@ -44,8 +44,18 @@ class TensorSpec:
         """Whether the first dimension is free, so that rows of several callers may share a call."""
         return bool(self.shape) and self.shape is not None and self.shape[0] is None
 
+    def fitted(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape, with the last axis that it may lack: (7,) is (7, 1) for (None, 1), and () is (1,) for (1,).
+
+        That is the one rule by which a flat column fits a model whose inputs are columns. Only a last axis that the
+        signature fixes at 1 is added, when all others are there: an open one is never guessed.
+        """
+        if self.shape and self.shape[-1] == 1 and _fits(shape, self.shape[:-1]):
+            return (*shape, 1)
+        return shape
+
     def check(self, array: Array) -> Array:
-        """The array itself when it fits, strings as bytes; else `InvalidInput`. No other cast is made."""
+        """The array when it fits, as `fitted` says, strings as bytes; else `InvalidInput`. No other cast is made."""
         if self.dtype is None:
             raise Unsupported(f"input {self.name!r} has a type that cannot be sent")
         if self.dtype.is_string and array.dtype.kind in "OSU":
@@ -53,20 +63,19 @@ class TensorSpec:
         if array.dtype != self.dtype.numpy:
             sent = dtypes.from_numpy(array.dtype).name
             raise InvalidInput(f"input {self.name!r} is {sent}; the model takes {self.dtype.name}")
-        self.check_shape(array.shape)
-        return array
+        shape = self.check_shape(array.shape)
+        return array if shape == array.shape else array.reshape(shape)
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Whether an array of that shape can be this tensor."""
-        return self.shape is None or (
-            len(shape) == len(self.shape)
-            and all(want is None or want == size for want, size in zip(self.shape, shape, strict=True))
-        )
+        return self.shape is None or _fits(shape, self.shape)
 
-    def check_shape(self, shape: tuple[int, ...]) -> None:
-        """Raise `InvalidInput` unless the shape fits this one."""
-        if not self.fits(shape):
+    def check_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape, as `fitted` makes it. Raises `InvalidInput` unless it fits this one."""
+        fitted = self.fitted(shape)
+        if not self.fits(fitted):
             raise InvalidInput(f"input {self.name!r} has shape {shape}; the model takes {shape_text(self.shape)}")
+        return fitted
 
 
 @dataclass(frozen=True)
@@ -168,6 +177,12 @@ def nearest_hint(name: str, known: Iterable[str]) -> str:
 def shape_text(shape: tuple[int | None, ...] | None) -> str:
     """A shape as people read it: `(None, 64)`, or `of any rank`."""
     return "of any rank" if shape is None else str(shape)
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(wanted) and all(
+        want is None or want == size for want, size in zip(wanted, shape, strict=True)
+    )
 
 
 def _specs(infos: Any) -> dict[str, TensorSpec]:

@@ -25,8 +25,8 @@ MAX_RANK = 64
 MAX_REPEATED_BYTES = 1 << 26
 """Most memory that is filled with repetitions of a value: eighty bytes of a message could otherwise make gigabytes."""
 
-_REPEATED_STRING_BYTES = 64
-"""What one string counts as: TensorFlow's object for it, ours, and the time to make them."""
+_STRING_BYTES = 64
+"""What a string counts as beside its own bytes: TensorFlow's object for it, ours, and the time to make them."""
 
 
 def to_proto(array: Array) -> Any:
@@ -119,13 +119,14 @@ def _fill(values: Array, count: int, dtype: dtypes.DType) -> Array:
         return values
     if len(values) > count:
         return values[:count]
-    nbytes = count * (_REPEATED_STRING_BYTES if dtype.is_string else dtype.numpy.itemsize)
+    rest = values[-1] if len(values) else (b"" if dtype.is_string else dtype.numpy.type(0))
+    # Of strings TensorFlow makes a copy for every element.
+    nbytes = (count - len(values)) * (_STRING_BYTES + len(rest) if dtype.is_string else dtype.numpy.itemsize)
     if nbytes > MAX_REPEATED_BYTES:
         raise InvalidInput(
-            f"{len(values)} values are too few for {count} elements of {dtype.name}: only tensors of up to "
-            f"{MAX_REPEATED_BYTES >> 20} MB are filled up with the last value"
+            f"{len(values)} values are too few for {count} elements of {dtype.name}: the last value is repeated up to "
+            f"{MAX_REPEATED_BYTES >> 20} MB"
         )
-    rest = values[-1] if len(values) else (b"" if dtype.is_string else dtype.numpy.type(0))
     out = np.empty(count, dtype.numpy)
     out[: len(values)] = values
     out[len(values) :] = rest

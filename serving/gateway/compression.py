@@ -3,9 +3,13 @@
 import asyncio
 import zlib
 
-from serving.errors import InvalidInput, TooLarge
+from serving import decompression
+from serving.decompression import WINDOW_BITS
+from serving.errors import UnknownEncoding
 
-_WINDOW_BITS = {"gzip": 31, "deflate": 15}
+_ALIASES = {"": "identity", "x-gzip": "gzip"}
+"""RFC 9110 8.4.1.3."""
+
 _SMALLEST = 1024
 """Bytes below which an answer is not worth compressing."""
 
@@ -16,7 +20,7 @@ _FASTEST = 1
 
 
 async def decompressed(body: bytes, headers: dict[bytes, bytes], max_bytes: int) -> bytes:
-    """A request's body without its Content-Encoding. Raises `InvalidInput` and `TooLarge`."""
+    """A request's body without its Content-Encoding. Raises as `decompress` does."""
     encoding = headers.get(b"content-encoding")
     if not encoding:
         return body
@@ -40,22 +44,14 @@ async def compressed(body: bytes, headers: dict[bytes, bytes]) -> tuple[bytes, s
 
 
 def decompress(body: bytes, encoding: str, max_bytes: int) -> bytes:
-    """A body of the given Content-Encoding: gzip, deflate or identity. Raises `InvalidInput` and `TooLarge`."""
+    """A body of the given Content-Encoding. Raises `InvalidInput`, `TooLarge` and, for an unknown one, `UnknownEncoding`."""
     name = encoding.strip().lower()
-    if name in ("", "identity"):
+    name = _ALIASES.get(name, name)
+    if name == "identity":
         return body
-    if name not in _WINDOW_BITS:
-        raise InvalidInput(f"Content-Encoding {encoding[:40]!r} is not known; expected gzip, deflate or identity")
-    decompressor = zlib.decompressobj(_WINDOW_BITS[name])
-    try:
-        out = decompressor.decompress(body, max_bytes + 1)
-    except zlib.error as error:
-        raise InvalidInput(f"the body is not {name}, as its Content-Encoding says: {error}") from error
-    if len(out) > max_bytes:
-        raise TooLarge(f"the body has more than {max_bytes} bytes when decompressed")
-    if not decompressor.eof:
-        raise InvalidInput(f"the {name} body ends too early")
-    return out
+    if name not in WINDOW_BITS:
+        raise UnknownEncoding(f"Content-Encoding {encoding[:40]!r} is not known; expected gzip, deflate or identity")
+    return decompression.decompress(body, name, max_bytes)
 
 
 def _choice(accepted: str) -> str:
@@ -64,9 +60,9 @@ def _choice(accepted: str) -> str:
     for item in accepted.split(","):
         name, _, parameter = item.partition(";")
         weights[name.strip()] = parameter.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
-    return next((name for name in _WINDOW_BITS if weights.get(name)), "")
+    return next((name for name in WINDOW_BITS if weights.get(name)), "")
 
 
 def _compress(body: bytes, name: str) -> bytes:
-    compressor = zlib.compressobj(_FASTEST, wbits=_WINDOW_BITS[name])
+    compressor = zlib.compressobj(_FASTEST, wbits=WINDOW_BITS[name])
     return compressor.compress(body) + compressor.flush()

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from serving import json_codec
-from serving.errors import Cancelled, Internal, InvalidInput, Overloaded, ServingError
+from serving.errors import Cancelled, Internal, InvalidInput, Overloaded, ServingError, UnknownEncoding
 from serving.gateway import compression, forms
 from serving.gateway.inference import Inference
 from serving.gateway.metrics import UNKNOWN
@@ -72,7 +72,11 @@ class Frame:
 
 def refusal(error: ServingError) -> Answer:
     """An error as TensorFlow Serving writes it: one object with the key `error`."""
-    headers = JSON + b"Retry-After: 1\r\n" if isinstance(error, Overloaded) else JSON
+    headers = JSON
+    if isinstance(error, Overloaded):
+        headers += b"Retry-After: 1\r\n"
+    elif isinstance(error, UnknownEncoding):
+        headers += b"Accept-Encoding: gzip, deflate\r\n"  # RFC 9110 15.5.16
     return Answer(json_codec.encode_error(str(error)), headers)
 
 

@@ -27,7 +27,7 @@ PARAMETERS: dict[str, Schema] = {
 HEADERS: dict[str, Schema] = {"Version": {"description": "The version that answered", "schema": NUMERAL}}
 
 VERSION_HEADER = {"X-Signet-Model-Version": {"$ref": "#/components/headers/Version"}}
-ERRORS = errors(400, 404, 413, 429, 500, 501, 502, 503, 504)
+ERRORS = errors(400, 404, 413, 415, 429, 500, 501, 502, 503, 504)
 
 
 def component(verb: str, model: str) -> str:

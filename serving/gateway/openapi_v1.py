@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_args
 from urllib.parse import quote
 
-from serving import example_inference, json_codec
+from serving import example_inference
 from serving.errors import InvalidInput
 from serving.gateway import openapi_inference
 from serving.gateway import openapi_tensors as tensors
 from serving.gateway.described_model import DescribedModel, Example, Said
 from serving.gateway.openapi_parts import VERSION, closed, in_path
 from serving.gateway.openapi_tensors import Schema
+from serving.non_finite import NonFinite
 from serving.signature import DEFAULT, Signature, TensorSpec
 
 SCHEMAS: dict[str, Schema] = {
@@ -25,7 +26,7 @@ SCHEMAS: dict[str, Schema] = {
     "NonFinite": {
         "description": "How NaN and infinity are written: bare, which is not strict JSON, as null, or as a string",
         "type": "string",
-        "enum": list(get_args(json_codec.NonFinite)),
+        "enum": list(get_args(NonFinite)),
         "default": "bare",
     },
     "Example": {

@@ -9,7 +9,7 @@ import math
 from typing import Any
 from urllib.parse import quote
 
-from serving import json_codec
+from serving import json_values
 from serving.gateway import openapi_inference
 from serving.gateway import openapi_tensors as tensors
 from serving.gateway.described_model import DescribedModel, Said
@@ -232,7 +232,7 @@ def _shape(spec: TensorSpec) -> Schema:
 def _rank(spec: TensorSpec) -> Schema:
     """As many sizes as the tensor has dimensions."""
     if spec.shape is None:
-        return array(_SIZE, maxItems=json_codec.MAX_DEPTH)
+        return array(_SIZE, maxItems=json_values.MAX_DEPTH)
     return array(_SIZE, minItems=len(spec.shape), maxItems=len(spec.shape))
 
 

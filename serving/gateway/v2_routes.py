@@ -5,9 +5,10 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from serving import json_codec
+from serving import json_dialect
 from serving.errors import InvalidInput, NotFound, Unsupported
 from serving.gateway.open_inference import OpenInference
+from serving.json_values import described
 from serving.open_inference import parameter
 
 ROUTES = (
@@ -121,7 +122,7 @@ def create_router(open_inference: OpenInference) -> APIRouter:
 
 def _only_ready(body: bytes) -> bool:
     """What a body asks for; clients send none, or one without its media type."""
-    said = json_codec.loads(body) if body else {}
+    said = json_dialect.loads(body) if body else {}
     if not isinstance(said, dict):
-        raise InvalidInput(f"the body is {json_codec.described(said)}; expected an object, or nothing")
+        raise InvalidInput(f"the body is {described(said)}; expected an object, or nothing")
     return parameter(said, "ready", bool, False)

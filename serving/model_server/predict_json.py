@@ -14,13 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from serving import dtypes, json_codec
+from serving import dtypes, json_codec, json_values
 from serving.errors import InvalidInput, ServingError, Unsupported
-from serving.json_codec import JSON_DTYPES, Layout
-from serving.json_text import NOT_UTF8, format_error, is_base64, kind, quote, raw_bytes, to_bytes
+from serving.json_codec import Layout
+from serving.json_text import NOT_UTF8, format_error, kind, quote, to_bytes
+from serving.json_values import is_base64
 from serving.number_arrays import as_lists
 from serving.signature import Signature, TensorSpec
 from serving.tensors import MAX_RANK, Array, Arrays
+
+JSON_DTYPES = json_codec.JSON_DTYPES - {"half", "bfloat16", "uint16"}
+"""What the original reads and writes."""
+
+MAX_WALKED = 100_000
+"""Values that are walked one by one, about 1 µs each, to say in the original's words what is wrong with one of them."""
 
 _INT32 = np.dtype(np.int32)
 _LIMITS = {
@@ -59,8 +66,7 @@ def encode(outputs: Arrays, layout: Layout) -> bytes:
         name = dtypes.from_numpy(array.dtype).name
         if name not in JSON_DTYPES:
             raise InvalidInput(f"Failed to write JSON value for tensor type: {name}")
-    text = json_codec.encode(outputs, layout, NOT_UTF8)
-    return raw_bytes(text) if any(array.dtype.kind == "O" for array in outputs.values()) else text
+    return json_codec.encode(outputs, layout, raw_text=True)
 
 
 def _check_rows(outputs: Arrays) -> None:
@@ -85,6 +91,10 @@ def _from_rows(document: dict[str, Any], signature: Signature, has_booleans: boo
     columns = _turned(rows, signature) if named else dict.fromkeys(signature.inputs, rows)
     arrays = _quickly(columns, signature, has_booleans) if columns else None
     if arrays is None:
+        if columns:
+            _check_walkable(columns, signature)
+        elif len(rows) > MAX_WALKED:
+            rows = [_odd_row(rows, signature)]
         rows = as_lists(rows)
         arrays = _walk_named(rows, signature) if named else _walk_plain(rows, signature)
     return arrays
@@ -102,6 +112,7 @@ def _from_columns(value: Any, signature: Signature, has_booleans: bool) -> Array
         columns = value  # names that the signature does not have are ignored
     arrays = _quickly(columns, signature, has_booleans)
     if arrays is None:
+        _check_walkable(columns, signature)
         arrays = {name: _walk(as_lists(columns[name]), spec) for name, spec in signature.inputs.items()}
     return arrays
 
@@ -141,18 +152,41 @@ def _array(value: Any, spec: TensorSpec, has_booleans: bool) -> Array | None:
         return None
     if dtype.is_string:
         return _strings(value)
-    if _is_narrow(spec):
-        array = json_codec.numeric(value, dtypes.from_numpy(_INT32), has_booleans)
-        return array if array is None else array.astype(dtype.numpy)
-    return json_codec.numeric(value, dtype, has_booleans)
+    wanted = dtypes.from_numpy(_INT32) if _is_narrow(spec) else dtype
+    array = json_values.numeric(value, wanted, has_booleans)
+    if array is None and has_booleans:
+        try:
+            array = json_values.to_array(spec, wanted, value)
+        except InvalidInput:  # the walk finds the original's words
+            return None
+    return array if array is None else array.astype(dtype.numpy, copy=False)
 
 
 def _strings(value: Any) -> Array | None:
-    if not isinstance(value, list) or set(map(type, value)) != {str}:
+    try:
+        shape, flat = json_values.flattened(value)
+    except (json_values.Uneven, InvalidInput):
         return None
-    array = np.empty(len(value), object)
-    array[:] = [raw_bytes(text.encode()) for text in value]
-    return array
+    if not flat or not set(map(type, flat)) <= {str, dict}:
+        return None
+    array = np.empty(len(flat), object)
+    try:
+        array[:] = [text.encode(errors=NOT_UTF8) if type(text) is str else to_bytes(text) for text in flat]
+    except InvalidInput:
+        return None
+    return array.reshape(shape)
+
+
+def _odd_row(rows: Any, signature: Signature) -> Any:
+    """The first row that is no object with exactly the inputs."""
+    return next(row for row in rows if not (isinstance(row, dict) and row.keys() == signature.inputs.keys()))
+
+
+def _check_walkable(columns: dict[str, Any], signature: Signature) -> None:
+    """Raise `InvalidInput` for so many values that it would take too long to tell in the original's words what is wrong."""
+    for name, spec in signature.inputs.items():
+        if spec.dtype is not None and json_values.is_larger(columns[name], MAX_WALKED):
+            json_values.to_array(spec, spec.dtype, columns[name])
 
 
 # The walk, in the order of FillTensorMapFromInstancesList and FillTensorProto

@@ -1,16 +1,16 @@
 """The body of a REST request, unzipped. Source: `evhttp_request.cc`."""
 
 import asyncio
-import zlib
 from collections.abc import Mapping
+
+from serving.decompression import MAX_RATIO, decompress
+from serving.errors import InvalidInput, TooLarge
 
 MAX_UNZIPPED_BYTES = 100 << 20
 """Most bytes of a zipped body; of plain ones there is no limit, as in the original."""
 
 _INLINE_BYTES = 1 << 16
 """Zipped bodies up to here are unzipped in the event loop."""
-
-_GZIP = 31
 
 
 async def plain(body: bytes, headers: Mapping[bytes, bytes]) -> bytes:
@@ -21,10 +21,12 @@ async def plain(body: bytes, headers: Mapping[bytes, bytes]) -> bytes:
 
 
 def unzip(body: bytes) -> bytes:
-    """The text of a gzip file, or nothing when it is broken or too large."""
-    decompressor = zlib.decompressobj(_GZIP)
+    """The text of a gzip file, or nothing when it is broken or too large. Raises `TooLarge` for far more than came."""
     try:
-        text = decompressor.decompress(body, MAX_UNZIPPED_BYTES + 1)
-    except zlib.error:
+        return decompress(body, "gzip", MAX_UNZIPPED_BYTES)
+    except TooLarge:
+        if MAX_RATIO * len(body) < MAX_UNZIPPED_BYTES:  # a bound of ours
+            raise
         return b""
-    return text if decompressor.eof and len(text) <= MAX_UNZIPPED_BYTES else b""
+    except InvalidInput:
+        return b""

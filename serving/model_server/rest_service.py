@@ -16,7 +16,7 @@ from serving import example_inference as inference
 from serving import examples_json, number_arrays
 from serving.engine.repository import Repository
 from serving.engine.servable import Servable
-from serving.errors import Internal, InvalidInput, Overloaded, ServingError
+from serving.errors import Internal, InvalidInput, NotFound, Overloaded, ServingError
 from serving.http_server import Request, Response, page
 from serving.json_text import NOT_UTF8, error_body, loads
 from serving.model_server import predict_json, request_body, rest_routes, status_json
@@ -121,7 +121,7 @@ class RestService:
         target = rest_routes.parse(request.method, request.path)
         if target is None:
             raise InvalidInput(f"Malformed request: {request.method} {request.path.decode(errors=NOT_UTF8)}")
-        told.verb, told.model = target.verb, target.name
+        told.verb, told.model = target.verb, target.name.encode(errors="replace").decode()
         if target.verb == "status":
             return await self._status(target)
         if target.verb == "metadata":
@@ -201,7 +201,10 @@ async def _read(body: bytes, work: Callable[..., T], *arguments: Any) -> T:
 def _name(spec: Any, target: Target) -> Any:
     if not target.name:
         raise InvalidInput("Missing model name in request.")
-    spec.name = target.name
+    try:
+        spec.name = target.name
+    except UnicodeEncodeError:  # no model has such a name, and no message can carry it
+        raise NotFound(f"Servable not found for request: Latest({target.name})") from None
     if target.version is not None:
         spec.version.value = target.version
     if target.label is not None:

@@ -70,11 +70,17 @@ def test_odd_messages_are_read_as_cpp_does(message, expected):
         proto(1, [1] * 65, float_val=[1.0]),
         proto(1, [1 << 25], float_val=[1.0]),  # 128 MB out of a dozen bytes
         proto(7, [1 << 21], string_val=[b"a"]),
+        proto(7, [150], string_val=[bytes(1 << 20)]),
     ],
 )
 def test_impossible_messages_are_refused(message):
     with pytest.raises(InvalidInput):
         from_proto(message)
+
+
+def test_only_what_is_repeated_counts():
+    strings = [bytes(1 << 12)] * (1 << 15)
+    assert len(from_proto(proto(7, [len(strings) + 1], string_val=strings))) == len(strings) + 1
 
 
 def test_an_unknown_type_is_unsupported():

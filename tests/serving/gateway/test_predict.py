@@ -101,7 +101,7 @@ WRONG = {
     "a 10 MB body": ("three_out:predict", b'{"instances": [' + b"1," * 5_000_000 + b"1]}", 400, "has shape (5000001,)"),
     "deep nesting": ("three_out:predict", b'{"instances": ' + b"[" * 100_000, 400, "JSON Parse error"),
     "not gzip": ("two_in:predict", b"plain", 400, "not gzip"),
-    "an unknown encoding": ("two_in:predict", b"plain", 400, "Content-Encoding 'br' is not known"),
+    "an unknown encoding": ("two_in:predict", b"plain", 415, "Content-Encoding 'br' is not known"),
 }
 ENCODINGS = {"not gzip": "gzip", "an unknown encoding": "br"}
 
