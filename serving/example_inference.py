@@ -177,10 +177,17 @@ def classifications(outputs: Arrays, rows: int) -> Any:
         for k in range(known.shape[1]):
             entry = row.classes.add()
             if classes is not None:
-                entry.label = classes[i, k].decode(errors="replace")
+                entry.label = _label(classes[i, k])
             if scores is not None:
                 entry.score = scores[i, k]
     return result
+
+
+def _label(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        raise InvalidInput(f"The class {text[:80]!r} is not UTF-8, as a label must be; Predict gives bytes") from None
 
 
 def regressions(outputs: Arrays, rows: int) -> Any:

@@ -7,7 +7,6 @@ The literal decides the type of a feature: 2.0 is a float, 2 and true are intege
 """
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,11 @@ from serving.errors import InvalidInput
 from serving.json_text import format_error, kind, to_bytes
 from serving.json_values import is_base64
 
-_MAX_INT64 = (1 << 63) - 1
-_KINDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "bytes": ("bytes_list", to_bytes),
-    "float": ("float_list", float),
-    "int64": ("int64_list", int),
-}
-"""Kind of a feature: the field that holds its values, and what makes one of a JSON value."""
+MAX_FEATURES = 1 << 18
+"""Features of all examples of a request; each takes about 2 µs. Their elements are only bounded by the body."""
+
+_KINDS = {str: "bytes", dict: "bytes", bool: "int64", int: "int64", float: "float"}
+"""What a JSON value makes of the feature that holds it."""
 
 
 def fill(document: dict[str, Any], message: Any) -> None:
@@ -38,6 +35,11 @@ def fill(document: dict[str, Any], message: Any) -> None:
         raise format_error(document, "Expecting 'examples' value to be an list/array")
     if not examples:
         raise format_error(document, "'examples' value is an empty array")
+    features = sum(len(example) for example in examples if isinstance(example, dict))
+    if features + len(examples) > MAX_FEATURES:
+        raise InvalidInput(
+            f"{len(examples)} examples have {features} features; at most {MAX_FEATURES} of both are taken in a request"
+        )
     for example in examples:
         _fill_example(example, target.examples.add())
 
@@ -56,31 +58,44 @@ def _fill_example(value: Any, example: Any) -> None:
     if not isinstance(value, dict):
         raise InvalidInput(f"Example must be JSON object but got JSON {kind(value)}")
     for name, content in value.items():
-        feature = example.features.feature[name]
-        for element in content if isinstance(content, list) else [content]:
-            _add(element, name, feature)
+        try:
+            feature = example.features.feature[name]
+        except UnicodeEncodeError:  # a message carries no such name
+            raise InvalidInput(f"Feature name: {name} is not UTF-8") from None
+        elements = content if isinstance(content, list) else [content]
+        if elements:
+            _add(elements, name, feature)
 
 
-def _add(value: Any, name: str, feature: Any) -> None:
-    wanted = _kind(value, name)
-    field, convert = _KINDS[wanted]
-    present = feature.WhichOneof("kind")
-    if present not in (None, field):
-        expected = next(kind for kind, (field, _) in _KINDS.items() if field == present)
-        raise InvalidInput(f"Unexpected element type in feature: {name} expecting type: {expected}")
-    if wanted == "int64" and value > _MAX_INT64:
-        raise InvalidInput(f"Feature: {name} has uint64 element. Only int64 is supported.")
-    getattr(feature, field).value.append(convert(value))
+def _add(elements: list[Any], name: str, feature: Any) -> None:
+    types = set(map(type, elements))
+    wanted = _KINDS.get(type(elements[0]))
+    odd = [kind for kind in types if _KINDS.get(kind) != wanted or wanted is None]
+    if odd:
+        listed = list(map(type, elements))
+        element = elements[min(map(listed.index, odd))]
+        if type(element) not in _KINDS or (type(element) is dict and not is_base64(element)):
+            raise _unexpected(element, name)
+        raise InvalidInput(f"Unexpected element type in feature: {name} expecting type: {wanted}")
+    if wanted == "bytes":
+        feature.bytes_list.value.extend([_bytes(element, name) for element in elements])
+    elif wanted == "float":
+        feature.float_list.value.extend(elements)
+    else:
+        try:
+            feature.int64_list.value.extend(map(int, elements) if bool in types else elements)
+        except ValueError:
+            raise InvalidInput(f"Feature: {name} has uint64 element. Only int64 is supported.") from None
 
 
-def _kind(value: Any, name: str) -> str:
-    if isinstance(value, str) or is_base64(value):
-        return "bytes"
-    if isinstance(value, int):  # booleans too
-        return "int64"
-    if isinstance(value, float):
-        return "float"
-    raise InvalidInput(f"Feature: {name} has element with unexpected JSON type: {kind(value)}")
+def _bytes(value: Any, name: str) -> bytes:
+    if type(value) is dict and not is_base64(value):
+        raise _unexpected(value, name)
+    return to_bytes(value)
+
+
+def _unexpected(value: Any, name: str) -> InvalidInput:
+    return InvalidInput(f"Feature: {name} has element with unexpected JSON type: {kind(value)}")
 
 
 def _encode(results: list[Any]) -> bytes:

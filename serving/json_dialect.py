@@ -34,6 +34,8 @@ _STRING_OR_WORD = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|(-?NaN|-?Inf(?:init
 
 _FEW, _SHORT = 16, 4096
 
+_LONG_NUMBER = re.compile(r"\d{19}")
+
 _SECRET = random.SystemRandom()
 _MARKS = {number: _SECRET.uniform(1, 9) * 1e-303 for number in ("NaN", "Infinity", "-Infinity")}
 """What stands for the words in between, anew in every process: to guess one takes 2^52 tries."""
@@ -215,9 +217,15 @@ def _colons(text: bytes) -> int:
 
 def _first_of_equal_names(text: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_first)
+        return json.loads(text, object_pairs_hook=_first, parse_int=_whole if _LONG_NUMBER.search(text) else None)
     except RecursionError as error:
         raise InvalidInput(f"{PREFIX}Maximum parse recursion depth exceeded! at offset: 0") from error
+
+
+def _whole(digits: str) -> float:
+    """A whole number; beyond 64 bits it is a double, as to every other parser here."""
+    number = int(digits)
+    return number if -(1 << 63) <= number < 1 << 64 else float(number)
 
 
 def _first(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

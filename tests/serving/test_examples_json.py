@@ -6,7 +6,7 @@ import pytest
 from google.protobuf import json_format
 
 from serving.errors import InvalidInput
-from serving.examples_json import encode_classifications, encode_regressions, fill
+from serving.examples_json import MAX_FEATURES, encode_classifications, encode_regressions, fill
 from serving.json_text import loads
 from serving.protos import classification_pb2, input_pb2, regression_pb2
 
@@ -52,7 +52,17 @@ def test_a_context_stands_beside_the_examples():
         (b'{"examples": [{"x": {"b": 1}}]}', "Feature: x has element with unexpected JSON type: Object"),
         (b'{"examples": [{"x": 9223372036854775808}]}', "Feature: x has uint64 element. Only int64 is supported."),
         (b'{"examples": [{"x": {"b64": "!"}}]}', "Unable to base64 decode"),
+        (b'{"examples": [{"x": ["a", {"b": 1}]}]}', "Feature: x has element with unexpected JSON type: Object"),
+        (b'{"examples": [{"x": [1, null, 2.0]}]}', "Feature: x has element with unexpected JSON type: Null"),
+        (b'{"examples": [{"x": [1, 2.0, [3]]}]}', "Unexpected element type in feature: x expecting type: int64"),
+        (b'{"examples": [{"x": [[1]]}]}', "Feature: x has element with unexpected JSON type: Array"),
+        (b'{"examples": [{"\xa7": 1}]}', "Feature name: \udca7 is not UTF-8"),
+        (
+            b'{"examples": [' + b"{}," * MAX_FEATURES + b"{}]}",
+            "262145 examples have 0 features; at most 262144 of both",
+        ),
     ],
+    ids=lambda value: repr(value)[:60],
 )
 def test_wrong_examples_are_explained(text, problem):
     with pytest.raises(InvalidInput, match=re.escape(problem)):

@@ -39,8 +39,8 @@ def test_versions_signatures_and_strings(gateway_url):
     assert post(gateway_url, "two_in/versions/1:predict", {"instances": [TWO_IN]}).status_code == 200
     answer = post(gateway_url, "mixed:predict", {"signature_name": "s", "instances": ["ab", {"b64": "/w=="}]})
     assert answer.json()["predictions"] == [
-        {"echo": "ab", "echo_bytes": {"b64": "YWI="}, "len": 2},
-        {"echo": "\ufffd", "echo_bytes": {"b64": "/w=="}, "len": 1},
+        {"echo": {"b64": "YWI="}, "echo_bytes": {"b64": "YWI="}, "len": 2},  # one element is not UTF-8
+        {"echo": {"b64": "/w=="}, "echo_bytes": {"b64": "/w=="}, "len": 1},
     ]
 
 
