@@ -139,8 +139,9 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         headers = dict(error.headers or {})
-        if headers.get("Allow") == "GET":
-            headers["Allow"] = "GET, HEAD"
+        if "Allow" in headers:
+            methods = headers["Allow"].split(", ")  # in no order
+            headers["Allow"] = ", ".join(sorted({*methods, *(["HEAD"] if "GET" in methods else [])}))
         return JSONResponse({"error": malformed(request.method, request.scope["path"])}, error.status_code, headers)
 
     @app.exception_handler(Exception)

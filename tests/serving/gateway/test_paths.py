@@ -6,7 +6,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from serving.gateway import paths
+from serving.gateway import paths, server
 from tests import servers
 from tests.serving.gateway import in_process
 from tests.serving.gateway.in_process import header
@@ -143,3 +143,11 @@ def test_a_slash_too_many_is_taken_off_by_a_relative_redirect(named, path, locat
     for method in ("GET", "HEAD"):
         answer = named.ask(method, path, headers={b"host": b"evil.example"})
         assert (answer.status, header(answer, "Location")) == (307, location)
+
+
+def test_a_name_with_a_line_end_begins_no_line_of_the_start_message(named, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server._announce(named.gateway, listener, None)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("Signet is ready at http://localhost:")
+    assert "line\\nend" in line
