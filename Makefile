@@ -69,6 +69,7 @@ lock: .venv/.done  ## pin every package again, with hashes; the images' files ar
 	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra engine --extra build --output-file deploy/model-server.lock
 	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra training --output-file deploy/training.lock
 	$(BIN)/$(COMPILE) tests/outside/tritonclient.in --no-annotate --output-file tests/outside/tritonclient.lock
+	$(BIN)/$(COMPILE) tests/outside/mlflow.in --no-annotate --constraint requirements.lock --output-file tests/outside/mlflow.lock
 	$(BIN)/$(COMPILE) tests/outside/kserve.in --no-annotate $(KSERVE_UNUSED:%=--no-emit-package=%) \
 		--output-file tests/outside/kserve.lock
 

@@ -12,8 +12,21 @@ if TYPE_CHECKING:
     from clients.grpc_client import GrpcClient
     from clients.retries import NEVER, Retry
     from serving import errors
+    from training.from_python import ExportBest, Exported, export
 
-__all__ = ["NEVER", "AsyncClient", "Client", "GrpcClient", "Retry", "app", "errors", "main"]
+__all__ = [
+    "NEVER",
+    "AsyncClient",
+    "Client",
+    "ExportBest",
+    "Exported",
+    "GrpcClient",
+    "Retry",
+    "app",
+    "errors",
+    "export",
+    "main",
+]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -127,8 +140,8 @@ def train(
     run(names, order, if_missing=if_missing)
 
 
-@app.command()
-def export(
+@app.command("export")
+def export_file(
     file: Annotated[
         Path,
         typer.Argument(
@@ -686,6 +699,10 @@ def __getattr__(name: str) -> Any:
         from serving import errors
 
         return errors
+    if name in ("ExportBest", "Exported", "export"):
+        from training import from_python
+
+        return getattr(from_python, name)
     raise AttributeError(f"module 'signet' has no attribute {name!r}")
 
 

@@ -20,7 +20,7 @@ import tensorflow as tf
 from training import empty_batch, export, export_labels, export_xla
 from training.export import first_line
 from training.export_calls import Called, Renames, functional, subclassed, tensors
-from training.export_load import load, restore
+from training.export_load import load, objects_of, restore
 from training.export_order import NOT_BATCHED, BadModel, read_example
 from training.export_write import Exportable
 from training.model import Array, Arrays, Card, Endpoint, Meaning
@@ -38,7 +38,7 @@ PROOF_BYTES = 8_000_000
 def exportable(description: Mapping[str, Any]) -> Exportable:
     """The model of the file with its one signature. Raises BadModel and BadOption."""
     file = Path(description["keras_file"])
-    model = load(file, description["code"], description["objects"], description["allow_lambda"])
+    model = load(file, description["code"], objects_of(description), description["allow_lambda"])
     example = read_example(Path(description["example"])) if description["example"] else {}
     renames = Renames(description["renames"])
     known = len(model.variables)

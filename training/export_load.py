@@ -36,15 +36,23 @@ _DEFAULTS_OF_KERAS_2: Mapping[str, Any] = {"time_major": False, "groups": 1, "im
 """Arguments that Keras 2 wrote down and some layers of Keras 3 refuse, with the value that changes nothing."""
 
 
-def load(file: Path, code: str | None, objects: str | None, allow_lambda: bool) -> keras.Model:
+def objects_of(description: Mapping[str, Any]) -> dict[str, Any]:
+    """The classes and functions by name that came with a model from another Python process. Raises BadModel."""
+    if not description["objects"]:
+        return {}
+    sys.path += [path for path in description["import_paths"] if path not in sys.path]
+    try:
+        return dict(pickle.loads(Path(description["objects"]).read_bytes()))  # noqa: S301  # our own file
+    except Exception as error:
+        raise BadModel(f"the model's own classes cannot be made again in a fresh process: {error!r}") from error
+
+
+def load(file: Path, code: str | None, objects: Mapping[str, Any], allow_lambda: bool) -> keras.Model:
     """The model in a file, not compiled. Raises BadModel and BadOption.
 
-    code: a Python file of the user's, which is run. objects: a file of pickled classes and functions by name, written by
-    the process that asked for this export.
+    code: a Python file of the user's, which is run. objects: classes and functions by name.
     """
-    known: dict[str, Any] = dict(pickle.loads(Path(objects).read_bytes())) if objects else {}  # noqa: S301  # our own file
-    if code:
-        known |= _defined_in(_run(Path(code)))
+    known = {**objects, **(_defined_in(_run(Path(code))) if code else {})}
     try:
         model = _read(file, known, allow_lambda)
     except Exception as error:  # what a stranger's file does to Keras cannot be known

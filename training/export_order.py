@@ -51,6 +51,8 @@ class Order:
     """Publish also answers that are no rows of their own, or random ones: marked, and never joined with other requests."""
     objects: Path | None = None
     """Pickled classes and functions of the model, by name: of an export from Python."""
+    import_paths: Sequence[str] = ()
+    """Where that process imports from."""
     source: str = ""
     """Where the model comes from, for the card; empty: the file."""
 
@@ -65,11 +67,7 @@ def run(order: Order) -> Path:
 
 def describe(order: Order) -> dict[str, Any]:
     """The order as model.json, with its files read as far as that goes without TensorFlow."""
-    if not MODEL_NAME.fullmatch(order.name):
-        raise BadOption(
-            f"--name {order.name!r}: a model's name is a part of addresses: letters, digits, '_', '-', '.', "
-            "a letter or digit first"
-        )
+    check_name(order.name)
     _check_file(order.file)
     if order.scores not in (None, "probability", "logit"):
         raise BadOption(f"--scores {order.scores}: expected probability or logit")
@@ -87,8 +85,18 @@ def describe(order: Order) -> dict[str, Any]:
         "xla": order.xla,
         "scores": order.scores,
         "not_batched": order.not_batched,
+        "import_paths": list(order.import_paths),
         "objects": str(order.objects.absolute()) if order.objects else None,
     }
+
+
+def check_name(name: str) -> None:
+    """Raise BadOption for what cannot be a model's name."""
+    if not MODEL_NAME.fullmatch(name):
+        raise BadOption(
+            f"--name {name!r}: a model's name is a part of addresses: letters, digits, '_', '-', '.', "
+            "a letter or digit first"
+        )
 
 
 def _check_file(file: Path) -> None:

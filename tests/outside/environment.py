@@ -9,6 +9,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 from tests.servers import ROOT
@@ -17,8 +18,11 @@ HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent
 
 
-def python(name: str) -> Path:
-    """The interpreter of the environment; fails when it cannot be made."""
+def python(name: str, *, borrows: bool = False) -> Path:
+    """The interpreter of the environment; fails when it cannot be made.
+
+    borrows: what the environment itself lacks comes from the one that runs the tests: Signet, TensorFlow, Keras.
+    """
     lock, folder = HERE / f"{name}.lock", ROOT / f".venv-{name}"
     interpreter, stamp = folder / "bin" / "python", folder / "made-from"
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()
@@ -31,6 +35,10 @@ def python(name: str) -> Path:
         problem = _run(uv, "pip", "install", "--python", interpreter, *what, may_fail=True)
         if problem:
             _run(pip, "--python", interpreter, "install", "--quiet", "--no-compile", *what)
+        if borrows:
+            (own,) = (folder / "lib").glob("python*/site-packages")
+            lender = sysconfig.get_path("purelib")
+            (own / "borrowed.pth").write_text(f"{ROOT}\nimport site; site.addsitedir({lender!r})\n")
         stamp.write_text(digest)
     return interpreter
 
