@@ -1,6 +1,6 @@
 """From trained weights to `models/<name>/<version>/`, which appears whole or not at all.
 
-    export(trained, models_dir)      models/digits/.writing-1-4711/     aside, in the same file system
+    export(trained, models_dir)      models/digits/.writing-1-4711-0/   aside, in the same file system
       write   in a fresh process       saved_model.pb, variables/       named signatures, through tf.Module
               (export_write.py)        assets.extra/golden.json         inputs and what the Keras model answers to them
                                        assets.extra/metrics.json        what training reported

@@ -1,6 +1,6 @@
 """How a version appears in `models/NAME/`: whole or not at all, whoever else exports at the same time.
 
-    writing_folder   models/NAME/.writing-1-4711/     locked while its writer lives; what dead ones left is removed
+    writing_folder   models/NAME/.writing-1-4711-0/   locked while its writer lives; what dead ones left is removed
     publish          check ──▶ rename ──▶ models/NAME/1/      the folder of models is locked from check to rename
 
 The lock on the folder of models is held for milliseconds: while a model's folder is made or removed, and from the look
@@ -10,12 +10,16 @@ that is no longer the newest. Locks are the kernel's (`flock`): a killed process
 
 import contextlib
 import fcntl
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from serving.errors import SignetError
+
+_writers = itertools.count()
+"""Tells the folders of one process apart, which may export in several threads."""
 
 
 class ExportFailed(SignetError):
@@ -47,7 +51,7 @@ def writing_folder(parent: Path) -> Iterator[Path]:
         with _locked(parent.parent):
             parent.mkdir(exist_ok=True)
             remove_stale(parent)
-            folder = parent / f".writing-{next_version(parent)}-{os.getpid()}"
+            folder = parent / f".writing-{next_version(parent)}-{os.getpid()}-{next(_writers)}"
             folder.mkdir()
             lock = os.open(folder, os.O_RDONLY)
             fcntl.flock(lock, fcntl.LOCK_EX)
