@@ -263,6 +263,14 @@ def serve(
     ] = None,
     http_port: Annotated[int | None, typer.Option(help="Port of the HTTP API; 0: a free one. [default: 8080]")] = None,
     grpc_port: Annotated[int | None, typer.Option(help="Port of the gRPC API; 0: a free one. [default: 8081]")] = None,
+    admin_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Answer /livez, /readyz and /metrics on this port too, by a thread of its own; 0: a free one. "
+            "[default: none]",
+            show_default=False,
+        ),
+    ] = None,
     grpc: Annotated[
         bool | None, typer.Option("--grpc/--no-grpc", help="Open the gRPC port. [default: --grpc]", show_default=False)
     ] = None,

@@ -185,7 +185,7 @@ class Batcher:
 
     def waiting(self, of: Callable[[Hashable], bool] = lambda _: True) -> int:
         """Requests, of the keys that `of` accepts, that no call has taken yet."""
-        return sum(len(queue.waiting) for key, queue in self._queues.items() if of(key))
+        return sum(len(queue.waiting) for key, queue in list(self._queues.items()) if of(key))
 
     def _flush(self, key: Hashable, queue: _Queue) -> None:
         queue.flush_due = False

@@ -8,7 +8,7 @@ For one event loop: HTTP and gRPC of a process share it. `held_bytes` stays belo
 what one read of a connection brings for each that waits, and the answers to what was in work.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -31,11 +31,16 @@ class Receiver(Protocol):
         """There is room: read on."""
 
 
+def _uncounted() -> None:
+    """Nobody counts what is refused."""
+
+
 class ByteBudget:
     """How many bytes are held, of how many that may be."""
 
-    def __init__(self, limit_bytes: int) -> None:
-        self.limit_bytes, self.held_bytes = limit_bytes, 0
+    def __init__(self, limit_bytes: int, refused: Callable[[], None] = _uncounted) -> None:
+        """refused: called for everybody for whom there is no room."""
+        self.limit_bytes, self.held_bytes, self._refused = limit_bytes, 0, refused
         self.large_limit_bytes = limit_bytes - limit_bytes // 8
         self._beyond: Receiver | None = None
         """Who may receive beyond the limit."""
@@ -72,16 +77,17 @@ class ByteBudget:
             self._wake()
 
     def refusal(self) -> Overloaded:
-        """What a caller is told for whom there is no room."""
+        """What a caller is told for whom there is no room; counted."""
+        self._refused()
         return Overloaded(
             f"{self.held_bytes} bytes of requests and answers are held, of {self.limit_bytes} that may be; "
             "try again in a second"
         )
 
     @contextmanager
-    def holding(self, size: int, *, wanted: bool = True) -> Iterator[None]:
-        """Count bytes while they are in use. wanted: raises `Overloaded` if they do not fit, unless nothing else is held."""
-        if wanted and self.held_bytes and self.held_bytes + size > self.limit_bytes:
+    def holding(self, size: int) -> Iterator[None]:
+        """Count bytes while they are in use. Raises `Overloaded` if they do not fit, unless nothing else is held."""
+        if self.held_bytes and self.held_bytes + size > self.limit_bytes:
             raise self.refusal()
         self.change(size)
         try:

@@ -273,9 +273,8 @@ class Connection(asyncio.Protocol):
             self._advance()
 
     def _no_room(self) -> None:
-        budget, waited = self._server.budget, self._room is not None
-        self._server.shed("bytes")
-        self._end_with(self._server.refusal(budget.refusal()))
+        waited = self._room is not None
+        self._end_with(self._server.refusal(self._server.budget.refusal()))
         if waited:
             self._advance()
 

@@ -52,8 +52,8 @@ class HttpServer:
     ) -> None:
         """refusal: the answer to a request that never reaches the handler: `TooLarge`, `Overloaded`, `DeadlineExceeded`.
 
-        budget: shared with whoever else holds a stranger's bytes. shed: told the reason when a request or a connection
-        is turned away: `bytes`, `connections`, `address_connections`, `slow_reader`.
+        budget: shared with whoever else holds a stranger's bytes. shed: told the reason when a connection is turned away,
+        or another for it: `connections`, `address_connections`, `slow_reader`.
         """
         self.handler, self.limits, self.refusal, self.shed = handler, limits or Limits(), refusal, shed
         self.budget = budget or ByteBudget(1 << 62)

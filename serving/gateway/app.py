@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 
 from serving import json_codec
+from serving.byte_budget import ByteBudget
 from serving.errors import UsageError
 from serving.gateway import asgi, documentation, paths, v1, v2, v2_routes
 from serving.gateway.backend import Backend
@@ -21,6 +22,7 @@ from serving.gateway.health import Health
 from serving.gateway.inference import Inference
 from serving.gateway.metrics import Metrics
 from serving.gateway.open_inference import OpenInference
+from serving.gateway.probes import Probes
 from serving.gateway.routes import add_error_handlers, create_router, malformed
 from serving.gateway.settings import Settings
 from serving.http_server import Request, Response
@@ -37,8 +39,11 @@ class Gateway:
         self.metrics = Metrics(package_version())
         self.backend = backend or create_backend(settings, self.metrics)
         self.health = Health(self.backend)
+        self.probes = Probes(self.backend, self.health, self.metrics)
         self.inference = Inference(settings, self.backend, self.metrics)
-        self._frame = Frame(self.inference, settings.max_body_bytes)
+        self.budget = ByteBudget(settings.max_buffered_bytes, self.metrics.shed.labels("bytes").inc)
+        self.metrics.watch_bytes(lambda: self.budget.held_bytes)
+        self._frame = Frame(self.inference, settings.max_body_bytes, self.budget)
         self.offload = Offload(refused=self.metrics.shed.labels("large_bodies").inc)
         self._v1 = v1.V1(self.inference, self.offload)
         self.open_inference = OpenInference(
@@ -47,7 +52,7 @@ class Gateway:
         self._v2 = v2.V2(self.inference, self.open_inference, self.offload)
         self.documents = Documents(self.backend, self.inference, package_version())
         self.fastapi = FastAPI(openapi_url=None)  # its own document would know nothing of the models
-        self.fastapi.include_router(create_router(self.backend, self.inference, self.metrics, self.health))
+        self.fastapi.include_router(create_router(self.backend, self.inference, self.probes))
         self.fastapi.include_router(v2_routes.create_router(self.open_inference))
         self.fastapi.include_router(documentation.create_router(self.documents))
         add_error_handlers(self.fastapi)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from serving import json_codec
+from serving.byte_budget import ByteBudget
 from serving.errors import Cancelled, Internal, InvalidInput, Overloaded, ServingError, UnknownEncoding
 from serving.gateway import compression, forms
 from serving.gateway.inference import Inference
@@ -38,16 +39,17 @@ Work = Callable[[Request, bytes, Record], Awaitable[Answer]]
 class Frame:
     """Answers the requests of one gateway."""
 
-    def __init__(self, inference: Inference, max_body_bytes: int) -> None:
-        self._inference, self._max_body_bytes = inference, max_body_bytes
+    def __init__(self, inference: Inference, max_body_bytes: int, budget: ByteBudget) -> None:
+        self._inference, self._max_body_bytes, self._budget = inference, max_body_bytes, budget
 
     async def answer(self, protocol: str, request: Request, work: Work) -> Response:
         record = Record(protocol)
-        status, code = 200, "OK"
+        status, code, arrays_bytes = 200, "OK", 0
         try:
             with self._inference.admitted(protocol):
                 body = await compression.decompressed(request.body, request.headers, self._max_body_bytes)
-                record.bytes = len(body)
+                record.bytes = arrays_bytes = len(body)
+                self._budget.change(arrays_bytes)  # what it is decoded to, about as large
                 answer = await work(request, body, record)
         except ServingError as error:
             if type(error) is InvalidInput and (hint := forms.hint(request.headers, request.body)):
@@ -60,6 +62,8 @@ class Frame:
             log.exception("a request failed")
             status, code = Internal.http_status, Internal.grpc_code
             answer = refusal(Internal("internal error; the gateway's log says more"))
+        finally:
+            self._budget.change(-arrays_bytes)
         headers = answer.headers
         if record.version != UNKNOWN:
             headers += b"X-Signet-Model-Version: %b\r\n" % record.version.encode()

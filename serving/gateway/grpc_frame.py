@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import grpc
 from google.protobuf.message import DecodeError
 
+from serving.byte_budget import ByteBudget
 from serving.errors import Cancelled, DeadlineExceeded, Internal, InvalidInput, ServingError
 from serving.gateway.inference import Inference
 from serving.gateway.metrics import UNKNOWN
@@ -25,6 +26,9 @@ VERSION_KEY = "x-signet-model-version"
 
 _MAX_MESSAGE = 1024
 """Bytes of an error's text; gRPC bounds its headers at eight kilobytes."""
+
+_HELD = 2
+"""Bytes held for each of a message: its own, and the arrays that it is decoded to."""
 
 _EARLY_S = 0.1
 """A caller whose time is over cancels the call; its clock started so much earlier than ours, at most."""
@@ -40,8 +44,8 @@ Tell = Callable[[Any], Awaitable[Any]]
 class GrpcFrame:
     """Makes handlers of one gateway's methods."""
 
-    def __init__(self, inference: Inference) -> None:
-        self._inference = inference
+    def __init__(self, inference: Inference, budget: ByteBudget) -> None:
+        self._inference, self._budget = inference, budget
 
     def infers(self, protocol: str, method: Infer, message_class: Any) -> Any:
         """The handler of a method that asks for an inference: admitted and counted."""
@@ -50,7 +54,7 @@ class GrpcFrame:
             record = Record(protocol)
             record.bytes = len(data)
             try:
-                with self._inference.admitted(protocol):
+                with self._inference.admitted(protocol), self._budget.holding(_HELD * len(data)):
                     response = await method(_read(message_class, data), context, record)
                 answered: bytes = response.SerializeToString()
             except asyncio.CancelledError:
@@ -74,7 +78,8 @@ class GrpcFrame:
 
         async def answer(data: bytes, context: Context) -> bytes:
             try:
-                told: bytes = (await method(_read(message_class, data))).SerializeToString()
+                with self._budget.holding(len(data)):
+                    told: bytes = (await method(_read(message_class, data))).SerializeToString()
             except Exception as error:  # noqa: BLE001  # every error becomes a status
                 await _abort(context, _known(error))
             return told

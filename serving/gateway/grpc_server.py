@@ -19,6 +19,13 @@ from serving.gateway.health import Health
 
 SERVICES = (grpc_v1.PREDICTION_SERVICE, grpc_v1.MODEL_SERVICE, grpc_v2.SERVICE)
 
+_IDLE_MS = 300_000
+"""Milliseconds without a call after which a connection is closed; clients make another when they need it. grpcio has no
+limit for the number of connections: only the limit of open files bounds those."""
+
+_OTHER_CALLS = 1024
+"""Calls at once that are no inferences, or that the admission refuses with its own words; gRPC refuses more by itself."""
+
 _WATCH_S = 1.0
 """Seconds between two looks of those who watch the health."""
 
@@ -33,9 +40,11 @@ class GrpcServer:
             ("grpc.max_receive_message_length", settings.max_body_bytes),
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),
+            ("grpc.max_connection_idle_ms", _IDLE_MS),
         ]
-        self._server = grpc.aio.server(options=options)
-        frame = GrpcFrame(gateway.inference)
+        calls = settings.max_in_flight + _OTHER_CALLS
+        self._server = grpc.aio.server(options=options, maximum_concurrent_rpcs=calls)
+        frame = GrpcFrame(gateway.inference, gateway.budget)
         v1, v2 = GrpcV1(gateway.inference, gateway.backend), GrpcV2(gateway.open_inference)
         self._server.add_generic_rpc_handlers((*v1.services(frame), *v2.services(frame)))
         health_pb2_grpc.add_HealthServicer_to_server(HealthService(gateway.health), self._server)

@@ -27,6 +27,10 @@ _MAX_VERSIONS = 4
 STAGES = ("parse", "decode", "queue", "run", "encode")
 """Of a request: text to values; values to arrays; waiting to be joined; that and the call; arrays to text."""
 
+SHED = ("in_flight", "bytes", "connections", "address_connections", "slow_reader")
+"""Why requests or connections are turned away: requests in work; bytes held; connections in all, of one address; a caller
+that does not read."""
+
 PROTOCOLS = ("v1", "v2", "grpc_v1", "grpc_v2")
 
 
@@ -83,7 +87,8 @@ class Metrics:
         self.shed = Counter(
             "signet_shed_total", "Requests turned away unserved, by reason.", ("reason",), registry=registry
         )
-        self.shed.labels("in_flight")  # at 0 from the start: a rate needs a value before the first one
+        for reason in SHED:
+            self.shed.labels(reason)  # at 0 from the start: a rate needs a value before the first one
         self._model_state = Gauge(
             "signet_model_state",
             "1 for the state a version is in.",
@@ -150,6 +155,13 @@ class Metrics:
             depth.labels(model).set_function(partial(waiting, model))
         most = Gauge("signet_admission_limit", "Requests that may be in work at once.", registry=self.registry)
         most.set(limit)
+
+    def watch_bytes(self, held: Callable[[], float]) -> None:
+        """Tell how many bytes of requests and answers are held."""
+        gauge = Gauge(
+            "signet_buffered_bytes", "Bytes of bodies and unread answers that are held.", registry=self.registry
+        )
+        gauge.set_function(held)
 
     def set_states(self, model: str, statuses: Sequence[VersionStatus]) -> None:
         """What is said of a model from now on; of its versions, only the highest are told."""

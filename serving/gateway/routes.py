@@ -14,9 +14,9 @@ from serving import model_status, signature
 from serving.errors import Internal, InvalidInput, NotFound, ServingError
 from serving.gateway import v2_routes
 from serving.gateway.backend import Backend
-from serving.gateway.health import Health
 from serving.gateway.inference import Ask, Inference
-from serving.gateway.metrics import Metrics
+from serving.gateway.probes import Probes
+from serving.http_server import Response as HttpResponse
 from serving.model_status import State
 from serving.protos import get_model_metadata_pb2
 
@@ -46,7 +46,7 @@ _PAGE = """<!doctype html>
 """
 
 
-def create_router(backend: Backend, inference: Inference, metrics: Metrics, health: Health) -> APIRouter:
+def create_router(backend: Backend, inference: Inference, probes: Probes) -> APIRouter:
     """The routes of one gateway."""
     router = APIRouter()
 
@@ -58,22 +58,19 @@ def create_router(backend: Backend, inference: Inference, metrics: Metrics, heal
         return JSONResponse({"status": "alive"})
 
     @router.get("/livez")
-    async def livez() -> dict[str, bool]:
+    async def livez() -> Response:
         """Whether the process works: 200. Restart it when this fails."""
-        return {"live": True}
+        return _as_starlette(probes.livez())
 
     @router.get("/readyz")
     async def readyz() -> Response:
         """200 when every declared model has an available version and no stop is under way; else 503 with the reason."""
-        known = {"draining": health.draining, "models": list(backend.models), "missing": backend.missing()}
-        return JSONResponse({"ready": health.ready, **known}, 200 if health.ready else 503)
+        return _as_starlette(probes.readyz())
 
     @router.get("/metrics")
     async def exposition() -> Response:
         """Prometheus metrics."""
-        for model in backend.models:
-            metrics.set_states(model, backend.known_statuses(model))
-        return Response(metrics.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return _as_starlette(probes.exposition())
 
     @router.get("/v1/models")
     async def models() -> dict[str, Any]:
@@ -122,6 +119,11 @@ def create_router(backend: Backend, inference: Inference, metrics: Metrics, heal
             lease.release()
 
     return router
+
+
+def _as_starlette(told: HttpResponse) -> Response:
+    headers = dict(line.split(": ", 1) for line in told.headers.decode("latin-1").splitlines())
+    return Response(told.body, told.status, headers)
 
 
 def add_error_handlers(app: FastAPI) -> None:

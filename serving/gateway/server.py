@@ -2,24 +2,27 @@
 
 ports bound ──▶ /livez answers ──▶ models load ──▶ /readyz turns 200, addresses printed
 SIGTERM, Ctrl-C ──▶ /readyz turns 503 ──▶ drain_s later no new connections ──▶ requests in flight end ──▶ exit 0
+SIGHUP ──▶ versions are looked at once       second Ctrl-C ──▶ exit 130 at once
 """
 
 import asyncio
 import contextlib
 import logging
-import signal
 import socket
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
-from serving import garbage, log_lines
+from serving import garbage, log_lines, open_files, stop_signals
 from serving.errors import UsageError
 from serving.gateway import examples
+from serving.gateway.admin import AdminServer
 from serving.gateway.app import Gateway
 from serving.gateway.frame import refused
 from serving.gateway.grpc_server import GrpcServer
 from serving.gateway.settings import Settings
 from serving.http_server import HttpServer, Limits
 from serving.model_store import ModelStore, following
+from serving.standard_output import say
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +33,15 @@ _MAX_HEAD_BYTES = 1 << 16
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises `UsageError` for what keeps it from starting."""
     log_lines.log_to_stderr(settings.log_level.upper(), "%(levelname)s %(message)s")
+    stop_signals.ignore_hangups()
     with _store(settings):
         gateway = Gateway(settings)
-        with _listen(settings.host, settings.http_port) as listener, asyncio.Runner(loop_factory=_loop) as runner:
-            runner.run(_serve(gateway, listener))
+        with (
+            _listen(settings.host, settings.http_port, "--http-port") as listener,
+            _admin(gateway) as admin,
+            asyncio.Runner(loop_factory=_loop) as runner,
+        ):
+            runner.run(_serve(gateway, listener, admin))
 
 
 def _store(settings: Settings) -> AbstractContextManager[None]:
@@ -49,12 +57,40 @@ def _loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-async def _serve(gateway: Gateway, listener: socket.socket) -> None:
+@contextlib.contextmanager
+def _admin(gateway: Gateway) -> Iterator[AdminServer | None]:
+    """The port of probes, if one is wanted; it answers until all else has ended."""
+    settings = gateway.settings
+    if settings.admin_port is None:
+        yield None
+        return
+    with _listen(settings.host, settings.admin_port, "--admin-port") as listener:
+        admin = AdminServer(gateway.probes, listener)
+        admin.start()
+        try:
+            yield admin
+        finally:
+            admin.stop()
+
+
+async def _look(gateway: Gateway) -> None:
+    """Look at once which versions there are; what files say of labels is read when it is needed."""
+    await asyncio.gather(*(gateway.backend.refresh(model) for model in gateway.backend.models))
+
+
+async def _serve(gateway: Gateway, listener: socket.socket, admin: AdminServer | None) -> None:
     settings = gateway.settings
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    server = HttpServer(gateway.answer, limits(settings), refused)
+    looks: set[asyncio.Task[None]] = set()
+    stop_signals.heed(stop, lambda: looks.add(asyncio.create_task(_look(gateway))))
+    beats = asyncio.create_task(admin.beat()) if admin else None
+    server = HttpServer(
+        gateway.answer,
+        limits(settings, open_files.connections(settings.max_connections)),
+        refused,
+        budget=gateway.budget,
+        shed=lambda reason: gateway.metrics.shed.labels(reason).inc(),
+    )
     grpc_server = GrpcServer(gateway) if settings.grpc else None
     grpc_port = await grpc_server.start() if grpc_server else None
     await server.start(listener)
@@ -71,15 +107,18 @@ async def _serve(gateway: Gateway, listener: socket.socket) -> None:
         stops = [server.stop(settings.shutdown_s), *([grpc_server.stop(settings.shutdown_s)] if grpc_server else [])]
         await asyncio.gather(*stops)
         await gateway.stop()
+        for task in (*looks, *([beats] if beats else [])):
+            task.cancel()
 
 
-def limits(settings: Settings) -> Limits:
-    """What the HTTP server takes of a stranger."""
+def limits(settings: Settings, connections: int) -> Limits:
+    """What the HTTP server takes of a stranger. connections: as many as there is room for."""
     return Limits(
         head_bytes=_MAX_HEAD_BYTES,
         body_bytes=settings.max_body_bytes,
         request_s=settings.request_timeout_s,
-        connections=settings.max_connections,
+        connections=connections,
+        address_connections=min(settings.max_connections_per_address, connections),
         cancels=True,
     )
 
@@ -98,7 +137,7 @@ async def _until(stop: asyncio.Event, work: object) -> None:
         await task
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, option: str) -> socket.socket:
     """A bound socket; `UsageError` names the port that is in use."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -107,9 +146,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise UsageError(
-            f"cannot listen on {host}:{port}: {error.strerror}; choose another with --http-port"
-        ) from error
+        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with {option}") from error
     return listener
 
 
@@ -120,10 +157,10 @@ def _announce(gateway: Gateway, listener: socket.socket, grpc_port: int | None) 
     places = url if grpc_port is None else f"{url} (gRPC: {name}:{grpc_port})"
     models = log_lines.one_line(", ".join(gateway.backend.models))
     if missing := log_lines.one_line(", ".join(gateway.backend.missing())):
-        print(f"Signet is at {places}, not ready yet: no version of {missing} is available.", flush=True)
+        say(f"Signet is at {places}, not ready yet: no version of {missing} is available.")
     else:
-        print(f"Signet is ready at {places}, serving {models}. Ctrl-C stops it.", flush=True)
+        say(f"Signet is ready at {places}, serving {models}. Ctrl-C stops it.")
     if gateway.settings.models_dir:
         commands = examples.curl_commands(gateway.settings.models_dir, gateway.backend.models, url)
         if commands:
-            print("\nTry:\n\n  " + "\n\n  ".join(commands) + "\n", flush=True)
+            say("\nTry:\n\n  " + "\n\n  ".join(commands) + "\n")

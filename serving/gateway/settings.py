@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     """Port of the HTTP API; 0 takes a free one."""
     grpc_port: int = Field(8081, ge=0, le=65535)
     """Port of the gRPC API; 0 takes a free one."""
+    admin_port: int | None = Field(None, ge=0, le=65535)
+    """Port on which /livez, /readyz and /metrics are answered too, by a thread of its own; 0 takes a free one."""
     grpc: bool = True
     """Whether the gRPC port is opened at all."""
 
@@ -54,8 +56,12 @@ class Settings(BaseSettings):
     """Largest request body, before and after decompression; more gets 413."""
     max_in_flight: int = Field(512, ge=1)
     """Predict requests in work at once; more get 429 with Retry-After."""
+    max_buffered_bytes: int = Field(512 << 20, ge=1)
+    """Bytes of bodies and unread answers held at once; beyond it bodies wait unread, then get 429 with Retry-After."""
     max_connections: int = Field(4096, ge=1)
-    """Connections at once; one more is closed as soon as it is made."""
+    """HTTP connections at once; for one more the longest idle one is closed."""
+    max_connections_per_address: int = Field(2048, ge=1)
+    """The same for one address, so that no single one takes all; a proxy in front is one address."""
     poll_s: float = Field(1.0, gt=0)
     """Seconds between two looks for new versions."""
     allow_missing: bool = False

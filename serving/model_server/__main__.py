@@ -8,7 +8,6 @@ The ports open only when every model has an available version. A start-up error 
 
 import asyncio
 import logging
-import signal
 import sys
 from dataclasses import replace
 from importlib.metadata import version
@@ -16,7 +15,8 @@ from pathlib import Path
 
 import uvloop
 
-from serving import garbage, log_lines
+from serving import garbage, log_lines, stop_signals
+from serving.byte_budget import ByteBudget
 from serving.engine import tensorflow_c
 from serving.engine.loading import Loader
 from serving.engine.repository import Repository
@@ -33,6 +33,7 @@ from serving.model_server.grpc_service import ModelService, PredictionService, a
 from serving.model_server.monitoring import Monitoring
 from serving.model_server.reload import Reloader, available, failures, listed, settled
 from serving.model_server.rest_service import RestService
+from serving.standard_output import say
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +43,14 @@ FAILED = 255
 DRAIN_S = 30.0
 """Seconds that calls in flight have to finish after SIGTERM."""
 
+MAX_BUFFERED_BYTES = 1 << 30
+"""Bytes of bodies, messages and unread answers held at once; the original has no bound."""
+
 
 def main(arguments: list[str]) -> int:
     """Serve until SIGTERM or Ctrl-C. Gives the exit status."""
     log_lines.log_to_stderr("INFO", "%(asctime)s %(levelname)s %(message)s")
+    stop_signals.ignore_hangups()
     if "--help" in arguments:
         print(flag_parser.usage())
         return FAILED
@@ -77,9 +82,8 @@ def main(arguments: list[str]) -> int:
 
 async def serve(flags: Flags) -> int:
     """Load the models, then answer until a signal comes."""
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    stopped, look = asyncio.Event(), asyncio.Event()
+    stop_signals.heed(stopped, look.set)
     if flags.use_alts_credentials and flags.ssl_config_file:
         raise InvalidInput("use_alts_credentials and ssl_config_file are both set; expected one of them")
     monitoring = Monitoring()
@@ -99,7 +103,7 @@ async def serve(flags: Flags) -> int:
     try:
         await _loaded(repository, stopped)
         if not stopped.is_set():
-            await _answer(flags, repository, runner, monitoring, stopped)
+            await _answer(flags, repository, runner, monitoring, stopped, look)
     finally:
         await asyncio.to_thread(repository.stop)
         runner.close()
@@ -166,22 +170,28 @@ async def _loaded(repository: Repository, stopped: asyncio.Event) -> None:
 
 
 async def _answer(
-    flags: Flags, repository: Repository, runner: Runner, monitoring: Monitoring, stopped: asyncio.Event
+    flags: Flags,
+    repository: Repository,
+    runner: Runner,
+    monitoring: Monitoring,
+    stopped: asyncio.Event,
+    look: asyncio.Event,
 ) -> None:
     reloader = Reloader(repository, allow_unavailable_labels=flags.allow_version_labels_for_unavailable_models)
     server = GrpcServer(flags)
     prediction = PredictionService(flags, repository, runner, monitoring)
     model = ModelService(repository, reloader)
-    add_services(server.server, prediction, model, monitoring)
+    budget = ByteBudget(MAX_BUFFERED_BYTES)
+    add_services(server.server, prediction, model, monitoring, budget)
     service = RestService(flags, repository, prediction, model, monitoring) if flags.rest_api_port else None
     garbage.leave_out_what_is_there()
     await server.start()
-    print(f"Running gRPC ModelServer at 0.0.0.0:{flags.port} ...", flush=True)
-    rest = await rest_server.start(service, flags.rest_api_port, flags.port) if service else None
+    say(f"Running gRPC ModelServer at 0.0.0.0:{flags.port} ...")
+    rest = await rest_server.start(service, flags.rest_api_port, flags.port, budget) if service else None
     polling = None
-    if flags.model_config_file and flags.model_config_file_poll_wait_seconds > 0:
+    if flags.model_config_file:
         path, interval_s = Path(flags.model_config_file), flags.model_config_file_poll_wait_seconds
-        polling = asyncio.create_task(reloader.poll(path, interval_s))
+        polling = asyncio.create_task(reloader.poll(path, interval_s, look))
     await stopped.wait()
     if polling:
         polling.cancel()

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 
 from serving import example_inference as inference
 from serving import model_config, model_status, predict_request
+from serving.byte_budget import ByteBudget
 from serving.engine.repository import Repository
 from serving.engine.runner import Runner
 from serving.engine.servable import Servable
@@ -46,7 +47,11 @@ Method = Callable[[Any, Any], Awaitable[Any]]
 
 
 def add_services(
-    server: grpc.aio.Server, prediction: "PredictionService", model: "ModelService", monitoring: Monitoring
+    server: grpc.aio.Server,
+    prediction: "PredictionService",
+    model: "ModelService",
+    monitoring: Monitoring,
+    budget: ByteBudget,
 ) -> None:
     """Make a server answer as PredictionService and ModelService."""
     methods: dict[str, dict[str, tuple[Method, Any]]] = {
@@ -65,7 +70,7 @@ def add_services(
     for service, handlers in methods.items():
         rpcs = {
             name: grpc.unary_unary_rpc_method_handler(
-                _answering(name, method, request, monitoring),
+                _answering(name, method, request, monitoring, budget),
                 response_serializer=lambda response: response.SerializeToString(),
             )
             for name, (method, request) in handlers.items()
@@ -73,7 +78,7 @@ def add_services(
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, rpcs),))
 
 
-def _answering(name: str, method: Method, request_class: Any, monitoring: Monitoring) -> Method:
+def _answering(name: str, method: Method, request_class: Any, monitoring: Monitoring, budget: ByteBudget) -> Method:
     """Reads the request here, for its error to be INTERNAL as in C++, and turns errors into gRPC statuses."""
 
     async def answer(data: Any, context: Any) -> Any:
@@ -83,7 +88,8 @@ def _answering(name: str, method: Method, request_class: Any, monitoring: Monito
         except DecodeError as error:
             await context.abort(grpc.StatusCode.INTERNAL, f"the request cannot be read: {error}")
         try:
-            with monitoring.in_flight[GRPC]:
+            # What is held for each byte of a message: that, and the arrays that it is decoded to.
+            with budget.holding(2 * len(data)), monitoring.in_flight[GRPC]:
                 response = await method(request, context)
             monitoring.answered_rpc(name, request, response, "OK", time.perf_counter() - started)
             return response

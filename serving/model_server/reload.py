@@ -1,6 +1,7 @@
 """Another configuration while the server runs, from HandleReloadConfigRequest or from the file when it is polled."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,10 +36,16 @@ class Reloader:
         if problems := failures(self._repository, new):
             raise ForeignError(f"{len(problems)} model(s) did not become available: {listed(problems)}", "UNKNOWN")
 
-    async def poll(self, path: Path, interval_s: float) -> None:
-        """Apply the file again and again, changed or not; a bad one is only logged."""
+    async def poll(self, path: Path, interval_s: float, look: asyncio.Event) -> None:
+        """Apply the file again and again, changed or not, and when `look` is set; a bad one is only logged.
+
+        interval_s: 0 or below: only then.
+        """
         while True:
-            await asyncio.sleep(interval_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(interval_s if interval_s > 0 else None):
+                    await look.wait()
+            look.clear()
             try:
                 await self.apply(text_file.models(path))
             except SignetError as error:

@@ -2,17 +2,24 @@
 
 import logging
 import socket
+from dataclasses import replace
 
+from serving import open_files
+from serving.byte_budget import ByteBudget
 from serving.http_server import HttpServer, Limits
 from serving.model_server.rest_service import RestService
+from serving.standard_output import say
 
 log = logging.getLogger(__name__)
 
-LIMITS = Limits(body_bytes=1 << 30, request_s=120.0, checks_host=False)
+MAX_CONNECTIONS = 4096
+"""For one more the longest idle one is closed; from one address there may be half as many."""
+
+LIMITS = Limits(body_bytes=1 << 30, request_s=120.0, address_connections=MAX_CONNECTIONS // 2, checks_host=False)
 """The original has no bounds but libevent's 50 s without a byte; `Host` is as optional as there (`no_host` is recorded)."""
 
 
-async def start(service: RestService, port: int, grpc_port: int) -> HttpServer | None:
+async def start(service: RestService, port: int, grpc_port: int, budget: ByteBudget) -> HttpServer | None:
     """Open the port; when it cannot be had, a line in the log says so and the server goes on without it."""
     if port == grpc_port:
         log.error(
@@ -25,9 +32,10 @@ async def start(service: RestService, port: int, grpc_port: int) -> HttpServer |
     except OSError as error:
         log.error("Failed to start HTTP Server at localhost:%d: %s", port, error.strerror)
         return None
-    server = HttpServer(service.answer, LIMITS, service.refused)
+    limits = replace(LIMITS, connections=open_files.connections(MAX_CONNECTIONS))
+    server = HttpServer(service.answer, limits, service.refused, budget=budget)
     await server.start(listener)
-    print(f"Exporting HTTP/REST API at:localhost:{port} ...", flush=True)
+    say(f"Exporting HTTP/REST API at:localhost:{port} ...")
     return server
 
 
