@@ -1,15 +1,18 @@
 """HTTP on real sockets: order, keep-alive, what is no request, slow and leaving clients, the end."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from typing import Any
 
 import pytest
 import uvloop
 
 from serving import http_connection, http_server
+from serving.byte_budget import ByteBudget
 from serving.http_server import HttpServer, Limits, Request, Response, page
 
 GET = b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -49,17 +52,23 @@ class Client:
         return await self.reader.read(1) == b""
 
 
+async def until(condition: Callable[[], object]) -> None:
+    """Turn the loop until it is so."""
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+
 Connect = Callable[[], Awaitable[Client]]
 
 
 @asynccontextmanager
 async def serving(
-    handler: http_server.Handler, limits: Limits | None = None
+    handler: http_server.Handler, limits: Limits | None = None, **more: Any
 ) -> AsyncIterator[tuple[HttpServer, Connect]]:
     """A server on a free port, and what connects to it."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    server = HttpServer(handler, limits)
+    server = HttpServer(handler, limits, **more)
     await server.start(listener)
     clients = []
 
@@ -358,5 +367,225 @@ def test_a_header_without_end_is_refused():
                 client.send(b"y" * 100)
                 await asyncio.sleep(0)
             assert answer.result()[0] == b"HTTP/1.1 400 Bad Request"
+
+    run(test)
+
+
+@pytest.mark.parametrize("cancels", [False, True])
+def test_who_has_closed_its_side_gets_all_its_answers(cancels):
+    async def test() -> None:
+        async with serving(echo, Limits(cancels=cancels)) as (_, connect):
+            client = await connect()
+            client.send(b"".join(GET % b"%d" % i for i in range(300)))
+            client.writer.write_eof()
+            assert [(await client.answer())[2] for _ in range(300)] == [b"GET /%d " % i for i in range(300)]
+            assert await client.ended()
+
+    run(test)
+
+
+def test_trailers_are_no_headers():
+    seen = []
+
+    async def note(request: Request) -> Response:
+        seen.append(request.headers)
+        return await echo(request)
+
+    async def test() -> None:
+        async with serving(note) as (_, connect):
+            client = await connect()
+            client.send(CHUNKED + b"1\r\na\r\n0\r\nContent-Encoding: gzip\r\nX-Request-Timeout: 0\r\n\r\n" + GET % b"b")
+            assert (await client.answer())[2] == b"POST /a a"
+            assert (await client.answer())[2] == b"GET /b "
+
+    run(test)
+    assert [sorted(headers) for headers in seen] == [[b"host", b"transfer-encoding"], [b"host"]]
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        CHUNKED + b"0\r\n" + b"x: y\r\n" * 100,
+        CHUNKED + b"0\r\nx: " + b"y" * 300,
+        CHUNKED + b"1;" + b"x" * 300,
+        b"\r\n" * 200,
+    ],
+    ids=["trailers", "a trailer without end", "a chunk extension", "empty lines"],
+)
+@pytest.mark.parametrize("piece", [1, 7, 1000])
+def test_what_is_no_body_is_bounded(flood, piece):
+    """In pieces, too: the parser tells of none of them until its line has ended, of some never."""
+
+    async def test() -> None:
+        async with serving(echo, Limits(head_bytes=200)) as (_, connect):
+            client = await connect()
+            for start in range(0, len(flood), piece):
+                client.send(flood[start : start + piece])
+                await asyncio.sleep(0)
+            assert (await client.answer())[0] == b"HTTP/1.1 400 Bad Request"
+
+    run(test)
+
+
+def test_many_small_chunks_are_a_body():
+    async def test() -> None:
+        async with serving(echo, Limits(head_bytes=200)) as (_, connect):
+            client = await connect()
+            client.send(CHUNKED + b"1\r\na\r\n" * 20_000 + b"0\r\n\r\n")
+            assert (await client.answer())[2] == b"POST /a " + b"a" * 20_000
+
+    run(test)
+
+
+def test_a_drip_of_empty_lines_does_not_keep_a_connection():
+    async def test() -> None:
+        async with serving(echo, Limits(idle_s=0.05)) as (_, connect):
+            client = await connect()
+            ended = asyncio.create_task(client.ended())
+            while not ended.done():
+                client.send(b"\r\n")
+                await asyncio.sleep(0.001)
+
+    run(test)
+
+
+UPGRADE = b"GET /%d HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+
+
+def test_thousands_of_wishes_for_another_protocol_are_answered():
+    async def test() -> None:
+        async with serving(echo) as (_, connect):
+            client = await connect()
+            client.send(b"".join(UPGRADE % i for i in range(3000)))
+            assert [(await client.answer())[2] for _ in range(3000)] == [b"GET /%d " % i for i in range(3000)]
+
+    run(test)
+
+
+def test_a_wish_for_another_protocol_hides_no_other_field():
+    async def test() -> None:
+        async with serving(echo) as (_, connect):
+            client = await connect()
+            client.send(
+                b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nConnection: close\r\nUpgrade: h2c\r\n\r\n"
+            )
+            assert (await client.answer())[1][b"Connection"] == b"close"
+            assert await client.ended()
+
+    run(test)
+
+
+def test_pipelined_requests_wait_unread():
+    """A flood of them costs no more than what one look at them makes."""
+    started, go_on, slow = held()
+
+    async def test() -> None:
+        async with serving(slow) as (server, connect):
+            client = await connect()
+            client.send(GET % b"a" + b"".join(GET % b"%d" % i for i in range(2_000)))
+            await started.wait()
+            (connection,) = server.connections
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert len(connection._parser.complete) < 200
+            go_on.set()
+            assert (await client.answer())[2] == b"GET /a "
+            assert [(await client.answer())[2] for _ in range(2_000)][-1] == b"GET /1999 "
+
+    run(test)
+
+
+@pytest.mark.parametrize("last", [b"", b"GET /b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"])
+def test_a_caller_who_does_not_read_is_cut_off(last):
+    """Also one whose connection is closing; what was kept for it is let go."""
+    reasons = []
+
+    async def large(_: Request) -> Response:
+        return Response(200, bytes(8 << 20))
+
+    async def test() -> None:
+        budget = ByteBudget(1 << 30)
+        async with serving(large, Limits(unread_s=0.05), budget=budget, shed=reasons.append) as (server, connect):
+            client = await connect()
+            client.writer.transport.pause_reading()
+            client.send(last or GET % b"a")
+            await until(lambda: server.connections and budget.held_bytes)
+            (connection,) = server.connections
+            await connection.closed
+            assert budget.held_bytes == 0
+
+    run(test)
+    assert reasons == ["slow_reader"]
+
+
+def test_a_body_for_which_there_is_no_room_gets_429_before_it_is_read():
+    async def test() -> None:
+        budget = ByteBudget(1000)
+        budget.change(1000)
+        limits = Limits(room_s=0.05)
+        async with serving(echo, limits, budget=budget) as (_, connect):
+            beyond, refused = await connect(), await connect()
+            head = b"POST /a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+            beyond.send(head)
+            assert (await beyond.answer())[0] == b"HTTP/1.1 100 Continue"
+            refused.send(head)
+            assert (await refused.answer())[0] == b"HTTP/1.1 429 Too Many Requests"
+            beyond.send(b"abc")
+            assert (await beyond.answer())[2] == b"POST /a abc"
+
+    run(test)
+
+
+def test_a_body_that_is_given_up_is_let_go_at_once():
+    async def test() -> None:
+        budget = ByteBudget(1 << 30)
+        async with serving(echo, Limits(request_s=0.05), budget=budget) as (_, connect):
+            client = await connect()
+            client.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n\r\n" + bytes(500_000))
+            assert (await client.answer())[0] == b"HTTP/1.1 504 Gateway Timeout"
+            assert budget.held_bytes == 0
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [(Limits(connections=3), "connections"), (Limits(address_connections=3), "address_connections")],
+)
+@pytest.mark.parametrize("begun", [b"", b"GET /a HTTP"], ids=["idle", "slow heads"])
+def test_a_new_connection_takes_the_place_of_the_longest_idle_one(limits, reason, begun):
+    reasons = []
+
+    async def test() -> None:
+        async with serving(echo, limits, shed=reasons.append) as (server, connect):
+            clients = [await connect() for _ in range(3)]
+            for client in clients:
+                client.send(GET % b"used")
+                await client.answer()
+                client.send(begun)
+            await until(lambda: not begun or len(server.receiving) == 3)
+            probe = await connect()
+            probe.send(GET % b"probe")
+            assert (await probe.answer())[2] == b"GET /probe "
+            with contextlib.suppress(ConnectionResetError):
+                assert await clients[0].ended()
+            assert len(server.connections) == 3
+
+    run(test)
+    assert reasons == [reason]
+
+
+def test_requests_in_work_are_not_given_up_for_new_connections():
+    started, go_on, slow = held()
+
+    async def test() -> None:
+        async with serving(slow, Limits(connections=1)) as (_, connect):
+            busy = await connect()
+            busy.send(GET % b"a")
+            await started.wait()
+            with contextlib.suppress(ConnectionResetError):
+                assert await (await connect()).ended()
+            go_on.set()
+            assert (await busy.answer())[2] == b"GET /a "
 
     run(test)

@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -159,8 +160,64 @@ def test_a_stop_fails_readiness_first_and_lets_requests_finish(slow_model, tmp_p
             servers.wait_until(lambda: probe.get(f"{url}/readyz").status_code == 503, what="unreadiness")
             assert probe.get(f"{url}/livez").status_code == 200
             assert answer.result().json() == {"predictions": [300_000]}
-        assert running.stop(number) == 0
+        assert running.process.wait(30) == 0
+        running.stop()
         assert "Traceback" not in running.output
+
+
+def test_a_second_interrupt_ends_at_once(slow_model, tmp_path):
+    (tmp_path / "slow").mkdir()
+    shutil.copytree(slow_model, tmp_path / "slow" / "1")
+    with servers.gateway("--models-dir", tmp_path) as (url, running):
+        host, port = url.removeprefix("http://").split(":")
+        body = b'{"instances": [%d]}' % (1 << 30)
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
+            head = b"POST /v1/models/slow:predict HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n"
+            connection.sendall(head % len(body) + body)
+            in_flight = 'signet_requests_in_flight{protocol="v1"} 1.0'
+            servers.wait_until(lambda: in_flight in httpx.get(f"{url}/metrics").text, what="the request")
+            running.process.send_signal(signal.SIGINT)
+            running.read_until("stopping")
+            running.process.send_signal(signal.SIGINT)
+            assert running.process.wait(20) == 130
+
+
+def test_probes_have_a_port_of_their_own_and_a_hangup_ends_nothing(models):
+    with servers.gateway("--models-dir", models, "--admin-port", "0") as (url, running):
+        port = running.read_until(r"probes and metrics also at port (\d+)")[1]
+        admin = f"http://127.0.0.1:{port}"
+        running.process.send_signal(signal.SIGHUP)
+        running.read_until("SIGHUP: files and versions are looked at")
+        assert httpx.get(f"{admin}/livez").json() == {"live": True}
+        assert httpx.get(f"{admin}/readyz").json() == httpx.get(f"{url}/readyz").json()
+        assert "signet_buffered_bytes 0.0" in httpx.get(f"{admin}/metrics").text
+        assert httpx.head(f"{admin}/metrics?x").status_code == 200
+        assert httpx.get(f"{admin}/v1/models").status_code == 404
+        assert httpx.post(f"{admin}/livez").status_code == 405
+        assert running.stop() == 0
+
+
+def test_a_full_disk_behind_standard_output_ends_nothing(models):
+    port = servers.free_port()
+    command = [*servers.SIGNET, "serve", "--no-grpc", "--http-port", str(port), "--models-dir", str(models)]
+    with open("/dev/full", "w") as full:
+        process = subprocess.Popen(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=servers.ROOT)
+        running = servers.Program(process)
+        try:
+            servers.wait_until(lambda: answers(f"http://127.0.0.1:{port}/readyz"), what="readiness")
+        finally:
+            process.terminate()
+            said = process.communicate(timeout=30)[1]
+    assert "standard output cannot be written" in said
+    assert running.process.returncode == 0
+
+
+def answers(url: str) -> bool:
+    """Whether somebody does, with 200."""
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def test_limits_are_kept(slow_model, tmp_path, monkeypatch):
