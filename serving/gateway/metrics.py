@@ -27,9 +27,9 @@ _MAX_VERSIONS = 4
 STAGES = ("parse", "decode", "queue", "run", "encode")
 """Of a request: text to values; values to arrays; waiting to be joined; that and the call; arrays to text."""
 
-SHED = ("in_flight", "bytes", "connections", "address_connections", "slow_reader")
-"""Why requests or connections are turned away: requests in work; bytes held; connections in all, of one address; a caller
-that does not read."""
+SHED = ("in_flight", "bytes", "large_bodies", "connections", "address_connections", "slow_reader")
+"""Why requests or connections are turned away: requests in work; bytes held; large bodies in work; connections in all, of
+one address; a caller that does not read."""
 
 PROTOCOLS = ("v1", "v2", "grpc_v1", "grpc_v2")
 
