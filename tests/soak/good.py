@@ -5,14 +5,17 @@ each of them again and again, in every dialect, at every place ──▶ the sam
 """
 
 import json
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any
+from urllib.parse import urlsplit
 
 import grpc
 import httpx
 import numpy as np
+from numpy.typing import ArrayLike
 
 from serving import open_inference_pb2 as v2
 from serving.protos import get_model_status_pb2, model_service_pb2_grpc
@@ -87,6 +90,7 @@ class Caller:
             found.append((f"{place.name}: GetModelStatus", status(gateway.channel)))
             if place.is_gateway:
                 found.append((f"{place.name}: ModelReady", ready(gateway.channel)))
+                found.append((f"{place.name}: half-closed", self._half_closed(place)))
         return found
 
     def _asking(self, gateway: Gateway, dialect: str) -> Callable[[Random], None]:
@@ -109,20 +113,41 @@ class Caller:
 
         return post
 
+    def _half_closed(self, place: Place) -> Callable[[Random], None]:
+        """A caller who has closed its side of the connection, as `nc` does at the end of its input."""
 
-def assert_right(got: Arrays, expected: Arrays) -> None:
+        def post(random: Random) -> None:
+            question, expected = random.choice([pair for pair in self._expected if pair[0].model == "three_out"])
+            body = json.dumps({"inputs": question.inputs["x"].tolist()}).encode()
+            head = (
+                f"POST /v1/models/three_out:predict?from=nc HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+            )
+            address = urlsplit(place.url)
+            with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
+                connection.sendall(head.encode() + body)
+                connection.shutdown(socket.SHUT_WR)
+                answer = connection.makefile("rb").read()
+            assert answer.startswith(b"HTTP/1.1 200 "), answer
+            assert_right(json.loads(answer.partition(b"\r\n\r\n")[2])["outputs"], expected)
+
+        return post
+
+
+def assert_right(got: Mapping[str, ArrayLike], expected: Arrays) -> None:
     """Floats but for the order of sums, everything else exactly."""
     assert got.keys() == expected.keys()
     for name, array in expected.items():
         if array.dtype.kind == "f":
             answers.assert_close(got[name], array)
         else:
-            assert got[name].tolist() == array.tolist()
+            assert np.array_equal(got[name], array)
 
 
 PAGES = (
     ("GET", "/livez"),
     ("HEAD", "/livez"),
+    ("HEAD", "/v1/models"),
+    ("GET", "/v1/models/three%5Fout"),
     ("GET", "/readyz"),
     ("GET", "/metrics"),
     ("GET", "/openapi.json"),

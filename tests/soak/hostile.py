@@ -58,6 +58,11 @@ THREE, V2 = "/v1/models/three_out:predict", "/v2/models/three_out/infer"
 TENSOR = {"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}
 
 
+def large(last: bytes) -> bytes:
+    """A megabyte of rows, the last as given."""
+    return b'{"instances": [' + b"[1, 2, 3, 4]," * 80_000 + last + b"]}"
+
+
 def tensor(**changes: object) -> dict[str, object]:
     return {"inputs": [{**TENSOR, **changes}]}
 
@@ -67,6 +72,7 @@ BAD: dict[str, Callable[[Random], bytes]] = {
     "wrong shapes": lambda r: post(THREE, {"instances": [[1] * r.choice([0, 1, 3, 5, 100])]}),
     "ragged rows": lambda r: post(THREE, {"instances": [[1, 2, 3, 4]] * r.randrange(1, 2000) + [[1]]}),
     "a row of another type": lambda r: post(THREE, {"instances": [[1, 2, 3, 4]] * 500 + [[1, 2, 3, True]]}),
+    "a large body that ends ragged": lambda r: post(THREE, large(b"[1]")),
     "words for numbers": lambda r: post(THREE, {"instances": [["a", None, {}, []]]}),
     "deep lists": lambda r: post(THREE, b'{"instances": ' + b"[" * r.choice([50, 900, 20_000])),
     "deep closed lists": lambda r: post(THREE, b'{"instances": ' + b"[" * 5000 + b"]" * 5000 + b"}"),
@@ -103,6 +109,10 @@ BAD: dict[str, Callable[[Random], bytes]] = {
 """What must be refused."""
 
 ODD: dict[str, Callable[[Random], bytes]] = {
+    "a large body": lambda r: post(THREE, large(b"[1, 2, 3, 4]")),
+    "a large body that ends with no number": lambda r: post(THREE, large(b"[1, 2, 3, NaN]")),
+    "a large body of V2": lambda r: post(V2, tensor(shape=[50_000, 4], data=[0.5] * 200_000)),
+    "a large answer": lambda r: post("/v1/models/mixed:predict", {"signature_name": "s", "instances": ["é" * 1000] * 1000}),
     "rows": lambda r: post(THREE, {"instances": [[1, 2, 3, r.random()]] * r.choice([1, 10, 1000])}),
     "not UTF-8": lambda r: post("/v1/models/mixed:predict", b'{"signature_name": "s", "instances": ["\xff"]}'),
     "numbers that are none": lambda r: post(THREE, b'{"instances": [[NaN, Infinity, -Infinity, 1e999]]}'),
