@@ -90,14 +90,11 @@ def _values(frame: Any, name: str) -> Any:
 
 
 def _column(spec: TensorSpec, cells: Any) -> Any:
-    """The cells as the spec's rows: arrays of one shape are stacked, single numbers become rows of one."""
+    """The cells as the spec's rows: arrays of one shape are stacked."""
     if isinstance(cells, list) and cells and all(isinstance(cell, np.ndarray) for cell in cells):
         if len({cell.shape for cell in cells}) > 1:
             raise InvalidInput(f"input {spec.name!r} has rows of different lengths")
         cells = np.stack(cells)
-    flat = cells.ndim == 1 if isinstance(cells, np.ndarray) else not any(isinstance(cell, list) for cell in cells)
-    if flat and spec.shape is not None and spec.shape[1:] == (1,):
-        return [[cell] for cell in cells] if isinstance(cells, list) else cells.reshape(-1, 1)
     return cells
 
 

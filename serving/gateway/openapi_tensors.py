@@ -59,12 +59,12 @@ def in_rows(signature: Signature) -> bool:
 
 def taken_row(spec: TensorSpec, said: Said) -> Schema:
     """One row of an input."""
-    return _schema(spec, spec.shape and spec.shape[1:], _taken(spec), said)
+    return _may_be_flat(spec, _schema(spec, spec.shape and spec.shape[1:], _taken(spec), said))
 
 
 def taken_column(spec: TensorSpec, said: Said) -> Schema:
     """All rows of an input."""
-    return _schema(spec, spec.shape, _taken(spec), said)
+    return _may_be_flat(spec, _schema(spec, spec.shape, _taken(spec), said))
 
 
 def given_row(spec: TensorSpec, said: Said) -> Schema:
@@ -107,6 +107,13 @@ def _written(dtype: DType) -> bool:
 def _schema(spec: TensorSpec, shape: Sequence[int | None] | None, leaf: Schema, said: Said) -> Schema:
     schema = {} if shape is None else nested(shape, leaf)  # of unknown rank: any value
     return schema | told(spec, said)
+
+
+def _may_be_flat(spec: TensorSpec, schema: Schema) -> Schema:
+    """In words: a schema would allow a mixture."""
+    if spec.shape and spec.shape[-1] == 1:
+        schema["description"] += ". The last axis may be left out: a flat list of values will do"
+    return schema
 
 
 def nested(shape: Sequence[int | None], leaf: Schema) -> Schema:
