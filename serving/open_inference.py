@@ -337,7 +337,7 @@ def _classification(array: Array, count: int, labels: Sequence[str], batched: bo
     dtype = dtypes.from_numpy(array.dtype)
     if not (dtype.is_float or array.dtype.kind in "iu") or not array.ndim:
         raise InvalidInput(f"{where} has no classes: it is {dtype.name} {array.shape}")
-    rows = array.reshape(len(array) if batched else 1, -1) if array.size else np.zeros((len(array) * batched, 0))
+    rows = array.reshape((len(array), math.prod(array.shape[1:])) if batched else (1, array.size))
     if rows.dtype.kind in "iu":  # the last of an ascending order, and of equal ones the first
         best = rows.shape[1] - 1 - np.argsort(rows[:, ::-1], axis=1, kind="stable")[:, ::-1]
     else:

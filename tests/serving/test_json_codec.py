@@ -4,6 +4,7 @@ import json
 import re
 from contextlib import suppress
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
@@ -159,6 +160,21 @@ def test_a_type_that_json_cannot_carry_is_501():
         ),
         ({"raw_bytes": np.array([b"\xff"], object)}, Layout.ROWS, b'{"predictions":[{"b64":"/w=="}]}'),
         ({"n": np.int64(7) + np.zeros((), np.int64)}, Layout.COLUMNS, b'{"outputs":7}'),
+        ({"s": np.array([b"ok", b"\xff"], object)}, Layout.ROWS, b'{"predictions":[{"b64":"b2s="},{"b64":"/w=="}]}'),
+        (
+            {"s": np.array([[b"ok"], [b"\xff"]], object), "t": np.array([b"a", b"b"], object)},
+            Layout.ROWS,
+            b'{"predictions":[{"s":[{"b64":"b2s="}],"t":"a"},{"s":[{"b64":"/w=="}],"t":"b"}]}',
+        ),
+        ({"h": np.float16([0.5, np.nan])}, Layout.ROWS, b'{"predictions":[0.5,NaN]}'),
+        ({"h": np.array([[0.5, -np.inf]], ml_dtypes.bfloat16)}, Layout.COLUMNS, b'{"outputs":[[0.5,-Infinity]]}'),
+        ({"u": np.uint16([65535])}, Layout.ROWS, b'{"predictions":[65535]}'),
+        ({"y": np.float64(np.nan) + np.zeros(())}, Layout.COLUMNS, b'{"outputs":NaN}'),
+        (
+            {"y": np.float32([[0.1, np.nan], [1, 2]]), "s": np.array([b"null", b"NaN"], object)},
+            Layout.ROWS,
+            b'{"predictions":[{"y":[0.1,NaN],"s":"null"},{"y":[1.0,2.0],"s":"NaN"}]}',
+        ),
         ({"y": np.float32([0.1, np.nan])}, Layout.ROWS, b'{"predictions":[0.1,NaN]}'),
         ({"y": np.float32([np.inf]), "n": np.int32([1])}, Layout.ROWS, b'{"predictions":[{"y":Infinity,"n":1}]}'),
         ({"flag": np.array([True])}, Layout.ROWS, b'{"predictions":[true]}'),
@@ -224,6 +240,18 @@ def test_rows_of_different_lengths_are_filled_up_where_that_is_safe(body, spaces
     assert arrays["text"].dtype == np.int32
     with pytest.raises(InvalidInput, match="rows of different lengths"):
         read(body, QA, spaces)
+
+
+def test_a_wrong_element_in_a_row_of_any_length_is_named():
+    rows = [{"text": [1], "question": [9]}, {"text": [4, 2.5], "question": [7, 8]}]
+    with pytest.raises(InvalidInput, match=re.escape("input 'text'[1][1] is the number 2.5; the model takes whole")):
+        read({"instances": rows}, QA, fill=Fill(0, {"text": (1,), "question": (1,)}))
+
+
+def test_little_is_not_filled_up_to_gigabytes():
+    rows = [{"text": [1], "question": [9]}] * 50_000 + [{"text": [1] * 50_000, "question": [9]}]
+    with pytest.raises(InvalidInput, match=re.escape("filled up to [50001, 50000]: that is too much for 400000 bytes")):
+        read({"instances": rows}, QA, fill=Fill(0, {"text": (1,), "question": (1,)}))
 
 
 def test_only_the_lengths_that_may_differ_are_filled_up():

@@ -359,6 +359,15 @@ def test_bare_words_for_what_is_not_finite_when_asked_for():
     assert b'"data":[NaN,-Infinity]' in text
 
 
+@pytest.mark.parametrize(
+    "body", [b'{"id": null, "inputs": %b}', b'\xef\xbb\xbf{"inputs": %b}', b'{"inputs": %b, "inputs": 3}']
+)
+def test_a_null_id_a_byte_order_mark_and_equal_names_are_taken(body):
+    request = parse(body % json.dumps([ONE]).encode())
+    assert request.id == ""
+    np.testing.assert_array_equal(decode(request, DIGITS)["pixels"], np.float32([[1, 2, 3, 4]]))
+
+
 def test_an_id_comes_back_and_none_is_made_up():
     assert json.loads(written({"y": np.int32([1])}, id="a7")[0])["id"] == "a7"
     assert "id" not in json.loads(written({"y": np.int32([1])})[0])
@@ -398,6 +407,12 @@ def test_answers_as_bytes_mix_with_json():
         (np.float32([0.1, 0.7]), False, 1, ["a", "b"], ["0.7:1:b"]),
         (np.int64([[3, -1]]), True, 1, ["only one"], ["3:0"]),
         (np.float32([[np.nan, 1]]), True, 2, [], ["1.0:1", "nan:0"]),
+        (np.int64([[2**53, 2**53 + 1, -(2**63)]]), True, 3, [], [f"{2**53 + 1}:1", f"{2**53}:0", f"{-(2**63)}:2"]),
+        (np.uint64([[7, 2**64 - 1, 7]]), True, 3, [], [f"{2**64 - 1}:1", "7:0", "7:2"]),
+        (np.array([[0.5, 2]], ml_dtypes.bfloat16), True, 1, [], ["2:1"]),
+        (np.zeros((0, 3), np.float32), True, 2, [], []),
+        (np.zeros((0, 3), np.int64), True, 2, ["a", "b", "c"], []),
+        (np.zeros(0, np.float32), False, 2, [], []),
     ],
 )
 def test_classification_gives_the_highest_values_with_their_labels(array, batched, count, labels, expected):
@@ -405,7 +420,8 @@ def test_classification_gives_the_highest_values_with_their_labels(array, batche
     (output,) = json.loads(written({"y": array}, batched, {"y": labels}, outputs=asked)[0])["outputs"]
     assert (output["datatype"], output["data"]) == ("BYTES", expected)
     rows = [len(array)] if batched else []
-    assert output["shape"] == [*rows, len(expected) // (rows or [1])[0]]
+    classes = array.size // (rows or [1])[0] if array.size else array.shape[-1]
+    assert output["shape"] == [*rows, min(count, classes)]
 
 
 def test_classification_of_strings_is_refused():
