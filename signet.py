@@ -471,6 +471,7 @@ def score(
         bool,
         typer.Option("--overwrite", help="Replace OUTPUT if it exists; start anew where inputs or model have changed."),
     ] = False,
+    non_finite: Annotated[str, typer.Option(help="NaN and infinity in lines of JSON: bare, null, or string.")] = "bare",
     verify: Annotated[
         bool, typer.Option("--verify", help="Read every part again at the end, and hold it against its SHA-256.")
     ] = False,
@@ -528,6 +529,7 @@ def score(
         max_bad=None if max_bad < 0 else max_bad,
         overwrite=overwrite,
         verify=verify,
+        non_finite=non_finite,
         patience_s=patience_s,
         engine=engine,
         ray_address=ray_address,

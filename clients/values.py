@@ -8,6 +8,7 @@ another width that has room for it; nothing else is cast. A string tensor is an 
 
 import base64
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -85,11 +86,25 @@ def to_json(name: str, array: Array) -> Any:
     return np.ascontiguousarray(array) if array.ndim else array[()]
 
 
-def to_json_rows(name: str, array: Array) -> list[Any]:
-    """`to_json` of each row."""
+def to_json_rows(name: str, array: Array, non_finite: str = "bare") -> list[Any]:
+    """`to_json` of each row. non_finite: `bare` words, `null` or `string`."""
     if array.dtype.kind == "f" and not np.isfinite(array).all():
+        if non_finite != "bare":
+            return [in_json(_short_floats(np.asarray(row)), non_finite) for row in array]
         return [to_json(name, np.asarray(row)) for row in array]
     return list(to_json(name, array))
+
+
+def in_json(value: Any, non_finite: str) -> Any:
+    """A value with NaN and infinity as `dumps` is to write them: the `bare` words, `null` or a `string`."""
+    if isinstance(value, float) and not math.isfinite(value):
+        word = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        return orjson.Fragment(word) if non_finite == "bare" else word if non_finite == "string" else None
+    if isinstance(value, list):
+        return [in_json(element, non_finite) for element in value]
+    if isinstance(value, dict):
+        return {key: in_json(element, non_finite) for key, element in value.items()}
+    return value
 
 
 def dumps(document: Any) -> bytes:

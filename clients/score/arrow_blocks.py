@@ -10,7 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+from clients import values
 from clients.score import formats
+from clients.score.arrow_values import json_values
 from clients.score.blocks import Answers, Encode
 from clients.score.output_columns import OutputColumn
 from clients.score.plan import Plan
@@ -70,7 +72,13 @@ def tfrecord(plan: Plan, batch: Batch, answers: Answers) -> bytes:
         example = example_pb2.Example()
         for name, kind, cells in columns:
             if cells[row] is not None:
-                getattr(example.features.feature[name], kind).value.extend(_flattened(cells[row]))
+                try:
+                    getattr(example.features.feature[name], kind).value.extend(_flattened(cells[row]))
+                except ValueError as error:
+                    raise Unsupported(
+                        f"{name!r} holds {cells[row]}, which a tf.Example cannot hold: {error}; leave it out by "
+                        "--carry, or choose another --format"
+                    ) from error
         tfrecords.write(out, example.SerializeToString(deterministic=True))
     return out.getvalue()
 
@@ -116,13 +124,10 @@ def _to_arrow(array: Array, kind: Any) -> Any:
 
 def _csv_cells(made: Any) -> Any:
     """Cells that CSV has no form for – lists, objects, bytes – as JSON text."""
-    from clients import values  # noqa: PLC0415
-    from clients.score.columns import json_values  # noqa: PLC0415
-
     columns = []
-    for column in made.columns:
+    for name, column in zip(made.column_names, made.columns, strict=True):
         if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
-            texts = [None if value is None else values.dumps(value).decode() for value in json_values(column)]
+            texts = [None if value is None else values.dumps(value).decode() for value in json_values(column, name)]
             column = pa.array(texts, pa.string())  # noqa: PLW2901
         columns.append(column)
     return pa.table(columns, names=made.column_names)

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clients.score.chunks import MAX_RECORD_BYTES, Chunk, Place, Read, skip
+from clients.score.chunks import MAX_RECORD_BYTES, Chunk, Place, Read, check_names, skip
 from clients.score.sources import Source
 from serving import tfrecords
 from serving.errors import SignetError, UsageError
@@ -39,6 +39,7 @@ def parquet(
     counts = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
     ends = list(itertools.accumulate(counts))
     names = file.schema_arrow.names
+    check_names(source.path, names)
     chosen = None if columns is None else _chosen(names, columns)
     if not metadata.num_rows:
         yield _empty(source, start, file.schema_arrow, columns)
@@ -66,6 +67,7 @@ def arrow(
     else:
         stream = pa.ipc.open_stream(file)
         batches, schema = stream, stream.schema
+    check_names(source.path, schema.names)
     if columns is not None:
         batches = (batch.select(_chosen(batch.schema.names, columns)) for batch in batches)
     empty = not start.row

@@ -55,7 +55,7 @@ def jsonl(plan: Plan, batch: Batch, answers: Answers) -> bytes:
     for some, outputs in answers:
         for column in plan.output_columns:
             array = _as_json_has_it(column.of(outputs[column.output]))
-            for place, value in zip(some, values.to_json_rows(column.output, array), strict=True):
+            for place, value in zip(some, values.to_json_rows(column.output, array, plan.non_finite), strict=True):
                 rows[place][column.name] = value
     return b"".join(values.dumps(row) + b"\n" for row in rows.values())
 

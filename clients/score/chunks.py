@@ -7,7 +7,8 @@ chunk's end meets the same chunks as one that never stopped. Reading is quick an
 scores the chunk. JSONL lives here, CSV in `csv_records.py`; the other formats, which need pyarrow, in `arrow_chunks.py`.
 """
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -101,6 +102,13 @@ def lines(
         end = replace(start, row=start.row + len(chunk), offset=offset, line=last.number)
         yield Chunk(source, start, end, [line for line, _ in chunk], offset - start.offset)
         start = end
+
+
+def check_names(path: str, names: Collection[str]) -> None:
+    """Raise `UsageError` for two columns of one name."""
+    twice = next((name for name, times in Counter(names).items() if times > 1), None)
+    if twice is not None:
+        raise UsageError(f"{path} has two columns {twice!r}; each needs a name of its own")
 
 
 def skip(source: Source, content: BinaryIO, offset: int) -> None:

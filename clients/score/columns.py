@@ -9,10 +9,8 @@ number another width that has room for it; nothing else is cast.
 """
 
 import base64
-import datetime
 import decimal
 import math
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -23,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from clients import values
+from clients.score.arrow_values import json_values, plain
 from clients.score.chunks import Chunk
 from clients.score.csv_records import CsvRecords
 from clients.score.plan import Plan
@@ -57,7 +56,10 @@ class Columns:
         elif self._sparse:
             self.table = _of_examples(content, plan, self.bad)
         else:
-            self.table = content
+            self.table = plain(content)
+        for name, value in chunk.source.partitions:
+            if name not in self.table.column_names and (plan.wanted is None or name in plan.wanted):
+                self.table = self.table.append_column(name, pa.array([value] * self.table.num_rows, pa.string()))
         self._path = chunk.source.path
         self._arrays: dict[str, Any] = {}
 
@@ -87,7 +89,8 @@ class Columns:
     def carried(self, places: list[int]) -> list[dict[str, Any]]:
         table = self._chosen(places)
         names = table.column_names
-        columns = [json_values(column) for column in table.columns]
+        how = self._plan.non_finite
+        columns = [json_values(column, name, how) for name, column in zip(names, table.columns, strict=True)]
         return (
             [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
             if names
@@ -97,6 +100,11 @@ class Columns:
     def carried_table(self, places: list[int]) -> Any:
         table = self._chosen(places)
         schema = self._plan.schema
+        extra = [name for name in table.column_names if name not in schema.names]
+        if extra:
+            raise UsageError(
+                f"{self._path} has a column {extra[0]!r}, which the first file lacks; say with --carry what to carry"
+            )
         if table.schema.equals(schema, check_metadata=False):
             return table
         try:
@@ -109,8 +117,13 @@ class Columns:
     def original(self, place: int) -> Any:
         if isinstance(self._content, CsvRecords):
             return _as_it_came(self._content, place)
+        if self._sparse and not _is_example(self._content[place]):
+            return {"b64": base64.b64encode(self._content[place]).decode()}
         row = self.table.slice(place, 1)
-        return {name: json_values(column)[0] for name, column in zip(row.column_names, row.columns, strict=True)}
+        return {
+            name: _as_number(column[0].as_py()) or json_values(column, name)[0]
+            for name, column in zip(row.column_names, row.columns, strict=True)
+        }
 
     def where(self, place: int) -> str:
         return f"row {self._first_row + place + 1}" if self._lines is None else f"line {self._lines[place]}"
@@ -156,17 +169,21 @@ def header(head: list[Chunk]) -> list[str]:
     """The names of the columns, as far as the first chunks tell."""
     content = head[0].content
     if isinstance(content, CsvRecords):
-        return list(content.header)
-    if not isinstance(content, list):
-        return list(content.column_names)
-    records = (record for chunk in head for record in chunk.content)
-    return list(dict.fromkeys(name for record in records for name in _features(record, {})))
+        names = list(content.header)
+    elif not isinstance(content, list):
+        names = list(content.column_names)
+    else:
+        records = (record for chunk in head for record in chunk.content if _is_example(record))
+        names = [name for record in records for name in _features(record, {})]
+    return list(dict.fromkeys([*names, *(name for name, _ in head[0].source.partitions)]))
 
 
 def schema(head: list[Chunk], plan: Plan) -> Any:
     """The Arrow schema of the columns that are carried, as the first chunks have it."""
     found: dict[str, Any] = {}
     for chunk in head:
+        if found and not isinstance(chunk.content, list) and chunk.source is not head[0].source:
+            break  # other files are held against the first
         table = Columns(chunk, plan).table
         for field in table.schema:
             if field.name not in found or pa.types.is_null(found[field.name].type):
@@ -212,6 +229,19 @@ def _of_plain_lines(content: CsvRecords, names: list[str]) -> Any:
 
 def _counted(cells: int) -> str:
     return f"{cells} cells" if cells != 1 else "1 cell"
+
+
+def _as_number(value: Any) -> Any:
+    """A decimal as the number that it is, for a row that is to be scored again; None for others."""
+    return orjson.Fragment(str(value)) if isinstance(value, decimal.Decimal) and value.is_finite() else None
+
+
+def _without_decimals(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_decimals(element) for element in value]
+    if not isinstance(value, decimal.Decimal):
+        return value
+    return int(value) if value.as_tuple().exponent == 0 else float(value)
 
 
 def _texts(cells: list[str | None], name: str, content: CsvRecords, bad: dict[int, str]) -> Any:
@@ -262,6 +292,14 @@ def _of_examples(records: list[bytes], plan: Plan, bad: dict[int, str]) -> Any:
         except pa.ArrowException as error:
             raise UsageError(f"the feature {name!r} is not of one kind in all examples: {error}") from error
     return pa.table(columns)
+
+
+def _is_example(record: bytes) -> bool:
+    try:
+        _features(record, {})
+    except InvalidInput:
+        return False
+    return True
 
 
 def _check_expected(features: dict[str, Any], plan: Plan) -> None:
@@ -316,6 +354,8 @@ def _array(column: Any) -> Array | None:
             return None
         inner = _array(column.flatten())
         return None if inner is None else inner.reshape(len(column), int(lengths[0]), *inner.shape[1:])
+    if pa.types.is_decimal(kind):
+        return _numbers_of(column.cast(pa.int64() if kind.scale == 0 and kind.precision < 19 else pa.float64()))
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
         return _numbers_of(column)
     if _is_text(kind):
@@ -352,7 +392,7 @@ def _shaped(array: Array, shape: tuple[int | None, ...] | None) -> Array:
 def _cell(scalar: Any, column: str, spec: TensorSpec) -> Any:
     """One row's value of a column. Raises `InvalidInput`."""
     assert spec.dtype is not None
-    value = scalar.as_py()
+    value = _without_decimals(scalar.as_py())
     if value is None:
         raise InvalidInput(f"input {spec.name!r} has no value: the column {column!r} is null")
     if spec.dtype.is_string or not isinstance(value, str):
@@ -365,31 +405,3 @@ def _cell(scalar: Any, column: str, spec: TensorSpec) -> Any:
         raise InvalidInput(
             f"input {spec.name!r} is the text {value[:80]!r}; the model takes {spec.dtype.name}"
         ) from error
-
-
-def json_values(column: Any) -> list[Any]:
-    """The values of a column as `values.dumps` writes them."""
-    if pa.types.is_integer(column.type) or pa.types.is_string(column.type) or pa.types.is_boolean(column.type):
-        return list(column.to_pylist())
-    leaf = column.type
-    while pa.types.is_list(leaf) or pa.types.is_large_list(leaf) or pa.types.is_fixed_size_list(leaf):
-        leaf = leaf.value_type
-    short = np.float32 if pa.types.is_float32(leaf) else None
-    return [_json_value(value, short) for value in column.to_pylist()]
-
-
-def _json_value(value: Any, short: Callable[[float], Any] | None) -> Any:
-    """short: the type whose floats are written with as few digits as tell them apart."""
-    if isinstance(value, float) and math.isfinite(value):
-        return float(str(short(value))) if short else value
-    if isinstance(value, float):
-        return orjson.Fragment("NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity")
-    if isinstance(value, bytes):
-        return {"b64": base64.b64encode(value).decode()}
-    if isinstance(value, decimal.Decimal | datetime.timedelta):
-        return str(value)
-    if isinstance(value, list):
-        return [_json_value(element, short) for element in value]
-    if isinstance(value, dict):
-        return {str(key): _json_value(element, None) for key, element in value.items()}
-    return value

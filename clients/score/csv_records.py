@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from clients.score import dialect as dialects
-from clients.score.chunks import MAX_RECORD_BYTES, Chunk, Place, skip
+from clients.score.chunks import MAX_RECORD_BYTES, Chunk, Place, check_names, skip
 from clients.score.dialect import Dialect
 from clients.score.formats import SEPARATED
 from clients.score.sources import Source
@@ -65,7 +65,8 @@ def read(source: Source, content: BinaryIO, start: Place, rows: int, columns: An
     first = next(_without_blank(records, dialect, 2), None)
     if first is None:
         return
-    header = _header(source, first.cells(dialect))
+    header = tuple(first.cells(dialect))
+    check_names(source.path, header)
     chunk = partial(CsvRecords, header, dialect=dialect, told=told)
     if start.offset:
         with source.open() as again:
@@ -226,10 +227,3 @@ def _head(source: Source, content: BinaryIO) -> tuple[bytes, bool]:
         if source.is_pipe and b"\n" in piece:
             break
     return head, False
-
-
-def _header(source: Source, names: list[str]) -> tuple[str, ...]:
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise UsageError(f"{source.path} has two columns {twice!r}; each needs a name of its own")
-    return tuple(names)

@@ -54,6 +54,7 @@ from serving.signature import DEFAULT, Signature
 
 STDOUT = "-"
 LOCAL, RAY = "local", "ray"
+NON_FINITE = ("bare", "null", "string")
 _SCHEMA_ROWS = 1000
 """First rows that say which keys JSON lines have, and of which type, where the result needs to know."""
 _REQUEST_BYTES = 1 << 18
@@ -82,6 +83,8 @@ class Job:
     """Names separated by commas; None: all columns that are no inputs."""
     prefix: str = ""
     flat: bool = False
+    non_finite: str = "bare"
+    """NaN and infinity in lines of JSON: the `bare` words, `null` or a `string`."""
     batch_rows: int | None = None
     """Rows of a request; None: by the size of a row."""
     part_rows: int = 65_536
@@ -175,6 +178,8 @@ def score(job: Job, console: Console) -> Summary:
     started = time.monotonic()
     if job.engine not in (LOCAL, RAY):
         raise UsageError(f"--engine is {job.engine!r}; expected {LOCAL} or {RAY}")
+    if job.non_finite not in NON_FINITE:
+        raise UsageError(f"--non-finite is {job.non_finite!r}; expected {', '.join(NON_FINITE)}")
     found = sources.expand(job.inputs, job.input_format, job.dialect)
     try:
         if job.output == STDOUT:
@@ -208,7 +213,7 @@ def prepare(job: Job, found: tuple[Source, ...], goal: Target, pinned: Pinned) -
     carry = None if job.carry is None else tuple(name for name in job.carry.split(",") if name)
     columns = mapping(job.maps, pinned.signature)
     flat = job.flat or (goal.format.name in formats.SEPARATED and can_be_flat(pinned.signature))  # CSV has no lists
-    plan = Plan(pinned.signature, columns, carry, job.prefix, flat, goal.format)
+    plan = Plan(pinned.signature, columns, carry, job.prefix, flat, goal.format, job.non_finite)
     batch_rows = job.batch_rows or usual_batch_rows(pinned.signature)
     stream = chunks.read(found, Place(), batch_rows)
     head = _head(stream, _SCHEMA_ROWS if blocks.has_schema(goal.format) or carry else 1)
@@ -235,6 +240,7 @@ def identity(work: Work, pinned: Pinned) -> dict[str, Any]:
         "carry": None if plan.carry is None else list(plan.carry),
         "prefix": plan.prefix,
         "flat": plan.flat,
+        "non_finite": plan.non_finite,
         "format": plan.format.ending,
         "dialect": asdict(work.sources[0].dialect),
         "batch_rows": work.batch_rows,
@@ -453,6 +459,7 @@ def _fitted(plan: Plan, head: list[Chunk]) -> Plan:
     source = head[0].source
     if source.format.name == "jsonl":
         check_outputs(plan, plan.carry or (), source.path)
+        plan = json_rows.with_flat_columns(head, plan)
         json_rows.check_carried(head, plan)
         return replace(plan, schema=json_rows.schema(head, plan)) if with_schema else plan
     from clients.score import columns  # noqa: PLC0415  # needs pyarrow

@@ -6,33 +6,39 @@ What is carried is written as it was read: long numbers, NaN and odd strings sta
 """
 
 import json
-from collections.abc import Iterator
+import re
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
-from clients import values
+from clients import flat_columns, values
 from clients.score.chunks import Chunk, Line
-from clients.score.plan import Plan
+from clients.score.plan import Plan, find
 from clients.score.rows import Group, by_shape, of_row
+from clients.score.sources import Partitions
 from serving.errors import InvalidInput, UsageError
 from serving.signature import nearest_hint
 from serving.tensors import Arrays
+
+_LONG_NUMBER = re.compile(rb"\d{19}")
 
 
 class JsonRows:
     """A `Batch` of lines."""
 
-    def __init__(self, lines: list[Line], plan: Plan) -> None:
-        self._lines, self._plan = lines, plan
+    def __init__(self, lines: list[Line], plan: Plan, partitions: Partitions = ()) -> None:
+        """partitions: keys that the file's folders give every row."""
+        self._lines, self._plan, self._partitions = lines, plan, partitions
         self.bad: dict[int, str] = {}
         self.documents: dict[int, dict[str, Any]] = {}
         """By place, those that are not bad."""
         self._exact: dict[int, dict[str, Any]] = {}
+        """What is carried: as text for lines of JSON, as values with exact whole numbers for columns."""
         for place, line in enumerate(lines):
             try:
-                document = parse(line.text, plan)
+                document = parse(line.text, plan, partitions)
                 self._texts_of_carried(place, document)
             except InvalidInput as error:
                 self.bad[place] = str(error)
@@ -87,7 +93,13 @@ class JsonRows:
 
     def _value(self, place: int, name: str) -> Any:
         document, columns = self.documents[place], self._plan.columns[name]
-        return document[columns[0]] if len(columns) == 1 else [document[column] for column in columns]
+        value = document[columns[0]] if len(columns) == 1 else [document[column] for column in columns]
+        shape = self._plan.signature.inputs[name].shape
+        if shape is None or len(shape) < 2:
+            return value
+        if not isinstance(value, list):
+            return [value] if shape[1:] == (1,) and isinstance(value, int | float) else value
+        return value if value and isinstance(value[0], list) else flat_columns.nested(value, shape[1:])
 
     def _arrays(self, place: int) -> Arrays:
         has_booleans = _has_booleans(self._lines[place].text)
@@ -102,7 +114,11 @@ class JsonRows:
         taken = self._plan.output_names.intersection(names)
         if taken:
             raise InvalidInput(f"it has a key {min(taken)!r}, as has the answer; give the outputs another --prefix")
-        self._exact[place] = _exact({name: document[name] for name in names}, self._lines[place].text)
+        text, carried = self._lines[place].text, {name: document[name] for name in names}
+        if self._plan.schema is not None:
+            self._exact[place] = _with_exact_numbers(carried, text)
+        else:
+            self._exact[place] = _exact(carried, text, self._plan.non_finite)
 
     def _fit_schema(self) -> None:
         """Make the carried columns; rows with a key or a value that the first rows did not lead to expect are bad."""
@@ -113,7 +129,9 @@ class JsonRows:
             if self._plan.carry is None and not document.keys() <= known:
                 new = min(document.keys() - known)
                 self._spoil(place, f"it has a key {new!r}, which the first rows lack; say with --carry what to carry")
-        self._columns, misfits = json_columns.table(self.documents, len(self._lines), self._plan.schema)
+        self._columns, misfits = json_columns.table(
+            {place: self._exact[place] for place in self.documents}, len(self._lines), self._plan.schema
+        )
         for place, problem in misfits.items():
             self._spoil(place, problem)
 
@@ -126,7 +144,8 @@ def check_carried(head: list[Chunk], plan: Plan) -> None:
     """Raise `UsageError` for a key to carry that none of the first rows has."""
     if not plan.carry:
         return
-    documents = [document for chunk in head for document in _parsed(chunk.content, plan)]
+    parsed = (_parsed(line, plan, chunk.source.partitions) for chunk in head for line in chunk.content)
+    documents = [found[0] for found in parsed if found]
     names = list(dict.fromkeys(key for document in documents for key in document))
     missing = [name for name in plan.carry if documents and name not in names]
     if missing:
@@ -136,24 +155,41 @@ def check_carried(head: list[Chunk], plan: Plan) -> None:
         )
 
 
-def _parsed(lines: list[Line], plan: Plan) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        with suppress(InvalidInput):
-            yield parse(line.text, plan)
+def _parsed(line: Line, plan: Plan, partitions: Partitions) -> tuple[dict[str, Any], bytes] | None:
+    """The object of a line, and its text; None for a bad one."""
+    try:
+        return parse(line.text, plan, partitions), line.text
+    except InvalidInput:
+        return None
 
 
 def schema(head: list[Chunk], plan: Plan) -> Any:
     """The Arrow schema of the keys that are carried, by the values of the first rows."""
     from clients.score import json_columns  # noqa: PLC0415  # needs pyarrow
 
-    documents = [document for chunk in head for document in JsonRows(chunk.content, plan).documents.values()]
+    documents = []
+    for chunk in head:
+        rows = (parsed for line in chunk.content if (parsed := _parsed(line, plan, chunk.source.partitions)))
+        documents += [_with_exact_numbers(document, text) for document, text in rows]
     names = (
         plan.carry if plan.carry is not None else plan.carries(dict.fromkeys(key for row in documents for key in row))
     )
-    return json_columns.schema(documents, list(names))
+    return json_columns.schema(documents, list(names), plan.format)
 
 
-def parse(text: bytes, plan: Plan) -> dict[str, Any]:
+def with_flat_columns(head: list[Chunk], plan: Plan) -> Plan:
+    """The plan, where inputs that no row has lie in keys x_0, x_1 … of the first rows."""
+    for chunk in head:
+        for line in chunk.content:
+            with suppress(ValueError, UsageError):
+                document = values.loads(line.text)
+                if isinstance(document, dict):
+                    names = [*document, *(name for name, _ in chunk.source.partitions)]
+                    return replace(plan, columns=find(plan.columns, names, chunk.source.path))
+    return plan
+
+
+def parse(text: bytes, plan: Plan, partitions: Partitions = ()) -> dict[str, Any]:
     """The object that a line holds, with a key for each column that is an input. Raises `InvalidInput`."""
     signature = plan.signature
     try:
@@ -162,10 +198,12 @@ def parse(text: bytes, plan: Plan) -> dict[str, Any]:
         raise InvalidInput(f"it is not JSON: {error}") from error
     bare = not isinstance(document, dict) or document.keys() == {"b64"}
     if bare and len(plan.used) == 1:
-        return {next(iter(plan.used)): document}
+        return {next(iter(plan.used)): document, **dict(partitions)}
     if not isinstance(document, dict):
         expected = ", ".join(map(repr, plan.used))
         raise InvalidInput(f"it is no object; expected one with the inputs {expected}")
+    for name, value in partitions:
+        document.setdefault(name, value)
     if plan.used <= document.keys():
         return document
     if plan.used == signature.input_names:
@@ -178,15 +216,31 @@ def _has_booleans(text: bytes) -> bool:
     return b"true" in text or b"false" in text
 
 
-def _exact(carried: dict[str, Any], text: bytes) -> dict[str, Any]:
-    """The same keys with values that are written as they were read."""
+def _with_exact_numbers(carried: dict[str, Any], text: bytes) -> dict[str, Any]:
+    """The same with whole numbers of any size, of which the quick parser makes floats beyond 64 bits."""
+    if not _LONG_NUMBER.search(text):
+        return carried
+    try:
+        exact = json.loads(text)
+    except (ValueError, RecursionError):
+        return carried
+    return {key: exact.get(key, value) for key, value in carried.items()} if isinstance(exact, dict) else carried
+
+
+def _exact(carried: dict[str, Any], text: bytes, non_finite: str) -> dict[str, Any]:
+    """The same keys with values that are written as they were read, but for what JSON has no word for."""
     if all(isinstance(value, str | int | None) for value in carried.values()) and b"\\u" not in text:
         return carried
     # The quick parser makes floats of whole numbers beyond 64 bits and knows no half surrogate pairs.
     try:
         exact = json.loads(text)
-        return {key: orjson.Fragment(_exact_text(exact[key])) for key in carried}
-    except (ValueError, KeyError, RecursionError) as error:
+        has_words = non_finite != "bare" and (b"NaN" in text or b"Infinity" in text)
+        made = {key: exact.get(key, value) for key, value in carried.items()} if isinstance(exact, dict) else carried
+        return {
+            key: orjson.Fragment(_exact_text(values.in_json(value, non_finite) if has_words else value))
+            for key, value in made.items()
+        }
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"what it holds beside the inputs cannot be carried along: {error}") from error
 
 

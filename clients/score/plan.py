@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from clients import flat_columns
 from clients.score.formats import Format
 from clients.score.output_columns import OutputColumn, output_columns
 from serving.errors import UsageError
@@ -29,6 +30,8 @@ class Plan:
     """Each number of an output gets a column of its own: `digit_0`, `digit_1` …"""
     format: Format
     """Of what is written."""
+    non_finite: str = "bare"
+    """NaN and infinity in JSON: as the bare words, as `null`, or as a `string`."""
     schema: Any = None
     """The Arrow schema of the carried columns, where the format has one."""
 
@@ -102,15 +105,16 @@ def _found(name: str, wanted: tuple[str, ...], names: list[str], where: str) -> 
     if not missing:
         return wanted
     if wanted == (name,):
-        flat = [column for column in names if column.startswith(f"{name}_") and column[len(name) + 1 :].isdecimal()]
-        if flat:
-            ordered = sorted(flat, key=lambda column: int(column[len(name) + 1 :]))
-            if ordered == [f"{name}_{i}" for i in range(len(ordered))]:
-                return tuple(ordered)
-            raise UsageError(f"{where} has {len(flat)} columns {name}_N, but not all from {name}_0 on")
+        try:
+            if flat := flat_columns.of(name, names):
+                return flat
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from error
+    marks = any(mark in column for column in names for mark in ";\t|")
+    hint = " Is it written with another delimiter? Then say --delimiter" if marks else ""
     raise UsageError(
         f"{where} has no column {missing[0]!r} for the input {name!r}{nearest_hint(missing[0], names)}; "
-        f"it has {_listed(names)}: say --map {name}=COLUMN"
+        f"it has {_listed(names)}: say --map {name}=COLUMN{'.' if hint else ''}{hint}"
     )
 
 

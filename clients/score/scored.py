@@ -60,7 +60,7 @@ def score(chunk: Chunk, plan: Plan, predict: Predict) -> Scored:
 def parse(chunk: Chunk, plan: Plan) -> Batch:
     """The rows of a chunk, by what its format made of them."""
     if chunk.source.format.name == "jsonl":
-        return JsonRows(chunk.content, plan)
+        return JsonRows(chunk.content, plan, chunk.source.partitions)
     from clients.score.columns import Columns  # noqa: PLC0415  # needs pyarrow
 
     return Columns(chunk, plan)

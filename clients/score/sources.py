@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
+from urllib.parse import unquote
 
 from clients.score import formats, storage
 from clients.score.dialect import UNKNOWN, Dialect
@@ -22,7 +23,11 @@ from clients.score.formats import Format
 from serving.errors import UsageError
 
 STDIN = "-"
+_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 _SAMPLES, _SAMPLE_BYTES = 16, 1 << 16
+
+Partitions = tuple[tuple[str, str | None], ...]
+"""Names and values of columns; None for a null."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class Source:
     """SHA-256 of its content, or of pieces all over it where it is large; of files here alone."""
     identity: str = ""
     """The same for two names of one file."""
+    partitions: Partitions = ()
+    """What its folders within the one that was given say of all its rows: `date=2026-11-28` a column `date`."""
 
     @property
     def seekable(self) -> bool:
@@ -125,7 +132,19 @@ def _expand(path: str, forced: Format | None) -> list[Source]:
         what = f"no file matches {path}" if is_pattern else f"{path} is a folder without a file of rows in it"
         raise UsageError(f"{what}; expected names ending in {', '.join('.' + name for name in formats.ENDINGS)}")
     infos = [(name, files.info(name)) for name in names]
-    return [_source(name, info, forced) for name, info in infos if info is not None]
+    top = path.rstrip("/") if info is not None else re.split(r"[*?[]", path, maxsplit=1)[0].rpartition("/")[0]
+    return [
+        replace(_source(name, info, forced), partitions=_partitions(name.removeprefix(top)))
+        for name, info in infos
+        if info is not None
+    ]
+
+
+def _partitions(path: str) -> Partitions:
+    """As Hive names folders, and Spark, DuckDB and Arrow after it."""
+    pairs = [folder.partition("=") for folder in path.split("/")[:-1] if "=" in folder.strip("=")]
+    found = {name: None if value == _HIVE_NULL else unquote(value) for name, _, value in pairs if name}
+    return tuple(found.items())
 
 
 def _source(path: str, info: storage.Info, forced: Format | None) -> Source:

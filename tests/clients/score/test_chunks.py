@@ -77,6 +77,15 @@ def rows(found: list[chunks.Chunk]) -> list[tuple[int, float]]:
     return taken
 
 
+def twice() -> bytes:
+    """An Arrow stream with two columns of one name."""
+    out = pa.BufferOutputStream()
+    table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+    with pa.ipc.new_stream(out, table.schema) as stream:
+        stream.write_table(table)
+    return out.getvalue().to_pybytes()
+
+
 ALL = [(i, 2.0 * i) for i in range(ROWS)]
 NAMES = [
     "a.jsonl", "a.ndjson.gz", "a.jsonl.zst", "a.csv", "a.csv.gz", "a.parquet", "a.arrow", "stream.arrow",
@@ -132,6 +141,7 @@ def test_files_that_know_their_rows_are_counted(tmp_path):
         ("a.arrow", b"no", "a.arrow cannot be read as arrow: "),
         ("a.jsonl.gz", b"no", "a.jsonl.gz cannot be read as jsonl.gz: Not a gzipped file"),
         ("a.jsonl.gz", gzip.compress(b"1\n")[:-9], "a.jsonl.gz cannot be read as jsonl.gz: Compressed file ended"),
+        ("a.arrow", twice(), "a.arrow has two columns 'a'; each needs a name of its own"),
         ("a.csv", b"a,a\n1,2\n", "a.csv has two columns 'a'; each needs a name of its own"),
         ("a.tfrecord", b"0123456789abcdef", "a.tfrecord, after row 0: corrupted record at 0"),
     ],
@@ -190,6 +200,18 @@ def test_inputs_that_are_none_are_explained(inputs, problem, tmp_path):
         (tmp_path / name).write_text("")
     with pytest.raises(UsageError, match=re.escape(problem)):
         expand([str(tmp_path / name) for name in inputs], "")
+
+
+def test_folders_named_as_hive_does_are_columns(tmp_path):
+    for folder in ("date=2026-11-28/country=C%C3%B4te", "date=2026-11-29/country=__HIVE_DEFAULT_PARTITION__"):
+        path = tmp_path / "k=v" / "rows" / folder / "a.jsonl"
+        path.parent.mkdir(parents=True)
+        path.write_text("1\n")
+    top = tmp_path / "k=v" / "rows"
+    expected = [(("date", "2026-11-28"), ("country", "Côte")), (("date", "2026-11-29"), ("country", None))]
+    for path in (top, top / "date=*" / "*" / "a.jsonl", f"{top}/"):
+        assert [source.partitions for source in expand([str(path)], "")] == expected
+    assert expand([str(top / "date=2026-11-28" / "country=C%C3%B4te" / "a.jsonl")], "")[0].partitions == ()
 
 
 @pytest.mark.parametrize("other", ["sub/../a.jsonl", "link.jsonl", "hard.jsonl"])
@@ -272,6 +294,7 @@ def test_standard_input_is_read_once(monkeypatch):
     ("names", "found"),
     [
         (["x", "x_0"], ("x",)),
+        (["x_1_1", "x_0_0", "x_0_1", "x_1_0"], ("x_0_0", "x_0_1", "x_1_0", "x_1_1")),
         (["x_1", "id", "x_0", "x_10", "x_2", *(f"x_{i}" for i in range(3, 10))], tuple(f"x_{i}" for i in range(11))),
     ],
 )
@@ -283,7 +306,7 @@ def test_flat_columns_are_an_input(names, found):
     ("maps", "names", "problem"),
     [
         ([], ["xx", "id"], "a.csv has no column 'x' for the input 'x' (did you mean 'xx'?); it has 'xx', 'id'"),
-        ([], ["x_0", "x_2"], "a.csv has 2 columns x_N, but not all from x_0 on"),
+        ([], ["x_0", "x_2"], "a.csv: there are 2 columns x_N, but not all from x_0 on"),
         (["x=v"], ["w"], "a.csv has no column 'v' for the input 'x'"),
         (["x"], [], "--map is 'x'; expected INPUT=COLUMN"),
         (["z=v"], [], "--map names the input 'z'; the model takes 'x'"),

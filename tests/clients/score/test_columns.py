@@ -178,6 +178,82 @@ def test_what_csv_carries_stays_text():
 # Carried values as JSON
 
 
+def test_decimals_are_numbers():
+    cents = decimal.Decimal("1.50")
+    for column in (
+        pa.array([[cents, 2], [3, 4]], pa.list_(pa.decimal128(10, 2))),
+        pa.array([[1, 2], [3, 4]], pa.list_(pa.decimal128(10, 0))),
+    ):
+        ((_, arrays),) = batch(FLOATS, {"x": column}).groups()
+        assert arrays["x"].tolist()[1] == [3, 4]
+    rows = batch(FLOATS, {"x": pa.array([[cents, 2], None, [cents]], pa.list_(pa.decimal128(10, 2)))})
+    assert [places for places, _ in rows.groups()] == [[0]]
+    ((_, arrays),) = batch(signature(x=("int64", (None,))), {"x": pa.array([2**53 + 1], pa.decimal128(18, 0))}).groups()
+    assert arrays["x"].tolist() == [2**53 + 1]
+    rows = batch(signature(x=("float", (None,))), {"x": [decimal.Decimal("1.50"), None]})
+    rows.groups()
+    assert values.dumps(rows.original(0)) == b'{"x":1.50}'
+
+
+@pytest.mark.parametrize("kind", [pa.string_view(), pa.binary_view(), pa.run_end_encoded(pa.int32(), pa.string())])
+def test_texts_in_views_are_texts(kind):
+    plain = pa.array(["a", "a"], pa.binary() if kind == pa.binary_view() else pa.string())
+    column = pa.RunEndEncodedArray.from_arrays([2], ["a"]) if pa.types.is_run_end_encoded(kind) else plain.cast(kind)
+    rows = batch(signature(s=("string", (None,))), {"s": column, "t": column})
+    ((places, arrays),) = rows.groups()
+    assert arrays["s"].tolist() == [b"a", b"a"]
+    assert len(rows.carried(places)) == 2
+
+
+def test_a_null_text_is_a_bad_row():
+    rows = batch(signature(s=("string", (None,))), {"s": ["a", None, "c"]})
+    ((places, arrays),) = rows.groups()
+    assert (places, arrays["s"].tolist()) == ([0, 2], [b"a", b"c"])
+    assert rows.bad == {1: "input 's' has no value: the column 's' is null"}
+
+
+def test_times_of_nanoseconds_are_written_in_full():
+    nanoseconds = 1_704_067_200_123_456_789
+    columns = {
+        "t": pa.array([nanoseconds, None], pa.timestamp("ns", "UTC")),
+        "u": pa.array([nanoseconds // 1000 * 1000, None], pa.timestamp("ns")),
+        "c": pa.array([1, None], pa.time64("ns")),
+        "d": pa.array([1_500, None], pa.duration("ns")),
+        "l": pa.array([[1000], None], pa.list_(pa.timestamp("ns"))),
+        "x": NESTED,
+    }
+    first, second = batch(FLOATS, columns).carried([0, 1])
+    assert first == {
+        "t": "2024-01-01T00:00:00.123456789+00:00",
+        "u": "2024-01-01T00:00:00.123456",
+        "c": "00:00:00.000000001",
+        "d": "0:00:00.000001500",
+        "l": [datetime.datetime(1970, 1, 1, 0, 0, 0, 1)],
+    }
+    assert set(second.values()) == {None}
+    for late in (pa.array([10**18], pa.timestamp("s")), pa.array([10**9], pa.date32())):
+        with pytest.raises(UsageError, match="the column 't' is .* and holds a time that cannot be written in JSON"):
+            batch(FLOATS, {"t": late, "x": NESTED[:1]}).carried([0])
+
+
+@pytest.mark.parametrize(
+    ("how", "text"), [("bare", "NaN, -Infinity"), ("null", "null,null"), ("string", '"NaN","-Infinity"')]
+)
+def test_what_is_not_finite_is_written_as_chosen(how, text):
+    table = pa.table({"f": [float("nan"), float("-inf")], "x": NESTED})
+    arrays = {"y": np.float32([[np.nan, -np.inf], [1, 2]])}
+    done = score(chunk(table, 2), plan(outputs(y=("float", (None, 2))), non_finite=how), lambda _: arrays)
+    assert done.block.decode().splitlines()[0] == f'{{"f":{text.split(",")[0]},"y":[{text}]}}'
+
+
+def test_columns_of_a_later_file_are_held_against_the_first():
+    how = plan(FLOATS, format=Format("parquet"), schema=pa.schema([("id", pa.int64())]))
+    for columns, problem in [({"id": [1], "n": [2]}, "has a column 'n', which"), ({}, "has other columns")]:
+        made = Columns(chunk(pa.table({**columns, "x": NESTED[:1]}), 1), how)
+        with pytest.raises(UsageError, match=problem):
+            made.carried_table([0])
+
+
 def test_values_of_all_kinds_are_written_as_json():
     columns = {
         "f": pa.array([0.1, float("nan")], pa.float32()),
