@@ -232,7 +232,7 @@ def test_times_of_nanoseconds_are_written_in_full():
     }
     assert set(second.values()) == {None}
     for late in (pa.array([10**18], pa.timestamp("s")), pa.array([10**9], pa.date32())):
-        with pytest.raises(UsageError, match="the column 't' is .* and holds a time that cannot be written in JSON"):
+        with pytest.raises(UsageError, match=r"the column 't' is .* and holds a time that cannot be written in JSON"):
             batch(FLOATS, {"t": late, "x": NESTED[:1]}).carried([0])
 
 
