@@ -33,6 +33,16 @@ def elements(outputs: Mapping[str, Array]) -> int:
     return count
 
 
+def text_elements(request: InferRequest, outputs: Arrays) -> int:
+    """The same for the Open Inference Protocol, where numbers that go as bytes are no work."""
+    if not request.outputs:
+        as_bytes = set(outputs) if request.binary else set()
+    else:
+        as_bytes = {output.name for output in request.outputs if output.binary and not output.classes}
+    texts = {name: array for name, array in outputs.items() if name not in as_bytes or array.dtype.kind == "O"}
+    return elements(texts)
+
+
 def parse_predict(kept: Kept, text: bytes) -> PredictBody:
     """A predict body of TensorFlow Serving's REST dialect."""
     kept["body"] = body = json_codec.parse(text)
@@ -67,7 +77,7 @@ def encode_examples(outputs: Arrays, count: int, classify: bool) -> bytes:
 def parse_infer(kept: Kept, body: bytes, json_bytes: int | None) -> InferRequest:
     """A body of the Open Inference Protocol whose JSON is large."""
     kept["request"] = request = open_inference_body.parse(body, json_bytes)
-    return request._replace(inputs=())
+    return request.without_inputs()
 
 
 def decode_infer(kept: Kept, signature: Signature) -> Arrays:

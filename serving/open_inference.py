@@ -91,6 +91,10 @@ class InferRequest(NamedTuple):
     whole_body: memoryview | None = None
     """Of the raw form: one row of the only input, without a name and shape; `inputs` is empty then."""
 
+    def without_inputs(self) -> "InferRequest":
+        """What it asks for."""
+        return self._replace(inputs=(), whole_body=None)
+
     @property
     def wanted(self) -> tuple[str, ...]:
         """Names of the requested outputs; none means all."""

@@ -1,7 +1,8 @@
 """The frame of a call over gRPC: admission, reading, errors as statuses, counting.
 
-    bytes ──▶ admitted? ──▶ message ──▶ method(message, context, record) ──▶ message ──▶ bytes
+    bytes ──▶ admitted? ──▶ message ──▶ method(message, context, record, large) ──▶ message ──▶ bytes
 
+A message that is much work to read is read by a worker process: the method gets it without its tensors, which `large` has.
 The gateway's deadline and the caller's both hold; a caller who cancels takes its work back.
 """
 
@@ -11,13 +12,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NoReturn
 
 import grpc
-from google.protobuf.message import DecodeError
 
 from serving.byte_budget import ByteBudget
-from serving.errors import Cancelled, DeadlineExceeded, Internal, InvalidInput, ServingError
-from serving.gateway.inference import Inference
+from serving.errors import Cancelled, DeadlineExceeded, Internal, ServingError
+from serving.gateway.inference import Ask, Inference
 from serving.gateway.metrics import UNKNOWN
+from serving.gateway.reading import Reading, reading
 from serving.gateway.record import Record
+from serving.large_messages import read
+from serving.message_weight import heavy_bytes
+from serving.offload import LARGE_BYTES, Offload
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +39,11 @@ _EARLY_S = 0.1
 
 Context = Any
 """What gRPC tells of a call: `grpc.aio.ServicerContext`."""
-Infer = Callable[[Any, Context, Record], Awaitable[Any]]
-"""(message, context, what to note down) -> message, of a method that asks for an inference."""
+Infer = Callable[[Any, Context, Record, Reading[Any] | None], Awaitable[Any]]
+"""(message, context, what to note down, the tensors of a large message) -> message or its bytes, of a method that asks for
+an inference."""
+Steps = tuple[Any, ...]
+"""Of a method: how a worker parses its messages and decodes their tensors, and what it parses before the bytes."""
 Tell = Callable[[Any], Awaitable[Any]]
 """message -> message, of a method that only tells something."""
 
@@ -44,10 +51,11 @@ Tell = Callable[[Any], Awaitable[Any]]
 class GrpcFrame:
     """Makes handlers of one gateway's methods."""
 
-    def __init__(self, inference: Inference, budget: ByteBudget) -> None:
-        self._inference, self._budget = inference, budget
+    def __init__(self, inference: Inference, budget: ByteBudget, offload: Offload) -> None:
+        """offload: reads large messages."""
+        self._inference, self._budget, self._offload = inference, budget, offload
 
-    def infers(self, protocol: str, method: Infer, message_class: Any) -> Any:
+    def infers(self, protocol: str, method: Infer, message_class: Any, steps: Steps) -> Any:
         """The handler of a method that asks for an inference: admitted and counted."""
 
         async def answer(data: bytes, context: Context) -> bytes:
@@ -55,8 +63,11 @@ class GrpcFrame:
             record.bytes = len(data)
             try:
                 with self._inference.admitted(protocol), self._budget.holding(_HELD * len(data)):
-                    response = await method(_read(message_class, data), context, record)
-                answered: bytes = response.SerializeToString()
+                    if len(data) < LARGE_BYTES or heavy_bytes(data, message_class) < LARGE_BYTES:
+                        response = await method(read(message_class, data), context, record, None)
+                    else:
+                        response = await self._large(method, data, context, record, message_class, steps)
+                answered: bytes = response if isinstance(response, bytes) else response.SerializeToString()
             except asyncio.CancelledError:
                 left_s = context.time_remaining()
                 ended = Cancelled if left_s is None or left_s > _EARLY_S else DeadlineExceeded
@@ -73,13 +84,23 @@ class GrpcFrame:
 
         return grpc.unary_unary_rpc_method_handler(answer)
 
+    async def _large(
+        self, method: Infer, data: bytes, context: Context, record: Record, message_class: Any, steps: Steps
+    ) -> Any:
+        parse, decode, *first = steps
+        async with reading(self._offload, parse, decode, *first, data) as large:
+            async with self._inference.in_time(Ask("", timeout_s=context.time_remaining()), record):
+                head = await large.head()
+            message = message_class.FromString(head) if isinstance(head, bytes) else head
+            return await method(message, context, record, large)
+
     def tells(self, method: Tell, message_class: Any) -> Any:
         """The handler of a method that only tells something."""
 
         async def answer(data: bytes, context: Context) -> bytes:
             try:
                 with self._budget.holding(len(data)):
-                    told: bytes = (await method(_read(message_class, data))).SerializeToString()
+                    told: bytes = (await method(read(message_class, data))).SerializeToString()
             except Exception as error:  # noqa: BLE001  # every error becomes a status
                 await _abort(context, _known(error))
             return told
@@ -90,13 +111,6 @@ class GrpcFrame:
 def service(name: str, handlers: Mapping[str, Any]) -> Any:
     """The handlers of a service's methods, as a server takes them."""
     return grpc.method_handlers_generic_handler(name, dict(handlers))
-
-
-def _read(message_class: Any, data: bytes) -> Any:
-    try:
-        return message_class.FromString(data)
-    except DecodeError as error:
-        raise InvalidInput(f"the request is no {message_class.DESCRIPTOR.full_name}: {error}") from error
 
 
 def _known(error: Exception) -> ServingError:

@@ -44,8 +44,9 @@ class GrpcServer:
         ]
         calls = settings.max_in_flight + _OTHER_CALLS
         self._server = grpc.aio.server(options=options, maximum_concurrent_rpcs=calls)
-        frame = GrpcFrame(gateway.inference, gateway.budget)
-        v1, v2 = GrpcV1(gateway.inference, gateway.backend), GrpcV2(gateway.open_inference)
+        frame = GrpcFrame(gateway.inference, gateway.budget, gateway.offload)
+        v1 = GrpcV1(gateway.inference, gateway.backend, gateway.offload)
+        v2 = GrpcV2(gateway.inference, gateway.open_inference, gateway.offload)
         self._server.add_generic_rpc_handlers((*v1.services(frame), *v2.services(frame)))
         health_pb2_grpc.add_HealthServicer_to_server(HealthService(gateway.health), self._server)
         service_descriptors.describe()

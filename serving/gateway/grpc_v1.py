@@ -5,15 +5,17 @@
 Unlike the original it holds arrays against the signature, because requests of several callers share a call.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from serving import example_inference, model_status, predict_request
+from serving import example_inference, large_bodies, large_messages, model_status, predict_request
 from serving.errors import InvalidInput, NotFound, from_code
 from serving.gateway.backend import Backend, Lease
 from serving.gateway.grpc_frame import Context, GrpcFrame, service
-from serving.gateway.inference import Ask, Inference
+from serving.gateway.inference import Ask, Decoded, Inference
+from serving.gateway.reading import Reading
 from serving.gateway.record import Record
+from serving.offload import LARGE_ELEMENTS, Offload
 from serving.protos import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -32,19 +34,29 @@ PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
 MODEL_SERVICE = "tensorflow.serving.ModelService"
 
 
+_PREDICT_STEPS = (large_messages.parse_predict, large_messages.decode_predict)
+_EXAMPLES_STEPS = (large_messages.parse_examples, large_messages.decode_examples)
+
+
 class GrpcV1:
     """Both services of one gateway."""
 
-    def __init__(self, inference: Inference, backend: Backend) -> None:
-        self._inference, self._backend = inference, backend
+    def __init__(self, inference: Inference, backend: Backend, offload: Offload) -> None:
+        """offload: writes large answers."""
+        self._inference, self._backend, self._offload = inference, backend, offload
 
     def services(self, frame: GrpcFrame) -> list[Any]:
         """For a server to add."""
         prediction = {
-            "Predict": frame.infers(PROTOCOL, self.predict, predict_pb2.PredictRequest),
-            "Classify": frame.infers(PROTOCOL, self.classify, classification_pb2.ClassificationRequest),
-            "Regress": frame.infers(PROTOCOL, self.regress, regression_pb2.RegressionRequest),
-            "MultiInference": frame.infers(PROTOCOL, self.multi_inference, inference_pb2.MultiInferenceRequest),
+            "Predict": frame.infers(PROTOCOL, self.predict, predict_pb2.PredictRequest, _PREDICT_STEPS),
+            **{
+                name: frame.infers(PROTOCOL, method, kind, (*_EXAMPLES_STEPS, kind.DESCRIPTOR.name))
+                for name, method, kind in (
+                    ("Classify", self.classify, classification_pb2.ClassificationRequest),
+                    ("Regress", self.regress, regression_pb2.RegressionRequest),
+                    ("MultiInference", self.multi_inference, inference_pb2.MultiInferenceRequest),
+                )
+            },
             "GetModelMetadata": frame.tells(self.metadata, get_model_metadata_pb2.GetModelMetadataRequest),
         }
         model = {
@@ -53,54 +65,80 @@ class GrpcV1:
         }
         return [service(PREDICTION_SERVICE, prediction), service(MODEL_SERVICE, model)]
 
-    async def predict(self, message: Any, context: Context, record: Record) -> Any:
+    async def predict(self, message: Any, context: Context, record: Record, large: Reading[Any] | None = None) -> Any:
         _check_named(message.model_spec)
+        asked = ask(message, context)
 
-        def read(_: Lease, signature: Signature) -> tuple[Arrays, Sequence[str]]:
+        def read(_: Lease, signature: Signature) -> Decoded:
             inputs = predict_request.inputs_of(message, signature)
             return signature.check(inputs), predict_request.outputs_of(message, signature)
 
-        outputs = await self._inference.run(ask(message, context), read, record)
+        async def read_large(_: Lease, signature: Signature) -> Decoded:
+            assert large is not None, "it is a large message"
+            async with self._inference.in_time(asked, record):
+                inputs = await large.arrays(signature)
+            return inputs, predict_request.outputs_of(message, signature)
+
+        outputs = await self._inference.run(asked, read_large if large else read, record)
         response = predict_pb2.PredictResponse()
         _name(response.model_spec, record)
+        if large_bodies.elements(outputs) >= LARGE_ELEMENTS:
+            async with self._inference.in_time(asked, record):
+                return await self._offload.call(large_messages.encode_predict, response.SerializeToString(), outputs)
         for name, array in outputs.items():
             response.outputs[name].CopyFrom(to_typed_proto(array))
         return response
 
-    async def classify(self, message: Any, context: Context, record: Record) -> Any:
+    async def classify(self, message: Any, context: Context, record: Record, large: Reading[Any] | None = None) -> Any:
         response = classification_pb2.ClassificationResponse()
-        outputs, rows = await self._examples(message, context, record, example_inference.classify_outputs)
+        outputs, rows = await self._examples(message, context, record, large, example_inference.classify_outputs)
         response.result.CopyFrom(example_inference.classifications(outputs, rows))
         _name(response.model_spec, record)
         return response
 
-    async def regress(self, message: Any, context: Context, record: Record) -> Any:
+    async def regress(self, message: Any, context: Context, record: Record, large: Reading[Any] | None = None) -> Any:
         response = regression_pb2.RegressionResponse()
-        outputs, rows = await self._examples(message, context, record, example_inference.regress_outputs)
+        outputs, rows = await self._examples(message, context, record, large, example_inference.regress_outputs)
         response.result.CopyFrom(example_inference.regressions(outputs, rows))
         _name(response.model_spec, record)
         return response
 
     async def _examples(
-        self, message: Any, context: Context, record: Record, wanted: Callable[[Lease, Signature], tuple[str, ...]]
+        self,
+        message: Any,
+        context: Context,
+        record: Record,
+        large: Reading[Any] | None,
+        wanted: Callable[[Lease, Signature], tuple[str, ...]],
     ) -> tuple[Arrays, int]:
         """The outputs wanted for the examples of a Classify or Regress, and how many examples there are."""
         _check_named(message.model_spec)
-        examples = example_inference.serialized(message.input)
+        asked = ask(message, context)
+        inputs = await self._serialized(message, large, asked, record)
 
-        def read(lease: Lease, signature: Signature) -> tuple[Arrays, Sequence[str]]:
-            return {"inputs": examples}, wanted(lease, signature)
+        def read(lease: Lease, signature: Signature) -> Decoded:
+            return inputs, wanted(lease, signature)
 
-        return await self._inference.run(ask(message, context), read, record), len(examples)
+        return await self._inference.run(asked, read, record), len(inputs["inputs"])
 
-    async def multi_inference(self, message: Any, context: Context, record: Record) -> Any:
+    async def _serialized(self, message: Any, large: Reading[Any] | None, asked: Ask, record: Record) -> Arrays:
+        """The examples of a message, serialized."""
+        if large is None:
+            return {"inputs": example_inference.serialized(message.input)}
+        async with self._inference.in_time(asked, record):
+            return await large.arrays()
+
+    async def multi_inference(
+        self, message: Any, context: Context, record: Record, large: Reading[Any] | None = None
+    ) -> Any:
         """Several signatures of one version on the same examples: a call for each, side by side, under one lease."""
         if not message.tasks:
             raise InvalidInput("the MultiInferenceRequest has no tasks")
         names = example_inference.task_names(message.tasks)
         _check_named(message.tasks[0].model_spec)
-        examples = example_inference.serialized(message.input)
         asked = ask(message.tasks[0], context)
+        inputs = await self._serialized(message, large, asked, record)
+        rows = len(inputs["inputs"])
         lease = await self._inference.lease(asked)
         try:
             record.model, record.version = lease.name, str(lease.version)
@@ -110,7 +148,6 @@ class GrpcV1:
                 example_inference.task_outputs(lease, signature, task.method_name)
                 for signature, task in zip(chosen, message.tasks, strict=True)
             ]
-            inputs = {"inputs": examples}
             calls = [
                 self._inference.call(lease, signature, inputs, outputs, asked, record)
                 for signature, outputs in zip(chosen, wanted, strict=True)
@@ -124,9 +161,9 @@ class GrpcV1:
             _name(result.model_spec, record)
             result.model_spec.signature_name = signature.name
             if task.method_name == example_inference.CLASSIFY:
-                result.classification_result.CopyFrom(example_inference.classifications(outputs, len(examples)))
+                result.classification_result.CopyFrom(example_inference.classifications(outputs, rows))
             else:
-                result.regression_result.CopyFrom(example_inference.regressions(outputs, len(examples)))
+                result.regression_result.CopyFrom(example_inference.regressions(outputs, rows))
         return response
 
     async def metadata(self, message: Any) -> Any:

@@ -4,26 +4,33 @@ ModelInferRequest ──▶ InferRequest ──▶ OpenInference ──▶ Model
 """
 
 import time
+from functools import partial
 from typing import Any
 
-from serving import open_inference_messages
+from serving import large_bodies, large_messages, open_inference_messages
 from serving import open_inference_pb2 as messages
 from serving.gateway.grpc_frame import Context, GrpcFrame, service
-from serving.gateway.inference import Ask
+from serving.gateway.inference import Ask, Inference
 from serving.gateway.open_inference import OpenInference, target
+from serving.gateway.reading import Reading
 from serving.gateway.record import Record
-from serving.open_inference import answer
+from serving.large_messages import InferHead
+from serving.offload import LARGE_ELEMENTS, Offload
 from serving.open_inference_metadata import to_message
 
 PROTOCOL = "grpc_v2"
 SERVICE = "inference.GRPCInferenceService"
 
 
+_STEPS = (large_messages.parse_infer, large_messages.decode_infer)
+
+
 class GrpcV2:
     """The service of one gateway."""
 
-    def __init__(self, open_inference: OpenInference) -> None:
-        self._open_inference = open_inference
+    def __init__(self, inference: Inference, open_inference: OpenInference, offload: Offload) -> None:
+        """offload: writes large answers."""
+        self._inference, self._open_inference, self._offload = inference, open_inference, offload
 
     def services(self, frame: GrpcFrame) -> list[Any]:
         """For a server to add."""
@@ -33,7 +40,7 @@ class GrpcV2:
             "ModelReady": frame.tells(self.model_ready, messages.ModelReadyRequest),
             "ServerMetadata": frame.tells(self.server_metadata, messages.ServerMetadataRequest),
             "ModelMetadata": frame.tells(self.model_metadata, messages.ModelMetadataRequest),
-            "ModelInfer": frame.infers(PROTOCOL, self.model_infer, messages.ModelInferRequest),
+            "ModelInfer": frame.infers(PROTOCOL, self.model_infer, messages.ModelInferRequest, _STEPS),
             "ModelConfig": frame.tells(self.model_config, messages.ModelConfigRequest),
             "ModelStatistics": frame.tells(self.model_statistics, messages.ModelStatisticsRequest),
             "RepositoryIndex": frame.tells(self.index, messages.RepositoryIndexRequest),
@@ -59,20 +66,27 @@ class GrpcV2:
         values = await self._open_inference.metadata(message.name, message.version)
         return to_message(values, messages.ModelMetadataResponse())
 
-    async def model_infer(self, message: Any, context: Context, record: Record) -> Any:
+    async def model_infer(
+        self, message: Any, context: Context, record: Record, large: Reading[Any] | None = None
+    ) -> Any:
         started = time.perf_counter()
-        model = message.model_name
-        version, label = target(model, message.model_version)
-        read = open_inference_messages.parse(message)
+        head = _head(message) if large is None else message
+        version, label = target(head.model, head.version)
         record.stage("parse", started)
+        read = head.request
         limits_s = [limit_s for limit_s in (read.timeout_s, context.time_remaining()) if limit_s is not None]
-        asked = Ask(model, version, label, read.signature_name, min(limits_s, default=None))
-        outcome = await self._open_inference.infer(asked, read, record)
+        asked = Ask(head.model, version, label, read.signature_name, min(limits_s, default=None))
+        arrays = None if large is None else large.arrays
+        outcome = await self._open_inference.infer(asked, read, record, arrays)
         started = time.perf_counter()
-        tensors = answer(read, outcome.signature, outcome.outputs, outcome.labels)
-        response = open_inference_messages.encode(model, record.version, read.id, tensors)
+        written = partial(large_messages.answer_infer, head.model, record.version, read.without_inputs(), *outcome)
+        if large_bodies.text_elements(read, outcome.outputs) < LARGE_ELEMENTS:
+            answer = written()
+        else:
+            async with self._inference.in_time(asked, record):
+                answer = await self._offload.call(written)
         record.stage("encode", started)
-        return response
+        return answer
 
     async def model_config(self, message: Any) -> Any:
         values = await self._open_inference.config(message.name, message.version)
@@ -91,6 +105,10 @@ class GrpcV2:
 
     async def unload(self, message: Any) -> Any:
         self._open_inference.refuse_change("unload", _model(message))
+
+
+def _head(message: Any) -> InferHead:
+    return InferHead(message.model_name, message.model_version, open_inference_messages.parse(message))
 
 
 def _model(message: Any) -> str:

@@ -20,7 +20,6 @@ from serving.gateway.record import Record
 from serving.http_server import Request
 from serving.offload import LARGE_BYTES, LARGE_ELEMENTS, Offload
 from serving.open_inference import InferRequest
-from serving.tensors import Arrays
 
 PROTOCOL = "v2"
 PATH = re.compile(rb"/v2/models/([^/?]+)(?:/versions/([^/?]+))?/infer(?:\?.*)?")
@@ -54,8 +53,8 @@ class V2:
         else:
             asked, read, outcome = await self._infer_large(ask, body, json_bytes, record)
         started = time.perf_counter()
-        written = partial(large_bodies.encode_infer, read, *outcome, model, record.version)
-        if _written_elements(read, outcome.outputs) < LARGE_ELEMENTS:
+        written = partial(large_bodies.encode_infer, read.without_inputs(), *outcome, model, record.version)
+        if large_bodies.text_elements(read, outcome.outputs) < LARGE_ELEMENTS:
             text, json_bytes = written()
         else:
             async with self._inference.in_time(asked, record):
@@ -75,13 +74,3 @@ class V2:
             record.stage("parse", started)
             asked = ask(read.signature_name, read.timeout_s)
             return asked, read, await self._open_inference.infer(asked, read, record, large.arrays)
-
-
-def _written_elements(request: InferRequest, outputs: Arrays) -> int:
-    """How much there is to write, in numbers; those that go as bytes are quickly copied."""
-    if not request.outputs:
-        as_bytes = set(outputs) if request.binary else set()
-    else:
-        as_bytes = {output.name for output in request.outputs if output.binary and not output.classes}
-    texts = {name: array for name, array in outputs.items() if name not in as_bytes or array.dtype.kind == "O"}
-    return large_bodies.elements(texts)

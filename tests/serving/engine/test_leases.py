@@ -31,6 +31,7 @@ from serving.gateway.settings import Settings
 from serving.model_config import ModelConfig, VersionPolicy
 from serving.model_server.batching import BatchingRunner
 from serving.model_server.batching_parameters import Parameters
+from serving.offload import Offload
 from serving.protos import inference_pb2, meta_graph_pb2
 from tests.servers import GOLDEN_MODELS
 
@@ -129,7 +130,7 @@ class Gateway:
         backend._runner = Runner(threads)
         backend.slots = lambda _: 1
         self.inference = Inference(Settings(models_dir=folder, batch_max_rows=4), backend, Metrics("0"))
-        self.grpc = GrpcV1(self.inference, backend)
+        self.grpc = GrpcV1(self.inference, backend, Offload(1))
 
     async def predict(self, model, values, timeout_s):
         def decode(lease, signature):

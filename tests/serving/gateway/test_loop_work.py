@@ -7,6 +7,7 @@ import asyncio
 import gzip
 import threading
 
+import numpy as np
 import orjson
 import pytest
 
@@ -159,3 +160,16 @@ def test_sixty_megabytes_are_read_beside_the_loop(running, monkeypatch, kind):
     assert answer.status in (200, 400)
     assert inline.bytes < LARGE_BYTES
     assert inline.elements < LARGE_ELEMENTS
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_numbers_as_bytes_go_in_at_once_and_come_out_as_asked(running, monkeypatch, binary):
+    numbers = np.arange(160_000, dtype=np.float32)
+    tensor = {"name": "x", "shape": [40_000, 4], "datatype": "FP32", "parameters": {"binary_data_size": numbers.nbytes}}
+    head = orjson.dumps({"inputs": [tensor], "parameters": {"binary_data_output": binary}})
+    header = {b"inference-header-content-length": b"%d" % len(head)}
+    inline = Inline(monkeypatch)
+    answer = running.ask("POST", V2.encode(), head + numbers.tobytes(), header)
+    assert answer.status == 200
+    assert (inline.elements >= LARGE_ELEMENTS) is binary
+    assert (in_process.header(answer, "Content-Type") == "application/octet-stream") is binary

@@ -1,0 +1,164 @@
+"""Large gRPC messages are read beside the event loop, and answered as small ones are."""
+
+import threading
+
+import grpc
+import numpy as np
+import pytest
+
+from serving import open_inference_pb2, tensors
+from serving.gateway import grpc_frame, grpc_v1, grpc_v2
+from serving.gateway.grpc_frame import GrpcFrame
+from serving.gateway.grpc_v1 import GrpcV1
+from serving.gateway.grpc_v2 import GrpcV2
+from serving.message_weight import heavy_bytes
+from serving.offload import LARGE_BYTES
+from serving.protos import classification_pb2, inference_pb2, predict_pb2
+from tests.servers import GOLDEN_MODELS
+from tests.serving.gateway import in_process
+
+X = np.arange(160_000, dtype=np.float32).reshape(-1, 4)
+"""Rows of model `three_out`."""
+
+
+class Refused(Exception):
+    """What a call was ended with."""
+
+
+class Context:
+    """What gRPC tells of a call."""
+
+    def __init__(self, left_s=30.0):
+        self._left_s = left_s
+
+    def time_remaining(self):
+        return self._left_s
+
+    def set_trailing_metadata(self, metadata):
+        pass
+
+    async def abort(self, code, details):
+        raise Refused(code, details)
+
+
+def predict(array, typed=True, name="three_out", **spec):
+    message = predict_pb2.PredictRequest()
+    message.model_spec.name = name
+    for key, value in spec.items():
+        setattr(message.model_spec, key, value)
+    message.inputs["x"].CopyFrom(tensors.to_typed_proto(array) if typed else tensors.to_proto(array))
+    return message.SerializeToString()
+
+
+def infer(array, typed=True):
+    message = open_inference_pb2.ModelInferRequest(model_name="three_out", id="7")
+    tensor = message.inputs.add(name="x", datatype="FP32", shape=array.shape)
+    if typed:
+        tensor.contents.fp32_contents.extend(array.reshape(-1).tolist())
+    else:
+        message.raw_input_contents.append(array.tobytes())
+    return message.SerializeToString()
+
+
+def examples(message):
+    message.input.example_list.examples.add().features.feature["x"].float_list.value.extend([1.0] * 4)
+    for _ in range(9999):
+        message.input.example_list.examples.add().CopyFrom(message.input.example_list.examples[0])
+    return message.SerializeToString()
+
+
+def tasks():
+    message = inference_pb2.MultiInferenceRequest()
+    task = message.tasks.add(method_name="tensorflow/serving/classify")
+    task.model_spec.name = "three_out"
+    return message
+
+
+CLASSIFY = classification_pb2.ClassificationRequest()
+CLASSIFY.model_spec.name = "three_out"
+MESSAGES = {
+    "typed": ("Predict", predict(X)),
+    "strings for numbers": ("Predict", predict(np.array([b"a"] * 100_000, object))),
+    "wrong shape": ("Predict", predict(X.reshape(-1, 5))),
+    "no such model": ("Predict", predict(X, name="none")),
+    "no such signature": ("Predict", predict(X, signature_name="none")),
+    "garbage": ("Predict", predict(X)[:-3] + b"\xff\xff\xff"),
+    "V2 typed": ("ModelInfer", infer(X)),
+    "V2 wrong shape": ("ModelInfer", infer(X.reshape(-1, 5))),
+    "examples": ("Classify", examples(CLASSIFY)),
+    "tasks": ("MultiInference", examples(tasks())),
+}
+
+
+@pytest.fixture(scope="module")
+def running():
+    with in_process.gateway(models_dir=GOLDEN_MODELS) as started:
+        yield started
+
+
+def handlers(gateway):
+    """The methods of the gateway by name: bytes and a context in, bytes out."""
+    frame = GrpcFrame(gateway.inference, gateway.budget, gateway.offload)
+    services = GrpcV1(gateway.inference, gateway.backend, gateway.offload).services(frame)
+    services += GrpcV2(gateway.inference, gateway.open_inference, gateway.offload).services(frame)
+    found = {}
+    for service in services:
+        for path, handler in service._method_handlers.items():
+            found[path.rpartition("/")[2]] = handler.unary_unary
+    return found
+
+
+def call(running, method, data, context=None):
+    async def outcome():
+        try:
+            return await handlers(running.gateway)[method](data, context or Context())
+        except Refused as error:
+            return error.args
+
+    return running._runner.run(outcome())
+
+
+@pytest.mark.parametrize("kind", MESSAGES)
+def test_a_large_message_is_read_beside_the_loop_and_answered_as_a_small_one(running, monkeypatch, kind):
+    method, data = MESSAGES[kind]
+    heaviest = 0
+
+    def read(message_class, data):
+        nonlocal heaviest
+        heaviest = max(heaviest, heavy_bytes(data, message_class))
+        return message_class.FromString(data)
+
+    monkeypatch.setattr(grpc_frame, "read", read)
+    answer = call(running, method, data)
+    assert heaviest < LARGE_BYTES < len(data)
+    with monkeypatch.context() as within:
+        within.setattr(grpc_frame, "LARGE_BYTES", 1 << 40)
+        for module in (grpc_v1, grpc_v2):
+            within.setattr(module, "LARGE_ELEMENTS", 1 << 40)
+        expected = call(running, method, data)
+    if isinstance(expected, tuple):
+        assert answer == expected
+    else:
+        kind = predict_pb2.PredictResponse if method == "Predict" else open_inference_pb2.ModelInferResponse
+        assert kind.FromString(answer) == kind.FromString(expected)
+
+
+@pytest.mark.parametrize(
+    ("method", "data"), [("Predict", predict(X, typed=False)), ("ModelInfer", infer(X, typed=False))]
+)
+def test_tensors_that_are_runs_of_bytes_need_no_worker(running, monkeypatch, method, data):
+    threads = []
+
+    def read(message_class, data):
+        threads.append(threading.get_ident())
+        return message_class.FromString(data)
+
+    monkeypatch.setattr(grpc_frame, "read", read)
+    assert isinstance(call(running, method, data), bytes)
+    assert threads == [threading.get_ident()]
+
+
+def test_the_callers_deadline_holds_for_reading_too(running):
+    code, details = call(running, "Predict", MESSAGES["typed"][1], Context(1e-6))
+    assert code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert details.startswith("the time of the request was over")
