@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 import pytest
 
-from serving import json_codec, json_text, large_bodies, open_inference, open_inference_body
+from serving import json_codec, json_dialect, json_text, large_bodies, open_inference, open_inference_body
 from serving.gateway import open_inference as gateway_open_inference
 from serving.gateway import v1, v2
 from serving.http_server import Request
@@ -61,7 +61,7 @@ class Inline:
     def __init__(self, monkeypatch):
         self.bytes = self.elements = 0
         self._thread = threading.get_ident()
-        readers = [(json_codec, "parse"), (json_codec, "loads"), (json_text, "loads"), (open_inference_body, "parse")]
+        readers = [(json_codec, "parse"), (json_text, "loads"), (json_dialect, "loads"), (open_inference_body, "parse")]
         for place, name in readers:
             monkeypatch.setattr(place, name, self.counted(getattr(place, name), "bytes", lambda body, *_: len(body)))
         encode = self.counted(json_codec.encode, "elements", lambda outputs, *_: large_bodies.elements(outputs))
