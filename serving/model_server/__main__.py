@@ -180,7 +180,7 @@ async def _answer(
     reloader = Reloader(repository, allow_unavailable_labels=flags.allow_version_labels_for_unavailable_models)
     server = GrpcServer(flags)
     prediction = PredictionService(flags, repository, runner, monitoring)
-    model = ModelService(repository, reloader)
+    model = ModelService(repository, reloader, monitoring)
     budget = ByteBudget(MAX_BUFFERED_BYTES)
     add_services(server.server, prediction, model, monitoring, budget)
     service = RestService(flags, repository, prediction, model, monitoring) if flags.rest_api_port else None

@@ -25,6 +25,7 @@ from serving.errors import (
     ServingError,
     UsageError,
 )
+from serving.model_server import text_file
 from serving.model_server.flags import Flags
 from serving.model_server.monitoring import GRPC, Monitoring
 from serving.model_server.reload import Reloader
@@ -239,11 +240,15 @@ class PredictionService:
 class ModelService:
     """States of versions, and another configuration while running."""
 
-    def __init__(self, repository: Repository, reloader: Reloader) -> None:
-        self._repository, self._reloader = repository, reloader
+    def __init__(self, repository: Repository, reloader: Reloader, monitoring: Monitoring) -> None:
+        self._repository, self._reloader, self._monitoring = repository, reloader, monitoring
 
     async def reload(self, request: Any, _: Any) -> Any:
-        """Replace the configuration; answers when the models with new names are available or have failed."""
+        """Replace the configuration; answers when the models with new names are available or have failed.
+
+        Tells by how much the counters grew meanwhile that are asked for.
+        """
+        before = self._monitoring.counts(request.metric_names)
         if request.config.WhichOneof("config") != "model_config_list":
             raise InvalidInput(
                 "ServerModelConfig type not supported by HandleReloadConfigRequest. "
@@ -254,7 +259,11 @@ class ModelService:
         except UsageError as error:
             raise InvalidInput(str(error)) from error
         await self._reloader.apply(models)
-        return model_management_pb2.ReloadConfigResponse(status={"error_code": 0})
+        text_file.refuse_logging(request.config)  # the models stay, as in the original
+        response = model_management_pb2.ReloadConfigResponse(status={"error_code": 0})
+        for name, count in self._monitoring.counts(request.metric_names).items():
+            response.metric.add(name=name, int64_value_increase=count - before[name])
+        return response
 
     async def status(self, request: Any, _: Any) -> Any:
         if not request.HasField("model_spec"):

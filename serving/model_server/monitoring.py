@@ -9,7 +9,7 @@ Source of names, labels and buckets: `servables/tensorflow/util.cc`, `prometheus
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -191,6 +191,11 @@ class Monitoring:
         """All metrics under TensorFlow Serving's names, in its own text format."""
         metrics = sorted(self._theirs, key=lambda metric: metric.name)
         return "".join(f"{line}\n" for metric in metrics for line in _lines(metric)).encode()
+
+    def counts(self, names: Iterable[str]) -> dict[str, int]:
+        """The first cell of each counter by its name, such as `/tensorflow/serving/request_count`; 0 without one."""
+        cells = {metric.name: metric.cells for metric in self._theirs if isinstance(metric, _Counter)}
+        return {name: next((count for _, count in sorted(cells.get(name, {}).items())), 0) for name in names}
 
     def text(self) -> bytes:
         """All metrics under our names, as Prometheus reads them."""

@@ -19,10 +19,19 @@ log = logging.getLogger(__name__)
 
 def models(file: Path) -> list[ModelConfig]:
     """The models of a model config file. Raises `NotFound` and `InvalidInput`."""
+    message = read(file, model_server_config_pb2.ModelServerConfig())
     try:
-        return model_config.from_proto(read(file, model_server_config_pb2.ModelServerConfig()))
+        configured = model_config.from_proto(message)
     except UsageError as error:
         raise InvalidInput(str(error)) from error
+    refuse_logging(message)
+    return configured
+
+
+def refuse_logging(message: Any) -> None:
+    """Raise `InvalidInput` for a ModelServerConfig that wants requests logged: the stock server has nothing to do it."""
+    if any(config.HasField("logging_config") for config in message.model_config_list.config):
+        raise InvalidInput("No request-logger-creator provided.")
 
 
 def read(file: Path, message: Any) -> Any:

@@ -6,6 +6,7 @@ import grpc
 import pytest
 from google.protobuf import text_format
 
+from serving.model_server.monitoring import Monitoring
 from serving.protos import (
     get_model_status_pb2,
     model_management_pb2,
@@ -115,3 +116,32 @@ def test_a_broken_file_changes_nothing_and_a_mended_one_is_applied(server, bases
 def available_or_none(channel, model):
     with contextlib.suppress(grpc.RpcError):
         return available(channel, model)
+
+
+def test_the_growth_of_counters_that_are_asked_for_is_told(server, bases):
+    channel, path = server
+    names = ("/tensorflow/serving/model_warmup_records_read", "/tensorflow/serving/request_count", "nope")
+    request = model_management_pb2.ReloadConfigRequest(metric_names=names)
+    text_format.Parse(path.read_text(), request.config)
+    answer = model_service_pb2_grpc.ModelServiceStub(channel).HandleReloadConfigRequest(request, timeout=60)
+    assert {metric.name: metric.int64_value_increase for metric in answer.metric} == dict.fromkeys(names, 0)
+
+
+def test_a_wish_for_logged_requests_is_refused_when_the_models_are_there(server, bases):
+    channel, path = server
+    text = config(entry("n", bases / "m", "logging_config { sampling_config { sampling_rate: 1 } }"))
+    path.write_text(config(entry("n", bases / "m")))
+    with pytest.raises(grpc.RpcError) as caught:
+        reload(channel, text)
+    assert (caught.value.code().name, caught.value.details()) == (
+        "INVALID_ARGUMENT",
+        "No request-logger-creator provided.",
+    )
+    assert available(channel, "n") == {2}
+
+
+def test_requests_are_counted_by_reloads():
+    monitoring = Monitoring()
+    monitoring.answered("REST", "predict", "m", "OK", 0.1, version="1", signature="s")
+    name = "/tensorflow/serving/request_count"
+    assert monitoring.counts([name, "nope"]) == {name: 1, "nope": 0}
