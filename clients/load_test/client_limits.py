@@ -43,10 +43,10 @@ def assess(
     requests: int,
     p99_s: float,
 ) -> Client:
-    """What this process did to the measurement. p99_s: of the latencies that were measured, NaN without any."""
+    """What this process did to the measurement. p99_s: of all requests, infinite when too many failed."""
     late_p50_s, late_p99_s, late_max_s = _percentiles(late)
     _, lag_p99_s, lag_max_s = _percentiles(lag)
-    noticed_s = max(_LATE_S, 0.0 if math.isnan(p99_s) else _LATE_SHARE * p99_s)
+    noticed_s = max(_LATE_S, _LATE_SHARE * p99_s if math.isfinite(p99_s) else 0.0)
     limits = []
     if late_p99_s > noticed_s:
         limits.append(

@@ -85,7 +85,8 @@ class _Seconds:
         self.count = len(parts)
         histogram = measured.total.histogram
         used = sorted({place for part in parts for place in _used(part.histogram)})
-        self._values_s = np.array([histogram.get_value_from_index(place) for place in used], float) / 1e6
+        values = [histogram.get_value_from_index(place) / 1e6 for place in used]
+        self._values_s = np.array([*values, math.inf])  # the last for requests that were never answered well
         self._counts = np.array([[part.histogram.counts[place] for place in used] for part in parts], np.float32)
         self._answered = np.array([part.answered for part in parts], float)
         self._requests = np.array([part.requests for part in parts], float)
@@ -102,17 +103,18 @@ class _Seconds:
     def _figures(self, times: Array) -> Array:
         """times: (draws, seconds), how often each second is taken."""
         counts = np.cumsum(times.astype(np.float32) @ self._counts, axis=1)
-        columns = [self._percentile(counts, percentile) for percentile in _PERCENTILES]
+        requests = times @ self._requests
+        columns = [self._percentile(counts, requests, percentile) for percentile in _PERCENTILES]
         columns.append((times @ self._answered) / (times @ self._widths_s))
-        columns.append((times @ self._failed) / np.maximum(1, times @ self._requests))
+        columns.append((times @ self._failed) / np.maximum(1, requests))
         return np.stack(columns, axis=1)
 
-    def _percentile(self, counts: Array, percentile: float) -> Array:
-        if not len(self._values_s):
-            return np.full(len(counts), np.nan)
+    def _percentile(self, counts: Array, requests: Array, percentile: float) -> Array:
+        """counts: (draws, values), of good answers up to each value. requests: (draws,), the failed ones among them."""
         # As HdrHistogram counts: the value of the nearest whole request.
-        places = [int(np.searchsorted(row, max(1.0, np.floor(row[-1] * percentile / 100 + 0.5)))) for row in counts]
-        return np.asarray(self._values_s[np.minimum(places, len(self._values_s) - 1)])
+        ranks = np.maximum(1.0, np.floor(requests * percentile / 100 + 0.5))
+        places = [int(np.searchsorted(row, rank)) for row, rank in zip(counts, ranks, strict=True)]
+        return np.asarray(self._values_s[places])
 
 
 def _used(histogram: HdrHistogram) -> list[int]:
@@ -129,19 +131,37 @@ def _change(
     better: int,
 ) -> Change:
     before, after = float(first.figures[place]), float(second.figures[place])
-    change = after / before - 1 if before else (math.inf if after > 0 else 0.0)
+    change = 0.0 if before == after else after / before - 1 if before else math.inf
     low = high = math.nan
     verdict = UNKNOWN
     if first.count >= _FEWEST_SECONDS and second.count >= _FEWEST_SECONDS and not math.isnan(change):
         earlier, later = draws[0][:, place], draws[1][:, place]
-        least, most = (float(value) for value in np.percentile(later - earlier, (2.5, 97.5)))
+        least, most = _middle(_minus(later, earlier))
         if earlier.all():
-            low, high = (float(value) - 1 for value in np.percentile(later / earlier, (2.5, 97.5)))
+            low, high = (value - 1 for value in _middle(_over(later, earlier)))
             least, most = low, high
         verdict = SAME
         if least > 0 or most < 0:
             verdict = BETTER if (least > 0) == (better > 0) else WORSE
     return Change(name, text(before), text(after), change, low, high, verdict)
+
+
+def _middle(values: Array) -> tuple[float, float]:
+    """Between which 95 % of them lie; they may be infinite."""
+    low, high = np.percentile(values, (2.5, 97.5), method="nearest")
+    return float(low), float(high)
+
+
+def _minus(later: Array, earlier: Array) -> Array:
+    """The differences; 0 between two that were never answered."""
+    with np.errstate(invalid="ignore"):
+        return np.where(later == earlier, 0.0, later - earlier)
+
+
+def _over(later: Array, earlier: Array) -> Array:
+    """The ratios; 1 between two that were never answered."""
+    with np.errstate(invalid="ignore"):
+        return np.where(later == earlier, 1.0, later / earlier)
 
 
 _HEADINGS = ("figure", "before", "after", "change", "95 % range", "verdict")

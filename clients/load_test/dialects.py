@@ -10,11 +10,17 @@ grpc-v2     the Open Inference Protocol's ModelInfer
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
+from google.protobuf.message import DecodeError
+
 from clients import gateway_messages, infer_messages
+from clients.load_test import first_answer
 from clients.load_test.mix import Entry
 from serving import dtypes, open_inference, open_inference_binary, open_inference_pb2
+from serving.errors import Internal
+from serving.signature import Signature
 from serving.tensors import Arrays
 
 Encode = Callable[[Entry, int | None, Arrays], gateway_messages.Request]
@@ -26,6 +32,8 @@ class HttpDialect:
 
     name: str
     build: Encode
+    check: Callable[[gateway_messages.Response, Signature, int], None]
+    """Raises `Internal` unless the answer to so many rows is one of that signature's."""
 
     def payload(self, url: str, entry: Entry, version: int | None, arrays: Arrays) -> bytes:
         """The whole request: head and body."""
@@ -49,6 +57,8 @@ class GrpcDialect:
     name: str
     method: str
     build: Callable[[Entry, int | None, Arrays], bytes]
+    check: Callable[[bytes, Signature, int], None]
+    """Raises `Internal` unless the answer to so many rows is one of that signature's."""
 
 
 def _v1(entry: Entry, version: int | None, arrays: Arrays) -> gateway_messages.Request:
@@ -78,13 +88,30 @@ def _grpc(entry: Entry, version: int | None, arrays: Arrays) -> bytes:
     return bytes(call.request.SerializeToString())
 
 
+def _check_grpc(answer: bytes, signature: Signature, rows: int) -> None:
+    from serving.protos import predict_pb2  # noqa: PLC0415  # with gRPC
+
+    first_answer.check_grpc(_read(predict_pb2.PredictResponse, answer), signature, rows)
+
+
+def _check_grpc_v2(answer: bytes, signature: Signature, rows: int) -> None:
+    first_answer.check_grpc_v2(_read(open_inference_pb2.ModelInferResponse, answer), signature, rows)
+
+
+def _read(message: Any, answer: bytes) -> Any:
+    try:
+        return message.FromString(answer)
+    except DecodeError as error:
+        raise Internal(f"the answer is no {message.DESCRIPTOR.full_name}: {error}") from error
+
+
 DIALECTS: dict[str, HttpDialect | GrpcDialect] = {
     dialect.name: dialect
     for dialect in (
-        HttpDialect("v1", _v1),
-        HttpDialect("v2", partial(_v2, binary=False)),
-        HttpDialect("v2-binary", partial(_v2, binary=True)),
-        GrpcDialect("grpc", "/tensorflow.serving.PredictionService/Predict", _grpc),
-        GrpcDialect("grpc-v2", "/inference.GRPCInferenceService/ModelInfer", _grpc_v2),
+        HttpDialect("v1", _v1, first_answer.check_v1),
+        HttpDialect("v2", partial(_v2, binary=False), first_answer.check_v2),
+        HttpDialect("v2-binary", partial(_v2, binary=True), first_answer.check_v2),
+        GrpcDialect("grpc", "/tensorflow.serving.PredictionService/Predict", _grpc, _check_grpc),
+        GrpcDialect("grpc-v2", "/inference.GRPCInferenceService/ModelInfer", _grpc_v2, _check_grpc_v2),
     )
 }

@@ -10,7 +10,7 @@ import grpc
 
 from clients.grpc_client import CHANNEL_OPTIONS
 from clients.load_test.target import OK, Done
-from serving.errors import UsageError
+from serving.errors import Unavailable, UsageError
 
 _CONNECTIONS = 4
 """A connection carries many calls at once, but a server may allow only 100 of them."""
@@ -35,6 +35,14 @@ class GrpcTarget:
         task = asyncio.get_running_loop().create_task(self._send(payload, done))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def ask(self, payload: bytes) -> bytes:
+        """The answer to one request, for a look at it. Raises `Unavailable`."""
+        try:
+            answer: bytes = await next(self._calls)(payload, timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise Unavailable(f"{error.code().name}: {error.details() or ''}") from error
+        return answer
 
     async def close(self) -> None:
         """As `Target.close`."""

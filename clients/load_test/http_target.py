@@ -15,8 +15,10 @@ from urllib.parse import urlsplit
 import httptools
 
 from clients import values
+from clients.gateway_messages import Response
+from clients.load_test import first_answer
 from clients.load_test.target import BROKEN, OK, TIMEOUT, UNREACHABLE, Done
-from serving.errors import UsageError
+from serving.errors import Unavailable, UsageError
 
 _IDLE_S = 4.0
 """Idle connections are given up before the gateway, which waits 5 s, closes them under a request."""
@@ -81,6 +83,18 @@ class HttpTarget:
         for connection in list(self._open):
             connection.close()
         await asyncio.sleep(0)
+
+    async def ask(self, payload: bytes) -> Response:
+        """The answer to one request, for a look at it. Raises `Unavailable`."""
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                return await first_answer.exchange(self.host, self.port, self._tls, payload)
+        except TimeoutError:
+            raise Unavailable(f"{TIMEOUT}: no answer within {self.timeout_s:g} s") from None
+        except OSError as error:
+            raise Unavailable(f"{UNREACHABLE}: {error}") from error
+        except httptools.HttpParserError as error:
+            raise Unavailable(f"{BROKEN}: the answer is not HTTP: {error}") from error
 
     async def _connect(self, payload: bytes, done: Done) -> None:
         loop = asyncio.get_running_loop()
@@ -156,7 +170,7 @@ class _Connection(asyncio.Protocol):
         if status == HTTPStatus.OK:
             done(OK, "")
         else:
-            done(str(status), _words(said))
+            done(str(status), words(said))
 
     def _give_up(self) -> None:
         done = self._take()
@@ -176,7 +190,7 @@ def _nobody(outcome: str, said: str) -> None:
     pass
 
 
-def _words(body: bytes) -> str:
+def words(body: bytes) -> str:
     """The message of an error as gateways write it, or the beginning of whatever it is."""
     try:
         return str(values.loads(body)["error"])

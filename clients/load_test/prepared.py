@@ -11,6 +11,7 @@ from clients.load_test.mix import Entry
 from clients.load_test.order import Order
 from clients.load_test.result import Asked
 from clients.load_test.run import Share
+from serving.signature import Signature, select
 from serving.tensors import Arrays
 
 _MOST_PAYLOAD_BYTES = 64 << 20
@@ -22,13 +23,15 @@ class Load:
 
     asked: list[Asked]
     shares: list[Share]
+    signatures: list[Signature]
+    """Of each model, for its first answer."""
 
 
 def prepare(order: Order) -> Load:
     """Asks the server what the models take, and makes the requests."""
     entries = mix.parse(order.models)
     chance = random.Random(order.seed)  # noqa: S311  # no secret
-    asked, shares = [], []
+    asked, shares, signatures = [], [], []
     for entry, described in zip(entries, _described(order, entries), strict=True):
         source, arrays = bodies.read(
             entry, described, order.bodies, order.models_dir, rows=order.rows, size=order.size, chance=chance
@@ -37,7 +40,8 @@ def prepare(order: Order) -> Load:
         mean_bytes = round(sum(map(len, payloads)) / len(payloads))
         asked.append(Asked(str(entry), described.number, entry.weight, order.rows, source, mean_bytes))
         shares.append(Share(entry.weight, payloads))
-    return Load(asked, shares)
+        signatures.append(select(described.signatures, entry.signature, entry.model))
+    return Load(asked, shares, signatures)
 
 
 def _described(order: Order, entries: list[Entry]) -> list[Version]:

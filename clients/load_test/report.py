@@ -108,14 +108,14 @@ def percentile_curve(named: Sequence[tuple[str, Summary]], title: str, note: str
     """Latency against percentile, the nines evenly spaced."""
     lines = []
     for number, (name, part) in enumerate(named):
-        highest = 100 * (1 - 1 / max(2, part.good))  # beyond, there is no request to tell by
+        highest = 100 * (1 - 1 / max(2, part.requests))  # beyond, there is no request to tell by
         shown = [percentile for percentile in _CURVE if percentile <= highest]
         latencies = part.latencies_s(shown)
-        points = [(_nines(p), value * 1e3) for p, value in zip(shown, latencies, strict=True)]
+        points = [(_nines(p), value * 1e3) for p, value in zip(shown, latencies, strict=True) if math.isfinite(value)]
         lines.append(Line(name, points, number % COLOURS, dots=False))
     last = max((x for line in lines for x, _ in line.points), default=1.0) or 1.0
     ticks = [_nines(percentile) for percentile in _NINES if _nines(percentile) <= last]
-    x = Axis("percentile of good answers", 0.0, last, text=_percentile_text, ticks=ticks)
+    x = Axis("percentile of all requests", 0.0, last, text=_percentile_text, ticks=ticks)
     y = logarithmic("latency, ms", [value for line in lines for _, value in line.points])
     return chart(title, note, lines, x, y)
 
@@ -138,7 +138,7 @@ def _latency_over_time(result: Result) -> str:
         for name, column, colour in zip(("p50", "p99", "max"), columns, (0, 1, 5), strict=True)
     ]
     y = logarithmic("latency, ms", [value for line in lines for _, value in line.points])
-    note = "By the second in which a request was to start; of good answers."
+    note = "By the second in which a request was to start; a gap where so many failed that there is no such answer."
     return chart("Latency over time", note, lines, _time_axis(result), y, _step_marks(result))
 
 
@@ -161,7 +161,8 @@ def _percentiles(result: Result) -> str:
     if len(named) > COLOURS:
         places = sorted({round(place * (len(named) - 1) / (COLOURS - 1)) for place in range(COLOURS)})
         named = [named[place] for place in places]
-    note = "From when a request was to start to its answer. Right of 99.9 % are the slowest one in a thousand."
+    note = "From when a request was to start to its answer. Right of 99.9 % are the slowest one in a thousand. "
+    note += "A line ends where failed requests begin: they were never answered."
     return percentile_curve(named, "Percentiles", note)
 
 

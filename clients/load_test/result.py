@@ -3,6 +3,7 @@
     slices (model × second) ──summary──▶ requests, outcomes, percentiles, of the whole run, a step, a model, a second
 
 The document holds the slices with their histograms, from which all else follows, and what follows, for people with jq.
+Percentiles are of all requests: one that failed or timed out was never answered, which is null in JSON.
 """
 
 import json
@@ -158,31 +159,31 @@ class Summary:
         return self.answered / self.seconds if self.seconds else 0.0
 
     def latency_s(self, percentile: float) -> float:
-        """Of the good answers; NaN when there are none. Rounded by less than a thousandth."""
-        if not self.good:
-            return math.nan
-        return float(self.histogram.get_value_at_percentile(percentile)) / 1e6
+        """Below which that percentile of all requests was answered well; a failed one never was: infinite.
+
+        NaN without requests. Rounded by less than a thousandth.
+        """
+        return self.latencies_s([percentile])[0]
 
     def latencies_s(self, percentiles: Sequence[float]) -> list[float]:
         """`latency_s` of each, ascending, in one pass."""
-        if not self.good:
+        if not self.requests:
             return [math.nan] * len(percentiles)
-        found = self.histogram.get_percentile_to_value_dict(list(percentiles))
-        return [found[percentile] / 1e6 for percentile in percentiles]
+        if not self.good:
+            return [math.inf] * len(percentiles)
+        of_good = [percentile * self.requests / self.good for percentile in percentiles]
+        reached = [min(share, 100.0) for share in of_good if share <= 100 + 1e-9]  # but for rounding
+        found = self.histogram.get_percentile_to_value_dict(reached) if reached else {}
+        return [found[share] / 1e6 for share in reached] + [math.inf] * (len(of_good) - len(reached))
 
     @property
-    def mean_s(self) -> float:
-        """Of the good answers."""
+    def mean_of_good_s(self) -> float:
+        """Of the good answers; NaN without any."""
         return self.histogram.get_mean_value() / 1e6 if self.good else math.nan
-
-    def answered_s(self, percentile: float) -> float:
-        """Of all requests, those that failed counting as never answered."""
-        of_good = percentile * self.requests / self.good if self.good else math.inf
-        return math.inf if of_good > 100 else self.latency_s(of_good)
 
     def measured(self) -> Measured:
         """As limits are held against it."""
-        return Measured(self.answered_s, self.errors, self.goodput)
+        return Measured(self.latency_s, self.errors, self.goodput)
 
     def document(self) -> dict[str, Any]:
         """For JSON."""
@@ -193,13 +194,18 @@ class Summary:
             "errors": self.errors,
             "goodput_per_s": self.goodput,
             "latency_s": {
-                "mean": self.mean_s,
-                **{f"p{percentile:g}": self.latency_s(percentile) for percentile in PERCENTILES},
-                "max": self.latency_s(100),
+                "mean_of_good": _finite(self.mean_of_good_s),
+                **{f"p{percentile:g}": _finite(self.latency_s(percentile)) for percentile in PERCENTILES},
+                "max": _finite(self.latency_s(100)),
             }
-            if self.good
+            if self.requests
             else None,
         }
+
+
+def _finite(seconds: float) -> float | None:
+    """None, JSON's null, for what was never answered."""
+    return seconds if math.isfinite(seconds) else None
 
 
 def summary(slices: Iterable[Slice], seconds: float) -> Summary:

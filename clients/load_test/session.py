@@ -2,15 +2,15 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from http import HTTPStatus
 
 from rich.console import Console
 
-from clients.load_test import bodies, client_limits, progress, result
-from clients.load_test.dialects import HttpDialect
+from clients.load_test import bodies, client_limits, http_target, progress, result
+from clients.load_test.dialects import GrpcDialect, HttpDialect
 from clients.load_test.http_target import HttpTarget
 from clients.load_test.order import Order
 from clients.load_test.prepared import Load
@@ -18,8 +18,9 @@ from clients.load_test.recording import WARM_UP
 from clients.load_test.result import Result
 from clients.load_test.run import Runner
 from clients.load_test.steps import Step
-from clients.load_test.target import OK, Target
-from serving.errors import Unavailable
+from clients.load_test.target import Target
+from serving.errors import ServingError, Unavailable
+from serving.signature import Signature
 
 
 class Session:
@@ -93,15 +94,20 @@ class Session:
         )
 
     async def _try_out(self) -> None:
-        """Send one request of each model; raises what the server says when it does not take it."""
-        for asked, share in zip(self._ready.asked, self._ready.shares, strict=True):
-            answered: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
-            self._target.send(share.payloads[0], _answering(answered))
-            outcome, said = await answered
-            if outcome != OK:
-                await self._target.close()
-                hint = "; take --bodies golden or a file" if asked.bodies == bodies.SIGNATURE else ""
-                raise Unavailable(f"{asked.name}: the first request fails with {outcome}: {said}{hint}")
+        """Send one request of each model. Raises what the server says to it, and `Internal` for what is no prediction."""
+        ready = self._ready
+        try:
+            for asked, share, signature in zip(ready.asked, ready.shares, ready.signatures, strict=True):
+                try:
+                    await _check_first(self._target, self._order, share.payloads[0], signature)
+                except Unavailable as error:
+                    hint = "; take --bodies golden or a file" if asked.bodies == bodies.SIGNATURE else ""
+                    raise Unavailable(f"{asked.name}: the first request fails with {error}{hint}") from error
+                except ServingError as error:
+                    raise type(error)(f"{asked.name}: the first answer is no prediction: {error}") from error
+        except ServingError:
+            await self._target.close()
+            raise
 
     def _interrupt(self) -> None:
         """End with a report; the next Ctrl-C ends at once."""
@@ -111,8 +117,15 @@ class Session:
         self.runner.interrupt()
 
 
-def _answering(answered: "asyncio.Future[tuple[str, str]]") -> Callable[[str, str], None]:
-    return lambda outcome, said: answered.set_result((outcome, said))
+async def _check_first(target: Target, order: Order, payload: bytes, signature: Signature) -> None:
+    dialect = order.dialect
+    if isinstance(dialect, GrpcDialect):
+        dialect.check(await target.ask(payload), signature, order.rows)
+        return
+    response = await target.ask(payload)
+    if response.status != HTTPStatus.OK:
+        raise Unavailable(f"{response.status}: {http_target.words(response.body)}")
+    dialect.check(response, signature, order.rows)
 
 
 def _target(order: Order) -> Target:

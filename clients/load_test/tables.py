@@ -20,7 +20,8 @@ def show(result: Result, console: Console) -> None:
     console.print(_table("load", [str(step) for step in result.steps], result.by_step))
     if len(result.models) > 1:
         console.print(_table("model", [asked.name for asked in result.models], result.by_model))
-    for line in ("Latencies are in milliseconds.", *_lines(result)):
+    failed = " Failed requests count as never answered." if result.total.errors else ""
+    for line in (f"Latencies are in milliseconds.{failed}", *_lines(result)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -44,8 +45,10 @@ def cells(part: Summary) -> list[str]:
 
 
 def milliseconds(seconds: float) -> str:
-    """Three digits of it, all digits of whole milliseconds; – for NaN."""
+    """Three digits of it, all digits of whole milliseconds; – for NaN, `never` where too many requests failed."""
     value = seconds * 1e3
+    if math.isinf(value):
+        return "never"
     return "–" if math.isnan(value) else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

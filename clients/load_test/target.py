@@ -1,7 +1,7 @@
 """What is loaded: something that takes a payload and says later how it went."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 OK = "ok"
 TIMEOUT = "timeout"
@@ -21,6 +21,12 @@ class Target(Protocol):
 
     def send(self, payload: bytes, done: Done) -> None:
         """Send it now; `done` is called once, later, by the event loop."""
+
+    async def ask(self, payload: bytes) -> Any:
+        """The answer to one request, for a look at it: a `Response`, or the bytes of gRPC's message.
+
+        Raises `Unavailable` when there is none.
+        """
 
     async def close(self) -> None:
         """Give up what is in flight."""

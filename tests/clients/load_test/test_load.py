@@ -1,12 +1,17 @@
 """`signet load` as a user runs it, against real servers."""
 
+import itertools
 import json
 import re
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -234,6 +239,104 @@ def test_requests_that_the_server_does_not_take_are_told_before_the_load(url, tm
     (tmp_path / "minus.json").write_text('{"inputs": {"x": [-1.0]}}')
     printed = load("mixed:fail", "--url", url, "--bodies", tmp_path / "minus.json", code=1)
     assert "mixed:fail: the first request fails with 400: assertion failed: [x must be positive" in printed
+
+
+class _NoPredictions(BaseHTTPRequestHandler):
+    """A server that knows a model, x (n, 2) -> y (n, 2), and answers 200 with what its class says; `hangs`: every tenth not."""
+
+    answer: Any = None
+    hangs = False
+    asked = itertools.count(1)
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        tensor = {
+            "dtype": "DT_FLOAT",
+            "tensor_shape": {"dim": [{"size": "-1", "name": ""}, {"size": "2", "name": ""}], "unknown_rank": False},
+        }
+        signature = {"inputs": {"x": {"name": "x:0", **tensor}}, "outputs": {"y": {"name": "y:0", **tensor}},
+                     "method_name": "tensorflow/serving/predict", "defaults": {}}  # fmt: skip
+        self.say({
+            "model_spec": {"name": "m", "signature_name": "", "version": "1"},
+            "metadata": {"signature_def": {"signature_def": {"serving_default": signature}}},
+        })  # fmt: skip
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        if self.hangs and next(self.asked) % 10 == 0:
+            self.connection.settimeout(10)
+            self.rfile.read(1)  # until the caller gives up
+            self.close_connection = True
+            return
+        self.say(self.answer)
+
+    def say(self, document):
+        body = json.dumps(document).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@contextmanager
+def fault_server(**behaviour: Any) -> Iterator[str]:
+    handler = type("Handler", (_NoPredictions,), {"asked": itertools.count(1), **behaviour})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "protocol", "problem"),
+    [
+        ({"hello": 1}, "v1", "the answer does not have the outputs|does not fit"),
+        ([], "v1", ""),
+        ({"outputs": [[1, 2, 3]]}, "v1", "does not fit signature|has shape"),
+        ({"outputs": []}, "v1", r"has shape \(0, ?2?\) for 1 rows|shape"),
+        ({"outputs": [["a", "b"]]}, "v1", "does not fit signature"),
+        ({"hello": 1}, "v2", "the answer is no inference"),
+        ({"outputs": [{"name": "y", "datatype": "FP32", "shape": [1, 2], "data": [1]}]}, "v2", "does not have the outputs"),
+        ({"outputs": [{"name": "z", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}]}, "v2", "does not have the outputs"),
+        ({"outputs": [{"name": "y", "datatype": "FP32", "shape": [0, 2], "data": []}]}, "v2", r"has shape \(0, 2\) for 1 rows"),
+    ],
+)  # fmt: skip
+def test_200_is_no_success_without_a_prediction(answer, protocol, problem):
+    with fault_server(answer=answer) as url:
+        arguments = (
+            "m",
+            "--url",
+            url,
+            "--bodies",
+            "signature",
+            "--protocol",
+            protocol,
+            "--rate",
+            "10",
+            "--seconds",
+            "1",
+        )
+        printed = load(*arguments, code=1)
+    assert printed.startswith("m: the first answer is no prediction: ")
+    assert re.search(problem, printed), printed
+
+
+def test_requests_that_time_out_are_in_every_percentile(tmp_path):
+    with fault_server(answer={"outputs": [[1.0, 2.0]]}, hangs=True) as url:
+        arguments = ("m", "--url", url, "--bodies", "signature", "--rate", "60", "--seconds", "1", "--timeout-s", "0.3")
+        printed = load(*arguments, "--warmup-s", "0", "--slo", "p99=10s", "--json", tmp_path / "run.json", code=1)
+    assert "NOT KEPT: p99=10s; measured never" in printed
+    assert printed.count("never") >= 4, printed  # p99, p99.9 and max of the table, and the limit
+    latencies = json.loads((tmp_path / "run.json").read_text())["summary"]["total"]["latency_s"]
+    assert latencies["p50"] > 0
+    assert latencies["p99"] is latencies["max"] is None
 
 
 def test_the_help_names_the_options():

@@ -48,19 +48,37 @@ def test_slices_add_up():
     ]
     assert measured.by_step[1].goodput == 2
     assert measured.total.latency_s(50) == pytest.approx(0.01, rel=1e-3)
-    assert measured.total.latencies_s((50, 100)) == pytest.approx([0.01, 1.0], rel=1e-3)
+    assert measured.total.latencies_s((50, 99, 100)) == [
+        pytest.approx(0.01, rel=1e-3),
+        pytest.approx(1.0, rel=1e-3),
+        math.inf,
+    ]
 
 
 def test_failed_requests_count_as_never_answered():
     part = result.summary([slice_of(0, 0, [0.01] * 90 + [0.02] * 8, failed=2)], 1.0)
     assert part.errors == 0.02
-    assert part.latency_s(99) == pytest.approx(0.02, rel=1e-3)
-    assert part.answered_s(90) == pytest.approx(0.01, rel=1e-3)
-    assert part.answered_s(98) == pytest.approx(0.02, rel=1e-3)
-    assert part.answered_s(99) == math.inf
+    assert part.latencies_s((90, 98)) == pytest.approx([0.01, 0.02], rel=1e-3)
+    assert part.latencies_s((50, 99, 100)) == [pytest.approx(0.01, rel=1e-3), math.inf, math.inf]
+    assert part.measured().latency_s(99) == part.latency_s(99) == math.inf
+    assert part.document()["latency_s"]["p99"] is None
+    assert tables.cells(part)[3:] == ["10", "10", "never", "never", "never"]
     nothing = result.summary([slice_of(0, 0, [], failed=3)], 1.0)
-    assert (nothing.answered_s(1), nothing.errors, nothing.goodput) == (math.inf, 1.0, 0.0)
-    assert math.isnan(nothing.latency_s(50))
+    assert (nothing.latency_s(1), nothing.errors, nothing.goodput) == (math.inf, 1.0, 0.0)
+    assert math.isnan(result.summary([], 1.0).latency_s(50))
+
+
+def test_more_failed_requests_are_a_worse_percentile():
+    """One in fifty more than before: p99 was 20 ms, and is never."""
+    before = replace(run(0.01), slices=[slice_of(0, second, [0.01] * 98 + [0.02] * 2) for second in range(20)])
+    after = replace(run(0.01), slices=[slice_of(0, second, [0.01] * 98, failed=2) for second in range(20)])
+    changes = {change.name: change for change in compare.compare(before, after)}
+    assert (changes["p99 ms"].after, changes["p99 ms"].verdict) == ("never", compare.WORSE)
+    assert changes["p50 ms"].verdict == compare.SAME
+    back = {change.name: change for change in compare.compare(after, before)}
+    assert (back["p99 ms"].before, back["p99 ms"].verdict) == ("never", compare.BETTER)
+    again = {change.name: change for change in compare.compare(after, after)}
+    assert again["p99 ms"].verdict == compare.SAME
 
 
 def test_a_result_is_read_as_it_was_written(tmp_path):
