@@ -1,5 +1,6 @@
 """The `signet` command: one app; a sub-command's code is imported only when it is called."""
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -476,7 +477,10 @@ def score(
         bool, typer.Option("--verify", help="Read every part again at the end, and hold it against its SHA-256.")
     ] = False,
     patience_s: Annotated[
-        float, typer.Option(help="Seconds to wait for a server or a version that is away.", min=0)
+        float,
+        typer.Option(
+            help="Seconds to go on while nothing is answered: the server is away or busy, the version gone.", min=0
+        ),
     ] = 60.0,
     engine: Annotated[
         str,
@@ -498,7 +502,7 @@ def score(
     All rows are scored by one version. The server's other callers come first: a busy one is left alone for a while.
 
     Exit codes: 0 all is scored; 1 a mistake or an error; 3 the version is not served any more; 4 more bad rows than
-    --max-bad; 130 Ctrl-C.
+    --max-bad; 130 Ctrl-C; 141 nobody reads OUTPUT - any more; 143 SIGTERM.
     """
     from rich.console import Console
 
@@ -628,7 +632,8 @@ def load(
     """Put a served model under load: latencies from when each request was to start, so that no stall is hidden.
 
     Ends with a table, and says when this client rather than the server was the bottleneck. Ctrl-C ends early, with what
-    was measured. Exit code 0; 1 when a limit was not kept or the server does not take the requests; 130 after Ctrl-C.
+    was measured. Exit code 0; 1 when a limit was not kept or the server does not take the requests; 130 after Ctrl-C, 143
+    after SIGTERM.
     """
     from rich.console import Console
 
@@ -671,6 +676,9 @@ _EXTRAS = {
 """What sub-commands need beyond what the clients do; training says itself what it needs."""
 
 
+_READER_GONE = 141
+
+
 def main() -> None:
     """Entry point of the `signet` script: a mistake of the user's is one sentence, not a traceback."""
     # As process 1 of a container a signal without a handler is ignored; servers put their own in place later.
@@ -680,7 +688,10 @@ def main() -> None:
     try:
         app()
     except SignetError as error:
-        typer.echo(f"signet: {error}", err=True)
+        if error.exit_code == _READER_GONE:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nothing is left to say, and nobody to say it to
+        else:
+            typer.echo(f"signet: {error}", err=True)
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get(sys.argv[1], "")

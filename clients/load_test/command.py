@@ -13,13 +13,13 @@ from clients.load_test.result import Result
 from clients.load_test.session import Session
 from clients.load_test.steps import Step
 
-_INTERRUPTED = 130
+_BY_SIGNAL = 128
 _TRIES = 3
 """Of a rate at which the limits broke while this client could not keep up."""
 
 
 def load(order: Order, console: Console, progress_console: Console) -> int:
-    """Do it, and print what came of it. Gives the exit code: 0, 1 when a limit was not kept, 130 after Ctrl-C."""
+    """Do it, and print what came of it. Gives the exit code: 0, 1 when a limit was not kept, 130 or 143 after a signal."""
     order.check()
     ready = prepare(order)
     run = _finding if order.find else _measuring
@@ -30,7 +30,7 @@ def load(order: Order, console: Console, progress_console: Console) -> int:
     if order.html:
         report.write(measured, order.html)
     if measured.interrupted:
-        return _INTERRUPTED
+        return _BY_SIGNAL + measured.signal
     return 0 if measured.kept else 1
 
 

@@ -85,6 +85,8 @@ class Result:
     found_rate: float | None = None
     """Of a search: the highest rate, in requests per second, that met the limits."""
     interrupted: bool = False
+    signal: int = 0
+    """That interrupted it: 2 for Ctrl-C, 15 for SIGTERM."""
 
     @property
     def kept(self) -> bool:

@@ -32,13 +32,15 @@ class Session:
         self.runner = Runner(self._target, ready.shares, poisson=order.arrivals == "poisson", seed=order.seed)
         self._console = console
         self._started = datetime.now(UTC)
+        self.signal = 0
+        """The one that ended the run."""
         self._shown: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "Session":
         await self._try_out()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._interrupt)
+            loop.add_signal_handler(number, self._interrupt, number)
         what = ", ".join(asked.name for asked in self._ready.asked)
         self._shown = loop.create_task(progress.show(self.runner, self._console, what))
         return self
@@ -91,6 +93,7 @@ class Session:
             client=self.client(list(range(len(done))), cpu_share),
             said=recorder.said,
             interrupted=self.runner.interrupted,
+            signal=self.signal,
         )
 
     async def _try_out(self) -> None:
@@ -109,12 +112,13 @@ class Session:
             await self._target.close()
             raise
 
-    def _interrupt(self) -> None:
+    def _interrupt(self, number: int) -> None:
         """End with a report; the next Ctrl-C ends at once."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+        for signal_ in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(signal_)
         self.runner.interrupt()
+        self.signal = number
 
 
 async def _check_first(target: Target, order: Order, payload: bytes, signature: Signature) -> None:

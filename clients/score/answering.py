@@ -3,8 +3,8 @@
     Service(connection).predict({"pixels": (64, 64)})  ──▶  {"digit": (64, 10)}
 
 A request goes out whole, by itself, again and again until it is answered: a busy server is left to its other callers
-for as long as it says, one that is away is waited for. A version that is gone is waited for too; then the job stops.
-No other version answers in its place.
+for as long as it says, one that is away is waited for, and a version that is gone too. When nothing was answered for as
+long as the job has patience, it stops. No other version answers in its place.
 """
 
 import hashlib
@@ -16,15 +16,17 @@ from types import TracebackType
 from typing import Protocol
 
 from clients.calls import Version
-from clients.gateway_client import Client
+from clients.gateway_client import DEFAULT_TIMEOUT_S, Client
 from clients.retries import NEVER
-from clients.score.pace import Pace
+from clients.score.pace import BUSY_S, Pace
 from serving.errors import DeadlineExceeded, NotFound, Overloaded, ServingError, Unavailable, UsageError
 from serving.signature import Signature, select
 from serving.tensors import Arrays
 
 _FIRST_DELAY_S = 0.1
 _LONGEST_DELAY_S = 2.0
+_SHORTEST_TIMEOUT_S = 5.0
+"""Of a request, however short the patience is: models take their time."""
 BATCHING_HEADER = "X-Signet-Batching"
 """`off`: the request is not merged with others, so that its answer depends on its rows alone."""
 JOB_HEADER = "X-Signet-Job"
@@ -90,6 +92,10 @@ def pin(url: str, model: str, version: int | None, signature: str, patience_s: f
                 if time.monotonic() >= deadline:
                     raise _gone(model, version, served) from error
                 time.sleep(min(_LONGEST_DELAY_S, max(0, deadline - time.monotonic())))
+            except Overloaded as error:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(min(error.retry_after_s or BUSY_S, max(0, deadline - time.monotonic())))
             else:
                 return Pinned(described.number, select(described.signatures, signature, model), digest(described))
 
@@ -109,29 +115,39 @@ class Service:
         self._pace = Pace(connection.concurrency, connection.rows_per_s)
         # Answers are not compressed: numbers gain little by it, and the server has better things to do.
         headers = {BATCHING_HEADER: "off", JOB_HEADER: connection.job, "Accept-Encoding": "identity"}
-        self._client = Client(connection.url, headers=headers, retry=NEVER)  # the job has its own patience
+        timeout_s = min(DEFAULT_TIMEOUT_S, max(_SHORTEST_TIMEOUT_S, connection.patience_s))
+        self._client = Client(
+            connection.url, headers=headers, retry=NEVER, timeout_s=timeout_s
+        )  # it has its own patience
+        self._answered = 0.0
+        """When the last answer came, by `time.monotonic`."""
 
     def predict(self, arrays: Arrays) -> Arrays:
-        """Raises what the server says of the rows; `Unavailable` and `VersionGone` when patience has run out."""
-        delay_s, deadline = _FIRST_DELAY_S, None
+        """Raises what the server says of the rows; `Overloaded`, `Unavailable`, `VersionGone` when patience has run out."""
+        delay_s, first = _FIRST_DELAY_S, 0.0
         rows = len(next(iter(arrays.values())))
         while True:
             try:
                 with self._pace.turn(rows):
-                    return self._client.predict(
+                    outputs = self._client.predict(
                         self._to.model, arrays, version=self._to.version, signature=self._to.signature
                     )
+                self._answered = time.monotonic()
+                return outputs
             except Overloaded as error:
-                self._note(f"waiting: {error}")
-                self._pace.yield_to_others(error.retry_after_s)
-                continue
+                problem: ServingError | UsageError = error
             except (Unavailable, DeadlineExceeded, NotFound) as error:
                 problem = self._why_missing(error) if isinstance(error, NotFound) else error
             now = time.monotonic()
-            deadline = deadline or now + self._to.patience_s
+            first = first or now
+            # A server that answers other requests of the job meanwhile is not away.
+            deadline = max(first, self._answered) + self._to.patience_s
             if now >= deadline:
                 raise type(problem)(f"{problem}; gave up after {self._to.patience_s:g} s") from problem
             self._note(f"waiting: {problem}")
+            if isinstance(problem, Overloaded):
+                self._pace.yield_to_others(min(problem.retry_after_s or BUSY_S, deadline - now))
+                continue
             self._pace.pause(min(random.uniform(delay_s / 2, delay_s), deadline - now))  # noqa: S311  # no secret
             delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
 

@@ -63,6 +63,12 @@ KEPT = "What was scored is kept: with a larger --max-bad the same command goes o
 """Said when there are too many bad rows."""
 
 
+class ReaderGone(UsageError):
+    """Who read standard output has closed it, as `head` does; the exit code is that of a program that SIGPIPE ends."""
+
+    exit_code = 141
+
+
 @dataclass(frozen=True)
 class Job:
     """What is to be scored, and how."""
@@ -199,6 +205,8 @@ def score(job: Job, console: Console) -> Summary:
             if job.verify:
                 target.verify(goal, done)
             target.finish(goal, work.plan, done)
+    except BrokenPipeError as error:
+        raise ReaderGone("nobody reads the rows any more") from error
     except OSError as error:
         raise UsageError(f"{error.filename or job.output}: {error.strerror or error}") from error
     good = done.rows - done.bad

@@ -15,7 +15,7 @@ from serving.errors import Cancelled
 
 ONE_MORE_EVERY_S = 10.0
 """Ten times as long as a gateway asks to be left alone: what is lost by trying again is a tenth."""
-_RETRY_AFTER_S = 1.0
+BUSY_S = 1.0
 """When the server does not say how long."""
 
 
@@ -51,7 +51,7 @@ class Pace:
         with self._changed:
             now = time.monotonic()
             self._allowed = max(1.0, self.limit(now) / 2)
-            pause_s = _RETRY_AFTER_S if retry_after_s is None else retry_after_s
+            pause_s = BUSY_S if retry_after_s is None else retry_after_s
             self._not_before = max(self._not_before, now + pause_s)
             self._allowed_since = self._not_before
 

@@ -114,7 +114,8 @@ def test_limits_that_are_not_kept_give_exit_code_1(url, tmp_path):
     assert "NOT KEPT: goodput=1000; measured" in load(*arguments, "--slo", "goodput=1000", code=1)
 
 
-def test_ctrl_c_ends_with_what_was_measured(url, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_with_what_was_measured(number, url, tmp_path):
     before = requests_counted(url, "two_in")
     command = [
         *SIGNET,
@@ -132,12 +133,12 @@ def test_ctrl_c_ends_with_what_was_measured(url, tmp_path):
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         servers.wait_until(lambda: requests_counted(url, "two_in") > before + 100, what="the load")
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         printed, _ = process.communicate(timeout=30)
     finally:
         process.kill()
         process.wait()
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert "Interrupted after" in printed
     measured = result.read(tmp_path / "run.json")
     assert measured.interrupted

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from clients.gateway_client import Client
 from clients.progress import Progress
 from clients.score.job import Job, usual_batch_rows
 from serving import tfrecords
-from serving.errors import UsageError
+from serving.errors import ServingError, UsageError
 from serving.protos import example_pb2
 from tests import servers
 from tests.answers import assert_all_close, assert_close
@@ -380,6 +381,30 @@ def test_a_busy_server_is_left_alone_for_as_long_as_it_says(job, tmp_path):
     assert done.rows == 64
     assert done.seconds > 1
     assert len([path for path, _ in before.seen if path.endswith(":predict")]) == 9
+
+
+@pytest.mark.parametrize("retry_after_s", [0, 3600])
+def test_patience_ends_with_a_server_that_is_always_busy(retry_after_s, job, tmp_path):
+    write_rows(tmp_path / "in.jsonl", 8)
+    with (
+        front(job().url, busy=[retry_after_s] * 1000) as before,
+        pytest.raises(ServingError, match=r"busy; gave up after 0\.2 s") as caught,
+    ):
+        run(job(url=before.url, patience_s=0.2))
+    assert caught.value.exit_code == 1
+
+
+def test_a_reader_that_goes_away_ends_the_job_without_a_word(job, tmp_path):
+    write_rows(tmp_path / "in.jsonl", 2000)
+    made = job(output="-")
+    command = [*servers.SIGNET, "score", made.model, *made.inputs, "-", "--url", made.url]
+    with subprocess.Popen(
+        command, cwd=servers.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as scoring:
+        assert scoring.stdout.readline()
+        scoring.stdout.close()
+        assert scoring.stderr.read() == ""
+        assert scoring.wait() == 141
 
 
 def test_the_rate_is_kept(job, tmp_path):
