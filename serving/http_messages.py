@@ -64,3 +64,9 @@ def page(status: HTTPStatus) -> Response:
     title = f"{status.value} {status.phrase}"
     text = f"<HTML><HEAD>\n<TITLE>{title}</TITLE>\n</HEAD><BODY>\n<H1>{status.phrase}</H1>\n</BODY></HTML>\n"
     return Response(status.value, text.encode(), b"Content-Type: text/html\r\n", close=True)
+
+
+def without_body(response: Response) -> Response:
+    """The answer to HEAD: what GET gets, without the body, but with its length."""
+    length = b"Content-Length: %d\r\n" % len(response.body)
+    return response._replace(body=b"", headers=response.headers + length)

@@ -16,6 +16,7 @@ import time
 import uvloop
 
 from serving.gateway.probes import Probes, answer
+from serving.http_messages import without_body
 from serving.http_server import HttpServer, Limits, Request, Response
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,10 @@ class AdminServer:
         await server.stop(0.0)
 
     async def _answer(self, request: Request) -> Response:
+        response = self._told(request)
+        return response if request.method != "HEAD" else without_body(response)
+
+    def _told(self, request: Request) -> Response:
         path = request.path.partition(b"?")[0]
         if path not in self._probes.paths:
             return answer({"error": f"there are {', '.join(sorted(map(bytes.decode, self._probes.paths)))}"}, 404)

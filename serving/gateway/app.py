@@ -25,6 +25,7 @@ from serving.gateway.open_inference import OpenInference
 from serving.gateway.probes import Probes
 from serving.gateway.routes import add_error_handlers, create_router, malformed
 from serving.gateway.settings import Settings
+from serving.http_messages import without_body
 from serving.http_server import Request, Response
 from serving.model_config import ModelConfig, from_folder, read
 from serving.offload import Offload
@@ -83,12 +84,6 @@ class Gateway:
         """From now on /readyz says no; requests are still answered."""
         self.health.draining = True
         self.metrics.draining.set(1)
-
-
-def without_body(response: Response) -> Response:
-    """The answer to HEAD: what GET gets, without the body, but with its length."""
-    length = b"Content-Length: %d\r\n" % len(response.body)
-    return response._replace(body=b"", headers=response.headers + length)
 
 
 def only_post(request: Request) -> Response:

@@ -192,6 +192,7 @@ def test_probes_have_a_port_of_their_own_and_a_hangup_ends_nothing(models):
         assert httpx.get(f"{admin}/readyz").json() == httpx.get(f"{url}/readyz").json()
         assert "signet_buffered_bytes 0.0" in httpx.get(f"{admin}/metrics").text
         assert httpx.head(f"{admin}/metrics?x").status_code == 200
+        assert httpx.head(f"{admin}/livez").headers["content-length"] == str(len(httpx.get(f"{admin}/livez").content))
         assert httpx.get(f"{admin}/v1/models").status_code == 404
         assert httpx.post(f"{admin}/livez").status_code == 405
         assert running.stop() == 0
