@@ -64,9 +64,9 @@ async def answer(app: Any, request: Request) -> Response:
 
 
 def _relative(location: bytes, path: bytes) -> bytes:
-    """Of a redirect that takes the slashes off the end: `/v1/models?x` from `/v1/models/` is `../models?x`."""
+    """Of a redirect that takes slashes off the end, or adds one: `/v1/models?x` from `/v1/models/` is `../models?x`."""
     slashes = len(path) - len(path.rstrip(b"/"))
-    return b"../" * slashes + location[len(path.rstrip(b"/").rpartition(b"/")[0]) + 1 :]
+    return (b"../" * slashes or b"./") + location[len(path.rstrip(b"/").rpartition(b"/")[0]) + 1 :]
 
 
 class _Name(StringConvertor):

@@ -136,6 +136,7 @@ def test_utf8_in_a_path_passes_the_server_in_pieces_of_any_size(embedded_url, pa
         (b"/v1/models/two_in/metadata//", "../../metadata"),
         (b"/v1/models/two_in:predict/", "../two_in:predict"),
         (b"/docs/", "../docs"),
+        (b"/v2/systemsharedmemory", "./systemsharedmemory/"),
     ],
 )
 def test_a_slash_too_many_is_taken_off_by_a_relative_redirect(named, path, location):
