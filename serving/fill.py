@@ -30,11 +30,16 @@ class Fill:
         axes = self.axes.get(name, ())
         return tuple([size.bit_length() if axis in axes else size for axis, size in enumerate(array.shape)][1:])
 
-    def concatenated(self, name: str, arrays: list[Array]) -> Array:
-        """Along axis 0, each as long as the longest: [(2, 3), (1, 5)] -> (3, 5). Raises `InvalidInput` for too much to fill."""
+    def concatenated(self, name: str, arrays: list[Array], bounded: bool = False) -> Array:
+        """Along axis 0, each as long as the longest: [(2, 3), (1, 5)] -> (3, 5).
+
+        bounded: whether lengths may differ much, and `InvalidInput` is raised where there is too much to fill.
+        """
         longest = [max(sizes) for sizes in zip(*(array.shape for array in arrays), strict=True)]
         shape = (sum(map(len, arrays)), *longest[1:])
-        joint = self._filled(name, shape, arrays[0].dtype, sum(array.nbytes for array in arrays))
+        if bounded:
+            self._check(name, shape, arrays[0].dtype, sum(array.nbytes for array in arrays))
+        joint = self._filled(shape, arrays[0].dtype)
         start = 0
         for array in arrays:
             joint[(slice(start, start + len(array)), *map(slice, array.shape[1:]))] = array
@@ -42,19 +47,22 @@ class Fill:
         return joint
 
     def rows(self, name: str, lengths: Array, flat: Array) -> Array:
-        """The same of flat rows, by their lengths and all their elements in a row: [2, 1], [1, 2, 3] -> [[1, 2], [3, 0]]."""
+        """The same, bounded, of flat rows by their lengths and all their elements: [2, 1], [1, 2, 3] -> [[1, 2], [3, 0]]."""
         longest = int(lengths.max())
-        joint = self._filled(name, (len(lengths), longest), flat.dtype, flat.nbytes)
+        self._check(name, (len(lengths), longest), flat.dtype, flat.nbytes)
+        joint = self._filled((len(lengths), longest), flat.dtype)
         joint[np.arange(longest) < lengths[:, np.newaxis]] = flat
         return joint
 
-    def _filled(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int) -> Array:
-        """An array of nothing but what fills. nbytes: of what goes into it."""
-        needed = math.prod(shape) * dtype.itemsize
-        if needed > max(MAX_REPEATED_BYTES, MOST_TIMES * nbytes):
+    def _check(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int) -> None:
+        """nbytes: of what goes into the array."""
+        if math.prod(shape) * dtype.itemsize > max(MAX_REPEATED_BYTES, MOST_TIMES * nbytes):
             raise InvalidInput(
                 f"input {name!r} has rows of different lengths, which are filled up to {list(shape)}: that is too much for "
                 f"{nbytes} bytes of values. Send rows of like lengths together"
             )
+
+    def _filled(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """An array of nothing but what fills."""
         value = b"" if dtype.kind == "O" else np.asarray(self.value).astype(dtype)
         return np.full(shape, value, dtype)

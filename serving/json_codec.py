@@ -243,7 +243,7 @@ def _filled_up(spec: TensorSpec, rows: list[Any], has_booleans: bool, fill: Fill
     fixed = {tuple(size for axis, size in enumerate(array.shape) if axis not in free) for array in arrays}
     if len(fixed) != 1 or len({array.ndim for array in arrays}) != 1:
         return None
-    return fill.concatenated(spec.name, arrays)
+    return fill.concatenated(spec.name, arrays, bounded=True)
 
 
 # Writing

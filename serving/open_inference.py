@@ -24,6 +24,8 @@ from serving.tensors import MAX_ELEMENTS, Array, Arrays
 
 MAX_EMPTY = 1 << 16
 """Largest product of the other sizes where one is 0 and there are rows: they cost a caller nothing, but a model much."""
+MAX_STRINGS = 1 << 20
+"""Most strings of a tensor that is sent as bytes: they are cut out one by one, about 0.3 µs each."""
 BASE64 = "base64"
 """Value of the parameter `content_type` of a tensor whose strings are bytes in base64."""
 
@@ -243,6 +245,8 @@ def _array(spec: TensorSpec, tensor: InputTensor) -> Array:
         raise InvalidInput(f"{where} has datatype {tensor.datatype[:40]!r}; the model takes {expected}")
     fitted = spec.check_shape(tensor.shape)
     if tensor.raw is not None:
+        if spec.dtype.is_string and math.prod(tensor.shape) > MAX_STRINGS:
+            raise InvalidInput(f"{where} has more than {MAX_STRINGS} strings as bytes: send them in several requests")
         return open_inference_binary.decode(tensor.raw, spec.dtype, tensor.shape, where).reshape(fitted)
     flat = _from_values(spec, spec.dtype, tensor) if tensor.typed is None else tensor.typed
     count = math.prod(tensor.shape)

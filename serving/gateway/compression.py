@@ -59,7 +59,8 @@ def _choice(accepted: str) -> str:
     weights = {}
     for item in accepted.split(","):
         name, _, parameter = item.partition(";")
-        weights[name.strip()] = parameter.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+        name = name.strip()
+        weights[_ALIASES.get(name, name)] = parameter.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
     return next((name for name in WINDOW_BITS if weights.get(name)), "")
 
 

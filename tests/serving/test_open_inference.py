@@ -243,6 +243,7 @@ def test_wrong_bodies_are_explained(body, problem):
             "send either 'data' or the parameter 'binary_data_size': both are there",
         ),
         ([{"name": "pixels", "datatype": "FP32", "shape": [1, 4]}], DIGITS, b"", "neither is there"),
+        ([binary("text", "BYTES", [1 << 21], 0)], TEXT, b"", "has more than 1048576 strings as bytes"),
         ([binary("text", "BYTES", [2], 4)], TEXT, b"\0" * 4, "has 4 bytes; 2 strings need at least 8"),
         ([binary("text", "BYTES", [1], 5)], TEXT, struct.pack("<I", 2) + b"a", "string 0 of 1 says it has 2 bytes; 1"),
         ([binary("text", "BYTES", [2], 8)], TEXT, struct.pack("<I", 4) + b"abcd", "end before the length of string 1"),

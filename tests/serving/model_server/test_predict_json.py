@@ -181,6 +181,33 @@ def test_answers_that_cannot_be_written_say_so(outputs, problem):
 
 
 @pytest.mark.parametrize(
+    ("last", "problem"),
+    [
+        (b"[1, true]", "input 'pixels'[100000][1] is the boolean true"),
+        (b"[1]", "[100000] has 1 where [0] has 2"),
+        (b'{"x": 1}', "input 'pixels'[100000] is an object; expected a list of 2"),
+    ],
+)
+def test_among_very_many_values_the_wrong_one_is_found_without_walking_them(last, problem):
+    with pytest.raises(InvalidInput, match=re.escape(problem)):
+        read(b'{"instances": [' + b"[1, 2]," * 100_000 + last + b"]}", DIGITS)
+
+
+def test_among_very_many_rows_the_odd_one_is_found():
+    rows = b'{"instances": [' + b'{"pixels": 1},' * 100_000 + b'{"pixel": 1}]}'
+    with pytest.raises(InvalidInput, match="does not have named input: pixel"):
+        read(rows, DIGITS)
+
+
+@pytest.mark.parametrize("text", ["A\U0010ff41x", "\U0010ffff", "\uf800", "\x7f"])
+def test_text_of_any_plane_arrives_as_sent(text):
+    (found,) = read({"instances": [text]}, WORD)["word"]
+    assert found == text.encode()
+    assert json.loads(encode({"word": np.array([found], object)}, Layout.ROWS)) == {"predictions": [text]}
+    assert text in quote({"a": text})
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [
         (1.0, "1.0"),
