@@ -23,6 +23,7 @@ Scores = Literal["probability", "logit"]
 _BY_ACTIVATION: dict[str, Scores] = {
     "sigmoid": "probability",
     "hard_sigmoid": "probability",
+    "hard_sigmoid_of_keras_2": "probability",
     "linear": "logit",
     "tanh": "logit",
 }

@@ -2,8 +2,9 @@
 
     FILE.keras, .h5, .hdf5 ──classes of --code, or those that came with the model──▶ keras.Model
 
-Keras 2 wrote arguments into `.h5` files that Keras 3 does not know. Those that have their default say nothing, and are left
-out; for others, and for what else Keras 3 cannot read, the way is a SavedModel written under Keras 2.
+Keras 2 wrote arguments into `.h5` files that Keras 3 does not know. Those that have their default or matter only for
+learning are left out; for others, and for what else Keras 3 cannot read, the way is a SavedModel written under Keras 2. One name
+means another function now, `hard_sigmoid`, which old recurrent layers have as their default: they get the old one.
 """
 
 import importlib.util
@@ -32,8 +33,12 @@ UNDER_KERAS_2 = (
     "`tf.saved_model.save(model, 'FOLDER')` writes a SavedModel, which is served as it is: copy FOLDER to MODELS_DIR/NAME/1"
 )
 
-_DEFAULTS_OF_KERAS_2: Mapping[str, Any] = {"time_major": False, "groups": 1, "implementation": None}
+_DEFAULTS_OF_KERAS_2: Mapping[str, Any] = {"time_major": False, "groups": 1}
 """Arguments that Keras 2 wrote down and some layers of Keras 3 refuse, with the value that changes nothing."""
+_ONLY_FOR_LEARNING = ("_initializer", "_regularizer", "_constraint")
+"""How arguments end that change no answer."""
+_TOLD_BY_CALLS = frozenset({"query_shape", "key_shape", "value_shape"})
+"""What Keras 3 sees when a layer is called."""
 
 
 def objects_of(description: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,8 +77,10 @@ def restore(model: keras.Model, file: Path) -> None:
 
 
 def _read(file: Path, known: Mapping[str, Any], allow_lambda: bool) -> Any:
+    known = dict(known)
+
     def read(path: Path) -> Any:
-        return keras.saving.load_model(path, custom_objects=dict(known), compile=False, safe_mode=not allow_lambda)
+        return keras.saving.load_model(path, custom_objects=known, compile=False, safe_mode=not allow_lambda)
 
     if file.suffix == ".keras":
         return read(file)
@@ -83,48 +90,68 @@ def _read(file: Path, known: Mapping[str, Any], allow_lambda: bool) -> Any:
                 "the file holds weights only: `model.save('FILE.keras')` writes the whole model, or `model.load_weights` "
                 "gives them to the model that they belong to"
             )
-    try:
-        return read(file)
-    except Exception:
-        config = _without_defaults(file)
-        if config is None:
-            raise
+    by_keras_2 = _by_keras_2(file)
+    if not by_keras_2:
+        try:
+            return read(file)
+        except Exception:
+            if _converted(file, by_keras_2) is None:
+                raise
     with tempfile.TemporaryDirectory(prefix="signet-") as folder:
         copy = Path(folder) / "model.h5"
         shutil.copyfile(file, copy)
-        with h5py.File(copy, "r+") as content:
-            content.attrs["model_config"] = config
+        config = _converted(file, by_keras_2)
+        if config is not None:
+            with h5py.File(copy, "r+") as content:
+                content.attrs["model_config"] = config
+        known[_HARD_SIGMOID] = hard_sigmoid_of_keras_2
         return read(copy)
 
 
-def _without_defaults(file: Path) -> str | None:
-    """The model's description without Keras 2's arguments that have their default; None if there are none."""
+def _converted(file: Path, by_keras_2: bool) -> str | None:
+    """The model's description as Keras 3 reads it to mean what Keras 2 meant; None if it does so as it is."""
     with h5py.File(file) as content:
         config = json.loads(content.attrs["model_config"])
-    dropped = False
+    changed = False
 
-    def clean(value: Any) -> Any:
-        nonlocal dropped
+    def convert(value: Any) -> Any:
+        nonlocal changed
         if isinstance(value, list):
-            return [clean(item) for item in value]
+            return [convert(item) for item in value]
         if not isinstance(value, dict):
             return value
         if "class_name" in value and isinstance(value.get("config"), dict):
             surplus = {key for key in value["config"] if _is_surplus(value["class_name"], key, value["config"][key])}
-            dropped = dropped or bool(surplus)
+            changed = changed or bool(surplus)
             value = {**value, "config": {key: item for key, item in value["config"].items() if key not in surplus}}
-        return {key: clean(item) for key, item in value.items()}
+        converted = {}
+        for key, item in value.items():
+            if by_keras_2 and key.endswith("activation") and item == "hard_sigmoid":
+                converted[key], changed = _HARD_SIGMOID, True
+            else:
+                converted[key] = convert(item)
+        return converted
 
-    cleaned = clean(config)
-    return json.dumps(cleaned) if dropped else None
+    result = convert(config)
+    return json.dumps(result) if changed else None
+
+
+_HARD_SIGMOID = "hard_sigmoid_of_keras_2"
+
+
+def hard_sigmoid_of_keras_2(x: Any) -> Any:
+    """0.2 x + 0.5 between 0 and 1. Keras 3 calls another function by the old name: x / 6 + 0.5."""
+    return keras.ops.clip(0.2 * x + 0.5, 0.0, 1.0)
 
 
 def _is_surplus(kind: str, argument: str, value: Any) -> bool:
     """Whether a layer of Keras 3 does not take that argument, and its value is the one that changes nothing."""
     layer = getattr(keras.layers, kind, None)
-    if layer is None or argument not in _DEFAULTS_OF_KERAS_2 or argument in inspect.signature(layer).parameters:
+    if layer is None or argument in inspect.signature(layer).parameters:
         return False
-    return bool(value == _DEFAULTS_OF_KERAS_2[argument])
+    if argument.endswith(_ONLY_FOR_LEARNING) or argument in _TOLD_BY_CALLS:
+        return True
+    return argument in _DEFAULTS_OF_KERAS_2 and bool(value == _DEFAULTS_OF_KERAS_2[argument])
 
 
 def _run(path: Path) -> ModuleType:

@@ -21,6 +21,7 @@ from keras import layers
 
 from serving.errors import SignetError
 from training import export_golden, export_order, export_publish, export_verify, export_write
+from training.export_load import hard_sigmoid_of_keras_2
 from training.model import Arrays
 
 random = np.random.default_rng(0)
@@ -313,7 +314,8 @@ def sampled() -> Case:
 def of_keras_2() -> Case:
     """An LSTM as Keras 2 wrote it, in a file with the longer ending."""
     x = keras.Input((5, 3), name="x")
-    model = keras.Model(x, layers.LSTM(4, name="y")(x))
+    gate = hard_sigmoid_of_keras_2  # what the old name meant; in Keras 3 it is another function's
+    model = keras.Model(x, layers.LSTM(4, recurrent_activation=gate, name="y")(x))
     return Case(model, {"x": floats(2, 5, 3)}, ["y"], suffix=".hdf5", change=_as_keras_2_wrote_it)
 
 
@@ -322,7 +324,7 @@ def _as_keras_2_wrote_it(file: Path) -> None:
         config = json.loads(content.attrs["model_config"])
         for layer in config["config"]["layers"]:
             if layer["class_name"] == "LSTM":
-                layer["config"]["time_major"] = False
+                layer["config"] |= {"time_major": False, "recurrent_activation": "hard_sigmoid"}
         content.attrs["model_config"] = json.dumps(config)
         content.attrs["keras_version"] = "2.15.0"
 
