@@ -6,6 +6,7 @@ outputs ──encode──▶ the text of the answer
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from serving import example_inference, examples_json, json_codec, json_text, open_inference, open_inference_body
@@ -20,6 +21,7 @@ from serving.tensors import Array, Arrays
 Kept = dict[str, Any]
 """What one step of a session leaves for the next."""
 
+_ROWS_AT_ONCE = 1 << 14
 _STRING_BYTES = 16
 """So many bytes of strings are as much work as a number."""
 
@@ -55,8 +57,15 @@ def decode_predict(kept: Kept, signature: Signature, fill: Fill | None) -> Array
 
 
 def encode_predict(outputs: Arrays, layout: Layout, named: bool, non_finite: NonFinite) -> bytes:
-    """The answer; as `json_codec.encode`."""
-    return json_codec.encode(outputs, layout, named=named, non_finite=non_finite)
+    """The answer; as `json_codec.encode`. Rows that are objects are written some at a time: each costs a kilobyte till then."""
+    encode = partial(json_codec.encode, layout=layout, named=named, non_finite=non_finite)
+    counts = {len(array) if array.ndim else 0 for array in outputs.values()}
+    if layout is Layout.COLUMNS or len(outputs) == 1 or len(counts) != 1:
+        return encode(outputs)
+    cuts = range(0, max(counts), _ROWS_AT_ONCE)
+    parts = [encode({name: array[i : i + _ROWS_AT_ONCE] for name, array in outputs.items()}) for i in cuts]
+    start, end = b'{"predictions":[', b"]}"
+    return start + b",".join([part[len(start) : -len(end)] for part in parts]) + end if parts else encode(outputs)
 
 
 def read_examples(text: bytes) -> tuple[str, Array]:

@@ -12,6 +12,7 @@ waits for their answer any more. One that dies is replaced; whoever waited for i
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import threading
@@ -149,6 +150,8 @@ class _Worker:
             kind, value, last = offload_wire.receive(connection)
         except (OSError, offload_wire.Ended) as error:
             self.reap()
+            if self._process and self._process.returncode == -signal.SIGABRT:
+                raise offload_worker.too_large() from error  # where code in Rust gets no memory it aborts
             raise Unavailable("the process that reads and writes large bodies has died; try again") from error
         if last:
             self.usable = False

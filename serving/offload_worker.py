@@ -24,8 +24,8 @@ from serving.errors import ServingError, TooLarge
 
 FORGET = "forget"
 
-MOST_BYTES = 4 << 30
-"""Memory that a worker may ask for; reading a body of 64 MB that is all strings or short lists takes half of it."""
+MOST_BYTES = 2 << 30
+"""Memory that a worker may ask for: reading a body of 64 MB that is all short lists takes it. Then the answer is `TooLarge`."""
 _RETIRE_BYTES = 1 << 30
 """A worker that has held so much ends after its answer: the system gets its memory back."""
 _NICE = 5
@@ -64,9 +64,14 @@ def _outcome(function: Any, arguments: tuple[Any, ...]) -> tuple[str, Any]:
     except ServingError as error:
         return "error", error.with_traceback(None)
     except MemoryError:
-        return "error", TooLarge(f"to read or write this takes more than {MOST_BYTES >> 20} MB of memory")
+        return "error", too_large()
     except Exception:  # noqa: BLE001  # the server logs it
         return "bug", traceback.format_exc()
+
+
+def too_large() -> TooLarge:
+    """The answer to what takes more memory than a worker may have."""
+    return TooLarge(f"to read or write this takes more than {MOST_BYTES >> 20} MB of memory")
 
 
 def command(descriptor: int) -> list[str]:

@@ -196,6 +196,8 @@ async def _answer(
     if polling:
         polling.cancel()
     await asyncio.gather(server.stop(DRAIN_S), *([rest.stop(DRAIN_S)] if rest else []))
+    if service:
+        await service.close()
 
 
 if __name__ == "__main__":

@@ -5,27 +5,29 @@
 Source: `http_server.cc`, `http_rest_api_handler.cc`.
 """
 
-import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 
 from serving import example_inference as inference
-from serving import examples_json, number_arrays
+from serving import examples_json, large_bodies, number_arrays
 from serving.engine.repository import Repository
 from serving.engine.servable import Servable
 from serving.errors import Internal, InvalidInput, NotFound, Overloaded, ServingError
 from serving.http_server import Request, Response, page
+from serving.json_codec import Layout
 from serving.json_text import NOT_UTF8, error_body, loads
-from serving.model_server import predict_json, request_body, rest_routes, status_json
+from serving.model_server import large_rest, predict_json, request_body, rest_routes, status_json
 from serving.model_server.flags import Flags
 from serving.model_server.grpc_service import ModelService, PredictionService
 from serving.model_server.monitoring import REST, UNKNOWN, Monitoring, metrics_path
 from serving.model_server.rest_routes import Target, VersionTooLarge
+from serving.offload import LARGE_BYTES, LARGE_ELEMENTS, Offload
 from serving.protos import classification_pb2, get_model_metadata_pb2, get_model_status_pb2, regression_pb2
 from serving.signature import DEFAULT, Signature
+from serving.tensors import Arrays
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +40,9 @@ _CORS = (
     b"Access-Control-Allow-Headers: Content-Type\r\n"
 )
 _METRICS_PATH = b"/metrics"
-_INLINE_BYTES = 1 << 20
-"""Bodies up to here are read in the event loop, which takes about ten milliseconds at most."""
 
-T = TypeVar("T")
+Decode = Callable[[Signature], tuple[Arrays, Layout] | Awaitable[tuple[Arrays, Layout]]]
+"""The arrays of a body that fit the signature, and how it lays them out; of a large body they are awaited."""
 
 
 class TimeLimit:
@@ -72,6 +73,11 @@ class RestService:
         self._limit = TimeLimit(flags.rest_api_timeout_in_ms)
         self._cors = _CORS if flags.rest_api_enable_cors_support else b""
         self._check_methods = flags.enable_signature_method_name_check
+        self._offload = Offload()
+
+    async def close(self) -> None:
+        """End the processes that read large bodies."""
+        await self._offload.close()
 
     async def answer(self, request: Request) -> Response:
         if request.method not in _METHODS:
@@ -132,17 +138,38 @@ class RestService:
         return await self._infer(target, body, told)
 
     async def _predict(self, target: Target, body: bytes, told: "_Told") -> bytes:
-        document = await _read(body, loads, body, number_arrays.loads)
+        if len(body) < LARGE_BYTES:
+            document = loads(body, number_arrays.loads)
+            has_booleans = b"true" in body or b"false" in body
+
+            def decode(signature: Signature) -> tuple[Arrays, Layout]:
+                return predict_json.decode(document, signature, has_booleans)
+
+            return await self._run(target, document.get("signature_name"), decode, told)
+        async with self._offload.session() as worker:
+            name = await worker.step(large_rest.parse_predict, body)
+
+            async def decode_large(signature: Signature) -> tuple[Arrays, Layout]:
+                decoded = await worker.step(large_rest.decode_predict, signature)
+                worker.release()
+                return decoded
+
+            return await self._run(target, name, decode_large, told)
+
+    async def _run(self, target: Target, signature_name: str | None, decode: Decode, told: "_Told") -> bytes:
+        """The answer to a predict body that names that signature."""
         servable = self._lease(target)
         try:
-            signature = self._signature(servable, document.get("signature_name"))
-            has_booleans = b"true" in body or b"false" in body
-            inputs, layout = await _read(body, predict_json.decode, document, signature, has_booleans)
+            signature = self._signature(servable, signature_name)
+            decoded = decode(signature)
+            inputs, layout = decoded if isinstance(decoded, tuple) else await decoded
             told.version, told.signature = str(servable.version), signature.name
             outputs = await self._prediction.run("Predict", servable, signature, inputs, (), self._limit)
         finally:
             servable.release()
-        return predict_json.encode(outputs, layout)
+        if large_bodies.elements(outputs) < LARGE_ELEMENTS:
+            return predict_json.encode(outputs, layout)
+        return await self._offload.call(predict_json.encode, outputs, layout)
 
     def _lease(self, target: Target) -> Servable:
         version = self._repository.labelled(target.name, target.label) if target.label else target.version
@@ -158,11 +185,16 @@ class RestService:
 
     async def _infer(self, target: Target, body: bytes, told: "_Told") -> bytes:
         """Classify or Regress, through the service that gRPC uses."""
-        document = await _read(body, loads, body)
         classify = target.verb == "classify"
         message = classification_pb2.ClassificationRequest() if classify else regression_pb2.RegressionRequest()
-        _name(message.model_spec, target).signature_name = document.get("signature_name", "")
-        await _read(body, examples_json.fill, document, message.input)
+        spec = _name(message.model_spec, target)
+        if len(body) < LARGE_BYTES:
+            document = loads(body)
+            spec.signature_name = document.get("signature_name", "")
+            examples_json.fill(document, message.input)
+        else:
+            spec.signature_name, examples = await self._offload.call(large_rest.read_examples, body)
+            message.input.ParseFromString(examples)
         call = self._prediction.classify if classify else self._prediction.regress
         response = await call(message, self._limit)
         chosen = response.model_spec
@@ -187,15 +219,6 @@ class RestService:
             return Response(200, self._monitoring.tensorflow_text(), header)
         asked = self._metrics_path + b"?" + query
         return Response(400, b"Unexpected path: %b. Should be %b" % (asked, self._metrics_path), header)
-
-
-async def _read(body: bytes, work: Callable[..., T], *arguments: Any) -> T:
-    """Do this part of reading a body: in a thread when that is large, so that others are answered meanwhile.
-
-    orjson keeps the interpreter's lock all the time, and numpy keeps it by the list: a body of 63 MB holds others up for 0.5 s
-    rather than 0.9 s, one of 4 MB for 44 ms rather than 117 (2 busy cores). Writing an answer in a thread gains nothing.
-    """
-    return work(*arguments) if len(body) <= _INLINE_BYTES else await asyncio.to_thread(work, *arguments)
 
 
 def _name(spec: Any, target: Target) -> Any:

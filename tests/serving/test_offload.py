@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving import dtypes, large_bodies, offload, offload_wire, offload_worker
-from serving.errors import InvalidInput, Overloaded, Unavailable
+from serving import dtypes, json_codec, large_bodies, offload, offload_wire, offload_worker
+from serving.errors import InvalidInput, Overloaded, TooLarge, Unavailable
 from serving.json_codec import Layout
 from serving.offload import Offload
 from serving.signature import Signature, TensorSpec
@@ -85,7 +85,7 @@ def test_errors_come_back_as_themselves_and_bugs_with_their_traceback():
             await pool.call(large_bodies.parse_predict, {}, b"{}")
         with pytest.raises(offload.Bug, match=r"Traceback(.|\n)*ValueError: invalid literal"):
             await pool.call(int, "x")
-        with pytest.raises(InvalidInput, match="takes more than 4096 MB of memory"):
+        with pytest.raises(InvalidInput, match="takes more than 2048 MB of memory"):
             await pool.call(bytes, offload_worker.MOST_BYTES + 1)
         assert await pool.call(os.getpid) == first
 
@@ -153,3 +153,26 @@ def test_a_worker_forgets_what_a_session_left_and_ends_with_its_server():
         kind, text, _ = offload_wire.receive(ours)
         assert (kind, "KeyError" in text) == ("bug", True)
     assert process.wait(30) == 0
+
+
+def test_a_worker_that_aborts_had_no_memory():
+    async def work(pool):
+        with pytest.raises(TooLarge, match="takes more than 2048 MB of memory"):
+            await pool.call(os.abort)
+
+    run(work, workers=1)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 1 << 14, (1 << 14) + 1])
+def test_rows_that_are_written_some_at_a_time_are_as_if_they_were_not(rows):
+    outputs = {"p": np.arange(2.0 * rows).reshape(rows, 2), "s": np.array([b"a"] * rows, object)}
+    outputs["p"][rows // 2 :, 1] = np.nan
+    for layout in Layout:
+        text = large_bodies.encode_predict(outputs, layout, False, "string")
+        assert text == json_codec.encode(outputs, layout, non_finite="string")
+
+
+def test_outputs_without_equal_rows_are_refused_in_rows():
+    outputs = {"a": np.zeros(3), "b": np.zeros(2)}
+    with pytest.raises(InvalidInput, match="different numbers of rows"):
+        large_bodies.encode_predict(outputs, Layout.ROWS, False, "bare")
