@@ -211,6 +211,14 @@ def export_file(
             "are random: it is marked so, and servers never join its requests.",
         ),
     ] = False,
+    allow_ops: Annotated[
+        str,
+        typer.Option(
+            help="NAME[,NAME]: operations such as ReadFile that the model may reach though they touch files; others are "
+            "marked in its card, and `signet serve` refuses all that its own --allow-ops does not name.",
+            show_default=False,
+        ),
+    ] = "",
     allow_breaking: AllowBreaking = False,
 ) -> None:
     """Export any Keras 3 model as a SavedModel with named inputs and outputs that was checked, ready to be served.
@@ -235,6 +243,7 @@ def export_file(
         xla=xla,
         scores=scores,  # type: ignore[arg-type]  # checked by `run`
         not_batched=not_batched,
+        allow_ops=allow_ops,
         allow_breaking=allow_breaking,
     )
     version = export_order.run(order)
@@ -282,7 +291,12 @@ def serve(
         int | None, typer.Option(help="Most rows joined into one call; 1: no joining. [default: 64]")
     ] = None,
     allow_missing: Annotated[
-        bool | None, typer.Option(help="Start although a model has no good version; /readyz says no meanwhile.")
+        bool | None,
+        typer.Option(help="Start although the folder of models is not there yet; /readyz says no meanwhile."),
+    ] = None,
+    allow_ops: Annotated[
+        str | None,
+        typer.Option(help="NAME[,NAME]: operations such as ReadFile that models may reach, though they touch files."),
     ] = None,
     drain_s: Annotated[
         float | None, typer.Option(help="Seconds to go on answering after SIGTERM with /readyz at 503. [default: 0]")
@@ -321,7 +335,6 @@ def sync_models(
 
     Ends with exit code 1 and one sentence when the bucket cannot be read at first; later it is tried again.
     """
-    import threading
 
     from serving import log_lines, model_store
 
@@ -329,7 +342,7 @@ def sync_models(
     store = model_store.ModelStore(source, folder, versions)
     model_store.tell(store, store.sync())
     if poll_s:
-        model_store.follow(store, poll_s, threading.Event())
+        model_store.follow(store, poll_s)
 
 
 Url = Annotated[str, typer.Option(help="Where the gateway answers, such as http://HOST:PORT.")]

@@ -197,9 +197,19 @@ ROWS: dict[str, list[Panel]] = {
             "short",
             ((f"count by (model) (signet_model_available{{{MODEL}}} == bool 0)", "{{model}}"),),
         ),
+        Panel(
+            "Versions that are not served",
+            "short",
+            ((f"max by (model, reason) (signet_failed_versions{{{MODEL}}})", "{{model}} {{reason}}"),),
+        ),
     ],
     "Processes": [
         Panel("Processes", "short", (('up{job=~"gateway|model-server"}', "{{job}} {{instance}}"),)),
+        Panel(
+            "Background work that failed",
+            "short",
+            (("sum by (task) (increase(signet_background_failures_total[15m]))", "{{task}}"),),
+        ),
         Panel(
             "Versions of the gateway",
             "short",

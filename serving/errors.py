@@ -37,6 +37,8 @@ class ServingError(SignetError):
 
     http_status: ClassVar[int] = 500
     grpc_code: ClassVar[str] = "INTERNAL"
+    reason: str = ""
+    """Of a version that cannot be served: one of `model_status.REASONS`; empty when it is none of them."""
 
 
 class InvalidInput(ServingError):

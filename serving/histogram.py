@@ -5,7 +5,7 @@ No lock is needed: one thread counts, and a scrape looks at a copy.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import HistogramMetricFamily
@@ -59,6 +59,11 @@ class Histogram(Collector):
         if series is None:
             series = self._series[labels] = Series(self._bounds)
         series.observe(value)
+
+    def drop(self, label: str, values: Collection[str]) -> None:
+        """Forget the series with one of these values of a label."""
+        place = self.labels.index(label)
+        self._series = {labels: series for labels, series in self._series.items() if labels[place] not in values}
 
     def series(self) -> list[tuple[tuple[str, ...], Series]]:
         """All label values that there are, each with its series."""

@@ -1,4 +1,4 @@
-"""Which models are served and which of their versions: TensorFlow Serving's model config file, or a folder of models.
+"""Which models are served and which of their versions: TensorFlow Serving's model config file.
 
 Source of the text format: `model_server_config.proto`, `file_system_storage_path_source.proto`.
 """
@@ -67,16 +67,6 @@ def from_proto(message: Any) -> list[ModelConfig]:
         if names.count(name) > 1:
             raise UsageError(f"Illegal to list model {name} multiple times in config list")
     return models
-
-
-def from_folder(models_dir: Path) -> list[ModelConfig]:
-    """One model for each folder in `models_dir`, in the order of their names. Raises `UsageError`."""
-    if not models_dir.is_dir():
-        raise UsageError(f"the models folder {str(models_dir)!r} does not exist; `signet train` makes it")
-    folders = sorted(child for child in models_dir.iterdir() if child.is_dir() and not child.name.startswith("."))
-    if not folders:
-        raise UsageError(f"the models folder {str(models_dir)!r} holds no model; expected MODEL/VERSION/saved_model.pb")
-    return [ModelConfig(folder.name, folder.absolute()) for folder in folders]
 
 
 def _model(config: Any) -> ModelConfig:

@@ -19,6 +19,12 @@ class State(enum.IntEnum):
     END = 50
 
 
+INCOMPLETE, BROKEN, UNANSWERED, OPERATIONS = "incomplete", "broken", "unanswered", "operations"
+REASONS = (INCOMPLETE, BROKEN, UNANSWERED, OPERATIONS)
+"""Why a version is not served: files are missing or still written; it does not load; it loads but does not answer; it
+reaches operations that nobody has allowed."""
+
+
 @dataclass(frozen=True)
 class VersionStatus:
     """The state of a version, and the error that ended it."""
@@ -27,6 +33,9 @@ class VersionStatus:
     state: State
     error_code: str = "OK"
     error_message: str = ""
+    """Why it is not served, or why what has replaced it on disk is not."""
+    reason: str = ""
+    """The same in one of the words of `REASONS`; empty when nothing is wrong, or nobody knows."""
 
 
 def to_message(statuses: Iterable[VersionStatus]) -> Any:

@@ -12,14 +12,16 @@ import fcntl
 import logging
 import re
 import shutil
-import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from serving.errors import UsageError
+from serving.supervision import STORE, Background, Failures
 
 log = logging.getLogger(__name__)
 
@@ -56,31 +58,49 @@ class ModelStore:
         """Raises `UsageError` when nothing here can read such an address, or the folder cannot be made."""
         self.address, self.folder, self._keep = address, folder, keep_versions
         self._files, self._root = _file_system(address)
+        self.synced_s = 0.0
+        """When the folder was last as the store is, in seconds since 1970; 0: never. Written by who syncs."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"cannot make the folder {str(folder)!r} for models of {address}: {error}") from error
 
     def sync(self) -> Changes:
-        """Fetch what is new, then remove what is no longer wanted. Raises `UsageError` when the store cannot be read."""
-        with _locked(self.folder):
-            wanted = {name: sorted(versions, reverse=True)[: self._keep] for name, versions in self._models().items()}
-            if not any(wanted.values()):
-                raise UsageError(f"{self.address} holds no whole model; expected NAME/VERSION/saved_model.pb")
-            for left in self.folder.glob(f"*/{_ASIDE}*"):  # by a process that was killed
-                shutil.rmtree(left)
-            looked_for = [(name, version) for name, versions in wanted.items() for version in versions]
-            fetched, problems = [], []
-            for name, version in looked_for:
-                try:
-                    if self._fetch(name, version):
-                        fetched.append(f"{name}/{version}")
-                except UsageError as error:  # the others are fetched all the same
-                    problems.append(str(error))
-            removed = [path for name, versions in wanted.items() for path in self._remove_others(name, set(versions))]
+        """Fetch what is new, then remove what is no longer wanted.
+
+        Raises `UsageError` when the store cannot be read, or the folder cannot be written to; what can be done is done
+        all the same.
+        """
+        try:
+            with _locked(self.folder):
+                changes, problems = self._sync()
+        except OSError as error:
+            raise UsageError(f"cannot write to the folder {str(self.folder)!r}: {error}") from error
         if problems:
             raise UsageError("; ".join(problems))
-        return Changes(tuple(fetched), tuple(removed))
+        self.synced_s = time.time()
+        return changes
+
+    def _sync(self) -> tuple[Changes, list[str]]:
+        """What was done, and what could not be."""
+        wanted = {name: sorted(versions, reverse=True)[: self._keep] for name, versions in self._models().items()}
+        if not any(wanted.values()):
+            raise UsageError(f"{self.address} holds no whole model; expected NAME/VERSION/saved_model.pb")
+        fetched: list[str] = []
+        removed: list[str] = []
+        problems: list[str] = []
+        for name, versions in wanted.items():
+            with _told(problems, f"{self.folder / name}"):
+                for left in (self.folder / name).glob(f"{_ASIDE}*"):  # by a process that was killed
+                    shutil.rmtree(left)
+            for version in versions:
+                with _told(problems, f"{self.folder / name / str(version)}"):
+                    if self._fetch(name, version):
+                        fetched.append(f"{name}/{version}")
+        for name, versions in wanted.items():
+            with _told(problems, f"{self.folder / name}"):
+                removed += self._remove_others(name, set(versions))
+        return Changes(tuple(fetched), tuple(removed)), problems
 
     def _models(self) -> dict[str, dict[int, Listing]]:
         """Every model of the store with its whole versions."""
@@ -140,28 +160,44 @@ class ModelStore:
 
 
 @contextmanager
-def following(store: ModelStore, poll_s: float) -> Iterator[None]:
+def following(store: ModelStore, poll_s: float, failures: Failures | None = None) -> Iterator[None]:
     """The folder is as the store is when this begins, and follows it in a thread until the end.
 
-    Raises `UsageError` when the first look fails; a later one that fails is logged, and tried again.
+    Raises `UsageError` when the first look fails and nothing is there from before. Else a look that fails is logged,
+    counted, and tried again.
     """
-    tell(store, store.sync())
-    stop = threading.Event()
-    thread = threading.Thread(target=follow, args=(store, poll_s, stop), name="model-store", daemon=True)
-    thread.start()
+    failures = failures or Failures()
+    try:
+        tell(store, store.sync())
+    except UsageError as error:
+        if not any(_VERSION.fullmatch(path.name) for path in store.folder.glob("*/*")):
+            raise
+        failures.count(STORE)
+        log.warning("%s; serving what is there from before, and trying again in %g s", error, poll_s)
+    background = Background(STORE, partial(_step, store, poll_s, failures), failures, after_s=poll_s)
+    background.start()
     try:
         yield
     finally:
-        stop.set()
+        background.stop()
 
 
-def follow(store: ModelStore, poll_s: float, stop: threading.Event) -> None:
-    """Look again and again, until the stop."""
-    while not stop.wait(poll_s):
-        try:
-            tell(store, store.sync())
-        except UsageError as error:
-            log.warning("%s; trying again in %g s", error, poll_s)
+def follow(store: ModelStore, poll_s: float) -> None:
+    """Look again and again, for ever."""
+    failures = Failures()
+    background = Background(STORE, partial(_step, store, poll_s, failures), failures, after_s=poll_s)
+    background.start()
+    background.join()
+
+
+def _step(store: ModelStore, poll_s: float, failures: Failures) -> float:
+    """One look; seconds until the next. The first is a pause: somebody has just looked."""
+    try:
+        tell(store, store.sync())
+    except UsageError as error:
+        failures.count(STORE)
+        log.warning("%s; trying again in %g s", error, poll_s)
+    return poll_s
 
 
 def is_whole(listing: Listing) -> bool:
@@ -197,6 +233,17 @@ def _file_system(address: str) -> tuple[Any, str]:
     except ValueError as error:
         raise UsageError(f"cannot read {address}: {error}; expected s3://, gs:// or file://") from error
     return files, str(root).rstrip("/")
+
+
+@contextmanager
+def _told(problems: list[str], where: str) -> Iterator[None]:
+    """Whatever goes wrong with one version is told, and keeps no other back."""
+    try:
+        yield
+    except UsageError as error:
+        problems.append(str(error))
+    except OSError as error:
+        problems.append(f"cannot write to {where}: {error}")
 
 
 @contextmanager

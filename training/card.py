@@ -9,6 +9,7 @@ people; both say the same.
     {"format": 1, "name", "purpose", "data": {…}, "training": {…}, "scores": [{output, metric, value, baselines, ceiling}],
      "signatures": {name: {"inputs":  {name: {dtype, shape, meaning, unit, values, labels}}, "outputs": {the same},
                            "example": a predict body or null, "batched", "padding": {"value", "safe", …} or null, …}},
+     "operations": {"allowed": [name], "marked": {name: what it touches}},
      "limits": [text], "notes": [text], "model": {"parameters", "summary"}, "pictures": [file], "digest": {…}}
 """
 
@@ -122,12 +123,22 @@ def digest(folder: Path) -> dict[str, Any]:
     return {"sha256": total.hexdigest(), "files": files}
 
 
-def complete(folder: Path, verified: Mapping[str, Mapping[str, Any]]) -> None:
-    """Add what verification showed, signature by signature, and the digest; write both files."""
+def complete(folder: Path, verified: Mapping[str, Mapping[str, Any]], marked: Mapping[str, str]) -> None:
+    """Add what verification showed, signature by signature, and the digest; write both files.
+
+    marked: operations that touch more than the model, and that nobody has allowed -> what they touch.
+    """
     extra = folder / "assets.extra"
     card = json.loads((extra / JSON_FILE).read_bytes())
     for name, facts in verified.items():
         card["signatures"][name].update(facts)
+    card["operations"]["marked"] = dict(marked)
+    if marked:
+        told = ", ".join(f"{name} ({touches})" for name, touches in marked.items())
+        card["notes"].append(
+            f"it reaches operations that touch more than the model: {told}; "
+            f"`signet serve` refuses it without --allow-ops {','.join(marked)}"
+        )
     card["pictures"] = [name for name in PICTURES if (extra / name).exists()]
     card["digest"] = digest(folder)
     (extra / JSON_FILE).write_text(json.dumps(card, indent=1, ensure_ascii=False))

@@ -49,6 +49,8 @@ class Order:
     """What one number that tells two classes is; None: its activation says so (export_labels.py)."""
     not_batched: bool = False
     """Publish also answers that are no rows of their own, or random ones: marked, and never joined with other requests."""
+    allow_ops: str = ""
+    """Operations that the model may reach although they touch more than it, by name, separated by commas: not marked."""
     objects: Path | None = None
     """Pickled classes and functions of the model, by name: of an export from Python."""
     import_paths: Sequence[str] = ()
@@ -85,6 +87,7 @@ def describe(order: Order) -> dict[str, Any]:
         "xla": order.xla,
         "scores": order.scores,
         "not_batched": order.not_batched,
+        "allow_ops": order.allow_ops,
         "import_paths": list(order.import_paths),
         "objects": str(order.objects.absolute()) if order.objects else None,
     }

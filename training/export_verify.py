@@ -1,7 +1,8 @@
 """The second child of an export: what was written is loaded as a server loads it, and has to keep what the card says.
 
 folder ──TensorFlow's graph-mode loader──▶ session
-  operations   each is in TensorFlow's own registry, and none calls back into Python: any server can run it
+  operations   each is in TensorFlow's own registry, and none calls back into Python: any server can run it;
+               those that touch files or the network are marked in the card
   names        those of golden.json; none that say nothing, such as `input_1`
   golden       answers as the Keras model gave them
   rows         one by one as in a batch: servers join the rows of several callers
@@ -11,13 +12,14 @@ folder ──TensorFlow's graph-mode loader──▶ session
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from serving.operations import reaching_out
 from serving.protos import saved_model_pb2
 from serving.signature import internal
 from training import card
@@ -124,8 +126,15 @@ def verify(folder: Path) -> str | None:
                 "empty": batched and answers_no_rows(run, inputs),
                 "padding": filling,
             }
-    card.complete(folder, verified)
+    card.complete(folder, verified, marked_operations(folder, draft["operations"]["allowed"]))
     return None
+
+
+def marked_operations(folder: Path, allowed: Collection[str]) -> dict[str, str]:
+    """Operations that touch more than the model, and that nobody has allowed -> what they touch."""
+    saved_model = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    reached = [operation for meta_graph in saved_model.meta_graphs for operation in reaching_out(meta_graph)]
+    return {operation.name: operation.touches for operation in reached if operation.name not in allowed}
 
 
 def unservable_operations(folder: Path) -> str | None:

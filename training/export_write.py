@@ -19,6 +19,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from serving import operations
 from training import card, export_golden, export_warmup, plots
 from training.export import ATOL, RTOL
 from training.export_golden import from_json
@@ -99,6 +100,7 @@ def write(trained: Path, folder: Path) -> None:
     draft["model"] = {"parameters": exportable.model.count_params(), "summary": summary(exportable.model)}
     draft["rounds_lengths"] = exportable.rounds_lengths
     draft["batched"] = exportable.batched
+    draft["operations"] = {"allowed": sorted(operations.parse_names(description.get("allow_ops", ""))), "marked": {}}
     drawn = (
         plots.network(exportable.model, extra / "model.png"),
         plots.learning_curve(metrics.get("epochs", []), extra / "history.png") if metrics else None,

@@ -1,6 +1,6 @@
 """From a folder to a version that answers.
 
-    path ──Session──▶ variables, graph ──▶ Servable ──warm-up requests──▶ ready
+    path ──operations allowed? variables there?──Session──▶ Servable ──warm-up requests, else a trial──▶ ready
 
 Graphs with loops are carried by one thread (`SINGLE_THREADED_EXECUTOR`), unless the ConfigProto says how operations are
 to run: two LSTMs take 0.6 to 0.8 of the processor time then, because nothing is handed from thread to thread, and a
@@ -13,16 +13,26 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from serving import completeness, operations
+from serving.engine import trial
 from serving.engine.servable import Servable
 from serving.engine.tensorflow_c import Session
 from serving.engine.warmup import Run, warm_up
-from serving.errors import FailedPrecondition, ServingError, Unsupported
+from serving.errors import FailedPrecondition, NotFound, ServingError, Unsupported
+from serving.model_status import INCOMPLETE, OPERATIONS, UNANSWERED
 from serving.protos import config_pb2
 
 log = logging.getLogger(__name__)
 
+SOFT = config_pb2.ConfigProto(allow_soft_placement=True).SerializeToString()
+"""A serialized ConfigProto: what a graph wants on a device that is not there, such as /GPU:0, runs on the processor."""
+
 _SINGLE = "SINGLE_THREADED_EXECUTOR"
+
+_CHUNKS = "saved_model.cpb"
+"""TensorFlow reads it in the place of saved_model.pb."""
 
 _REFUSED = frozenset({"Switch", "Merge", "Enter", "Exit", "NextIteration", "LoopCond"})
 """Operations that the single-threaded executor refuses when a call needs them. Old variables it refuses to load."""
@@ -32,7 +42,7 @@ _REFUSED = frozenset({"Switch", "Merge", "Enter", "Exit", "NextIteration", "Loop
 class Loader:
     """Loads versions; knows how, and what else has to be done before one is ready."""
 
-    config: bytes = b""
+    config: bytes = SOFT
     """A serialized ConfigProto."""
     tags: tuple[str, ...] = ("serve",)
     """Of the MetaGraph to load."""
@@ -42,23 +52,57 @@ class Loader:
     """How it is run."""
     admit: Callable[[Servable, Path], None] | None = None
     """Called before the warm-up; may refuse the version by a `ServingError`."""
+    allowed_operations: frozenset[str] | None = None
+    """Of those that reach beyond the model, such as ReadFile; None: all of them, with a warning."""
+    trial: bool = False
+    """Whether a version without warm-up requests has to answer something before it is ready."""
     warmed_up: Callable[[Path, str, float], None] | None = None
     """Told of each warm-up, in the loading thread: the version's folder, OK or the code of its error, seconds."""
 
     def __call__(self, name: str, version: int, path: Path) -> Servable:
         """A version, ready. Raises `ServingError`s when it is broken or a warm-up request fails."""
+        self._examine(name, version, path)
         servable = load(name, version, path, self.config, self.tags)
         try:
             if self.admit:
                 self.admit(servable, path)
-            if self.warmup_rounds:
-                self._warm_up(servable, path)
+            self._ask(servable, path)
         except BaseException:
             servable.close()
             raise
         return servable
 
-    def _warm_up(self, servable: Servable, path: Path) -> None:
+    def _examine(self, name: str, version: int, path: Path) -> None:
+        """What TensorFlow does not look at, and has to be known before a part of the graph runs."""
+        meta_graph = _meta_graph(path, self.tags)
+        if meta_graph is None:
+            return  # the loader says what is wrong
+        if lacking := completeness.missing_index(path, meta_graph):
+            raise _refused(NotFound(f"{path}: {lacking}"), INCOMPLETE)
+        reached = operations.reaching_out(meta_graph)
+        if self.allowed_operations is not None:
+            if problem := operations.refusal(reached, self.allowed_operations):
+                raise _refused(FailedPrecondition(problem), OPERATIONS)
+            if (path / _CHUNKS).exists():
+                problem = (
+                    f"{_CHUNKS}, a graph in chunks, cannot be examined for operations that touch more than the model"
+                )
+                raise _refused(FailedPrecondition(problem), OPERATIONS)
+        elif reached:
+            names = ", ".join(map(str, reached))
+            log.warning("version %d of model %r reaches operations that touch more than it: %s", version, name, names)
+
+    def _ask(self, servable: Servable, path: Path) -> None:
+        """Run the version's own requests, else one that is made up."""
+        try:
+            answered = self._warm_up(servable, path) if self.warmup_rounds else 0
+            if self.trial and not answered:
+                trial.try_out(servable, path)
+        except ServingError as error:
+            raise _refused(error, UNANSWERED) from None
+
+    def _warm_up(self, servable: Servable, path: Path) -> int:
+        """How many requests there are."""
         started = time.perf_counter()
         try:
             requests = warm_up(servable, path, self.warmup_rounds, self.warmup_run)
@@ -67,13 +111,26 @@ class Loader:
             raise
         if requests:
             self._tell(path, "OK", started)
+        return requests
 
     def _tell(self, path: Path, code: str, started: float) -> None:
         if self.warmed_up:
             self.warmed_up(path, code, time.perf_counter() - started)
 
 
-def load(name: str, version: int, path: Path, config: bytes = b"", tags: Sequence[str] = ("serve",)) -> Servable:
+def _refused(error: ServingError, reason: str) -> ServingError:
+    error.reason = reason
+    return error
+
+
+def _meta_graph(path: Path, tags: Sequence[str]) -> Any:
+    """The MetaGraphDef that the loader will choose; None when it will find none."""
+    saved_model = completeness.read(path)
+    found = [graph for graph in saved_model.meta_graphs if set(graph.meta_info_def.tags) == set(tags)]
+    return found[0] if found else None
+
+
+def load(name: str, version: int, path: Path, config: bytes = SOFT, tags: Sequence[str] = ("serve",)) -> Servable:
     """The SavedModel at `path`, without its warm-up. config: a serialized ConfigProto. Raises `ServingError`s."""
     single = _single_threaded(config)
     if single and _may_loop(path):

@@ -27,18 +27,21 @@ from serving.gateway.routes import add_error_handlers, create_router, malformed
 from serving.gateway.settings import Settings
 from serving.http_messages import without_body
 from serving.http_server import Request, Response
-from serving.model_config import ModelConfig, from_folder, read
+from serving.model_config import ModelConfig, read
+from serving.models_folder import ModelsFolder
 from serving.offload import Offload
+from serving.supervision import Failures
 
 
 class Gateway:
     """Answers the requests of the HTTP server, and holds the parts it is joined from."""
 
-    def __init__(self, settings: Settings, backend: Backend | None = None) -> None:
-        """Raises `UsageError` when the settings do not say what to serve."""
+    def __init__(self, settings: Settings, backend: Backend | None = None, failures: Failures | None = None) -> None:
+        """failures: of background work that has begun before. Raises `UsageError` when nobody says what to serve."""
         self.settings = settings
-        self.metrics = Metrics(package_version())
-        self.backend = backend or create_backend(settings, self.metrics)
+        failures = failures or Failures()
+        self.metrics = Metrics(package_version(), failures)
+        self.backend = backend or create_backend(settings, self.metrics, failures)
         self.health = Health(self.backend)
         self.probes = Probes(self.backend, self.health, self.metrics)
         self.inference = Inference(settings, self.backend, self.metrics)
@@ -92,15 +95,15 @@ def only_post(request: Request) -> Response:
     return Response(HTTPStatus.METHOD_NOT_ALLOWED, json_codec.encode_error(message), JSON + b"Allow: POST\r\n")
 
 
-def create_backend(settings: Settings, metrics: Metrics) -> Backend:
+def create_backend(settings: Settings, metrics: Metrics, failures: Failures) -> Backend:
     """Remote when the settings name addresses, else embedded."""
     if settings.backend:
         from serving.gateway import remote  # noqa: PLC0415  # gRPC is not needed without it
 
-        return remote.create(declared_models(settings), settings, metrics)
+        return remote.create(declared_models(settings), settings, metrics, failures)
     from serving.gateway.embedded import EmbeddedBackend  # noqa: PLC0415  # loads TensorFlow's library
 
-    return EmbeddedBackend(declared_configs(settings), settings.poll_s, settings.allow_missing)
+    return EmbeddedBackend(declared_configs(settings), settings, failures)
 
 
 def declared_models(settings: Settings) -> list[str]:
@@ -113,11 +116,13 @@ def declared_models(settings: Settings) -> list[str]:
 
 
 def declared_configs(settings: Settings) -> list[ModelConfig]:
-    """The models to serve and where they lie."""
+    """The models to serve and where they lie. None in a folder that is empty, or that is allowed to be missing."""
     if settings.model_config_file:
         return read(settings.model_config_file)
     if settings.models_dir:
-        return from_folder(settings.models_dir)
+        if settings.allow_missing and not settings.models_dir.is_dir():
+            return []
+        return ModelsFolder(settings.models_dir).models()
     raise UsageError("say which models to serve: --models-dir or --model-config-file")
 
 

@@ -28,20 +28,28 @@ class Lease(Protocol):
 class Backend(Protocol):
     """Runs calls on named arrays. Errors are those of `serving/errors.py`."""
 
-    models: list[str]
-    """The declared models, which is all that is ever served."""
+    @property
+    def models(self) -> list[str]:
+        """The models that are served now: those declared, or those that the folder of models holds."""
 
     def slots(self, model: str) -> int:
         """Calls on a model, of one shape, that are worth running side by side now."""
 
     async def start(self) -> None:
-        """Get ready to answer. Raises `UsageError` for models that can never be served."""
+        """Get ready to answer."""
 
     async def stop(self) -> None:
         """Let go of everything."""
 
     def missing(self) -> list[str]:
-        """Declared models without an available version."""
+        """Models without an available version."""
+
+    def unready(self) -> list[str]:
+        """Models that keep the gateway from being ready: declared or there at the start, and never served yet; all of them
+        while none has been served."""
+
+    def why_missing(self, model: str) -> str:
+        """A sentence about a model without an available version."""
 
     async def lease(self, model: str, version: int | None) -> Lease:
         """The given version or the highest; the caller releases it. Raises `NotFound`."""

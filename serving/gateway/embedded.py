@@ -5,15 +5,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import cast
 
+from serving.engine.following import Rules
 from serving.engine.loading import Loader
 from serving.engine.repository import Repository
 from serving.engine.runner import Runner
 from serving.engine.servable import Servable
-from serving.errors import NotFound, UsageError
+from serving.errors import NotFound
 from serving.gateway.backend import Lease
+from serving.gateway.settings import Settings
 from serving.model_config import ModelConfig
-from serving.model_status import State, VersionStatus
+from serving.model_status import VersionStatus
+from serving.models_folder import FolderWatch, ModelsFolder
+from serving.operations import parse_names
 from serving.signature import Signature
+from serving.supervision import FOLDER, Background, Failures
 from serving.tensors import Arrays
 
 
@@ -23,32 +28,61 @@ class EmbeddedBackend:
     def __init__(
         self,
         models: Sequence[ModelConfig],
-        poll_s: float,
-        allow_missing: bool,
+        settings: Settings,
+        failures: Failures,
         load: Callable[[str, int, Path], Servable] | None = None,
     ) -> None:
-        """load: default: a `Loader`."""
-        self.models = [model.name for model in models]
-        self._repository = Repository(models, poll_s=poll_s, load=load or Loader())
+        """models: those that there are at the start; a models folder in the settings is followed from then on.
+
+        load: default: a `Loader`.
+        """
+        load = load or Loader(allowed_operations=parse_names(settings.allow_ops), trial=True)
+        self._repository = Repository(
+            models, poll_s=settings.poll_s, rules=Rules(heals=True), load=load, failures=failures
+        )
         self._runner = Runner()
-        self._allow_missing = allow_missing
+        self._declared = frozenset(model.name for model in models)
+        self._folder: FolderWatch | None = None
+        if settings.models_dir and not settings.model_config_file:
+            self._folder = FolderWatch(ModelsFolder(settings.models_dir), self._repository.configure, settings.poll_s)
+        self._watching = Background(FOLDER, self._folder.step, failures) if self._folder else None
+
+    @property
+    def models(self) -> list[str]:
+        return list(self._repository.models)
 
     def slots(self, model: str) -> int:
         return self._runner.threads
 
     async def start(self) -> None:
         self._repository.start()
+        if self._watching:
+            self._watching.start()
         await asyncio.to_thread(self._repository.first_pass.wait)
-        if self._allow_missing or not self.missing():
-            return
-        raise UsageError("; ".join(self._why_missing(name) for name in self.missing()))
 
     async def stop(self) -> None:
+        if self._watching:
+            self._watching.stop()
         await asyncio.to_thread(self._repository.stop)
         self._runner.close()
 
     def missing(self) -> list[str]:
         return [name for name in self.models if not self._repository.versions(name)]
+
+    def unready(self) -> list[str]:
+        waiting = [name for name in self.models if not self._repository.served(name)]
+        if len(waiting) == len(self.models):
+            return waiting  # while none is served, it does not matter which came when
+        return [name for name in waiting if name in self._declared]
+
+    def why_missing(self, model: str) -> str:
+        folder = self._repository.models[model].base_path
+        failed = [status for status in self._repository.statuses(model) if status.error_message]
+        if not failed:
+            return f"model {model!r} has no version in {folder}: expected a folder such as {folder / '1'}"
+        return (
+            f"model {model!r} has no good version in {folder}: version {failed[0].version}: {failed[0].error_message}"
+        )
 
     async def lease(self, model: str, version: int | None) -> Lease:
         return self._repository.lease(model, version)
@@ -76,10 +110,3 @@ class EmbeddedBackend:
 
     def known_statuses(self, model: str) -> list[VersionStatus]:
         return self._repository.statuses(model)
-
-    def _why_missing(self, name: str) -> str:
-        folder = self._repository.models[name].base_path
-        failed = [status for status in self._repository.statuses(name) if status.state is State.END]
-        if not failed:
-            return f"model {name!r} has no version in {folder}: expected a folder such as {folder / '1'}"
-        return f"model {name!r} has no good version in {folder}: version {failed[0].version}: {failed[0].error_message}"

@@ -90,6 +90,8 @@ def curl_commands(models_dir: Path, models: Iterable[str], url: str) -> list[str
 
 def example_body(model_dir: Path) -> dict[str, Any] | None:
     """A predict body with the first golden example of the newest version; None when there is none to read."""
+    if not model_dir.is_dir():
+        return None
     versions = sorted(
         (child for child in model_dir.iterdir() if child.name.isdecimal()), key=lambda path: int(path.name)
     )

@@ -13,5 +13,8 @@ class Health:
 
     @property
     def ready(self) -> bool:
-        """Whether every declared model has an available version and no stop is under way."""
-        return bool(self._backend.models) and not self.draining and not self._backend.missing()
+        """Whether there are models, each that was declared or there at the start has been served, and no stop is under way.
+
+        A model that comes later, and a bad later version of any, turn nobody away from the others.
+        """
+        return bool(self._backend.models) and not self.draining and not self._backend.unready()

@@ -63,7 +63,7 @@ class Inference:
         self.statistics = Statistics()
         self._batcher = Batcher(settings.batch_max_rows, self._slots, self._called)
         self._in_flight = 0
-        metrics.watch_queues(backend.models, self._waiting, settings.max_in_flight)
+        metrics.watch_queues(lambda: backend.models, self._waiting, settings.max_in_flight)
 
     @contextmanager
     def admitted(self, protocol: str) -> Iterator[None]:

@@ -4,16 +4,20 @@ Label values come from the declared models and from closed sets: nothing a stran
 model is `unknown`. Durations are in seconds, sizes in bytes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from serving.histogram import Histogram
-from serving.model_status import State, VersionStatus
+from serving.model_status import BROKEN, REASONS, State, VersionStatus
+from serving.model_store import ModelStore
+from serving.supervision import Failures
 
 UNKNOWN = "unknown"
 
@@ -38,6 +42,21 @@ def _samples(metric: MetricWrapperBase) -> list[Sample]:
     return [sample for family in metric.collect() for sample in family.samples]
 
 
+def _reason(status: VersionStatus) -> str:
+    """Of a version on a model server, which tells only its error."""
+    return BROKEN if status.state is State.END and status.error_code != "OK" else ""
+
+
+class _AtScrape(Collector):
+    """Makes a registry ask for metrics when it is scraped."""
+
+    def __init__(self, families: Callable[[], Iterator[Metric]]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._families()
+
+
 class InFlight:
     """How many requests are in work."""
 
@@ -50,7 +69,7 @@ class InFlight:
 class Metrics:
     """All that is counted; one instance for each gateway."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, failures: Failures | None = None) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each of the others, which no panel shows
         registry = self.registry = CollectorRegistry()
         self._requests = Counter(
@@ -119,12 +138,41 @@ class Metrics:
             ("backend",),
             registry=registry,
         )
+        self._failed_versions = Gauge(
+            "signet_failed_versions",
+            f"Versions that should be served and are not, by reason: {', '.join(REASONS)}.",
+            ("model", "reason"),
+            registry=registry,
+        )
+        background = failures or Failures()
+
+        def background_failures() -> Iterator[Metric]:
+            name, text = (
+                "signet_background_failures",
+                "Faults of work in the background, which is tried again, by task.",
+            )
+            family = CounterMetricFamily(name, text, labels=["task"])
+            for task, count in background.counts().items():
+                family.add_metric([task], count)
+            yield family
+
+        registry.register(_AtScrape(background_failures))
         self.draining = Gauge("signet_draining", "1 from SIGTERM on.", registry=registry)
         build = Gauge("signet_build_info", "1; the version is the label.", ("version",), registry=registry)
         build.labels(version).set(1)
 
         self._counter = lru_cache(4096)(self._requests.labels)
         self._versions: dict[str, list[str]] = {}
+        self._told: set[str] = set()
+        """Models that there were at the last scrape."""
+        self._by_model: tuple[MetricWrapperBase, ...] = (
+            self._requests,
+            self._model_state,
+            self._model_available,
+            self._failed_versions,
+            self.upstream_errors,
+            self.upstream_retries,
+        )
 
     def observe_request(
         self, protocol: str, model: str, version: str, signature: str, code: str, seconds: float
@@ -146,13 +194,17 @@ class Metrics:
         """So many rows go into a call."""
         self._batch_rows.observe(rows, model)
 
-    def watch_queues(self, models: Sequence[str], waiting: Callable[[str], int], limit: int) -> None:
+    def watch_queues(self, models: Callable[[], Iterable[str]], waiting: Callable[[str], int], limit: int) -> None:
         """Tell how many requests of each model wait for a call, and how many may be in work in all."""
-        depth = Gauge(
-            "signet_admission_queue_depth", "Requests that wait for a call.", ("model",), registry=self.registry
-        )
-        for model in models:
-            depth.labels(model).set_function(partial(waiting, model))
+
+        def depths() -> Iterator[Metric]:
+            name, text = "signet_admission_queue_depth", "Requests that wait for a call."
+            family = GaugeMetricFamily(name, text, labels=["model"])
+            for model in models():
+                family.add_metric([model], waiting(model))
+            yield family
+
+        self.registry.register(_AtScrape(depths))
         most = Gauge("signet_admission_limit", "Requests that may be in work at once.", registry=self.registry)
         most.set(limit)
 
@@ -163,15 +215,44 @@ class Metrics:
         )
         gauge.set_function(held)
 
+    def watch_store(self, store: ModelStore) -> None:
+        """Tell when the folder of models was last as the store is."""
+        synced = Gauge(
+            "signet_model_store_synced_timestamp_seconds",
+            "When the folder of models was last as the store is, in seconds since 1970.",
+            registry=self.registry,
+        )
+        synced.set_function(lambda: store.synced_s)
+
     def set_states(self, model: str, statuses: Sequence[VersionStatus]) -> None:
         """What is said of a model from now on; of its versions, only the highest are told."""
         self._model_available.labels(model).set(any(status.state is State.AVAILABLE for status in statuses))
         for labels in [sample.labels for sample in _samples(self._model_state)]:
             if labels["model"] == model:
                 self._model_state.remove(labels["model"], labels["version"], labels["state"])
+        reasons = [status.reason or _reason(status) for status in statuses]
+        for reason in REASONS:
+            self._failed_versions.labels(model, reason).set(reasons.count(reason))
         for status in statuses[:_MAX_VERSIONS]:
             for state in State:
                 self._model_state.labels(model, str(status.version), state.name).set(status.state is state)
+
+    def keep_only(self, models: Iterable[str]) -> None:
+        """Drop all series of models that are served no more; those that a late answer has brought back, too."""
+        kept = {UNKNOWN, *models}
+        gone = (self._told | self._versions.keys()) - kept
+        self._told = set(kept)
+        if not gone:
+            return
+        for metric in self._by_model:
+            for values in {tuple(sample.labels[name] for name in metric._labelnames) for sample in _samples(metric)}:
+                if values[metric._labelnames.index("model")] in gone:
+                    metric.remove(*values)
+        for histogram in (self._durations, self._stages, self._batch_rows):
+            histogram.drop("model", gone)
+        for model in gone:
+            self._versions.pop(model, None)
+        self._counter.cache_clear()
 
     def exposition(self) -> bytes:
         """The text that Prometheus scrapes."""

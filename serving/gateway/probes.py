@@ -30,16 +30,18 @@ class Probes:
         return answer({"live": True})
 
     def readyz(self) -> Response:
-        """200 when every declared model has an available version and no stop is under way; else 503 with the reason."""
+        """200 when each model declared or there at the start has been served and no stop is under way; else 503, and why."""
         backend, health = self._backend, self._health
-        known = {"draining": health.draining, "models": list(backend.models), "missing": backend.missing()}
+        known = {"draining": health.draining, "models": backend.models, "missing": backend.unready()}
         ready = health.ready
         return answer({"ready": ready, **known}, 200 if ready else 503)
 
     def exposition(self) -> Response:
         """Prometheus metrics."""
         with self._scraping:
-            for model in self._backend.models:
+            models = self._backend.models
+            self._metrics.keep_only(models)
+            for model in models:
                 self._metrics.set_states(model, self._backend.known_statuses(model))
             return Response(200, self._metrics.exposition(), _TEXT)
 

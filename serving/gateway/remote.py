@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,9 +29,12 @@ from serving.gateway.label_cache import LabelCache
 from serving.gateway.metrics import Metrics
 from serving.gateway.settings import Settings
 from serving.gateway.upstream import Server, Upstream
+from serving.model_config import ModelConfig
 from serving.model_status import State, VersionStatus
+from serving.models_folder import FolderWatch, ModelsFolder
 from serving.protos import get_model_metadata_pb2, predict_pb2
 from serving.signature import Signature, TensorSpec
+from serving.supervision import POLLER, Failures
 from serving.tensors import Array, Arrays
 
 log = logging.getLogger(__name__)
@@ -63,14 +66,25 @@ class RemoteVersion:
 class RemoteBackend:
     """Serves what model servers hold."""
 
-    def __init__(self, models: Sequence[str], upstream: Upstream, poll_s: float) -> None:
+    def __init__(
+        self,
+        models: Sequence[str],
+        upstream: Upstream,
+        poll_s: float,
+        folder: ModelsFolder | None = None,
+        failures: Failures | None = None,
+    ) -> None:
+        """models: those that there are at the start. folder: its models are served from then on, as they come and go."""
         self.models = list(models)
+        self._declared = frozenset(models)
+        self._watch = FolderWatch(folder, self._take, poll_s) if folder else None
+        self._failures = failures or Failures()
         self._upstream, self._poll_s = upstream, poll_s
         self._current: dict[str, RemoteVersion] = {}
         self._known: dict[tuple[str, int], RemoteVersion] = {}
-        self._refreshing = {name: asyncio.Lock() for name in self.models}
+        self._refreshing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._refreshed_at: dict[str, float] = {}
-        self._settling = {name: asyncio.Lock() for name in self.models}
+        self._settling: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._labels = LabelCache(self._labelled)
         self._seconds: dict[str, float] = {}
         self._polls: dict[Server, asyncio.Task[None]] = {}
@@ -100,6 +114,21 @@ class RemoteBackend:
             for name in self.models
             if name not in self._current or not any(server.available(name) for server in servers)
         ]
+
+    def unready(self) -> list[str]:
+        """A model that came later turns nobody away from the others; model servers that do not answer, do."""
+        return [name for name in self.missing() if name in self._declared]
+
+    def why_missing(self, model: str) -> str:
+        return f"no version of {model} is available"
+
+    def _take(self, models: Sequence[ModelConfig]) -> None:
+        """Serve these models, and no others."""
+        self.models = [model.name for model in models]
+        for name in set(self._current) - set(self.models):
+            del self._current[name]
+        for key in [key for key in self._known if key[0] not in self.models]:
+            del self._known[key]
 
     async def lease(self, model: str, version: int | None) -> Lease:
         if version is not None:
@@ -156,7 +185,13 @@ class RemoteBackend:
     async def _keep_polling(self) -> None:
         while True:
             await asyncio.sleep(self._poll_s)
-            self._start_polls()
+            try:
+                if self._watch:
+                    await asyncio.to_thread(self._watch.step)
+                self._start_polls()
+            except Exception:
+                self._failures.count(POLLER)
+                log.exception("looking for models and their servers failed; trying again in %g s", self._poll_s)
 
     def _start_polls(self) -> None:
         servers = self._upstream.servers
@@ -170,6 +205,7 @@ class RemoteBackend:
         try:
             await self._ask_for_all(server)
         except Exception:
+            self._failures.count(POLLER)
             log.exception("a poll of model server %s failed", server)
 
     async def _ask_for_all(self, server: Server) -> None:
@@ -309,13 +345,17 @@ def _output(spec: TensorSpec, response: Any) -> Array:
     return array
 
 
-def create(models: Sequence[str], settings: Settings, metrics: Metrics) -> RemoteBackend:
+def create(
+    models: Sequence[str], settings: Settings, metrics: Metrics, failures: Failures | None = None
+) -> RemoteBackend:
     """The backend for the addresses of the settings. Raises `UsageError` for one that is none, and for bad TLS files."""
     upstream = Upstream(addresses.parse(settings.addresses), metrics, _credentials(settings))
     for model in models:  # at 0 from the start: a rate needs a value before the first one
         metrics.upstream_errors.labels(model, "UNAVAILABLE")
         metrics.upstream_retries.labels(model)
-    return RemoteBackend(models, upstream, settings.poll_s)
+    follows = settings.models_dir and not settings.models and not settings.model_config_file
+    folder = ModelsFolder(settings.models_dir) if settings.models_dir and follows else None
+    return RemoteBackend(models, upstream, settings.poll_s, folder, failures)
 
 
 def _credentials(settings: Settings) -> grpc.ChannelCredentials | None:

@@ -64,7 +64,7 @@ def create_router(backend: Backend, inference: Inference, probes: Probes) -> API
 
     @router.get("/readyz")
     async def readyz() -> Response:
-        """200 when every declared model has an available version and no stop is under way; else 503 with the reason."""
+        """200 when each model declared or there at the start has been served and no stop is under way; else 503, and why."""
         return _as_starlette(probes.readyz())
 
     @router.get("/metrics")
@@ -76,7 +76,7 @@ def create_router(backend: Backend, inference: Inference, probes: Probes) -> API
     async def models() -> dict[str, Any]:
         """What is served: the names, and the versions of each."""
         return {
-            "models": list(backend.models),
+            "models": backend.models,
             "details": await asyncio.gather(*(_details(backend, name) for name in backend.models)),
         }
 

@@ -10,7 +10,6 @@ import contextlib
 import logging
 import socket
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 
 from serving import garbage, log_lines, open_files, stop_signals
 from serving.errors import UsageError
@@ -23,6 +22,7 @@ from serving.gateway.settings import Settings
 from serving.http_server import HttpServer, Limits
 from serving.model_store import ModelStore, following
 from serving.standard_output import say
+from serving.supervision import Failures
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +34,12 @@ def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises `UsageError` for what keeps it from starting."""
     log_lines.log_to_stderr(settings.log_level.upper(), "%(levelname)s %(message)s")
     stop_signals.ignore_hangups()
-    with _store(settings):
-        gateway = Gateway(settings)
+    failures = Failures()
+    store = _store(settings)
+    with following(store, settings.store_poll_s, failures) if store else contextlib.nullcontext():
+        gateway = Gateway(settings, failures=failures)
+        if store:
+            gateway.metrics.watch_store(store)
         with (
             _listen(settings.host, settings.http_port, "--http-port") as listener,
             _admin(gateway) as admin,
@@ -44,11 +48,11 @@ def run(settings: Settings) -> None:
             runner.run(_serve(gateway, listener, admin))
 
 
-def _store(settings: Settings) -> AbstractContextManager[None]:
-    """The folder of models is there and follows the store, if there is one."""
+def _store(settings: Settings) -> ModelStore | None:
+    """What the folder of models follows."""
     if not settings.model_store or settings.models_dir is None:
-        return contextlib.nullcontext()
-    return following(ModelStore(settings.model_store, settings.models_dir), settings.store_poll_s)
+        return None
+    return ModelStore(settings.model_store, settings.models_dir)
 
 
 def _loop() -> asyncio.AbstractEventLoop:
@@ -155,12 +159,15 @@ def _announce(gateway: Gateway, listener: socket.socket, grpc_port: int | None) 
     name = "localhost" if host in ("127.0.0.1", "0.0.0.0") else host  # noqa: S104  # a comparison
     url = f"http://{name}:{port}"
     places = url if grpc_port is None else f"{url} (gRPC: {name}:{grpc_port})"
-    models = log_lines.one_line(", ".join(gateway.backend.models))
-    if missing := log_lines.one_line(", ".join(gateway.backend.missing())):
-        say(f"Signet is at {places}, not ready yet: no version of {missing} is available.")
+    missing = gateway.backend.missing()
+    served = [model for model in gateway.backend.models if model not in missing]
+    if gateway.health.ready:
+        say(f"Signet is ready at {places}, serving {log_lines.one_line(', '.join(served))}. Ctrl-C stops it.")
     else:
-        say(f"Signet is ready at {places}, serving {models}. Ctrl-C stops it.")
+        reasons = [gateway.backend.why_missing(model) for model in gateway.backend.unready()]
+        why = "; ".join(reasons) or f"there is no model in {gateway.settings.models_dir} yet"
+        say(f"Signet is at {places}, not ready yet: {log_lines.one_line(why)}")
     if gateway.settings.models_dir:
-        commands = examples.curl_commands(gateway.settings.models_dir, gateway.backend.models, url)
+        commands = examples.curl_commands(gateway.settings.models_dir, served, url)
         if commands:
             say("\nTry:\n\n  " + "\n\n  ".join(commands) + "\n")

@@ -65,7 +65,9 @@ class Settings(BaseSettings):
     poll_s: float = Field(1.0, gt=0)
     """Seconds between two looks for new versions."""
     allow_missing: bool = False
-    """Start although a model has no version that loads; /readyz stays 503 until it has one."""
+    """Start although the folder of models is not there yet; /readyz is 503 until it holds a model that is served."""
+    allow_ops: str = ""
+    """Operations that models may reach although they touch more than the model, separated by commas, such as ReadFile."""
 
     drain_s: float = Field(0.0, ge=0)
     """Seconds to go on answering after SIGTERM with /readyz at 503, so that load balancers turn away first."""

@@ -18,6 +18,7 @@ import uvloop
 from serving import garbage, log_lines, stop_signals
 from serving.byte_budget import ByteBudget
 from serving.engine import tensorflow_c
+from serving.engine.following import Rules
 from serving.engine.loading import Loader
 from serving.engine.repository import Repository
 from serving.engine.runner import Runner
@@ -94,9 +95,9 @@ async def serve(flags: Flags) -> int:
     repository = Repository(
         _models(flags),
         poll_s=flags.file_system_poll_wait_seconds,
-        load_retries=flags.max_num_load_retries,
-        retry_interval_s=flags.load_retry_interval_micros / 1e6,
+        rules=Rules(load_retries=flags.max_num_load_retries, retry_interval_s=flags.load_retry_interval_micros / 1e6),
         load=_loader(flags, runner, monitoring),
+        failures=monitoring.failures,
     )
     monitoring.watch(repository)
     repository.start()
@@ -148,7 +149,7 @@ def _batching(flags: Flags) -> Batching | None:
 
 def _loader(flags: Flags, runner: Runner, monitoring: Monitoring) -> Loader:
     loader = Loader(
-        config=session_config.from_flags(flags),
+        config=session_config.placed_softly(flags),
         tags=session_config.tags(flags),
         warmup_rounds=max(1, flags.num_request_iterations_for_warmup) if flags.enable_model_warmup else 0,
         warmed_up=monitoring.warmed_up,
@@ -191,7 +192,7 @@ async def _answer(
     polling = None
     if flags.model_config_file:
         path, interval_s = Path(flags.model_config_file), flags.model_config_file_poll_wait_seconds
-        polling = asyncio.create_task(reloader.poll(path, interval_s, look))
+        polling = asyncio.create_task(reloader.poll(path, interval_s, look, monitoring.failures))
     await stopped.wait()
     if polling:
         polling.cancel()

@@ -25,6 +25,7 @@ from serving.histogram import Histogram
 from serving.model_server import text_file
 from serving.model_server.config_messages import MonitoringConfig
 from serving.model_status import State, VersionStatus
+from serving.supervision import Failures
 
 UNKNOWN = "unknown"
 
@@ -70,6 +71,8 @@ class Monitoring:
     """Takes what happens, in the event loop's thread; gives both texts."""
 
     def __init__(self) -> None:
+        self.failures = Failures()
+        """Of background work; whoever does it counts there."""
         self._repository: Repository | None = None
         self._names: set[str] = set()
         self._versions: dict[str, list[str]] = {}
@@ -221,6 +224,11 @@ class Monitoring:
         for entrypoint, entered in self.in_flight.items():
             in_flight.add_metric([_PROTOCOLS[entrypoint]], entered.count)
         yield in_flight
+        text = "Faults of work in the background, which is tried again, by task."
+        background = CounterMetricFamily("signet_background_failures", text, labels=["task"])
+        for task, count in self.failures.counts().items():
+            background.add_metric([task], count)
+        yield background
         text = "1 for the state a version is in."
         states = GaugeMetricFamily("signet_model_state", text, labels=["model", "version", "state"])
         for name, status in self._statuses():

@@ -11,6 +11,7 @@ from serving.errors import ForeignError, SignetError
 from serving.model_config import ModelConfig
 from serving.model_server import text_file
 from serving.model_status import State
+from serving.supervision import CONFIG, Failures
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +37,10 @@ class Reloader:
         if problems := failures(self._repository, new):
             raise ForeignError(f"{len(problems)} model(s) did not become available: {listed(problems)}", "UNKNOWN")
 
-    async def poll(self, path: Path, interval_s: float, look: asyncio.Event) -> None:
+    async def poll(self, path: Path, interval_s: float, look: asyncio.Event, faults: Failures) -> None:
         """Apply the file again and again, changed or not, and when `look` is set; a bad one is only logged.
+
+        Any other fault is counted, too, and does not end this.
 
         interval_s: 0 or below: only then.
         """
@@ -50,6 +53,9 @@ class Reloader:
                 await self.apply(text_file.models(path))
             except SignetError as error:
                 log.error("the model config file was not applied: %s", error)
+            except Exception:
+                faults.count(CONFIG)
+                log.exception("applying the model config file failed; it is tried again")
 
 
 def available(repository: Repository, names: set[str]) -> bool:

@@ -42,6 +42,14 @@ def from_flags(flags: Flags) -> bytes:
     return bytes(config.SerializeToString())
 
 
+def placed_softly(flags: Flags) -> bytes:
+    """The same, where a graph that wants a GPU runs without one; the original does not load it. A file says itself."""
+    config = config_pb2.ConfigProto.FromString(from_flags(flags))
+    if not flags.tensorflow_session_config_file:
+        config.allow_soft_placement = True
+    return bytes(config.SerializeToString())
+
+
 def tags(flags: Flags) -> tuple[str, ...]:
     """Of the MetaGraph to load."""
     return tuple(flags.saved_model_tags.split(","))

@@ -88,6 +88,20 @@ CASES = {
         16,
         {"model": "digits", "version": "2"},
     ),
+    "SignetVersionNotServed": Case(
+        {'signet_failed_versions{model="digits",reason="incomplete"}': "0x3 1x5 0x50"},
+        {'signet_failed_versions{model="digits",reason="incomplete"}': "1x60"},
+        9,
+        11,
+        {"model": "digits", "reason": "incomplete"},
+    ),
+    "SignetBackgroundWorkFails": Case(
+        {'signet_background_failures_total{task="model-store"}': "0x10 1x50"},
+        {'signet_background_failures_total{task="model-store"}': "0+1x60"},
+        5,
+        15,
+        {"task": "model-store"},
+    ),
     "SignetGatewayDown": Case(
         {'up{job="gateway",instance="a"}': "1x9"},
         {'up{job="gateway",instance="a"}': "0x9"},

@@ -33,6 +33,7 @@ from serving.model_server.batching import BatchingRunner
 from serving.model_server.batching_parameters import Parameters
 from serving.offload import Offload
 from serving.protos import inference_pb2, meta_graph_pb2
+from serving.supervision import Failures
 from tests.servers import GOLDEN_MODELS
 
 MODELS = ("a", "b", "c")
@@ -125,8 +126,9 @@ class Gateway:
 
     def __init__(self, folder: Path, sessions: Sessions, threads: int) -> None:
         self.models = [ModelConfig(name, folder / name, VersionPolicy()) for name in MODELS]
-        backend = EmbeddedBackend(self.models, 60.0, True, load=sessions.load)
-        self.repository, self.backend = backend._repository, backend
+        backend = EmbeddedBackend(self.models, Settings(), Failures(), load=sessions.load)
+        self.repository = backend._repository = Repository(self.models, poll_s=60.0, load=sessions.load)
+        self.backend = backend
         backend._runner = Runner(threads)
         backend.slots = lambda _: 1
         self.inference = Inference(Settings(models_dir=folder, batch_max_rows=4), backend, Metrics("0"))

@@ -1,5 +1,6 @@
 """Versions come, fail, are replaced and go, while they are called."""
 
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving.engine.repository import Repository, scan
+from serving.engine.following import Rules, scan
+from serving.engine.repository import Repository
 from serving.errors import FailedPrecondition, InvalidInput, NotFound
 from serving.model_config import ModelConfig, VersionPolicy
 from serving.model_status import State
@@ -59,7 +61,7 @@ def in_state(version: int, state: State):
 def test_only_numbers_are_versions(tmp_path):
     for name in ("1", "007", "x", "1.5", ".writing-3", "٣", str(1 << 63), "12"):
         (tmp_path / name).mkdir()
-    assert scan(tmp_path) == {1: tmp_path / "1", 7: tmp_path / "007", 12: tmp_path / "12"}
+    assert scan(tmp_path, os.listdir(tmp_path)) == {1: tmp_path / "1", 7: tmp_path / "007", 12: tmp_path / "12"}
 
 
 def test_the_highest_version_is_served_and_a_new_one_replaces_it(base, served):
@@ -86,7 +88,7 @@ def test_a_failed_version_is_tried_again_when_its_folder_comes_back(base, served
     add_broken(base, 2)
     assert repository.wait(in_state(2, State.END), 30)
     shutil.rmtree(base / "2")
-    assert repository.wait(lambda r: r.may_load("m", 2), 30)
+    assert repository.wait(lambda r: r._followers[0].may_load(2), 30)
     add(base, 2)
     assert repository.wait(at(2), 30)
 
@@ -181,7 +183,7 @@ def test_no_call_fails_while_versions_are_swapped(base, served, swaps):
 
 def test_retries_happen_as_often_as_asked_for(base, served, caplog):
     add_broken(base, 2)
-    served(load_retries=2, retry_interval_s=0.01)
+    served(rules=Rules(load_retries=2, retry_interval_s=0.01))
     assert sum("version 2" in record.message for record in caplog.records) == 3
 
 

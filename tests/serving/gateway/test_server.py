@@ -50,20 +50,30 @@ def test_a_missing_folder_is_named(tmp_path):
     assert "the models folder" in fails("--models-dir", tmp_path / "none")
 
 
-def test_an_empty_folder_is_named(tmp_path):
-    assert "holds no model; expected MODEL/VERSION/saved_model.pb" in fails("--models-dir", tmp_path)
+def test_a_folder_without_models_is_served_as_soon_as_it_has_one(tmp_path):
+    with servers.gateway("--models-dir", tmp_path) as (url, running):
+        assert "not ready yet: there is no model in" in running.output
+        assert httpx.get(f"{url}/readyz").status_code == 503
+        (tmp_path / "m").mkdir()
+        add(tmp_path / "m", 1)
+        servers.wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 200, what="readiness")
+        assert httpx.post(f"{url}/v1/models/m:predict", json=X).status_code == 200
 
 
-def test_a_model_without_versions_is_named(models):
-    (models / "empty").mkdir()
-    assert "model 'empty' has no version in" in fails("--models-dir", models)
-
-
-def test_a_model_without_a_good_version_is_named(models):
+def test_a_bad_model_is_named_and_keeps_no_other_from_being_served(models):
     (models / "bad" / "3").mkdir(parents=True)
     (models / "bad" / "3" / "saved_model.pb").write_bytes(b"broken")
-    assert "model 'bad' has no good version" in fails("--models-dir", models)
-    assert "version 3: " in fails("--models-dir", models)
+    (models / "empty").mkdir()
+    with servers.gateway("--models-dir", models) as (url, running):
+        assert "model 'bad' has no good version in" in running.output
+        assert "version 3: it is not whole: saved_model.pb cannot be read" in running.output
+        assert "model 'empty' has no version in" in running.output
+        assert httpx.post(f"{url}/v1/models/m:predict", json=X).status_code == 200
+        answer = httpx.get(f"{url}/readyz")
+        assert (answer.status_code, answer.json()["missing"]) == (503, ["bad", "empty"])
+        status = httpx.get(f"{url}/v1/models/bad").json()["model_version_status"][0]
+        assert "saved_model.pb cannot be read" in status["status"]["error_message"]
+        assert 'signet_failed_versions{model="bad",reason="incomplete"} 1.0' in httpx.get(f"{url}/metrics").text
 
 
 def test_a_port_in_use_is_named(models):
@@ -84,9 +94,19 @@ def test_wrong_settings_are_named(arguments, problem):
     assert problem in fails(*arguments)
 
 
-def test_allow_missing_starts_without_and_readiness_says_so(models):
+def test_allow_missing_starts_without_a_folder_and_readiness_says_so(models):
+    folder = models.with_name("later")
+    with servers.gateway("--models-dir", folder, "--allow-missing") as (url, _):
+        answer = httpx.get(f"{url}/readyz")
+        assert (answer.status_code, answer.json()["models"]) == (503, [])
+        models.rename(folder)
+        servers.wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 200, what="readiness")
+        assert httpx.post(f"{url}/v1/models/m:predict", json=X).status_code == 200
+
+
+def test_a_model_without_a_version_is_not_ready_until_it_has_one(models):
     (models / "late").mkdir()
-    with servers.gateway("--models-dir", models, "--allow-missing") as (url, _):
+    with servers.gateway("--models-dir", models) as (url, _):
         answer = httpx.get(f"{url}/readyz")
         assert (answer.status_code, answer.json()["missing"]) == (503, ["late"])
         refused = httpx.post(f"{url}/v1/models/late:predict", json=X)

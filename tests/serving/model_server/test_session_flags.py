@@ -46,6 +46,13 @@ def test_the_file_comes_first_and_flags_in_its_place(tmp_path):
     assert config.allow_soft_placement
 
 
+def test_devices_that_are_not_there_are_made_up_for_unless_a_file_says_otherwise(tmp_path):
+    file = tmp_path / "session.config"
+    file.write_text("intra_op_parallelism_threads: 7")
+    for flags, soft in ((Flags(), True), (Flags(tensorflow_session_config_file=str(file)), False)):
+        assert config_pb2.ConfigProto.FromString(session_config.placed_softly(flags)).allow_soft_placement is soft
+
+
 def test_what_cannot_be_is_refused(tmp_path):
     threads = {f"tensorflow_{kind}_parallelism": 2 for kind in ("session", "intra_op", "inter_op")}
     with pytest.raises(InvalidInput, match="You cannot configure all"):
