@@ -127,7 +127,7 @@ class RequestParser:
         match = (_REST_OF_LINE if self._in_line else _FIRST_LINE).match(data)
         assert match is not None, "both match anything"
         line = match[0]
-        self._in_line = len(line) == len(data) and not line.isspace()
+        self._in_line = len(line) == len(data) and (self._in_line or bool(line.strip(b"\r\n")))
         if line.isascii():
             return data
         return _EIGHT_BITS.sub(lambda byte: b"%%%02X" % ord(byte[0]), line) + bytes(data[len(line) :])
@@ -171,7 +171,7 @@ class RequestParser:
         self._count(len(name) + len(value))
         if not self.in_head:
             return  # a trailer
-        name = name.lower()
+        name, value = name.lower(), value.rstrip(b" \t")  # llhttp leaves blanks behind a value
         self._fields.append((name, value))
         self._headers.setdefault(name, value)
 
@@ -182,6 +182,8 @@ class RequestParser:
             raise BadRequest(f"the version is {self._version}; expected 1.1 or 1.0")
         if self._limits.checks_host:
             self._check_host()
+        if b"transfer-encoding" in self._headers:
+            self._check_codings()
         self._upgrades = self._llhttp.should_upgrade() and self._llhttp.get_method() != b"CONNECT"
         if self._upgrades:
             return  # it comes again, from `_begin_again`
@@ -234,6 +236,14 @@ class RequestParser:
         most = self._limits.body_bytes
         if most is not None and size > most:
             raise TooLarge(f"the body has {size} bytes; the most is {most}")
+
+    def _check_codings(self) -> None:
+        """llhttp takes any codings before `chunked` and passes over them; the body would not be what the caller meant."""
+        codings = [value.lower() for name, value in self._fields if name == b"transfer-encoding"]
+        if codings != [b"chunked"]:
+            raise BadRequest("there is a transfer coding beside chunked")
+        if self._version == "1.0":
+            raise BadRequest("HTTP/1.0 knows no transfer coding (RFC 9112, 6.1)")
 
     def _check_host(self) -> None:
         host = self._headers.get(b"host")
