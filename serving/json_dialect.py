@@ -39,6 +39,16 @@ _LONG_NUMBER = re.compile(r"\d{19}")
 _SECRET = random.SystemRandom()
 _MARKS = {number: _SECRET.uniform(1, 9) * 1e-303 for number in ("NaN", "Infinity", "-Infinity")}
 """What stands for the words in between, anew in every process: to guess one takes 2^52 tries."""
+_MARK_TEXTS = {
+    key: b" %b " % repr(_MARKS[word]).encode()  # longer than any word; with blanks, or NaN1 would be a number
+    for key, word in {
+        (b"N", False): "NaN",
+        (b"N", True): "NaN",
+        (b"I", False): "Infinity",
+        (b"I", True): "-Infinity",
+    }.items()
+}
+"""By the first letter of a word, and whether it has a minus."""
 _NUMBERS = {mark: float(word) for word, mark in _MARKS.items()}
 _PLAIN = {float, int, str, bool, type(None)}
 
@@ -64,6 +74,7 @@ def loads(body: bytes, read: Read = orjson.loads, *, raw_text: bool = False, tra
         value, marked = _raw(body, marked, read, trailing)
     else:
         if _may_repeat_names(value, marked):
+            del value  # two of them may not fit
             value = _first_of_equal_names(marked.decode())
     return _with_numbers(value) if len(marked) != len(text) else value
 
@@ -84,7 +95,7 @@ def _raw(body: bytes, marked: bytes, read: Read, trailing: bool) -> tuple[Any, b
     text = marked.decode(errors="surrogateescape")
     as_utf8 = text.encode(errors="replace")  # a question mark for each byte
     try:
-        _, used = _strict(as_utf8, read, trailing)
+        used = _strict(as_utf8, read, trailing)[1]
     except orjson.JSONDecodeError as error:
         raise _broken(body, error, None) from error
     return _first_of_equal_names(text[: len(used.decode())]), used
@@ -123,15 +134,13 @@ def _marked(text: bytes) -> bytes:
         return text
     if b"NaN" not in text and b"Inf" not in text:
         return text
-    return _STRING_OR_WORD.sub(_mark, text)
-
-
-def _mark(match: re.Match[bytes]) -> bytes:
-    word = match[1]
-    if word is None:
-        return match[0]
-    name = "NaN" if word.endswith(b"NaN") else "-Infinity" if word.startswith(b"-") else "Infinity"
-    return b" %b " % repr(_MARKS[name]).encode()  # longer than any word; with blanks, or NaN1 would be a number
+    pieces: list[bytes] = []
+    start = 0
+    for match in _STRING_OR_WORD.finditer(text):
+        if match[1] is not None:
+            pieces += (text[start : match.start()], _MARK_TEXTS[match[1].removeprefix(b"-")[:1], match[1][:1] == b"-"])
+            start = match.end()
+    return b"".join([*pieces, text[start:]]) if pieces else text
 
 
 def _with_numbers(document: Any) -> Any:
@@ -140,21 +149,27 @@ def _with_numbers(document: Any) -> Any:
     left: list[Any] = [outermost]
     while left:
         node = left.pop()
-        values = node.values() if isinstance(node, dict) else node
-        if isinstance(node, list) and set(map(type, values)) <= _PLAIN:
-            node[:] = [_NUMBERS.get(value, value) for value in values]
-            continue
-        for key, value in list(node.items() if isinstance(node, dict) else enumerate(node)):
-            if isinstance(value, float):
-                node[key] = _NUMBERS.get(value, value)
-            elif isinstance(value, list | dict):
-                left.append(value)
-            elif isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        for key, value in node.items() if type(node) is dict else enumerate(node):
+            kind = type(value)
+            if kind is float:
+                if value in _NUMBERS:
+                    node[key] = _NUMBERS[value]
+            elif kind is np.ndarray:
                 node[key] = _array_with_numbers(value)
+            elif kind is list:
+                kinds = set(map(type, value))
+                if not kinds <= _PLAIN:
+                    left.append(value)
+                elif float in kinds:
+                    value[:] = [_NUMBERS.get(element, element) for element in value]
+            elif kind is dict:
+                left.append(value)
     return outermost[0]
 
 
 def _array_with_numbers(array: Array) -> Array:
+    if array.dtype.kind != "f":
+        return array
     places = {number: array == mark for mark, number in _NUMBERS.items()}
     if not any(place.any() for place in places.values()):
         return array

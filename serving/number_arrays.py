@@ -39,6 +39,7 @@ _CONTAINERS = {list, dict, np.ndarray}
 _NUMBERS_AND_SPACES = b"0123456789.+-eE \t\r\n"
 
 _threads = threading.local()
+_NOTHING = object()
 
 
 class _BetterByOrjson(Exception):
@@ -53,12 +54,17 @@ def loads(body: bytes) -> Any:
     """
     if len(body) < LARGE_BYTES or not body.startswith(b"{") or _is_dense(body):
         return orjson.loads(body)
+    value = _with_arrays(body)
+    return orjson.loads(body) if value is _NOTHING else value
+
+
+def _with_arrays(body: bytes) -> Any:
+    """The value, or `_NOTHING` for orjson to read it: then the parser's memory is free again."""
     parser = _threads.__dict__.pop("parser", None) or simdjson.Parser()
     try:
         value = _read(parser.parse(body), body)
     except (ValueError, RuntimeError, _BetterByOrjson):
-        # Broken, or a number beyond 64 bits. The error may still hold the document, and so the parser.
-        return orjson.loads(body)
+        return _NOTHING  # broken, or a number beyond 64 bits; the error may still hold the document, and so the parser
     if len(body) <= _MAX_KEPT_BYTES:
         _threads.parser = parser
     return value

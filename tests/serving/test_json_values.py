@@ -2,6 +2,8 @@
 
 import json
 import math
+import tracemalloc
+from contextlib import suppress
 
 import ml_dtypes
 import numpy as np
@@ -111,7 +113,8 @@ def converted(element: object, dtype: dtypes.DType) -> object:
     if dtype.is_float:
         if isinstance(element, int) and not -(2**63) <= element < 2**64:
             element = float(element)  # as JSON parsers read it
-        return dtype.numpy.type(element) if isinstance(element, int | float) else None
+        with np.errstate(over="ignore"):
+            return dtype.numpy.type(element) if isinstance(element, int | float) else None
     limits = np.iinfo(dtype.numpy)
     return element if isinstance(element, int) and limits.min <= element <= limits.max else None
 
@@ -156,6 +159,19 @@ def test_small_floats_round_to_the_nearest():
         with np.errstate(over="ignore"):
             np.testing.assert_array_equal(found, np.array([0.1, 1e-9, 70000, 1 / 3]).astype(dtype.numpy))
     assert np.array(0.1, ml_dtypes.bfloat16) == in_columns(0.1, signature(BY_NAME["bfloat16"]), "")
+
+
+@pytest.mark.parametrize("end", [b"", b",[]", b",true", b",NaN", b',{"b64":1,"b64":2}', b",["])
+@pytest.mark.parametrize("row", [b"[1]", b"[]", b"{}", b'{"x":1}', b'"a"', b"1", b"0.5", b'{"b64":""}', b"null"])
+def test_reading_takes_at_most_so_many_times_the_memory_of_the_body(row, end):
+    body = b'{"instances":[' + b",".join([row] * (60_000 // (len(row) + 1))) + end + b"]}"
+    tracemalloc.start()
+    try:
+        with suppress(InvalidInput):
+            json_codec.decode(json_codec.parse(body), signature(BY_NAME["string" if b'"' in row else "float"]))
+        assert tracemalloc.get_traced_memory()[1] < 40 * len(body)
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
