@@ -290,6 +290,13 @@ def serve(
     batch_max_rows: Annotated[
         int | None, typer.Option(help="Most rows joined into one call; 1: no joining. [default: 64]")
     ] = None,
+    batch_models: Annotated[
+        str | None,
+        typer.Option(
+            help="MODEL=on,MODEL=off…: whether rows of several requests share calls. Default: where that is known to "
+            "change no answer."
+        ),
+    ] = None,
     allow_missing: Annotated[
         bool | None,
         typer.Option(help="Start although the folder of models is not there yet; /readyz says no meanwhile."),

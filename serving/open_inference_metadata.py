@@ -11,6 +11,7 @@ from typing import Any
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
+from serving.independence import Verdict
 from serving.open_inference import can_travel, datatype
 from serving.signature import Signature, TensorSpec, internal
 
@@ -54,10 +55,13 @@ def model(name: str, versions: Sequence[int], signature: Signature | None, signa
     }
 
 
-def config(name: str, signature: Signature | None, max_rows: int) -> dict[str, Any]:
+def config(name: str, signature: Signature | None, max_rows: int, joining: Verdict | None = None) -> dict[str, Any]:
     """One model's configuration, of the same tensors. max_rows: most rows that are joined into one call."""
     batched = signature is not None and signature.batched
     inputs, outputs = _tensors(signature)
+    joined: dict[str, Any] = {"dynamic_batching": {}} if joining and joining.joined else {}
+    if joining:
+        joined["parameters"] = {"joining": {"string_value": joining.why}}
     return {
         "name": name,
         "platform": PLATFORM,
@@ -66,6 +70,7 @@ def config(name: str, signature: Signature | None, max_rows: int) -> dict[str, A
         "default_model_filename": "saved_model.pb",
         "input": [_configured(spec, batched) for spec in inputs],
         "output": [_configured(spec, batched) for spec in outputs],
+        **joined,
     }
 
 

@@ -12,9 +12,11 @@ import threading
 from collections.abc import Hashable, Sequence
 from typing import Any
 
+from serving import model_card
 from serving import signature as signatures
 from serving.engine.tensorflow_c import Call, RunOptions, Session
 from serving.errors import NotFound
+from serving.independence import Verdict
 from serving.protos import meta_graph_pb2
 from serving.signature import Signature
 from serving.tensors import Arrays
@@ -36,6 +38,10 @@ class Servable:
         self.devices = session.device_count()
         self.loops = not _LOOPS.isdisjoint(self.operations)
         """Whether the values in a request, not only its shapes, may decide how long a call takes."""
+        self.card = model_card.NONE
+        """What its folder says of it, where somebody has looked."""
+        self.joining: dict[str, Verdict] = {}
+        """Of each signature whether rows of several requests may share its calls, where somebody has found out."""
         self.seconds: dict[tuple[Hashable, bool], float] = {}
         """What a call takes, by kind and size and whether it ran in the calling thread; kept by the runner."""
         self._calls: dict[tuple[str, tuple[str, ...]], Call] = {}

@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Protocol
 
+from serving.independence import Verdict
+from serving.model_card import Card
 from serving.model_status import VersionStatus
 from serving.signature import Signature
 from serving.tensors import Arrays
@@ -20,6 +22,14 @@ class Lease(Protocol):
     @property
     def signature_defs(self) -> Mapping[str, Any]:
         """The SignatureDef messages, for the metadata route."""
+
+    @property
+    def card(self) -> Card:
+        """What its folder says of it, where that is at hand."""
+
+    @property
+    def joining(self) -> dict[str, Verdict]:
+        """Of each signature whether rows of several requests share its calls; until there is an entry they do not."""
 
     def release(self) -> None:
         """Give it back; after this it may be unloaded."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from serving.independence import Verdict
 from serving.signature import DEFAULT, Signature, internal
 
 FRIENDLY = ("from_text", "from_bytes", DEFAULT)
@@ -52,6 +53,9 @@ class DescribedModel:
     """Of predict, by signature; not each has one."""
     infer_examples: Mapping[str, Example] = field(default_factory=dict)
     """The same by the Open Inference Protocol."""
+
+    joining: Mapping[str, Verdict] = field(default_factory=dict)
+    """Of each signature whether rows of several requests share its calls, and why."""
 
     @property
     def callable_signatures(self) -> list[Signature]:

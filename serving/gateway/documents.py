@@ -27,7 +27,9 @@ from serving.gateway import openapi_tensors as tensors
 from serving.gateway.backend import Backend, Lease
 from serving.gateway.described_model import DescribedModel, Example
 from serving.gateway.inference import Ask, Inference
+from serving.gateway.joining import told
 from serving.gateway.record import Record
+from serving.model_card import Card
 from serving.model_status import State
 from serving.signature import DEFAULT, Signature
 
@@ -75,12 +77,16 @@ class _Described:
     document: Document
     until: float
     """When it is described anew though nothing has changed."""
+    card: Card
+    """Of the version."""
 
     def holds(self, lease: Lease, versions: Sequence[int], labels: Mapping[str, int]) -> bool:
         """Whether it says what is served now. The version itself is compared: one may be replaced under its number."""
         model = self.model
         return (
             model.signatures is lease.signatures
+            and self.card is lease.card
+            and model.joining == told(lease)
             and (model.version, list(model.versions), model.labels) == (lease.version, versions, labels)
             and time.monotonic() < self.until
         )
@@ -190,16 +196,20 @@ class Documents:
         lease = await self._lease(name)
         try:
             versions = self._versions(name)
-            bare = DescribedModel(name, lease.version, lease.signatures, lease.signature_defs, {}, labels, versions)
-            card = await asyncio.to_thread(self._inference.cards.card, name, lease.version)
-            tried, until = await self._trials(replace(bare, card=card), lease)
+            joining = told(lease)
+            bare = DescribedModel(
+                name, lease.version, lease.signatures, lease.signature_defs, {}, labels, versions, joining=joining
+            )
+            card = lease.card
+            tried, until = await self._trials(replace(bare, card=card.content), lease)
         finally:
             lease.release()
-        return _Described(*await asyncio.to_thread(written, bare, card, tried, self._release), until)
+        described = await asyncio.to_thread(written, bare, card.content, tried, self._release)
+        return _Described(*described, until, card)
 
     async def _trials(self, model: DescribedModel, lease: Lease) -> tuple[dict[str, Trial], float]:
         """Of each signature the first example that works, and until when they stand."""
-        bodies = await asyncio.to_thread(self._candidates, model)
+        bodies = await asyncio.to_thread(self._candidates, model, lease)
         found: dict[str, Trial] = {}
         end = time.monotonic() + _TRIALS_S
         for signature, texts in bodies:
@@ -217,9 +227,9 @@ class Documents:
                     log.info("model %s, signature %s: an example does not work: %s", model.name, signature.name, error)
         return found, float("inf")
 
-    def _candidates(self, model: DescribedModel) -> list[tuple[Signature, list[bytes]]]:
+    def _candidates(self, model: DescribedModel, lease: Lease) -> list[tuple[Signature, list[bytes]]]:
         """The bodies to try for each signature, best first."""
-        golden = self._inference.cards.first_rows(model.name, model.version)
+        golden = examples.first_rows(lease.card.folder) if lease.card.folder else {}
         return [
             (signature, list(filter(None, map(_text, examples.candidates(model, signature, golden)))))
             for signature in filter(tensors.takes_json, model.callable_signatures)

@@ -1,17 +1,22 @@
 """The backend in the gateway's own process: repository and runner of the engine. Only this file imports the engine."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import cast
 
+from serving import model_card
 from serving.engine.following import Rules
 from serving.engine.loading import Loader
 from serving.engine.repository import Repository
 from serving.engine.runner import Runner
 from serving.engine.servable import Servable
+from serving.engine.tensorflow_c import RunOptions
 from serving.errors import NotFound
 from serving.gateway.backend import Lease
+from serving.gateway.joining import CALL_S, Joining
 from serving.gateway.settings import Settings
 from serving.model_config import ModelConfig
 from serving.model_status import VersionStatus
@@ -20,6 +25,8 @@ from serving.operations import parse_names
 from serving.signature import Signature
 from serving.supervision import FOLDER, Background, Failures
 from serving.tensors import Arrays
+
+log = logging.getLogger(__name__)
 
 
 class EmbeddedBackend:
@@ -36,9 +43,10 @@ class EmbeddedBackend:
 
         load: default: a `Loader`.
         """
-        load = load or Loader(allowed_operations=parse_names(settings.allow_ops), trial=True)
+        self._load = load or Loader(allowed_operations=parse_names(settings.allow_ops), trial=True)
+        self._joining = Joining(settings)
         self._repository = Repository(
-            models, poll_s=settings.poll_s, rules=Rules(heals=True), load=load, failures=failures
+            models, poll_s=settings.poll_s, rules=Rules(heals=True), load=self._loaded, failures=failures
         )
         self._runner = Runner()
         self._declared = frozenset(model.name for model in models)
@@ -61,6 +69,7 @@ class EmbeddedBackend:
         await asyncio.to_thread(self._repository.first_pass.wait)
 
     async def stop(self) -> None:
+        self._joining.stop()
         if self._watching:
             self._watching.stop()
         await asyncio.to_thread(self._repository.stop)
@@ -110,3 +119,16 @@ class EmbeddedBackend:
 
     def known_statuses(self, model: str) -> list[VersionStatus]:
         return self._repository.statuses(model)
+
+    def _loaded(self, name: str, version: int, path: Path) -> Servable:
+        """In the repository's thread: a version with its card; whether its rows are joined is found out meanwhile."""
+        servable = self._load(name, version, path)
+        servable.card = model_card.read(path)
+        if servable.card.problem:
+            log.warning("%s", servable.card.problem)
+        self._joining.decide(servable, partial(_ask, servable))
+        return servable
+
+
+def _ask(servable: Servable, signature: Signature, inputs: Arrays) -> Arrays:
+    return servable.predict(signature, inputs, (), RunOptions(timeout_s=CALL_S))

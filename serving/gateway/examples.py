@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import orjson
 
-from serving import open_inference, open_inference_body
+from serving import open_inference, open_inference_body, small_file
 from serving.gateway import openapi_tensors as tensors
 from serving.gateway.described_model import FRIENDLY, DescribedModel, Example
 from serving.open_inference import InferRequest
@@ -106,13 +106,13 @@ def example_body(model_dir: Path) -> dict[str, Any] | None:
 def first_rows(version_dir: Path) -> dict[str, dict[str, Any]]:
     """The first golden row of each signature of a version: {"from_text": {"text": "…"}}; empty when none can be read."""
     try:
-        signatures = json.loads((version_dir / "assets.extra" / "golden.json").read_bytes())["signatures"]
+        signatures = json.loads(small_file.read(version_dir / "assets.extra" / "golden.json"))["signatures"]
         return {
             name: {key: column[0] for key, column in golden["inputs"].items()}
             for name, golden in signatures.items()
             if not any(isinstance(column, dict) for column in golden["inputs"].values())  # large: a digest and a sample
         }
-    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return {}
 
 

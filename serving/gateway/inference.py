@@ -17,7 +17,6 @@ from serving import signature as signatures
 from serving.batching import Batcher
 from serving.errors import DeadlineExceeded, InvalidInput, NotFound, Overloaded, Unavailable
 from serving.gateway.backend import Backend, Lease
-from serving.gateway.cards import Cards
 from serving.gateway.labels import Labels
 from serving.gateway.metrics import Metrics
 from serving.gateway.record import Record
@@ -59,7 +58,7 @@ class Inference:
 
     def __init__(self, settings: Settings, backend: Backend, metrics: Metrics) -> None:
         self._settings, self._backend, self._metrics = settings, backend, metrics
-        self.labels, self.cards = Labels(settings), Cards(settings.models_dir)
+        self.labels = Labels(settings)
         self.statistics = Statistics()
         self._batcher = Batcher(settings.batch_max_rows, self._slots, self._called)
         self._in_flight = 0
@@ -118,8 +117,10 @@ class Inference:
     ) -> Arrays:
         """The outputs wanted, all of them when none are named, of one signature of a leased version."""
         outputs = _checked_outputs(chosen, wanted)
-        rows = chosen.check_rows(inputs) if chosen.batched and ask.joined else None
-        fill = self.cards.padding(lease.name, lease.version, chosen)
+        rows = chosen.check_rows(inputs) if chosen.batched else None
+        verdict = lease.joining.get(chosen.name)
+        joined = ask.joined and verdict is not None and verdict.joined
+        fill = lease.card.padding(chosen) if joined else None
         shapes = tuple([fill.joint_shape(name, array) if fill else array.shape[1:] for name, array in inputs.items()])
         key = (lease, chosen.name, outputs, shapes)  # the lease itself: a version may be replaced under its number
         started = time.perf_counter()
@@ -127,8 +128,8 @@ class Inference:
         if left_s <= 0:
             raise _over(record)
         run = partial(_with_outputs, partial(self._backend.run, lease, chosen), outputs)
-        record.rows = rows or 1
-        answer = await self._batcher.submit(key, run, inputs, rows, left_s, fill, record.waited)
+        record.rows = 1 if rows is None else rows
+        answer = await self._batcher.submit(key, run, inputs, rows if joined else None, left_s, fill, record.waited)
         record.stage("run", started)
         return answer
 

@@ -14,6 +14,7 @@ from serving.errors import InvalidInput, NotFound, ServingError, Unavailable, fr
 from serving.gateway.backend import Backend, Lease
 from serving.gateway.health import Health
 from serving.gateway.inference import MAX_VERSION, Ask, Decoded, Inference
+from serving.gateway.joining import told
 from serving.gateway.record import Record
 from serving.model_status import State, VersionStatus
 from serving.offload import LARGE_BYTES
@@ -59,7 +60,7 @@ class OpenInference:
 
         def known(lease: Lease, signature: Signature) -> None:
             labelled = any(output.classes for output in request.outputs)
-            served[:] = [(signature, self._inference.cards.labels(lease, signature.name) if labelled else {})]
+            served[:] = [(signature, lease.card.labels(signature.name) if labelled else {})]
 
         def read(lease: Lease, signature: Signature) -> Decoded:
             known(lease, signature)
@@ -109,7 +110,8 @@ class OpenInference:
         lease = await self._lease(model, version)
         try:
             chosen = _told(lease, "", model)
-            return open_inference_metadata.config(model, chosen, self._max_rows)
+            joining = told(lease)[chosen.name] if chosen else None
+            return open_inference_metadata.config(model, chosen, self._max_rows, joining)
         finally:
             lease.release()
 

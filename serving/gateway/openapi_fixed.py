@@ -82,6 +82,11 @@ SCHEMAS: dict[str, Schema] = {
             },
             "name": TEXT,
             "ready": {"type": "boolean"},
+            "joining": {
+                "type": "object",
+                "description": "Of each signature whether rows of several requests share its calls",
+                "additionalProperties": record({"joined": {"type": "boolean"}, "why": TEXT}),
+            },
         }
     ),
     "Metadata": record(

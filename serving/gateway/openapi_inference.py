@@ -93,7 +93,13 @@ def _signature_text(
             cells = (f"`{name}`", dtype(spec), tensors.shape_text(spec), said.meaning, said.unit)
             described = "; ".join(filter(None, (said.values, tensors.labels_text(said.labels))))
             lines.append(f"| {kind[:-1]} | {' | '.join(map(_cell, (*cells, described)))} |")
-    return "\n\n".join(filter(None, [f"**Signature `{signature.name}`**", refusal, "\n".join(lines)]))
+    verdict = model.joining.get(signature.name)
+    joining = (
+        f"{'Requests share calls' if verdict.joined else 'Each request is a call'}: {_cell(verdict.why)}."
+        if verdict
+        else ""
+    )
+    return "\n\n".join(filter(None, [f"**Signature `{signature.name}`**", refusal, "\n".join(lines), joining]))
 
 
 def _cell(text: str) -> str:

@@ -49,11 +49,16 @@ SCHEMAS: dict[str, Schema] = {
             "name": TEXT,
             "platform": {"const": PLATFORM},
             "backend": {"const": "tensorflow"},
-            "max_batch_size": {"description": "Most rows joined into one call; 0: none are", **_COUNT},
+            "max_batch_size": {
+                "description": "Most rows joined into one call; 0: their number is fixed",
+                **_COUNT,
+            },
             "default_model_filename": TEXT,
             "input": array(ref("TensorConfig")),
             "output": array(ref("TensorConfig")),
-        }
+        },
+        dynamic_batching={"type": "object", "description": "There when requests are joined"},
+        parameters=record({}, joining=record({"string_value": {"description": "Why, or why not", **TEXT}})),
     ),
     "TensorConfig": record(
         {

@@ -12,7 +12,8 @@ import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,18 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
+from serving import model_card, tensors
 from serving import signature as signatures
-from serving import tensors
 from serving.errors import BadGateway, InvalidInput, NotFound, ServingError, Unavailable, UsageError
 from serving.gateway import addresses, upstream
 from serving.gateway.backend import Lease
+from serving.gateway.joining import CALL_S, Joining
 from serving.gateway.label_cache import LabelCache
 from serving.gateway.metrics import Metrics
 from serving.gateway.settings import Settings
 from serving.gateway.upstream import Server, Upstream
+from serving.independence import Verdict
+from serving.model_card import Card
 from serving.model_config import ModelConfig
 from serving.model_status import State, VersionStatus
 from serving.models_folder import FolderWatch, ModelsFolder
@@ -50,7 +54,7 @@ _LIVELIEST = (State.AVAILABLE, State.LOADING, State.START, State.UNLOADING, Stat
 """Which of a version's states on several servers is told."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class RemoteVersion:
     """The signatures of a version that a model server holds; nothing here keeps it loaded there."""
 
@@ -58,6 +62,9 @@ class RemoteVersion:
     version: int
     signatures: Mapping[str, Signature]
     signature_defs: Mapping[str, Any]
+    card: Card = model_card.NONE
+    """From the folder of models, where there is one; looked for again while it is not there. Written by the event loop."""
+    joining: dict[str, Verdict] = field(default_factory=dict)
 
     def release(self) -> None:
         """Nothing to give back: the model server decides."""
@@ -71,15 +78,21 @@ class RemoteBackend:
         models: Sequence[str],
         upstream: Upstream,
         poll_s: float,
+        joining: Joining,
         folder: ModelsFolder | None = None,
         failures: Failures | None = None,
+        models_dir: Path | None = None,
     ) -> None:
-        """models: those that there are at the start. folder: its models are served from then on, as they come and go."""
+        """models: those that there are at the start. folder: its models are served from then on, as they come and go.
+
+        models_dir: where the cards of the served versions lie, if that is known.
+        """
         self.models = list(models)
         self._declared = frozenset(models)
         self._watch = FolderWatch(folder, self._take, poll_s) if folder else None
         self._failures = failures or Failures()
         self._upstream, self._poll_s = upstream, poll_s
+        self._joining, self._models_dir = joining, models_dir
         self._current: dict[str, RemoteVersion] = {}
         self._known: dict[tuple[str, int], RemoteVersion] = {}
         self._refreshing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -100,6 +113,7 @@ class RemoteBackend:
         self._poller = asyncio.create_task(self._keep_polling())
 
     async def stop(self) -> None:
+        self._joining.stop()
         tasks = [task for task in (self._poller, *self._polls.values()) if task]
         for task in tasks:
             task.cancel()
@@ -235,6 +249,9 @@ class RemoteBackend:
             offered = [version for server in self._upstream.servers for version in server.available(model)]
             for key in [key for key in self._known if key[0] == model and key[1] not in offered]:
                 del self._known[key]
+            for known in [known for key, known in self._known.items() if key[0] == model and not known.card.content]:
+                if await self._look_for_card(known):
+                    self._decide(known)
             version = self._choice(model)
             if version is None:
                 self._current.pop(model, None)
@@ -262,19 +279,43 @@ class RemoteBackend:
         request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
         request.model_spec.name, request.model_spec.version.value = model, version
         defs, parsed = await self._upstream.metadata(request, _STATUS_TIMEOUT_S, _signatures)
-        self._known[model, version] = known = RemoteVersion(model, version, parsed, defs)
+        known = RemoteVersion(model, version, parsed, defs)
+        await self._look_for_card(known)
+        self._known[model, version] = known  # before it is asked: it counts as gone else
+        self._decide(known)
         return known
+
+    def _decide(self, known: RemoteVersion) -> None:
+        self._joining.decide(known, partial(self._ask_now, known, asyncio.get_running_loop()))
+
+    async def _look_for_card(self, known: RemoteVersion) -> bool:
+        """Whether it has a card now: one that comes after its version may say what was not known."""
+        if self._models_dir is None:
+            return False
+        card = await asyncio.to_thread(model_card.read, self._models_dir / known.name / str(known.version))
+        if card.problem and card.problem != known.card.problem:
+            log.warning("%s", card.problem)
+        known.card = card
+        return bool(card.content)
+
+    def _ask_now(
+        self, known: RemoteVersion, loop: asyncio.AbstractEventLoop, signature: Signature, inputs: Arrays
+    ) -> Arrays:
+        """In another thread than the loop's: a call that is nobody's request. Raises `NotFound` for a version that is gone."""
+        if self._known.get((known.name, known.version)) is not known:
+            raise NotFound(f"version {known.version} of model {known.name!r} is not served any more")
+        data = _request(known, signature, inputs, ()).SerializeToString()
+        read = partial(_outputs, signature, tuple(signature.outputs))
+        call = self._upstream.ask_aside(known.name, known.version, data, CALL_S, read)
+        try:
+            return asyncio.run_coroutine_threadsafe(call, loop).result(2 * CALL_S)
+        except (TimeoutError, CancelledError, RuntimeError) as error:
+            raise Unavailable("the gateway is stopping") from error
 
     async def _predict(
         self, lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str], timeout_s: float
     ) -> Arrays:
-        request = predict_pb2.PredictRequest()
-        request.model_spec.name = lease.name
-        request.model_spec.version.value = lease.version
-        request.model_spec.signature_name = signature.name
-        for name, array in inputs.items():
-            request.inputs[name].CopyFrom(tensors.to_proto(array))
-        request.output_filter.extend(outputs)
+        request = _request(lease, signature, inputs, outputs)
         started = time.perf_counter()
         read = partial(_outputs, signature, outputs or tuple(signature.outputs))
         data = request.SerializeToString()
@@ -285,6 +326,18 @@ class RemoteBackend:
     def _took(self, model: str, seconds: float) -> None:
         estimate = self._seconds.get(model, seconds)
         self._seconds[model] = min(seconds, estimate + _RISE * (seconds - estimate))
+
+
+def _request(lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str]) -> Any:
+    """A PredictRequest."""
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = lease.name
+    request.model_spec.version.value = lease.version
+    request.model_spec.signature_name = signature.name
+    for name, array in inputs.items():
+        request.inputs[name].CopyFrom(tensors.to_proto(array))
+    request.output_filter.extend(outputs)
+    return request
 
 
 def _liveliest(servers: Sequence[Server], model: str) -> list[VersionStatus]:
@@ -355,7 +408,9 @@ def create(
         metrics.upstream_retries.labels(model)
     follows = settings.models_dir and not settings.models and not settings.model_config_file
     folder = ModelsFolder(settings.models_dir) if settings.models_dir and follows else None
-    return RemoteBackend(models, upstream, settings.poll_s, folder, failures)
+    return RemoteBackend(
+        models, upstream, settings.poll_s, Joining(settings), folder, failures, models_dir=settings.models_dir
+    )
 
 
 def _credentials(settings: Settings) -> grpc.ChannelCredentials | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -15,6 +16,7 @@ from serving.errors import Internal, InvalidInput, NotFound, ServingError
 from serving.gateway import v2_routes
 from serving.gateway.backend import Backend
 from serving.gateway.inference import Ask, Inference
+from serving.gateway.joining import told
 from serving.gateway.probes import Probes
 from serving.http_server import Response as HttpResponse
 from serving.model_status import State
@@ -84,7 +86,11 @@ def create_router(backend: Backend, inference: Inference, probes: Probes) -> API
     @router.get("/v1/models/{model:name}/versions/{version:name}")
     @router.get("/v1/models/{model:name}/labels/{label:name}")
     async def status(model: str, version: int | None = None, label: str | None = None) -> Response:
-        """The state of a model's versions, highest first, or of one; `name` and `ready` are for KServe's client."""
+        """The state of a model's versions, highest first, or of one; `name` and `ready` are for KServe's client.
+
+        `joining` says of each signature whether rows of several requests share its calls, and why: of that version, or
+        of the one that unversioned requests get.
+        """
         _check_declared(backend, model)
         if label is not None:
             version = await inference.labelled(model, label)
@@ -97,7 +103,8 @@ def create_router(backend: Backend, inference: Inference, probes: Probes) -> API
         for line in body["model_version_status"]:
             line.setdefault("status", {}).setdefault("error_message", "")
         ready = any(entry.state is State.AVAILABLE for entry in statuses)
-        return JSONResponse({**body, "name": model, "ready": ready})
+        joining = await _joining(backend, model, version) if ready else {}
+        return JSONResponse({**body, "name": model, "ready": ready, "joining": joining})
 
     @router.get("/v1/models/{model:name}/metadata")
     @router.get("/v1/models/{model:name}/versions/{version:name}/metadata")
@@ -112,8 +119,8 @@ def create_router(backend: Backend, inference: Inference, probes: Probes) -> API
                 "model_spec": {"name": model, "signature_name": "", "version": str(lease.version)},
                 "metadata": {"signature_def": json.loads(_to_json(signatures))},
             }
-            if digest := inference.cards.digest(model, lease.version):
-                body["digest"] = digest
+            if lease.card.digest:
+                body["digest"] = lease.card.digest
             return JSONResponse(body)
         finally:
             lease.release()
@@ -161,6 +168,17 @@ def _check_declared(backend: Backend, model: str) -> None:
         hint = signature.nearest_hint(model, backend.models)
         served = ", ".join(backend.models)
         raise NotFound(f"Could not find any versions of model {model[:100]}{hint}. Served models: {served}")
+
+
+async def _joining(backend: Backend, model: str, version: int | None) -> dict[str, Any]:
+    try:
+        lease = await backend.lease(model, version)
+    except ServingError:
+        return {}
+    try:
+        return {name: asdict(verdict) for name, verdict in told(lease).items()}
+    finally:
+        lease.release()
 
 
 async def _details(backend: Backend, name: str) -> dict[str, Any]:

@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     """Seconds a predict request may take before its caller gets 504."""
     batch_max_rows: int = Field(64, ge=1)
     """Most rows joined into one call; 1 turns batching off."""
+    batch_models: str = ""
+    """MODEL=on or MODEL=off, separated by commas: whether rows of several requests share its calls, known or not. Of other
+    models only where their card, or asking them when they appear, shows that it changes no answer."""
     max_body_bytes: int = Field(64 << 20, ge=1)
     """Largest request body, before and after decompression; more gets 413."""
     max_in_flight: int = Field(512, ge=1)
@@ -103,10 +106,28 @@ class Settings(BaseSettings):
             raise ValueError("backend_ca_file goes with backend")
         return self
 
+    @model_validator(mode="after")
+    def _has_switches(self) -> "Settings":
+        for entry in _entries(self.batch_models):
+            name, _, switch = entry.rpartition("=")
+            if not name or switch not in ("on", "off"):
+                raise ValueError(f"batch_models has {entry!r}; expected MODEL=on or MODEL=off")
+        return self
+
+    @property
+    def batch_switches(self) -> dict[str, bool]:
+        """Model -> whether requests share its calls, as batch_models says."""
+        pairs = [entry.rpartition("=") for entry in _entries(self.batch_models)]
+        return {name: switch == "on" for name, _, switch in pairs}
+
     @property
     def addresses(self) -> list[str]:
         """The backend's addresses; none for the embedded engine."""
-        return [address.strip() for address in self.backend.split(",") if address.strip()]
+        return _entries(self.backend)
+
+
+def _entries(text: str) -> list[str]:
+    return [entry.strip() for entry in text.split(",") if entry.strip()]
 
 
 def read(options: dict[str, Any]) -> Settings:

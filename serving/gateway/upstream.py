@@ -153,6 +153,13 @@ class Upstream:
         """What `read` makes of the PredictResponse for a serialized PredictRequest that names this version."""
         return await self._call("predict", model, version, request, timeout_s, read)
 
+    async def ask_aside(self, model: str, version: int, request: bytes, timeout_s: float, read: Read[T]) -> T:
+        """The same for a request that is nobody's: made once, and not counted."""
+        server = self._pick(model, version, set())
+        if server is None:
+            raise Unavailable("there is no model server")
+        return await self._attempt(server, server.predict, request, time.monotonic() + timeout_s, read, counted=False)
+
     async def metadata(self, request: Any, timeout_s: float, read: Read[T]) -> T:
         """What `read` makes of the GetModelMetadataResponse for a request that names a version or a label."""
         spec = request.model_spec
@@ -208,11 +215,14 @@ class Upstream:
             self._metrics.upstream_retries.labels(model).inc()
         raise problem
 
-    async def _attempt(self, server: Server, method: Any, request: bytes, deadline: float, read: Read[T]) -> T:
+    async def _attempt(
+        self, server: Server, method: Any, request: bytes, deadline: float, read: Read[T], *, counted: bool = True
+    ) -> T:
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             raise DeadlineExceeded("the time for the call to the model server was over before it began")
-        server.sent.inc()
+        if counted:
+            server.sent.inc()
         call = method(request, timeout=left_s)
         server.calls.add(call)
         try:

@@ -16,7 +16,6 @@ from functools import partial
 
 from serving import example_inference, json_codec, large_bodies
 from serving.errors import InvalidInput
-from serving.fill import Fill
 from serving.gateway import http_ask, paths
 from serving.gateway.backend import Lease
 from serving.gateway.frame import Answer
@@ -73,10 +72,7 @@ class V1:
         return Answer(answer)
 
     def _decode(self, body: PredictBody, lease: Lease, signature: Signature) -> Decoded:
-        return json_codec.decode(body, signature, self._fill(lease, signature)), body.output_filter
-
-    def _fill(self, lease: Lease, signature: Signature) -> Fill | None:
-        return self._inference.cards.padding(lease.name, lease.version, signature)
+        return json_codec.decode(body, signature, lease.card.padding(signature)), body.output_filter
 
     async def _predict_large(self, asked: Ask, text: bytes, record: Record) -> tuple[PredictBody, Arrays]:
         """The body without its value, and the outputs."""
@@ -89,7 +85,7 @@ class V1:
 
             async def decode(lease: Lease, signature: Signature) -> Decoded:
                 async with in_time():
-                    return await large.arrays(signature, self._fill(lease, signature)), body.output_filter
+                    return await large.arrays(signature, lease.card.padding(signature)), body.output_filter
 
             asked = asked._replace(signature_name=body.signature_name)
             return body, await self._inference.run(asked, decode, record)

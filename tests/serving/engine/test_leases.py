@@ -126,12 +126,14 @@ class Gateway:
 
     def __init__(self, folder: Path, sessions: Sessions, threads: int) -> None:
         self.models = [ModelConfig(name, folder / name, VersionPolicy()) for name in MODELS]
-        backend = EmbeddedBackend(self.models, Settings(), Failures(), load=sessions.load)
-        self.repository = backend._repository = Repository(self.models, poll_s=60.0, load=sessions.load)
+        switches = ",".join(f"{name}=on" for name in MODELS)
+        options = Settings(batch_max_rows=4, batch_models=switches)
+        backend = EmbeddedBackend(self.models, options, Failures(), load=sessions.load)
+        self.repository = backend._repository = Repository(self.models, poll_s=60.0, load=backend._loaded)
         self.backend = backend
         backend._runner = Runner(threads)
         backend.slots = lambda _: 1
-        self.inference = Inference(Settings(models_dir=folder, batch_max_rows=4), backend, Metrics("0"))
+        self.inference = Inference(options, backend, Metrics("0"))
         self.grpc = GrpcV1(self.inference, backend, Offload(1))
 
     async def predict(self, model, values, timeout_s):

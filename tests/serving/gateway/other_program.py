@@ -11,9 +11,10 @@ import orjson
 
 from serving.gateway.addresses import Address
 from serving.gateway.app import Gateway
+from serving.gateway.joining import Joining
 from serving.gateway.metrics import Metrics
 from serving.gateway.remote import RemoteBackend
-from serving.gateway.settings import read
+from serving.gateway.settings import Settings, read
 from serving.gateway.upstream import Upstream
 from serving.http_server import Request
 from serving.protos import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
@@ -98,7 +99,7 @@ async def gateway_at(*places, poll_s=60.0):
     settings = read({"backend": "127.0.0.1:1", "models": "m"})
     metrics = Metrics("test")
     upstream = Upstream(places, metrics)
-    backend = RemoteBackend(["m"], upstream, poll_s)
+    backend = RemoteBackend(["m"], upstream, poll_s, Joining(Settings(batch_max_rows=1)))
     gateway = Gateway(settings, backend)
     await backend.start()
 

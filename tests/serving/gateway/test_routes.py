@@ -28,7 +28,10 @@ def test_status_and_metadata_are_the_recorded_ones(gateway_url):
         expected = json.loads(recorded["body"])
         if "model_version_status" in expected:
             expected |= {"name": "two_in", "ready": True}  # for KServe's client
-        assert answer.json() == expected, request["path"]
+        told = answer.json()
+        assert ("joining" in told) == ("model_version_status" in told)
+        told.pop("joining", None)
+        assert told == expected, request["path"]
         replayed.add(request["path"])
     assert len(replayed) >= 2
 

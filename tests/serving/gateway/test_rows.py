@@ -1,11 +1,15 @@
 """What a model without a card is asked, and with whom: rows are joined only where that is known to change nothing."""
 
+import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import grpc
 import httpx
+import numpy as np
 import pytest
 
 from serving import open_inference_pb2 as v2
@@ -15,6 +19,24 @@ from tests import servers
 
 INIT_OP = "__saved_model_init_op"
 
+INDEPENDENT = ("serving_default", "ints", "text", "positive", "flags", "pictures", "lengths")
+ANOTHER = "output 'y' of a row is another "
+DEPENDENT = {
+    "softmax": ANOTHER,
+    "sort": ANOTHER,
+    "mean": ANOTHER,
+    "cumsum": ANOTHER,
+    "batch_norm": ANOTHER,
+    "dropout": ANOTHER,
+    "position": ANOTHER,
+    "size": ANOTHER,
+    "large": ANOTHER,
+    "joint_text": ANOTHER,
+    "some": "output 'y' has shape (",
+    "alike": "not proven: all 6 rows that were tried are answered alike",
+    "never": "not proven: the model took 0 of the rows that were tried, too few; the last one was refused: ",
+}
+
 
 @pytest.fixture(scope="module")
 def model_server(rows_models: Path) -> Iterator[tuple[str, str]]:
@@ -23,17 +45,34 @@ def model_server(rows_models: Path) -> Iterator[tuple[str, str]]:
         yield address, url
 
 
+class Served(NamedTuple):
+    """A gateway, and what it told when it knew of all signatures and nobody had asked for anything."""
+
+    url: str
+    address: str
+    statistics: dict[str, object]
+    metrics: str
+
+
 @pytest.fixture(scope="module", params=["embedded", "remote"])
-def rows_gateway(
-    request: pytest.FixtureRequest, rows_models: Path, model_server: tuple[str, str]
-) -> Iterator[tuple[str, str]]:
-    """Its URL and its gRPC address."""
+def served(request: pytest.FixtureRequest, rows_models: Path, model_server: tuple[str, str]) -> Iterator[Served]:
+    """A gateway for the model, with each backend."""
     with ExitStack() as stack:
         arguments = ["--models-dir", rows_models]
         if request.param == "remote":
             arguments = ["--backend", model_server[0], "--models", "rows"]
         url, running = stack.enter_context(servers.gateway(*arguments))
-        yield url, servers.grpc_address(running)
+        address = servers.grpc_address(running)
+        for name in (*INDEPENDENT, *DEPENDENT, "total", "constant"):
+            running.read_until(f"model 'rows', version 1, signature '{name}': requests (go alone|share calls): ")
+        statistics = httpx.get(f"{url}/v2/models/rows/stats", timeout=10).json()["model_stats"][0]
+        yield Served(url, address, statistics, httpx.get(f"{url}/metrics", timeout=10).text)
+
+
+@pytest.fixture
+def rows_gateway(served: Served) -> tuple[str, str]:
+    """Its URL and its gRPC address."""
+    return served.url, served.address
 
 
 def predict_v1(address: str, signature: str):
@@ -95,3 +134,39 @@ def test_the_model_server_answers_a_signature_without_inputs_as_the_original_doe
     address, url = model_server
     assert predict_v1(address, "constant") == {"y": [1, 2, 3], "z": 7}
     assert rest_v1(url, {"signature_name": "constant", "inputs": {}}).status_code == 400
+
+
+def test_rows_are_joined_where_that_is_seen_to_change_nothing_and_everywhere_it_is_told_why(served):
+    told = httpx.get(f"{served.url}/v1/models/rows", timeout=10).json()["joining"]
+    assert sorted(name for name in told if told[name]["joined"]) == sorted(INDEPENDENT)
+    for name, why in DEPENDENT.items():
+        assert told[name]["why"].startswith(why), (name, told[name])
+    assert (
+        told["total"]["why"]
+        == told["constant"]["why"]
+        == "not every input and output has a first dimension that is free"
+    )
+    config = httpx.get(f"{served.url}/v2/models/rows/config", timeout=10).json()
+    assert config["dynamic_batching"] == {}
+    assert config["parameters"]["joining"]["string_value"] == told["serving_default"]["why"]
+    document = httpx.get(f"{served.url}/openapi.json", timeout=60).text
+    assert f"Requests share calls: {told['ints']['why']}." in document
+    assert f"Each request is a call: {told['total']['why']}." in document
+
+
+def test_the_questions_are_nobodys_requests(served):
+    assert (served.statistics["inference_count"], served.statistics["execution_count"]) == (0, 0)
+    assert not re.search(r'signet_(requests|upstream_errors)_total\{.*"(OK|INVALID_ARGUMENT)"', served.metrics)
+    assert not re.search(r"signet_batch_rows_count.* [1-9]", served.metrics)
+
+
+@pytest.mark.parametrize("signature", ["serving_default", "softmax", "sort", "mean", "cumsum", "batch_norm", "some"])
+def test_requests_at_the_same_time_get_the_answers_that_they_get_alone(served, signature):
+    bodies = [
+        {"signature_name": signature, "inputs": [[i, 7, i % 3, 2 * k] for k in range(1 + i % 3)]} for i in range(24)
+    ]
+    alone = [rest_v1(served.url, body).json()["outputs"] for body in bodies]
+    with ThreadPoolExecutor(12) as pool:
+        together = [answer.json()["outputs"] for answer in pool.map(lambda body: rest_v1(served.url, body), bodies)]
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_allclose(np.array(one), np.array(other), rtol=1e-5, atol=1e-6)

@@ -12,10 +12,11 @@ import pytest
 from serving.batching import Batcher
 from serving.errors import DeadlineExceeded, NotFound, Unavailable, UsageError
 from serving.gateway.addresses import Address, Name
+from serving.gateway.joining import Joining
 from serving.gateway.metrics import Metrics
 from serving.gateway.remote import RemoteBackend, create
 from serving.gateway.retry_budget import RetryBudget
-from serving.gateway.settings import read
+from serving.gateway.settings import Settings, read
 from serving.gateway.upstream import Upstream
 from tests import servers
 
@@ -27,7 +28,7 @@ async def connected(places, model, budget=None, poll_s=60.0):
     """A backend for one model, its upstream, and what a metric says."""
     metrics = Metrics("test")
     upstream = Upstream(places, metrics, budget=budget)
-    backend = RemoteBackend([model], upstream, poll_s)
+    backend = RemoteBackend([model], upstream, poll_s, Joining(Settings(batch_max_rows=1)))
     await backend.start()
     try:
         yield backend, upstream, lambda name, **labels: metrics.registry.get_sample_value(name, labels)
