@@ -12,6 +12,7 @@ import pytest
 from serving import model_store
 from serving.errors import UsageError
 from serving.model_store import Changes, ModelStore
+from serving.supervision import Failures
 from tests import servers
 from tests.servers import GOLDEN_MODELS
 
@@ -126,6 +127,35 @@ def test_what_cannot_be_read_keeps_nothing_else_back(bucket):
     finally:
         del following._files.get_file
     assert {path.name for path in (following.folder / "two_in").iterdir()} == {"1", "2"}
+
+
+def test_a_stray_file_in_a_models_place_keeps_no_other_back(bucket):
+    following = store(bucket)
+    (following.folder / "three_out").write_text("x")
+    with pytest.raises(UsageError, match=r"cannot write to .*three_out"):
+        following.sync()
+    assert {path.name for path in (following.folder / "two_in").iterdir()} == {"1", "2"}
+    assert following.synced_s == 0
+    (following.folder / "three_out").unlink()
+    assert following.sync().fetched == ("three_out/1",)
+    assert following.synced_s > 0
+
+
+def test_what_is_there_from_before_is_served_while_the_store_cannot_be_read(bucket):
+    first, failures = store(bucket), Failures()
+    away = bucket.with_name("away")
+    bucket.rename(away)
+    with pytest.raises(UsageError, match="holds no whole model"), model_store.following(first, 0.01, failures):
+        pass
+    away.rename(bucket)
+    first.sync()
+    bucket.rename(away)
+    with model_store.following(first, 0.01, failures):
+        assert (first.folder / "two_in" / "2").is_dir()
+        servers.wait_until(lambda: failures.counts()["model-store"] > 1)
+        away.rename(bucket)
+        shutil.copytree(bucket / "two_in/2", bucket / "two_in/3")
+        servers.wait_until((first.folder / "two_in/3").is_dir)
 
 
 def test_what_a_killed_process_left_is_no_version_and_goes(bucket):

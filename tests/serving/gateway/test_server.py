@@ -119,6 +119,45 @@ def test_a_model_without_a_version_is_not_ready_until_it_has_one(models):
         assert httpx.post(f"{url}/v1/models/late:predict", json=X).status_code == 200
 
 
+@pytest.mark.parametrize("kind", ["embedded", "remote"])
+def test_models_come_and_go_without_a_restart(models, tmp_path, kind):
+    with ExitStack() as stack:
+        arguments = ["--models-dir", models]
+        if kind == "remote":
+            shutil.copytree(models / "m", tmp_path / "there" / "m")
+            shutil.copytree(models / "m", tmp_path / "there" / "n")
+            config = servers.write_model_config(tmp_path / "models.config", tmp_path / "there")
+            address, _ = stack.enter_context(servers.model_server(f"--model_config_file={config}"))
+            arguments += ["--backend", address]
+        url, _ = stack.enter_context(servers.gateway(*arguments))
+        assert httpx.post(f"{url}/v1/models/n:predict", json=X).status_code == 404
+        shutil.copytree(models / "m", models / "n")
+        wait = servers.wait_until
+        wait(lambda: httpx.post(f"{url}/v1/models/n:predict", json=X).status_code == 200, what="n")
+        assert 'signet_model_available{model="n"} 1.0' in httpx.get(f"{url}/metrics").text
+        assert "/v1/models/n:predict" in httpx.get(f"{url}/openapi.json").json()["paths"]
+        shutil.rmtree(models / "n")
+        wait(lambda: httpx.post(f"{url}/v1/models/n:predict", json=X).status_code == 404, what="the end of n")
+        assert httpx.get(f"{url}/v1/models").json()["models"] == ["m"]
+        assert 'model="n"' not in httpx.get(f"{url}/metrics").text
+        assert httpx.get(f"{url}/readyz").status_code == 200
+
+
+def test_a_bad_model_that_comes_later_shows_everywhere_but_in_readiness(models):
+    with servers.gateway("--models-dir", models) as (url, _):
+        (models / "late" / "1").mkdir(parents=True)
+        (models / "late" / "1" / "saved_model.pb").write_bytes(b"broken")
+
+        def told() -> str:
+            answer = httpx.get(f"{url}/v1/models/late")
+            return answer.text if answer.status_code == 200 else ""
+
+        servers.wait_until(lambda: "saved_model.pb cannot be read" in told(), what="why it is not served")
+        assert httpx.get(f"{url}/readyz").status_code == 200
+        assert httpx.post(f"{url}/v1/models/late:predict", json=X).status_code == 503
+        assert 'signet_failed_versions{model="late",reason="incomplete"} 1.0' in httpx.get(f"{url}/metrics").text
+
+
 @pytest.fixture(params=["embedded", "remote"])
 def served(request, models):
     """The URL of a gateway for `models`, with each backend; new versions are looked for every second."""

@@ -1,0 +1,117 @@
+"""A version has to answer something before it goes live; minding the values is an answer."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from serving.engine.loading import Loader
+from serving.engine.trial import lacks_something
+from serving.errors import InvalidInput, ServingError, from_code
+from serving.model_status import INCOMPLETE, UNANSWERED
+
+NUMBERS = tf.TensorSpec([None, 3], tf.float32, name="x")
+
+
+class Numbers(tf.Module):
+    """Signatures that answer, that mind values, and that need a table which nobody has filled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = tf.Variable(2.0)
+        self.trained = tf.Variable(0.0)
+        self.never = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer([1], [2], tf.int64, tf.int64), -1)
+
+    @tf.function(input_signature=[NUMBERS])
+    def scale(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"y": x * self.weight}
+
+    @tf.function(input_signature=[NUMBERS])
+    def train(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"y": self.trained.assign_add(tf.reduce_sum(x))}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="picture")])
+    def picture(self, picture: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"y": tf.map_fn(lambda one: tf.shape(tf.io.decode_png(one)), picture, tf.int32)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64, name="word")])
+    def word(self, word: tf.Tensor) -> dict[str, tf.Tensor]:
+        with tf.control_dependencies([tf.debugging.assert_less(word, tf.constant(0, tf.int64))]):
+            return {"y": tf.identity(word)}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("numbers")
+    module = Numbers()
+    for name in ("scale", "picture", "word"):
+        tf.saved_model.save(module, folder / name, {"serving_default": getattr(module, name), "a_train": module.train})
+    return folder
+
+
+def load(path: Path) -> None:
+    servable = Loader(trial=True, allowed_operations=frozenset())("m", 1, path)
+    try:
+        signature = servable.signatures["a_train"]
+        import numpy as np
+
+        answer = servable.predict(signature, {"x": np.zeros((1, 3), np.float32)})
+        assert answer["y"] == 0, "another signature than the default was run, and has learnt"
+    finally:
+        servable.close()
+
+
+@pytest.mark.parametrize("name", ["scale", "picture", "word"])
+def test_an_answer_and_a_complaint_about_values_are_good(saved, name):
+    load(saved / name)
+
+
+def test_variables_that_are_not_there_are_told_before_anything_is_loaded(saved, tmp_path):
+    shutil.copytree(saved / "scale", tmp_path / "1")
+    shutil.rmtree(tmp_path / "1" / "variables")
+    with pytest.raises(ServingError, match="is not there, and the graph restores variables") as caught:
+        load(tmp_path / "1")
+    assert caught.value.reason == INCOMPLETE
+
+
+def test_a_variable_that_no_checkpoint_restores_is_missed(saved, tmp_path):
+    shutil.copytree(saved / "scale", tmp_path / "1")
+    from serving.protos import saved_model_pb2
+
+    file = tmp_path / "1" / "saved_model.pb"
+    message = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    message.meta_graphs[0].ClearField("saver_def")
+    file.write_bytes(message.SerializeToString())
+    shutil.rmtree(tmp_path / "1" / "variables")
+    with pytest.raises(ServingError) as caught:
+        load(tmp_path / "1")
+    assert caught.value.reason == UNANSWERED
+
+
+def test_golden_examples_are_tried_where_there_are_some(saved, tmp_path):
+    shutil.copytree(saved / "picture", tmp_path / "1")
+    golden = tmp_path / "1" / "assets.extra" / "golden.json"
+    golden.parent.mkdir()
+    for content in ("no JSON", "[]", json.dumps({"signatures": {"serving_default": {"inputs": {"picture": ["x"]}}}})):
+        golden.write_text(content)
+        load(tmp_path / "1")
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "lacking"),
+    [
+        ("FAILED_PRECONDITION", "Could not find variable weight", True),
+        ("FAILED_PRECONDITION", "Table not initialized.", True),
+        ("NOT_FOUND", "words.txt; No such file or directory", True),
+        ("NOT_FOUND", "made-up; No such file or directory", False),
+        ("UNIMPLEMENTED", "The Conv2D op currently only supports the NHWC tensor format on the CPU", True),
+        ("INVALID_ARGUMENT", "No OpKernel was registered to support Op 'CudnnRNN'", True),
+        ("INVALID_ARGUMENT", "indices[0,0] = 5000 is not in [0, 100)", False),
+        ("OUT_OF_RANGE", "End of sequence", False),
+    ],
+)
+def test_what_a_model_lacks_is_told_from_what_it_minds(code, message, lacking):
+    assert lacks_something(from_code(code, message)) is lacking
+    assert not lacks_something(InvalidInput("a value"))
