@@ -59,11 +59,17 @@ class Card:
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
             return None
 
-    def independent(self, signature: str) -> bool:
-        """Whether the export was seen to answer rows alone as in a batch. It would not have been published otherwise."""
+    def independent(self, signature: str) -> bool | None:
+        """Whether the export was seen to answer rows alone as in a batch; None where the card does not tell.
+
+        False: it was exported for requests that go alone.
+        """
         said = self._signature(signature)
-        rows = said.get("golden_rows")
-        return said.get("batched") is True and isinstance(rows, int) and rows >= _FEWEST_ROWS
+        batched, rows = said.get("batched"), said.get("golden_rows")
+        if batched is False:
+            return False
+        # It would not have been published, had a row been answered otherwise.
+        return True if batched is True and isinstance(rows, int) and rows >= _FEWEST_ROWS else None
 
     def _signature(self, name: str) -> Mapping[str, Any]:
         return _entry(_entry(self.content, "signatures"), name)

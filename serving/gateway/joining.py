@@ -94,9 +94,12 @@ class Joining:
         switch = self._switches.get(lease.name)
         if switch is not None:
             return Verdict(switch, f"batch_models says {'on' if switch else 'off'}")
-        if lease.card.independent(each.name):
+        proven = lease.card.independent(each.name)
+        if proven is None:
+            return None
+        if proven:
             return Verdict(True, "its card says that rows were answered alone as in a batch")
-        return None
+        return Verdict(False, "its card says that requests go alone")
 
     def _tell(self, lease: Lease, each: Signature, verdict: Verdict) -> None:
         lease.joining[each.name] = verdict

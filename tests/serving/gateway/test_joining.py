@@ -15,6 +15,7 @@ from serving.gateway.settings import Settings
 from serving.model_card import Card
 from serving.signature import Signature, TensorSpec
 
+ALONE = {"signatures": {"one": {"batched": False, "golden_rows": 8}}}
 PROVEN = {"signatures": {"one": {"batched": True, "golden_rows": 8}}}
 
 
@@ -69,6 +70,7 @@ def decided(monkeypatch):
         ({"batch_models": "n=off, m=on"}, {}, (True, "batch_models says on")),
         ({"batch_max_rows": 1, "batch_models": "m=on"}, PROVEN, (False, "batch_max_rows is 1")),
         ({}, PROVEN, (True, "its card says that rows were answered alone as in a batch")),
+        ({}, ALONE, (False, "its card says that requests go alone")),
         ({}, {}, (True, "6 rows were answered alone as in batches of up to 64 rows")),
         ({"batch_max_rows": 9}, {}, (True, "6 rows were answered alone as in batches of up to 9 rows")),
     ],
