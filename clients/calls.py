@@ -17,7 +17,15 @@ from typing import Any, TypeVar
 
 from clients.retries import Budget
 from clients.values import to_arrays
-from serving.errors import DeadlineExceeded, FailedPrecondition, InvalidInput, ServingError, Unavailable, Unsupported
+from serving.errors import (
+    DeadlineExceeded,
+    FailedPrecondition,
+    Internal,
+    InvalidInput,
+    ServingError,
+    Unavailable,
+    Unsupported,
+)
 from serving.signature import Signature, nearest_hint, select
 from serving.tensors import Arrays
 
@@ -26,6 +34,8 @@ Steps = Generator[Any, Any, T]
 """Yields requests or pauses, is sent responses, returns the result."""
 
 _POLL_S = 0.05
+CONVERTING = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError)
+"""What values of any kind may raise when they are looked at."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,14 @@ Known = dict[tuple[str, Which], Version]
 
 Describe = Callable[[str, Which], Steps[Version]]
 """Asks for the signatures of a model's version."""
+
+
+def seconds_of(timeout_s: float | None, usual_s: float) -> float:
+    """How long a call may take; infinite: without a limit. Raises `InvalidInput` for what is no time."""
+    given = usual_s if timeout_s is None else timeout_s
+    if isinstance(given, bool) or not isinstance(given, int | float) or not given >= 0:
+        raise InvalidInput(f"timeout_s is {given!r}; expected seconds, inf for no limit")
+    return float(given)
 
 
 def which_of(version: int | None, label: str | None) -> Which:
@@ -124,6 +142,8 @@ def fitting(
 
 def check_outputs(outputs: Collection[str], signature: Signature) -> None:
     """Raise `InvalidInput` unless the signature has all these outputs."""
+    if isinstance(outputs, str):
+        raise InvalidInput(f"outputs is the text {outputs!r}; expected a list of names")
     for name in outputs:
         if name not in signature.outputs:
             hint = nearest_hint(name, signature.outputs)
@@ -143,7 +163,11 @@ def sending(
     for attempt in itertools.count(1):
         response, raised = None, None
         try:
-            response = yield build(max(0.001, deadline - time.monotonic()))
+            try:
+                request = build(max(0.001, deadline - time.monotonic()))
+            except CONVERTING as cause:
+                raise InvalidInput(f"the request cannot be built: {type(cause).__name__}: {cause}") from cause
+            response = yield request
             error = failure(response)
         except ServingError as caught:
             error = raised = caught
@@ -155,6 +179,14 @@ def sending(
                 raise raised
             return response
         yield Pause(pause_s)
+
+
+def parsed(parse: Callable[[], T]) -> T:
+    """What an answer says. Raises `Internal` for one that makes no sense, besides what `parse` raises by itself."""
+    try:
+        return parse()
+    except CONVERTING as error:
+        raise Internal(f"the answer cannot be read: {type(error).__name__}: {error}") from error
 
 
 def waiting(ask: Callable[[float], Steps[str]], server: str, timeout_s: float) -> Steps[None]:
@@ -178,4 +210,19 @@ def waiting(ask: Callable[[float], Steps[str]], server: str, timeout_s: float) -
 
 def _fit(described: Version, signature: str, inputs: Mapping[str, Any]) -> tuple[Version, Signature, Arrays]:
     chosen = select(described.signatures, signature, described.model)
-    return described, chosen, to_arrays({**chosen.defaults, **inputs}, chosen)
+    if not isinstance(inputs, Mapping):
+        raise InvalidInput(f"the inputs are a {type(inputs).__name__}; expected them by name, as {{'NAME': [ROW, …]}}")
+    try:
+        return described, chosen, to_arrays({**chosen.defaults, **inputs}, chosen)
+    except CONVERTING as error:
+        raise InvalidInput(f"the inputs cannot be sent: {type(error).__name__}: {error}") from error
+
+
+def check_answered(arrays: Arrays, outputs: Arrays, signature: Signature) -> None:
+    """Raise `Internal` for an answer with fewer rows than were asked for."""
+    rows = [len(array) for name, array in arrays.items() if signature.inputs[name].batched]
+    for name, array in outputs.items():
+        if rows and name in signature.outputs and signature.outputs[name].batched and len(array) < min(rows):
+            raise Internal(
+                f"the answer has {len(array)} rows of output {name!r} for the {min(rows)} that were asked for"
+            )

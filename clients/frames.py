@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from clients.calls import Steps
-from serving.errors import InvalidInput
+from clients import flat_columns
+from clients.calls import CONVERTING, Steps
+from serving.errors import InvalidInput, UsageError
 from serving.signature import Signature, TensorSpec
 from serving.tensors import Array, Arrays
 
@@ -30,12 +31,23 @@ def predicting(
     kind(frame)
     answers = []
     for part in _parts(frame, rows):
-        answers.append((yield from predict(inputs(part, signature))))
+        try:
+            given = inputs(part, signature)
+        except CONVERTING as error:
+            raise InvalidInput(f"the frame cannot be sent: {type(error).__name__}: {error}") from error
+        answers.append((yield from predict(given)))
     outputs = {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
     for name, array in outputs.items():
         if len(array) != len(frame):
             raise InvalidInput(f"output {name!r} has {len(array)} rows for the {len(frame)} of the frame")
     return like(frame, outputs)
+
+
+def check(frame: Any, rows: int) -> None:
+    """Raise `InvalidInput` for what is no table, and for no number of rows."""
+    kind(frame)
+    if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
+        raise InvalidInput(f"rows is {rows!r}; expected how many go into a request, at least 1")
 
 
 def fits(frame: Any, rows: int) -> bool:
@@ -47,6 +59,8 @@ def fits(frame: Any, rows: int) -> bool:
 def kind(frame: Any) -> str:
     """pandas, polars or pyarrow. Raises `InvalidInput` for anything else."""
     package = type(frame).__module__.partition(".")[0]
+    if type(frame).__name__ == "LazyFrame":
+        raise InvalidInput("the frame is a LazyFrame, whose rows are not there yet; expected what .collect() gives")
     if package not in ("pandas", "polars", "pyarrow") or not hasattr(frame, "columns"):
         name = f"{type(frame).__module__}.{type(frame).__name__}"
         raise InvalidInput(f"the frame is a {name}; expected a DataFrame of pandas or polars, or a Table of pyarrow")
@@ -56,9 +70,18 @@ def kind(frame: Any) -> str:
 def inputs(frame: Any, signature: Signature) -> dict[str, Any]:
     """The columns that are inputs, as `values.to_arrays` takes them. Raises `InvalidInput` for those that are missing."""
     names = list(frame.column_names if kind(frame) == "pyarrow" else frame.columns)
-    if not signature.input_names <= set(names):
-        signature.check_names(names)
-    return {name: _column(spec, _values(frame, name)) for name, spec in signature.inputs.items()}
+    found = {name: (name,) if name in names else _flat(name, names) for name in signature.inputs}
+    if not all(found.values()):
+        signature.check_names([*map(str, names), *(name for name, columns in found.items() if columns)])
+    for name in (name for columns in found.values() for name in columns):
+        if names.count(name) > 1:
+            raise InvalidInput(f"the frame has two columns {name!r}; each needs a name of its own")
+    return {
+        name: _column(spec, _values(frame, found[name][0]))
+        if found[name] == (name,)
+        else _side_by_side(spec, [_values(frame, column) for column in found[name]])
+        for name, spec in signature.inputs.items()
+    }
 
 
 def like(frame: Any, outputs: Arrays) -> Any:
@@ -87,6 +110,24 @@ def _values(frame: Any, name: str) -> Any:
     if package == "polars":
         return column.to_numpy() if str(column.dtype).lower() in _PLAIN else column.to_list()
     return column.to_numpy() if str(column.dtype) in _PLAIN else column.tolist()
+
+
+def _flat(name: str, names: list[Any]) -> tuple[str, ...]:
+    try:
+        return flat_columns.of(name, names)
+    except UsageError as error:
+        raise InvalidInput(f"the frame's columns for the input {name!r}: {error}") from error
+
+
+def _side_by_side(spec: TensorSpec, columns: list[Any]) -> Any:
+    """Columns of single numbers as the spec's rows."""
+    if all(isinstance(cells, np.ndarray) and cells.ndim == 1 for cells in columns):
+        found = np.stack(columns, axis=1)
+        inner = spec.shape[1:] if spec.shape else ()
+        fits = None not in inner and math.prod(size or 1 for size in inner) == len(columns)
+        return found.reshape(len(found), *inner) if fits else found
+    rows = [list(cells) for cells in zip(*columns, strict=True)]
+    return [flat_columns.nested(cells, spec.shape[1:]) for cells in rows] if spec.shape else rows
 
 
 def _column(spec: TensorSpec, cells: Any) -> Any:

@@ -12,6 +12,7 @@ by the Open Inference Protocol. Errors are the classes of `serving/errors.py`, w
 `Unavailable` when nobody answers at the URL.
 """
 
+import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
@@ -21,23 +22,20 @@ from typing import Any, cast
 
 import httpx
 
-from clients import calls, frames, gateway_messages, infer_messages
+from clients import calls, connecting, frames, gateway_messages, infer_messages
 from clients.calls import Describe, Known, Steps, Version, Which, drive, drive_async, which_of
+from clients.connecting import Access
 from clients.frames import Frame
 from clients.gateway_messages import Model, Request, Response
+from clients.http_connections import FOREIGN, Connections
 from clients.retries import Budget, Retry
-from serving.errors import DeadlineExceeded, NotFound, ServingError, Unavailable, UsageError
+from serving.errors import NotFound
 from serving.open_inference_body import HEADER
 from serving.signature import DEFAULT, Signature, select
 from serving.tensors import Arrays
 
 DEFAULT_URL = "http://localhost:8080"
 DEFAULT_TIMEOUT_S = 30.0
-
-_CONNECT_S = 5.0
-_KEEP_ALIVE_S = 4.0
-"""Idle connections are given up before the gateway, which waits 5 s, closes them under a request."""
-_CONNECTIONS = 100
 
 
 # What a call does, whoever sends
@@ -57,10 +55,9 @@ class _Server:
         signature: str,
         inputs: Mapping[str, Any],
         outputs: Collection[str],
-        timeout_s: float,
+        deadline: float,
     ) -> Steps[Arrays]:
-        deadline = time.monotonic() + timeout_s
-        describe = self._describe(timeout_s)
+        describe = self._describe(deadline)
         expected, chosen, arrays = yield from calls.fitting(self._known, describe, model, which, signature, inputs)
         calls.check_outputs(outputs, chosen)
         binary = infer_messages.wanted(arrays, chosen)
@@ -75,7 +72,9 @@ class _Server:
             if response.status == HTTPStatus.OK:
                 answered = self._known[model, which] = yield from describe(model, response.version)
                 chosen = select(answered.signatures, signature, model)
-        return parse(response, chosen, outputs)
+        answered_outputs = calls.parsed(lambda: parse(response, chosen, outputs))
+        calls.check_answered(arrays, answered_outputs, chosen)
+        return answered_outputs
 
     def predict_frame(
         self,
@@ -85,9 +84,10 @@ class _Server:
         frame: Any,
         outputs: Collection[str],
         rows: int,
-        timeout_s: float,
+        deadline: float,
     ) -> Steps[Any]:
-        described = yield from self.describe(model, which, timeout_s)
+        frames.check(frame, rows)
+        described = yield from self.describe(model, which, deadline)
         chosen = select(described.signatures, signature, model)
         pinned = which if frames.fits(frame, rows) else described.number  # all parts by one version
         return (
@@ -95,16 +95,16 @@ class _Server:
                 frame,
                 chosen,
                 rows,
-                lambda inputs: self.predict(model, pinned, signature, inputs, outputs, timeout_s),
+                lambda inputs: self.predict(model, pinned, signature, inputs, outputs, deadline),
             )
         )
 
-    def describe(self, model: str, which: Which, timeout_s: float) -> Steps[Version]:
-        described = self._known[model, which] = yield from self._describe(timeout_s)(model, which)
+    def describe(self, model: str, which: Which, deadline: float) -> Steps[Version]:
+        described = self._known[model, which] = yield from self._describe(deadline)(model, which)
         return described
 
-    def models(self, timeout_s: float) -> Steps[list[Model]]:
-        response = yield from self._send(gateway_messages.build_models, time.monotonic() + timeout_s)
+    def models(self, deadline: float) -> Steps[list[Model]]:
+        response = yield from self._send(gateway_messages.build_models, deadline)
         return gateway_messages.parse_models(response)
 
     def ready(self, model: str | None, timeout_s: float) -> Steps[str]:
@@ -117,10 +117,10 @@ class _Server:
             return str(error)
         return ""
 
-    def _describe(self, timeout_s: float) -> Describe:
+    def _describe(self, deadline: float) -> Describe:
         def describe(model: str, which: Which) -> Steps[Version]:
             build = partial(gateway_messages.build_metadata, model, which)
-            return gateway_messages.parse_metadata((yield from self._send(build, time.monotonic() + timeout_s)))
+            return gateway_messages.parse_metadata((yield from self._send(build, deadline)))
 
         return describe
 
@@ -131,22 +131,54 @@ class _Server:
 # Sending
 
 
-class Client:
+class _Client:
+    """What both clients are. They can be pickled: a copy has its own connections."""
+
+    _connections: Connections
+
+    def _begin(self, url: str | None, access: Access, timeout_s: float, retry: Retry) -> None:
+        self._begun = (connecting.usual_url(DEFAULT_URL) if url is None else url, access, timeout_s, retry)
+        url, access, timeout_s, retry = self._begun
+        self._connections = Connections(url, access)
+        self.url = self._connections.shown
+        """Without a password."""
+        self._timeout_s = calls.seconds_of(timeout_s, DEFAULT_TIMEOUT_S)
+        self._server = _Server(retry)
+
+    def _deadline(self, timeout_s: float | None = None) -> float:
+        return time.monotonic() + calls.seconds_of(timeout_s, self._timeout_s)
+
+    def __getstate__(self) -> tuple[str, Access, float, Retry]:
+        return self._begun
+
+    def __setstate__(self, begun: tuple[str, Access, float, Retry]) -> None:
+        self._begin(*begun)
+
+
+class Client(_Client):
     """Calls a gateway. Connections are kept open; several threads may share one client."""
 
     def __init__(
         self,
-        url: str = DEFAULT_URL,
+        url: str | None = None,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         headers: Mapping[str, str] | None = None,
+        token: str | None = None,
+        ca_file: str | os.PathLike[str] | None = None,
+        client_certificate: str
+        | os.PathLike[str]
+        | tuple[str | os.PathLike[str], str | os.PathLike[str]]
+        | None = None,
         retry: Retry = Retry(),  # noqa: B008  # it is frozen
     ) -> None:
-        """timeout_s: for calls that do not say their own. headers: sent with every request. retry: `NEVER` for none."""
-        self.url = url
-        self._timeout_s = timeout_s
-        self._server = _Server(retry)
-        self._http = httpx.Client(**_options(url, headers))
+        """url: None for that of $SIGNET_URL, else `DEFAULT_URL`. timeout_s: for calls that do not say their own.
+
+        headers: sent with every request. token: sent as `Authorization: Bearer`; default $SIGNET_TOKEN, if there is one.
+        ca_file: PEM of who may sign the server's certificate, besides the usual ones. client_certificate: PEM file, or the
+        files of certificate and key. retry: `NEVER` for none.
+        """
+        self._begin(url, connecting.access(headers, token, ca_file, client_certificate), timeout_s, retry)
 
     def predict(
         self,
@@ -165,8 +197,8 @@ class Client:
         of a file that holds them. version or label: default the highest version. signature: default `serving_default`.
         outputs: those wanted; default all. timeout_s: to wait for an answer, retries included.
         """
-        which, within_s = which_of(version, label), self._timeout_s if timeout_s is None else timeout_s
-        steps = self._server.predict(model, which, signature or DEFAULT, inputs, outputs, within_s)
+        which, deadline = which_of(version, label), self._deadline(timeout_s)
+        steps = self._server.predict(model, which, signature or DEFAULT, inputs, outputs, deadline)
         return drive(steps, self._send)
 
     def predict_frame(
@@ -186,13 +218,13 @@ class Client:
         frame: its columns of the inputs' names are sent, others are not. An output of several numbers a row becomes a
         column of lists. rows: in a request; a frame of more is sent in parts, all to one version.
         """
-        which, within_s = which_of(version, label), self._timeout_s if timeout_s is None else timeout_s
-        steps = self._server.predict_frame(model, which, signature or DEFAULT, frame, outputs, rows, within_s)
+        which, deadline = which_of(version, label), self._deadline(timeout_s)
+        steps = self._server.predict_frame(model, which, signature or DEFAULT, frame, outputs, rows, deadline)
         return cast(Frame, drive(steps, self._send))
 
     def describe(self, model: str, *, version: int | None = None, label: str | None = None) -> Version:
         """The version that answers now, with all its signatures."""
-        return drive(self._server.describe(model, which_of(version, label), self._timeout_s), self._send)
+        return drive(self._server.describe(model, which_of(version, label), self._deadline()), self._send)
 
     def signature(
         self, model: str, signature: str = DEFAULT, *, version: int | None = None, label: str | None = None
@@ -203,15 +235,15 @@ class Client:
 
     def models(self) -> list[Model]:
         """What is served: names, versions, signatures."""
-        return drive(self._server.models(self._timeout_s), self._send)
+        return drive(self._server.models(self._deadline()), self._send)
 
     def wait_ready(self, timeout_s: float = DEFAULT_TIMEOUT_S, *, model: str | None = None) -> None:
         """Return when every model answers, or the one that is named; raises `Unavailable` when that takes too long."""
-        drive(calls.waiting(partial(self._server.ready, model), self.url, timeout_s), self._send)
+        drive(calls.waiting(partial(self._server.ready, model), self.url, calls.seconds_of(timeout_s, 0)), self._send)
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._connections.close()
 
     def __enter__(self) -> "Client":
         return self
@@ -221,27 +253,35 @@ class Client:
 
     def _send(self, request: Request) -> Response:
         try:
-            return _received(self._http.request(**_sent(request)))
-        except httpx.HTTPError as error:
-            raise _translated(error, self.url, request.timeout_s) from error
+            return _received(self._connections.send(request))
+        except FOREIGN as error:
+            raise self._connections.translated(error, request.timeout_s) from error
 
 
-class AsyncClient:
+class AsyncClient(_Client):
     """Calls a gateway from asyncio. Connections are kept open; calls may run side by side."""
 
     def __init__(
         self,
-        url: str = DEFAULT_URL,
+        url: str | None = None,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         headers: Mapping[str, str] | None = None,
+        token: str | None = None,
+        ca_file: str | os.PathLike[str] | None = None,
+        client_certificate: str
+        | os.PathLike[str]
+        | tuple[str | os.PathLike[str], str | os.PathLike[str]]
+        | None = None,
         retry: Retry = Retry(),  # noqa: B008  # it is frozen
     ) -> None:
-        """timeout_s: for calls that do not say their own. headers: sent with every request. retry: `NEVER` for none."""
-        self.url = url
-        self._timeout_s = timeout_s
-        self._server = _Server(retry)
-        self._http = httpx.AsyncClient(**_options(url, headers))
+        """url: None for that of $SIGNET_URL, else `DEFAULT_URL`. timeout_s: for calls that do not say their own.
+
+        headers: sent with every request. token: sent as `Authorization: Bearer`; default $SIGNET_TOKEN, if there is one.
+        ca_file: PEM of who may sign the server's certificate, besides the usual ones. client_certificate: PEM file, or the
+        files of certificate and key. retry: `NEVER` for none.
+        """
+        self._begin(url, connecting.access(headers, token, ca_file, client_certificate), timeout_s, retry)
 
     async def predict(
         self,
@@ -255,8 +295,8 @@ class AsyncClient:
         timeout_s: float | None = None,
     ) -> Arrays:
         """As `Client.predict`."""
-        which, within_s = which_of(version, label), self._timeout_s if timeout_s is None else timeout_s
-        steps = self._server.predict(model, which, signature or DEFAULT, inputs, outputs, within_s)
+        which, deadline = which_of(version, label), self._deadline(timeout_s)
+        steps = self._server.predict(model, which, signature or DEFAULT, inputs, outputs, deadline)
         return await drive_async(steps, self._send)
 
     async def predict_frame(
@@ -272,13 +312,13 @@ class AsyncClient:
         rows: int = frames.ROWS,
     ) -> Frame:
         """As `Client.predict_frame`."""
-        which, within_s = which_of(version, label), self._timeout_s if timeout_s is None else timeout_s
-        steps = self._server.predict_frame(model, which, signature or DEFAULT, frame, outputs, rows, within_s)
+        which, deadline = which_of(version, label), self._deadline(timeout_s)
+        steps = self._server.predict_frame(model, which, signature or DEFAULT, frame, outputs, rows, deadline)
         return cast(Frame, await drive_async(steps, self._send))
 
     async def describe(self, model: str, *, version: int | None = None, label: str | None = None) -> Version:
         """As `Client.describe`."""
-        return await drive_async(self._server.describe(model, which_of(version, label), self._timeout_s), self._send)
+        return await drive_async(self._server.describe(model, which_of(version, label), self._deadline()), self._send)
 
     async def signature(
         self, model: str, signature: str = DEFAULT, *, version: int | None = None, label: str | None = None
@@ -289,15 +329,17 @@ class AsyncClient:
 
     async def models(self) -> list[Model]:
         """As `Client.models`."""
-        return await drive_async(self._server.models(self._timeout_s), self._send)
+        return await drive_async(self._server.models(self._deadline()), self._send)
 
     async def wait_ready(self, timeout_s: float = DEFAULT_TIMEOUT_S, *, model: str | None = None) -> None:
         """As `Client.wait_ready`."""
-        await drive_async(calls.waiting(partial(self._server.ready, model), self.url, timeout_s), self._send)
+        await drive_async(
+            calls.waiting(partial(self._server.ready, model), self.url, calls.seconds_of(timeout_s, 0)), self._send
+        )
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._connections.close_async()
 
     async def __aenter__(self) -> "AsyncClient":
         return self
@@ -309,33 +351,9 @@ class AsyncClient:
 
     async def _send(self, request: Request) -> Response:
         try:
-            return _received(await self._http.request(**_sent(request)))
-        except httpx.HTTPError as error:
-            raise _translated(error, self.url, request.timeout_s) from error
-
-
-def _options(url: str, headers: Mapping[str, str] | None) -> dict[str, Any]:
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise UsageError(f"the URL is {url!r}; expected http://HOST:PORT ({error})") from error
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise UsageError(f"the URL is {url!r}; expected http://HOST:PORT")
-    limits = httpx.Limits(
-        max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS, keepalive_expiry=_KEEP_ALIVE_S
-    )
-    return {"base_url": parsed, "limits": limits, "headers": {"content-type": "application/json", **(headers or {})}}
-
-
-def _sent(request: Request) -> dict[str, Any]:
-    timeout = httpx.Timeout(request.timeout_s, connect=min(_CONNECT_S, request.timeout_s))
-    return {
-        "method": request.method,
-        "url": request.path,
-        "content": request.body or None,
-        "headers": dict(request.headers),
-        "timeout": timeout,
-    }
+            return _received(await self._connections.send_async(request))
+        except FOREIGN as error:
+            raise self._connections.translated(error, request.timeout_s) from error
 
 
 def _received(answer: httpx.Response) -> Response:
@@ -350,11 +368,3 @@ def _received(answer: httpx.Response) -> Response:
         retry_after_s=number("retry-after"),
         json_bytes=number(HEADER),
     )
-
-
-def _translated(error: httpx.HTTPError, url: str, timeout_s: float) -> ServingError:
-    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-        return Unavailable(f"cannot reach {url}: {error or 'no connection in time'}")
-    if isinstance(error, httpx.TimeoutException):
-        return DeadlineExceeded(f"{url} did not answer within {timeout_s:.2g} s")
-    return Unavailable(f"{url} broke the connection off: {error or type(error).__name__}")

@@ -6,6 +6,7 @@
 A response other than 200 raises the error of `serving/errors.py` that it stands for, with the server's own words.
 """
 
+import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -215,7 +216,7 @@ def path_of(model: str, which: Which, root: str = "/v1/models/", label: str = "/
 
 def time_limit(timeout_s: float) -> tuple[tuple[str, str], ...]:
     """The header that tells the server how long the caller waits."""
-    return ((TIMEOUT_HEADER, f"{timeout_s:.3f}"),) if timeout_s else ()
+    return ((TIMEOUT_HEADER, f"{timeout_s:.3f}"),) if timeout_s and math.isfinite(timeout_s) else ()
 
 
 def document_of(response: Response) -> dict[str, Any]:

@@ -9,18 +9,22 @@
 Signatures are asked for once and again when another version answers. Errors are the classes of `serving/errors.py`.
 """
 
+import math
+import os
 import re
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
 import grpc
 
-from clients import calls, frames
+from clients import calls, connecting, frames
 from clients.calls import Describe, Known, Steps, Version, Which, drive, which_of
+from clients.connecting import Access
 from clients.frames import Frame
 from clients.gateway_messages import Model
 from clients.retries import Budget, Retry
@@ -36,6 +40,7 @@ from serving.errors import (
     ServingError,
     TooLarge,
     Unavailable,
+    UsageError,
     from_code,
 )
 from serving.model_status import State, VersionStatus
@@ -171,10 +176,9 @@ class _Server:
         signature: str,
         inputs: Mapping[str, Any],
         outputs: Collection[str],
-        timeout_s: float,
+        deadline: float,
     ) -> Steps[Arrays]:
-        deadline = time.monotonic() + timeout_s
-        describe = self._describe(timeout_s)
+        describe = self._describe(deadline)
         expected, chosen, arrays = yield from calls.fitting(self._known, describe, model, which, signature, inputs)
         calls.check_outputs(outputs, chosen)
         try:
@@ -189,7 +193,9 @@ class _Server:
             raise
         if response.model_spec.version.value != expected.number:
             self._known.pop((model, which), None)
-        return parse_predict(response)
+        answered = calls.parsed(lambda: parse_predict(response))
+        calls.check_answered(arrays, answered, chosen)
+        return answered
 
     def predict_frame(
         self,
@@ -199,9 +205,10 @@ class _Server:
         frame: Any,
         outputs: Collection[str],
         rows: int,
-        timeout_s: float,
+        deadline: float,
     ) -> Steps[Any]:
-        described = yield from self.describe(model, which, timeout_s)
+        frames.check(frame, rows)
+        described = yield from self.describe(model, which, deadline)
         chosen = select(described.signatures, signature, model)
         pinned = which if frames.fits(frame, rows) else described.number  # all parts by one version
         return (
@@ -209,30 +216,29 @@ class _Server:
                 frame,
                 chosen,
                 rows,
-                lambda inputs: self.predict(model, pinned, signature, inputs, outputs, timeout_s),
+                lambda inputs: self.predict(model, pinned, signature, inputs, outputs, deadline),
             )
         )
 
-    def describe(self, model: str, which: Which, timeout_s: float) -> Steps[Version]:
-        described = self._known[model, which] = yield from self._describe(timeout_s)(model, which)
+    def describe(self, model: str, which: Which, deadline: float) -> Steps[Version]:
+        described = self._known[model, which] = yield from self._describe(deadline)(model, which)
         return described
 
-    def models(self, timeout_s: float) -> Steps[list[Model]]:
-        deadline = time.monotonic() + timeout_s
+    def models(self, deadline: float) -> Steps[list[Model]]:
         index = parse_index((yield from self._send(build_index, deadline)))
         models = []
         for name, versions in index.items():
             try:
-                described = yield from self.describe(name, None, max(0.001, deadline - time.monotonic()))
+                described = yield from self.describe(name, None, deadline)
             except (NotFound, Unavailable) as error:
                 models.append(Model(name, (), {}, str(error)))
             else:
                 models.append(Model(name, tuple(versions), described.signatures))
         return models
 
-    def status(self, model: str, timeout_s: float) -> Steps[list[VersionStatus]]:
+    def status(self, model: str, deadline: float) -> Steps[list[VersionStatus]]:
         build = partial(build_status, model)
-        return parse_status((yield from self._send(build, time.monotonic() + timeout_s)))
+        return parse_status((yield from self._send(build, deadline)))
 
     def ready(self, model: str | None, timeout_s: float) -> Steps[str]:
         """What keeps the server, or one model, from answering; empty when nothing does. Asks once."""
@@ -246,10 +252,10 @@ class _Server:
             return ""
         return f"the versions of model {model!r} are {', '.join(state.name for state in states) or 'none'}"
 
-    def _describe(self, timeout_s: float) -> Describe:
+    def _describe(self, deadline: float) -> Describe:
         def describe(model: str, which: Which) -> Steps[Version]:
             build = partial(build_metadata, model, which)
-            return parse_metadata((yield from self._send(build, time.monotonic() + timeout_s)))
+            return parse_metadata((yield from self._send(build, deadline)))
 
         return describe
 
@@ -268,13 +274,33 @@ class GrpcClient:
         address: str = DEFAULT_ADDRESS,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        headers: Mapping[str, str] | None = None,
+        token: str | None = None,
+        ca_file: str | os.PathLike[str] | None = None,
+        client_certificate: str
+        | os.PathLike[str]
+        | tuple[str | os.PathLike[str], str | os.PathLike[str]]
+        | None = None,
         retry: Retry = Retry(),  # noqa: B008  # it is frozen
     ) -> None:
-        """address: HOST:PORT. timeout_s: for calls that do not say their own. retry: `NEVER` for none."""
+        """address: HOST:PORT. timeout_s: for calls that do not say their own. headers: metadata of every call.
+
+        token: sent as `authorization: Bearer`; default $SIGNET_TOKEN, if there is one. ca_file: PEM of who may sign the
+        server's certificate; with it, or with a client_certificate, a PEM file or those of certificate and key, the
+        connection is TLS. retry: `NEVER` for none.
+        """
+        self._begin(address, connecting.access(headers, token, ca_file, client_certificate), timeout_s, retry)
+
+    def _begin(self, address: str, access: Access, timeout_s: float, retry: Retry) -> None:
+        if not isinstance(address, str) or "/" in address:
+            raise UsageError(f"the address is {address!r}; expected HOST:PORT, of a gRPC port")
+        self._begun = (address, access, timeout_s, retry)
         self.address = address
-        self._timeout_s = timeout_s
+        self._timeout_s = calls.seconds_of(timeout_s, DEFAULT_TIMEOUT_S)
         self._server = _Server(retry)
-        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._metadata = tuple((name.lower(), value) for name, value in access.headers)
+        self._closed = False
+        self._channel = channel(address, access)
         prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         models = model_service_pb2_grpc.ModelServiceStub(self._channel)
         self._methods = {
@@ -302,8 +328,8 @@ class GrpcClient:
         signature: default `serving_default`. outputs: those wanted; default all. timeout_s: to wait for an answer,
         retries included.
         """
-        which, within_s = which_of(version, label), self._timeout_s if timeout_s is None else timeout_s
-        return drive(self._server.predict(model, which, signature or DEFAULT, inputs, outputs, within_s), self._send)
+        which, deadline = which_of(version, label), self._deadline(timeout_s)
+        return drive(self._server.predict(model, which, signature or DEFAULT, inputs, outputs, deadline), self._send)
 
     def predict_frame(
         self,
@@ -318,13 +344,13 @@ class GrpcClient:
         rows: int = frames.ROWS,
     ) -> Frame:
         """As `gateway_client.Client.predict_frame`."""
-        which, within_s = which_of(version, label), self._timeout_s if timeout_s is None else timeout_s
-        steps = self._server.predict_frame(model, which, signature or DEFAULT, frame, outputs, rows, within_s)
+        which, deadline = which_of(version, label), self._deadline(timeout_s)
+        steps = self._server.predict_frame(model, which, signature or DEFAULT, frame, outputs, rows, deadline)
         return cast(Frame, drive(steps, self._send))
 
     def describe(self, model: str, *, version: int | None = None, label: str | None = None) -> Version:
         """The version that answers now, with all its signatures."""
-        return drive(self._server.describe(model, which_of(version, label), self._timeout_s), self._send)
+        return drive(self._server.describe(model, which_of(version, label), self._deadline()), self._send)
 
     def signature(
         self, model: str, signature: str = DEFAULT, *, version: int | None = None, label: str | None = None
@@ -334,21 +360,24 @@ class GrpcClient:
 
     def models(self) -> list[Model]:
         """What is served. Raises `Unsupported` where only TensorFlow Serving answers, which cannot tell."""
-        return drive(self._server.models(self._timeout_s), self._send)
+        return drive(self._server.models(self._deadline()), self._send)
 
     def status(self, model: str) -> list[VersionStatus]:
         """The states of the model's versions; raises `NotFound` for a model that the server does not have."""
-        return drive(self._server.status(model, self._timeout_s), self._send)
+        return drive(self._server.status(model, self._deadline()), self._send)
 
     def wait_ready(self, timeout_s: float = DEFAULT_TIMEOUT_S, *, model: str | None = None) -> None:
         """Return when every model answers, or the one that is named; raises `Unavailable` when that takes too long.
 
         TensorFlow Serving cannot tell of every model: `Unsupported` without a name.
         """
-        drive(calls.waiting(partial(self._server.ready, model), self.address, timeout_s), self._send)
+        drive(
+            calls.waiting(partial(self._server.ready, model), self.address, calls.seconds_of(timeout_s, 0)), self._send
+        )
 
     def close(self) -> None:
         """Close the connection."""
+        self._closed = True
         self._channel.close()
 
     def __enter__(self) -> "GrpcClient":
@@ -357,11 +386,46 @@ class GrpcClient:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
+    def __getstate__(self) -> tuple[str, Access, float, Retry]:
+        return self._begun
+
+    def __setstate__(self, begun: tuple[str, Access, float, Retry]) -> None:
+        self._begin(*begun)
+
+    def _deadline(self, timeout_s: float | None = None) -> float:
+        return time.monotonic() + calls.seconds_of(timeout_s, self._timeout_s)
+
     def _send(self, call: Call) -> Any:
+        if self._closed:
+            raise UsageError(f"this client of {self.address} is closed")
+        timeout_s = None if math.isinf(call.timeout_s) else call.timeout_s
         try:
-            return self._methods[call.method](call.request, timeout=call.timeout_s)
+            return self._methods[call.method](call.request, timeout=timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             raise _translated(error, self.address, call.timeout_s) from error
+        except (ValueError, TypeError) as error:  # it was closed meanwhile, or what is asked is no message
+            raise InvalidInput(f"the call cannot be made: {error}") from error
+
+
+def channel(address: str, access: Access) -> grpc.Channel:
+    """A connection to HOST:PORT, by TLS where there are certificates. Raises `UsageError` for files that are none."""
+    options = [*CHANNEL_OPTIONS, *_without_proxy(address)]
+    if not access.has_tls:
+        return grpc.insecure_channel(address, options=options)
+    return grpc.secure_channel(address, credentials(access), options=options)
+
+
+def credentials(access: Access) -> grpc.ChannelCredentials:
+    """The certificates, for gRPC."""
+    access.ssl_context()  # says what is wrong with the files
+    paths = (access.ca_file, (access.key or access.certificate) if access.certificate else "", access.certificate)
+    return grpc.ssl_channel_credentials(*(Path(path).read_bytes() if path else None for path in paths))
+
+
+def _without_proxy(address: str) -> list[tuple[str, int]]:
+    """This machine is never asked through a proxy."""
+    here = connecting.is_here(address.rpartition(":")[0].strip("[]"))
+    return [("grpc.enable_http_proxy", 0)] if here else []
 
 
 def _no_failure(response: Any) -> None:
@@ -379,7 +443,7 @@ def _infer_method(channel: grpc.Channel, name: str) -> Any:
 def _translated(error: Any, address: str, timeout_s: float) -> ServingError:
     code, details = error.code().name, error.details() or error.code().name
     if code == Unavailable.grpc_code:
-        return Unavailable(f"cannot reach {address}: {details}")
+        return Unavailable(f"cannot reach {connecting.way_of(address)}: {details}")
     if code == DeadlineExceeded.grpc_code:
         return DeadlineExceeded(f"{address} did not answer within {timeout_s:.2g} s")
     if code == Overloaded.grpc_code and _TOO_LARGE.search(details):

@@ -40,6 +40,12 @@ class Budget:
         self._left = retry.burst
         self._lock = threading.Lock()
 
+    def __getstate__(self) -> Retry:
+        return self.retry
+
+    def __setstate__(self, retry: Retry) -> None:
+        self.__init__(retry)  # type: ignore[misc]
+
     def earn(self) -> None:
         """A request is about to be sent for the first time."""
         with self._lock:

@@ -45,6 +45,7 @@ def to_array(spec: TensorSpec, value: Any) -> Array:
     if spec.dtype is None:
         raise Unsupported(f"input {spec.name!r} has a type that cannot be sent")
     if hasattr(value, "__array__"):
+        _check_not_masked(spec, value)
         array = np.asarray(value)
         if array.dtype != object:
             return spec.check(_cast(spec, array))
@@ -164,6 +165,7 @@ def _plain(spec: TensorSpec, value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(spec, element) for element in value]
     if hasattr(value, "__array__"):
+        _check_not_masked(spec, value)
         return np.asarray(value).tolist()
     if isinstance(value, bool | int | float | str | bytes | dict | None):
         return value
@@ -172,6 +174,11 @@ def _plain(spec: TensorSpec, value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return _content(spec, value)
     raise InvalidInput(f"input {spec.name!r} holds {type(value).__name__}; expected numbers, strings, bytes or arrays")
+
+
+def _check_not_masked(spec: TensorSpec, value: Any) -> None:
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise InvalidInput(f"input {spec.name!r} is a masked array, and some of it is masked; fill it first")
 
 
 def _content(spec: TensorSpec, path: os.PathLike[str]) -> bytes:

@@ -1,7 +1,7 @@
 """A server in front of a gateway: notes each request, and may say that it is busy."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,8 +17,10 @@ class Front:
 
 
 @contextmanager
-def front(behind: str, busy: list[int] | None = None) -> Iterator[Front]:
-    """busy: the first POSTs get 429, with these seconds in Retry-After."""
+def front(
+    behind: str, busy: list[int] | None = None, answer: Callable[[BaseHTTPRequestHandler], None] | None = None
+) -> Iterator[Front]:
+    """busy: the first POSTs get 429, with these seconds in Retry-After. answer: what answers POSTs instead."""
     found = Front()
     refusals = list(busy or [])
 
@@ -35,6 +37,9 @@ def front(behind: str, busy: list[int] | None = None) -> Iterator[Front]:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
             found.seen.append((self.path, headers))
+            if self.command == "POST" and answer:
+                answer(self)
+                return
             if self.command == "POST" and refusals:
                 self.answer(429, b'{"error": "busy"}', {"Retry-After": str(refusals.pop(0))})
                 return

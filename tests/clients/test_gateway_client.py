@@ -260,7 +260,7 @@ def test_connections_are_kept(embedded_url):
         streams = set()
         for _ in range(3):
             client.predict("mixed", {"x": [[1.0]]})
-            (connection,) = client._http._transport._pool.connections
+            (connection,) = client._connections._client._transport._pool.connections
             streams.add(id(connection))
         assert len(streams) == 1
 

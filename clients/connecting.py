@@ -1,0 +1,138 @@
+"""How a client gets to its server: the URL, what it shows there, and the proxy on the way.
+
+    url, headers, token, ca_file, client_certificate ──access──▶ Access        $HTTP_PROXY … ──proxy_of──▶ a proxy, or none
+
+A server on this machine is never asked through a proxy. Messages name the proxy, and no password.
+"""
+
+import ipaddress
+import os
+import re
+import ssl
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from serving.errors import UsageError
+
+URL_VARIABLE, TOKEN_VARIABLE = "SIGNET_URL", "SIGNET_TOKEN"
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a client shows to its server."""
+
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Of every request, the bearer token among them."""
+    ca_file: str = ""
+    """PEM of those who may sign the server's certificate, beside the usual ones."""
+    certificate: str = ""
+    """PEM of the client's own certificate."""
+    key: str = ""
+    """PEM of its key; empty: in the same file."""
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether there is something that only TLS needs."""
+        return bool(self.ca_file or self.certificate)
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """Of a client. Raises `UsageError` for files that cannot be used."""
+        context = ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE") or None)
+        for path in filter(None, (self.ca_file, self.certificate, self.key)):
+            if not Path(path).is_file():
+                raise UsageError(f"{path} does not exist; expected a PEM file of certificates or a key")
+        try:
+            if self.ca_file:
+                context.load_verify_locations(self.ca_file)
+            if self.certificate:
+                context.load_cert_chain(self.certificate, self.key or None)
+        except (ssl.SSLError, OSError) as error:
+            raise UsageError(f"{self.ca_file or self.certificate} is no PEM file that can be used: {error}") from error
+        return context
+
+
+NOTHING = Access()
+
+
+def access(
+    headers: Mapping[str, str] | None = None,
+    token: str | None = None,
+    ca_file: str | os.PathLike[str] | None = None,
+    client_certificate: str | os.PathLike[str] | tuple[str | os.PathLike[str], str | os.PathLike[str]] | None = None,
+) -> Access:
+    """token: sent as `Authorization: Bearer`; None: that of $SIGNET_TOKEN, if any; empty: none.
+
+    client_certificate: a PEM file with certificate and key, or the two files. Raises `UsageError`.
+    """
+    shown = dict(headers or {})
+    for name, value in shown.items():
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise UsageError(f"the header's name is {name!r}; expected letters, digits and hyphens")
+        if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+            raise UsageError(f"the value of the header {name!r} is no text of one line")
+    bearer = os.environ.get(TOKEN_VARIABLE, "") if token is None else token
+    if bearer and not any(name.lower() == "authorization" for name in shown):
+        if not _HEADER_VALUE.fullmatch(bearer):
+            raise UsageError("the token is no text of one line")
+        shown["Authorization"] = f"Bearer {bearer}"
+    pair = client_certificate if isinstance(client_certificate, tuple) else (client_certificate or "", "")
+    return Access(tuple(shown.items()), os.fspath(ca_file or ""), os.fspath(pair[0]), os.fspath(pair[1]))
+
+
+def usual_url(default: str) -> str:
+    """$SIGNET_URL, or the default."""
+    return os.environ.get(URL_VARIABLE) or default
+
+
+def header_options(options: list[str]) -> dict[str, str]:
+    """What `--header 'NAME: VALUE'` says. Raises `UsageError`."""
+    found = {}
+    for option in options:
+        name, colon, value = option.partition(":")
+        if not colon:
+            raise UsageError("--header has no ':'; expected 'NAME: VALUE'")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be shown: whoever signs in there is left out."""
+    return re.sub(r"^([a-z0-9+.-]+://)?[^/?#]*@", r"\1", url, flags=re.IGNORECASE)
+
+
+def proxy_of(url: str) -> str:
+    """The proxy that the environment names for a URL; empty: none."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if is_here(host):
+        return ""
+    proxies = urllib.request.getproxies()
+    if urllib.request.proxy_bypass(host):
+        return ""
+    found = proxies.get(parts.scheme) or proxies.get("all") or ""
+    return found if not found or "://" in found else f"http://{found}"
+
+
+def way_of(address: str) -> str:
+    """HOST:PORT, and the proxy through which gRPC goes there, for messages."""
+    names = ("grpc_proxy", "https_proxy", "http_proxy")
+    proxy = next((os.environ[name] for name in names if os.environ.get(name)), "")
+    if not proxy or is_here(address.rpartition(":")[0].strip("[]")):
+        return address
+    return f"{address} through the proxy {without_password(proxy)}"
+
+
+def is_here(host: str) -> bool:
+    """Whether a host is this machine, as far as its name tells."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
