@@ -61,6 +61,7 @@ class RequestParser:
         self._upgrades = False
         self._head_bytes = self._other_bytes = self._chunks = 0
         self._version = ""
+        self._host: bytes | None = None
         self._path = b""
         self._fields: list[tuple[bytes, bytes]] = []
         self._headers: dict[bytes, bytes] = {}
@@ -103,7 +104,7 @@ class RequestParser:
         self._llhttp = None
 
     def _feed(self, data: bytes | memoryview) -> None:
-        if self._in_line or not self.begun:
+        if self._in_line or not (self.begun or _is_plain(data)):
             data = self._with_escapes(data)
         body_bytes, complete = self._body_bytes, len(self.complete)
         try:
@@ -253,8 +254,14 @@ class RequestParser:
             return
         if len(self._fields) != len(self._headers) and sum(name == b"host" for name, _ in self._fields) > 1:
             raise BadRequest("there are several Hosts")
-        if not _HOST.fullmatch(host):
+        if host != self._host and not _HOST.fullmatch(host):
             raise BadRequest("the Host is none")
+        self._host = host  # most connections name one
+
+
+def _is_plain(data: bytes | memoryview) -> bool:
+    """Whether it begins with a line of a request that needs no escapes: most do, and this is quick to see."""
+    return isinstance(data, bytes) and data.isascii() and b"\n" in data and data[0] > 0x20
 
 
 def _path_of(target: bytes) -> bytes:

@@ -74,9 +74,13 @@ class Repository(Versions):
         `allow_unavailable_labels` a label that is not in use yet may point anywhere.
         """
         self.declare(models, allow_unavailable_labels=allow_unavailable_labels)
+        self.look()
+        self._follow()
+
+    def look(self) -> None:
+        """Look at the folders of all models at once."""
         for follower in self._followers:
             follower.wake()
-        self._follow()
 
     def _follow(self) -> None:
         """A follower for each model that has none."""

@@ -70,6 +70,9 @@ class Backend(Protocol):
     def keep(self, model: str, version: int, seconds: float) -> None:
         """Do not unload that version, if it is loaded, before so many seconds from now."""
 
+    async def look(self) -> None:
+        """Look at once which models and versions there are, rather than at the next poll."""
+
     async def refresh(self, model: str) -> None:
         """Look at once which versions there are."""
 

@@ -103,6 +103,11 @@ class EmbeddedBackend:
     def keep(self, model: str, version: int, seconds: float) -> None:
         self._repository.keep(model, version, seconds)
 
+    async def look(self) -> None:
+        if self._watching:
+            self._watching.wake()
+        self._repository.look()
+
     async def refresh(self, model: str) -> None:
         """The repository knows already."""
 

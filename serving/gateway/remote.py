@@ -185,6 +185,9 @@ class RemoteBackend:
         """What those servers said last which answered when they were asked last."""
         return _liveliest([server for server in self._upstream.servers if server.answers], model)
 
+    async def look(self) -> None:
+        await asyncio.gather(*(self.refresh(model) for model in self.models))
+
     async def refresh(self, model: str) -> None:
         """Ask for the versions; an unreachable server changes nothing, an unloaded model is missing from now on."""
         asked_at = time.monotonic()

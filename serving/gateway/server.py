@@ -77,17 +77,20 @@ def _admin(gateway: Gateway) -> Iterator[AdminServer | None]:
             admin.stop()
 
 
-async def _look(gateway: Gateway) -> None:
-    """Look at once which versions there are; what files say of labels is read when it is needed."""
-    await asyncio.gather(*(gateway.backend.refresh(model) for model in gateway.backend.models))
-
-
 async def _serve(gateway: Gateway, listener: socket.socket, admin: AdminServer | None) -> None:
     settings = gateway.settings
     stop = asyncio.Event()
-    looks: set[asyncio.Task[None]] = set()
-    stop_signals.heed(stop, lambda: looks.add(asyncio.create_task(_look(gateway))))
-    beats = asyncio.create_task(admin.beat()) if admin else None
+    tasks: set[asyncio.Task[None]] = set()
+
+    def look() -> None:
+        """What files say of labels needs no look: it is read anew when they change."""
+        task = asyncio.create_task(gateway.backend.look())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    stop_signals.heed(stop, look)
+    if admin:
+        tasks.add(asyncio.create_task(admin.beat()))
     server = HttpServer(
         gateway.answer,
         limits(settings, open_files.connections(settings.max_connections)),
@@ -111,7 +114,7 @@ async def _serve(gateway: Gateway, listener: socket.socket, admin: AdminServer |
         stops = [server.stop(settings.shutdown_s), *([grpc_server.stop(settings.shutdown_s)] if grpc_server else [])]
         await asyncio.gather(*stops)
         await gateway.stop()
-        for task in (*looks, *([beats] if beats else [])):
+        for task in tasks:
             task.cancel()
 
 

@@ -84,7 +84,7 @@ def main(arguments: list[str]) -> int:
 async def serve(flags: Flags) -> int:
     """Load the models, then answer until a signal comes."""
     stopped, look = asyncio.Event(), asyncio.Event()
-    stop_signals.heed(stopped, look.set)
+    stop_signals.heed(stopped, lambda: None)
     if flags.use_alts_credentials and flags.ssl_config_file:
         raise InvalidInput("use_alts_credentials and ssl_config_file are both set; expected one of them")
     monitoring = Monitoring()
@@ -100,6 +100,12 @@ async def serve(flags: Flags) -> int:
         failures=monitoring.failures,
     )
     monitoring.watch(repository)
+
+    def hung_up() -> None:
+        repository.look()
+        look.set()
+
+    stop_signals.heed(stopped, hung_up)
     repository.start()
     try:
         await _loaded(repository, stopped)

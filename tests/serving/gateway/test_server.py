@@ -241,12 +241,21 @@ def test_a_second_interrupt_ends_at_once(slow_model, tmp_path):
             assert running.process.wait(20) == 130
 
 
-def test_probes_have_a_port_of_their_own_and_a_hangup_ends_nothing(models):
+def test_probes_have_a_port_of_their_own_and_a_hangup_has_files_looked_at(models, monkeypatch):
+    monkeypatch.setenv("SIGNET_POLL_S", "3600")
     with servers.gateway("--models-dir", models, "--admin-port", "0") as (url, running):
         port = running.read_until(r"probes and metrics also at port (\d+)")[1]
         admin = f"http://127.0.0.1:{port}"
+        add(models / "m", 2)
         running.process.send_signal(signal.SIGHUP)
         running.read_until("SIGHUP: files and versions are looked at")
+
+        def served() -> bool:
+            """New files are looked at twice before they are loaded."""
+            running.process.send_signal(signal.SIGHUP)
+            return "AVAILABLE" in httpx.get(f"{url}/v1/models/m/versions/2").text
+
+        servers.wait_until(served, what="version 2")
         assert httpx.get(f"{admin}/livez").json() == {"live": True}
         assert httpx.get(f"{admin}/readyz").json() == httpx.get(f"{url}/readyz").json()
         assert "signet_buffered_bytes 0.0" in httpx.get(f"{admin}/metrics").text
