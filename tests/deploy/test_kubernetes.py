@@ -200,10 +200,12 @@ def test_variables_are_settings_and_point_at_what_is_there(overlay):
 def test_the_gateways_ports_are_those_it_listens_on(overlay):
     (container,) = pod_specs(overlay)["gateway"]["containers"]
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-    assert ports == {name: Settings.model_fields[f"{name}_port"].default for name in ("http", "grpc")}
-    assert all(str(port) in dockerfile.last("gateway", "EXPOSE").split() for port in ports.values())
+    settings = gateway_settings(overlay)
+    assert ports == {"http": settings.http_port, "grpc": settings.grpc_port, "admin": settings.admin_port}
+    exposed = dockerfile.last("gateway", "EXPOSE").split()
+    assert all(str(ports[name]) in exposed for name in ("http", "grpc"))
     services = of_kind(overlay, "Service")
-    assert [port["targetPort"] for port in services["gateway"]["spec"]["ports"]] == ["http"]
+    assert [port["targetPort"] for port in services["gateway"]["spec"]["ports"]] == ["http", "admin"]
     headless = services["gateway-grpc"]["spec"]
     assert headless["clusterIP"] == "None"
     assert [(port["port"], port["targetPort"]) for port in headless["ports"]] == [(ports["grpc"], "grpc")]
@@ -263,6 +265,8 @@ def test_probes_mean_different_things(overlay):
     assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
     started = container["startupProbe"]["httpGet"]["path"]
     assert started == ("/readyz" if overlay == "embedded" else "/livez")
+    probes = ("livenessProbe", "readinessProbe", "startupProbe")
+    assert {container[probe]["httpGet"]["port"] for probe in probes} == {"admin"}
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])

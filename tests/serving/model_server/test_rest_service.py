@@ -1,5 +1,6 @@
 """The REST API as a program: routes, ports, bodies, time limits and the end."""
 
+import contextlib
 import gzip
 import json
 import signal
@@ -7,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -161,3 +163,22 @@ def test_methods_are_checked_behind_their_flag():
             "Expected classification signature method_name to be tensorflow/serving/classify."
             in response.json()["error"]
         )
+
+
+@pytest.mark.parametrize(
+    "flood", [b"0\r\n" + b"x: " + b"y" * (3 << 20), b"1;" + b"x" * (3 << 20)], ids=["a trailer", "a chunk extension"]
+)
+def test_what_is_no_body_is_bounded(golden_server, flood):
+    address = urlsplit(golden_server[1])
+    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+        connection.sendall(b"POST /v1/models/mlp:predict HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(flood)
+        assert connection.recv(100).startswith(b"HTTP/1.1 400 Bad Request")
+
+
+def test_a_hangup_ends_nothing(golden_server):
+    _, url, running = golden_server
+    running.process.send_signal(signal.SIGHUP)
+    assert httpx.get(f"{url}/v1/models/mlp").status_code == 200
+    assert running.process.poll() is None
