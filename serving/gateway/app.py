@@ -41,14 +41,14 @@ class Gateway:
         self.settings = settings
         failures = failures or Failures()
         self.metrics = Metrics(package_version(), failures)
-        self.backend = backend or create_backend(settings, self.metrics, failures)
+        self.offload = Offload(refused=self.metrics.shed.labels("large_bodies").inc)
+        self.backend = backend or create_backend(settings, self.metrics, failures, self.offload)
         self.health = Health(self.backend)
         self.probes = Probes(self.backend, self.health, self.metrics)
         self.inference = Inference(settings, self.backend, self.metrics)
         self.budget = ByteBudget(settings.max_buffered_bytes, self.metrics.shed.labels("bytes").inc)
         self.metrics.watch_bytes(lambda: self.budget.held_bytes)
         self._frame = Frame(self.inference, settings.max_body_bytes, self.budget)
-        self.offload = Offload(refused=self.metrics.shed.labels("large_bodies").inc)
         self._v1 = v1.V1(self.inference, self.offload)
         self.open_inference = OpenInference(
             self.inference, self.backend, self.health, package_version(), settings.batch_max_rows
@@ -95,12 +95,12 @@ def only_post(request: Request) -> Response:
     return Response(HTTPStatus.METHOD_NOT_ALLOWED, json_codec.encode_error(message), JSON + b"Allow: POST\r\n")
 
 
-def create_backend(settings: Settings, metrics: Metrics, failures: Failures) -> Backend:
+def create_backend(settings: Settings, metrics: Metrics, failures: Failures, offload: Offload) -> Backend:
     """Remote when the settings name addresses, else embedded."""
     if settings.backend:
         from serving.gateway import remote  # noqa: PLC0415  # gRPC is not needed without it
 
-        return remote.create(declared_models(settings), settings, metrics, failures)
+        return remote.create(declared_models(settings), settings, metrics, failures, offload)
     from serving.gateway.embedded import EmbeddedBackend  # noqa: PLC0415  # loads TensorFlow's library
 
     return EmbeddedBackend(declared_configs(settings), settings, failures)

@@ -19,12 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from google.protobuf.message import DecodeError
 
-from serving import model_card, tensors
-from serving import signature as signatures
-from serving.errors import BadGateway, InvalidInput, NotFound, ServingError, Unavailable, UsageError
-from serving.gateway import addresses, upstream
+from serving import large_bodies, model_card, tensors
+from serving.errors import InvalidInput, NotFound, ServingError, Unavailable, UsageError
+from serving.gateway import addresses, remote_answers
 from serving.gateway.backend import Lease
 from serving.gateway.joining import CALL_S, Joining
 from serving.gateway.label_cache import LabelCache
@@ -36,10 +34,11 @@ from serving.model_card import Card
 from serving.model_config import ModelConfig
 from serving.model_status import State, VersionStatus
 from serving.models_folder import FolderWatch, ModelsFolder
+from serving.offload import LARGE_ELEMENTS, Offload
 from serving.protos import get_model_metadata_pb2, predict_pb2
-from serving.signature import Signature, TensorSpec
+from serving.signature import Signature
 from serving.supervision import POLLER, Failures
-from serving.tensors import Array, Arrays
+from serving.tensors import Arrays
 
 log = logging.getLogger(__name__)
 
@@ -166,7 +165,7 @@ class RemoteBackend:
         request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
         request.model_spec.name, request.model_spec.version_label = model, label
         try:
-            return await self._upstream.metadata(request, _STATUS_TIMEOUT_S, _version_of)
+            return await self._upstream.metadata(request, _STATUS_TIMEOUT_S, remote_answers.version_of)
         except InvalidInput:
             return None
 
@@ -281,7 +280,7 @@ class RemoteBackend:
     async def _fetch(self, model: str, version: int) -> RemoteVersion:
         request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
         request.model_spec.name, request.model_spec.version.value = model, version
-        defs, parsed = await self._upstream.metadata(request, _STATUS_TIMEOUT_S, _signatures)
+        defs, parsed = await self._upstream.metadata(request, _STATUS_TIMEOUT_S, remote_answers.signatures_of)
         known = RemoteVersion(model, version, parsed, defs)
         await self._look_for_card(known)
         self._known[model, version] = known  # before it is asked: it counts as gone else
@@ -307,8 +306,8 @@ class RemoteBackend:
         """In another thread than the loop's: a call that is nobody's request. Raises `NotFound` for a version that is gone."""
         if self._known.get((known.name, known.version)) is not known:
             raise NotFound(f"version {known.version} of model {known.name!r} is not served any more")
-        data = _request(known, signature, inputs, ()).SerializeToString()
-        read = partial(_outputs, signature, tuple(signature.outputs))
+        data = _request(known, signature, inputs, ())
+        read = partial(remote_answers.outputs_of, signature, tuple(signature.outputs))
         call = self._upstream.ask_aside(known.name, known.version, data, CALL_S, read)
         try:
             return asyncio.run_coroutine_threadsafe(call, loop).result(2 * CALL_S)
@@ -318,10 +317,11 @@ class RemoteBackend:
     async def _predict(
         self, lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str], timeout_s: float
     ) -> Arrays:
-        request = _request(lease, signature, inputs, outputs)
+        written = partial(_request, lease, signature, inputs, outputs)
+        large = large_bodies.elements(inputs) >= LARGE_ELEMENTS
+        data = await asyncio.to_thread(written) if large else written()
         started = time.perf_counter()
-        read = partial(_outputs, signature, outputs or tuple(signature.outputs))
-        data = request.SerializeToString()
+        read = partial(remote_answers.outputs_of, signature, outputs or tuple(signature.outputs))
         answer = await self._upstream.predict(lease.name, lease.version, data, timeout_s, read)
         self._took(lease.name, time.perf_counter() - started)
         return answer
@@ -331,16 +331,15 @@ class RemoteBackend:
         self._seconds[model] = min(seconds, estimate + _RISE * (seconds - estimate))
 
 
-def _request(lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str]) -> Any:
-    """A PredictRequest."""
-    request = predict_pb2.PredictRequest()
+def _request(lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str]) -> bytes:
+    """A PredictRequest, serialized."""
+    request = predict_pb2.PredictRequest(output_filter=outputs)
     request.model_spec.name = lease.name
     request.model_spec.version.value = lease.version
     request.model_spec.signature_name = signature.name
     for name, array in inputs.items():
         request.inputs[name].CopyFrom(tensors.to_proto(array))
-    request.output_filter.extend(outputs)
-    return request
+    return bytes(request.SerializeToString())
 
 
 def _liveliest(servers: Sequence[Server], model: str) -> list[VersionStatus]:
@@ -354,58 +353,18 @@ def _liveliest(servers: Sequence[Server], model: str) -> list[VersionStatus]:
     return [found[version] for version in sorted(found, reverse=True)]
 
 
-# Answers
-
-
-def _version_of(data: bytes) -> int:
-    """The version that a GetModelMetadataResponse is about."""
-    spec = upstream.message(get_model_metadata_pb2.GetModelMetadataResponse, data).model_spec
-    if not spec.HasField("version"):
-        raise BadGateway("the answer to a question for metadata names no version")
-    return int(spec.version.value)
-
-
-def _signatures(data: bytes) -> tuple[dict[str, Any], dict[str, Signature]]:
-    """The SignatureDefs of a GetModelMetadataResponse by name, as messages and as signatures."""
-    response = upstream.message(get_model_metadata_pb2.GetModelMetadataResponse, data)
-    packed = get_model_metadata_pb2.SignatureDefMap()
-    try:
-        there = "signature_def" in response.metadata and response.metadata["signature_def"].Unpack(packed)
-        if not there or not packed.signature_def:
-            raise BadGateway("the answer to a question for metadata has no signatures")
-        defs = dict(packed.signature_def)
-        return defs, {name: signatures.from_proto(name, proto) for name, proto in defs.items()}
-    except (DecodeError, InvalidInput) as error:
-        raise BadGateway(f"the signatures in the answer cannot be read: {error}") from error
-
-
-def _outputs(signature: Signature, names: Sequence[str], data: bytes) -> Arrays:
-    """The outputs of a PredictResponse, which have the dtype and the shape that the signature says."""
-    response = upstream.message(predict_pb2.PredictResponse, data)
-    return {name: _output(signature.outputs[name], response) for name in names}
-
-
-def _output(spec: TensorSpec, response: Any) -> Array:
-    if spec.name not in response.outputs:
-        given = ", ".join(repr(name[:100]) for name in sorted(response.outputs)[:8]) or "none"
-        raise BadGateway(f"the answer lacks output {spec.name!r}; its outputs: {given}")
-    proto = response.outputs[spec.name]
-    if spec.dtype is not None and proto.dtype != spec.dtype.enum:
-        raise BadGateway(f"output {spec.name!r} has type number {proto.dtype}; the signature says {spec}")
-    try:
-        array = tensors.from_proto(proto)
-    except InvalidInput as error:
-        raise BadGateway(f"output {spec.name!r} is no tensor: {error}") from error
-    if not spec.fits(array.shape):
-        raise BadGateway(f"output {spec.name!r} has shape {array.shape}; the signature says {spec}")
-    return array
-
-
 def create(
-    models: Sequence[str], settings: Settings, metrics: Metrics, failures: Failures | None = None
+    models: Sequence[str],
+    settings: Settings,
+    metrics: Metrics,
+    failures: Failures | None = None,
+    offload: Offload | None = None,
 ) -> RemoteBackend:
-    """The backend for the addresses of the settings. Raises `UsageError` for one that is none, and for bad TLS files."""
-    upstream = Upstream(addresses.parse(settings.addresses), metrics, _credentials(settings))
+    """The backend for the addresses of the settings. Raises `UsageError` for one that is none, and for bad TLS files.
+
+    offload: reads large answers; without, threads do.
+    """
+    upstream = Upstream(addresses.parse(settings.addresses), metrics, _credentials(settings), offload=offload)
     for model in models:  # at 0 from the start: a rate needs a value before the first one
         metrics.upstream_errors.labels(model, "UNAVAILABLE")
         metrics.upstream_retries.labels(model)

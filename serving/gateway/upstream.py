@@ -17,16 +17,18 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import grpc
-from google.protobuf.message import DecodeError
 from prometheus_client import Counter
 
-from serving.errors import CODE_NAMES, BadGateway, DeadlineExceeded, NotFound, ServingError, Unavailable, from_code
+from serving.errors import BadGateway, DeadlineExceeded, NotFound, ServingError, Unavailable, from_code
+from serving.gateway import remote_answers
 from serving.gateway.addresses import Address, Name
 from serving.gateway.ejection import Ejection
 from serving.gateway.metrics import Metrics
 from serving.gateway.retry_budget import RetryBudget
+from serving.message_weight import heavy_bytes
 from serving.model_status import State, VersionStatus
-from serving.protos import get_model_status_pb2
+from serving.offload import LARGE_BYTES, Offload
+from serving.protos import get_model_status_pb2, predict_pb2
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +47,8 @@ _RESOLVE_S = 5.0
 _LEAVE_S = 3600.0
 """Seconds that calls on a server have which is no longer an address of its name; their own deadlines end them before."""
 
-_STATES = frozenset(State)
 _GONE = "Servable not found"
 """How TensorFlow Serving's message starts when a version is not loaded; a model's own NOT_FOUND says something else."""
-_INLINE_BYTES = 1 << 18
-"""Answers up to here are read in the event loop, larger ones in a thread."""
 
 T = TypeVar("T")
 Read = Callable[[bytes], T]
@@ -110,10 +109,13 @@ class Upstream:
         metrics: Metrics,
         credentials: grpc.ChannelCredentials | None = None,
         budget: RetryBudget | None = None,
+        offload: Offload | None = None,
     ) -> None:
+        """offload: reads answers that are much work; without, threads do."""
         self.servers: list[Server] = []
         self._places, self._metrics, self._credentials = places, metrics, credentials
         self._budget = budget or RetryBudget()
+        self._offload = offload
         self._known: dict[Name, list[Address]] = {}
         self._turn = 0
         self._resolver: asyncio.Task[None] | None = None
@@ -171,7 +173,7 @@ class Upstream:
         request = get_model_status_pb2.GetModelStatusRequest()
         request.model_spec.name = model
         try:
-            statuses = _statuses(await server.status(request.SerializeToString(), timeout=timeout_s))
+            statuses = remote_answers.statuses_of(await server.status(request.SerializeToString(), timeout=timeout_s))
         except BadGateway as error:
             server.answers = False
             self._failed(server, error)
@@ -227,7 +229,7 @@ class Upstream:
         server.calls.add(call)
         try:
             response = await call
-            answer = read(response) if len(response) <= _INLINE_BYTES else await asyncio.to_thread(read, response)
+            answer = read(response) if len(response) < LARGE_BYTES else await self._read_large(response, read)
         except BadGateway as error:
             self._failed(server, error)
             raise BadGateway(f"model server {server}: {error}") from error
@@ -245,6 +247,12 @@ class Upstream:
             server.calls.discard(call)
         server.ejection.succeeded(time.monotonic())
         return answer
+
+    async def _read_large(self, response: bytes, read: Read[T]) -> T:
+        """TensorFlow Serving answers in typed fields, value by value."""
+        if self._offload and heavy_bytes(response, predict_pb2.PredictResponse) >= LARGE_BYTES:
+            return await self._offload.call(read, response)
+        return await asyncio.to_thread(read, response)
 
     def _pick(self, model: str, version: int | None, tried: set[Server]) -> Server | None:
         """The best server that has not been tried: better one that is out than one without the version.
@@ -313,25 +321,3 @@ def _translate(error: grpc.aio.AioRpcError) -> ServingError:
     if code == "CANCELLED":  # not by this side: the server is stopping
         return Unavailable(f"the model server cancelled the call: {message}")
     return from_code(code, message)
-
-
-def message(message_class: Any, data: bytes) -> Any:
-    """The message that a model server's answer is. Raises `BadGateway`."""
-    try:
-        return message_class.FromString(data)
-    except DecodeError as error:
-        raise BadGateway(f"the answer is no {message_class.DESCRIPTOR.full_name}: {error}") from error
-
-
-def _statuses(data: bytes) -> list[VersionStatus]:
-    entries = message(get_model_status_pb2.GetModelStatusResponse, data).model_version_status
-    if not entries:
-        raise BadGateway("the answer names no version; a model server says NOT_FOUND then")
-    return [_from_proto(entry) for entry in entries if entry.state in _STATES]
-
-
-def _from_proto(entry: Any) -> VersionStatus:
-    code = entry.status.error_code
-    if not (0 <= code < len(CODE_NAMES) and entry.version >= 0):
-        raise BadGateway(f"the answer has version {entry.version} with code {code}")
-    return VersionStatus(entry.version, State(entry.state), CODE_NAMES[code], entry.status.error_message)

@@ -1,7 +1,8 @@
 """How long one request holds the gateway up: `python -m tests.bench.blocking [--megabytes 0.1,1,6,60] [--signet signet.py]`.
 
 For each body: processor time of the event loop's thread, of the whole service, most memory above what it held before, of
-its workers too, and the longest wait of /livez, which is asked every few milliseconds meanwhile. Model: x (n, 4) -> 3 outputs.
+its workers too, and the longest wait of /livez, which is asked every few milliseconds meanwhile. The model takes x (n, 16)
+and gives (n, 1).
 
 --signet: another checkout's program, to compare with.
 """
@@ -25,38 +26,38 @@ from serving import tensors
 from serving.protos import predict_pb2
 from tests import servers
 
-ROW = b"[1,2,3,4]"
+ROW = b"[1,2,3,4,5,6,7,8,9,1,2,3,4,5,6,7]"
 TICKS_A_S = os.sysconf("SC_CLK_TCK")
 
 
 def rows(megabytes: float, last: bytes = ROW) -> bytes:
-    return b'{"instances":[' + b",".join([*[ROW] * int(megabytes * 1e6 / 10), last]) + b"]}"
+    return b'{"instances":[' + b",".join([*[ROW] * int(megabytes * 1e6 / len(ROW)), last]) + b"]}"
 
 
 def flat(megabytes: float, last: bytes = ROW) -> bytes:
-    count = int(megabytes * 1e6 / 8)
-    head = b'{"inputs":[{"name":"x","shape":[%d,4],"datatype":"FP32","data":[' % (count + 1)
+    count = int(megabytes * 1e6 / len(ROW))
+    head = b'{"inputs":[{"name":"x","shape":[%d,16],"datatype":"FP32","data":[' % (count + 1)
     return head + b",".join([*[ROW[1:-1]] * count, last[1:-1]]) + b"]}]}"
 
 
 def message(megabytes: float, array: np.ndarray) -> bytes:
     request = predict_pb2.PredictRequest()
-    request.model_spec.name = "three_out"
+    request.model_spec.name = "mlp"
     request.inputs["x"].CopyFrom(tensors.to_typed_proto(array))
     return bytes(request.SerializeToString())
 
 
-V1, V2 = "/v1/models/three_out:predict", "/v2/models/three_out/infer"
+V1, V2 = "/v1/models/mlp:predict", "/v2/models/mlp/infer"
 BODIES: dict[str, tuple[str, Callable[[float], bytes]]] = {
     "V1 rows": (V1, rows),
     "V1 rows, one of 2": (V1, lambda megabytes: rows(megabytes, b"[1,2]")),
-    "V1 rows, a `true`": (V1, lambda megabytes: rows(megabytes, b"[1,2,3,true]")),
-    "V1 rows, a `NaN`": (V1, lambda megabytes: rows(megabytes, b"[1,2,3,NaN]")),
+    "V1 rows, a `true`": (V1, lambda megabytes: rows(megabytes, ROW[:-2] + b"true]")),
+    "V1 rows, a `NaN`": (V1, lambda megabytes: rows(megabytes, ROW[:-2] + b"NaN]")),
     "V1 rows, one of 2, gzip": (V1, lambda megabytes: gzip.compress(rows(megabytes, b"[1,2]"))),
     "V1 brackets": (V1, lambda megabytes: b'{"instances":' + b"[" * int(megabytes * 1e6)),
     "V2": (V2, flat),
-    "V2, a `true`": (V2, lambda megabytes: flat(megabytes, b"[1,2,3,true]")),
-    "gRPC floats": ("", lambda megabytes: message(megabytes, np.ones((int(megabytes * 1e6 / 16), 4), np.float32))),
+    "V2, a `true`": (V2, lambda megabytes: flat(megabytes, ROW[:-2] + b"true]")),
+    "gRPC floats": ("", lambda megabytes: message(megabytes, np.ones((int(megabytes * 1e6 / 64), 16), np.float32))),
     "gRPC strings": ("", lambda megabytes: message(megabytes, np.full(int(megabytes * 1e6 / 3), b"a", object))),
 }
 
@@ -128,7 +129,7 @@ def started(signet: Path) -> Iterator[Service]:
     service = Service(process.pid, port, grpc_port)
     try:
         servers.wait_until(lambda: is_ready(service), 120, "the gateway")
-        service.ask("POST", V1, b'{"instances": [[1, 2, 3, 4]]}')
+        service.ask("POST", V1, b'{"instances": [%b]}' % ROW)
         yield service
     finally:
         process.kill()

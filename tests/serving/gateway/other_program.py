@@ -17,6 +17,7 @@ from serving.gateway.remote import RemoteBackend
 from serving.gateway.settings import Settings, read
 from serving.gateway.upstream import Upstream
 from serving.http_server import Request
+from serving.offload import Offload
 from serving.protos import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
 from serving.tensors import to_proto, to_typed_proto
 
@@ -98,7 +99,8 @@ async def gateway_at(*places, poll_s=60.0):
     """A gateway of model `m` in front of them: how to ask it, its backend, and its upstream."""
     settings = read({"backend": "127.0.0.1:1", "models": "m"})
     metrics = Metrics("test")
-    upstream = Upstream(places, metrics)
+    pool = Offload(1)
+    upstream = Upstream(places, metrics, offload=pool)
     backend = RemoteBackend(["m"], upstream, poll_s, Joining(Settings(batch_max_rows=1)))
     gateway = Gateway(settings, backend)
     await backend.start()
@@ -111,3 +113,4 @@ async def gateway_at(*places, poll_s=60.0):
         yield ask, backend, upstream
     finally:
         await gateway.stop()
+        await pool.close()

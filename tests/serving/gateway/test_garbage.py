@@ -10,6 +10,7 @@ import pytest
 
 from clients import gateway_messages
 from serving.errors import BadGateway, InvalidInput, NotFound, Overloaded, ServingError, Unavailable
+from serving.gateway import remote_answers
 from serving.gateway.addresses import Address
 from serving.gateway.label_cache import MOST, LabelCache
 from tests.serving.gateway.other_program import ROWS, broken, gateway_at, metadata, predicted, program, status
@@ -201,3 +202,21 @@ def test_502_is_an_error_of_the_client_too():
     assert isinstance(error, BadGateway)
     assert str(error) == "the answer is no message"
     assert not isinstance(error, InvalidInput | NotFound)
+
+
+def test_a_large_answer_in_typed_fields_is_read_beside_the_loop(monkeypatch):
+    rows = np.ones((40_000, 2), np.float32)
+
+    def read(spec, response):
+        raise AssertionError("only a worker reads this")
+
+    async def run():
+        async with program(Predict=predicted(y=rows)) as (address, *_), gateway_at(address) as (ask, *_):
+            got, body = await ask()
+            assert (got, body["predictions"][-1], len(body["predictions"])) == (200, [1, 1], 40_000)
+        async with program(Predict=predicted(y=rows[:, :1])) as (address, *_), gateway_at(address) as (ask, *_):
+            got, body = await ask()
+            assert (got, "output 'y' has shape (40000, 1)" in body["error"]) == (502, True)
+
+    monkeypatch.setattr(remote_answers, "_output", read)
+    asyncio.run(run())
