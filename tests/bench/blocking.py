@@ -111,8 +111,11 @@ class Service:
         return sum(resident_mb(pid) for pid in self.processes())
 
     def processes(self) -> list[int]:
-        children = Path(f"/proc/{self.pid}/task").glob("*/children")
-        return [self.pid, *(int(pid) for file in children for pid in read(file).split())]
+        """Its own and its workers'. One that is about to become a worker still has the memory of the gateway itself."""
+        own = read(Path(f"/proc/{self.pid}/cmdline"))
+        files = Path(f"/proc/{self.pid}/task").glob("*/children")
+        children = [int(pid) for file in files for pid in read(file).split()]
+        return [self.pid, *(pid for pid in children if read(Path(f"/proc/{pid}/cmdline")) != own)]
 
 
 @contextlib.contextmanager
