@@ -307,7 +307,7 @@ class RemoteBackend:
         if self._known.get((known.name, known.version)) is not known:
             raise NotFound(f"version {known.version} of model {known.name!r} is not served any more")
         data = _request(known, signature, inputs, ())
-        read = partial(remote_answers.outputs_of, signature, tuple(signature.outputs))
+        read = partial(remote_answers.outputs_of, signature, tuple(signature.outputs), None)
         call = self._upstream.ask_aside(known.name, known.version, data, CALL_S, read)
         try:
             return asyncio.run_coroutine_threadsafe(call, loop).result(2 * CALL_S)
@@ -321,7 +321,9 @@ class RemoteBackend:
         large = large_bodies.elements(inputs) >= LARGE_ELEMENTS
         data = await asyncio.to_thread(written) if large else written()
         started = time.perf_counter()
-        read = partial(remote_answers.outputs_of, signature, outputs or tuple(signature.outputs))
+        verdict = lease.joining.get(signature.name)
+        rows = signature.check_rows(inputs) if verdict and verdict.joined and signature.batched else None
+        read = partial(remote_answers.outputs_of, signature, outputs or tuple(signature.outputs), rows)
         answer = await self._upstream.predict(lease.name, lease.version, data, timeout_s, read)
         self._took(lease.name, time.perf_counter() - started)
         return answer
@@ -364,7 +366,9 @@ def create(
 
     offload: reads large answers; without, threads do.
     """
-    upstream = Upstream(addresses.parse(settings.addresses), metrics, _credentials(settings), offload=offload)
+    upstream = Upstream(
+        addresses.parse(settings.addresses), metrics, _credentials(settings), offload=offload, failures=failures
+    )
     for model in models:  # at 0 from the start: a rate needs a value before the first one
         metrics.upstream_errors.labels(model, "UNAVAILABLE")
         metrics.upstream_retries.labels(model)

@@ -51,10 +51,17 @@ def signatures_of(data: bytes) -> tuple[dict[str, Any], dict[str, Signature]]:
         raise BadGateway(f"the signatures in the answer cannot be read: {error}") from error
 
 
-def outputs_of(signature: Signature, names: Sequence[str], data: bytes) -> Arrays:
-    """The outputs of a PredictResponse, which have the dtype and the shape that the signature says."""
+def outputs_of(signature: Signature, names: Sequence[str], rows: int | None, data: bytes) -> Arrays:
+    """The outputs of a PredictResponse, which have the dtype and the shape that the signature says.
+
+    rows: how many each output has, where it is known that they are as many as those of the inputs.
+    """
     response = message(predict_pb2.PredictResponse, data)
-    return {name: _output(signature.outputs[name], response) for name in names}
+    outputs = {name: _output(signature.outputs[name], response) for name in names}
+    for name, array in outputs.items():
+        if rows is not None and len(array) != rows:
+            raise BadGateway(f"output {name!r} has {len(array)} rows for {rows} rows of the inputs")
+    return outputs
 
 
 def _output(spec: TensorSpec, response: Any) -> Array:

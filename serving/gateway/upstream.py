@@ -29,6 +29,7 @@ from serving.message_weight import heavy_bytes
 from serving.model_status import State, VersionStatus
 from serving.offload import LARGE_BYTES, Offload
 from serving.protos import get_model_status_pb2, predict_pb2
+from serving.supervision import POLLER, Failures
 
 log = logging.getLogger(__name__)
 
@@ -110,12 +111,13 @@ class Upstream:
         credentials: grpc.ChannelCredentials | None = None,
         budget: RetryBudget | None = None,
         offload: Offload | None = None,
+        failures: Failures | None = None,
     ) -> None:
-        """offload: reads answers that are much work; without, threads do."""
+        """offload: reads answers that are much work; without, threads do. failures: counts those of looking up names."""
         self.servers: list[Server] = []
         self._places, self._metrics, self._credentials = places, metrics, credentials
         self._budget = budget or RetryBudget()
-        self._offload = offload
+        self._offload, self._failures = offload, failures or Failures()
         self._known: dict[Name, list[Address]] = {}
         self._turn = 0
         self._resolver: asyncio.Task[None] | None = None
@@ -292,6 +294,7 @@ class Upstream:
                 await self.resolve()
             except Exception:
                 log.exception("the model servers' names could not be looked up")
+                self._failures.count(POLLER)
 
     async def _look_up(self, name: Name) -> None:
         """A name that cannot be looked up keeps the addresses it had."""

@@ -15,6 +15,8 @@ from serving.gateway.addresses import Address
 from serving.gateway.label_cache import MOST, LabelCache
 from tests.serving.gateway.other_program import ROWS, broken, gateway_at, metadata, predicted, program, status
 
+SIGNATURE = remote_answers.signatures_of(metadata("serving_default"))[1]["serving_default"]
+
 
 @pytest.mark.parametrize(
     ("answer", "problem"),
@@ -220,3 +222,10 @@ def test_a_large_answer_in_typed_fields_is_read_beside_the_loop(monkeypatch):
 
     monkeypatch.setattr(remote_answers, "_output", read)
     asyncio.run(run())
+
+
+def test_answers_of_another_number_of_rows_are_none_where_rows_are_known_to_be_independent():
+    assert remote_answers.outputs_of(SIGNATURE, ["y"], 2, predicted(y=ROWS))["y"].shape == (2, 2)
+    assert remote_answers.outputs_of(SIGNATURE, ["y"], None, predicted(y=ROWS[:1]))["y"].shape == (1, 2)
+    with pytest.raises(BadGateway, match="output 'y' has 1 rows for 2 rows of the inputs"):
+        remote_answers.outputs_of(SIGNATURE, ["y"], 2, predicted(y=ROWS[:1]))
