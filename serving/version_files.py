@@ -16,7 +16,7 @@ SETTLED_S = 2.0
 """Seconds after its last change that a version is taken for finished at the first look."""
 
 HASHED_BYTES = 128 << 20
-"""Versions up to this size are told apart by their content, larger ones by sizes, times and numbers of their files."""
+"""Versions up to this size are told apart by their content, larger ones by the sizes and times of their files."""
 
 _MOST_FILES = 10_000
 _DEEPEST = 8
@@ -29,8 +29,9 @@ class File:
 
     nbytes: int
     modified_ns: int
-    number: tuple[int, int]
-    """Of the device and of the file on it."""
+    changed_ns: int
+    """Nobody can set this one, as archives and copies do with the other. Numbers of files are of no use: some file systems
+    that stand for a bucket give a file another number each time."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def look(version: Path) -> Look:
     for path, status in _walk(version, "", _DEEPEST):
         changed_ns = max(changed_ns, status.st_ctime_ns)
         if not stat.S_ISDIR(status.st_mode):
-            files[path] = File(status.st_size, status.st_mtime_ns, (status.st_dev, status.st_ino))
+            files[path] = File(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
             if len(files) > _MOST_FILES:
                 raise OSError(f"{version} holds more than {_MOST_FILES} files")
     # A new entry in a folder sets both of its times. A rename of the folder sets only that of its last change, and

@@ -108,7 +108,8 @@ def _multi_inference(servable: Servable, request: Any, run: Run) -> None:
         inference.task_outputs(servable, signature, task.method_name)
         for signature, task in zip(signatures, request.tasks, strict=True)
     ]
-    tensors = run(servable, inference.joint_signature(signatures, fetched), {"inputs": examples}, ())
+    joint = inference.joint_signature(signatures, fetched)
+    tensors = run(servable, joint, dict.fromkeys(joint.inputs, examples), ())
     for signature, wanted, task in zip(signatures, fetched, request.tasks, strict=True):
         outputs = {name: tensors[signature.outputs[name].tensor] for name in wanted}
         shaped = inference.classifications if task.method_name == inference.CLASSIFY else inference.regressions

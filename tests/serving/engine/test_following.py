@@ -331,6 +331,29 @@ def test_what_is_stuck_holds_up_no_other_model(tmp_path):
         repository.stop()
 
 
+def test_many_models_that_fail_at_once_end_nobody(tmp_path):
+    configs = []
+    for number in range(40):
+        shutil.copytree(WHOLE, tmp_path / str(number) / "1")
+        (tmp_path / str(number) / "1" / NOTE).parent.mkdir()
+        (tmp_path / str(number) / "1" / NOTE).write_text("bad")
+        configs.append(ModelConfig(str(number), tmp_path / str(number)))
+    for rules in (Rules(), Rules(heals=True)):
+        failures = Failures()
+        repository = Repository(configs, poll_s=0.01, rules=rules, load=Answering, failures=failures)
+        repository.start()
+        try:
+            assert repository.first_pass.wait(60)
+            states = {status.state for config in configs for status in repository.statuses(config.name)}
+            assert states == {State.END}
+            repository.configure(configs[:1])
+            repository.configure(configs)
+            assert repository.wait(lambda r: len(r._followed) == 40, 30)
+            assert failures.counts()["repository"] == 0
+        finally:
+            repository.stop()
+
+
 def test_a_fault_in_a_follower_is_counted_and_it_goes_on(tmp_path):
     failures = Failures()
     shutil.copytree(WHOLE, tmp_path / "1")
