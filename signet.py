@@ -301,6 +301,13 @@ def serve(
         bool | None,
         typer.Option(help="Start although the folder of models is not there yet; /readyz says no meanwhile."),
     ] = None,
+    tags: Annotated[
+        str | None,
+        typer.Option(
+            help="TAG[,TAG]: of the graph to load where a SavedModel has others, such as serve,gpu. [default: serve]",
+            show_default=False,
+        ),
+    ] = None,
     allow_ops: Annotated[
         str | None,
         typer.Option(help="NAME[,NAME]: operations such as ReadFile that models may reach, though they touch files."),

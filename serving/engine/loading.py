@@ -21,7 +21,7 @@ from serving.engine.servable import Servable
 from serving.engine.tensorflow_c import Session
 from serving.engine.warmup import Run, warm_up
 from serving.errors import FailedPrecondition, NotFound, ServingError, Unsupported
-from serving.model_status import INCOMPLETE, OPERATIONS, UNANSWERED
+from serving.model_status import BROKEN, INCOMPLETE, OPERATIONS, UNANSWERED
 from serving.protos import config_pb2
 
 log = logging.getLogger(__name__)
@@ -74,9 +74,12 @@ class Loader:
 
     def _examine(self, name: str, version: int, path: Path) -> None:
         """What TensorFlow does not look at, and has to be known before a part of the graph runs."""
-        meta_graph = _meta_graph(path, self.tags)
+        saved_model = completeness.read(path)
+        meta_graph = _tagged(saved_model, self.tags)
         if meta_graph is None:
-            return  # the loader says what is wrong
+            if self.allowed_operations is None or not saved_model.meta_graphs:
+                return  # the loader says what is wrong
+            raise _refused(NotFound(f"{path}: {_other_tags(saved_model, self.tags)}"), BROKEN)
         if lacking := completeness.missing_index(path, meta_graph):
             raise _refused(NotFound(f"{path}: {lacking}"), INCOMPLETE)
         reached = operations.reaching_out(meta_graph)
@@ -123,11 +126,15 @@ def _refused(error: ServingError, reason: str) -> ServingError:
     return error
 
 
-def _meta_graph(path: Path, tags: Sequence[str]) -> Any:
+def _tagged(saved_model: Any, tags: Sequence[str]) -> Any:
     """The MetaGraphDef that the loader will choose; None when it will find none."""
-    saved_model = completeness.read(path)
     found = [graph for graph in saved_model.meta_graphs if set(graph.meta_info_def.tags) == set(tags)]
     return found[0] if found else None
+
+
+def _other_tags(saved_model: Any, tags: Sequence[str]) -> str:
+    has = [",".join(graph.meta_info_def.tags) or "none" for graph in saved_model.meta_graphs]
+    return f"there is no graph with the tags {','.join(tags)}; it has {' and '.join(has)}: --tags {has[0]}"
 
 
 def load(name: str, version: int, path: Path, config: bytes = SOFT, tags: Sequence[str] = ("serve",)) -> Servable:

@@ -69,6 +69,8 @@ class Settings(BaseSettings):
     """Seconds between two looks for new versions."""
     allow_missing: bool = False
     """Start although the folder of models is not there yet; /readyz is 503 until it holds a model that is served."""
+    tags: str = "serve"
+    """Tags of the graph that is loaded from a SavedModel, separated by commas; all of them, such as serve,gpu."""
     allow_ops: str = ""
     """Operations that models may reach although they touch more than the model, separated by commas, such as ReadFile."""
 
@@ -119,6 +121,11 @@ class Settings(BaseSettings):
         """Model -> whether requests share its calls, as batch_models says."""
         pairs = [entry.rpartition("=") for entry in _entries(self.batch_models)]
         return {name: switch == "on" for name, _, switch in pairs}
+
+    @property
+    def tag_names(self) -> tuple[str, ...]:
+        """The tags."""
+        return tuple(_entries(self.tags))
 
     @property
     def addresses(self) -> list[str]:

@@ -1,5 +1,6 @@
 """How graphs are carried: loops by one thread where that works, everything else by TensorFlow's own executor."""
 
+import shutil
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ from serving.engine import loading
 from serving.engine.loading import Loader
 from serving.engine.tensorflow_c import Session
 from serving.errors import NotFound
-from serving.protos import config_pb2
+from serving.protos import config_pb2, saved_model_pb2
 from tests.servers import GOLDEN_MODELS
 
 SINGLE = "SINGLE_THREADED_EXECUTOR"
@@ -96,3 +97,15 @@ def test_a_config_that_says_how_operations_run_is_heard(loops, executors, config
 def test_the_meta_graph_is_chosen_by_its_tags():
     with pytest.raises(NotFound, match="gpu"):
         Loader(tags=("serve", "gpu"))("mlp", 1, GOLDEN_MODELS / "mlp" / "1")
+
+
+def test_a_graph_with_other_tags_is_loaded_when_asked_for_and_named_when_not(tmp_path):
+    shutil.copytree(GOLDEN_MODELS / "mlp" / "1", tmp_path / "1")
+    path = tmp_path / "1" / "saved_model.pb"
+    saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    saved_model.meta_graphs[0].meta_info_def.tags[:] = ["serve", "gpu"]
+    path.write_bytes(saved_model.SerializeToString())
+    gate = frozenset[str]()
+    with pytest.raises(NotFound, match="there is no graph with the tags serve; it has serve,gpu: --tags serve,gpu"):
+        Loader(allowed_operations=gate)("mlp", 1, tmp_path / "1")
+    Loader(tags=("gpu", "serve"), allowed_operations=gate)("mlp", 1, tmp_path / "1").close()
