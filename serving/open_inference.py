@@ -20,10 +20,8 @@ from serving.dtypes import DType
 from serving.errors import InvalidInput, Unsupported
 from serving.non_finite import NonFinite
 from serving.signature import Signature, TensorSpec, shape_text
-from serving.tensors import MAX_ELEMENTS, Array, Arrays
+from serving.tensors import MAX_ELEMENTS, Array, Arrays, check_empty
 
-MAX_EMPTY = 1 << 16
-"""Largest product of the other sizes where one is 0 and there are rows: they cost a caller nothing, but a model much."""
 MAX_STRINGS = 1 << 20
 """Most strings of a tensor that is sent as bytes: they are cut out one by one, about 0.3 µs each."""
 BASE64 = "base64"
@@ -213,8 +211,7 @@ def checked_shape(sizes: Sequence[Any], where: str) -> tuple[int, ...]:
             raise InvalidInput(f"{where}shape has {json_values.described(size)}; expected whole numbers from 0")
     if math.prod(sizes) > MAX_ELEMENTS or max(sizes, default=0) > MAX_ELEMENTS:
         raise InvalidInput(f"{where}shape {list(sizes)} has more than {MAX_ELEMENTS} elements")
-    if sizes and sizes[0] and 0 in sizes and math.prod(filter(None, sizes)) > MAX_EMPTY:
-        raise InvalidInput(f"{where}shape {list(sizes)} is very large for a tensor without elements")
+    check_empty(sizes, where)
     return tuple(sizes)
 
 

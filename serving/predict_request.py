@@ -10,7 +10,7 @@ from typing import Any
 from serving.errors import FailedPrecondition, InvalidInput, Unsupported
 from serving.example_inference import Version
 from serving.signature import DEFAULT, Signature
-from serving.tensors import Array, Arrays, from_proto
+from serving.tensors import Array, Arrays, check_empty, from_proto
 
 
 def signature_of(version: Version, request: Any) -> Signature:
@@ -63,7 +63,9 @@ def _input(request: Any, signature: Signature, alias: str) -> Array:
             f"{_listed(request.inputs)}, or default input alias set: {','.join(sorted(signature.defaults))}"
         )
     try:
-        return from_proto(request.inputs[alias])
+        array = from_proto(request.inputs[alias])
+        check_empty(array.shape, "")
+        return array
     except (InvalidInput, Unsupported) as error:
         raise InvalidInput(f"tensor parsing error: {alias}") from error
 

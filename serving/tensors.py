@@ -4,6 +4,7 @@ A string tensor is an array of dtype object whose elements are bytes.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,16 @@ MAX_REPEATED_BYTES = 1 << 26
 
 _STRING_BYTES = 64
 """What a string counts as beside its own bytes: TensorFlow's object for it, ours, and the time to make them."""
+
+
+MAX_EMPTY = 1 << 16
+"""Largest product of the other sizes where one is 0 and there are rows: they cost a caller nothing, but a model much."""
+
+
+def check_empty(shape: Sequence[int], what: str) -> None:
+    """Raise `InvalidInput` for a tensor without elements, but with very many rows or columns. what: begins the message."""
+    if shape and shape[0] and 0 in shape and math.prod(filter(None, shape)) > MAX_EMPTY:
+        raise InvalidInput(f"{what}shape {list(shape)} is very large for a tensor without elements")
 
 
 def to_proto(array: Array) -> Any:

@@ -17,7 +17,7 @@ Schema = dict[str, Any]
 
 SCHEMAS: dict[str, Schema] = {
     "Text": {
-        "description": "A string, or bytes as base64",
+        "description": "A string, or bytes as base64. An output is all bytes when one of its strings is not UTF-8",
         "anyOf": [{"type": "string"}, {"$ref": "#/components/schemas/Bytes"}],
     },
     "Bytes": {
@@ -101,7 +101,7 @@ def labels_text(labels: Sequence[str]) -> str:
 
 
 def _written(dtype: DType) -> bool:
-    return dtype.is_string or (dtype.numpy.kind in "bfiu" and dtype.name != "half")
+    return dtype.name in JSON_DTYPES
 
 
 def _schema(spec: TensorSpec, shape: Sequence[int | None] | None, leaf: Schema, said: Said) -> Schema:
@@ -163,7 +163,7 @@ def _taken(spec: TensorSpec) -> Schema:
 def _given(spec: TensorSpec) -> Schema:
     assert spec.dtype is not None, "only outputs that JSON can carry are described"
     if spec.dtype.is_string:
-        return {"$ref": "#/components/schemas/Bytes"} if spec.name.endswith("_bytes") else {"type": "string"}
+        return {"$ref": f"#/components/schemas/{'Bytes' if spec.name.endswith('_bytes') else 'Text'}"}
     if spec.dtype.is_float:
         return {"$ref": "#/components/schemas/Float"}
     return whole(spec.dtype)

@@ -186,7 +186,7 @@ def _body(model: DescribedModel, signature: Signature) -> Schema:
     wanted = record({"name": {"enum": list(given)}}, parameters=_or_null(ref("OutputParameters")))
     outputs = array(wanted, maxItems=len(given))
     body = {
-        "id": {"description": "The answer has it too", **TEXT},
+        "id": {"description": "The answer has it too", **_or_null(TEXT)},
         "parameters": _or_null(said) if default else said,
         "inputs": _inputs(model, signature),
         "outputs": {"description": "Only these; none: all", **_or_null(outputs)},

@@ -6,7 +6,7 @@ import pytest
 from serving import dtypes
 from serving.errors import InvalidInput, Unsupported
 from serving.protos import tensor_pb2
-from serving.tensors import from_proto, to_proto, to_typed_proto
+from serving.tensors import check_empty, from_proto, to_proto, to_typed_proto
 
 VALUES = {
     "string": np.array([[b"a", b"\x00\xff"], [b"", "ß".encode()]], object),
@@ -76,6 +76,14 @@ def test_odd_messages_are_read_as_cpp_does(message, expected):
 def test_impossible_messages_are_refused(message):
     with pytest.raises(InvalidInput):
         from_proto(message)
+
+
+def test_very_many_empty_rows_are_refused():
+    check_empty((0, 1 << 30), "")
+    check_empty((1 << 16, 0), "")
+    for shape in ((1 << 30, 0), (1, 1 << 30, 0)):
+        with pytest.raises(InvalidInput, match="very large for a tensor without elements"):
+            check_empty(shape, "")
 
 
 def test_only_what_is_repeated_counts():

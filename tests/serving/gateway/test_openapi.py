@@ -88,7 +88,7 @@ def test_a_row_of_an_input_has_the_inner_shape(one, row):
     ("one", "leaf"),
     [
         (spec("p", "float", (None,)), FLOAT),
-        (spec("text", "string", (None,)), {"type": "string"}),
+        (spec("text", "string", (None,)), {"$ref": "#/components/schemas/Text"}),
         (spec("crop_bytes", "string", (None,)), {"$ref": "#/components/schemas/Bytes"}),
         (spec("n", "int8", (None,)), {"type": "integer", "minimum": -128, "maximum": 127}),
     ],
@@ -196,7 +196,7 @@ PARTLY = sign([spec("pixels", "float", (None, 2))], [spec("y", "float", (None,))
 INFER_BODIES = [
     (PIXELS, {"inputs": [X]}),
     (PIXELS, {"inputs": [X], "id": "7", "parameters": {}, "outputs": []}),
-    (PIXELS, {"inputs": [X], "parameters": None, "outputs": None, "more": 1}),
+    (PIXELS, {"inputs": [X], "id": None, "parameters": None, "outputs": None, "more": 1}),
     (PIXELS, {"inputs": [{**X, "data": [[1, 2]]}]}),
     (PIXELS, {"inputs": [{**X, "data": [["NaN", "-Infinity"]], "more": 1, "parameters": None}]}),
     (PIXELS, {"inputs": [{**X, "shape": [0, 2], "data": []}]}),
@@ -362,12 +362,21 @@ def test_classify_and_regress_stand_where_a_signature_allows_them():
 
 
 def test_what_json_cannot_carry_is_said_and_not_offered():
+    whole = sign([spec("x", "int64", (None,))], [spec("y", "float", (None,))])
+    complex_ = sign([spec("z", "complex64", (None,))], [spec("y", "float", (None,))], "complex")
+    document = openapi.document([model(whole, complex_)], {}, "1")
+    text = document["paths"]["/v1/models/m:predict"]["post"]["description"]
+    assert text.count("that JSON cannot carry: use gRPC") == 1
+    schema = document["components"]["requestBodies"]["predict.m"]["content"]["application/json"]["schema"]
+    assert "complex" not in str(schema)
+
+
+def test_16_bit_floats_are_numbers():
     document = openapi.document([golden("mixed")], {}, "1")
-    text = document["paths"]["/v1/models/mixed:predict"]["post"]["description"]
-    assert text.count("that JSON cannot carry: use gRPC") == 2  # half, bfloat16
+    assert "use gRPC" not in document["paths"]["/v1/models/mixed:predict"]["post"]["description"]
     offered = document["components"]["requestBodies"]["predict.mixed"]["content"]["application/json"]["schema"]["oneOf"]
     names = {variant["properties"]["signature_name"]["const"] for variant in offered}
-    assert names == set(golden("mixed").signatures) - {"bf", "hf", "__saved_model_init_op"}
+    assert names == set(golden("mixed").signatures) - {"__saved_model_init_op"}
 
 
 def test_the_open_inference_protocol_carries_16_bit_floats():
@@ -447,7 +456,7 @@ MADE_UP = [
         {"signature_name": "b", "instances": [{"x": True}] * 2},
     ),
     (
-        sign([spec("x", "int64", (None, None))], [spec("y", "float", (None,)), spec("h", "half", (None,))]),
+        sign([spec("x", "int64", (None, None))], [spec("y", "float", (None,)), spec("z", "complex64", (None,))]),
         {"output_filter": ["y"], "instances": [{"x": [1] * 8}]},
     ),
     (sign([spec("x", "float", None)], [spec("y", "float", None)]), {"instances": [{"x": 1.0}]}),
