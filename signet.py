@@ -359,7 +359,24 @@ def sync_models(
         model_store.follow(store, poll_s)
 
 
-Url = Annotated[str, typer.Option(help="Where the gateway answers, such as http://HOST:PORT.")]
+Url = Annotated[str, typer.Option(help="Where the gateway answers, such as http://HOST:PORT.", envvar="SIGNET_URL")]
+Header = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--header",
+        help="Sent with every request, 'NAME: VALUE'; may be given again. $SIGNET_TOKEN is sent as a bearer token.",
+        metavar="NAME: VALUE",
+        show_default=False,
+    ),
+]
+CaFile = Annotated[
+    str, typer.Option(help="PEM of who may sign the server's certificate, besides the usual ones.", show_default=False)
+]
+Certificate = Annotated[
+    str,
+    typer.Option(help="PEM of this side's own certificate, and of its key if --key is not given.", show_default=False),
+]
+Key = Annotated[str, typer.Option(help="PEM of the key of --certificate.", show_default=False)]
 
 
 @app.command()
@@ -380,22 +397,35 @@ def predict(
     ] = None,
     url: Url = "http://localhost:8080",
     timeout_s: Annotated[float, typer.Option(help="Seconds to wait for the answer.", min=0.001)] = 30.0,
+    header: Header = None,
+    ca_file: CaFile = "",
+    certificate: Certificate = "",
+    key: Key = "",
 ) -> None:
     """Ask a served model once and print its outputs by name, as JSON.
 
     Ends with exit code 1 and one sentence when the server cannot be reached or does not take the inputs.
     """
     from clients.commands import predict as run
+    from clients.connecting import of_options
 
-    run(name, inputs, url=url, version=version, signature=signature, timeout_s=timeout_s)
+    access = of_options(header, ca_file, certificate, key)
+    run(name, inputs, url=url, access=access, version=version, signature=signature, timeout_s=timeout_s)
 
 
 @app.command()
-def models(url: Url = "http://localhost:8080") -> None:
+def models(
+    url: Url = "http://localhost:8080",
+    header: Header = None,
+    ca_file: CaFile = "",
+    certificate: Certificate = "",
+    key: Key = "",
+) -> None:
     """Show what is served: models, versions, and each signature with its inputs and outputs; None is any size."""
     from clients.commands import models as run
+    from clients.connecting import of_options
 
-    run(url)
+    run(url, of_options(header, ca_file, certificate, key))
 
 
 @app.command()
@@ -520,6 +550,10 @@ def score(
         bool, typer.Option("--in-process", help="Load the model from MODELS_DIR instead of asking a service.")
     ] = False,
     models_dir: Annotated[Path, typer.Option(help="For --in-process: MODELS_DIR/MODEL/VERSION.")] = Path("models"),
+    header: Header = None,
+    ca_file: CaFile = "",
+    certificate: Certificate = "",
+    key: Key = "",
 ) -> None:
     """Score files: a row {"id": 7, "pixels": […]} becomes {"id": 7, "digit": […]}, in the same order.
 
@@ -533,6 +567,7 @@ def score(
     """
     from rich.console import Console
 
+    from clients import connecting
     from clients.score.dialect import of_options
     from clients.score.job import Job
     from clients.score.job import score as run
@@ -560,6 +595,7 @@ def score(
         max_bad=None if max_bad < 0 else max_bad,
         overwrite=overwrite,
         verify=verify,
+        access=connecting.of_options(header, ca_file, certificate, key),
         non_finite=non_finite,
         patience_s=patience_s,
         engine=engine,
@@ -585,6 +621,7 @@ def load(
             help="Where the server answers: http://HOST:PORT, or HOST:PORT for gRPC. "
             "[default: http://localhost:8080, localhost:8081]",
             show_default=False,
+            envvar="SIGNET_URL",
         ),
     ] = None,
     protocol: Annotated[
@@ -655,6 +692,10 @@ def load(
     html: Annotated[
         Path | None, typer.Option(help="Write a report with plots here, one file.", show_default=False)
     ] = None,
+    header: Header = None,
+    ca_file: CaFile = "",
+    certificate: Certificate = "",
+    key: Key = "",
 ) -> None:
     """Put a served model under load: latencies from when each request was to start, so that no stall is hidden.
 
@@ -664,10 +705,12 @@ def load(
     """
     from rich.console import Console
 
+    from clients.connecting import of_options
     from clients.load_test.command import load as run
     from clients.load_test.order import Order, default_url
     from clients.load_test.tables import wide_console
 
+    access = of_options(header, ca_file, certificate, key)
     given = {**locals(), "url": url or default_url(protocol)}
     order = Order(**{name: given[name] for name in Order.__dataclass_fields__})
     raise typer.Exit(run(order, wide_console(), Console(stderr=True)))

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from clients import values
+from clients.connecting import Access
 from clients.gateway_client import Client
 from clients.gateway_messages import Model
 from serving.errors import UsageError
@@ -18,16 +19,18 @@ from serving.tensors import Array, Arrays
 _WIDEST = 10_000
 
 
-def predict(model: str, inputs: str, *, url: str, version: int | None, signature: str | None, timeout_s: float) -> None:
+def predict(
+    model: str, inputs: str, *, url: str, access: Access, version: int | None, signature: str | None, timeout_s: float
+) -> None:
     """Print the outputs for the inputs: JSON, @FILE with JSON, or - for standard input."""
-    with Client(url, timeout_s=timeout_s) as client:
+    with Client.of(url, access, timeout_s=timeout_s) as client:
         named = read_inputs(inputs)
         print(outputs_text(client.predict(model, named, version=version, signature=signature)))
 
 
-def models(url: str) -> None:
+def models(url: str, access: Access) -> None:
     """Print what is served."""
-    with Client(url) as client:
+    with Client.of(url, access) as client:
         served = client.models()
     table = models_table(served)
     console = Console()

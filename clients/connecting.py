@@ -5,6 +5,7 @@
 A server on this machine is never asked through a proxy. Messages name the proxy, and no password.
 """
 
+import base64
 import ipaddress
 import os
 import re
@@ -13,7 +14,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from serving.errors import UsageError
 
@@ -82,6 +83,22 @@ def access(
         shown["Authorization"] = f"Bearer {bearer}"
     pair = client_certificate if isinstance(client_certificate, tuple) else (client_certificate or "", "")
     return Access(tuple(shown.items()), os.fspath(ca_file or ""), os.fspath(pair[0]), os.fspath(pair[1]))
+
+
+def of_options(headers: list[str] | None, ca_file: str, certificate: str, key: str) -> Access:
+    """What the options of a command say, and $SIGNET_TOKEN. Raises `UsageError`."""
+    if key and not certificate:
+        raise UsageError("--key is that of a --certificate, which is not given")
+    return access(header_options(headers or []), None, ca_file, (certificate, key) if certificate else None)
+
+
+def signed_in(url: str) -> dict[str, str]:
+    """The header for a user and password in a URL."""
+    parts = urlsplit(url)
+    if parts.username is None:
+        return {}
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {"authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
 
 
 def usual_url(default: str) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import httpx
 
@@ -135,6 +135,20 @@ class _Client:
     """What both clients are. They can be pickled: a copy has its own connections."""
 
     _connections: Connections
+
+    @classmethod
+    def of(
+        cls,
+        url: str,
+        access: Access,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        retry: Retry = Retry(),  # noqa: B008  # it is frozen
+    ) -> Self:
+        """A client by what commands were told."""
+        made = cls.__new__(cls)
+        made._begin(url, access, timeout_s, retry)
+        return made
 
     def _begin(self, url: str | None, access: Access, timeout_s: float, retry: Retry) -> None:
         self._begun = (connecting.usual_url(DEFAULT_URL) if url is None else url, access, timeout_s, retry)

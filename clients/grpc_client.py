@@ -291,6 +291,13 @@ class GrpcClient:
         """
         self._begin(address, connecting.access(headers, token, ca_file, client_certificate), timeout_s, retry)
 
+    @classmethod
+    def of(cls, address: str, access: Access, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> "GrpcClient":
+        """A client by what commands were told."""
+        made = cls.__new__(cls)
+        made._begin(address, access, timeout_s, Retry())
+        return made
+
     def _begin(self, address: str, access: Access, timeout_s: float, retry: Retry) -> None:
         if not isinstance(address, str) or "/" in address:
             raise UsageError(f"the address is {address!r}; expected HOST:PORT, of a gRPC port")
@@ -409,7 +416,7 @@ class GrpcClient:
 
 def channel(address: str, access: Access) -> grpc.Channel:
     """A connection to HOST:PORT, by TLS where there are certificates. Raises `UsageError` for files that are none."""
-    options = [*CHANNEL_OPTIONS, *_without_proxy(address)]
+    options = [*CHANNEL_OPTIONS, *without_proxy(address)]
     if not access.has_tls:
         return grpc.insecure_channel(address, options=options)
     return grpc.secure_channel(address, credentials(access), options=options)
@@ -422,7 +429,7 @@ def credentials(access: Access) -> grpc.ChannelCredentials:
     return grpc.ssl_channel_credentials(*(Path(path).read_bytes() if path else None for path in paths))
 
 
-def _without_proxy(address: str) -> list[tuple[str, int]]:
+def without_proxy(address: str) -> list[tuple[str, int]]:
     """This machine is never asked through a proxy."""
     here = connecting.is_here(address.rpartition(":")[0].strip("[]"))
     return [("grpc.enable_http_proxy", 0)] if here else []

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 from google.protobuf.message import DecodeError
 
-from clients import gateway_messages, infer_messages
+from clients import connecting, gateway_messages, infer_messages
+from clients.connecting import Access
 from clients.load_test import first_answer
 from clients.load_test.mix import Entry
 from serving import dtypes, open_inference, open_inference_binary, open_inference_pb2
@@ -35,19 +36,21 @@ class HttpDialect:
     check: Callable[[gateway_messages.Response, Signature, int], None]
     """Raises `Internal` unless the answer to so many rows is one of that signature's."""
 
-    def payload(self, url: str, entry: Entry, version: int | None, arrays: Arrays) -> bytes:
+    def payload(self, url: str, access: Access, entry: Entry, version: int | None, arrays: Arrays) -> bytes:
         """The whole request: head and body."""
         request = self.build(entry, version, arrays)
         parts = urlsplit(url)
         headers = {
-            "host": parts.netloc,
+            "host": parts.netloc.rpartition("@")[2],
             "content-type": "application/json",
+            **connecting.signed_in(url),
+            **{name.lower(): value for name, value in access.headers},
             **dict(request.headers),
             "content-length": str(len(request.body)),
         }
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         path = parts.path.rstrip("/") + request.path
-        return f"{request.method} {path} HTTP/1.1\r\n{head}\r\n".encode() + request.body
+        return f"{request.method} {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + request.body
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import itertools
 
 import grpc
 
-from clients.grpc_client import CHANNEL_OPTIONS
+from clients.connecting import NOTHING, Access
+from clients.grpc_client import CHANNEL_OPTIONS, credentials, without_proxy
 from clients.load_test.target import OK, Done
 from serving.errors import Unavailable, UsageError
 
@@ -19,14 +20,20 @@ _CONNECTIONS = 4
 class GrpcTarget:
     """A method of a server at HOST:PORT."""
 
-    def __init__(self, address: str, method: str, *, timeout_s: float) -> None:
+    def __init__(self, address: str, method: str, *, timeout_s: float, access: Access = NOTHING) -> None:
         """method: such as /tensorflow.serving.PredictionService/Predict."""
         if "/" in address or ":" not in address:
             raise UsageError(f"the address is {address!r}; expected HOST:PORT, of a gRPC port")
         self.waited = 0
         self._timeout_s = timeout_s
-        options = [*CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
-        self._channels = [grpc.aio.insecure_channel(address, options=options) for _ in range(_CONNECTIONS)]
+        options = [*CHANNEL_OPTIONS, *without_proxy(address), ("grpc.use_local_subchannel_pool", 1)]
+        self._channels = [
+            grpc.aio.secure_channel(address, credentials(access), options=options)
+            if access.has_tls
+            else grpc.aio.insecure_channel(address, options=options)
+            for _ in range(_CONNECTIONS)
+        ]
+        self._metadata = tuple((name.lower(), value) for name, value in access.headers)
         self._calls = itertools.cycle([channel.unary_unary(method, bytes, bytes) for channel in self._channels])
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -39,7 +46,7 @@ class GrpcTarget:
     async def ask(self, payload: bytes) -> bytes:
         """The answer to one request, for a look at it. Raises `Unavailable`."""
         try:
-            answer: bytes = await next(self._calls)(payload, timeout=self._timeout_s)
+            answer: bytes = await next(self._calls)(payload, timeout=self._timeout_s, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             raise Unavailable(f"{error.code().name}: {error.details() or ''}") from error
         return answer
@@ -53,7 +60,7 @@ class GrpcTarget:
 
     async def _send(self, payload: bytes, done: Done) -> None:
         try:
-            await next(self._calls)(payload, timeout=self._timeout_s)
+            await next(self._calls)(payload, timeout=self._timeout_s, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             done(error.code().name, error.details() or "")
         else:

@@ -6,7 +6,6 @@ idle, up to a limit, beyond which requests wait. The wait counts: latency begins
 """
 
 import asyncio
-import ssl
 from collections import deque
 from http import HTTPStatus
 from typing import cast
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 import httptools
 
 from clients import values
+from clients.connecting import NOTHING, Access, without_password
 from clients.gateway_messages import Response
 from clients.load_test import first_answer
 from clients.load_test.target import BROKEN, OK, TIMEOUT, UNREACHABLE, Done
@@ -28,15 +28,15 @@ _SAID_BYTES = 4096
 class HttpTarget:
     """A server at a URL."""
 
-    def __init__(self, url: str, *, timeout_s: float, connections: int) -> None:
+    def __init__(self, url: str, *, timeout_s: float, connections: int, access: Access = NOTHING) -> None:
         """timeout_s: for an answer, from when a request is sent. connections: the most that are open."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"the URL is {url!r}; expected http://HOST:PORT")
+            raise UsageError(f"the URL is {without_password(url)!r}; expected http://HOST:PORT")
         self.host, self.port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
         self.timeout_s = timeout_s
         self.waited = 0
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._tls = access.ssl_context() if parts.scheme == "https" else None
         self._limit = connections
         self._open: set[_Connection] = set()
         self._connecting: set[asyncio.Task[None]] = set()

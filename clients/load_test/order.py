@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from clients.connecting import NOTHING, Access
 from clients.load_test import bodies, slo, steps
 from clients.load_test.dialects import DIALECTS, GrpcDialect, HttpDialect
 from clients.load_test.slo import Limit
@@ -49,6 +50,8 @@ class Order:
     connections: int = 1000
     """The most that are open, of HTTP."""
     seed: int = 0
+    access: Access = NOTHING
+    """What is shown to the server."""
     json: Path | None = None
     html: Path | None = None
 

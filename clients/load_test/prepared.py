@@ -46,11 +46,11 @@ def prepare(order: Order) -> Load:
 
 def _described(order: Order, entries: list[Entry]) -> list[Version]:
     if isinstance(order.dialect, HttpDialect):
-        with Client(order.url, timeout_s=order.timeout_s) as client:
+        with Client.of(order.url, order.access, timeout_s=order.timeout_s) as client:
             return [client.describe(entry.model, version=order.version) for entry in entries]
     from clients.grpc_client import GrpcClient  # noqa: PLC0415  # gRPC is only imported where it is used
 
-    with GrpcClient(order.url, timeout_s=order.timeout_s) as client:
+    with GrpcClient.of(order.url, order.access, timeout_s=order.timeout_s) as client:
         return [client.describe(entry.model, version=order.version) for entry in entries]
 
 
@@ -61,7 +61,7 @@ def _payloads(order: Order, entry: Entry, requests: list[Arrays]) -> list[bytes]
     taken_bytes = 0
     for arrays in requests:
         if isinstance(dialect, HttpDialect):
-            payload = dialect.payload(order.url, entry, order.version, arrays)
+            payload = dialect.payload(order.url, order.access, entry, order.version, arrays)
         else:
             payload = dialect.build(entry, order.version, arrays)
         taken_bytes += len(payload)

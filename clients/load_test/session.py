@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 from rich.console import Console
 
+from clients import connecting
 from clients.load_test import bodies, client_limits, http_target, progress, result
 from clients.load_test.dialects import GrpcDialect, HttpDialect
 from clients.load_test.http_target import HttpTarget
@@ -79,7 +80,7 @@ class Session:
         """Of the steps that were done."""
         order, recorder = self._order, self.runner.recorder
         return Result(
-            url=order.url,
+            url=connecting.without_password(order.url),
             protocol=order.protocol,
             arrivals="closed" if order.closed else order.arrivals,
             started=self._started.isoformat(timespec="seconds"),
@@ -135,7 +136,7 @@ async def _check_first(target: Target, order: Order, payload: bytes, signature: 
 def _target(order: Order) -> Target:
     dialect = order.dialect
     if isinstance(dialect, HttpDialect):
-        return HttpTarget(order.url, timeout_s=order.timeout_s, connections=order.connections)
+        return HttpTarget(order.url, timeout_s=order.timeout_s, connections=order.connections, access=order.access)
     from clients.load_test.grpc_target import GrpcTarget  # noqa: PLC0415  # gRPC is only imported where it is used
 
-    return GrpcTarget(order.url, dialect.method, timeout_s=order.timeout_s)
+    return GrpcTarget(order.url, dialect.method, timeout_s=order.timeout_s, access=order.access)

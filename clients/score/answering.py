@@ -11,11 +11,12 @@ import hashlib
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Protocol
 
 from clients.calls import Version
+from clients.connecting import NOTHING, Access
 from clients.gateway_client import DEFAULT_TIMEOUT_S, Client
 from clients.retries import NEVER
 from clients.score.pace import BUSY_S, Pace
@@ -64,6 +65,7 @@ class Connection:
     concurrency: int
     rows_per_s: float | None
     patience_s: float
+    access: Access = NOTHING
 
 
 @dataclass(frozen=True)
@@ -75,13 +77,13 @@ class Pinned:
     digest: str
 
 
-def pin(url: str, model: str, version: int | None, signature: str, patience_s: float) -> Pinned:
+def pin(url: str, access: Access, model: str, version: int | None, signature: str, patience_s: float) -> Pinned:
     """The version that is to answer; None: the highest that is served now. Raises `VersionGone` for one that is not.
 
     patience_s: to wait for a version that was served before and may come back.
     """
     deadline = time.monotonic() + patience_s
-    with Client(url) as client:
+    with Client.of(url, access) as client:
         while True:
             try:
                 described = client.describe(model, version=version)
@@ -114,11 +116,11 @@ class Service:
         self._to, self._note = connection, note
         self._pace = Pace(connection.concurrency, connection.rows_per_s)
         # Answers are not compressed: numbers gain little by it, and the server has better things to do.
-        headers = {BATCHING_HEADER: "off", JOB_HEADER: connection.job, "Accept-Encoding": "identity"}
+        headers = ((BATCHING_HEADER, "off"), (JOB_HEADER, connection.job), ("Accept-Encoding", "identity"))
+        access = replace(connection.access, headers=(*connection.access.headers, *headers))
         timeout_s = min(DEFAULT_TIMEOUT_S, max(_SHORTEST_TIMEOUT_S, connection.patience_s))
-        self._client = Client(
-            connection.url, headers=headers, retry=NEVER, timeout_s=timeout_s
-        )  # it has its own patience
+        # The job has its own patience.
+        self._client = Client.of(connection.url, access, timeout_s=timeout_s, retry=NEVER)
         self._answered = 0.0
         """When the last answer came, by `time.monotonic`."""
 

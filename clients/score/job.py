@@ -24,6 +24,7 @@ from typing import Any
 
 from rich.console import Console
 
+from clients.connecting import NOTHING, Access
 from clients.progress import Progress
 from clients.score import (
     answering,
@@ -105,6 +106,8 @@ class Job:
     """Read every part again at the end."""
     patience_s: float = 60.0
     """Seconds to go on asking a server that is away."""
+    access: Access = NOTHING
+    """What is shown to the server."""
     engine: str = LOCAL
     """`local`, or `ray`."""
     ray_address: str = ""
@@ -227,7 +230,15 @@ def prepare(job: Job, found: tuple[Source, ...], goal: Target, pinned: Pinned) -
     head = _head(stream, _SCHEMA_ROWS if blocks.has_schema(goal.format) or carry else 1)
     plan = _fitted(plan, head)
     connection = Connection(
-        job.url, job.model, pinned.version, pinned.signature.name, "", job.concurrency, job.rows_per_s, job.patience_s
+        url=job.url,
+        model=job.model,
+        version=pinned.version,
+        signature=pinned.signature.name,
+        job="",
+        concurrency=job.concurrency,
+        rows_per_s=job.rows_per_s,
+        patience_s=job.patience_s,
+        access=job.access,
     )
     part_rows = -(-job.part_rows // batch_rows) * batch_rows
     work = Work(found, plan, goal, connection, job.in_process, batch_rows, part_rows, job.max_bad)
@@ -417,7 +428,7 @@ def _pin(job: Job, begun: Manifest | None) -> Pinned:
         from clients.score import in_process  # noqa: PLC0415  # needs the engine
 
         return in_process.pin(job.in_process, job.model, version, job.signature)
-    return answering.pin(job.url, job.model, version, job.signature, job.patience_s)
+    return answering.pin(job.url, job.access, job.model, version, job.signature, job.patience_s)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from clients.connecting import NOTHING
 from clients.gateway_client import Client
 from clients.score import job, sources, target
 from clients.score.answering import pin
@@ -106,7 +107,9 @@ def read(source: Path, url: str, model: str) -> float:
     """Rows per second from the file to the arrays of requests."""
     made = job.Job(model, [str(source)], str(source.parent / "nothing"), url)
     found = sources.expand(made.inputs, "")
-    work, stream = job.prepare(made, found, target.of(made.output, ""), pin(url, model, None, "serving_default", 0))
+    work, stream = job.prepare(
+        made, found, target.of(made.output, ""), pin(url, NOTHING, model, None, "serving_default", 0)
+    )
     count = 0
     started = time.perf_counter()
     for chunk in stream:

@@ -14,6 +14,7 @@ import pytest
 import signet as program
 from clients.commands import outputs_text, read_inputs
 from serving.errors import UsageError
+from tests.clients.front import front
 from tests.servers import ROOT, SIGNET
 
 
@@ -148,3 +149,43 @@ def test_outputs_are_json_with_a_line_for_each():
 def test_a_folder_is_no_file(tmp_path: Path):
     with pytest.raises(UsageError, match="cannot be read: Is a directory"):
         read_inputs(f"@{tmp_path}")
+
+
+COMMANDS = {
+    "predict": ("two_in", "--inputs", TWO_IN),
+    "models": (),
+    "score": ("two_in", "in.jsonl", "out.jsonl"),
+    "load": ("two_in", "--bodies", "signature", "--rate", 20, "--seconds", 0.2, "--warmup-s", 0, "--json", "run.json"),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_shows_who_asks(command, signet, embedded_url, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.jsonl").write_text('{"a": [1, 2, 3], "b": [1, 2]}\n')
+    with front(embedded_url) as before:
+        for url, token in ((before.url, "s3cret"), (before.url.replace("//", "//me:s3cret@"), "")):
+            monkeypatch.setenv("SIGNET_URL", url)
+            monkeypatch.setenv("SIGNET_TOKEN", token)
+            (tmp_path / "out.jsonl").unlink(missing_ok=True)
+            done = signet(command, *COMMANDS[command], "--header", "X-Team: a")
+            assert done.returncode == 0, done.stderr
+            wanted = "Bearer s3cret" if token else "Basic bWU6czNjcmV0"
+            assert {headers.get("authorization") for _, headers in before.seen} == {wanted}
+            assert {headers["x-team"] for _, headers in before.seen} == {"a"}
+            assert not any("@" in headers["host"] for _, headers in before.seen)
+            before.seen.clear()
+            written = [path.read_text() for path in tmp_path.iterdir()]
+            assert not any("s3cret" in text for text in [done.stdout, done.stderr, *written])
+
+
+def test_options_for_certificates_are_held_against_the_files(signet, tmp_path):
+    for command, arguments in COMMANDS.items():
+        done = signet(command, *arguments, "--url", "https://127.0.0.1:1", "--ca-file", tmp_path / "no.pem")
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+        if command != "score":
+            assert "no.pem does not exist; expected a PEM file" in done.stderr
+        done = signet(command, *arguments, "--key", "own.key")
+        assert "--key is that of a --certificate, which is not given" in done.stderr
+        done = signet(command, *arguments, "--header", "s3cret")
+        assert done.stderr == "signet: --header has no ':'; expected 'NAME: VALUE'\n"
