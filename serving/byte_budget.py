@@ -5,7 +5,8 @@
     unread answers   ─┘                                  at a time may go on beyond it, so that the count can sink again
 
 For one event loop: HTTP and gRPC of a process share it. `held_bytes` stays below the limit and, beyond it, one body,
-what one read of a connection brings for each that waits, and the answers to what was in work.
+what one read of a connection brings for each that waits, and one answer: unread ones may take half of it, then the caller
+that has not read for longest is cut off.
 """
 
 from collections.abc import Callable, Iterator
@@ -42,6 +43,8 @@ class ByteBudget:
         """refused: called for everybody for whom there is no room."""
         self.limit_bytes, self.held_bytes, self._refused = limit_bytes, 0, refused
         self.large_limit_bytes = limit_bytes - limit_bytes // 8
+        self.unread_bytes = 0
+        """Of those held, what callers do not read."""
         self._beyond: Receiver | None = None
         """Who may receive beyond the limit."""
         self._waiting: dict[Receiver, None] = {}
@@ -51,6 +54,11 @@ class ByteBudget:
         self.held_bytes += size
         if size < 0 and self._waiting:
             self._wake()
+
+    @property
+    def too_much_unread(self) -> bool:
+        """Whether somebody who does not read has to go."""
+        return self.unread_bytes > self.limit_bytes // 2
 
     def has_room(self, receiver: Receiver, body_bytes: int | None) -> bool:
         """Whether a body, of so many bytes if that is known, may be read on."""

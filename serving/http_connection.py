@@ -55,8 +55,8 @@ class Connection(asyncio.Protocol):
         """What the budget knows of, without the request in work."""
         self._in_work_bytes = 0
         """Of the request in work, which the budget knows of beside those."""
-        self._unread_bytes = 0
-        """Of answers, when the caller does not read."""
+        self._unread_bytes = self._counted_unread_bytes = 0
+        """Of answers, when the caller does not read; what the budget knows of it."""
         self._unread_since = 0.0
         self._working = False
         """Whether the handler has been called; a task that is cancelled before knows nothing of it."""
@@ -132,7 +132,9 @@ class Connection(asyncio.Protocol):
         self._writable = False
         self._watch_reader()
         self._count()
+        self._set_place()
         self._set_reading()
+        self._server.relieve()
 
     def resume_writing(self) -> None:
         self._writable = True
@@ -310,6 +312,9 @@ class Connection(asyncio.Protocol):
         if size != self._counted_bytes:
             change, self._counted_bytes = size - self._counted_bytes, size
             self._server.budget.change(change)
+        if self._unread_bytes != self._counted_unread_bytes:
+            self._server.budget.unread_bytes += self._unread_bytes - self._counted_unread_bytes
+            self._counted_unread_bytes = self._unread_bytes
 
     def _set_place(self) -> None:
         server = self._server
@@ -380,8 +385,16 @@ class Connection(asyncio.Protocol):
             self._unread_bytes, self._unread_since = size, now
             self._count()
         elif self._unread_since + self._server.limits.unread_s < now:
-            self._server.shed("slow_reader")
-            self.abort()
+            self.cut_off()
+
+    def cut_off(self) -> None:
+        """The caller does not read; what waits for it is let go."""
+        self._server.shed("slow_reader")
+        self.abort()
+        self._server.watched.discard(self)
+        self._unread_bytes = 0
+        self._count()
+        self._move(None)
 
     def close_when_idle(self) -> None:
         if not self._worker and not self._parser.begun and not self._parser.complete:

@@ -116,6 +116,11 @@ class HttpServer:
             if not self._addresses[connection.address]:
                 del self._addresses[connection.address]
 
+    def relieve(self) -> None:
+        """When too much is unread, those who have not read for longest go; one may stay, whatever it asked for."""
+        while self.budget.too_much_unread and len(self.unread) > 1:
+            next(iter(self.unread)).cut_off()
+
     def _make_room(self, address: str | None) -> bool:
         for connection in chain(self.idle, self.receiving, self.unread):
             if address is None or connection.address == address:

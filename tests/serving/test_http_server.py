@@ -445,6 +445,8 @@ def test_a_drip_of_empty_lines_does_not_keep_a_connection():
             while not ended.done():
                 client.send(b"\r\n")
                 await asyncio.sleep(0.001)
+            with contextlib.suppress(ConnectionResetError):
+                assert await ended
 
     run(test)
 
@@ -516,6 +518,34 @@ def test_a_caller_who_does_not_read_is_cut_off(last):
 
     run(test)
     assert reasons == ["slow_reader"]
+
+
+def test_unread_answers_take_half_of_the_budget_and_one_more():
+    """Whoever has not read for longest is cut off, and not the one who reads."""
+    reasons, seen = [], []
+    size = 16 << 20  # the system keeps some of it
+
+    async def large(_: Request) -> Response:
+        seen.append(budget.unread_bytes)
+        return Response(200, bytes(size))
+
+    budget = ByteBudget(4 * size)
+
+    async def test() -> None:
+        async with serving(large, budget=budget, shed=reasons.append) as (server, connect):
+            lazy = [await connect() for _ in range(8)]
+            for client in lazy:
+                client.writer.transport.pause_reading()
+                client.send(GET % b"a")
+            await until(lambda: len(seen) == 8 and len(server.connections) < 8)
+            reader = await connect()
+            reader.send(GET % b"a")
+            assert len((await reader.answer())[2]) == size
+        await until(lambda: (budget.held_bytes, budget.unread_bytes) == (0, 0))
+
+    run(test)
+    assert max(seen) <= 3 * size
+    assert set(reasons) == {"slow_reader"}
 
 
 def test_a_body_for_which_there_is_no_room_gets_429_before_it_is_read():
