@@ -17,11 +17,11 @@ from serving.byte_budget import ByteBudget
 from serving.errors import Cancelled, DeadlineExceeded, Internal, ServingError
 from serving.gateway.inference import Ask, Inference
 from serving.gateway.metrics import UNKNOWN
-from serving.gateway.reading import Reading, reading
 from serving.gateway.record import Record
 from serving.large_messages import read
 from serving.message_weight import heavy_bytes
 from serving.offload import LARGE_BYTES, Offload
+from serving.reading import Reading, reading
 
 log = logging.getLogger(__name__)
 

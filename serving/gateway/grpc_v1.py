@@ -13,7 +13,6 @@ from serving.errors import InvalidInput, NotFound, from_code
 from serving.gateway.backend import Backend, Lease
 from serving.gateway.grpc_frame import Context, GrpcFrame, service
 from serving.gateway.inference import Ask, Decoded, Inference
-from serving.gateway.reading import Reading
 from serving.gateway.record import Record
 from serving.offload import LARGE_ELEMENTS, Offload
 from serving.protos import (
@@ -25,6 +24,7 @@ from serving.protos import (
     predict_pb2,
     regression_pb2,
 )
+from serving.reading import Reading
 from serving.siblings import all_of
 from serving.signature import Signature
 from serving.tensors import Arrays, to_typed_proto

@@ -12,11 +12,11 @@ from serving import open_inference_pb2 as messages
 from serving.gateway.grpc_frame import Context, GrpcFrame, service
 from serving.gateway.inference import Ask, Inference
 from serving.gateway.open_inference import OpenInference, target
-from serving.gateway.reading import Reading
 from serving.gateway.record import Record
 from serving.large_messages import InferHead
 from serving.offload import LARGE_ELEMENTS, Offload
 from serving.open_inference_metadata import to_message
+from serving.reading import Reading
 
 PROTOCOL = "grpc_v2"
 SERVICE = "inference.GRPCInferenceService"

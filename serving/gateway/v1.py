@@ -20,11 +20,11 @@ from serving.gateway import http_ask, paths
 from serving.gateway.backend import Lease
 from serving.gateway.frame import Answer
 from serving.gateway.inference import MAX_VERSION, Ask, Decoded, Inference
-from serving.gateway.reading import reading
 from serving.gateway.record import Record
 from serving.http_server import Request
 from serving.json_codec import PredictBody
 from serving.offload import LARGE_BYTES, LARGE_ELEMENTS, Offload
+from serving.reading import reading
 from serving.signature import Signature
 from serving.tensors import Array, Arrays
 

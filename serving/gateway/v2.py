@@ -15,11 +15,11 @@ from serving.gateway import http_ask, paths
 from serving.gateway.frame import Answer
 from serving.gateway.inference import Ask, Inference
 from serving.gateway.open_inference import OpenInference, Outcome, target
-from serving.gateway.reading import reading
 from serving.gateway.record import Record
 from serving.http_server import Request
 from serving.offload import LARGE_BYTES, LARGE_ELEMENTS, Offload
 from serving.open_inference import InferRequest
+from serving.reading import reading
 
 PROTOCOL = "v2"
 PATH = re.compile(rb"/v2/models/([^/?]+)(?:/versions/([^/?]+))?/infer(?:\?.*)?")

@@ -34,6 +34,7 @@ from serving.model_server.grpc_service import ModelService, PredictionService, a
 from serving.model_server.monitoring import Monitoring
 from serving.model_server.reload import Reloader, available, failures, listed, settled
 from serving.model_server.rest_service import RestService
+from serving.offload import Offload
 from serving.standard_output import say
 
 log = logging.getLogger(__name__)
@@ -186,11 +187,14 @@ async def _answer(
 ) -> None:
     reloader = Reloader(repository, allow_unavailable_labels=flags.allow_version_labels_for_unavailable_models)
     server = GrpcServer(flags)
-    prediction = PredictionService(flags, repository, runner, monitoring)
+    offload = Offload()
+    prediction = PredictionService(flags, repository, runner, monitoring, offload)
     model = ModelService(repository, reloader, monitoring)
     budget = ByteBudget(MAX_BUFFERED_BYTES)
-    add_services(server.server, prediction, model, monitoring, budget)
-    service = RestService(flags, repository, prediction, model, monitoring) if flags.rest_api_port else None
+    add_services(server.server, prediction, model, monitoring, budget, offload)
+    service = None
+    if flags.rest_api_port:
+        service = RestService(flags, repository, prediction, model, monitoring, offload)
     garbage.leave_out_what_is_there()
     await server.start()
     say(f"Running gRPC ModelServer at 0.0.0.0:{flags.port} ...")
@@ -203,8 +207,7 @@ async def _answer(
     if polling:
         polling.cancel()
     await asyncio.gather(server.stop(DRAIN_S), *([rest.stop(DRAIN_S)] if rest else []))
-    if service:
-        await service.close()
+    await offload.close()
 
 
 if __name__ == "__main__":

@@ -8,27 +8,29 @@ Nothing is held against the signature's dtypes and shapes: TensorFlow itself ref
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
-from google.protobuf.message import DecodeError
 
 from serving import example_inference as inference
-from serving import model_config, model_status, predict_request
+from serving import large_bodies, model_config, model_status, predict_request
 from serving.byte_budget import ByteBudget
 from serving.engine.repository import Repository
 from serving.engine.runner import Runner
 from serving.engine.servable import Servable
 from serving.errors import (
+    Internal,
     InvalidInput,
     NotFound,
     ServingError,
     UsageError,
 )
-from serving.model_server import text_file
+from serving.message_weight import heavy_bytes
+from serving.model_server import large_grpc, text_file
 from serving.model_server.flags import Flags
 from serving.model_server.monitoring import GRPC, Monitoring
 from serving.model_server.reload import Reloader
+from serving.offload import LARGE_BYTES, LARGE_ELEMENTS, Offload
 from serving.protos import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -38,13 +40,17 @@ from serving.protos import (
     predict_pb2,
     regression_pb2,
 )
+from serving.reading import Reading, reading
 from serving.signature import Signature
-from serving.tensors import Arrays, to_proto, to_typed_proto
+from serving.tensors import Array, Arrays, to_proto, to_typed_proto
 
 _MAX_MESSAGE = 1024
 _TRUNCATED = "...TRUNCATED"
 
-Method = Callable[[Any, Any], Awaitable[Any]]
+Large = Reading[bytes] | None
+"""The tensors or examples of a message that a worker has read; None: the message itself has them."""
+Method = Callable[..., Awaitable[Any]]
+"""(message, context), and for a message that brings much, (message, context, large)."""
 
 
 def add_services(
@@ -53,8 +59,9 @@ def add_services(
     model: "ModelService",
     monitoring: Monitoring,
     budget: ByteBudget,
+    offload: Offload,
 ) -> None:
-    """Make a server answer as PredictionService and ModelService."""
+    """Make a server answer as PredictionService and ModelService. offload: reads large messages."""
     methods: dict[str, dict[str, tuple[Method, Any]]] = {
         "tensorflow.serving.PredictionService": {
             "Classify": (prediction.classify, classification_pb2.ClassificationRequest),
@@ -71,27 +78,58 @@ def add_services(
     for service, handlers in methods.items():
         rpcs = {
             name: grpc.unary_unary_rpc_method_handler(
-                _answering(name, method, request, monitoring, budget),
-                response_serializer=lambda response: response.SerializeToString(),
+                _answering(name, method, request, monitoring, budget, offload),
+                response_serializer=_serialized,
             )
             for name, (method, request) in handlers.items()
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, rpcs),))
 
 
-def _answering(name: str, method: Method, request_class: Any, monitoring: Monitoring, budget: ByteBudget) -> Method:
+def _serialized(response: Any) -> bytes:
+    return response.data if isinstance(response, Written) else bytes(response.SerializeToString())
+
+
+class Written(NamedTuple):
+    """A response that a worker has written."""
+
+    model_spec: Any
+    data: bytes
+
+
+def _answering(
+    name: str, method: Method, request_class: Any, monitoring: Monitoring, budget: ByteBudget, offload: Offload
+) -> Method:
     """Reads the request here, for its error to be INTERNAL as in C++, and turns errors into gRPC statuses."""
+
+    brings_much = request_class.DESCRIPTOR.name in large_grpc.NAMES
 
     async def answer(data: Any, context: Any) -> Any:
         started = time.perf_counter()
+        if brings_much and len(data) >= LARGE_BYTES and heavy_bytes(data, request_class) >= LARGE_BYTES:
+            return await answer_large(data, context, started)
         try:
-            request = request_class.FromString(data)
-        except DecodeError as error:
-            await context.abort(grpc.StatusCode.INTERNAL, f"the request cannot be read: {error}")
+            request = large_grpc.read(request_class, data)
+        except Internal as error:
+            await context.abort(grpc.StatusCode.INTERNAL, str(error))
+        return await answer_read(request, context, started, len(data))
+
+    async def answer_large(data: bytes, context: Any, started: float) -> Any:
+        kind = request_class.DESCRIPTOR.name
+        steps = large_grpc.parse, large_grpc.decode
+        try:
+            with budget.holding(2 * len(data)):
+                async with reading(offload, *steps, kind, data) as large:
+                    request = request_class.FromString(await large.head())
+                    return await answer_read(request, context, started, 0, large)
+        except ServingError as error:
+            await context.abort(grpc.StatusCode[error.grpc_code], str(error))
+
+    async def answer_read(request: Any, context: Any, started: float, size: int, *large: Any) -> Any:
         try:
             # What is held for each byte of a message: that, and the arrays that it is decoded to.
-            with budget.holding(2 * len(data)), monitoring.in_flight[GRPC]:
-                response = await method(request, context)
+            with budget.holding(2 * size), monitoring.in_flight[GRPC]:
+                response = await method(request, context, *large)
             monitoring.answered_rpc(name, request, response, "OK", time.perf_counter() - started)
             return response
         except ServingError as error:
@@ -107,29 +145,37 @@ def _answering(name: str, method: Method, request_class: Any, monitoring: Monito
 class PredictionService:
     """Calls of models, and their signatures."""
 
-    def __init__(self, flags: Flags, repository: Repository, runner: Runner, monitoring: Monitoring) -> None:
+    def __init__(
+        self, flags: Flags, repository: Repository, runner: Runner, monitoring: Monitoring, offload: Offload
+    ) -> None:
+        """offload: writes large answers."""
         self._repository, self._runner, self._monitoring = repository, runner, monitoring
-        self._to_proto = to_proto if flags.enable_serialization_as_tensor_content else to_typed_proto
+        self._offload = offload
+        self._as_content = flags.enable_serialization_as_tensor_content
         self._check_methods = flags.enable_signature_method_name_check
 
-    async def predict(self, request: Any, context: Any) -> Any:
+    async def predict(self, request: Any, context: Any, large: Large = None) -> Any:
         servable = _lease(self._repository, request)
         try:
             signature = predict_request.signature_of(servable, request)
             if self._check_methods and signature.method_name not in inference.PREDICT_METHODS:
                 raise inference.wrong_method(signature)
-            inputs = predict_request.inputs_of(request, signature)
+            inputs = await large.arrays(signature) if large else predict_request.inputs_of(request, signature)
             wanted = predict_request.outputs_of(request, signature)
             outputs = await self.run("Predict", servable, signature, inputs, wanted, context)
         finally:
             servable.release()
         response = predict_pb2.PredictResponse()
         _name(response.model_spec, servable).signature_name = signature.name
+        if not self._as_content and large_bodies.elements(outputs) >= LARGE_ELEMENTS:
+            head = response.SerializeToString()
+            written = await self._offload.call(large_grpc.encode_predict, head, outputs, self._as_content)
+            return Written(response.model_spec, written)
         for alias, array in outputs.items():
-            response.outputs[alias].CopyFrom(self._to_proto(array))
+            response.outputs[alias].CopyFrom(to_proto(array) if self._as_content else to_typed_proto(array))
         return response
 
-    async def classify(self, request: Any, context: Any) -> Any:
+    async def classify(self, request: Any, context: Any, large: Large = None) -> Any:
         response = classification_pb2.ClassificationResponse()
         return await self._infer(
             request,
@@ -138,9 +184,10 @@ class PredictionService:
             inference.CLASSIFY,
             inference.classify_outputs,
             inference.classifications,
+            large,
         )
 
-    async def regress(self, request: Any, context: Any) -> Any:
+    async def regress(self, request: Any, context: Any, large: Large = None) -> Any:
         response = regression_pb2.RegressionResponse()
         return await self._infer(
             request,
@@ -149,6 +196,7 @@ class PredictionService:
             inference.REGRESS,
             inference.regress_outputs,
             inference.regressions,
+            large,
         )
 
     async def _infer(
@@ -159,6 +207,7 @@ class PredictionService:
         method: str,
         outputs_of: Callable[[Servable, Signature], tuple[str, ...]],
         result_of: Callable[[Arrays, int], Any],
+        large: Large,
     ) -> Any:
         servable = _lease(self._repository, request)
         try:
@@ -169,7 +218,7 @@ class PredictionService:
                     f"Expected {kind} signature method_name to be {method}. Was: {signature.method_name}"
                 )
             wanted = outputs_of(servable, signature)
-            examples = inference.serialized(request.input)
+            examples = await _examples(request, large)
             api = method.rpartition("/")[2].capitalize()
             outputs = await self.run(api, servable, signature, {"inputs": examples}, wanted, context)
             response.result.CopyFrom(result_of(outputs, len(examples)))
@@ -178,23 +227,23 @@ class PredictionService:
         _name(response.model_spec, servable).signature_name = signature.name
         return response
 
-    async def multi_inference(self, request: Any, context: Any) -> Any:
+    async def multi_inference(self, request: Any, context: Any, large: Large = None) -> Any:
         """Several signatures of one model on the same examples, in one run of the graph."""
         if not request.tasks or not request.tasks[0].model_spec.name:
             raise InvalidInput("ModelSpec has no name specified.")
         servable = _lease(self._repository, request.tasks[0])
         try:
-            return await self._run_tasks(servable, request, context)
+            return await self._run_tasks(servable, request, context, large)
         finally:
             servable.release()
 
-    async def _run_tasks(self, servable: Servable, request: Any, context: Any) -> Any:
+    async def _run_tasks(self, servable: Servable, request: Any, context: Any, large: Large) -> Any:
         signatures = [inference.task_signature(servable, name) for name in inference.task_names(request.tasks)]
         fetched = [
             inference.task_outputs(servable, signature, task.method_name)
             for signature, task in zip(signatures, request.tasks, strict=True)
         ]
-        examples = inference.serialized(request.input)
+        examples = await _examples(request, large)
         joint = inference.joint_signature(signatures, fetched)
         inputs = dict.fromkeys(joint.inputs, examples)
         tensors = await self.run("MultiInference", servable, joint, inputs, (), context)
@@ -235,6 +284,11 @@ class PredictionService:
             return response
         finally:
             servable.release()
+
+
+async def _examples(request: Any, large: Large) -> Array:
+    """The examples of a message, serialized."""
+    return (await large.arrays(None))["inputs"] if large else inference.serialized(request.input)
 
 
 class ModelService:

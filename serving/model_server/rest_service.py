@@ -66,18 +66,15 @@ class RestService:
         prediction: PredictionService,
         model: ModelService,
         monitoring: Monitoring,
+        offload: Offload,
     ) -> None:
-        """Raises `NotFound` and `InvalidInput` for a monitoring file that cannot be read."""
+        """offload: reads large bodies. Raises `NotFound` and `InvalidInput` for a monitoring file that cannot be read."""
         self._repository, self._prediction, self._model = repository, prediction, model
         self._monitoring, self._metrics_path = monitoring, metrics_path(flags.monitoring_config_file).encode()
         self._limit = TimeLimit(flags.rest_api_timeout_in_ms)
         self._cors = _CORS if flags.rest_api_enable_cors_support else b""
         self._check_methods = flags.enable_signature_method_name_check
-        self._offload = Offload()
-
-    async def close(self) -> None:
-        """End the processes that read large bodies."""
-        await self._offload.close()
+        self._offload = offload
 
     async def answer(self, request: Request) -> Response:
         if request.method not in _METHODS:
