@@ -15,7 +15,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from serving.completeness import asset_files
-from serving.signature import internal
+from serving.errors import UsageError
+from serving.signature import internal, nearest_hint
 
 FILES, NETWORK, PYTHON, PROCESS = "files", "the network", "Python code", "the server's process"
 ANY = "whatever its input describes"
@@ -101,8 +102,19 @@ def refusal(reached: Iterable[Reached], allowed: Iterable[str]) -> str:
 
 
 def parse_names(text: str) -> frozenset[str]:
-    """The value of --allow-ops: "ReadFile, WriteFile" -> {"ReadFile", "WriteFile"}."""
-    return frozenset(name.strip() for name in text.split(",") if name.strip())
+    """The value of --allow-ops: "ReadFile, WriteFile" -> {"ReadFile", "WriteFile"}. Raises `UsageError` for others."""
+    names = frozenset(name.strip() for name in text.split(",") if name.strip())
+    for name in sorted(names):
+        if _kind(name) is None:
+            hint = nearest_hint(name, KINDS)
+            raise UsageError(f"--allow-ops: {name[:100]!r} is no operation that has to be allowed{hint}")
+    return names
+
+
+def _kind(operation: str) -> str | None:
+    """What an operation touches; None for one that touches nothing but its model."""
+    families = (kind for prefix, kind in _PREFIXES.items() if operation.startswith(prefix))
+    return KINDS.get(operation) or next(families, None)
 
 
 def _roots(meta_graph: Any) -> Iterator[tuple[str, list[str], bool]]:
@@ -212,9 +224,7 @@ class _Graph:
                 yield self._gradients[name], frozenset()
 
     def _touched(self, node: Any, assets: set[str], *, restores: bool) -> Iterator[tuple[str, str]]:
-        kind = KINDS.get(node.op) or next(
-            (kind for prefix, kind in _PREFIXES.items() if node.op.startswith(prefix)), None
-        )
+        kind = _kind(node.op)
         if kind is None or (restores and node.op in _RESTORING):
             return
         if node.op in _TABLE_FILES and len(node.input) > 1 and _node_of(node.input[1]) in assets:

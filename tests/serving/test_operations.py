@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from serving import completeness, operations
 from serving.engine.loading import Loader
-from serving.errors import FailedPrecondition
+from serving.errors import FailedPrecondition, UsageError
 from serving.operations import FILES, PYTHON, parse_names, reaching_out, refusal
 from tests.servers import GOLDEN_MODELS
 
@@ -226,4 +226,8 @@ def test_only_what_is_allowed_by_name_is_let_through():
     assert refusal(reached, parse_names("PyFunc, ReadFile")) == ""
     assert "--allow-ops ReadFile serves it" in refusal(reached, parse_names("PyFunc"))
     assert refusal([], ()) == ""
+    with pytest.raises(
+        UsageError, match=r"'Readfile' is no operation that has to be allowed \(did you mean 'ReadFile'"
+    ):
+        parse_names("Readfile")
     assert {operations.KINDS[name] for name in ("PyFunc", "EagerPyFunc", "PyFuncStateless")} == {PYTHON}

@@ -10,7 +10,7 @@ from dataclasses import asdict
 import pytest
 
 from serving import tfrecords
-from serving.protos import prediction_log_pb2
+from serving.protos import prediction_log_pb2, saved_model_pb2
 from tests import servers
 from tests.training import exported
 from training import card, digits, export, export_publish, export_verify, plots, train
@@ -149,3 +149,22 @@ def test_operations_that_are_nobodys_are_named(version, tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(content.replace(b"\x12\x06MatMul", b"\x12\x06MyMull"))
     problem = export_verify.unservable_operations(tmp_path)
     assert problem == ("the graph needs operations that are not TensorFlow's own, which servers do not have: MyMull")
+
+
+def test_operations_that_touch_more_than_the_model_are_marked(version, tmp_path):
+    folder = tmp_path / "1"
+    shutil.copytree(version, folder)
+    assert export_verify.marked_operations(folder, ()) == {}
+    message = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    for function in message.meta_graphs[0].graph_def.library.function:
+        for node in function.node_def:
+            node.op = "ReadFile" if node.op == "MatMul" else node.op
+    (folder / "saved_model.pb").write_bytes(message.SerializeToString())
+    marked = export_verify.marked_operations(folder, ())
+    assert marked == {"ReadFile": "files"}
+    assert export_verify.marked_operations(folder, ["ReadFile"]) == {}
+    card.complete(folder, {}, marked)
+    assert json.loads((folder / "assets.extra" / "model-card.json").read_text())["operations"]["marked"] == marked
+    said = "reaches operations that touch more than the model: ReadFile (files); `signet serve` refuses it without"
+    assert said in (folder / "assets.extra" / "model-card.md").read_text()
+    assert any(said in line for line in card.brief(folder))
