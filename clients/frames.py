@@ -13,6 +13,7 @@ import numpy as np
 
 from clients import flat_columns
 from clients.calls import CONVERTING, Steps
+from clients.values import text_of
 from serving.errors import InvalidInput, UsageError
 from serving.signature import Signature, TensorSpec
 from serving.tensors import Array, Arrays
@@ -143,19 +144,12 @@ def _cells(array: Array) -> Any:
     """An output as a column: rows of one value as that value, others as lists; strings as text where they are UTF-8."""
     if array.dtype == object:
         texts = np.empty(array.size, object)
-        texts[:] = [_text(value) for value in array.flat]
+        texts[:] = [text_of(value) for value in array.flat]
         array = texts.reshape(array.shape)
     if math.prod(array.shape[1:]) != 1:
         return array.tolist()
     column = array.reshape(len(array))
     return column.tolist() if array.dtype == object else column
-
-
-def _text(value: bytes) -> str | bytes:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value
 
 
 _PLAIN = {

@@ -22,7 +22,7 @@ from typing import Any, Self, cast
 
 import httpx
 
-from clients import calls, connecting, frames, gateway_messages, infer_messages
+from clients import calls, connecting, frames, gateway_messages, infer_messages, values
 from clients.calls import Describe, Known, Steps, Version, Which, drive, drive_async, which_of
 from clients.connecting import Access
 from clients.frames import Frame
@@ -205,7 +205,9 @@ class Client(_Client):
         outputs: Collection[str] = (),
         timeout_s: float | None = None,
     ) -> Arrays:
-        """The outputs by name, in the signature's dtypes; strings as an array of dtype object that holds bytes.
+        """The outputs by name, in the signature's dtypes; text as an array of dtype object that holds str.
+
+        Outputs called `…_bytes`, and strings that are no UTF-8, are bytes.
 
         inputs: arrays or nested lists by name, with one row a first-axis element; strings may be str, bytes or the path
         of a file that holds them. version or label: default the highest version. signature: default `serving_default`.
@@ -213,7 +215,7 @@ class Client(_Client):
         """
         which, deadline = which_of(version, label), self._deadline(timeout_s)
         steps = self._server.predict(model, which, signature or DEFAULT, inputs, outputs, deadline)
-        return drive(steps, self._send)
+        return values.with_texts(drive(steps, self._send))
 
     def predict_frame(
         self,
@@ -311,7 +313,7 @@ class AsyncClient(_Client):
         """As `Client.predict`."""
         which, deadline = which_of(version, label), self._deadline(timeout_s)
         steps = self._server.predict(model, which, signature or DEFAULT, inputs, outputs, deadline)
-        return await drive_async(steps, self._send)
+        return values.with_texts(await drive_async(steps, self._send))
 
     async def predict_frame(
         self,

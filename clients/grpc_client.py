@@ -22,7 +22,7 @@ from typing import Any, cast
 
 import grpc
 
-from clients import calls, connecting, frames
+from clients import calls, connecting, frames, values
 from clients.calls import Describe, Known, Steps, Version, Which, drive, which_of
 from clients.connecting import Access
 from clients.frames import Frame
@@ -328,7 +328,9 @@ class GrpcClient:
         outputs: Collection[str] = (),
         timeout_s: float | None = None,
     ) -> Arrays:
-        """The outputs by name; strings as an array of dtype object that holds bytes.
+        """The outputs by name; text as an array of dtype object that holds str.
+
+        Outputs called `…_bytes`, and strings that are no UTF-8, are bytes.
 
         inputs: arrays or nested lists by name, with one row a first-axis element; those with a default may be left out;
         strings may be str, bytes or the path of a file that holds them. version or label: default the highest version.
@@ -336,7 +338,8 @@ class GrpcClient:
         retries included.
         """
         which, deadline = which_of(version, label), self._deadline(timeout_s)
-        return drive(self._server.predict(model, which, signature or DEFAULT, inputs, outputs, deadline), self._send)
+        steps = self._server.predict(model, which, signature or DEFAULT, inputs, outputs, deadline)
+        return values.with_texts(drive(steps, self._send))
 
     def predict_frame(
         self,

@@ -87,6 +87,22 @@ def to_json(name: str, array: Array) -> Any:
     return np.ascontiguousarray(array) if array.ndim else array[()]
 
 
+def with_texts(outputs: Arrays) -> Arrays:
+    """The outputs as callers get them: text is `str`, but for names that end in `_bytes` and for what is no UTF-8."""
+    return {
+        name: _texts(array) if array.dtype == object and not name.endswith("_bytes") else array
+        for name, array in outputs.items()
+    }
+
+
+def text_of(value: Any) -> Any:
+    """Bytes as text where they are UTF-8; anything else as it is."""
+    try:
+        return value.decode()
+    except (UnicodeDecodeError, AttributeError):
+        return value
+
+
 def to_json_rows(name: str, array: Array, non_finite: str = "bare") -> list[Any]:
     """`to_json` of each row. non_finite: `bare` words, `null` or `string`."""
     if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -210,7 +226,15 @@ def _strings(array: Array, as_base64: bool) -> Any:
     return _string(array[()], as_base64)
 
 
+def _texts(array: Array) -> Array:
+    found = np.empty(array.size, object)
+    found[:] = [text_of(value) for value in array.flat]
+    return found.reshape(array.shape)
+
+
 def _string(value: Any, as_base64: bool) -> Any:
+    if isinstance(value, str):
+        return value
     if not as_base64:
         try:
             return value.decode()

@@ -116,7 +116,9 @@ def _to_arrow(array: Array, kind: Any) -> Any:
         raise Internal(f"the server's answer has rows of shape {array.shape[1:]}, where {kind} is expected")
     if array.dtype == object:
         texts = array.tolist()
-        return pa.array(texts if pa.types.is_binary(kind) else [text.decode(errors="replace") for text in texts], kind)
+        if not pa.types.is_binary(kind):
+            texts = [text.decode(errors="replace") if isinstance(text, bytes) else text for text in texts]
+        return pa.array(texts, kind)
     if array.dtype.name == "bfloat16":
         array = array.astype(np.float32)
     return pa.array(np.ascontiguousarray(array), kind)

@@ -76,7 +76,7 @@ def test_texts_and_bytes_are_scored(job):
     assert answers(job(model="mixed", signature="s"), '{"s": "é", "id": 1}', '"bare"', '{"b64": "/w=="}') == [
         {"id": 1, "echo": "é", "echo_bytes": {"b64": "w6k="}, "len": 2},
         {"echo": "bare", "echo_bytes": {"b64": "YmFyZQ=="}, "len": 4},
-        {"echo": "\ufffd", "echo_bytes": {"b64": "/w=="}, "len": 1},
+        {"echo": {"b64": "/w=="}, "echo_bytes": {"b64": "/w=="}, "len": 1},
     ]
 
 
