@@ -198,10 +198,10 @@ def test_an_unknown_path_is_404_in_json(running, path):
 
 
 def test_a_bug_is_500_in_json_and_in_the_log(running, monkeypatch, caplog):
-    def broken() -> list[str]:
+    def broken() -> dict[str, object]:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(running.gateway.backend, "missing", broken)
-    answer = running.ask("GET", b"/readyz")
+    monkeypatch.setattr(running.gateway.open_inference, "server", broken)
+    answer = running.ask("GET", b"/v2")
     assert (answer.status, json.loads(answer.body)) == (500, {"error": "internal error; the gateway's log says more"})
     assert "a bug" in caplog.text

@@ -20,7 +20,6 @@ from tests.serving.model_server.test_golden_grpc import (
     assert_recorded_error,
     stubs_of,
 )
-from tests.serving.model_server.test_golden_rest import DIFFERENT as DIFFERENT_UNBATCHED
 from tests.serving.model_server.test_golden_rest import ask, assert_same_body, bytes_of
 
 FOLDER = Path(__file__).parents[2] / "golden" / "tfserving"
@@ -38,7 +37,7 @@ max_enqueued_batches { value: 1000 }
 DIFFERENT = {
     "deadline_tiny": "a microsecond is over before the call is; the original lost that race once and won it once",
 }
-"""Cases that differ on purpose, and why; those of the unbatched REST recordings are known there."""
+"""Cases that differ on purpose, and why."""
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +62,9 @@ def stubs(urls: tuple[str, str]) -> Iterator[dict[str, Any]]:
 
 
 def test_few_cases_differ():
-    different = {**DIFFERENT, **DIFFERENT_UNBATCHED}
     names = [case["name"] for case in [*RPCS, *EXCHANGES]]
-    assert set(different) <= set(names)
-    assert len(different) < 0.03 * len(names)
+    assert set(DIFFERENT) <= set(names)
+    assert len(DIFFERENT) < 0.03 * len(names)
 
 
 @pytest.mark.parametrize(
@@ -90,9 +88,7 @@ def test_what_is_no_request_gets_the_recorded_code(case, urls):
     assert caught.value.code().name == case["code"]
 
 
-@pytest.mark.parametrize(
-    "case", [case for case in EXCHANGES if case["name"] not in DIFFERENT_UNBATCHED], ids=lambda case: case["name"]
-)
+@pytest.mark.parametrize("case", EXCHANGES, ids=lambda case: case["name"])
 def test_the_recorded_exchange(case, urls):
     request, expected = case["request"], case["response"]
     response = ask(urls[1], request["method"], request["path"], request["headers"], bytes_of(request))
