@@ -28,6 +28,8 @@ _SWEEP_S = 5.0
 """Seconds between two looks for idle connections and for callers who do not read; a quarter of their limits at most."""
 
 _BACKLOG = 2048
+_UNSENT_BYTES = 1 << 18
+"""More than this of answers that cannot be sent yet the system does not take: it would, up to 4 MiB a connection, uncounted."""
 
 
 def _page_of(error: ServingError) -> Response:
@@ -75,6 +77,8 @@ class HttpServer:
 
     async def start(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
+        if listener.family != socket.AF_UNIX:
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)  # connections inherit it
         self._server = await loop.create_server(lambda: Connection(self), sock=listener, backlog=_BACKLOG)
         self._sweeper = asyncio.create_task(self._sweep())
 
