@@ -4,11 +4,14 @@ float (None, 10) ──▶ fixed_size_list<float>[10]      string (None,) ──
 """
 
 import io
+import uuid
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 
 from clients import values
 from clients.score import formats
@@ -33,6 +36,18 @@ def schema(plan: Plan) -> Any:
     """Of what is written. Raises `UsageError` and `Unsupported` for outputs that have no column type."""
     fields = [pa.field(column.name, _type(column)) for column in plan.output_columns]
     return pa.schema([*plan.schema, *fields])
+
+
+def check_carried(plan: Plan) -> None:
+    """Raise `UsageError` for a column to carry that the format has no type for."""
+    for field in plan.schema if plan.format.name == "parquet" else ():
+        try:
+            pq.ParquetWriter(pa.BufferOutputStream(), pa.schema([field])).close()
+        except pa.ArrowException as error:
+            raise UsageError(
+                f"the column {field.name!r} is {field.type}, which Parquet cannot hold; leave it out by --carry, or "
+                f"write jsonl ({error})"
+            ) from error
 
 
 def table(plan: Plan, batch: Batch, answers: Answers) -> Any:
@@ -67,6 +82,9 @@ def tfrecord(plan: Plan, batch: Batch, answers: Answers) -> bytes:
     """Serialized tf.Examples: whole numbers, other numbers and texts as int64, float and bytes lists."""
     made = table(plan, batch, answers)
     out = io.BytesIO()
+    for i, field in enumerate(made.schema):
+        if pa.types.is_dictionary(field.type):
+            made = made.set_column(i, field.name, made.column(i).cast(field.type.value_type))
     columns = [(field.name, _feature_field(field), made[field.name].to_pylist()) for field in made.schema]
     for row in range(made.num_rows):
         example = example_pb2.Example()
@@ -128,11 +146,40 @@ def _csv_cells(made: Any) -> Any:
     """Cells that CSV has no form for – lists, objects, bytes – as JSON text."""
     columns = []
     for name, column in zip(made.column_names, made.columns, strict=True):
-        if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
-            texts = [None if value is None else values.dumps(value).decode() for value in json_values(column, name)]
+        if not _is_csv(column.type):
+            texts = [_csv_text(value) for value in json_values(column, name)]
             column = pa.array(texts, pa.string())  # noqa: PLW2901
+        elif pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+            column = _written_times(column, name)  # noqa: PLW2901
         columns.append(column)
     return pa.table(columns, names=made.column_names)
+
+
+def _is_csv(kind: Any) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_csv(kind.value_type)
+    plain = (
+        pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_string, pa.types.is_large_string,
+        pa.types.is_temporal, pa.types.is_decimal, pa.types.is_null,
+    )  # fmt: skip
+    return any(check(kind) for check in plain) and not pa.types.is_interval(kind)
+
+
+def _csv_text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, uuid.UUID) else values.dumps(value).decode()
+
+
+def _written_times(column: Any, name: str) -> Any:
+    """Times as text; Arrow writes a remark where no calendar has one."""
+    texts = column.cast(pa.string())
+    if pc.any(pc.starts_with(texts, "<")).as_py():
+        raise UsageError(
+            f"the column {name!r} is {column.type} and holds a time that no calendar has; leave it out by --carry, or "
+            "write arrow"
+        )
+    return texts
 
 
 def _feature_field(field: Any) -> str:
@@ -143,7 +190,8 @@ def _feature_field(field: Any) -> str:
         return "int64_list"
     if pa.types.is_floating(kind):
         return "float_list"
-    if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind):
+    binary = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or any(check(kind) for check in binary):
         return "bytes_list"
     raise Unsupported(f"{field.name!r} is {field.type}, which a tf.Example cannot hold; leave it out by --carry")
 
@@ -151,4 +199,6 @@ def _feature_field(field: Any) -> str:
 def _flattened(value: Any) -> list[Any]:
     if isinstance(value, list):
         return [element for inner in value for element in _flattened(inner)]
+    if isinstance(value, bool):
+        return [int(value)]
     return [value.encode() if isinstance(value, str) else value]

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from clients.score import arrow_blocks
 from clients.score.formats import Format
 from clients.score.plan import Plan
+from serving.errors import UsageError
 
 _GROUP_ROWS = 1 << 13
 """Rows of a row group or record batch, or up to a chunk more: as many are in memory."""
@@ -34,10 +35,15 @@ class Tables:
         """Write what waits as a group of its own."""
         if self._rows:
             table = pa.concat_tables(self._waiting).combine_chunks()
-            if isinstance(self._writer, pq.ParquetWriter):
-                self._writer.write_table(table, row_group_size=table.num_rows)
-            else:
-                self._writer.write_table(table, max_chunksize=table.num_rows)
+            sizes = {
+                "row_group_size" if isinstance(self._writer, pq.ParquetWriter) else "max_chunksize": table.num_rows
+            }
+            try:
+                self._writer.write_table(table, **sizes)
+            except pa.ArrowException as error:
+                raise UsageError(
+                    f"a value cannot be written in this format: {error}; see --carry and --format"
+                ) from error
         self._waiting, self._rows = [], 0
 
 

@@ -26,7 +26,7 @@ def plain(table: Any) -> Any:
     for i, field in enumerate(table.schema):
         kind = _plain_type(field.type)
         column = table.column(i)
-        if pa.types.is_run_end_encoded(field.type):
+        if _is_uncastable(field.type):
             column = pa.chunked_array([pa.array(column.to_pylist(), kind)], kind)
         elif kind != field.type:
             column = column.cast(kind)
@@ -39,9 +39,6 @@ def plain(table: Any) -> Any:
 def json_values(column: Any, name: str, non_finite: str = "bare") -> list[Any]:
     """The values of a column as `values.dumps` writes them. Raises `UsageError` for times that no calendar has."""
     kind = column.type
-    if isinstance(kind, pa.BaseExtensionType) and not isinstance(kind, pa.UuidType):
-        column = pa.chunked_array([chunk.storage for chunk in _chunks(column)], kind.storage_type)
-        kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_boolean(kind):
         return list(column.to_pylist())
     try:
@@ -78,8 +75,12 @@ def json_value(value: Any, short: Callable[[float], Any] | None, non_finite: str
     return str(value)  # decimals, durations
 
 
-def _chunks(column: Any) -> list[Any]:
-    return column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+def _is_uncastable(kind: Any) -> bool:
+    """Whether Arrow's own cast makes no plain type of it, or a broken one."""
+    checks = (pa.types.is_run_end_encoded, pa.types.is_list_view, pa.types.is_large_list_view)
+    return any(check(kind) for check in checks) or any(
+        _is_uncastable(kind.field(i).type) for i in range(kind.num_fields)
+    )
 
 
 def _has_nanoseconds(kind: Any) -> bool:

@@ -120,10 +120,7 @@ class Columns:
         if self._sparse and not _is_example(self._content[place]):
             return {"b64": base64.b64encode(self._content[place]).decode()}
         row = self.table.slice(place, 1)
-        return {
-            name: _as_number(column[0].as_py()) or json_values(column, name)[0]
-            for name, column in zip(row.column_names, row.columns, strict=True)
-        }
+        return {name: _to_mend(column, name) for name, column in zip(row.column_names, row.columns, strict=True)}
 
     def where(self, place: int) -> str:
         return f"row {self._first_row + place + 1}" if self._lines is None else f"line {self._lines[place]}"
@@ -231,9 +228,15 @@ def _counted(cells: int) -> str:
     return f"{cells} cells" if cells != 1 else "1 cell"
 
 
-def _as_number(value: Any) -> Any:
-    """A decimal as the number that it is, for a row that is to be scored again; None for others."""
-    return orjson.Fragment(str(value)) if isinstance(value, decimal.Decimal) and value.is_finite() else None
+def _to_mend(column: Any, name: str) -> Any:
+    """The only value of a column, for a row that is to be scored again: a decimal is the number that it is."""
+    if pa.types.is_decimal(column.type):
+        value = column[0].as_py()
+        return None if value is None else orjson.Fragment(str(value))
+    try:
+        return json_values(column, name)[0]
+    except UsageError:  # a time that no calendar has
+        return str(column.cast(pa.int64())[0].as_py())
 
 
 def _without_decimals(value: Any) -> Any:
@@ -392,7 +395,12 @@ def _shaped(array: Array, shape: tuple[int | None, ...] | None) -> Array:
 def _cell(scalar: Any, column: str, spec: TensorSpec) -> Any:
     """One row's value of a column. Raises `InvalidInput`."""
     assert spec.dtype is not None
-    value = _without_decimals(scalar.as_py())
+    try:
+        value = _without_decimals(scalar.as_py())
+    except (OverflowError, ValueError, pa.ArrowException) as error:
+        raise InvalidInput(
+            f"input {spec.name!r} has no value: the column {column!r} is {scalar.type}, {error}"
+        ) from error
     if value is None:
         raise InvalidInput(f"input {spec.name!r} has no value: the column {column!r} is null")
     if spec.dtype.is_string or not isinstance(value, str):

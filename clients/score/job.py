@@ -487,7 +487,13 @@ def _fitted(plan: Plan, head: list[Chunk]) -> Plan:
     plan = replace(plan, columns=find(plan.columns, names, source.path))
     check_carried(plan.carry or (), names, source.path)
     check_outputs(plan, names, source.path)
-    return replace(plan, schema=columns.schema(head, plan)) if with_schema else plan
+    if not with_schema:
+        return plan
+    from clients.score import arrow_blocks  # noqa: PLC0415  # needs pyarrow
+
+    plan = replace(plan, schema=columns.schema(head, plan))
+    arrow_blocks.check_carried(plan)
+    return plan
 
 
 def _after_pipe(stream: Iterator[Chunk], begun: Manifest) -> Iterator[Chunk]:
