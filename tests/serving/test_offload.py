@@ -176,3 +176,28 @@ def test_outputs_without_equal_rows_are_refused_in_rows():
     outputs = {"a": np.zeros(3), "b": np.zeros(2)}
     with pytest.raises(InvalidInput, match="different numbers of rows"):
         large_bodies.encode_predict(outputs, Layout.ROWS, False, "bare")
+
+
+def test_a_worker_loads_no_server_and_no_engine():
+    async def work(pool):
+        jobs = "large_bodies large_messages gateway.remote_answers model_server.large_rest model_server.large_grpc"
+        await pool.call(exec, "\n".join(f"import serving.{name}" for name in jobs.split()))
+        loaded = await pool.call(eval, "list(__import__('sys').modules)")
+        heavy = {"grpc", "fastapi", "pydantic", "asyncio", "serving.engine.tensorflow_c", "serving.http_server"}
+        assert not heavy.intersection(loaded)
+        assert not [name for name in loaded if name.startswith("tensorflow.python")]
+
+    run(work, workers=1)
+
+
+def test_an_idle_worker_ends(monkeypatch):
+    monkeypatch.setattr(offload, "_IDLE_S", 0.0)
+
+    async def work(pool):
+        pid = await pool.call(os.getpid)
+        async with asyncio.timeout(30):
+            while not gone(pid):  # noqa: ASYNC110  # nobody tells
+                await asyncio.sleep(0.01)
+        assert await pool.call(os.getpid) != pid
+
+    run(work, workers=1)
