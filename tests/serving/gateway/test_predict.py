@@ -44,6 +44,13 @@ def test_versions_signatures_and_strings(gateway_url):
     ]
 
 
+@pytest.mark.parametrize("signature", ["hf", "bf"])
+def test_16_bit_floats_are_numbers(gateway_url, signature):
+    answer = post(gateway_url, "mixed:predict", {"signature_name": signature, "instances": [0.5, 2]})
+    assert answer.status_code == 200, answer.text
+    assert all(isinstance(value, float) for value in answer.json()["predictions"])
+
+
 def test_numbers_beyond_json_are_written_bare(gateway_url):
     answer = post(gateway_url, "mixed:predict", {"signature_name": "f1", "instances": [0.0]})
     assert json.loads(answer.text)["predictions"][0] == {"div": float("inf"), "log": float("-inf")}
