@@ -7,14 +7,16 @@ Softmax or sort over the rows, statistics of a batch, random numbers, a counter:
 company, or a second time. What cannot be found out counts as not proven: too few rows taken, or all answered alike.
 """
 
+import math
 import struct
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from serving.errors import Cancelled, DeadlineExceeded, InvalidInput, NotFound, Overloaded, ServingError, Unavailable
+from serving.errors import Cancelled, DeadlineExceeded, InvalidInput, Overloaded, ServingError, Unavailable
 from serving.signature import Signature, TensorSpec
 from serving.tensors import Array, Arrays
 
@@ -33,7 +35,10 @@ _DRAWS = 48
 _MAX_BYTES = 16 << 20
 """Most bytes of a call's inputs."""
 
-_NO_ANSWER = (Cancelled, DeadlineExceeded, NotFound, Overloaded, Unavailable)
+_MAX_CALL_S = 2.0
+"""Most seconds of a call, as far as that can be told from a row's."""
+
+_NO_ANSWER = (Cancelled, DeadlineExceeded, Overloaded, Unavailable)
 """Errors that say nothing of the row that was sent: they go to whoever asked for the verdict."""
 
 
@@ -49,7 +54,7 @@ def probe(run: Run, signature: Signature, at_hand: Iterable[Arrays] = (), max_ro
     """Ask about one signature whose first dimension is free in all inputs and outputs; some 30 calls, after 6 to 54 draws.
 
     at_hand: inputs that the model should take, of any number of rows. max_rows: the most that would be joined.
-    Raises `NotFound`, `Unavailable`, `DeadlineExceeded`, … when the model cannot be asked.
+    Raises `Unavailable`, `DeadlineExceeded`, … when the model cannot be asked.
     """
     random = np.random.default_rng(seed)
     asked = _Asked(run, signature)
@@ -57,7 +62,7 @@ def probe(run: Run, signature: Signature, at_hand: Iterable[Arrays] = (), max_ro
     if problem:
         return Verdict(False, problem)
     sizes = set()
-    for chosen in _batches(len(asked.rows), _most(asked.rows, max_rows), random):
+    for chosen in _batches(len(asked.rows), asked.most(max_rows), random):
         problem = asked.problem_of(chosen)
         if problem:
             return Verdict(False, problem)
@@ -75,12 +80,15 @@ class _Asked:
         self.rows: list[Arrays] = []
         self._answers: list[Arrays] = []
         self._scales: dict[str, float] = {}
+        self._seconds = math.inf
+        """What a row takes, the first call of a graph aside."""
 
     def find(self, at_hand: Iterable[Arrays], random: np.random.Generator) -> str:
         """Collect them. Gives why there is nothing more to ask, or nothing."""
         refusal: ServingError | None = None
         try:
             for row in _candidates(self._signature, at_hand, self.rows, random):
+                started = time.perf_counter()
                 try:
                     answer = self._run(row)
                 except _NO_ANSWER:
@@ -91,6 +99,7 @@ class _Asked:
                 for name, array in answer.items():
                     if not array.ndim or len(array) != 1:
                         return f"output {name!r} has shape {array.shape} for one row"
+                self._seconds = min(self._seconds, time.perf_counter() - started)
                 self.rows.append(row)
                 self._answers.append(answer)
         except InvalidInput as error:
@@ -102,6 +111,11 @@ class _Asked:
             arrays = [_numbers(answer[name]) for answer in self._answers]
             self._scales[name] = max([_magnitude(array) for array in arrays if array is not None], default=0.0)
         return ""
+
+    def most(self, max_rows: int) -> int:
+        """The size of the largest batch that is worth its memory and its time."""
+        row_bytes = max(sum(_bytes(array) for array in row.values()) for row in self.rows)
+        return max(2, min(max_rows, _MAX_BYTES // max(1, row_bytes), int(_MAX_CALL_S / self._seconds)))
 
     def problem_of(self, chosen: Sequence[int]) -> str:
         """What differs when these rows go together, or nothing."""
@@ -165,12 +179,6 @@ def _batches(count: int, most: int, random: np.random.Generator) -> Iterator[lis
             yield random.permutation(np.resize(everybody, size)).tolist()
     for i in everybody:
         yield [i]
-
-
-def _most(rows: list[Arrays], max_rows: int) -> int:
-    """The size of the largest batch."""
-    row_bytes = max(sum(_bytes(array) for array in row.values()) for row in rows)
-    return max(2, min(max_rows, _MAX_BYTES // max(1, row_bytes)))
 
 
 def _bytes(array: Array) -> int:

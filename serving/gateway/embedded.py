@@ -16,7 +16,7 @@ from serving.engine.servable import Servable
 from serving.engine.tensorflow_c import RunOptions
 from serving.errors import NotFound
 from serving.gateway.backend import Lease
-from serving.gateway.joining import CALL_S, Joining
+from serving.gateway.joining import CALL_S, Gone, Joining
 from serving.gateway.settings import Settings
 from serving.model_config import ModelConfig
 from serving.model_status import VersionStatus
@@ -138,4 +138,9 @@ class EmbeddedBackend:
 
 
 def _ask(servable: Servable, signature: Signature, inputs: Arrays) -> Arrays:
-    return servable.predict(signature, inputs, (), RunOptions(timeout_s=CALL_S))
+    try:
+        return servable.predict(signature, inputs, (), RunOptions(timeout_s=CALL_S))
+    except NotFound:
+        if servable.closed.is_set():
+            raise Gone from None
+        raise

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from serving import example_rows, independence, signature
-from serving.errors import DeadlineExceeded, NotFound, ServingError
+from serving.errors import ServingError
 from serving.gateway.backend import Lease
 from serving.gateway.settings import Settings
 from serving.independence import Verdict
@@ -24,10 +24,10 @@ from serving.tensors import Arrays
 
 log = logging.getLogger(__name__)
 
-CALL_S = 5.0
+CALL_S = 10.0
 """Seconds that one question may take."""
 
-_PROBE_S = 60.0
+_PROBE_S = 120.0
 """Seconds that all questions about a signature may take."""
 
 _TRIES = 5
@@ -37,7 +37,15 @@ _PAUSE_S = 10.0
 _UNKNOWN = Verdict(False, "not known yet: the model is being asked")
 
 Ask = Callable[[Signature, Arrays], Arrays]
-"""Runs one call of a version, in the calling thread. Raises `NotFound` when the version has gone."""
+"""Runs one call of a version, in the calling thread. Raises `Gone` when the version has gone."""
+
+
+class Gone(Exception):
+    """Nobody needs the verdict any more."""
+
+
+class _TooLong(Exception):
+    """Asking once more would not be quicker."""
 
 
 @dataclass
@@ -150,14 +158,18 @@ class Joining:
         end = time.monotonic() + _PROBE_S
 
         def run(inputs: Arrays) -> Arrays:
-            if self._stopping or time.monotonic() > end:
-                raise DeadlineExceeded(f"its questions took more than {_PROBE_S:.0f} seconds")
+            if self._stopping:
+                raise Gone
+            if time.monotonic() > end:
+                raise _TooLong
             return entry.ask(each, inputs)
 
         try:
             verdict = independence.probe(run, each, example_rows.of(lease.card.folder, each), self._max_rows)
-        except NotFound:
-            return  # the version has gone
+        except Gone:
+            return
+        except _TooLong:
+            verdict = Verdict(False, f"not proven: its questions took more than {_PROBE_S:.0f} seconds")
         except ServingError as error:
             entry.tries += 1
             if entry.tries < _TRIES and not self._stopping:

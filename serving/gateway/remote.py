@@ -24,11 +24,11 @@ from serving import large_bodies, model_card, tensors
 from serving.errors import InvalidInput, NotFound, ServingError, Unavailable, UsageError
 from serving.gateway import addresses, remote_answers
 from serving.gateway.backend import Lease
-from serving.gateway.joining import CALL_S, Joining
+from serving.gateway.joining import CALL_S, Gone, Joining
 from serving.gateway.label_cache import LabelCache
 from serving.gateway.metrics import Metrics
 from serving.gateway.settings import Settings
-from serving.gateway.upstream import Server, Upstream
+from serving.gateway.upstream import GONE, Server, Upstream
 from serving.independence import Verdict
 from serving.model_card import Card
 from serving.model_config import ModelConfig
@@ -303,14 +303,18 @@ class RemoteBackend:
     def _ask_now(
         self, known: RemoteVersion, loop: asyncio.AbstractEventLoop, signature: Signature, inputs: Arrays
     ) -> Arrays:
-        """In another thread than the loop's: a call that is nobody's request. Raises `NotFound` for a version that is gone."""
+        """In another thread than the loop's: a call that is nobody's request. Raises `Gone` when the version is."""
         if self._known.get((known.name, known.version)) is not known:
-            raise NotFound(f"version {known.version} of model {known.name!r} is not served any more")
+            raise Gone
         data = _request(known, signature, inputs, ())
         read = partial(remote_answers.outputs_of, signature, tuple(signature.outputs), None)
         call = self._upstream.ask_aside(known.name, known.version, data, CALL_S, read)
         try:
             return asyncio.run_coroutine_threadsafe(call, loop).result(2 * CALL_S)
+        except NotFound as error:
+            if str(error).startswith(GONE):
+                raise Unavailable(str(error)) from error
+            raise
         except (TimeoutError, CancelledError, RuntimeError) as error:
             raise Unavailable("the gateway is stopping") from error
 

@@ -48,7 +48,7 @@ _RESOLVE_S = 5.0
 _LEAVE_S = 3600.0
 """Seconds that calls on a server have which is no longer an address of its name; their own deadlines end them before."""
 
-_GONE = "Servable not found"
+GONE = "Servable not found"
 """How TensorFlow Serving's message starts when a version is not loaded; a model's own NOT_FOUND says something else."""
 
 T = TypeVar("T")
@@ -208,7 +208,7 @@ class Upstream:
             except ServingError as error:
                 problem = error
                 self._metrics.upstream_errors.labels(model, error.grpc_code).inc()
-            if version is not None and isinstance(problem, NotFound) and str(problem).startswith(_GONE):
+            if version is not None and isinstance(problem, NotFound) and str(problem).startswith(GONE):
                 server.forget(model, version)
                 continue
             if not isinstance(problem, Unavailable) or retried or len(tried) == len(self.servers):

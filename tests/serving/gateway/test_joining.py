@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from serving import dtypes
 from serving.errors import NotFound, Unavailable
 from serving.gateway import joining as joinings
-from serving.gateway.joining import Joining, told
+from serving.gateway.joining import Gone, Joining, told
 from serving.gateway.settings import Settings
 from serving.model_card import Card
 from serving.signature import Signature, TensorSpec
@@ -117,7 +117,7 @@ def test_a_version_that_has_gone_gets_no_verdict_and_those_after_it_do():
     done = threading.Event()
 
     def leave(signature, inputs):
-        raise NotFound("gone")
+        raise Gone
 
     def ask(signature, inputs):
         done.set()
@@ -128,6 +128,18 @@ def test_a_version_that_has_gone_gets_no_verdict_and_those_after_it_do():
     assert done.wait(30)
     joining.stop()
     assert "one" not in gone.joining
+
+
+def test_a_model_that_misses_something_is_refused_rows_as_any_other(decided):
+    def ask(signature, inputs):
+        raise NotFound("no such key in the table")
+
+    assert decided({}, lease(), ask).why.startswith("not proven: the model took 0 of the rows that were tried")
+
+
+def test_a_probe_that_takes_too_long_is_not_made_again(decided, monkeypatch):
+    monkeypatch.setattr(joinings, "_PROBE_S", -1.0)
+    assert decided({}, lease()).why == "not proven: its questions took more than -1 seconds"
 
 
 def test_rows_that_depend_on_each_other_go_alone(decided):
