@@ -59,7 +59,7 @@ class Inference:
     def __init__(self, settings: Settings, backend: Backend, metrics: Metrics) -> None:
         self._settings, self._backend, self._metrics = settings, backend, metrics
         self.labels = Labels(settings)
-        self.statistics = Statistics()
+        self.statistics = Statistics(lambda: backend.models)
         self._batcher = Batcher(settings.batch_max_rows, self._slots, self._called)
         self._in_flight = 0
         metrics.watch_queues(lambda: backend.models, self._waiting, settings.max_in_flight)

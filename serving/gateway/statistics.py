@@ -8,7 +8,7 @@ The last four are those of successful requests. Numbers of rows and of calls sta
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,7 +59,9 @@ def _duration(count: int, seconds: float) -> dict[str, int]:
 class Statistics:
     """Of all models of a gateway."""
 
-    def __init__(self) -> None:
+    def __init__(self, served: Callable[[], Collection[str]]) -> None:
+        """served: the models there are now; of others nothing is kept once another one comes."""
+        self._served = served
         self._models: dict[str, dict[str, VersionStatistics]] = {}
 
     def called(self, model: str, version: int) -> None:
@@ -91,7 +93,10 @@ class Statistics:
         ]
 
     def _version(self, model: str, version: str) -> VersionStatistics:
-        versions = self._models.setdefault(model, {})
+        if model not in self._models:
+            served = {model, *self._served()}
+            self._models = {name: versions for name, versions in self._models.items() if name in served} | {model: {}}
+        versions = self._models[model]
         found = versions.get(version)
         if found is None:
             if len(versions) >= _MAX_VERSIONS:
