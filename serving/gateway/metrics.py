@@ -42,9 +42,10 @@ def _samples(metric: MetricWrapperBase) -> list[Sample]:
     return [sample for family in metric.collect() for sample in family.samples]
 
 
-def _reason(status: VersionStatus) -> str:
-    """Of a version on a model server, which tells only its error."""
-    return BROKEN if status.state is State.END and status.error_code != "OK" else ""
+def _reason(status: VersionStatus, newest: int) -> str:
+    """Of a version on a model server, which tells only its error, and that for ever: also when a newer one answers."""
+    failed = status.state is State.END and status.error_code != "OK"
+    return BROKEN if failed and status.version > newest else ""
 
 
 class _AtScrape(Collector):
@@ -230,7 +231,8 @@ class Metrics:
         for labels in [sample.labels for sample in _samples(self._model_state)]:
             if labels["model"] == model:
                 self._model_state.remove(labels["model"], labels["version"], labels["state"])
-        reasons = [status.reason or _reason(status) for status in statuses]
+        newest = max((status.version for status in statuses if status.state is State.AVAILABLE), default=-1)
+        reasons = [status.reason or _reason(status, newest) for status in statuses]
         for reason in REASONS:
             self._failed_versions.labels(model, reason).set(reasons.count(reason))
         for status in statuses[:_MAX_VERSIONS]:
