@@ -64,6 +64,8 @@ def _parsed(version: Path) -> Any:
     graph = version / _GRAPH
     if graph.is_file():
         return saved_model_pb2.SavedModel.FromString(graph.read_bytes())
+    if not (version / _TEXT_GRAPH).is_file():
+        raise FileNotFoundError(f"{graph} is not there")
     return text_format.Parse((version / _TEXT_GRAPH).read_text(), saved_model_pb2.SavedModel())
 
 

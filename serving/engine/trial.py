@@ -6,14 +6,13 @@
 A SavedModel whose variables are missing loads without a word; it says so when it is called.
 """
 
-import json
 import logging
 import math
 from pathlib import Path
 
 import numpy as np
 
-from serving import json_codec
+from serving import example_rows
 from serving.engine.servable import Servable
 from serving.engine.tensorflow_c import RunOptions
 from serving.errors import DeadlineExceeded, ServingError
@@ -21,8 +20,6 @@ from serving.signature import DEFAULT, Signature, TensorSpec, internal
 from serving.tensors import Array, Arrays
 
 log = logging.getLogger(__name__)
-
-GOLDEN = Path("assets.extra") / "golden.json"
 
 _LIMIT_S = 60.0
 """Seconds that the answer may take; a slow model is no broken one."""
@@ -87,20 +84,8 @@ def _made_up(servable: Servable) -> list[tuple[Signature, Arrays]]:
 
 def _golden(servable: Servable, path: Path) -> list[tuple[Signature, Arrays]]:
     """The examples that the version carries and that its signatures take."""
-    try:
-        examples = json.loads((path / GOLDEN).read_bytes())["signatures"]
-        return [
-            (
-                servable.signatures[name],
-                json_codec.decode(
-                    json_codec.parse(json.dumps({"inputs": example["inputs"]}).encode()), servable.signatures[name]
-                ),
-            )
-            for name, example in examples.items()
-            if name in servable.signatures
-        ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, ServingError):
-        return []  # not ours, or broken: a row is made up
+    known = [signature for name, signature in sorted(servable.signatures.items()) if not internal(name)]
+    return [(signature, inputs) for signature in known for inputs in example_rows.of(path, signature)]
 
 
 def _run(servable: Servable, signature: Signature, inputs: Arrays) -> None:

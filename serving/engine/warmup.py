@@ -38,7 +38,7 @@ def warm_up(servable: Servable, path: Path, rounds: int = 1, run: Run = Servable
     `InvalidInput` for other records and for too many.
     """
     file = path / FILE
-    if not file.exists():
+    if not file.is_file():  # a pipe would be waited for
         return 0
     started = time.monotonic()
     count = 0

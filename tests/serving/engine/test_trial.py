@@ -1,6 +1,7 @@
 """A version has to answer something before it goes live; minding the values is an answer."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 from serving.engine.loading import Loader
 from serving.engine.trial import lacks_something
+from serving.engine.warmup import FILE
 from serving.errors import InvalidInput, ServingError, from_code
 from serving.model_status import INCOMPLETE, UNANSWERED
 
@@ -97,6 +99,10 @@ def test_golden_examples_are_tried_where_there_are_some(saved, tmp_path):
     for content in ("no JSON", "[]", json.dumps({"signatures": {"serving_default": {"inputs": {"picture": ["x"]}}}})):
         golden.write_text(content)
         load(tmp_path / "1")
+    golden.unlink()
+    os.mkfifo(golden)
+    os.mkfifo(tmp_path / "1" / FILE)
+    load(tmp_path / "1")
 
 
 @pytest.mark.parametrize(
