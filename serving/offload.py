@@ -50,6 +50,7 @@ class Offload:
         self._places = asyncio.Semaphore(self._most)
         self._waiting = 0
         self._idle: list[_Worker] = []
+        self._busy: set[_Worker] = set()
         self._threads = ThreadPoolExecutor(2 * self._most, thread_name_prefix="offload")
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -69,23 +70,26 @@ class Offload:
             await self._places.acquire()
         finally:
             self._waiting -= 1
-        session = Session(self, self._idle.pop() if self._idle else _Worker())
+        worker = self._idle.pop() if self._idle else _Worker()
+        self._busy.add(worker)
+        session = Session(self, worker)
         try:
             yield session
         finally:
             session.release()
 
     async def close(self) -> None:
-        """End the workers. Those that work are killed."""
-        for worker in self._idle:
+        """End the workers. Those that work are killed: whoever still waits for one gets `Unavailable`."""
+        for worker in (*self._idle, *self._busy):
             self._threads.submit(worker.reap)
         self._idle.clear()
         await asyncio.to_thread(self._threads.shutdown)
 
     def _give_back(self, worker: "_Worker") -> None:
         self._places.release()
+        self._busy.discard(worker)
         if not worker.usable:
-            self._threads.submit(worker.reap)
+            self._bury(worker)
             return
         worker.forget()
         self._idle.append(worker)
@@ -95,6 +99,10 @@ class Offload:
     def _retire(self, worker: "_Worker", given_back: int) -> None:
         if worker in self._idle and worker.given_back == given_back:
             self._idle.remove(worker)
+            self._bury(worker)
+
+    def _bury(self, worker: "_Worker") -> None:
+        with contextlib.suppress(RuntimeError):  # `close` has buried all
             self._threads.submit(worker.reap)
 
 

@@ -201,3 +201,17 @@ def test_an_idle_worker_ends(monkeypatch):
         assert await pool.call(os.getpid) != pid
 
     run(work, workers=1)
+
+
+def test_whoever_waits_when_the_pool_is_closed_is_told_so():
+    async def main():
+        pool = Offload(1)
+        async with pool.session() as session:
+            await session.call(os.getpid)
+            waiting = asyncio.create_task(session.call(time.sleep, 600))
+            await asyncio.sleep(0)
+            await asyncio.wait_for(pool.close(), 30)
+            with pytest.raises(Unavailable):
+                await waiting
+
+    asyncio.run(main())
