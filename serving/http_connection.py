@@ -81,7 +81,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
         transport.set_write_buffer_limits(high=UNREAD_BYTES)
-        self.address = _address(transport.get_extra_info("peername"))
+        self.address = address_of(transport.get_extra_info("peername"))
         if self._server.admit(self):
             self._move(self._server.idle)
         else:
@@ -427,7 +427,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
 
-def _address(peer: Any) -> str:
+def address_of(peer: Any) -> str:
     """What is one caller: an IPv4 address, the first 64 bits of an IPv6 address, all of a UNIX socket."""
     if not isinstance(peer, tuple):
         return ""

@@ -619,3 +619,18 @@ def test_requests_in_work_are_not_given_up_for_new_connections():
             assert (await busy.answer())[2] == b"GET /a "
 
     run(test)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("10.0.0.1", "10.0.0.2", False),
+        ("::ffff:10.0.0.1", "::ffff:10.0.0.2", False),
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("fe80::1%eth0", "fe80::2", True),
+    ],
+)
+def test_what_counts_as_one_address(one, other, same):
+    addresses = [http_connection.address_of((host, 1)) for host in (one, other)]
+    assert (addresses[0] == addresses[1]) is same

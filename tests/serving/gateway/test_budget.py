@@ -1,6 +1,8 @@
 """One budget of bytes for HTTP and gRPC of a gateway."""
 
+import shutil
 import socket
+from pathlib import Path
 
 import grpc
 import pytest
@@ -13,8 +15,15 @@ from tests.serving.gateway import in_process
 X = b'{"instances": [[1, 1, 1, 1]]}'
 
 
-def test_what_is_held_is_told_and_let_go():
-    with in_process.gateway(models_dir=GOLDEN_MODELS) as running:
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """A folder with one model."""
+    shutil.copytree(GOLDEN_MODELS / "three_out", tmp_path / "three_out")
+    return tmp_path
+
+
+def test_what_is_held_is_told_and_let_go(models):
+    with in_process.gateway(models_dir=models) as running:
         seen = []
         call = running.gateway.inference.run
 
@@ -30,10 +39,10 @@ def test_what_is_held_is_told_and_let_go():
     assert all(f'signet_shed_total{{reason="{reason}"}} 0.0' in text for reason in SHED)
 
 
-def test_a_message_for_which_there_is_no_room_is_refused_over_grpc(monkeypatch):
+def test_a_message_for_which_there_is_no_room_is_refused_over_grpc(models, monkeypatch):
     """While a body that has begun over HTTP holds all there may be."""
     monkeypatch.setenv("SIGNET_MAX_BUFFERED_BYTES", "100000")
-    with servers.gateway("--models-dir", GOLDEN_MODELS) as (url, running):
+    with servers.gateway("--models-dir", models) as (url, running):
         host, port = url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=30) as connection:
             connection.sendall(
