@@ -43,7 +43,9 @@ class Access:
 
     def ssl_context(self) -> ssl.SSLContext:
         """Of a client. Raises `UsageError` for files that cannot be used."""
-        context = ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE") or None)
+        import httpx  # noqa: PLC0415  # knows where the usual ones are; GrpcClient hardly needs it
+
+        context = httpx.create_ssl_context()
         for path in filter(None, (self.ca_file, self.certificate, self.key)):
             if not Path(path).is_file():
                 raise UsageError(f"{path} does not exist; expected a PEM file of certificates or a key")

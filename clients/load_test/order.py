@@ -86,6 +86,8 @@ class Order:
         _ = self.steps  # says itself what is wrong
         if not self.limits and self.find:
             raise UsageError("--find needs the limits to meet: --slo, such as p99=50ms,errors=0.1%")
+        if self.json and self.json == self.html:
+            raise UsageError(f"--json and --html are both {self.json}; each needs a file of its own")
         for path in (self.json, self.html):
             if path and not path.parent.is_dir():
                 raise UsageError(f"the folder {path.parent} does not exist, so {path} cannot be written")

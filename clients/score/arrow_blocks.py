@@ -92,7 +92,7 @@ def tfrecord(plan: Plan, batch: Batch, answers: Answers) -> bytes:
             if cells[row] is not None:
                 try:
                     getattr(example.features.feature[name], kind).value.extend(_flattened(cells[row]))
-                except ValueError as error:
+                except (TypeError, ValueError) as error:
                     raise Unsupported(
                         f"{name!r} holds {cells[row]}, which a tf.Example cannot hold: {error}; leave it out by "
                         "--carry, or choose another --format"

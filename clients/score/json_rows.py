@@ -195,7 +195,8 @@ def parse(text: bytes, plan: Plan, partitions: Partitions = ()) -> dict[str, Any
     try:
         document = values.loads(text)
     except ValueError as error:
-        raise InvalidInput(f"it is not JSON: {error}") from error
+        whole = "" if text.strip()[-1:] in (b"}", b"]", b'"') else "; each line is to hold a whole row"
+        raise InvalidInput(f"it is not JSON: {error}{whole}") from error
     bare = not isinstance(document, dict) or document.keys() == {"b64"}
     if bare and len(plan.used) == 1:
         return {next(iter(plan.used)): document, **dict(partitions)}
@@ -229,7 +230,7 @@ def _with_exact_numbers(carried: dict[str, Any], text: bytes) -> dict[str, Any]:
 
 def _exact(carried: dict[str, Any], text: bytes, non_finite: str) -> dict[str, Any]:
     """The same keys with values that are written as they were read, but for what JSON has no word for."""
-    if all(isinstance(value, str | int | None) for value in carried.values()) and b"\\u" not in text:
+    if all(map(_is_written_as_read, carried.values())) and b"\\u" not in text:
         return carried
     # The quick parser makes floats of whole numbers beyond 64 bits and knows no half surrogate pairs.
     try:
@@ -242,6 +243,10 @@ def _exact(carried: dict[str, Any], text: bytes, non_finite: str) -> dict[str, A
         }
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"what it holds beside the inputs cannot be carried along: {error}") from error
+
+
+def _is_written_as_read(value: Any) -> bool:
+    return isinstance(value, str | None) or (isinstance(value, int) and -(2**63) <= value < 2**64)
 
 
 def _exact_text(value: Any) -> bytes:

@@ -7,6 +7,7 @@ Part files appear by rename, then the manifest names them: killed at any moment,
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -70,6 +71,8 @@ def of(path: str, option: str) -> Target:
         return Target(path.rstrip("/"), False, chosen or Format("parquet"))
     if chosen not in (None, named):
         raise UsageError(f"{path} ends as {named.ending}, but --format is {option!r}")
+    if os.path.islink(path):
+        path = os.path.realpath(path)  # or the link would be replaced
     return Target(path, True, named)
 
 

@@ -228,6 +228,7 @@ def test_a_model_server_is_loaded_over_grpc(model_server_address, tmp_path):
         (["two_in", "--bodies", "golden", "--models-dir", "nowhere"], "no golden examples in nowhere/two_in/1/"),
         (["two_in", "--bodies", "nothing.jsonl"], "--bodies nothing.jsonl: No such file or directory"),
         (["two_in", "--bodies", "README.md"], "README.md line 1 is not JSON"),
+        (["two_in", "--json", "x", "--html", "x"], "--json and --html are both x; each needs a file of its own"),
         (["two_in", "--json", "nowhere/x.json"], "the folder nowhere does not exist"),
         (["mixed:fail", "--seed", "3", "--bodies", "tests/golden/minus.json"], "minus.json: No such file"),
     ],

@@ -256,6 +256,14 @@ def test_a_result_that_exists_is_kept_unless_told_otherwise(job, tmp_path):
         run(job(output=str(tmp_path / "in.jsonl"), overwrite=True))
 
 
+def test_a_result_that_is_a_link_is_written_where_it_leads(job, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "out.jsonl").symlink_to("other/real.jsonl")
+    assert len(answers(job(), "[1, 2, 3, 4]")) == 1
+    assert (tmp_path / "out.jsonl").is_symlink()
+    assert len(read_rows(tmp_path / "other" / "real.jsonl")) == 1
+
+
 def test_a_folder_of_something_else_is_left_alone(job, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "letter").write_text("precious")

@@ -179,3 +179,8 @@ def test_carried_keys_that_do_not_fit_the_first_rows_are_bad():
     assert "its key 'id' is not int64, as in the first rows" in batch.bad[1]
     assert "it has a key 'z', which the first rows lack" in batch.bad[3]
     assert batch.carried_table([0, 2]).to_pylist() == [{"id": 1}, {"id": None}]
+
+
+def test_a_whole_number_beside_nan_is_written_as_it_was_read():
+    done = scored(lines('{"x": [NaN], "id": 18446744073709551616}'))
+    assert done.block == b'{"id":18446744073709551616,"y":NaN}\n'
