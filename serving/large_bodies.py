@@ -21,7 +21,10 @@ from serving.tensors import Array, Arrays
 Kept = dict[str, Any]
 """What one step of a session leaves for the next."""
 
+_FEW = 1 << 12
+"""Numbers that nobody need look at more closely."""
 _ROWS_AT_ONCE = 1 << 14
+"""Rows of several outputs that are objects at the same time."""
 _STRING_BYTES = 16
 """So many bytes of strings are as much work as a number."""
 
@@ -37,6 +40,8 @@ def elements(outputs: Mapping[str, Array]) -> int:
 
 def text_elements(request: InferRequest, outputs: Arrays) -> int:
     """The same for the Open Inference Protocol, where numbers that go as bytes are no work."""
+    if (count := elements(outputs)) < _FEW:
+        return count
     if not request.outputs:
         as_bytes = set(outputs) if request.binary else set()
     else:

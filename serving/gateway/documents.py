@@ -144,6 +144,7 @@ class Documents:
         models: list[_Described] = []
         missing: dict[str, str] = {}
         names = self._backend.models
+        self._described = {name: known for name, known in self._described.items() if name in names}
         found = await asyncio.gather(*(self._one_or_why(name) for name in names))
         for name, described in zip(names, found, strict=True):
             if isinstance(described, _Described):
