@@ -96,7 +96,7 @@ def calls(running: in_process.InProcess) -> float:
 
 def test_a_document_is_made_once_and_again_when_something_has_changed(tmp_path):
     shutil.copytree(GOLDEN_MODELS / "two_in", tmp_path / "two_in")
-    with in_process.gateway(models_dir=tmp_path) as running:
+    with in_process.gateway(models_dir=tmp_path, batch_models="two_in=on") as running:  # known from the start
         for path in (b"/openapi.json", b"/v1/models/two_in/openapi.json"):
             first = running.ask("GET", path)
             tag = in_process.header(first, "ETag")
@@ -120,7 +120,7 @@ def test_many_who_ask_at_once_wait_for_one_document(tmp_path):
         assert len({id(document) for document in found}) == 1
 
     shutil.copytree(GOLDEN_MODELS / "two_in", tmp_path / "two_in")
-    with in_process.gateway(models_dir=tmp_path) as running:
+    with in_process.gateway(models_dir=tmp_path, batch_models="two_in=on") as running:  # known from the start
         running._runner.run(run(running.gateway))
 
 
