@@ -27,9 +27,9 @@ SHORT_S, LONG_S = 20.0, 600.0
 WARM_UP = 0.3
 """The part of the time after which things are measured for the first time."""
 
-GROWTH_BYTES = 48 << 20
-"""What the allocator may keep of bodies of a size that did not come in the warm-up. In the ten minutes a kilobyte that each
-request leaves behind is some hundred megabytes."""
+GROWTH_BYTES = 64 << 20
+"""What the allocator may keep of large bodies that first met after the warm-up. In the ten minutes it is less than what would
+be left of a kilobyte a request."""
 
 GOOD_THREADS, HOSTILE_THREADS = 3, 4
 
@@ -124,9 +124,9 @@ def family(pid: int) -> list[int]:
 
 
 def held_bytes(place: Place) -> int:
-    """Resident, by the program and its children."""
-    pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in family(place.running.process.pid)]
-    return sum(pages) * os.sysconf("SC_PAGE_SIZE")
+    """Memory of the program and its children, without pages of files, which come and go as the kernel likes."""
+    statuses = [Path(f"/proc/{pid}/status").read_text() for pid in family(place.running.process.pid)]
+    return sum(int(re.search(r"RssAnon:\s+(\d+) kB", status)[1]) << 10 for status in statuses)
 
 
 def descriptors(place: Place) -> int:
