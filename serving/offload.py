@@ -165,7 +165,10 @@ class _Worker:
             self.usable = False
         if kind == "ok":
             return value
-        raise value if kind == "error" else Bug(value)
+        try:
+            raise value if kind == "error" else Bug(value)
+        finally:
+            del value  # it leads to this frame, and so to the body; both would wait for the garbage collector
 
     def forget(self) -> None:
         """Let go what functions kept."""

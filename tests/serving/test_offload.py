@@ -1,10 +1,12 @@
 """Worker processes: what they are sent and give back, and how they end."""
 
 import asyncio
+import gc
 import os
 import socket
 import subprocess
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -90,6 +92,27 @@ def test_errors_come_back_as_themselves_and_bugs_with_their_traceback():
         assert await pool.call(os.getpid) == first
 
     run(work, workers=1)
+
+
+def test_a_refused_body_is_let_go_without_the_garbage_collector():
+    """A server's collector comes late: each bad body of a megabyte stayed for minutes, with the error that refused it."""
+
+    async def work(pool):
+        refusals = []
+        for body in (b"{}", b"["):
+            try:
+                await pool.call(large_bodies.parse_predict, {}, body)
+            except InvalidInput as error:
+                refusals.append(weakref.ref(error))
+        async with asyncio.timeout(30):
+            while any(refusal() for refusal in refusals):  # noqa: ASYNC110  # its thread may not have let go yet
+                await asyncio.sleep(0.01)
+
+    gc.disable()
+    try:
+        run(work, workers=1)
+    finally:
+        gc.enable()
 
 
 def test_a_worker_that_dies_fails_its_caller_alone_and_is_replaced():

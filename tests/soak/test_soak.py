@@ -23,13 +23,14 @@ from tests.serving.gateway.test_dialects import Gateway
 from tests.soak import good, hostile
 from tests.soak.good import Place
 
-SHORT_S, LONG_S = 20.0, 600.0
 WARM_UP = 0.3
 """The part of the time after which things are measured for the first time."""
 
-GROWTH_BYTES = 64 << 20
-"""What the allocator may keep of large bodies that first met after the warm-up. In the ten minutes it is less than what would
-be left of a kilobyte a request."""
+SHORT = (20.0, 160 << 20)
+LONG = (600.0, 96 << 20)
+"""Seconds, and the bytes of memory that may come after the warm-up: what allocators keep, in the server and in the processes that
+read large bodies for it, where the most of them met later. From the start until it is flat they take 240 MiB more. In ten minutes
+a leak of a few kilobytes a request is far beyond it."""
 
 GOOD_THREADS, HOSTILE_THREADS = 3, 4
 
@@ -118,8 +119,8 @@ class Traffic:
 
 
 def family(pid: int) -> list[int]:
-    """A process and its descendants."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    """A process and its descendants, whichever thread has started them."""
+    children = " ".join(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")).split()
     return [pid, *(found for child in children for found in family(int(child)))]
 
 
@@ -143,8 +144,8 @@ def in_flight(place: Place) -> float:
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("seconds", [SHORT_S, pytest.param(LONG_S, marks=pytest.mark.long)])
-def test_good_and_hostile_callers_together(seconds, places):
+@pytest.mark.parametrize(("seconds", "growth"), [SHORT, pytest.param(*LONG, marks=pytest.mark.long)])
+def test_good_and_hostile_callers_together(seconds, growth, places):
     gateways = [place for place in places if place.is_gateway]
     traffic = Traffic(places)
 
@@ -165,7 +166,7 @@ def test_good_and_hostile_callers_together(seconds, places):
         bytes_before, descriptors_before = before[place.name]
         grown = held_bytes(place) - bytes_before
         print(f"{place.name}: {bytes_before >> 20} MiB and {grown >> 10} KiB more; {descriptors_before} descriptors")
-        assert grown < GROWTH_BYTES, f"{place.name}: {grown >> 20} MiB more than {bytes_before >> 20} MiB"
+        assert grown < growth, f"{place.name}: {grown >> 20} MiB more than {bytes_before >> 20} MiB"
         few = descriptors_before + 3  # of connections that are just ending
         servers.wait_until(
             lambda place=place, few=few: descriptors(place) <= few, 60, f"few descriptors in {place.name}"
