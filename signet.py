@@ -568,6 +568,7 @@ def score(
     from rich.console import Console
 
     from clients import connecting
+    from clients.score import storage
     from clients.score.dialect import of_options
     from clients.score.job import Job
     from clients.score.job import score as run
@@ -603,7 +604,7 @@ def score(
         in_process=models_dir if in_process else None,
     )
     done = run(job, Console(stderr=True))
-    typer.echo(done.sentence(name, paths[-1]), err=paths[-1] == "-")
+    typer.echo(done.sentence(name, storage.shown(paths[-1])), err=paths[-1] == "-")
 
 
 @app.command()
@@ -621,7 +622,6 @@ def load(
             help="Where the server answers: http://HOST:PORT, or HOST:PORT for gRPC. "
             "[default: http://localhost:8080, localhost:8081]",
             show_default=False,
-            envvar="SIGNET_URL",
         ),
     ] = None,
     protocol: Annotated[

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clients.connecting import NOTHING, Access
+from clients.connecting import NOTHING, Access, usual_url
 from clients.load_test import bodies, slo, steps
 from clients.load_test.dialects import DIALECTS, GrpcDialect, HttpDialect
 from clients.load_test.slo import Limit
@@ -94,5 +94,7 @@ class Order:
 
 
 def default_url(protocol: str) -> str:
-    """Where a gateway answers in that protocol."""
-    return "localhost:8081" if isinstance(DIALECTS.get(protocol), GrpcDialect) else "http://localhost:8080"
+    """Where a gateway answers in that protocol; over HTTP $SIGNET_URL, where it is set."""
+    if isinstance(DIALECTS.get(protocol), GrpcDialect):
+        return "localhost:8081"
+    return usual_url("http://localhost:8080")

@@ -39,7 +39,7 @@ def parquet(
     counts = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
     ends = list(itertools.accumulate(counts))
     names = file.schema_arrow.names
-    check_names(source.path, names)
+    check_names(source.shown, names)
     chosen = None if columns is None else _chosen(names, columns)
     if not metadata.num_rows:
         yield _empty(source, start, file.schema_arrow, columns)
@@ -67,7 +67,7 @@ def arrow(
     else:
         stream = pa.ipc.open_stream(file)
         batches, schema = stream, stream.schema
-    check_names(source.path, schema.names)
+    check_names(source.shown, schema.names)
     if columns is not None:
         batches = (batch.select(_chosen(batch.schema.names, columns)) for batch in batches)
     empty = not start.row
@@ -109,7 +109,7 @@ def tfrecord(source: Source, content: BinaryIO, start: Place, rows: int, columns
             yield Chunk(source, start, end, chunk, size)
             start = end
     except SignetError as error:
-        raise UsageError(f"{source.path}, after row {start.row}: {error}") from error
+        raise UsageError(f"{source.shown}, after row {start.row}: {error}") from error
 
 
 READERS: dict[str, Read] = {"parquet": parquet, "arrow": arrow, "tfrecord": tfrecord}
@@ -119,7 +119,7 @@ def _seekable(source: Source, content: BinaryIO) -> Any:
     """What pyarrow reads from: the file itself where it is local, which takes no copy through Python."""
     if source.is_pipe:
         raise UsageError(
-            f"{source.path} is a pipe, and {source.format.name} cannot be read from one; send jsonl or csv"
+            f"{source.shown} is a pipe, and {source.format.name} cannot be read from one; send jsonl or csv"
         )
     return content if "://" in source.path else pa.OSFile(source.path)
 

@@ -78,7 +78,7 @@ def read(
             with source.open() as content:
                 yield from _reader(source)(source, content, begin, rows, columns)
         except (OSError, EOFError, ValueError) as error:
-            raise UsageError(f"{source.path} cannot be read as {source.format.ending}: {error}") from error
+            raise UsageError(f"{source.shown} cannot be read as {source.format.ending}: {error}") from error
 
 
 def count(source: Source) -> int | None:
@@ -150,7 +150,7 @@ def _counted(source: Source, content: BinaryIO, start: Place) -> Iterator[tuple[
 def _reader(source: Source) -> Read:
     if source.format.name == "jsonl":
         return lines
-    formats.pyarrow(f"{source.path}, which is {source.format.ending},")
+    formats.pyarrow(f"{source.shown}, which is {source.format.ending},")
     if source.format.name in formats.SEPARATED:
         from clients.score import csv_records  # noqa: PLC0415  # reads chunks, as this file says
 

@@ -60,7 +60,7 @@ class Columns:
         for name, value in chunk.source.partitions:
             if name not in self.table.column_names and (plan.wanted is None or name in plan.wanted):
                 self.table = self.table.append_column(name, pa.array([value] * self.table.num_rows, pa.string()))
-        self._path = chunk.source.path
+        self._path = chunk.source.shown
         self._arrays: dict[str, Any] = {}
 
     def groups(self) -> list[Group]:

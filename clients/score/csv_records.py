@@ -66,7 +66,7 @@ def read(source: Source, content: BinaryIO, start: Place, rows: int, columns: An
     if first is None:
         return
     header = tuple(first.cells(dialect))
-    check_names(source.path, header)
+    check_names(source.shown, header)
     chunk = partial(CsvRecords, header, dialect=dialect, told=told)
     if start.offset:
         with source.open() as again:
@@ -120,7 +120,7 @@ def _records(source: Source, content: BinaryIO, dialect: Dialect, start: Place) 
                 lines.take()
             if lines.ended:
                 raise UsageError(
-                    f"{source.path}: a quote that is opened in the record at line {line + 1} is not closed; "
+                    f"{source.shown}: a quote that is opened in the record at line {line + 1} is not closed; "
                     "where quotes are text, say --quoting none"
                 )
             count = len(lines.taken)

@@ -31,7 +31,7 @@ def letters(chunk: Chunk, batch: Batch) -> Letters:
     lines = []
     for place, reason in sorted(batch.bad.items()):
         letter = {
-            "source": chunk.source.path,
+            "source": chunk.source.shown,
             "at": batch.where(place),
             "reason": reason,
             "row": batch.original(place),
@@ -40,7 +40,7 @@ def letters(chunk: Chunk, batch: Batch) -> Letters:
     if not lines:
         return Letters()
     place = min(batch.bad)
-    return Letters(tuple(lines), f"{chunk.source.path} {batch.where(place)}: {batch.bad[place]}")
+    return Letters(tuple(lines), f"{chunk.source.shown} {batch.where(place)}: {batch.bad[place]}")
 
 
 def check_few(bad: int, most: int | None, first: str, where: str) -> None:

@@ -339,7 +339,7 @@ def _telling(stream: Iterator[Chunk], console: Console) -> Iterator[Chunk]:
     """The chunks; of each CSV file is told in which way it is read, unless that is the usual one."""
     told = ""
     for chunk in stream:
-        content, path = chunk.content, chunk.source.path
+        content, path = chunk.content, chunk.source.shown
         if isinstance(content, CsvRecords) and content.told and path != told:
             text = f"{path} is read with {content.told}; --delimiter, --encoding and --quoting say otherwise"
             console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -363,7 +363,7 @@ def _check_whole(work: Work, done: Manifest) -> None:
         held = chunks.count(source)
         if rows != scored_rows + bad or held not in (None, rows):
             raise Internal(
-                f"{source.path} has {rows if held is None else held} rows, of which {rows} were read, {scored_rows} "
+                f"{source.shown} has {rows if held is None else held} rows, of which {rows} were read, {scored_rows} "
                 f"scored and {bad} are bad: the result is not complete"
             )
 
@@ -401,21 +401,21 @@ def _begun(job: Job, goal: Target, found: tuple[Source, ...]) -> Manifest | None
     info = files.info(goal.path)
     parent = goal.path.rpartition("/")[0]
     if isinstance(files, storage.Local) and parent and files.info(parent) is None:
-        raise UsageError(f"the folder {parent} does not exist, so {goal.path} cannot be written")
+        raise UsageError(f"the folder {parent} does not exist, so {goal.shown} cannot be written")
     begun = manifest.load(files, goal.folder)
     if info is None:
         return begun
     if goal.is_file:
         if info.is_folder or not info.is_regular:
-            raise UsageError(f"{goal.path} is not a file; the result would replace it")
+            raise UsageError(f"{goal.shown} is not a file; the result would replace it")
         if any(files.same(goal.path, source.path) for source in found):
-            raise UsageError(f"{goal.path} is the source itself; choose another name for the result")
+            raise UsageError(f"{goal.shown} is the source itself; choose another name for the result")
         if not job.overwrite and not (begun and begun.complete):
-            raise UsageError(f"{goal.path} exists; choose another name, or replace it with --overwrite")
+            raise UsageError(f"{goal.shown} exists; choose another name, or replace it with --overwrite")
     elif not info.is_folder:
-        raise UsageError(f"{goal.path} is a file; for a folder of parts choose another name")
+        raise UsageError(f"{goal.shown} is a file; for a folder of parts choose another name")
     elif begun is None and any(not name.startswith(".") for name in files.names(goal.path)):
-        raise UsageError(f"the folder {goal.path} is not empty and holds no scoring job; choose another name")
+        raise UsageError(f"the folder {goal.shown} is not empty and holds no scoring job; choose another name")
     return begun
 
 
@@ -443,7 +443,7 @@ def _started(work: Work, job: dict[str, Any], overwrite: bool) -> Iterator[Manif
             other = manifest.difference(begun.job, job)
             if other and not overwrite:
                 raise UsageError(
-                    f"{goal.path} holds a job that was begun otherwise: {other}. "
+                    f"{goal.shown} holds a job that was begun otherwise: {other}. "
                     "Finish that one, choose another OUTPUT, or start anew with --overwrite"
                 )
             begun = None if other or (overwrite and begun.complete) else target.intact(goal, begun)
@@ -477,16 +477,16 @@ def _fitted(plan: Plan, head: list[Chunk]) -> Plan:
         return replace(plan, schema=blocks.no_columns() if with_schema else None)
     source = head[0].source
     if source.format.name == "jsonl":
-        check_outputs(plan, plan.carry or (), source.path)
+        check_outputs(plan, plan.carry or (), source.shown)
         plan = json_rows.with_flat_columns(head, plan)
         json_rows.check_carried(head, plan)
         return replace(plan, schema=json_rows.schema(head, plan)) if with_schema else plan
     from clients.score import columns  # noqa: PLC0415  # needs pyarrow
 
     names = columns.header(head)
-    plan = replace(plan, columns=find(plan.columns, names, source.path))
-    check_carried(plan.carry or (), names, source.path)
-    check_outputs(plan, names, source.path)
+    plan = replace(plan, columns=find(plan.columns, names, source.shown))
+    check_carried(plan.carry or (), names, source.shown)
+    check_outputs(plan, names, source.shown)
     if not with_schema:
         return plan
     from clients.score import arrow_blocks  # noqa: PLC0415  # needs pyarrow

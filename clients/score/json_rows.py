@@ -5,6 +5,7 @@
 What is carried is written as it was read: long numbers, NaN and odd strings stay what they are.
 """
 
+import base64
 import json
 import re
 from contextlib import suppress
@@ -85,7 +86,7 @@ class JsonRows:
         try:
             json.loads(text)  # not only orjson's JSON: NaN may stand in it
         except (ValueError, RecursionError):
-            return text.decode(errors="replace")
+            return _text_or_bytes(text)
         return orjson.Fragment(text)
 
     def where(self, place: int) -> str:
@@ -150,7 +151,7 @@ def check_carried(head: list[Chunk], plan: Plan) -> None:
     missing = [name for name in plan.carry if documents and name not in names]
     if missing:
         raise UsageError(
-            f"none of the first {len(documents)} rows of {head[0].source.path} has a key {missing[0]!r} to carry"
+            f"none of the first {len(documents)} rows of {head[0].source.shown} has a key {missing[0]!r} to carry"
             f"{nearest_hint(missing[0], names)}; they have {', '.join(map(repr, names[:20]))}"
         )
 
@@ -185,7 +186,7 @@ def with_flat_columns(head: list[Chunk], plan: Plan) -> Plan:
                 document = values.loads(line.text)
                 if isinstance(document, dict):
                     names = [*document, *(name for name, _ in chunk.source.partitions)]
-                    return replace(plan, columns=find(plan.columns, names, chunk.source.path))
+                    return replace(plan, columns=find(plan.columns, names, chunk.source.shown))
     return plan
 
 
@@ -243,6 +244,13 @@ def _exact(carried: dict[str, Any], text: bytes, non_finite: str) -> dict[str, A
         }
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"what it holds beside the inputs cannot be carried along: {error}") from error
+
+
+def _text_or_bytes(text: bytes) -> Any:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return {"b64": base64.b64encode(text).decode()}
 
 
 def _is_written_as_read(value: Any) -> bool:

@@ -32,6 +32,8 @@ class Entry:
     bad: int
     size_bytes: int
     sha256: str
+    letters_sha256: str
+    """Of the lines of its bad rows."""
     source_bytes: int
     """Of the sources, that these rows took."""
     end: Place

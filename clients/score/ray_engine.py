@@ -145,4 +145,4 @@ def check_possible(work: Work) -> None:
     for source in work.sources:
         if not source.seekable:
             what = "compressed" if source.format.compression else "a pipe"
-            raise UsageError(f"{source.path} is {what}: workers cannot begin in its midst; Parquet can do it")
+            raise UsageError(f"{source.shown} is {what}: workers cannot begin in its midst; Parquet can do it")

@@ -51,7 +51,7 @@ def score(chunk: Chunk, plan: Plan, predict: Predict) -> Scored:
     written = sum(len(places) for places, _ in answers)
     if written + len(letters.lines) != chunk.rows or blocks.rows(plan.format, block) not in (None, written):
         raise Internal(
-            f"{chunk.source.path}: of {chunk.rows} rows from {batch.where(0)} on, {written} have answers, "
+            f"{chunk.source.shown}: of {chunk.rows} rows from {batch.where(0)} on, {written} have answers, "
             f"{len(letters.lines)} are bad, and {blocks.rows(plan.format, block)} were to be written"
         )
     return Scored(chunk.rows, written, chunk.size_bytes, chunk.end, block, letters, fingerprint(chunk))

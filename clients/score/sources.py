@@ -49,6 +49,11 @@ class Source:
     """What its folders within the one that was given say of all its rows: `date=2026-11-28` a column `date`."""
 
     @property
+    def shown(self) -> str:
+        """The path for messages and results, without a password."""
+        return storage.shown(self.path)
+
+    @property
     def seekable(self) -> bool:
         """Whether reading can begin anywhere, at no cost."""
         return self.size_bytes is not None and not self.format.compression
@@ -60,7 +65,7 @@ class Source:
 
     def fingerprint(self) -> dict[str, Any]:
         """Differs when the content does."""
-        return {"path": self.path, "bytes": self.size_bytes, "changed": self.changed, "sample": self.sample}
+        return {"path": self.shown, "bytes": self.size_bytes, "changed": self.changed, "sample": self.sample}
 
     def check_unchanged(self) -> None:
         """Raise `UsageError` when it is not any more what it was when the job began."""
@@ -75,7 +80,9 @@ class Source:
             problem = "other content was written into it"
         else:
             return
-        raise UsageError(f"the input {self.path} was changed while it was read: {problem}; start anew with --overwrite")
+        raise UsageError(
+            f"the input {self.shown} was changed while it was read: {problem}; start anew with --overwrite"
+        )
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
@@ -88,7 +95,7 @@ class Source:
             if self.format.compression == "gzip":
                 file = cast(BinaryIO, stack.enter_context(gzip.open(file)))
             elif self.format.compression == "zstd":
-                pa = formats.pyarrow(f"{self.path}, compressed by zstd,")
+                pa = formats.pyarrow(f"{self.shown}, compressed by zstd,")
                 stream = stack.enter_context(pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd"))
                 file = cast(BinaryIO, io.BufferedReader(stream))
             yield file
@@ -106,12 +113,14 @@ def expand(inputs: list[str], input_format: str, dialect: Dialect = UNKNOWN) -> 
     paths = [source.path for source in found]
     twice = next((path for path in paths if paths.count(path) > 1), None) if len(set(paths)) < len(paths) else None
     if twice:
-        raise UsageError(f"{twice} is among the inputs twice; each row is to be scored once")
+        raise UsageError(f"{storage.shown(twice)} is among the inputs twice; each row is to be scored once")
     names: dict[str, str] = {}
     for source in found:
         other = names.setdefault(source.identity or source.path, source.path)
         if other != source.path:
-            raise UsageError(f"{other} and {source.path} are two names of one file; each row is to be scored once")
+            raise UsageError(
+                f"{storage.shown(other)} and {source.shown} are two names of one file; each row is to be scored once"
+            )
     return tuple(replace(source, dialect=dialect) for source in found)
 
 
@@ -124,12 +133,16 @@ def _expand(path: str, forced: Format | None) -> list[Source]:
         return [_source(path, info, forced)]
     is_pattern = any(mark in path for mark in "*?[")
     if info is None and not is_pattern:
-        raise UsageError(f"{path} does not exist")
+        raise UsageError(f"{storage.shown(path)} does not exist")
     names = files.find(path)
     if info is not None:
         names = [name for name in names if forced or formats.of_name(name)]
     if not names:
-        what = f"no file matches {path}" if is_pattern else f"{path} is a folder without a file of rows in it"
+        what = (
+            f"no file matches {storage.shown(path)}"
+            if is_pattern
+            else f"{storage.shown(path)} is a folder without a file of rows in it"
+        )
         raise UsageError(f"{what}; expected names ending in {', '.join('.' + name for name in formats.ENDINGS)}")
     infos = [(name, files.info(name)) for name in names]
     top = path.rstrip("/") if info is not None else re.split(r"[*?[]", path, maxsplit=1)[0].rpartition("/")[0]
@@ -152,7 +165,9 @@ def _source(path: str, info: storage.Info, forced: Format | None) -> Source:
     if found is None:
         if info.is_regular:
             endings = ", ".join(f".{ending}" for ending in formats.ENDINGS)
-            raise UsageError(f"the name {path} does not tell its format; expected {endings}, or say --input-format")
+            raise UsageError(
+                f"the name {storage.shown(path)} does not tell its format; expected {endings}, or say --input-format"
+            )
         found = Format("jsonl")
     if not info.is_regular:
         return Source(path, found, None)
@@ -187,8 +202,8 @@ def check_apart(inputs: list[str], output: str, ending: str) -> None:
             within = is_folder and (result == folder or result.startswith(f"{folder.rstrip('/')}/"))
         if within:
             raise UsageError(
-                f"OUTPUT {output} lies within the input {path}, so its rows would be among those to score; "
-                "choose another place"
+                f"OUTPUT {storage.shown(output)} lies within the input {storage.shown(path)}, so its rows would be among those "
+                "to score; choose another place"
             )
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from clients.connecting import without_password
 from serving.errors import UsageError
 
 _WRITING = ".writing-"
@@ -69,6 +70,11 @@ class Storage(Protocol):
 
     def locked(self, folder: str) -> Any:
         """A context in which no other process is in it for this folder. Raises `UsageError` when one is."""
+
+
+def shown(path: str) -> str:
+    """A path for messages; of a URL, without whoever signs in there."""
+    return without_password(path) if "://" in path else path
 
 
 def of(path: str) -> Storage:
@@ -144,12 +150,12 @@ class Remote:
         try:
             import fsspec  # noqa: PLC0415  # only for URLs
         except ImportError as error:
-            raise UsageError(f"{url} needs fsspec: pip install 'signet[score]'") from error
+            raise UsageError(f"{shown(url)} needs fsspec: pip install 'signet[score]'") from error
         try:
             self._files, _ = fsspec.core.url_to_fs(url)
         except (ImportError, ValueError) as error:
             scheme = url.split("://", maxsplit=1)[0]
-            raise UsageError(f"{url} cannot be reached: {error}; for s3 and gs: 'signet[{scheme}]'") from error
+            raise UsageError(f"{shown(url)} cannot be reached: {error}; for s3 and gs: 'signet[{scheme}]'") from error
 
     def info(self, path: str) -> Info | None:
         self._files.invalidate_cache()

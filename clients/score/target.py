@@ -45,6 +45,11 @@ class Target:
         return f"{parent}{slash}.{name}.parts"
 
     @property
+    def shown(self) -> str:
+        """The path for messages, without a password."""
+        return storage.shown(self.path)
+
+    @property
     def letters(self) -> str:
         """The file of rows that could not be scored."""
         return f"{self.path}.dead_letters" if self.is_file else f"{self.path}/_dead_letters.jsonl"
@@ -83,7 +88,7 @@ def _check_folder(path: str) -> None:
         return
     hint = nearest_hint(ending[1].lower(), [name for endings in formats.ENDINGS.values() for name in endings])
     raise UsageError(
-        f"{path} ends as no result does{hint}; expected {', '.join(f'.{name}' for name in formats.ENDINGS)}, "
+        f"{storage.shown(path)} ends as no result does{hint}; expected {', '.join(f'.{name}' for name in formats.ENDINGS)}, "
         "and .gz or .zst after those that are not compressed inside; a folder of that name is meant by '/' at its end"
     )
 
@@ -128,17 +133,20 @@ class OpenPart:
         self.source_bytes += scored.source_bytes
         self.end = scored.end
 
-    def close(self, path: Path) -> None:
+    def close(self, path: Path, letters: Path) -> None:
         """Its file is written and closed."""
         read = self._read.hexdigest() if self._read else ""
         with path.open("rb") as file:
             sha256 = _sha256(file)
+        with letters.open("rb") as file:
+            letters_sha256 = _sha256(file)
         self.entry = Entry(
             first_row=self.first_row,
             rows=self.rows,
             bad=self.bad,
             size_bytes=path.stat().st_size,
             sha256=sha256,
+            letters_sha256=letters_sha256,
             source_bytes=self.source_bytes,
             end=self.end,
             read_sha256=read,
@@ -159,7 +167,7 @@ def open_part(
         with letters_path.open("wb") as letters, parts.part_writer(plan, local, with_header) as part:
             opened = OpenPart(first_row, part, letters, start, hashes_rows)
             yield opened
-        opened.close(local)
+        opened.close(local, letters_path)
         if opened.bad:
             with target.files.written(target.part_letters(number)) as kept:
                 letters_path.replace(kept)
@@ -175,7 +183,7 @@ def intact(target: Target, begun: Manifest) -> Manifest:
             whole[number] = entry
     if begun.complete and len(whole) == len(begun.parts):
         return begun
-    kept = {number: part for number, part in whole.items() if not part.bad or files.info(target.part_letters(number))}
+    kept = {number: part for number, part in whole.items() if not part.bad or _has_letters(target, number, part)}
     return replace(begun, parts=kept, complete=False)
 
 
@@ -184,7 +192,7 @@ def verify(target: Target, done: Manifest) -> None:
     for number, entry in sorted(done.parts.items()):
         if not _is_intact(target, number, entry):
             raise UsageError(
-                f"{target.part(number)} does not have the SHA-256 with which it was written; "
+                f"{storage.shown(target.part(number))} does not have the SHA-256 with which it was written; "
                 "the same command scores its rows again"
             )
 
@@ -192,6 +200,14 @@ def verify(target: Target, done: Manifest) -> None:
 def _is_intact(target: Target, number: int, entry: Entry) -> bool:
     with target.files.open(target.part(number)) as file:
         return _sha256(file) == entry.sha256
+
+
+def _has_letters(target: Target, number: int, entry: Entry) -> bool:
+    path = target.part_letters(number)
+    if target.files.info(path) is None:
+        return False
+    with target.files.open(path) as file:
+        return _sha256(file) == entry.letters_sha256
 
 
 def finish(target: Target, plan: Plan, done: Manifest) -> None:

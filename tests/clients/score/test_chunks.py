@@ -280,6 +280,12 @@ def test_formats_can_be_said(tmp_path):
         expand(["-"], "parket")
 
 
+def test_passwords_in_urls_are_not_shown():
+    source = sources.Source("https://me:s3cret@host/rows.jsonl", Format("jsonl"), 1)
+    assert source.shown == source.fingerprint()["path"] == "https://host/rows.jsonl"
+    assert sources.Source("me@home.jsonl", Format("jsonl"), 1).shown == "me@home.jsonl"
+
+
 def test_standard_input_is_read_once(monkeypatch):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(jsonl())))
     (source,) = expand([sources.STDIN], "")

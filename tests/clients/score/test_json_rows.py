@@ -181,6 +181,11 @@ def test_carried_keys_that_do_not_fit_the_first_rows_are_bad():
     assert batch.carried_table([0, 2]).to_pylist() == [{"id": 1}, {"id": None}]
 
 
+def test_a_line_that_is_no_text_is_kept_as_it_came():
+    done = scored([Line(1, b'{"x": [1], "t": "\xff"}\n')])
+    assert '"row":{"b64":"eyJ4IjogWzFdLCAidCI6ICL/In0="}' in letters(done)
+
+
 def test_a_whole_number_beside_nan_is_written_as_it_was_read():
     done = scored(lines('{"x": [NaN], "id": 18446744073709551616}'))
     assert done.block == b'{"id":18446744073709551616,"y":NaN}\n'
