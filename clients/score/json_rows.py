@@ -96,8 +96,8 @@ class JsonRows:
         document, columns = self.documents[place], self._plan.columns[name]
         value = document[columns[0]] if len(columns) == 1 else [document[column] for column in columns]
         shape = self._plan.signature.inputs[name].shape
-        if shape is None or len(shape) < 2:
-            return value
+        if shape is None or (len(shape) < 3 and shape[1:] != (1,)):
+            return value  # there is nothing to nest
         if not isinstance(value, list):
             return [value] if shape[1:] == (1,) and isinstance(value, int | float) else value
         return value if value and isinstance(value[0], list) else flat_columns.nested(value, shape[1:])

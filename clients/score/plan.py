@@ -110,7 +110,7 @@ def _found(name: str, wanted: tuple[str, ...], names: list[str], where: str) -> 
                 return flat
         except UsageError as error:
             raise UsageError(f"{where}: {error}") from error
-    marks = any(mark in column for column in names for mark in ";\t|")
+    marks = len(names) == 1 and any(mark in names[0] for mark in ",;\t|")
     hint = " Is it written with another delimiter? Then say --delimiter" if marks else ""
     raise UsageError(
         f"{where} has no column {missing[0]!r} for the input {name!r}{nearest_hint(missing[0], names)}; "
