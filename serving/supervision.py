@@ -13,8 +13,10 @@ log = logging.getLogger(__name__)
 _LONGEST_PAUSE_S = 60.0
 
 REPOSITORY, FOLDER, STORE, POLLER, CONFIG = "repository", "models-folder", "model-store", "poller", "config-file"
-TASKS = (REPOSITORY, FOLDER, STORE, POLLER, CONFIG)
-"""All kinds of such work: versions of models, names of models, a bucket, model servers, a config file."""
+JOINING = "joining"
+TASKS = (REPOSITORY, FOLDER, STORE, POLLER, CONFIG, JOINING)
+"""All kinds of such work: versions of models, names of models, a bucket, model servers, a config file, whose rows share calls.
+"""
 
 
 class Failures:

@@ -46,7 +46,7 @@ class EmbeddedBackend:
         self._load = load or Loader(
             tags=settings.tag_names, allowed_operations=parse_names(settings.allow_ops), trial=True
         )
-        self._joining = Joining(settings)
+        self._joining = Joining(settings, failures)
         self._repository = Repository(
             models, poll_s=settings.poll_s, rules=Rules(heals=True), load=self._loaded, failures=failures
         )

@@ -20,6 +20,7 @@ from serving.gateway.backend import Lease
 from serving.gateway.settings import Settings
 from serving.independence import Verdict
 from serving.signature import Signature
+from serving.supervision import JOINING, Failures
 from serving.tensors import Arrays
 
 log = logging.getLogger(__name__)
@@ -68,8 +69,9 @@ def told(lease: Lease) -> dict[str, Verdict]:
 class Joining:
     """Makes the verdicts of one gateway."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, failures: Failures) -> None:
         self._switches, self._max_rows = settings.batch_switches, settings.batch_max_rows
+        self._failures = failures
         self._open: deque[_Open] = deque()
         self._changed = threading.Condition()
         """Guards `_open` and `_thread`."""
@@ -135,6 +137,7 @@ class Joining:
             try:
                 self._find_out(entry)
             except Exception:
+                self._failures.count(JOINING)
                 log.exception("model %r, signature %r cannot be probed", entry.lease.name, entry.signature.name)
                 verdict = Verdict(False, "not proven: the probe failed; the gateway's log says more")
                 self._tell(entry.lease, entry.signature, verdict)

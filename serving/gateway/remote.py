@@ -370,6 +370,7 @@ def create(
 
     offload: reads large answers; without, threads do.
     """
+    failures = failures or Failures()
     upstream = Upstream(
         addresses.parse(settings.addresses), metrics, _credentials(settings), offload=offload, failures=failures
     )
@@ -379,7 +380,7 @@ def create(
     follows = settings.models_dir and not settings.models and not settings.model_config_file
     folder = ModelsFolder(settings.models_dir) if settings.models_dir and follows else None
     return RemoteBackend(
-        models, upstream, settings.poll_s, Joining(settings), folder, failures, models_dir=settings.models_dir
+        models, upstream, settings.poll_s, Joining(settings, failures), folder, failures, models_dir=settings.models_dir
     )
 
 

@@ -19,6 +19,7 @@ from serving.gateway.upstream import Upstream
 from serving.http_server import Request
 from serving.offload import Offload
 from serving.protos import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
+from serving.supervision import Failures
 from serving.tensors import to_proto, to_typed_proto
 
 ROWS = np.array([[1, 2], [3, 4]], np.float32)
@@ -101,7 +102,7 @@ async def gateway_at(*places, poll_s=60.0):
     metrics = Metrics("test")
     pool = Offload(1)
     upstream = Upstream(places, metrics, offload=pool)
-    backend = RemoteBackend(["m"], upstream, poll_s, Joining(Settings(batch_max_rows=1)))
+    backend = RemoteBackend(["m"], upstream, poll_s, Joining(Settings(batch_max_rows=1), Failures()))
     gateway = Gateway(settings, backend)
     await backend.start()
 

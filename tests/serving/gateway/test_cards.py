@@ -66,7 +66,7 @@ def test_a_version_replaced_under_its_number_has_the_new_ones_card(tmp_path):
 @asynccontextmanager
 async def remote(address: str, folder: Path):
     upstream = Upstream([Address(address)], Metrics("test"))
-    backend = RemoteBackend(["three_out"], upstream, 60.0, Joining(Settings()), models_dir=folder)
+    backend = RemoteBackend(["three_out"], upstream, 60.0, Joining(Settings(), Failures()), models_dir=folder)
     await backend.start()
     try:
         yield backend

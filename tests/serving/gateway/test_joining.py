@@ -14,6 +14,7 @@ from serving.gateway.joining import Gone, Joining, told
 from serving.gateway.settings import Settings
 from serving.model_card import Card
 from serving.signature import Signature, TensorSpec
+from serving.supervision import Failures
 
 ALONE = {"signatures": {"one": {"batched": False, "golden_rows": 8}}}
 PROVEN = {"signatures": {"one": {"batched": True, "golden_rows": 8}}}
@@ -44,7 +45,7 @@ def decided(monkeypatch):
 
     def decide(settings, version, ask=sums):
         known = threading.Event()
-        joining = Joining(Settings(**settings))
+        joining = Joining(Settings(**settings), Failures())
         made.append(joining)
         tell = joining._tell
 
@@ -112,7 +113,7 @@ def test_a_probe_that_breaks_proves_nothing_and_the_next_one_is_made(decided):
 
 
 def test_a_version_that_has_gone_gets_no_verdict_and_those_after_it_do():
-    joining = Joining(Settings())
+    joining = Joining(Settings(), Failures())
     gone, there = lease(), lease()
     done = threading.Event()
 

@@ -18,6 +18,7 @@ from serving.gateway.remote import RemoteBackend, create
 from serving.gateway.retry_budget import RetryBudget
 from serving.gateway.settings import Settings, read
 from serving.gateway.upstream import Upstream
+from serving.supervision import Failures
 from tests import servers
 
 TWO_IN = {"a": np.array([[1, 2, 3]], np.float32), "b": np.array([[4, 5]], np.float32)}
@@ -28,7 +29,7 @@ async def connected(places, model, budget=None, poll_s=60.0):
     """A backend for one model, its upstream, and what a metric says."""
     metrics = Metrics("test")
     upstream = Upstream(places, metrics, budget=budget)
-    backend = RemoteBackend([model], upstream, poll_s, Joining(Settings(batch_max_rows=1)))
+    backend = RemoteBackend([model], upstream, poll_s, Joining(Settings(batch_max_rows=1), Failures()))
     await backend.start()
     try:
         yield backend, upstream, lambda name, **labels: metrics.registry.get_sample_value(name, labels)
