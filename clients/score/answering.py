@@ -131,6 +131,7 @@ class Service:
         while True:
             try:
                 with self._pace.turn(rows):
+                    first = first or time.monotonic()
                     outputs = self._client.predict(
                         self._to.model, arrays, version=self._to.version, signature=self._to.signature
                     )
@@ -141,7 +142,6 @@ class Service:
             except (Unavailable, DeadlineExceeded, NotFound) as error:
                 problem = self._why_missing(error) if isinstance(error, NotFound) else error
             now = time.monotonic()
-            first = first or now
             # A server that answers other requests of the job meanwhile is not away.
             deadline = max(first, self._answered) + self._to.patience_s
             if now >= deadline:
