@@ -1,4 +1,4 @@
-"""Every type of Arrow, as a column to carry and as an input: a value, a dead letter or a sentence, never a traceback."""
+"""Every type of Arrow and any JSON, carried and as an input: a value, a dead letter or a sentence, never a traceback."""
 
 import datetime
 import decimal
@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from clients.score import arrow_blocks, columns, parts
-from clients.score.chunks import Chunk, Place
+from clients.score import arrow_blocks, columns, json_rows, parts
+from clients.score.chunks import Chunk, Line, Place
 from clients.score.formats import Format
 from clients.score.plan import Plan, mapping
 from clients.score.scored import score
@@ -94,3 +96,51 @@ def test_an_input_of_any_type_is_taken_or_a_dead_letter(dtype, tmp_path):
         for column in COLUMNS:
             written, bad = taken(pa.table({"x": column}), signature(x=(dtype, shape)), "jsonl", tmp_path / "out")
             assert written + bad == 2
+
+
+LEAVES = st.sampled_from(
+    ["1", "0.1", "1.5e300", "1e400", "true", "null", '"a"', '"\\ud83d"', '"é"', "NaN", "-Infinity", "{}", "[]"]
+    + [str(number) for number in (2**53 + 1, 2**63, 2**64, -(2**63) - 1, 10**30)]
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda parts: f"[{','.join(parts)}]"),
+        st.dictionaries(st.sampled_from("ab"), inner, max_size=2).map(
+            lambda parts: "{" + ",".join(f'"{key}":{value}' for key, value in parts.items()) + "}"
+        ),
+    ),
+    max_leaves=5,
+)
+ROWS = st.builds(
+    lambda x, v: f'{{"x":{x},"v":{v}}}', st.sampled_from(["[1,2]", "[1,2]", "[1]", "null", "[1e400,NaN]"]), VALUES
+)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    texts=st.lists(st.one_of(ROWS, VALUES), min_size=1, max_size=5),
+    output=st.sampled_from(["jsonl", "csv", "parquet", "arrow", "tfrecord"]),
+    non_finite=st.sampled_from(["bare", "null", "string"]),
+)
+def test_lines_of_any_json_are_values_dead_letters_or_a_sentence(texts, output, non_finite, tmp_path):
+    lines = [Line(number, text.encode()) for number, text in enumerate(texts, 1)]
+    chunk = Chunk(Source("in.jsonl", Format("jsonl"), 100), Place(), Place(row=len(lines)), lines, 100)
+    of = signature(x=("float", (None, 2)))
+    plan = Plan(of, mapping([], of), None, "", False, Format(output), non_finite)
+    try:
+        if output != "jsonl":
+            plan = replace(plan, schema=json_rows.schema([chunk], plan))
+        done = score(chunk, plan, lambda arrays: {"y": np.zeros(len(arrays["x"]), np.float32)})
+        with parts.part_writer(plan, tmp_path / "out", True) as part:
+            part.append(done.block)
+    except SignetError as error:
+        assert output != "jsonl", error  # noqa: PT017
+        return
+    assert done.written + len(done.letters.lines) == len(lines)
+    if output == "jsonl":
+        kept = [json.loads(line) for line in done.block.splitlines()]
+        good = [json.loads(text) for text in texts if isinstance(json.loads(text), dict)]
+        carried = [json.dumps(row["v"]) for row in kept if "v" in row]
+        assert non_finite != "bare" or set(carried) <= {json.dumps(row.get("v")) for row in good}
+        assert non_finite == "bare" or b":NaN" not in done.block
