@@ -10,6 +10,7 @@ A client only sends. What it meets when it sends is thrown into the generator, w
 
 import asyncio
 import itertools
+import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Generator, Mapping
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ Steps = Generator[Any, Any, T]
 """Yields requests or pauses, is sent responses, returns the result."""
 
 _POLL_S = 0.05
+_LONGEST_S = 1e8
+"""Three years; what is longer is no limit, and no number that sockets take."""
 CONVERTING = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError)
 """What values of any kind may raise when they are looked at."""
 
@@ -71,7 +74,7 @@ def seconds_of(timeout_s: float | None, usual_s: float) -> float:
     given = usual_s if timeout_s is None else timeout_s
     if isinstance(given, bool) or not isinstance(given, int | float) or not given >= 0:
         raise InvalidInput(f"timeout_s is {given!r}; expected seconds, inf for no limit")
-    return float(given)
+    return float(given) if given < _LONGEST_S else math.inf
 
 
 def which_of(version: int | None, label: str | None) -> Which:
@@ -93,6 +96,8 @@ def drive(steps: Steps[T], send: Callable[[Any], Any]) -> T:
                 step = steps.throw(error)
             else:
                 step = steps.send(answer)
+    except CONVERTING as error:
+        raise _misused(error) from error
     except StopIteration as end:
         result: T = end.value
         return result
@@ -109,9 +114,15 @@ async def drive_async(steps: Steps[T], send: Callable[[Any], Awaitable[Any]]) ->
                 step = steps.throw(error)
             else:
                 step = steps.send(answer)
+    except CONVERTING as error:
+        raise _misused(error) from error
     except StopIteration as end:
         result: T = end.value
         return result
+
+
+def _misused(error: Exception) -> InvalidInput:
+    return InvalidInput(f"the call cannot be made as it was asked for: {type(error).__name__}: {error}")
 
 
 def describing(known: Known, describe: Describe, model: str, which: Which) -> Steps[Version]:

@@ -20,7 +20,7 @@ from serving.errors import UsageError
 
 URL_VARIABLE, TOKEN_VARIABLE = "SIGNET_URL", "SIGNET_TOKEN"
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 
 @dataclass(frozen=True)
@@ -72,19 +72,27 @@ def access(
 
     client_certificate: a PEM file with certificate and key, or the two files. Raises `UsageError`.
     """
+    if not isinstance(headers, Mapping | None):
+        raise UsageError(f"headers is a {type(headers).__name__}; expected values by name")
     shown = dict(headers or {})
     for name, value in shown.items():
         if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
             raise UsageError(f"the header's name is {name!r}; expected letters, digits and hyphens")
         if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
-            raise UsageError(f"the value of the header {name!r} is no text of one line")
+            raise UsageError(f"the value of the header {name!r} is no ASCII text of one line")
     bearer = os.environ.get(TOKEN_VARIABLE, "") if token is None else token
     if bearer and not any(name.lower() == "authorization" for name in shown):
-        if not _HEADER_VALUE.fullmatch(bearer):
-            raise UsageError("the token is no text of one line")
+        if not isinstance(bearer, str) or not _HEADER_VALUE.fullmatch(bearer):
+            raise UsageError("the token is no ASCII text of one line")
         shown["Authorization"] = f"Bearer {bearer}"
     pair = client_certificate if isinstance(client_certificate, tuple) else (client_certificate or "", "")
-    return Access(tuple(shown.items()), os.fspath(ca_file or ""), os.fspath(pair[0]), os.fspath(pair[1]))
+    try:
+        files = [os.fspath(path or "") for path in (ca_file, *pair)]
+    except TypeError as error:
+        raise UsageError(f"ca_file and client_certificate are the paths of PEM files: {error}") from error
+    if len(files) != 3:
+        raise UsageError(f"client_certificate is {len(files) - 1} paths; expected one, or certificate and key")
+    return Access(tuple(shown.items()), *files)
 
 
 def of_options(headers: list[str] | None, ca_file: str, certificate: str, key: str) -> Access:

@@ -29,7 +29,7 @@ from clients.frames import Frame
 from clients.gateway_messages import Model, Request, Response
 from clients.http_connections import FOREIGN, Connections
 from clients.retries import Budget, Retry
-from serving.errors import NotFound
+from serving.errors import NotFound, UsageError
 from serving.open_inference_body import HEADER
 from serving.signature import DEFAULT, Signature, select
 from serving.tensors import Arrays
@@ -105,7 +105,7 @@ class _Server:
 
     def models(self, deadline: float) -> Steps[list[Model]]:
         response = yield from self._send(gateway_messages.build_models, deadline)
-        return gateway_messages.parse_models(response)
+        return calls.parsed(lambda: gateway_messages.parse_models(response))
 
     def ready(self, model: str | None, timeout_s: float) -> Steps[str]:
         """What keeps the server, or one model, from answering; empty when nothing does. Asks once."""
@@ -120,7 +120,8 @@ class _Server:
     def _describe(self, deadline: float) -> Describe:
         def describe(model: str, which: Which) -> Steps[Version]:
             build = partial(gateway_messages.build_metadata, model, which)
-            return gateway_messages.parse_metadata((yield from self._send(build, deadline)))
+            response = yield from self._send(build, deadline)
+            return calls.parsed(lambda: gateway_messages.parse_metadata(response))
 
         return describe
 
@@ -151,6 +152,8 @@ class _Client:
         return made
 
     def _begin(self, url: str | None, access: Access, timeout_s: float, retry: Retry) -> None:
+        if not isinstance(retry, Retry):
+            raise UsageError(f"retry is {retry!r}; expected a Retry, or NEVER")
         self._begun = (connecting.usual_url(DEFAULT_URL) if url is None else url, access, timeout_s, retry)
         url, access, timeout_s, retry = self._begun
         self._connections = Connections(url, access)

@@ -255,7 +255,8 @@ class _Server:
     def _describe(self, deadline: float) -> Describe:
         def describe(model: str, which: Which) -> Steps[Version]:
             build = partial(build_metadata, model, which)
-            return parse_metadata((yield from self._send(build, deadline)))
+            response = yield from self._send(build, deadline)
+            return calls.parsed(lambda: parse_metadata(response))
 
         return describe
 
@@ -301,6 +302,8 @@ class GrpcClient:
     def _begin(self, address: str, access: Access, timeout_s: float, retry: Retry) -> None:
         if not isinstance(address, str) or "/" in address:
             raise UsageError(f"the address is {address!r}; expected HOST:PORT, of a gRPC port")
+        if not isinstance(retry, Retry):
+            raise UsageError(f"retry is {retry!r}; expected a Retry, or NEVER")
         self._begun = (address, access, timeout_s, retry)
         self.address = address
         self._timeout_s = calls.seconds_of(timeout_s, DEFAULT_TIMEOUT_S)

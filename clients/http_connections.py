@@ -21,6 +21,7 @@ from clients.gateway_messages import Request
 from serving.errors import DeadlineExceeded, ServingError, Unavailable, UsageError
 
 _CONNECT_S = 5.0
+_LAST_PORT = 65535
 _KEEP_ALIVE_S = 4.0
 """Idle connections are given up before the gateway, which waits 5 s, closes them under a request."""
 CONNECTIONS = 100
@@ -39,7 +40,7 @@ class Connections:
             parsed = httpx.URL(url)
         except (httpx.InvalidURL, TypeError) as error:
             raise UsageError(f"the URL is {self.shown!r}; expected http://HOST:PORT ({error})") from error
-        if parsed.scheme not in ("http", "https") or not parsed.host:
+        if parsed.scheme not in ("http", "https") or not parsed.host or (parsed.port or 0) > _LAST_PORT:
             raise UsageError(f"the URL is {self.shown!r}; expected http://HOST:PORT")
         self._proxy = proxy_of(url)
         limits = httpx.Limits(
@@ -127,6 +128,8 @@ class Connections:
                 f"the proxy {proxy} of the environment needs a package: pip install 'httpx[socks]'"
             ) from error
         except ValueError as error:
+            if not self._proxy:
+                raise UsageError(f"no client can be made for {self.shown}: {error}") from error
             raise UsageError(
                 f"the proxy {without_password(self._proxy)} of the environment is none: {error}"
             ) from error

@@ -7,6 +7,7 @@ another width that has room for it; nothing else is cast. A string tensor is an 
 """
 
 import base64
+import decimal
 import json
 import math
 import os
@@ -185,6 +186,8 @@ def _plain(spec: TensorSpec, value: Any) -> Any:
         return np.asarray(value).tolist()
     if isinstance(value, bool | int | float | str | bytes | dict | None):
         return value
+    if isinstance(value, decimal.Decimal):
+        return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
     if isinstance(value, bytearray | memoryview):
         return bytes(value)
     if isinstance(value, os.PathLike):

@@ -133,7 +133,8 @@ def test_a_deadline_is_that_of_the_whole_call(answer, embedded_url):
 
 def test_a_call_may_be_without_a_deadline(make):
     with make(timeout_s=math.inf) as client:
-        assert q_of(client) == client.predict("three_out", ONE, timeout_s=math.inf)["q"][0, 0]
+        for timeout_s in (math.inf, 1e300):
+            assert q_of(client) == client.predict("three_out", ONE, timeout_s=timeout_s)["q"][0, 0]
 
 
 # Mistakes
@@ -147,6 +148,9 @@ def test_a_call_may_be_without_a_deadline(make):
         (lambda client: client.predict("three_out", ONE, timeout_s=math.nan), InvalidInput, "timeout_s is nan"),
         (lambda client: client.predict("three_out", [[1, 2, 3, 4]]), InvalidInput, "the inputs are a list; expected"),
         (lambda client: client.predict("three_out", ONE, outputs="q"), InvalidInput, "outputs is the text 'q'"),
+        (lambda client: client.predict("three_out", ONE, outputs=[5]), InvalidInput, "cannot be made as it was asked"),
+        (lambda client: client.predict("three_out", ONE, signature=5), InvalidInput, "int"),
+        (lambda client: client.predict(5, ONE), InvalidInput, "cannot be built"),
         (lambda client: client.predict("\ud800", ONE), SignetError, "sur"),
         (lambda client: client.predict("mixed", {"s": ["\ud800"]}, signature="s"), InvalidInput, "surrogates"),
         (lambda client: client.predict("mixed", {"s": [object()]}, signature="s"), InvalidInput, "holds object"),
@@ -237,16 +241,23 @@ def test_a_proxy_that_cannot_be_used_is_a_sentence(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"headers": {"X-A": "a\r\nX-B: b"}}, "the value of the header 'X-A' is no text of one line"),
+        ({"headers": {"X-A": "a\r\nX-B: b"}}, "the value of the header 'X-A' is no ASCII text of one line"),
         ({"headers": {"X A": "a"}}, "the header's name is 'X A'"),
-        ({"headers": {"X-A": 1}}, "the value of the header 'X-A' is no text"),
-        ({"token": "a\nb"}, "the token is no text of one line"),
+        ({"headers": {"X-A": 1}}, "the value of the header 'X-A' is no ASCII text"),
+        ({"headers": {"X-A": "é"}}, "the value of the header 'X-A' is no ASCII text"),
+        ({"headers": "X-A"}, "headers is a str; expected values by name"),
+        ({"token": 5}, "the token is no ASCII text"),
+        ({"ca_file": 5}, "ca_file and client_certificate are the paths of PEM files"),
+        ({"client_certificate": ("a", "b", "c")}, "client_certificate is 3 paths"),
+        ({"retry": None}, "retry is None; expected a Retry, or NEVER"),
+        ({"timeout_s": "1"}, None),
+        ({"token": "a\nb"}, "the token is no ASCII text of one line"),
     ],
 )
 def test_headers_that_are_none_are_refused(options, problem):
     for cls in (Client, AsyncClient, GrpcClient):
-        with pytest.raises(UsageError, match=re.escape(problem)):
-            cls("localhost", **options)
+        with pytest.raises(UsageError if problem else InvalidInput, match=re.escape(problem or "timeout_s is '1'")):
+            cls("localhost:1" if cls is GrpcClient else "http://localhost:1", **options)
 
 
 def test_headers_and_token_are_sent(embedded_url, monkeypatch):

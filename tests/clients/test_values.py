@@ -1,6 +1,7 @@
 """What callers hold, as tables: a value in, an array or a message out."""
 
 import re
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -175,3 +176,8 @@ def test_what_json_cannot_carry_is_said(dtype):
 def test_broken_json_is_explained(text, problem):
     with pytest.raises(ValueError, match=re.escape(problem)):
         loads(text)
+
+
+def test_decimals_are_numbers():
+    assert to_array(spec("float", None, 2), [[Decimal("1.50"), Decimal(2)]]).tolist() == [[1.5, 2.0]]
+    assert to_array(NUMBERS, [Decimal(7)]).tolist() == [7]
