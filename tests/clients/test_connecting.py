@@ -14,10 +14,12 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -31,7 +33,15 @@ from clients import connecting
 from clients.gateway_client import AsyncClient, Client
 from clients.grpc_client import GrpcClient
 from clients.retries import NEVER
-from serving.errors import DeadlineExceeded, Internal, InvalidInput, SignetError, Unavailable, UsageError
+from serving.errors import (
+    DeadlineExceeded,
+    Internal,
+    InvalidInput,
+    SignetError,
+    Unavailable,
+    Unsupported,
+    UsageError,
+)
 from tests.clients.front import front
 
 ONE = {"x": [[1, 2, 3, 4]]}
@@ -354,3 +364,27 @@ def test_a_dead_port_is_named_without_its_password():
         assert client.url == f"http://127.0.0.1:{port}"
         with pytest.raises(Unavailable, match=f"cannot reach http://127.0.0.1:{port}: "):
             client.models()
+
+
+def test_headers_token_and_certificates_go_over_grpc(tmp_path):
+    authority, own, key = certificates(tmp_path)
+    seen: list[dict[str, str]] = []
+
+    class Watching(grpc.GenericRpcHandler):
+        def service(self, details: Any) -> None:
+            """Notes what is shown; there is no such method."""
+            seen.append(dict(details.invocation_metadata))
+
+    pem = [path.read_bytes() for path in (key, own, authority)]
+    server = grpc.server(ThreadPoolExecutor(1), handlers=[Watching()])
+    port = server.add_secure_port(
+        "127.0.0.1:0", grpc.ssl_server_credentials([(pem[0], pem[1])], pem[2], require_client_auth=True)
+    )
+    server.start()
+    shown = {"token": "given", "headers": {"X-Team": "a"}, "ca_file": authority, "client_certificate": (own, key)}
+    with GrpcClient(f"127.0.0.1:{port}", retry=NEVER, **shown) as client, pytest.raises(Unsupported):
+        client.describe("m")
+    with GrpcClient(f"127.0.0.1:{port}", retry=NEVER, ca_file=authority) as client, pytest.raises(Unavailable):
+        client.predict("m", {}, timeout_s=5)
+    server.stop(None).wait()
+    assert [(found["authorization"], found["x-team"]) for found in seen] == [("Bearer given", "a")]
