@@ -9,10 +9,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -44,7 +46,7 @@ class Program:
             assert time.monotonic() < deadline, f"no {pattern!r} within {timeout_s} s in:\n{self.output}"
             if not selector.select(0.2):
                 continue
-            text = os.read(self.process.stdout.fileno(), 65536).decode()
+            text = os.read(self.process.stdout.fileno(), 65536).decode(errors="backslashreplace")
             assert text, f"ended with {self.process.wait()} before {pattern!r}:\n{self.output}"
             self.output += text
         return match
@@ -70,6 +72,7 @@ def program(*arguments: str | Path, environment: dict[str, str] | None = None) -
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        errors="backslashreplace",  # TensorFlow quotes what it was asked, such as the bytes of a picture
         cwd=ROOT,
         env={**os.environ, "PYTHONUNBUFFERED": "1", "SIGNET_GRPC_PORT": "0", **(environment or {})},
     )
@@ -153,6 +156,19 @@ def wait_until(condition: object, timeout_s: float = 30.0, what: str = "the cond
 def get(url: str) -> httpx.Response:
     """One GET on a fresh connection."""
     return httpx.get(url, timeout=30)
+
+
+@contextmanager
+def http_server(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """A server that answers as the handler says, each connection in a thread: its URL."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def need(name: str, package: str) -> None:
