@@ -19,6 +19,10 @@ from urllib.parse import unquote, urlsplit
 from serving.errors import UsageError
 
 URL_VARIABLE, TOKEN_VARIABLE = "SIGNET_URL", "SIGNET_TOKEN"
+FilePath = str | os.PathLike[str]
+Certificate = FilePath | tuple[FilePath, FilePath]
+"""A PEM file with a client's certificate and its key, or the two files."""
+
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 
@@ -65,8 +69,8 @@ NOTHING = Access()
 def access(
     headers: Mapping[str, str] | None = None,
     token: str | None = None,
-    ca_file: str | os.PathLike[str] | None = None,
-    client_certificate: str | os.PathLike[str] | tuple[str | os.PathLike[str], str | os.PathLike[str]] | None = None,
+    ca_file: FilePath | None = None,
+    client_certificate: Certificate | None = None,
 ) -> Access:
     """token: sent as `Authorization: Bearer`; None: that of $SIGNET_TOKEN, if any; empty: none.
 

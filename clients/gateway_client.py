@@ -12,7 +12,6 @@ by the Open Inference Protocol. Errors are the classes of `serving/errors.py`, w
 `Unavailable` when nobody answers at the URL.
 """
 
-import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
@@ -24,7 +23,7 @@ import httpx
 
 from clients import calls, connecting, frames, gateway_messages, infer_messages, values
 from clients.calls import Describe, Known, Steps, Version, Which, drive, drive_async, which_of
-from clients.connecting import Access
+from clients.connecting import Access, Certificate, FilePath
 from clients.frames import Frame
 from clients.gateway_messages import Model, Request, Response
 from clients.http_connections import FOREIGN, Connections
@@ -182,11 +181,8 @@ class Client(_Client):
         timeout_s: float = DEFAULT_TIMEOUT_S,
         headers: Mapping[str, str] | None = None,
         token: str | None = None,
-        ca_file: str | os.PathLike[str] | None = None,
-        client_certificate: str
-        | os.PathLike[str]
-        | tuple[str | os.PathLike[str], str | os.PathLike[str]]
-        | None = None,
+        ca_file: FilePath | None = None,
+        client_certificate: Certificate | None = None,
         retry: Retry = Retry(),  # noqa: B008  # it is frozen
     ) -> None:
         """url: None for that of $SIGNET_URL, else `DEFAULT_URL`. timeout_s: for calls that do not say their own.
@@ -287,11 +283,8 @@ class AsyncClient(_Client):
         timeout_s: float = DEFAULT_TIMEOUT_S,
         headers: Mapping[str, str] | None = None,
         token: str | None = None,
-        ca_file: str | os.PathLike[str] | None = None,
-        client_certificate: str
-        | os.PathLike[str]
-        | tuple[str | os.PathLike[str], str | os.PathLike[str]]
-        | None = None,
+        ca_file: FilePath | None = None,
+        client_certificate: Certificate | None = None,
         retry: Retry = Retry(),  # noqa: B008  # it is frozen
     ) -> None:
         """url: None for that of $SIGNET_URL, else `DEFAULT_URL`. timeout_s: for calls that do not say their own.

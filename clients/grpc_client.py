@@ -10,7 +10,6 @@ Signatures are asked for once and again when another version answers. Errors are
 """
 
 import math
-import os
 import re
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -24,7 +23,7 @@ import grpc
 
 from clients import calls, connecting, frames, values
 from clients.calls import Describe, Known, Steps, Version, Which, drive, which_of
-from clients.connecting import Access
+from clients.connecting import Access, Certificate, FilePath
 from clients.frames import Frame
 from clients.gateway_messages import Model
 from clients.retries import Budget, Retry
@@ -277,11 +276,8 @@ class GrpcClient:
         timeout_s: float = DEFAULT_TIMEOUT_S,
         headers: Mapping[str, str] | None = None,
         token: str | None = None,
-        ca_file: str | os.PathLike[str] | None = None,
-        client_certificate: str
-        | os.PathLike[str]
-        | tuple[str | os.PathLike[str], str | os.PathLike[str]]
-        | None = None,
+        ca_file: FilePath | None = None,
+        client_certificate: Certificate | None = None,
         retry: Retry = Retry(),  # noqa: B008  # it is frozen
     ) -> None:
         """address: HOST:PORT. timeout_s: for calls that do not say their own. headers: metadata of every call.

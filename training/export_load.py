@@ -7,6 +7,7 @@ learning are left out; for others, and for what else Keras 3 cannot read, the wa
 means another function now, `hard_sigmoid`, which old recurrent layers have as their default: they get the old one.
 """
 
+import contextlib
 import importlib.util
 import inspect
 import json
@@ -77,41 +78,35 @@ def restore(model: keras.Model, file: Path) -> None:
 
 
 def _read(file: Path, known: Mapping[str, Any], allow_lambda: bool) -> Any:
-    known = dict(known)
-
     def read(path: Path) -> Any:
-        return keras.saving.load_model(path, custom_objects=known, compile=False, safe_mode=not allow_lambda)
+        known_here = {**known, _HARD_SIGMOID: hard_sigmoid_of_keras_2}
+        return keras.saving.load_model(path, custom_objects=known_here, compile=False, safe_mode=not allow_lambda)
 
     if file.suffix == ".keras":
         return read(file)
+    by_keras_2 = _by_keras_2(file)
     with h5py.File(file) as content:
         if "model_config" not in content.attrs:
             raise BadModel(
                 "the file holds weights only: `model.save('FILE.keras')` writes the whole model, or `model.load_weights` "
                 "gives them to the model that they belong to"
             )
-    by_keras_2 = _by_keras_2(file)
+        converted = _converted(json.loads(content.attrs["model_config"]), by_keras_2)
+    if converted is None:
+        return read(file)
     if not by_keras_2:
-        try:
+        with contextlib.suppress(Exception):  # what Keras 3 wrote means what Keras 3 reads
             return read(file)
-        except Exception:
-            if _converted(file, by_keras_2) is None:
-                raise
     with tempfile.TemporaryDirectory(prefix="signet-") as folder:
         copy = Path(folder) / "model.h5"
         shutil.copyfile(file, copy)
-        config = _converted(file, by_keras_2)
-        if config is not None:
-            with h5py.File(copy, "r+") as content:
-                content.attrs["model_config"] = config
-        known[_HARD_SIGMOID] = hard_sigmoid_of_keras_2
+        with h5py.File(copy, "r+") as content:
+            content.attrs["model_config"] = converted
         return read(copy)
 
 
-def _converted(file: Path, by_keras_2: bool) -> str | None:
-    """The model's description as Keras 3 reads it to mean what Keras 2 meant; None if it does so as it is."""
-    with h5py.File(file) as content:
-        config = json.loads(content.attrs["model_config"])
+def _converted(config: Any, by_keras_2: bool) -> str | None:
+    """A model's description as Keras 3 reads it to mean what Keras 2 meant; None if it does so as it is."""
     changed = False
 
     def convert(value: Any) -> Any:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.operations import reaching_out
+from serving import operations
 from serving.protos import saved_model_pb2
 from serving.signature import internal
 from training import card
@@ -33,9 +33,6 @@ GENERIC = re.compile(
     r"(inputs?|outputs?|args|kwargs|input_layer|tensor)(_\d+)*|keras_tensor.*|StatefulPartitionedCall.*"
 )
 """Names that Keras or TensorFlow made up: nobody can tell from them what to send, and they change by themselves."""
-
-IN_PYTHON = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
-"""Operations that call a Python function of the process that made them."""
 
 
 def generic(name: str) -> bool:
@@ -133,7 +130,7 @@ def verify(folder: Path) -> str | None:
 def marked_operations(folder: Path, allowed: Collection[str]) -> dict[str, str]:
     """Operations that touch more than the model, and that nobody has allowed -> what they touch."""
     saved_model = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
-    reached = [operation for meta_graph in saved_model.meta_graphs for operation in reaching_out(meta_graph)]
+    reached = [operation for meta_graph in saved_model.meta_graphs for operation in operations.reaching_out(meta_graph)]
     return {operation.name: operation.touches for operation in reached if operation.name not in allowed}
 
 
@@ -149,7 +146,7 @@ def unservable_operations(folder: Path) -> str | None:
         functions |= {function.signature.name for function in library.function}
         for nodes in (meta_graph.graph_def.node, *(function.node_def for function in library.function)):
             names |= {node.op for node in nodes}
-    in_python = sorted(names & IN_PYTHON)
+    in_python = sorted(name for name in names if operations.KINDS.get(name) == operations.PYTHON)
     if in_python:
         return f"the graph calls back into Python ({', '.join(in_python)}), which no server can do"
     unknown = sorted(name for name in names - functions if op_def_registry.get(name) is None)

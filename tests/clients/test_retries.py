@@ -1,10 +1,9 @@
 """Sending again: when, how often, and when not."""
 
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import grpc
 import numpy as np
@@ -14,6 +13,7 @@ from clients.gateway_client import Client
 from clients.grpc_client import CHANNEL_OPTIONS, GrpcClient, build_predict
 from clients.retries import NEVER, Budget, Retry
 from serving.errors import DeadlineExceeded, Internal, InvalidInput, NotFound, Overloaded, TooLarge, Unavailable
+from tests import servers
 
 QUICK = Retry(attempts=4, first_delay_s=0.001, longest_delay_s=0.002)
 
@@ -47,14 +47,8 @@ class Refusing:
             def log_message(self, *_: object) -> None:
                 pass
 
-        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-            thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-            thread.start()
-            try:
-                yield f"http://127.0.0.1:{server.server_port}"
-            finally:
-                server.shutdown()
-                thread.join()
+        with servers.http_server(Handler) as url:
+            yield url
 
 
 @pytest.mark.parametrize("statuses", [(200,), (429, 200), (503, 429, 502, 200)])

@@ -8,7 +8,6 @@ import http.server
 import json
 import re
 import subprocess
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -48,12 +47,8 @@ class Recorded(http.server.BaseHTTPRequestHandler):
 
 @contextmanager
 def recorded() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Recorded) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with servers.http_server(Recorded) as url:
+        yield url.removeprefix("http://")
 
 
 @dataclass(frozen=True)

@@ -67,10 +67,11 @@ def _csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, Row]]:
 
 def _heading(text: str, columns: Sequence[str]) -> tuple[str, list[str]]:
     """What parts the cells, and the first line's: the separator that gives most of the columns, the comma of equals."""
-    headings = {
-        separator: next(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True), [])
-        for separator in _SEPARATORS
-    }
+    file = io.StringIO(text, newline="")
+    headings = {}
+    for separator in _SEPARATORS:
+        file.seek(0)
+        headings[separator] = next(csv.reader(file, delimiter=separator, strict=True), [])
     best = max(_SEPARATORS, key=lambda separator: len({cell.strip() for cell in headings[separator]} & set(columns)))
     return best, headings[best]
 

@@ -5,11 +5,10 @@ import json
 import re
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -285,15 +284,8 @@ class _NoPredictions(BaseHTTPRequestHandler):
 @contextmanager
 def fault_server(**behaviour: Any) -> Iterator[str]:
     handler = type("Handler", (_NoPredictions,), {"asked": itertools.count(1), **behaviour})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with servers.http_server(handler) as url:
+        yield url
 
 
 @pytest.mark.parametrize(
