@@ -10,7 +10,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-PROTO = ROOT / "serving" / "open_inference.proto"
+PROTO = ROOT / "signet" / "serving" / "open_inference.proto"
 
 
 class BuildMessages(build_py):

@@ -16,9 +16,9 @@ from collections.abc import Awaitable, Callable, Collection, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from clients.retries import Budget
-from clients.values import to_arrays
-from serving.errors import (
+from signet.clients.retries import Budget
+from signet.clients.values import to_arrays
+from signet.serving.errors import (
     DeadlineExceeded,
     FailedPrecondition,
     Internal,
@@ -27,8 +27,8 @@ from serving.errors import (
     Unavailable,
     Unsupported,
 )
-from serving.signature import Signature, nearest_hint, select
-from serving.tensors import Arrays
+from signet.serving.signature import Signature, nearest_hint, select
+from signet.serving.tensors import Arrays
 
 T = TypeVar("T")
 Steps = Generator[Any, Any, T]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from serving.errors import UsageError
+from signet.serving.errors import UsageError
 
 URL_VARIABLE, TOKEN_VARIABLE = "SIGNET_URL", "SIGNET_TOKEN"
 FilePath = str | os.PathLike[str]

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from serving.errors import UsageError
+from signet.serving.errors import UsageError
 
 
 def of(name: str, names: Iterable[str]) -> tuple[str, ...]:

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from clients import flat_columns
-from clients.calls import CONVERTING, Steps
-from clients.values import text_of
-from serving.errors import InvalidInput, UsageError
-from serving.signature import Signature, TensorSpec
-from serving.tensors import Array, Arrays
+from signet.clients import flat_columns
+from signet.clients.calls import CONVERTING, Steps
+from signet.clients.values import text_of
+from signet.serving.errors import InvalidInput, UsageError
+from signet.serving.signature import Signature, TensorSpec
+from signet.serving.tensors import Array, Arrays
 
 Frame = TypeVar("Frame")
 """A pandas or polars DataFrame, a pyarrow Table or RecordBatch."""

@@ -21,17 +21,17 @@ from typing import Any, Self, cast
 
 import httpx
 
-from clients import calls, connecting, frames, gateway_messages, infer_messages, values
-from clients.calls import Describe, Known, Steps, Version, Which, drive, drive_async, which_of
-from clients.connecting import Access, Certificate, FilePath
-from clients.frames import Frame
-from clients.gateway_messages import Model, Request, Response
-from clients.http_connections import FOREIGN, Connections
-from clients.retries import Budget, Retry
-from serving.errors import NotFound, UsageError
-from serving.open_inference_body import HEADER
-from serving.signature import DEFAULT, Signature, select
-from serving.tensors import Arrays
+from signet.clients import calls, connecting, frames, gateway_messages, infer_messages, values
+from signet.clients.calls import Describe, Known, Steps, Version, Which, drive, drive_async, which_of
+from signet.clients.connecting import Access, Certificate, FilePath
+from signet.clients.frames import Frame
+from signet.clients.gateway_messages import Model, Request, Response
+from signet.clients.http_connections import FOREIGN, Connections
+from signet.clients.retries import Budget, Retry
+from signet.serving.errors import NotFound, UsageError
+from signet.serving.open_inference_body import HEADER
+from signet.serving.signature import DEFAULT, Signature, select
+from signet.serving.tensors import Arrays
 
 DEFAULT_URL = "http://localhost:8080"
 DEFAULT_TIMEOUT_S = 30.0

@@ -16,13 +16,13 @@ from urllib.parse import quote
 
 from google.protobuf import json_format
 
-from clients import values
-from clients.calls import Version, Which
-from serving import dtypes
-from serving.errors import BadGateway, Internal, InvalidInput, Overloaded, ServingError, TooLarge, from_code
-from serving.protos import get_model_metadata_pb2
-from serving.signature import DEFAULT, Signature, TensorSpec, from_proto, internal
-from serving.tensors import Arrays
+from signet.clients import values
+from signet.clients.calls import Version, Which
+from signet.serving import dtypes
+from signet.serving.errors import BadGateway, Internal, InvalidInput, Overloaded, ServingError, TooLarge, from_code
+from signet.serving.protos import get_model_metadata_pb2
+from signet.serving.signature import DEFAULT, Signature, TensorSpec, from_proto, internal
+from signet.serving.tensors import Arrays
 
 TIMEOUT_HEADER = "X-Request-Timeout"
 """Seconds that the caller waits: the server gives up then, too."""

@@ -21,14 +21,14 @@ from typing import Any, cast
 
 import grpc
 
-from clients import calls, connecting, frames, values
-from clients.calls import Describe, Known, Steps, Version, Which, drive, which_of
-from clients.connecting import Access, Certificate, FilePath
-from clients.frames import Frame
-from clients.gateway_messages import Model
-from clients.retries import Budget, Retry
-from serving import open_inference_pb2, tensors
-from serving.errors import (
+from signet.clients import calls, connecting, frames, values
+from signet.clients.calls import Describe, Known, Steps, Version, Which, drive, which_of
+from signet.clients.connecting import Access, Certificate, FilePath
+from signet.clients.frames import Frame
+from signet.clients.gateway_messages import Model
+from signet.clients.retries import Budget, Retry
+from signet.serving import open_inference_pb2, tensors
+from signet.serving.errors import (
     CODE_NAMES,
     DeadlineExceeded,
     FailedPrecondition,
@@ -42,16 +42,16 @@ from serving.errors import (
     UsageError,
     from_code,
 )
-from serving.model_status import State, VersionStatus
-from serving.protos import (
+from signet.serving.model_status import State, VersionStatus
+from signet.serving.protos import (
     get_model_metadata_pb2,
     get_model_status_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
 )
-from serving.signature import DEFAULT, Signature, from_proto, internal, select
-from serving.tensors import Arrays
+from signet.serving.signature import DEFAULT, Signature, from_proto, internal, select
+from signet.serving.tensors import Arrays
 
 DEFAULT_ADDRESS = "localhost:8500"
 DEFAULT_TIMEOUT_S = 30.0

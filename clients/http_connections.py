@@ -16,9 +16,9 @@ from typing import Any
 import httpcore
 import httpx
 
-from clients.connecting import Access, proxy_of, without_password
-from clients.gateway_messages import Request
-from serving.errors import DeadlineExceeded, ServingError, Unavailable, UsageError
+from signet.clients.connecting import Access, proxy_of, without_password
+from signet.clients.gateway_messages import Request
+from signet.serving.errors import DeadlineExceeded, ServingError, Unavailable, UsageError
 
 _CONNECT_S = 5.0
 _LAST_PORT = 65535

@@ -9,15 +9,15 @@ and JSON 1.3, with 65,536 it is 2.7 against 10. Dtypes that JSON has not travel 
 from collections.abc import Collection
 from typing import Any
 
-from clients import values
-from clients.calls import Which
-from clients.gateway_messages import Request, Response, document_of, path_of, quoted, time_limit
-from serving import dtypes, open_inference_binary
-from serving.errors import Internal, InvalidInput
-from serving.open_inference import datatype
-from serving.open_inference_body import HEADER
-from serving.signature import DEFAULT, Signature
-from serving.tensors import Array, Arrays
+from signet.clients import values
+from signet.clients.calls import Which
+from signet.clients.gateway_messages import Request, Response, document_of, path_of, quoted, time_limit
+from signet.serving import dtypes, open_inference_binary
+from signet.serving.errors import Internal, InvalidInput
+from signet.serving.open_inference import datatype
+from signet.serving.open_inference_body import HEADER
+from signet.serving.signature import DEFAULT, Signature
+from signet.serving.tensors import Array, Arrays
 
 BINARY_FROM_BYTES = 4096
 """Requests of so many bytes of tensors go as raw bytes."""

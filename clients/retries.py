@@ -11,7 +11,7 @@ import random
 import threading
 from dataclasses import dataclass
 
-from serving.errors import Overloaded, ServingError, Unavailable
+from signet.serving.errors import Overloaded, ServingError, Unavailable
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import orjson
 
-from serving import dtypes, json_codec
-from serving.errors import InvalidInput, Unsupported
-from serving.json_codec import Layout, PredictBody
-from serving.json_values import MAX_DEPTH
-from serving.signature import Signature, TensorSpec
-from serving.tensors import Array, Arrays
+from signet.serving import dtypes, json_codec
+from signet.serving.errors import InvalidInput, Unsupported
+from signet.serving.json_codec import Layout, PredictBody
+from signet.serving.json_values import MAX_DEPTH
+from signet.serving.signature import Signature, TensorSpec
+from signet.serving.tensors import Array, Arrays
 
 _JSON_TYPES = {bool, int, float, str, dict, type(None)}
 NOT_IN_JSON = {"half", "bfloat16", "uint16", "complex64", "complex128"}

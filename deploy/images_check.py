@@ -165,7 +165,8 @@ def model_server(engine: Engine | None, folder: Path, port: int) -> Iterator[Con
         return
     command = [
         sys.executable,
-        str(ROOT / "signet.py"),
+        "-m",
+        "signet",
         "model-server",
         f"--port={port}",
         f"--model_config_file={config}",

@@ -1,6 +1,6 @@
 """Copy TensorFlow's message files, without TensorFlow: `python message_files.py FOLDER`.
 
-    import serving.protos ──▶ what that put into sys.modules ──▶ FOLDER/tensorflow/core/…, FOLDER/tensorflow_serving/…
+    import signet.serving.protos ──▶ what that put into sys.modules ──▶ FOLDER/tensorflow/core/…, FOLDER/tensorflow_serving/…
 
 FOLDER then belongs on `sys.path` in the place of the packages tensorflow and tensorflow-serving-api. It has no
 `tensorflow/__init__.py`: to Python that is a namespace, and `serving/protos.py` works with it as with the real package.
@@ -10,7 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from serving.protos import model_service_pb2_grpc, prediction_service_pb2_grpc  # noqa: F401  # with what they import
+from signet.serving.protos import model_service_pb2_grpc, prediction_service_pb2_grpc  # noqa: F401  # with what they import
 
 PACKAGES = ("tensorflow", "tensorflow_serving")
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = {"clients", "serving", "signet.py", "training"}
+PACKAGES = {"signet"}
 
 
 def main() -> int:
@@ -104,7 +104,7 @@ def packages(folder: Path, version: str) -> Iterator[str]:
         str(wheel),
     ]
     subprocess.run(install, check=True)  # noqa: S603
-    command = [sys.executable, "-c", "import sys, signet; sys.argv[1:] = ['--help']; signet.main()"]
+    command = [sys.executable, "-c", "import sys, signet.cli; sys.argv[1:] = ['--help']; signet.cli.main()"]
     started = subprocess.run(  # noqa: S603
         command, cwd=folder, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True, check=False
     )

@@ -25,9 +25,9 @@ from functools import partial
 
 import numpy as np
 
-from serving.errors import Cancelled, DeadlineExceeded, Internal, Overloaded, Unavailable
-from serving.fill import Fill
-from serving.tensors import Arrays
+from signet.serving.errors import Cancelled, DeadlineExceeded, Internal, Overloaded, Unavailable
+from signet.serving.fill import Fill
+from signet.serving.tensors import Arrays
 
 Run = Callable[[Arrays, float], Arrays | Awaitable[Arrays]]
 """run(inputs, timeout_s) answers at once, or gives something to await, which may be cancelled."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from serving.errors import Overloaded
+from signet.serving.errors import Overloaded
 
 SMALL_BYTES = 1 << 16
 """Bodies up to here may use the last eighth of the budget, which large ones leave free."""

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
-from serving import signature as signatures
-from serving.protos import saved_model_pb2
-from serving.signature import Signature, TensorSpec, internal, shape_text
+from signet.serving import signature as signatures
+from signet.serving.protos import saved_model_pb2
+from signet.serving.signature import Signature, TensorSpec, internal, shape_text
 
 Shape = tuple[int | None, ...] | None
 Labels = Mapping[tuple[str, str], Sequence[str]]

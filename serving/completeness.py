@@ -13,8 +13,8 @@ from typing import Any
 from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
-from serving import tensor_bundle
-from serving.protos import meta_graph_pb2, saved_model_pb2
+from signet.serving import tensor_bundle
+from signet.serving.protos import meta_graph_pb2, saved_model_pb2
 
 _GRAPH = "saved_model.pb"
 _TEXT_GRAPH = "saved_model.pbtxt"

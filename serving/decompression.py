@@ -7,7 +7,7 @@ What comes out is bounded before it is made: in all, and by the body that it com
 
 import zlib
 
-from serving.errors import InvalidInput, TooLarge
+from signet.serving.errors import InvalidInput, TooLarge
 
 WINDOW_BITS = {"gzip": 31, "deflate": 15}
 """What zlib calls the names of Content-Encoding."""

@@ -9,7 +9,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from serving.errors import Unsupported
+from signet.serving.errors import Unsupported
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from serving import dtypes
-from serving.errors import Internal, InvalidInput, Unsupported
-from serving.protos import classification_pb2, regression_pb2, types_pb2
-from serving.signature import DEFAULT, Signature, TensorSpec
-from serving.tensors import Array, Arrays
+from signet.serving import dtypes
+from signet.serving.errors import Internal, InvalidInput, Unsupported
+from signet.serving.protos import classification_pb2, regression_pb2, types_pb2
+from signet.serving.signature import DEFAULT, Signature, TensorSpec
+from signet.serving.tensors import Array, Arrays
 
 CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"

@@ -14,12 +14,12 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from serving import example_inference, json_codec, predict_request, small_file, tfrecords
-from serving.errors import ServingError
-from serving.json_codec import Layout, PredictBody
-from serving.protos import prediction_log_pb2
-from serving.signature import DEFAULT, Signature
-from serving.tensors import Arrays
+from signet.serving import example_inference, json_codec, predict_request, small_file, tfrecords
+from signet.serving.errors import ServingError
+from signet.serving.json_codec import Layout, PredictBody
+from signet.serving.protos import prediction_log_pb2
+from signet.serving.signature import DEFAULT, Signature
+from signet.serving.tensors import Arrays
 
 GOLDEN = Path("assets.extra") / "golden.json"
 WARMUP = Path("assets.extra") / "tf_serving_warmup_requests"

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from serving.errors import InvalidInput
-from serving.json_text import format_error, kind, to_bytes
-from serving.json_values import is_base64
+from signet.serving.errors import InvalidInput
+from signet.serving.json_text import format_error, kind, to_bytes
+from signet.serving.json_values import is_base64
 
 MAX_FEATURES = 1 << 18
 """Features of all examples of a request; each takes about 2 µs. Their elements are only bounded by the body."""

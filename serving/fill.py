@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from serving.errors import InvalidInput
-from serving.tensors import MAX_REPEATED_BYTES, Array
+from signet.serving.errors import InvalidInput
+from signet.serving.tensors import MAX_REPEATED_BYTES, Array
 
 MOST_TIMES = 4
 """Times the memory of the rows that they may take when filled up, where that is much."""

@@ -14,12 +14,12 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from serving.errors import DeadlineExceeded, TooLarge
-from serving.http_messages import Request, Response, page
-from serving.http_parser import BadRequest, RequestParser
+from signet.serving.errors import DeadlineExceeded, TooLarge
+from signet.serving.http_messages import Request, Response, page
+from signet.serving.http_parser import BadRequest, RequestParser
 
 if TYPE_CHECKING:
-    from serving.http_server import HttpServer
+    from signet.serving.http_server import HttpServer
 
 UNREAD_BYTES = 1 << 14
 """More than this of answers that the system does not take, and nothing more is read or answered."""

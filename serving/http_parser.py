@@ -13,8 +13,8 @@ from typing import Any
 
 import httptools
 
-from serving.errors import TooLarge
-from serving.http_messages import Limits, Request
+from signet.serving.errors import TooLarge
+from signet.serving.http_messages import Limits, Request
 
 _SLICE_BYTES = 4096
 """So many bytes are looked at together, unless they are of one body: they hold 150 requests at most."""

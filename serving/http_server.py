@@ -17,10 +17,10 @@ from email.utils import formatdate
 from http import HTTPStatus
 from itertools import chain
 
-from serving.byte_budget import ByteBudget
-from serving.errors import ServingError
-from serving.http_connection import Connection
-from serving.http_messages import Handler, Limits, Request, Response, page
+from signet.serving.byte_budget import ByteBudget
+from signet.serving.errors import ServingError
+from signet.serving.http_connection import Connection
+from signet.serving.http_messages import Handler, Limits, Request, Response, page
 
 __all__ = ["Handler", "HttpServer", "Limits", "Request", "Response", "page"]
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from serving.errors import Cancelled, DeadlineExceeded, InvalidInput, Overloaded, ServingError, Unavailable
-from serving.signature import Signature, TensorSpec
-from serving.tensors import Array, Arrays
+from signet.serving.errors import Cancelled, DeadlineExceeded, InvalidInput, Overloaded, ServingError, Unavailable
+from signet.serving.signature import Signature, TensorSpec
+from signet.serving.tensors import Array, Arrays
 
 Run = Callable[[Arrays], Arrays]
 """run(inputs) gives the outputs of one call, or raises `ServingError`."""

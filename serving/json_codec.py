@@ -19,13 +19,13 @@ from typing import Any, get_args
 import numpy as np
 import orjson
 
-from serving import dtypes, json_dialect, json_values, number_arrays
-from serving.errors import InvalidInput, Unsupported
-from serving.fill import Fill
-from serving.json_values import QUOTED_CHARACTERS, described
-from serving.non_finite import NonFinite, is_finite, text
-from serving.signature import Signature, TensorSpec
-from serving.tensors import Array, Arrays
+from signet.serving import dtypes, json_dialect, json_values, number_arrays
+from signet.serving.errors import InvalidInput, Unsupported
+from signet.serving.fill import Fill
+from signet.serving.json_values import QUOTED_CHARACTERS, described
+from signet.serving.non_finite import NonFinite, is_finite, text
+from signet.serving.signature import Signature, TensorSpec
+from signet.serving.tensors import Array, Arrays
 
 JSON_DTYPES = frozenset(row.name for row in dtypes.ROWS if not row.name.startswith("complex"))
 """What is read and written here; TensorFlow Serving has no form for half, bfloat16 and uint16."""

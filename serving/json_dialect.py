@@ -20,8 +20,8 @@ import numpy as np
 import orjson
 import rapidjson
 
-from serving.errors import InvalidInput
-from serving.tensors import Array
+from signet.serving.errors import InvalidInput
+from signet.serving.tensors import Array
 
 Read = Callable[[bytes], Any]
 """Reads strict JSON as `orjson.loads` does: raises its error, and gives an array at most where that has a list of numbers."""

@@ -15,10 +15,10 @@ import numpy as np
 import orjson
 import rapidjson
 
-from serving import json_dialect
-from serving.errors import InvalidInput
-from serving.json_values import is_base64, unbase64
-from serving.number_arrays import as_lists
+from signet.serving import json_dialect
+from signet.serving.errors import InvalidInput
+from signet.serving.json_values import is_base64, unbase64
+from signet.serving.number_arrays import as_lists
 
 _MAX_QUOTED = 256
 """Characters of a value that a message quotes."""

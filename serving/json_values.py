@@ -15,12 +15,12 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from serving.dtypes import DType
-from serving.errors import InvalidInput
-from serving.non_finite import WORDS
-from serving.number_arrays import as_lists
-from serving.signature import TensorSpec, shape_text
-from serving.tensors import Array
+from signet.serving.dtypes import DType
+from signet.serving.errors import InvalidInput
+from signet.serving.non_finite import WORDS
+from signet.serving.number_arrays import as_lists
+from signet.serving.signature import TensorSpec, shape_text
+from signet.serving.tensors import Array
 
 MAX_DEPTH = 32
 """Deepest nesting of lists read into a tensor; numpy's own limit on dimensions is 64."""

@@ -9,14 +9,14 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from serving import example_inference, examples_json, json_codec, json_text, open_inference, open_inference_body
-from serving.fill import Fill
-from serving.json_codec import Layout, PredictBody
-from serving.non_finite import NonFinite
-from serving.open_inference import InferRequest
-from serving.protos import input_pb2
-from serving.signature import Signature
-from serving.tensors import Array, Arrays
+from signet.serving import example_inference, examples_json, json_codec, json_text, open_inference, open_inference_body
+from signet.serving.fill import Fill
+from signet.serving.json_codec import Layout, PredictBody
+from signet.serving.non_finite import NonFinite
+from signet.serving.open_inference import InferRequest
+from signet.serving.protos import input_pb2
+from signet.serving.signature import Signature
+from signet.serving.tensors import Array, Arrays
 
 Kept = dict[str, Any]
 """What one step of a session leaves for the next."""

@@ -9,13 +9,19 @@ from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
-from serving import example_inference, open_inference, open_inference_messages, open_inference_pb2, predict_request
-from serving.errors import InvalidInput
-from serving.large_bodies import Kept
-from serving.open_inference import InferRequest
-from serving.protos import classification_pb2, inference_pb2, predict_pb2, regression_pb2
-from serving.signature import Signature
-from serving.tensors import Arrays, to_typed_proto
+from signet.serving import (
+    example_inference,
+    open_inference,
+    open_inference_messages,
+    open_inference_pb2,
+    predict_request,
+)
+from signet.serving.errors import InvalidInput
+from signet.serving.large_bodies import Kept
+from signet.serving.open_inference import InferRequest
+from signet.serving.protos import classification_pb2, inference_pb2, predict_pb2, regression_pb2
+from signet.serving.signature import Signature
+from signet.serving.tensors import Arrays, to_typed_proto
 
 _OF_EXAMPLES = {
     message_class.DESCRIPTOR.name: message_class

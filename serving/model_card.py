@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from serving import small_file
-from serving.fill import Fill
-from serving.signature import Signature
+from signet.serving import small_file
+from signet.serving.fill import Fill
+from signet.serving.signature import Signature
 
 FILE = Path("assets.extra") / "model-card.json"
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from google.protobuf import text_format
 
-from serving.errors import UsageError
-from serving.protos import model_server_config_pb2
+from signet.serving.errors import UsageError
+from signet.serving.protos import model_server_config_pb2
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from serving.errors import CODE_NAMES
-from serving.protos import get_model_status_pb2
+from signet.serving.errors import CODE_NAMES
+from signet.serving.protos import get_model_status_pb2
 
 
 class State(enum.IntEnum):

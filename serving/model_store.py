@@ -20,8 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from serving.errors import UsageError
-from serving.supervision import STORE, Background, Failures
+from signet.serving.errors import UsageError
+from signet.serving.supervision import STORE, Background, Failures
 
 log = logging.getLogger(__name__)
 

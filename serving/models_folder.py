@@ -9,8 +9,8 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from serving.errors import UsageError
-from serving.model_config import ModelConfig
+from signet.serving.errors import UsageError
+from signet.serving.model_config import ModelConfig
 
 log = logging.getLogger(__name__)
 

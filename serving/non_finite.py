@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import orjson
 
-from serving.tensors import Array
+from signet.serving.tensors import Array
 
 NonFinite = Literal["bare", "null", "string"]
 """NaN as it is, which strict parsers refuse; as null; as the string "NaN"."""

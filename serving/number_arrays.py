@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 import simdjson
 
-from serving.tensors import Array
+from signet.serving.tensors import Array
 
 LARGE_BYTES = 1024
 """Smaller bodies are read by orjson alone, which is faster there."""

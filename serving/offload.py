@@ -20,8 +20,8 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from serving import offload_wire, offload_worker
-from serving.errors import Overloaded, Unavailable
+from signet.serving import offload_wire, offload_worker
+from signet.serving.errors import Overloaded, Unavailable
 
 LARGE_BYTES = 1 << 17
 """A body from here on is read by a worker. To hand one over costs half a millisecond, which JSON of this size takes anyway."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.tensors import Array
+from signet.serving.tensors import Array
 
 _STRINGS_AT_ONCE = 1 << 14
 """So many strings are made before another thread gets a chance to run."""

@@ -19,8 +19,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from serving import offload_wire
-from serving.errors import ServingError, TooLarge
+from signet.serving import offload_wire
+from signet.serving.errors import ServingError, TooLarge
 
 FORGET = "forget"
 

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple, TypeVar, cast, get_args
 
 import numpy as np
 
-from serving import dtypes, json_values, open_inference_binary
-from serving.dtypes import DType
-from serving.errors import InvalidInput, Unsupported
-from serving.non_finite import NonFinite
-from serving.signature import Signature, TensorSpec, shape_text
-from serving.tensors import MAX_ELEMENTS, Array, Arrays, check_empty
+from signet.serving import dtypes, json_values, open_inference_binary
+from signet.serving.dtypes import DType
+from signet.serving.errors import InvalidInput, Unsupported
+from signet.serving.non_finite import NonFinite
+from signet.serving.signature import Signature, TensorSpec, shape_text
+from signet.serving.tensors import MAX_ELEMENTS, Array, Arrays, check_empty
 
 MAX_STRINGS = 1 << 20
 """Most strings of a tensor that is sent as bytes: they are cut out one by one, about 0.3 µs each."""

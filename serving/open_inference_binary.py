@@ -10,9 +10,9 @@ import struct
 
 import numpy as np
 
-from serving.dtypes import DType
-from serving.errors import InvalidInput
-from serving.tensors import Array
+from signet.serving.dtypes import DType
+from signet.serving.errors import InvalidInput
+from signet.serving.tensors import Array
 
 _LENGTH = struct.Struct("<I")
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import orjson
 
-from serving import json_dialect, number_arrays, open_inference_binary
-from serving.errors import InvalidInput
-from serving.json_values import described
-from serving.non_finite import NonFinite, text
-from serving.open_inference import (
+from signet.serving import json_dialect, number_arrays, open_inference_binary
+from signet.serving.errors import InvalidInput
+from signet.serving.json_values import described
+from signet.serving.non_finite import NonFinite, text
+from signet.serving.open_inference import (
     BASE64,
     InferRequest,
     InputTensor,

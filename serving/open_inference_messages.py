@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from serving import open_inference_binary, open_inference_pb2
-from serving.errors import InvalidInput
-from serving.open_inference import (
+from signet.serving import open_inference_binary, open_inference_pb2
+from signet.serving.errors import InvalidInput
+from signet.serving.open_inference import (
     InferRequest,
     InputTensor,
     OutputTensor,
@@ -23,7 +23,7 @@ from serving.open_inference import (
     refuse_shared_memory,
     requested,
 )
-from serving.tensors import Array
+from signet.serving.tensors import Array
 
 _FIELDS = {
     "BOOL": ("bool_contents", np.bool_),

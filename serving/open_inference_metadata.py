@@ -11,9 +11,9 @@ from typing import Any
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from serving.independence import Verdict
-from serving.open_inference import can_travel, datatype
-from serving.signature import Signature, TensorSpec, internal
+from signet.serving.independence import Verdict
+from signet.serving.open_inference import can_travel, datatype
+from signet.serving.signature import Signature, TensorSpec, internal
 
 EXTENSIONS = (
     "binary_tensor_data",

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from serving.completeness import asset_files
-from serving.errors import UsageError
-from serving.signature import internal, nearest_hint
+from signet.serving.completeness import asset_files
+from signet.serving.errors import UsageError
+from signet.serving.signature import internal, nearest_hint
 
 FILES, NETWORK, PYTHON, PROCESS = "files", "the network", "Python code", "the server's process"
 ANY = "whatever its input describes"

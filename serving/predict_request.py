@@ -7,10 +7,10 @@ refuses what does not fit. Source: `predict_util.cc`.
 from collections.abc import Iterable
 from typing import Any
 
-from serving.errors import FailedPrecondition, InvalidInput, Unsupported
-from serving.example_inference import Version
-from serving.signature import DEFAULT, Signature
-from serving.tensors import Array, Arrays, check_empty, from_proto
+from signet.serving.errors import FailedPrecondition, InvalidInput, Unsupported
+from signet.serving.example_inference import Version
+from signet.serving.signature import DEFAULT, Signature
+from signet.serving.tensors import Array, Arrays, check_empty, from_proto
 
 
 def signature_of(version: Version, request: Any) -> Signature:

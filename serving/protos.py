@@ -5,7 +5,7 @@ parent package first, so an empty package of that name stands in while the files
 This is the only module that does so. TensorFlow itself may be imported before or after, in the same process.
 
 The files are those of the installed packages; where there are none, those that `make wheel` puts beside this one.
-Everybody imports from here: `from serving.protos import predict_pb2`. The stubs need gRPC, and are imported when they
+Everybody imports from here: `from signet.serving.protos import predict_pb2`. The stubs need gRPC, and are imported when they
 are asked for.
 """
 

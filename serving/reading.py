@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Generic, TypeVar
 
-from serving.offload import Offload, Session
-from serving.tensors import Arrays
+from signet.serving.offload import Offload, Session
+from signet.serving.tensors import Arrays
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool
 
-from serving.protos import (
+from signet.serving.protos import (
     classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from serving import dtypes, tensors
-from serving.errors import FailedPrecondition, InvalidInput, Unsupported
-from serving.tensors import Array, Arrays, as_string_array
+from signet.serving import dtypes, tensors
+from signet.serving.errors import FailedPrecondition, InvalidInput, Unsupported
+from signet.serving.tensors import Array, Arrays, as_string_array
 
 DEFAULT = "serving_default"
 _INTERNAL = "__saved_model"

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serving import dtypes
-from serving.errors import InvalidInput
-from serving.protos import tensor_pb2
+from signet.serving import dtypes
+from signet.serving.errors import InvalidInput
+from signet.serving.protos import tensor_pb2
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.errors import ServingError, from_code
+from signet.serving.errors import ServingError, from_code
 
 _HEADER_BYTES = 12
 _CRC_BYTES = 4

@@ -21,7 +21,7 @@ import httpx
 
 ROOT = Path(__file__).parent.parent
 GOLDEN_MODELS = Path(__file__).parent / "golden" / "models"
-SIGNET = [sys.executable, str(ROOT / "signet.py")]
+SIGNET = [sys.executable, "-m", "signet"]
 START_S = 60.0
 AS_RECORDED = {"TF_ENABLE_ONEDNN_OPTS": "1"}
 """The environment of servers that replay recordings: TensorFlow Serving's answers were recorded with oneDNN on.

@@ -16,7 +16,7 @@ import httpx
 import pyarrow.parquet as pq
 import pytest
 
-from serving.gateway.settings import Settings
+from signet.serving.gateway.settings import Settings
 from tests import servers
 from tests.servers import ROOT, Program
 

@@ -2,7 +2,7 @@
 
 import io
 
-from serving import tfrecords
+from signet.serving import tfrecords
 
 
 def record(data: bytes) -> bytes:

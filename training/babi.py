@@ -1,6 +1,6 @@
 """The twenty bAbI tasks, one model a task: accuracy of both networks beside published figures, as a table.
 
-    python -m training.babi --data tasks_1-20_v1-2/en ──▶ training/results/babi.json, a row for each task and network
+    python -m signet.training.babi --data tasks_1-20_v1-2/en ──▶ training/results/babi.json, a row for each task and network
                                                           training/results/babi.md, the table
 
 Rows that are there are kept, so that an interrupted run goes on. The published figures, test accuracy in % with 1,000
@@ -20,10 +20,10 @@ from typing import Any
 
 from rich.console import Console
 
-from serving.errors import SignetError
-from training import train
-from training.model import BadData
-from training.progress import Progress
+from signet.serving.errors import SignetError
+from signet.training import train
+from signet.training.model import BadData
+from signet.training.progress import Progress
 
 TASKS = range(1, 21)
 LSTM = (50, 20, 20, 61, 70, 48, 49, 45, 64, 44, 72, 74, 94, 27, 21, 23, 51, 52, 8, 91)
@@ -108,7 +108,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 def main() -> int:
     """Measure what is missing, then print the table."""
     parser = argparse.ArgumentParser(
-        prog="python -m training.babi",
+        prog="python -m signet.training.babi",
         description="Accuracy of both question answering networks on the twenty bAbI tasks, beside published figures. "
         "At most three minutes of processor time a task and network; an interrupted run goes on where it stopped.",
     )

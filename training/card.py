@@ -20,10 +20,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from serving import dtypes
-from serving.errors import Unsupported
-from serving.signature import DEFAULT
-from training.model import Card, Meaning
+from signet.serving import dtypes
+from signet.serving.errors import Unsupported
+from signet.serving.signature import DEFAULT
+from signet.training.model import Card, Meaning
 
 JSON_FILE, TEXT_FILE = "model-card.json", "model-card.md"
 PICTURES = ("model.png", "history.png")

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from training.model import Array
-from training.vocabulary import FIRST
+from signet.training.model import Array
+from signet.training.vocabulary import FIRST
 
 REACH = 3
 """How many words after a word may be the other half of a pair."""

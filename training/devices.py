@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import keras
 
-from training.model import BadOption
+from signet.training.model import BadOption
 
 MIXED = "mixed_bfloat16"
 """Computes in bfloat16, keeps weights in float32. Its range is float32's, so the loss needs no scaling."""

@@ -16,9 +16,9 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from training import empty_batch
-from training.data import digits, scenes
-from training.model import Arrays, BadOption, Card, Data, Endpoint, Examples, Meaning, Recipe, Score, accuracy
+from signet.training import empty_batch
+from signet.training.data import digits, scenes
+from signet.training.model import Arrays, BadOption, Card, Data, Endpoint, Examples, Meaning, Recipe, Score, accuracy
 
 SCENES = "scenes"
 TEST_SCENES = 2_000

@@ -18,8 +18,8 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from training.data import digits as digits_data
-from training.model import Arrays, BadOption, Card, Data, Endpoint, Meaning, Recipe, Score, accuracy
+from signet.training.data import digits as digits_data
+from signet.training.model import Arrays, BadOption, Card, Data, Endpoint, Meaning, Recipe, Score, accuracy
 
 PRESETS: Mapping[str, Recipe] = {
     "quick": Recipe(epochs=30, batch_rows=32, learning_rate=3e-3),

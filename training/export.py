@@ -27,9 +27,9 @@ import sys
 import traceback
 from pathlib import Path
 
-from serving import compatibility
-from serving.errors import SignetError
-from training.export_publish import ExportFailed, publish, versions, writing_folder
+from signet.serving import compatibility
+from signet.serving.errors import SignetError
+from signet.training.export_publish import ExportFailed, publish, versions, writing_folder
 
 ALLOW_BREAKING = "--allow-breaking"
 RTOL = 1e-4
@@ -97,7 +97,7 @@ def _run_child(*arguments: str) -> None:
 
 
 def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "training.export", *arguments]
+    return [sys.executable, "-m", "signet.training.export", *arguments]
 
 
 def _environment() -> dict[str, str]:
@@ -123,11 +123,11 @@ def main(step: str, *arguments: str) -> int:
         if step == "export":
             sys.stdout.write(str(export(first, second[0], allow_breaking=ALLOW_BREAKING in arguments)))
         elif step == "write":
-            from training.export_write import write  # the children need TensorFlow
+            from signet.training.export_write import write  # the children need TensorFlow
 
             write(first, second[0])
         else:
-            from training.export_verify import verify
+            from signet.training.export_verify import verify
 
             if problem := verify(first):
                 raise ExportFailed(f"the export is not what the trained model is: {problem}; nothing was published")

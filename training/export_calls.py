@@ -18,11 +18,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from training.export import first_line
-from training.export_labels import activation
-from training.export_order import TENSOR_NAME, BadModel
-from training.export_verify import generic
-from training.model import Array, Arrays, BadOption
+from signet.training.export import first_line
+from signet.training.export_labels import activation
+from signet.training.export_order import TENSOR_NAME, BadModel
+from signet.training.export_verify import generic
+from signet.training.model import Array, Arrays, BadOption
 
 
 @dataclass(frozen=True)

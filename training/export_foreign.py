@@ -17,13 +17,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from training import empty_batch, export, export_labels, export_xla
-from training.export import first_line
-from training.export_calls import Called, Renames, functional, subclassed, tensors
-from training.export_load import load, objects_of, restore
-from training.export_order import NOT_BATCHED, BadModel, read_example
-from training.export_write import Exportable
-from training.model import Array, Arrays, Card, Endpoint, Meaning
+from signet.training import empty_batch, export, export_labels, export_xla
+from signet.training.export import first_line
+from signet.training.export_calls import Called, Renames, functional, subclassed, tensors
+from signet.training.export_load import load, objects_of, restore
+from signet.training.export_order import NOT_BATCHED, BadModel, read_example
+from signet.training.export_write import Exportable
+from signet.training.model import Array, Arrays, Card, Endpoint, Meaning
 
 LEAST_ROWS = 8
 SIZES = (8, 32, 128, 300)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from training.model import Array, Arrays
+from signet.training.model import Array, Arrays
 
 MOST_BYTES = 1 << 20
 SAMPLE = 16

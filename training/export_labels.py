@@ -14,8 +14,8 @@ from typing import Any, Literal
 import numpy as np
 import tensorflow as tf
 
-from training.export_order import BadModel
-from training.model import Array, Arrays, BadOption, Meaning
+from signet.training.export_order import BadModel
+from signet.training.model import Array, Arrays, BadOption, Meaning
 
 Scores = Literal["probability", "logit"]
 """What a single number that tells two classes is."""

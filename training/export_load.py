@@ -25,9 +25,9 @@ from typing import Any
 import h5py
 import keras
 
-from training.export import first_line
-from training.export_order import BadModel
-from training.model import BadOption
+from signet.training.export import first_line
+from signet.training.export_order import BadModel
+from signet.training.model import BadOption
 
 UNDER_KERAS_2 = (
     "it was written by Keras 2, which Keras 3 cannot read: under Keras 2 (tf_keras, or TensorFlow up to 2.15) "

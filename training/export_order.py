@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from serving.errors import UsageError
-from serving.tensors import as_string_array
-from training import export
-from training.model import Array, BadOption
+from signet.serving.errors import UsageError
+from signet.serving.tensors import as_string_array
+from signet.training import export
+from signet.training.model import Array, BadOption
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 NOT_BATCHED = "--not-batched"

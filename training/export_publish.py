@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from serving.errors import SignetError
+from signet.serving.errors import SignetError
 
 _writers = itertools.count()
 """Tells the folders of one process apart, which may export in several threads."""

@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from serving import operations
-from serving.protos import saved_model_pb2
-from serving.signature import internal
-from training import card
-from training.export_golden import difference, take
-from training.model import Array, Arrays
+from signet.serving import operations
+from signet.serving.protos import saved_model_pb2
+from signet.serving.signature import internal
+from signet.training import card
+from signet.training.export_golden import difference, take
+from signet.training.model import Array, Arrays
 
 MORE = 7
 """So much padding is added to measure what it does."""

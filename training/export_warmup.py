@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from serving import tensors
-from serving.protos import predict_pb2, prediction_log_pb2
-from training.model import Array, Arrays
+from signet.serving import tensors
+from signet.serving.protos import predict_pb2, prediction_log_pb2
+from signet.training.model import Array, Arrays
 
 FILE = "tf_serving_warmup_requests"
 ROWS = (1, 8, 32)

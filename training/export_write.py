@@ -19,13 +19,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from serving import operations
-from training import card, export_golden, export_warmup, plots
-from training.export import ATOL, RTOL
-from training.export_golden import from_json
-from training.export_publish import ExportFailed
-from training.export_verify import generic
-from training.model import Arrays, Card, Endpoint
+from signet.serving import operations
+from signet.training import card, export_golden, export_warmup, plots
+from signet.training.export import ATOL, RTOL
+from signet.training.export_golden import from_json
+from signet.training.export_publish import ExportFailed
+from signet.training.export_verify import generic
+from signet.training.model import Arrays, Card, Endpoint
 
 SUMMARY_WIDTH = 79
 """Characters; Keras cuts off what goes beyond 80 where there is no terminal."""
@@ -57,7 +57,7 @@ def write(trained: Path, folder: Path) -> None:
     keras.utils.set_random_seed(0)  # layers that drop out carry the state of a random generator, which is exported, too
     description = json.loads((trained / "model.json").read_bytes())
     if "keras_file" in description:
-        from training import export_foreign
+        from signet.training import export_foreign
 
         exportable = export_foreign.exportable(description)
     else:
@@ -111,7 +111,7 @@ def write(trained: Path, folder: Path) -> None:
 
 def own(trained: Path, description: Mapping[str, Any]) -> Exportable:
     """A model of this project, with the weights that training left."""
-    from training.train import models
+    from signet.training.train import models
 
     module = models()[description["name"]]
     config = module.Config(**description["config"])

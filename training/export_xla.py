@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from training.export_publish import ExportFailed
+from signet.training.export_publish import ExportFailed
 
 ROWS = (1, 8, 32)
 LEAST_LENGTH = 16

@@ -20,8 +20,8 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
-from serving.errors import SignetError
-from training.model import Arrays, Data, Recipe
+from signet.serving.errors import SignetError
+from signet.training.model import Arrays, Data, Recipe
 
 VALIDATION = 10
 """One row in so many is for validation."""

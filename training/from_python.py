@@ -19,9 +19,9 @@ import cloudpickle
 import keras
 import numpy as np
 
-from training import card, export_order
-from training.export_order import BadModel
-from training.model import BadOption
+from signet.training import card, export_order
+from signet.training.export_order import BadModel
+from signet.training.model import BadOption
 
 Labels = Sequence[str] | Mapping[str, Sequence[str]]
 

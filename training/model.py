@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.errors import UsageError
+from signet.serving.errors import UsageError
 
 if TYPE_CHECKING:
     import keras

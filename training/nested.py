@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from training.model import Array, Arrays, BadOption, Card, Data, Endpoint, Examples, Meaning, Recipe, Score
+from signet.training.model import Array, Arrays, BadOption, Card, Data, Endpoint, Examples, Meaning, Recipe, Score
 
 ANGLE = np.deg2rad(60)
 

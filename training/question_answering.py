@@ -25,11 +25,11 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from training.data import stories
-from training.data.stories import Question
-from training.model import Array, Arrays, Card, Data, Endpoint, Examples, Meaning, Recipe, Score, accuracy
-from training.story_memory import NAME, StoryMemory
-from training.vocabulary import SENTENCE_END, UNKNOWN, Vocabulary, learn
+from signet.training.data import stories
+from signet.training.data.stories import Question
+from signet.training.model import Array, Arrays, Card, Data, Endpoint, Examples, Meaning, Recipe, Score, accuracy
+from signet.training.story_memory import NAME, StoryMemory
+from signet.training.vocabulary import SENTENCE_END, UNKNOWN, Vocabulary, learn
 
 PRESETS: Mapping[str, Recipe] = {
     "quick": Recipe(epochs=10, batch_rows=32, learning_rate=8e-3, train_rows=3_000, by_accuracy=True),

@@ -14,10 +14,10 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from training import blocks, digit_pictures
-from training.data import digits
-from training.digit_pictures import Config, compile_model, endpoints, evaluate, golden
-from training.model import Data, Recipe
+from signet.training import blocks, digit_pictures
+from signet.training.data import digits
+from signet.training.digit_pictures import Config, compile_model, endpoints, evaluate, golden
+from signet.training.model import Data, Recipe
 
 __all__ = ["CARD", "PRESETS", "Config", "build_model", "compile_model", "endpoints", "evaluate", "golden", "load"]
 

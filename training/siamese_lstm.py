@@ -26,9 +26,9 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from training.data import people
-from training.data.people import Pairs
-from training.model import Array, Arrays, Card, Data, Endpoint, Examples, Meaning, Recipe, Score, accuracy
+from signet.training.data import people
+from signet.training.data.people import Pairs
+from signet.training.model import Array, Arrays, Card, Data, Endpoint, Examples, Meaning, Recipe, Score, accuracy
 
 SIDES = ("left", "right")
 SYMBOLS = 128

@@ -40,11 +40,11 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from training import counting
-from training.data import posts as posts_data
-from training.data.posts import GENDERS, INCOMES, Guesses, Users
-from training.model import Array, Arrays, Card, Data, Endpoint, Examples, Meaning, Recipe, Score, accuracy
-from training.vocabulary import PADDING, UNKNOWN, Vocabulary, learn
+from signet.training import counting
+from signet.training.data import posts as posts_data
+from signet.training.data.posts import GENDERS, INCOMES, Guesses, Users
+from signet.training.model import Array, Arrays, Card, Data, Endpoint, Examples, Meaning, Recipe, Score, accuracy
+from signet.training.vocabulary import PADDING, UNKNOWN, Vocabulary, learn
 
 OUTPUTS = ("age", "income", "gender")
 LOSSES = {"age": "mse", "income": "sparse_categorical_crossentropy", "gender": "binary_crossentropy"}

@@ -17,8 +17,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from training.model import Array
-from training.vocabulary import PADDING
+from signet.training.model import Array
+from signet.training.vocabulary import PADDING
 
 NAME = "story_memory"
 """The layer's, in a model."""

@@ -31,13 +31,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from serving.errors import SignetError, UsageError
-from training import export, export_golden, export_publish
-from training.model import BadOption, Data, Examples, Model, Recipe, Score
-from training.progress import Line, Progress
+from signet.serving.errors import SignetError, UsageError
+from signet.training import export, export_golden, export_publish
+from signet.training.model import BadOption, Data, Examples, Model, Recipe, Score
+from signet.training.progress import Line, Progress
 
 if TYPE_CHECKING:
-    from training.fit import History
+    from signet.training.fit import History
 
 NAMES = (
     "digits",
@@ -68,7 +68,7 @@ DATA_SETS: Mapping[str, Sequence[str]] = {"inception": ("scenes",), "residual": 
 
 def models() -> dict[str, Model[Any, Any]]:
     """Name -> module. Takes seconds the first time: it imports TensorFlow."""
-    from training import (
+    from signet.training import (
         digits,
         inception,
         nested,
@@ -244,7 +244,7 @@ def fitted(name: str, order: Order, work: Path, line: Line) -> Fitted:
     line.say("starting Keras")
     import keras
 
-    from training import devices, fit
+    from signet.training import devices, fit
 
     module = models()[name]
     line.say("preparing data")

@@ -31,9 +31,9 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from training import empty_batch
-from training.data import stereo
-from training.model import Array, Arrays, BadOption, Card, Data, Endpoint, Examples, Meaning, Recipe, Score
+from signet.training import empty_batch
+from signet.training.data import stereo
+from signet.training.model import Array, Arrays, BadOption, Card, Data, Endpoint, Examples, Meaning, Recipe, Score
 
 EYES = ("left_camera", "right_camera")
 WIDTH = 64

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.model import Array
+from signet.training.model import Array
 
 if TYPE_CHECKING:
     import tensorflow as tf

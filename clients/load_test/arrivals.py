@@ -8,7 +8,7 @@ import math
 import random
 from collections.abc import Iterator
 
-from clients.load_test.steps import Step
+from signet.clients.load_test.steps import Step
 
 
 def offsets(step: Step, chance: random.Random | None) -> Iterator[float]:

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from clients import values
-from clients.calls import Version
-from clients.load_test.mix import Entry
-from serving.errors import InvalidInput, UsageError
-from serving.signature import Signature, TensorSpec, select
-from serving.tensors import Array, Arrays
+from signet.clients import values
+from signet.clients.calls import Version
+from signet.clients.load_test.mix import Entry
+from signet.serving.errors import InvalidInput, UsageError
+from signet.serving.signature import Signature, TensorSpec, select
+from signet.serving.tensors import Array, Arrays
 
 AUTO, GOLDEN, SIGNATURE = "auto", "golden", "signature"
 DISTINCT = 64

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 
 from hdrh.histogram import HdrHistogram
 
-from clients.load_test.recording import new_histogram
-from clients.load_test.result import Client
-from clients.load_test.slo import seconds_text
+from signet.clients.load_test.recording import new_histogram
+from signet.clients.load_test.result import Client
+from signet.clients.load_test.slo import seconds_text
 
 _FULL_CORE = 0.9
 _LATE_S = 0.002

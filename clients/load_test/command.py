@@ -5,13 +5,13 @@ from dataclasses import replace
 import uvloop
 from rich.console import Console
 
-from clients.load_test import find, report, result, slo, tables
-from clients.load_test.client_limits import Clock
-from clients.load_test.order import Order
-from clients.load_test.prepared import Load, prepare
-from clients.load_test.result import Result
-from clients.load_test.session import Session
-from clients.load_test.steps import Step
+from signet.clients.load_test import find, report, result, slo, tables
+from signet.clients.load_test.client_limits import Clock
+from signet.clients.load_test.order import Order
+from signet.clients.load_test.prepared import Load, prepare
+from signet.clients.load_test.result import Result
+from signet.clients.load_test.session import Session
+from signet.clients.load_test.steps import Step
 
 _BY_SIGNAL = 128
 _TRIES = 3

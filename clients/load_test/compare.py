@@ -17,11 +17,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from clients.load_test import report, result
-from clients.load_test.result import Result
-from clients.load_test.tables import milliseconds
-from serving.errors import UsageError
-from serving.tensors import Array
+from signet.clients.load_test import report, result
+from signet.clients.load_test.result import Result
+from signet.clients.load_test.tables import milliseconds
+from signet.serving.errors import UsageError
+from signet.serving.tensors import Array
 
 _DRAWS = 400
 _FEWEST_SECONDS = 10

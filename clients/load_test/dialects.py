@@ -15,14 +15,14 @@ from urllib.parse import urlsplit
 
 from google.protobuf.message import DecodeError
 
-from clients import connecting, gateway_messages, infer_messages
-from clients.connecting import Access
-from clients.load_test import first_answer
-from clients.load_test.mix import Entry
-from serving import dtypes, open_inference, open_inference_binary, open_inference_pb2
-from serving.errors import Internal
-from serving.signature import Signature
-from serving.tensors import Arrays
+from signet.clients import connecting, gateway_messages, infer_messages
+from signet.clients.connecting import Access
+from signet.clients.load_test import first_answer
+from signet.clients.load_test.mix import Entry
+from signet.serving import dtypes, open_inference, open_inference_binary, open_inference_pb2
+from signet.serving.errors import Internal
+from signet.serving.signature import Signature
+from signet.serving.tensors import Arrays
 
 Encode = Callable[[Entry, int | None, Arrays], gateway_messages.Request]
 
@@ -85,14 +85,14 @@ def _grpc_v2(entry: Entry, version: int | None, arrays: Arrays) -> bytes:
 
 
 def _grpc(entry: Entry, version: int | None, arrays: Arrays) -> bytes:
-    from clients.grpc_client import build_predict  # noqa: PLC0415  # gRPC is only imported where it is used
+    from signet.clients.grpc_client import build_predict  # noqa: PLC0415  # gRPC is only imported where it is used
 
     call = build_predict(entry.model, arrays, 0, which=version, signature=entry.signature)
     return bytes(call.request.SerializeToString())
 
 
 def _check_grpc(answer: bytes, signature: Signature, rows: int) -> None:
-    from serving.protos import predict_pb2  # noqa: PLC0415  # with gRPC
+    from signet.serving.protos import predict_pb2  # noqa: PLC0415  # with gRPC
 
     first_answer.check_grpc(_read(predict_pb2.PredictResponse, answer), signature, rows)
 

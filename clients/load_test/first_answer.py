@@ -14,12 +14,12 @@ from typing import Any
 
 import httptools
 
-from clients import gateway_messages, infer_messages
-from clients.gateway_messages import Response
-from serving.errors import Internal
-from serving.open_inference_body import HEADER
-from serving.signature import Signature
-from serving.tensors import Arrays
+from signet.clients import gateway_messages, infer_messages
+from signet.clients.gateway_messages import Response
+from signet.serving.errors import Internal
+from signet.serving.open_inference_body import HEADER
+from signet.serving.signature import Signature
+from signet.serving.tensors import Arrays
 
 _MOST_BYTES = 1 << 30
 

@@ -8,10 +8,10 @@ import itertools
 
 import grpc
 
-from clients.connecting import NOTHING, Access
-from clients.grpc_client import CHANNEL_OPTIONS, credentials, without_proxy
-from clients.load_test.target import OK, Done
-from serving.errors import Unavailable, UsageError
+from signet.clients.connecting import NOTHING, Access
+from signet.clients.grpc_client import CHANNEL_OPTIONS, credentials, without_proxy
+from signet.clients.load_test.target import OK, Done
+from signet.serving.errors import Unavailable, UsageError
 
 _CONNECTIONS = 4
 """A connection carries many calls at once, but a server may allow only 100 of them."""

@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 
 import httptools
 
-from clients import values
-from clients.connecting import NOTHING, Access, without_password
-from clients.gateway_messages import Response
-from clients.load_test import first_answer
-from clients.load_test.target import BROKEN, OK, TIMEOUT, UNREACHABLE, Done
-from serving.errors import Unavailable, UsageError
+from signet.clients import values
+from signet.clients.connecting import NOTHING, Access, without_password
+from signet.clients.gateway_messages import Response
+from signet.clients.load_test import first_answer
+from signet.clients.load_test.target import BROKEN, OK, TIMEOUT, UNREACHABLE, Done
+from signet.serving.errors import Unavailable, UsageError
 
 _IDLE_S = 4.0
 """Idle connections are given up before the gateway, which waits 5 s, closes them under a request."""

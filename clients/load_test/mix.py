@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from serving.errors import UsageError
-from serving.signature import DEFAULT
+from signet.serving.errors import UsageError
+from signet.serving.signature import DEFAULT
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clients.connecting import NOTHING, Access, usual_url
-from clients.load_test import bodies, slo, steps
-from clients.load_test.dialects import DIALECTS, GrpcDialect, HttpDialect
-from clients.load_test.slo import Limit
-from clients.load_test.steps import Step
-from serving.errors import UsageError
+from signet.clients.connecting import NOTHING, Access, usual_url
+from signet.clients.load_test import bodies, slo, steps
+from signet.clients.load_test.dialects import DIALECTS, GrpcDialect, HttpDialect
+from signet.clients.load_test.slo import Limit
+from signet.clients.load_test.steps import Step
+from signet.serving.errors import UsageError
 
 ARRIVALS = ("poisson", "fixed")
 DEFAULT_RATE = "10"

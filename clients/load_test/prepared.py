@@ -3,16 +3,16 @@
 import random
 from dataclasses import dataclass
 
-from clients.calls import Version
-from clients.gateway_client import Client
-from clients.load_test import bodies, mix
-from clients.load_test.dialects import HttpDialect
-from clients.load_test.mix import Entry
-from clients.load_test.order import Order
-from clients.load_test.result import Asked
-from clients.load_test.run import Share
-from serving.signature import Signature, select
-from serving.tensors import Arrays
+from signet.clients.calls import Version
+from signet.clients.gateway_client import Client
+from signet.clients.load_test import bodies, mix
+from signet.clients.load_test.dialects import HttpDialect
+from signet.clients.load_test.mix import Entry
+from signet.clients.load_test.order import Order
+from signet.clients.load_test.result import Asked
+from signet.clients.load_test.run import Share
+from signet.serving.signature import Signature, select
+from signet.serving.tensors import Arrays
 
 _MOST_PAYLOAD_BYTES = 64 << 20
 
@@ -48,7 +48,7 @@ def _described(order: Order, entries: list[Entry]) -> list[Version]:
     if isinstance(order.dialect, HttpDialect):
         with Client.of(order.url, order.access, timeout_s=order.timeout_s) as client:
             return [client.describe(entry.model, version=order.version) for entry in entries]
-    from clients.grpc_client import GrpcClient  # noqa: PLC0415  # gRPC is only imported where it is used
+    from signet.clients.grpc_client import GrpcClient  # noqa: PLC0415  # gRPC is only imported where it is used
 
     with GrpcClient.of(order.url, order.access, timeout_s=order.timeout_s) as client:
         return [client.describe(entry.model, version=order.version) for entry in entries]

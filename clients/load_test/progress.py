@@ -6,11 +6,11 @@ from collections import Counter
 
 from rich.console import Console
 
-from clients.load_test.recording import WARM_UP, Interval, new_histogram
-from clients.load_test.result import Summary
-from clients.load_test.run import Runner
-from clients.load_test.slo import seconds_text
-from clients.load_test.target import OK
+from signet.clients.load_test.recording import WARM_UP, Interval, new_histogram
+from signet.clients.load_test.result import Summary
+from signet.clients.load_test.run import Runner
+from signet.clients.load_test.slo import seconds_text
+from signet.clients.load_test.target import OK
 
 LINE_EVERY_S = 5.0
 """Without a terminal: seconds between two lines."""

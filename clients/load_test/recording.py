@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from hdrh.histogram import HdrHistogram
 
-from clients.load_test.target import OK
+from signet.clients.load_test.target import OK
 
 LONGEST_S = 3600
 DIGITS = 3

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from clients.load_test import tables
-from clients.load_test.plots import COLOURS, Axis, Line, chart, linear, logarithmic
-from clients.load_test.result import Result, Summary
-from clients.load_test.slo import seconds_text
-from clients.load_test.tables import milliseconds
-from clients.load_test.target import OK
-from serving.errors import UsageError
+from signet.clients.load_test import tables
+from signet.clients.load_test.plots import COLOURS, Axis, Line, chart, linear, logarithmic
+from signet.clients.load_test.result import Result, Summary
+from signet.clients.load_test.slo import seconds_text
+from signet.clients.load_test.tables import milliseconds
+from signet.clients.load_test.target import OK
+from signet.serving.errors import UsageError
 
 _CURVE = tuple(100 * (1 - 10 ** (-place / 20)) for place in range(101))
 """Percentiles from 0 to 99.999, evenly spread over the nines."""

@@ -17,11 +17,11 @@ from typing import Any
 
 from hdrh.histogram import HdrHistogram
 
-from clients.load_test.recording import Slice, new_histogram
-from clients.load_test.slo import Measured, Verdict
-from clients.load_test.steps import Step
-from clients.load_test.target import OK
-from serving.errors import UsageError
+from signet.clients.load_test.recording import Slice, new_histogram
+from signet.clients.load_test.slo import Measured, Verdict
+from signet.clients.load_test.steps import Step
+from signet.clients.load_test.target import OK
+from signet.serving.errors import UsageError
 
 PERCENTILES = (50, 90, 95, 99, 99.9, 99.99)
 _FORM = 1

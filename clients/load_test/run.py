@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from clients.load_test import arrivals
-from clients.load_test.pacer import Pacer
-from clients.load_test.recording import WARM_UP, Interval, Recorder
-from clients.load_test.steps import Step
-from clients.load_test.target import BROKEN, UNFINISHED, UNREACHABLE, Target
+from signet.clients.load_test import arrivals
+from signet.clients.load_test.pacer import Pacer
+from signet.clients.load_test.recording import WARM_UP, Interval, Recorder
+from signet.clients.load_test.steps import Step
+from signet.clients.load_test.target import BROKEN, UNFINISHED, UNREACHABLE, Target
 
 Again = Callable[[str], None]
 """What a caller of a closed loop does after an outcome."""

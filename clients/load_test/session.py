@@ -9,19 +9,19 @@ from http import HTTPStatus
 
 from rich.console import Console
 
-from clients import connecting
-from clients.load_test import bodies, client_limits, http_target, progress, result
-from clients.load_test.dialects import GrpcDialect, HttpDialect
-from clients.load_test.http_target import HttpTarget
-from clients.load_test.order import Order
-from clients.load_test.prepared import Load
-from clients.load_test.recording import WARM_UP
-from clients.load_test.result import Result
-from clients.load_test.run import Runner
-from clients.load_test.steps import Step
-from clients.load_test.target import Target
-from serving.errors import ServingError, Unavailable
-from serving.signature import Signature
+from signet.clients import connecting
+from signet.clients.load_test import bodies, client_limits, http_target, progress, result
+from signet.clients.load_test.dialects import GrpcDialect, HttpDialect
+from signet.clients.load_test.http_target import HttpTarget
+from signet.clients.load_test.order import Order
+from signet.clients.load_test.prepared import Load
+from signet.clients.load_test.recording import WARM_UP
+from signet.clients.load_test.result import Result
+from signet.clients.load_test.run import Runner
+from signet.clients.load_test.steps import Step
+from signet.clients.load_test.target import Target
+from signet.serving.errors import ServingError, Unavailable
+from signet.serving.signature import Signature
 
 
 class Session:
@@ -137,6 +137,6 @@ def _target(order: Order) -> Target:
     dialect = order.dialect
     if isinstance(dialect, HttpDialect):
         return HttpTarget(order.url, timeout_s=order.timeout_s, connections=order.connections, access=order.access)
-    from clients.load_test.grpc_target import GrpcTarget  # noqa: PLC0415  # gRPC is only imported where it is used
+    from signet.clients.load_test.grpc_target import GrpcTarget  # noqa: PLC0415  # gRPC is only imported where it is used
 
     return GrpcTarget(order.url, dialect.method, timeout_s=order.timeout_s, access=order.access)

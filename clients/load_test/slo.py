@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from serving.errors import UsageError
+from signet.serving.errors import UsageError
 
 EXPECTED = (
     "p50, p99, p99.9 … or max in ms or s, errors in %, goodput in requests per second; such as p99=50ms,errors=0.1%"

@@ -8,7 +8,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from serving.errors import UsageError
+from signet.serving.errors import UsageError
 
 MAX_RATE = 1e6
 

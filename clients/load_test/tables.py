@@ -6,10 +6,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from clients.load_test.result import Result, Summary
-from clients.load_test.slo import Verdict, seconds_text
-from clients.load_test.steps import Step
-from clients.load_test.target import OK
+from signet.clients.load_test.result import Result, Summary
+from signet.clients.load_test.slo import Verdict, seconds_text
+from signet.clients.load_test.steps import Step
+from signet.clients.load_test.target import OK
 
 COLUMNS = (50, 90, 99, 99.9, 100)
 _WIDEST = 10_000

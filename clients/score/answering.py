@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Protocol
 
-from clients.calls import Version
-from clients.connecting import NOTHING, Access
-from clients.gateway_client import DEFAULT_TIMEOUT_S, Client
-from clients.retries import NEVER
-from clients.score.pace import BUSY_S, Pace
-from serving.errors import DeadlineExceeded, NotFound, Overloaded, ServingError, Unavailable, UsageError
-from serving.signature import Signature, select
-from serving.tensors import Arrays
+from signet.clients.calls import Version
+from signet.clients.connecting import NOTHING, Access
+from signet.clients.gateway_client import DEFAULT_TIMEOUT_S, Client
+from signet.clients.retries import NEVER
+from signet.clients.score.pace import BUSY_S, Pace
+from signet.serving.errors import DeadlineExceeded, NotFound, Overloaded, ServingError, Unavailable, UsageError
+from signet.serving.signature import Signature, select
+from signet.serving.tensors import Arrays
 
 _FIRST_DELAY_S = 0.1
 _LONGEST_DELAY_S = 2.0

@@ -13,17 +13,17 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from clients import values
-from clients.score import formats
-from clients.score.arrow_values import json_values
-from clients.score.blocks import Answers, Encode
-from clients.score.output_columns import OutputColumn
-from clients.score.plan import Plan
-from clients.score.rows import Batch
-from serving import tfrecords
-from serving.errors import Internal, Unsupported, UsageError
-from serving.protos import example_pb2
-from serving.tensors import Array
+from signet.clients import values
+from signet.clients.score import formats
+from signet.clients.score.arrow_values import json_values
+from signet.clients.score.blocks import Answers, Encode
+from signet.clients.score.output_columns import OutputColumn
+from signet.clients.score.plan import Plan
+from signet.clients.score.rows import Batch
+from signet.serving import tfrecords
+from signet.serving.errors import Internal, Unsupported, UsageError
+from signet.serving.protos import example_pb2
+from signet.serving.tensors import Array
 
 _TYPES = {
     "float": pa.float32(), "double": pa.float64(), "half": pa.float16(), "bfloat16": pa.float32(), "bool": pa.bool_(),

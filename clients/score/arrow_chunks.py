@@ -15,10 +15,10 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clients.score.chunks import MAX_RECORD_BYTES, Chunk, Place, Read, check_names, skip
-from clients.score.sources import Source
-from serving import tfrecords
-from serving.errors import SignetError, UsageError
+from signet.clients.score.chunks import MAX_RECORD_BYTES, Chunk, Place, Read, check_names, skip
+from signet.clients.score.sources import Source
+from signet.serving import tfrecords
+from signet.serving.errors import SignetError, UsageError
 
 _ARROW_MAGIC = b"ARROW1"
 _PARQUET_BUFFER_BYTES = 1 << 20

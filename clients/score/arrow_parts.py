@@ -8,10 +8,10 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clients.score import arrow_blocks
-from clients.score.formats import Format
-from clients.score.plan import Plan
-from serving.errors import UsageError
+from signet.clients.score import arrow_blocks
+from signet.clients.score.formats import Format
+from signet.clients.score.plan import Plan
+from signet.serving.errors import UsageError
 
 _GROUP_ROWS = 1 << 13
 """Rows of a row group or record batch, or up to a chunk more: as many are in memory."""

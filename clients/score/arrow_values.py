@@ -13,8 +13,8 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from clients import values
-from serving.errors import UsageError
+from signet.clients import values
+from signet.serving.errors import UsageError
 
 _AS_IT_IS = (bool, str, datetime.date, datetime.time, uuid.UUID, orjson.Fragment, type(None))
 _MOST, _LEAST = 2**64 - 1, -(2**63)

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from clients import values
-from clients.score import formats
-from clients.score.formats import Format
-from clients.score.plan import Plan
-from clients.score.rows import Batch
-from serving.tensors import Array, Arrays
+from signet.clients import values
+from signet.clients.score import formats
+from signet.clients.score.formats import Format
+from signet.clients.score.plan import Plan
+from signet.clients.score.rows import Batch
+from signet.serving.tensors import Array, Arrays
 
 Answers = list[tuple[list[int], Arrays]]
 """Outputs of the rows at these places; together all rows that are written."""
@@ -36,7 +36,7 @@ def encoder(output: Format) -> Encode:
     if output.name == "jsonl":
         return jsonl
     formats.pyarrow(f"writing {output.name}")
-    from clients.score import arrow_blocks  # noqa: PLC0415  # needs pyarrow
+    from signet.clients.score import arrow_blocks  # noqa: PLC0415  # needs pyarrow
 
     return arrow_blocks.ENCODERS[output.name]
 

@@ -14,9 +14,9 @@ from functools import partial
 from itertools import islice
 from typing import Any, BinaryIO
 
-from clients.score import formats
-from clients.score.sources import Source
-from serving.errors import UsageError
+from signet.clients.score import formats
+from signet.clients.score.sources import Source
+from signet.serving.errors import UsageError
 
 MAX_RECORD_BYTES = 1 << 28
 """Longest line or record; a file without line ends would otherwise be read whole."""
@@ -85,7 +85,7 @@ def count(source: Source) -> int | None:
     """The rows of a file that knows them without being read; None for others."""
     if source.format.name not in formats.UNCOMPRESSED or source.is_pipe:
         return None
-    from clients.score import arrow_chunks  # noqa: PLC0415  # needs pyarrow
+    from signet.clients.score import arrow_chunks  # noqa: PLC0415  # needs pyarrow
 
     with source.open() as content:
         return arrow_chunks.count(source, content)
@@ -152,9 +152,9 @@ def _reader(source: Source) -> Read:
         return lines
     formats.pyarrow(f"{source.shown}, which is {source.format.ending},")
     if source.format.name in formats.SEPARATED:
-        from clients.score import csv_records  # noqa: PLC0415  # reads chunks, as this file says
+        from signet.clients.score import csv_records  # noqa: PLC0415  # reads chunks, as this file says
 
         return csv_records.read
-    from clients.score import arrow_chunks  # noqa: PLC0415  # needs pyarrow
+    from signet.clients.score import arrow_chunks  # noqa: PLC0415  # needs pyarrow
 
     return arrow_chunks.READERS[source.format.name]

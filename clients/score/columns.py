@@ -20,17 +20,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from clients import values
-from clients.score.arrow_values import json_values, plain
-from clients.score.chunks import Chunk
-from clients.score.csv_records import CsvRecords
-from clients.score.plan import Plan
-from clients.score.rows import Group, by_shape, of_row
-from serving.dtypes import DType
-from serving.errors import InvalidInput, UsageError
-from serving.protos import example_pb2
-from serving.signature import TensorSpec
-from serving.tensors import Array, Arrays
+from signet.clients import values
+from signet.clients.score.arrow_values import json_values, plain
+from signet.clients.score.chunks import Chunk
+from signet.clients.score.csv_records import CsvRecords
+from signet.clients.score.plan import Plan
+from signet.clients.score.rows import Group, by_shape, of_row
+from signet.serving.dtypes import DType
+from signet.serving.errors import InvalidInput, UsageError
+from signet.serving.protos import example_pb2
+from signet.serving.signature import TensorSpec
+from signet.serving.tensors import Array, Arrays
 
 _ARROW_TYPES = {
     "float": pa.float32(), "double": pa.float64(), "half": pa.float32(), "bfloat16": pa.float32(), "bool": pa.bool_(),

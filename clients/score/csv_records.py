@@ -15,12 +15,12 @@ from functools import partial
 from itertools import islice
 from typing import Any, BinaryIO, NamedTuple, cast
 
-from clients.score import dialect as dialects
-from clients.score.chunks import MAX_RECORD_BYTES, Chunk, Place, check_names, skip
-from clients.score.dialect import Dialect
-from clients.score.formats import SEPARATED
-from clients.score.sources import Source
-from serving.errors import UsageError
+from signet.clients.score import dialect as dialects
+from signet.clients.score.chunks import MAX_RECORD_BYTES, Chunk, Place, check_names, skip
+from signet.clients.score.dialect import Dialect
+from signet.clients.score.formats import SEPARATED
+from signet.clients.score.sources import Source
+from signet.serving.errors import UsageError
 
 csv.field_size_limit(MAX_RECORD_BYTES)
 

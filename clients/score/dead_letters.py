@@ -5,10 +5,10 @@
 
 from dataclasses import dataclass
 
-from clients import values
-from clients.score.chunks import Chunk
-from clients.score.rows import Batch
-from serving.errors import UsageError
+from signet.clients import values
+from signet.clients.score.chunks import Chunk
+from signet.clients.score.rows import Batch
+from signet.serving.errors import UsageError
 
 
 class TooManyBadRows(UsageError):

@@ -11,7 +11,7 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
-from serving.errors import UsageError
+from signet.serving.errors import UsageError
 
 HEAD_BYTES = 1 << 16
 """Of a file, from which its dialect is told."""

@@ -4,7 +4,7 @@ import difflib
 from dataclasses import dataclass
 from typing import Any
 
-from serving.errors import UsageError
+from signet.serving.errors import UsageError
 
 ENDINGS = {
     "jsonl": ("jsonl", "ndjson"),

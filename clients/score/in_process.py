@@ -10,12 +10,12 @@ import threading
 from functools import cache
 from pathlib import Path
 
-from clients.score.answering import Connection, Pinned
-from serving.engine.loading import load
-from serving.engine.servable import Servable
-from serving.errors import UsageError
-from serving.signature import nearest_hint, select
-from serving.tensors import Arrays
+from signet.clients.score.answering import Connection, Pinned
+from signet.serving.engine.loading import load
+from signet.serving.engine.servable import Servable
+from signet.serving.errors import UsageError
+from signet.serving.signature import nearest_hint, select
+from signet.serving.tensors import Arrays
 
 _PIECE_BYTES = 1 << 20
 

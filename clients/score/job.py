@@ -24,9 +24,9 @@ from typing import Any
 
 from rich.console import Console
 
-from clients.connecting import NOTHING, Access
-from clients.progress import Progress
-from clients.score import (
+from signet.clients.connecting import NOTHING, Access
+from signet.clients.progress import Progress
+from signet.clients.score import (
     answering,
     blocks,
     chunks,
@@ -40,18 +40,18 @@ from clients.score import (
     storage,
     target,
 )
-from clients.score.answering import Answering, Connection, Pinned, Service
-from clients.score.chunks import Chunk, Place
-from clients.score.csv_records import CsvRecords
-from clients.score.dialect import UNKNOWN, Dialect
-from clients.score.manifest import Manifest
-from clients.score.output_columns import can_be_flat
-from clients.score.plan import Plan, check_carried, check_outputs, find, mapping
-from clients.score.scored import Scored
-from clients.score.sources import Source
-from clients.score.target import Target
-from serving.errors import Internal, UsageError
-from serving.signature import DEFAULT, Signature
+from signet.clients.score.answering import Answering, Connection, Pinned, Service
+from signet.clients.score.chunks import Chunk, Place
+from signet.clients.score.csv_records import CsvRecords
+from signet.clients.score.dialect import UNKNOWN, Dialect
+from signet.clients.score.manifest import Manifest
+from signet.clients.score.output_columns import can_be_flat
+from signet.clients.score.plan import Plan, check_carried, check_outputs, find, mapping
+from signet.clients.score.scored import Scored
+from signet.clients.score.sources import Source
+from signet.clients.score.target import Target
+from signet.serving.errors import Internal, UsageError
+from signet.serving.signature import DEFAULT, Signature
 
 STDOUT = "-"
 LOCAL, RAY = "local", "ray"
@@ -161,7 +161,7 @@ class Work:
     def answering(self, note: Callable[[str], None]) -> Iterator[Answering]:
         """What answers."""
         if self.in_process:
-            from clients.score.in_process import InProcess  # noqa: PLC0415  # needs the engine
+            from signet.clients.score.in_process import InProcess  # noqa: PLC0415  # needs the engine
 
             answers: Answering = InProcess(self.in_process, self.connection)
         else:
@@ -301,7 +301,7 @@ def _rest(job: Job, work: Work, stream: Iterator[Chunk], begun: Manifest, consol
         if begun.parts:
             progress.resume(begun.rows, sum(part.source_bytes for part in begun.parts.values()))
         if job.engine == RAY:
-            from clients.score import ray_engine  # noqa: PLC0415  # an extra of its own
+            from signet.clients.score import ray_engine  # noqa: PLC0415  # an extra of its own
 
             next(_telling(stream, console), None)
             return ray_engine.run(work, begun, job.ray_address, progress)
@@ -425,7 +425,7 @@ def _pin(job: Job, begun: Manifest | None) -> Pinned:
     if begun is not None and not job.overwrite and version is None and begun.job.get("model") == job.model:
         version = begun.job["version"]
     if job.in_process:
-        from clients.score import in_process  # noqa: PLC0415  # needs the engine
+        from signet.clients.score import in_process  # noqa: PLC0415  # needs the engine
 
         return in_process.pin(job.in_process, job.model, version, job.signature)
     return answering.pin(job.url, job.access, job.model, version, job.signature, job.patience_s)
@@ -481,7 +481,7 @@ def _fitted(plan: Plan, head: list[Chunk]) -> Plan:
         plan = json_rows.with_flat_columns(head, plan)
         json_rows.check_carried(head, plan)
         return replace(plan, schema=json_rows.schema(head, plan)) if with_schema else plan
-    from clients.score import columns  # noqa: PLC0415  # needs pyarrow
+    from signet.clients.score import columns  # noqa: PLC0415  # needs pyarrow
 
     names = columns.header(head)
     plan = replace(plan, columns=find(plan.columns, names, source.shown))
@@ -489,7 +489,7 @@ def _fitted(plan: Plan, head: list[Chunk]) -> Plan:
     check_outputs(plan, names, source.shown)
     if not with_schema:
         return plan
-    from clients.score import arrow_blocks  # noqa: PLC0415  # needs pyarrow
+    from signet.clients.score import arrow_blocks  # noqa: PLC0415  # needs pyarrow
 
     plan = replace(plan, schema=columns.schema(head, plan))
     arrow_blocks.check_carried(plan)

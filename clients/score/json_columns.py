@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from clients.score import formats
-from clients.score.formats import Format
-from serving.errors import UsageError
+from signet.clients.score import formats
+from signet.clients.score.formats import Format
+from signet.serving.errors import UsageError
 
 Documents = dict[int, dict[str, Any]]
 """Rows by place."""

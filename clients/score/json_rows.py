@@ -14,14 +14,14 @@ from typing import Any
 
 import orjson
 
-from clients import flat_columns, values
-from clients.score.chunks import Chunk, Line
-from clients.score.plan import Plan, find
-from clients.score.rows import Group, by_shape, of_row
-from clients.score.sources import Partitions
-from serving.errors import InvalidInput, UsageError
-from serving.signature import nearest_hint
-from serving.tensors import Arrays
+from signet.clients import flat_columns, values
+from signet.clients.score.chunks import Chunk, Line
+from signet.clients.score.plan import Plan, find
+from signet.clients.score.rows import Group, by_shape, of_row
+from signet.clients.score.sources import Partitions
+from signet.serving.errors import InvalidInput, UsageError
+from signet.serving.signature import nearest_hint
+from signet.serving.tensors import Arrays
 
 _LONG_NUMBER = re.compile(rb"\d{19}")
 
@@ -77,7 +77,7 @@ class JsonRows:
         return [self._exact[place] for place in places]
 
     def carried_table(self, places: list[int]) -> Any:
-        from clients.score import json_columns  # noqa: PLC0415  # needs pyarrow
+        from signet.clients.score import json_columns  # noqa: PLC0415  # needs pyarrow
 
         return json_columns.taken(self._columns, places)
 
@@ -123,7 +123,7 @@ class JsonRows:
 
     def _fit_schema(self) -> None:
         """Make the carried columns; rows with a key or a value that the first rows did not lead to expect are bad."""
-        from clients.score import json_columns  # noqa: PLC0415  # needs pyarrow
+        from signet.clients.score import json_columns  # noqa: PLC0415  # needs pyarrow
 
         known = set(self._plan.schema.names) | self._plan.used
         for place, document in list(self.documents.items()):
@@ -166,7 +166,7 @@ def _parsed(line: Line, plan: Plan, partitions: Partitions) -> tuple[dict[str, A
 
 def schema(head: list[Chunk], plan: Plan) -> Any:
     """The Arrow schema of the keys that are carried, by the values of the first rows."""
-    from clients.score import json_columns  # noqa: PLC0415  # needs pyarrow
+    from signet.clients.score import json_columns  # noqa: PLC0415  # needs pyarrow
 
     documents = []
     for chunk in head:

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from clients.score.chunks import Place
-from clients.score.storage import Storage
-from serving.errors import UsageError
+from signet.clients.score.chunks import Place
+from signet.clients.score.storage import Storage
+from signet.serving.errors import UsageError
 
 NAME = "_manifest.json"
 """Begins with an underscore, which readers of Parquet folders leave out."""

@@ -9,9 +9,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from serving.errors import UsageError
-from serving.signature import Signature, TensorSpec, shape_text
-from serving.tensors import Array
+from signet.serving.errors import UsageError
+from signet.serving.signature import Signature, TensorSpec, shape_text
+from signet.serving.tensors import Array
 
 _MOST_FLAT = 10_000
 

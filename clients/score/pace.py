@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from serving.errors import Cancelled
+from signet.serving.errors import Cancelled
 
 ONE_MORE_EVERY_S = 10.0
 """Ten times as long as a gateway asks to be left alone: what is lost by trying again is a tenth."""

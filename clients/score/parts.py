@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
-from clients.score import formats
-from clients.score.plan import Plan
+from signet.clients.score import formats
+from signet.clients.score.plan import Plan
 
 
 class Part(Protocol):
@@ -37,7 +37,7 @@ def header(plan: Plan) -> bytes:
     """What stands before the first block."""
     if plan.format.name not in formats.SEPARATED:
         return b""
-    from clients.score import arrow_blocks  # noqa: PLC0415  # needs pyarrow
+    from signet.clients.score import arrow_blocks  # noqa: PLC0415  # needs pyarrow
 
     return arrow_blocks.csv_header(plan)
 
@@ -50,7 +50,7 @@ def join(plan: Plan, parts: Iterable[BinaryIO], path: Path) -> None:
                 while piece := part.read(1 << 20):
                     out.write(piece)
         return
-    from clients.score import arrow_parts  # noqa: PLC0415  # needs pyarrow
+    from signet.clients.score import arrow_parts  # noqa: PLC0415  # needs pyarrow
 
     with _tables_to(plan, path) as joined:
         for part in parts:
@@ -68,7 +68,7 @@ class _Bytes:
 
 @contextmanager
 def _tables_to(plan: Plan, path: Path) -> Iterator[Part]:
-    from clients.score import arrow_parts  # noqa: PLC0415  # needs pyarrow
+    from signet.clients.score import arrow_parts  # noqa: PLC0415  # needs pyarrow
 
     with arrow_parts.writer(plan, path) as part:
         yield part

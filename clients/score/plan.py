@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from clients import flat_columns
-from clients.score.formats import Format
-from clients.score.output_columns import OutputColumn, output_columns
-from serving.errors import UsageError
-from serving.signature import Signature, nearest_hint
+from signet.clients import flat_columns
+from signet.clients.score.formats import Format
+from signet.clients.score.output_columns import OutputColumn, output_columns
+from signet.serving.errors import UsageError
+from signet.serving.signature import Signature, nearest_hint
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from clients.progress import Progress
-from clients.score import chunks, dead_letters, manifest, target
-from clients.score.answering import VersionGone
-from clients.score.chunks import Place
-from clients.score.job import KEPT, Work
-from clients.score.manifest import Entry, Manifest
-from serving.errors import SignetError, UsageError
+from signet.clients.progress import Progress
+from signet.clients.score import chunks, dead_letters, manifest, target
+from signet.clients.score.answering import VersionGone
+from signet.clients.score.chunks import Place
+from signet.clients.score.job import KEPT, Work
+from signet.clients.score.manifest import Entry, Manifest
+from signet.serving.errors import SignetError, UsageError
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from serving.signature import TensorSpec
-from serving.tensors import Array, Arrays
+from signet.serving.signature import TensorSpec
+from signet.serving.tensors import Array, Arrays
 
 Group = tuple[list[int], Arrays]
 """Rows of equal shapes: their places in the chunk, and their inputs."""

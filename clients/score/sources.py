@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import unquote
 
-from clients.score import formats, storage
-from clients.score.dialect import UNKNOWN, Dialect
-from clients.score.formats import Format
-from serving.errors import UsageError
+from signet.clients.score import formats, storage
+from signet.clients.score.dialect import UNKNOWN, Dialect
+from signet.clients.score.formats import Format
+from signet.serving.errors import UsageError
 
 STDIN = "-"
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from clients.connecting import without_password
-from serving.errors import UsageError
+from signet.clients.connecting import without_password
+from signet.serving.errors import UsageError
 
 _WRITING = ".writing-"
 

@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from clients.score import formats, manifest, parts, storage
-from clients.score.chunks import Place
-from clients.score.formats import Format
-from clients.score.manifest import Entry, Manifest
-from clients.score.plan import Plan
-from clients.score.scored import Scored
-from serving.errors import UsageError
-from serving.signature import nearest_hint
+from signet.clients.score import formats, manifest, parts, storage
+from signet.clients.score.chunks import Place
+from signet.clients.score.formats import Format
+from signet.clients.score.manifest import Entry, Manifest
+from signet.clients.score.plan import Plan
+from signet.clients.score.scored import Scored
+from signet.serving.errors import UsageError
+from signet.serving.signature import nearest_hint
 
 _PIECE_BYTES = 1 << 20
 _OURS = re.compile(r"part-\d{5,}\..+|_dead_letters.*\.jsonl|_manifest\.json")

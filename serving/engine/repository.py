@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from serving.engine.following import Follower, Rules
-from serving.engine.loading import Loader
-from serving.engine.servable import Servable
-from serving.engine.versions import Versions
-from serving.model_config import ModelConfig
-from serving.supervision import Failures
+from signet.serving.engine.following import Follower, Rules
+from signet.serving.engine.loading import Loader
+from signet.serving.engine.servable import Servable
+from signet.serving.engine.versions import Versions
+from signet.serving.model_config import ModelConfig
+from signet.serving.supervision import Failures
 
 _STOP_S = 30.0
 """Seconds that a stop waits for loads and calls that do not end."""

@@ -19,10 +19,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from serving.engine.servable import Servable
-from serving.engine.tensorflow_c import RunOptions
-from serving.signature import Signature
-from serving.tensors import Arrays
+from signet.serving.engine.servable import Servable
+from signet.serving.engine.tensorflow_c import RunOptions
+from signet.serving.signature import Signature
+from signet.serving.tensors import Arrays
 
 QUICK_S = 300e-6
 """Calls below this run inline; the event loop stands still that long."""

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Self
 
-from serving.engine.servable import Servable
-from serving.errors import FailedPrecondition, InvalidInput, NotFound
-from serving.model_config import ModelConfig
-from serving.model_status import State, VersionStatus
+from signet.serving.engine.servable import Servable
+from signet.serving.errors import FailedPrecondition, InvalidInput, NotFound
+from signet.serving.model_config import ModelConfig
+from signet.serving.model_status import State, VersionStatus
 
 _MAX_ENDED = 32
 """Ended versions of a model that are remembered."""

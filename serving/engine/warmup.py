@@ -14,13 +14,13 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from serving import example_inference as inference
-from serving import predict_request, tfrecords
-from serving.engine.servable import Servable
-from serving.errors import InvalidInput, ServingError, Unsupported, from_code
-from serving.protos import prediction_log_pb2
-from serving.signature import DEFAULT, Signature
-from serving.tensors import Arrays
+from signet.serving import example_inference as inference
+from signet.serving import predict_request, tfrecords
+from signet.serving.engine.servable import Servable
+from signet.serving.errors import InvalidInput, ServingError, Unsupported, from_code
+from signet.serving.protos import prediction_log_pb2
+from signet.serving.signature import DEFAULT, Signature
+from signet.serving.tensors import Arrays
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from serving.errors import UsageError
+from signet.serving.errors import UsageError
 
 log = logging.getLogger(__name__)
 

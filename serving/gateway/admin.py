@@ -15,9 +15,9 @@ import time
 
 import uvloop
 
-from serving.gateway.probes import Probes, answer
-from serving.http_messages import without_body
-from serving.http_server import HttpServer, Limits, Request, Response
+from signet.serving.gateway.probes import Probes, answer
+from signet.serving.http_messages import without_body
+from signet.serving.http_server import HttpServer, Limits, Request, Response
 
 log = logging.getLogger(__name__)
 

@@ -11,26 +11,26 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 
-from serving import json_codec
-from serving.byte_budget import ByteBudget
-from serving.errors import UsageError
-from serving.gateway import asgi, documentation, paths, v1, v2, v2_routes
-from serving.gateway.backend import Backend
-from serving.gateway.documents import Documents
-from serving.gateway.frame import JSON, Frame
-from serving.gateway.health import Health
-from serving.gateway.inference import Inference
-from serving.gateway.metrics import Metrics
-from serving.gateway.open_inference import OpenInference
-from serving.gateway.probes import Probes
-from serving.gateway.routes import add_error_handlers, create_router, malformed
-from serving.gateway.settings import Settings
-from serving.http_messages import without_body
-from serving.http_server import Request, Response
-from serving.model_config import ModelConfig, read
-from serving.models_folder import ModelsFolder
-from serving.offload import Offload
-from serving.supervision import Failures
+from signet.serving import json_codec
+from signet.serving.byte_budget import ByteBudget
+from signet.serving.errors import UsageError
+from signet.serving.gateway import asgi, documentation, paths, v1, v2, v2_routes
+from signet.serving.gateway.backend import Backend
+from signet.serving.gateway.documents import Documents
+from signet.serving.gateway.frame import JSON, Frame
+from signet.serving.gateway.health import Health
+from signet.serving.gateway.inference import Inference
+from signet.serving.gateway.metrics import Metrics
+from signet.serving.gateway.open_inference import OpenInference
+from signet.serving.gateway.probes import Probes
+from signet.serving.gateway.routes import add_error_handlers, create_router, malformed
+from signet.serving.gateway.settings import Settings
+from signet.serving.http_messages import without_body
+from signet.serving.http_server import Request, Response
+from signet.serving.model_config import ModelConfig, read
+from signet.serving.models_folder import ModelsFolder
+from signet.serving.offload import Offload
+from signet.serving.supervision import Failures
 
 
 class Gateway:
@@ -98,10 +98,10 @@ def only_post(request: Request) -> Response:
 def create_backend(settings: Settings, metrics: Metrics, failures: Failures, offload: Offload) -> Backend:
     """Remote when the settings name addresses, else embedded."""
     if settings.backend:
-        from serving.gateway import remote  # noqa: PLC0415  # gRPC is not needed without it
+        from signet.serving.gateway import remote  # noqa: PLC0415  # gRPC is not needed without it
 
         return remote.create(declared_models(settings), settings, metrics, failures, offload)
-    from serving.gateway.embedded import EmbeddedBackend  # noqa: PLC0415  # loads TensorFlow's library
+    from signet.serving.gateway.embedded import EmbeddedBackend  # noqa: PLC0415  # loads TensorFlow's library
 
     return EmbeddedBackend(declared_configs(settings), settings, failures)
 

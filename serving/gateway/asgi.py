@@ -9,8 +9,8 @@ from typing import Any
 
 from starlette.convertors import StringConvertor, register_url_convertor
 
-from serving.gateway import paths
-from serving.http_server import Request, Response
+from signet.serving.gateway import paths
+from signet.serving.http_server import Request, Response
 
 log = logging.getLogger(__name__)
 

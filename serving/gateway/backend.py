@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Protocol
 
-from serving.independence import Verdict
-from serving.model_card import Card
-from serving.model_status import VersionStatus
-from serving.signature import Signature
-from serving.tensors import Arrays
+from signet.serving.independence import Verdict
+from signet.serving.model_card import Card
+from signet.serving.model_status import VersionStatus
+from signet.serving.signature import Signature
+from signet.serving.tensors import Arrays
 
 
 class Lease(Protocol):

@@ -3,9 +3,9 @@
 import asyncio
 import zlib
 
-from serving import decompression
-from serving.decompression import WINDOW_BITS
-from serving.errors import UnknownEncoding
+from signet.serving import decompression
+from signet.serving.decompression import WINDOW_BITS
+from signet.serving.errors import UnknownEncoding
 
 _ALIASES = {"": "identity", "x-gzip": "gzip"}
 """RFC 9110 8.4.1.3."""

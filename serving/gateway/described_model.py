@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from serving.independence import Verdict
-from serving.signature import DEFAULT, Signature, internal
+from signet.serving.independence import Verdict
+from signet.serving.signature import DEFAULT, Signature, internal
 
 FRIENDLY = ("from_text", "from_bytes", DEFAULT)
 """Signatures by how easily a person writes their inputs."""

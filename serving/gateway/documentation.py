@@ -11,8 +11,8 @@ from importlib.resources import files
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
-from serving.errors import NotFound
-from serving.gateway.documents import Document, Documents
+from signet.serving.errors import NotFound
+from signet.serving.gateway.documents import Document, Documents
 
 _PACKAGE = "fastapi_offline"
 """Carries Swagger UI's files."""

@@ -20,18 +20,18 @@ from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
-from serving import json_codec
-from serving.errors import DeadlineExceeded, Overloaded, ServingError, Unavailable
-from serving.gateway import examples, openapi, v1
-from serving.gateway import openapi_tensors as tensors
-from serving.gateway.backend import Backend, Lease
-from serving.gateway.described_model import DescribedModel, Example
-from serving.gateway.inference import Ask, Inference
-from serving.gateway.joining import told
-from serving.gateway.record import Record
-from serving.model_card import Card
-from serving.model_status import State
-from serving.signature import DEFAULT, Signature
+from signet.serving import json_codec
+from signet.serving.errors import DeadlineExceeded, Overloaded, ServingError, Unavailable
+from signet.serving.gateway import examples, openapi, v1
+from signet.serving.gateway import openapi_tensors as tensors
+from signet.serving.gateway.backend import Backend, Lease
+from signet.serving.gateway.described_model import DescribedModel, Example
+from signet.serving.gateway.inference import Ask, Inference
+from signet.serving.gateway.joining import told
+from signet.serving.gateway.record import Record
+from signet.serving.model_card import Card
+from signet.serving.model_status import State
+from signet.serving.signature import DEFAULT, Signature
 
 log = logging.getLogger(__name__)
 

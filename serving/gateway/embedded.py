@@ -7,24 +7,24 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-from serving import model_card
-from serving.engine.following import Rules
-from serving.engine.loading import Loader
-from serving.engine.repository import Repository
-from serving.engine.runner import Runner
-from serving.engine.servable import Servable
-from serving.engine.tensorflow_c import RunOptions
-from serving.errors import NotFound
-from serving.gateway.backend import Lease
-from serving.gateway.joining import CALL_S, Gone, Joining
-from serving.gateway.settings import Settings
-from serving.model_config import ModelConfig
-from serving.model_status import VersionStatus
-from serving.models_folder import FolderWatch, ModelsFolder
-from serving.operations import parse_names
-from serving.signature import Signature
-from serving.supervision import FOLDER, Background, Failures
-from serving.tensors import Arrays
+from signet.serving import model_card
+from signet.serving.engine.following import Rules
+from signet.serving.engine.loading import Loader
+from signet.serving.engine.repository import Repository
+from signet.serving.engine.runner import Runner
+from signet.serving.engine.servable import Servable
+from signet.serving.engine.tensorflow_c import RunOptions
+from signet.serving.errors import NotFound
+from signet.serving.gateway.backend import Lease
+from signet.serving.gateway.joining import CALL_S, Gone, Joining
+from signet.serving.gateway.settings import Settings
+from signet.serving.model_config import ModelConfig
+from signet.serving.model_status import VersionStatus
+from signet.serving.models_folder import FolderWatch, ModelsFolder
+from signet.serving.operations import parse_names
+from signet.serving.signature import Signature
+from signet.serving.supervision import FOLDER, Background, Failures
+from signet.serving.tensors import Arrays
 
 log = logging.getLogger(__name__)
 

@@ -15,12 +15,12 @@ from urllib.parse import quote
 
 import orjson
 
-from serving import open_inference, open_inference_body, small_file
-from serving.gateway import openapi_tensors as tensors
-from serving.gateway.described_model import FRIENDLY, DescribedModel, Example
-from serving.open_inference import InferRequest
-from serving.signature import DEFAULT, Signature, TensorSpec
-from serving.tensors import Arrays
+from signet.serving import open_inference, open_inference_body, small_file
+from signet.serving.gateway import openapi_tensors as tensors
+from signet.serving.gateway.described_model import FRIENDLY, DescribedModel, Example
+from signet.serving.open_inference import InferRequest
+from signet.serving.signature import DEFAULT, Signature, TensorSpec
+from signet.serving.tensors import Arrays
 
 LONGEST = 1 << 16
 """Characters of an example; a longer one is not shown."""

@@ -10,14 +10,14 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from serving import json_codec
-from serving.byte_budget import ByteBudget
-from serving.errors import Cancelled, Internal, InvalidInput, Overloaded, ServingError, UnknownEncoding
-from serving.gateway import compression, forms
-from serving.gateway.inference import Inference
-from serving.gateway.metrics import UNKNOWN
-from serving.gateway.record import Record
-from serving.http_server import Request, Response
+from signet.serving import json_codec
+from signet.serving.byte_budget import ByteBudget
+from signet.serving.errors import Cancelled, Internal, InvalidInput, Overloaded, ServingError, UnknownEncoding
+from signet.serving.gateway import compression, forms
+from signet.serving.gateway.inference import Inference
+from signet.serving.gateway.metrics import UNKNOWN
+from signet.serving.gateway.record import Record
+from signet.serving.http_server import Request, Response
 
 log = logging.getLogger(__name__)
 

@@ -13,15 +13,15 @@ from typing import Any, NoReturn
 
 import grpc
 
-from serving.byte_budget import ByteBudget
-from serving.errors import Cancelled, DeadlineExceeded, Internal, ServingError
-from serving.gateway.inference import Ask, Inference
-from serving.gateway.metrics import UNKNOWN
-from serving.gateway.record import Record
-from serving.large_messages import read
-from serving.message_weight import heavy_bytes
-from serving.offload import LARGE_BYTES, Offload
-from serving.reading import Reading, reading
+from signet.serving.byte_budget import ByteBudget
+from signet.serving.errors import Cancelled, DeadlineExceeded, Internal, ServingError
+from signet.serving.gateway.inference import Ask, Inference
+from signet.serving.gateway.metrics import UNKNOWN
+from signet.serving.gateway.record import Record
+from signet.serving.large_messages import read
+from signet.serving.message_weight import heavy_bytes
+from signet.serving.offload import LARGE_BYTES, Offload
+from signet.serving.reading import Reading, reading
 
 log = logging.getLogger(__name__)
 

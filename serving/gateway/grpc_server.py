@@ -8,14 +8,14 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from serving import service_descriptors
-from serving.errors import UsageError
-from serving.gateway import grpc_v1, grpc_v2
-from serving.gateway.app import Gateway
-from serving.gateway.grpc_frame import GrpcFrame
-from serving.gateway.grpc_v1 import GrpcV1
-from serving.gateway.grpc_v2 import GrpcV2
-from serving.gateway.health import Health
+from signet.serving import service_descriptors
+from signet.serving.errors import UsageError
+from signet.serving.gateway import grpc_v1, grpc_v2
+from signet.serving.gateway.app import Gateway
+from signet.serving.gateway.grpc_frame import GrpcFrame
+from signet.serving.gateway.grpc_v1 import GrpcV1
+from signet.serving.gateway.grpc_v2 import GrpcV2
+from signet.serving.gateway.health import Health
 
 SERVICES = (grpc_v1.PREDICTION_SERVICE, grpc_v1.MODEL_SERVICE, grpc_v2.SERVICE)
 

@@ -8,14 +8,14 @@ Unlike the original it holds arrays against the signature, because requests of s
 from collections.abc import Callable
 from typing import Any
 
-from serving import example_inference, large_bodies, large_messages, model_status, predict_request
-from serving.errors import InvalidInput, NotFound, from_code
-from serving.gateway.backend import Backend, Lease
-from serving.gateway.grpc_frame import Context, GrpcFrame, service
-from serving.gateway.inference import Ask, Decoded, Inference
-from serving.gateway.record import Record
-from serving.offload import LARGE_ELEMENTS, Offload
-from serving.protos import (
+from signet.serving import example_inference, large_bodies, large_messages, model_status, predict_request
+from signet.serving.errors import InvalidInput, NotFound, from_code
+from signet.serving.gateway.backend import Backend, Lease
+from signet.serving.gateway.grpc_frame import Context, GrpcFrame, service
+from signet.serving.gateway.inference import Ask, Decoded, Inference
+from signet.serving.gateway.record import Record
+from signet.serving.offload import LARGE_ELEMENTS, Offload
+from signet.serving.protos import (
     classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -24,10 +24,10 @@ from serving.protos import (
     predict_pb2,
     regression_pb2,
 )
-from serving.reading import Reading
-from serving.siblings import all_of
-from serving.signature import Signature
-from serving.tensors import Arrays, to_typed_proto
+from signet.serving.reading import Reading
+from signet.serving.siblings import all_of
+from signet.serving.signature import Signature
+from signet.serving.tensors import Arrays, to_typed_proto
 
 PROTOCOL = "grpc_v1"
 PREDICTION_SERVICE = "tensorflow.serving.PredictionService"

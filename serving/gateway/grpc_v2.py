@@ -7,16 +7,16 @@ import time
 from functools import partial
 from typing import Any
 
-from serving import large_bodies, large_messages, open_inference_messages
-from serving import open_inference_pb2 as messages
-from serving.gateway.grpc_frame import Context, GrpcFrame, service
-from serving.gateway.inference import Ask, Inference
-from serving.gateway.open_inference import OpenInference, target
-from serving.gateway.record import Record
-from serving.large_messages import InferHead
-from serving.offload import LARGE_ELEMENTS, Offload
-from serving.open_inference_metadata import to_message
-from serving.reading import Reading
+from signet.serving import large_bodies, large_messages, open_inference_messages
+from signet.serving import open_inference_pb2 as messages
+from signet.serving.gateway.grpc_frame import Context, GrpcFrame, service
+from signet.serving.gateway.inference import Ask, Inference
+from signet.serving.gateway.open_inference import OpenInference, target
+from signet.serving.gateway.record import Record
+from signet.serving.large_messages import InferHead
+from signet.serving.offload import LARGE_ELEMENTS, Offload
+from signet.serving.open_inference_metadata import to_message
+from signet.serving.reading import Reading
 
 PROTOCOL = "grpc_v2"
 SERVICE = "inference.GRPCInferenceService"

@@ -1,6 +1,6 @@
 """Whether this process should get traffic."""
 
-from serving.gateway.backend import Backend
+from signet.serving.gateway.backend import Backend
 
 
 class Health:

@@ -5,9 +5,9 @@ X-Signet-Batching: off        no other request shares the call
 X-Signet-Job: …               the version that is named stays loaded for a while
 """
 
-from serving.errors import InvalidInput
-from serving.gateway.inference import Ask, timeout_s
-from serving.http_server import Request
+from signet.serving.errors import InvalidInput
+from signet.serving.gateway.inference import Ask, timeout_s
+from signet.serving.http_server import Request
 
 
 def ask(

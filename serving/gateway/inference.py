@@ -13,17 +13,17 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
-from serving import signature as signatures
-from serving.batching import Batcher
-from serving.errors import DeadlineExceeded, InvalidInput, NotFound, Overloaded, Unavailable
-from serving.gateway.backend import Backend, Lease
-from serving.gateway.labels import Labels
-from serving.gateway.metrics import Metrics
-from serving.gateway.record import Record
-from serving.gateway.settings import Settings
-from serving.gateway.statistics import Statistics
-from serving.signature import Signature
-from serving.tensors import Arrays
+from signet.serving import signature as signatures
+from signet.serving.batching import Batcher
+from signet.serving.errors import DeadlineExceeded, InvalidInput, NotFound, Overloaded, Unavailable
+from signet.serving.gateway.backend import Backend, Lease
+from signet.serving.gateway.labels import Labels
+from signet.serving.gateway.metrics import Metrics
+from signet.serving.gateway.record import Record
+from signet.serving.gateway.settings import Settings
+from signet.serving.gateway.statistics import Statistics
+from signet.serving.signature import Signature
+from signet.serving.tensors import Arrays
 
 MAX_VERSION = (1 << 63) - 1
 """What the messages of a backend can carry."""

@@ -14,14 +14,14 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from serving import example_rows, independence, signature
-from serving.errors import ServingError
-from serving.gateway.backend import Lease
-from serving.gateway.settings import Settings
-from serving.independence import Verdict
-from serving.signature import Signature
-from serving.supervision import JOINING, Failures
-from serving.tensors import Arrays
+from signet.serving import example_rows, independence, signature
+from signet.serving.errors import ServingError
+from signet.serving.gateway.backend import Lease
+from signet.serving.gateway.settings import Settings
+from signet.serving.independence import Verdict
+from signet.serving.signature import Signature
+from signet.serving.supervision import JOINING, Failures
+from signet.serving.tensors import Arrays
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from serving.errors import Overloaded, ServingError
+from signet.serving.errors import Overloaded, ServingError
 
 FRESH_S = 1.0
 """Seconds that an answer holds; a label that is moved at the model servers is noticed so late."""

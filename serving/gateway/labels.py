@@ -8,9 +8,9 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from serving import model_config
-from serving.errors import UsageError
-from serving.gateway.settings import Settings
+from signet.serving import model_config
+from signet.serving.errors import UsageError
+from signet.serving.gateway.settings import Settings
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from serving.histogram import Histogram
-from serving.model_status import BROKEN, REASONS, State, VersionStatus
-from serving.model_store import ModelStore
-from serving.supervision import Failures
+from signet.serving.histogram import Histogram
+from signet.serving.model_status import BROKEN, REASONS, State, VersionStatus
+from signet.serving.model_store import ModelStore
+from signet.serving.supervision import Failures
 
 UNKNOWN = "unknown"
 

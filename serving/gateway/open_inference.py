@@ -8,19 +8,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
-from serving import open_inference_metadata
-from serving import signature as signatures
-from serving.errors import InvalidInput, NotFound, ServingError, Unavailable, from_code
-from serving.gateway.backend import Backend, Lease
-from serving.gateway.health import Health
-from serving.gateway.inference import MAX_VERSION, Ask, Decoded, Inference
-from serving.gateway.joining import told
-from serving.gateway.record import Record
-from serving.model_status import State, VersionStatus
-from serving.offload import LARGE_BYTES
-from serving.open_inference import InferRequest, decode, given
-from serving.signature import Signature
-from serving.tensors import Arrays
+from signet.serving import open_inference_metadata
+from signet.serving import signature as signatures
+from signet.serving.errors import InvalidInput, NotFound, ServingError, Unavailable, from_code
+from signet.serving.gateway.backend import Backend, Lease
+from signet.serving.gateway.health import Health
+from signet.serving.gateway.inference import MAX_VERSION, Ask, Decoded, Inference
+from signet.serving.gateway.joining import told
+from signet.serving.gateway.record import Record
+from signet.serving.model_status import State, VersionStatus
+from signet.serving.offload import LARGE_BYTES
+from signet.serving.open_inference import InferRequest, decode, given
+from signet.serving.signature import Signature
+from signet.serving.tensors import Arrays
 
 INDEX_STATES = {
     State.START: "LOADING",

@@ -8,7 +8,7 @@ DescribedModels ──┬── openapi_v1: predict, classify, regress; openapi_
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from serving.gateway import (
+from signet.serving.gateway import (
     openapi_fixed,
     openapi_inference,
     openapi_parts,
@@ -17,8 +17,8 @@ from serving.gateway import (
     openapi_v2,
     openapi_v2_fixed,
 )
-from serving.gateway.described_model import DescribedModel
-from serving.gateway.openapi_tensors import Schema
+from signet.serving.gateway.described_model import DescribedModel
+from signet.serving.gateway.openapi_tensors import Schema
 
 _ABOUT = """Named tensors in, named tensors out, in two dialects: TensorFlow Serving's under `/v1`, the Open Inference \
 Protocol under `/v2`.

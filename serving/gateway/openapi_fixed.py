@@ -5,8 +5,8 @@ Sources: routes.py and documentation.py, which answer them; TensorFlow Serving's
 
 from collections.abc import Sequence
 
-from serving.errors import CODE_NAMES
-from serving.gateway.openapi_parts import (
+from signet.serving.errors import CODE_NAMES
+from signet.serving.gateway.openapi_parts import (
     ERROR,
     NUMERAL,
     TEXT,
@@ -19,8 +19,8 @@ from serving.gateway.openapi_parts import (
     record,
     ref,
 )
-from serving.gateway.openapi_tensors import Schema
-from serving.model_status import State
+from signet.serving.gateway.openapi_tensors import Schema
+from signet.serving.model_status import State
 
 TAG = "service"
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from serving.gateway import openapi_tensors as tensors
-from serving.gateway.described_model import DescribedModel
-from serving.gateway.openapi_parts import NUMERAL, errors
-from serving.gateway.openapi_tensors import Schema
-from serving.signature import Signature, TensorSpec
+from signet.serving.gateway import openapi_tensors as tensors
+from signet.serving.gateway.described_model import DescribedModel
+from signet.serving.gateway.openapi_parts import NUMERAL, errors
+from signet.serving.gateway.openapi_tensors import Schema
+from signet.serving.signature import Signature, TensorSpec
 
 PARAMETERS: dict[str, Schema] = {
     "Timeout": {

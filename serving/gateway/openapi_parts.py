@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from serving.gateway.openapi_tensors import Schema
+from signet.serving.gateway.openapi_tensors import Schema
 
 TEXT: Schema = {"type": "string"}
 VERSION: Schema = {"type": "integer", "minimum": 0, "maximum": (1 << 63) - 1}

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from serving.dtypes import DType
-from serving.gateway.described_model import Said
-from serving.json_codec import JSON_DTYPES
-from serving.signature import Signature, TensorSpec
+from signet.serving.dtypes import DType
+from signet.serving.gateway.described_model import Said
+from signet.serving.json_codec import JSON_DTYPES
+from signet.serving.signature import Signature, TensorSpec
 
 Schema = dict[str, Any]
 

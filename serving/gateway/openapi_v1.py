@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_args
 from urllib.parse import quote
 
-from serving import example_inference
-from serving.errors import InvalidInput
-from serving.gateway import openapi_inference
-from serving.gateway import openapi_tensors as tensors
-from serving.gateway.described_model import DescribedModel, Example, Said
-from serving.gateway.openapi_parts import VERSION, closed, in_path
-from serving.gateway.openapi_tensors import Schema
-from serving.non_finite import NonFinite
-from serving.signature import DEFAULT, Signature, TensorSpec
+from signet.serving import example_inference
+from signet.serving.errors import InvalidInput
+from signet.serving.gateway import openapi_inference
+from signet.serving.gateway import openapi_tensors as tensors
+from signet.serving.gateway.described_model import DescribedModel, Example, Said
+from signet.serving.gateway.openapi_parts import VERSION, closed, in_path
+from signet.serving.gateway.openapi_tensors import Schema
+from signet.serving.non_finite import NonFinite
+from signet.serving.signature import DEFAULT, Signature, TensorSpec
 
 SCHEMAS: dict[str, Schema] = {
     "NamedOutputs": {

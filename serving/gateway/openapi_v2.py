@@ -9,15 +9,15 @@ import math
 from typing import Any
 from urllib.parse import quote
 
-from serving import json_values
-from serving.gateway import openapi_inference
-from serving.gateway import openapi_tensors as tensors
-from serving.gateway.described_model import DescribedModel, Said
-from serving.gateway.openapi_parts import NUMERAL, TEXT, VERSION, array, closed, in_path, record, ref
-from serving.gateway.openapi_tensors import Schema
-from serving.open_inference import BASE64, DATATYPES
-from serving.open_inference_body import HEADER
-from serving.signature import DEFAULT, Signature, TensorSpec
+from signet.serving import json_values
+from signet.serving.gateway import openapi_inference
+from signet.serving.gateway import openapi_tensors as tensors
+from signet.serving.gateway.described_model import DescribedModel, Said
+from signet.serving.gateway.openapi_parts import NUMERAL, TEXT, VERSION, array, closed, in_path, record, ref
+from signet.serving.gateway.openapi_tensors import Schema
+from signet.serving.open_inference import BASE64, DATATYPES
+from signet.serving.open_inference_body import HEADER
+from signet.serving.signature import DEFAULT, Signature, TensorSpec
 
 _RULES = f"""The Open Inference Protocol (V2). Each tensor has its name, datatype and shape; `data` are its elements row \
 by row, as one flat list or nested like the shape. `parameters.signature_name` chooses a signature.

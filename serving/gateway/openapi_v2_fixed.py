@@ -5,12 +5,22 @@ Sources: v2_routes.py, which answers them; the protocol's text and Triton's exte
 
 from collections.abc import Sequence
 
-from serving.gateway.open_inference import INDEX_STATES
-from serving.gateway.openapi_parts import NUMERAL, TEXT, array, errors, in_path, json_answer, operation, record, ref
-from serving.gateway.openapi_tensors import Schema
-from serving.open_inference import DATATYPES
-from serving.open_inference_metadata import EXTENSIONS, PLATFORM
-from serving.signature import DEFAULT
+from signet.serving.gateway.open_inference import INDEX_STATES
+from signet.serving.gateway.openapi_parts import (
+    NUMERAL,
+    TEXT,
+    array,
+    errors,
+    in_path,
+    json_answer,
+    operation,
+    record,
+    ref,
+)
+from signet.serving.gateway.openapi_tensors import Schema
+from signet.serving.open_inference import DATATYPES
+from signet.serving.open_inference_metadata import EXTENSIONS, PLATFORM
+from signet.serving.signature import DEFAULT
 
 TAG = "open inference protocol"
 

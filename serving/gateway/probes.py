@@ -4,10 +4,10 @@ import json
 import threading
 from collections.abc import Callable
 
-from serving.gateway.backend import Backend
-from serving.gateway.health import Health
-from serving.gateway.metrics import Metrics
-from serving.http_server import Response
+from signet.serving.gateway.backend import Backend
+from signet.serving.gateway.health import Health
+from signet.serving.gateway.metrics import Metrics
+from signet.serving.http_server import Response
 
 _JSON = b"Content-Type: application/json\r\n"
 _TEXT = b"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"

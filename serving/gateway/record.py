@@ -2,7 +2,7 @@
 
 import time
 
-from serving.gateway.metrics import UNKNOWN
+from signet.serving.gateway.metrics import UNKNOWN
 
 
 class Record:

@@ -20,25 +20,25 @@ from typing import Any
 
 import grpc
 
-from serving import large_bodies, model_card, tensors
-from serving.errors import InvalidInput, NotFound, ServingError, Unavailable, UsageError
-from serving.gateway import addresses, remote_answers
-from serving.gateway.backend import Lease
-from serving.gateway.joining import CALL_S, Gone, Joining
-from serving.gateway.label_cache import LabelCache
-from serving.gateway.metrics import Metrics
-from serving.gateway.settings import Settings
-from serving.gateway.upstream import GONE, Server, Upstream
-from serving.independence import Verdict
-from serving.model_card import Card
-from serving.model_config import ModelConfig
-from serving.model_status import State, VersionStatus
-from serving.models_folder import FolderWatch, ModelsFolder
-from serving.offload import LARGE_ELEMENTS, Offload
-from serving.protos import get_model_metadata_pb2, predict_pb2
-from serving.signature import Signature
-from serving.supervision import POLLER, Failures
-from serving.tensors import Arrays
+from signet.serving import large_bodies, model_card, tensors
+from signet.serving.errors import InvalidInput, NotFound, ServingError, Unavailable, UsageError
+from signet.serving.gateway import addresses, remote_answers
+from signet.serving.gateway.backend import Lease
+from signet.serving.gateway.joining import CALL_S, Gone, Joining
+from signet.serving.gateway.label_cache import LabelCache
+from signet.serving.gateway.metrics import Metrics
+from signet.serving.gateway.settings import Settings
+from signet.serving.gateway.upstream import GONE, Server, Upstream
+from signet.serving.independence import Verdict
+from signet.serving.model_card import Card
+from signet.serving.model_config import ModelConfig
+from signet.serving.model_status import State, VersionStatus
+from signet.serving.models_folder import FolderWatch, ModelsFolder
+from signet.serving.offload import LARGE_ELEMENTS, Offload
+from signet.serving.protos import get_model_metadata_pb2, predict_pb2
+from signet.serving.signature import Signature
+from signet.serving.supervision import POLLER, Failures
+from signet.serving.tensors import Arrays
 
 log = logging.getLogger(__name__)
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from serving import signature as signatures
-from serving import tensors
-from serving.errors import CODE_NAMES, BadGateway, InvalidInput
-from serving.model_status import State, VersionStatus
-from serving.protos import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
-from serving.signature import Signature, TensorSpec
-from serving.tensors import Array, Arrays
+from signet.serving import signature as signatures
+from signet.serving import tensors
+from signet.serving.errors import CODE_NAMES, BadGateway, InvalidInput
+from signet.serving.model_status import State, VersionStatus
+from signet.serving.protos import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
+from signet.serving.signature import Signature, TensorSpec
+from signet.serving.tensors import Array, Arrays
 
 _STATES = frozenset(State)
 

@@ -11,16 +11,16 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from google.protobuf import json_format
 from starlette.exceptions import HTTPException
 
-from serving import model_status, signature
-from serving.errors import Internal, InvalidInput, NotFound, ServingError
-from serving.gateway import v2_routes
-from serving.gateway.backend import Backend
-from serving.gateway.inference import Ask, Inference
-from serving.gateway.joining import told
-from serving.gateway.probes import Probes
-from serving.http_server import Response as HttpResponse
-from serving.model_status import State
-from serving.protos import get_model_metadata_pb2
+from signet.serving import model_status, signature
+from signet.serving.errors import Internal, InvalidInput, NotFound, ServingError
+from signet.serving.gateway import v2_routes
+from signet.serving.gateway.backend import Backend
+from signet.serving.gateway.inference import Ask, Inference
+from signet.serving.gateway.joining import told
+from signet.serving.gateway.probes import Probes
+from signet.serving.http_server import Response as HttpResponse
+from signet.serving.model_status import State
+from signet.serving.protos import get_model_metadata_pb2
 
 ROUTES = (
     "POST /v1/models/MODEL[/versions/N|/labels/LABEL]:predict",

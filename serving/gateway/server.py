@@ -11,18 +11,18 @@ import logging
 import socket
 from collections.abc import Iterator
 
-from serving import garbage, log_lines, open_files, stop_signals
-from serving.errors import UsageError
-from serving.gateway import examples
-from serving.gateway.admin import AdminServer
-from serving.gateway.app import Gateway
-from serving.gateway.frame import refused
-from serving.gateway.grpc_server import GrpcServer
-from serving.gateway.settings import Settings
-from serving.http_server import HttpServer, Limits
-from serving.model_store import ModelStore, following
-from serving.standard_output import say
-from serving.supervision import Failures
+from signet.serving import garbage, log_lines, open_files, stop_signals
+from signet.serving.errors import UsageError
+from signet.serving.gateway import examples
+from signet.serving.gateway.admin import AdminServer
+from signet.serving.gateway.app import Gateway
+from signet.serving.gateway.frame import refused
+from signet.serving.gateway.grpc_server import GrpcServer
+from signet.serving.gateway.settings import Settings
+from signet.serving.http_server import HttpServer, Limits
+from signet.serving.model_store import ModelStore, following
+from signet.serving.standard_output import say
+from signet.serving.supervision import Failures
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from urllib.parse import quote
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from serving.errors import UsageError
-from serving.model_store import is_address
+from signet.serving.errors import UsageError
+from signet.serving.model_store import is_address
 
 
 class Settings(BaseSettings):

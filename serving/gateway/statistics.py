@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from serving.gateway.metrics import STAGES, UNKNOWN
-from serving.gateway.record import Record
+from signet.serving.gateway.metrics import STAGES, UNKNOWN
+from signet.serving.gateway.record import Record
 
 _MAX_VERSIONS = 8
 """Versions of a model that are kept; the one that came first goes first."""

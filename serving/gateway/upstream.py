@@ -19,17 +19,17 @@ from typing import Any, TypeVar
 import grpc
 from prometheus_client import Counter
 
-from serving.errors import BadGateway, DeadlineExceeded, NotFound, ServingError, Unavailable, from_code
-from serving.gateway import remote_answers
-from serving.gateway.addresses import Address, Name
-from serving.gateway.ejection import Ejection
-from serving.gateway.metrics import Metrics
-from serving.gateway.retry_budget import RetryBudget
-from serving.message_weight import heavy_bytes
-from serving.model_status import State, VersionStatus
-from serving.offload import LARGE_BYTES, Offload
-from serving.protos import get_model_status_pb2, predict_pb2
-from serving.supervision import POLLER, Failures
+from signet.serving.errors import BadGateway, DeadlineExceeded, NotFound, ServingError, Unavailable, from_code
+from signet.serving.gateway import remote_answers
+from signet.serving.gateway.addresses import Address, Name
+from signet.serving.gateway.ejection import Ejection
+from signet.serving.gateway.metrics import Metrics
+from signet.serving.gateway.retry_budget import RetryBudget
+from signet.serving.message_weight import heavy_bytes
+from signet.serving.model_status import State, VersionStatus
+from signet.serving.offload import LARGE_BYTES, Offload
+from signet.serving.protos import get_model_status_pb2, predict_pb2
+from signet.serving.supervision import POLLER, Failures
 
 log = logging.getLogger(__name__)
 

@@ -14,19 +14,19 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from serving import example_inference, json_codec, large_bodies
-from serving.errors import InvalidInput
-from serving.gateway import http_ask, paths
-from serving.gateway.backend import Lease
-from serving.gateway.frame import Answer
-from serving.gateway.inference import MAX_VERSION, Ask, Decoded, Inference
-from serving.gateway.record import Record
-from serving.http_server import Request
-from serving.json_codec import PredictBody
-from serving.offload import LARGE_BYTES, LARGE_ELEMENTS, Offload
-from serving.reading import reading
-from serving.signature import Signature
-from serving.tensors import Array, Arrays
+from signet.serving import example_inference, json_codec, large_bodies
+from signet.serving.errors import InvalidInput
+from signet.serving.gateway import http_ask, paths
+from signet.serving.gateway.backend import Lease
+from signet.serving.gateway.frame import Answer
+from signet.serving.gateway.inference import MAX_VERSION, Ask, Decoded, Inference
+from signet.serving.gateway.record import Record
+from signet.serving.http_server import Request
+from signet.serving.json_codec import PredictBody
+from signet.serving.offload import LARGE_BYTES, LARGE_ELEMENTS, Offload
+from signet.serving.reading import reading
+from signet.serving.signature import Signature
+from signet.serving.tensors import Array, Arrays
 
 PROTOCOL = "v1"
 PATH = re.compile(

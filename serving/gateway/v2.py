@@ -10,16 +10,16 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from serving import large_bodies, open_inference_body
-from serving.gateway import http_ask, paths
-from serving.gateway.frame import Answer
-from serving.gateway.inference import Ask, Inference
-from serving.gateway.open_inference import OpenInference, Outcome, target
-from serving.gateway.record import Record
-from serving.http_server import Request
-from serving.offload import LARGE_BYTES, LARGE_ELEMENTS, Offload
-from serving.open_inference import InferRequest
-from serving.reading import reading
+from signet.serving import large_bodies, open_inference_body
+from signet.serving.gateway import http_ask, paths
+from signet.serving.gateway.frame import Answer
+from signet.serving.gateway.inference import Ask, Inference
+from signet.serving.gateway.open_inference import OpenInference, Outcome, target
+from signet.serving.gateway.record import Record
+from signet.serving.http_server import Request
+from signet.serving.offload import LARGE_BYTES, LARGE_ELEMENTS, Offload
+from signet.serving.open_inference import InferRequest
+from signet.serving.reading import reading
 
 PROTOCOL = "v2"
 PATH = re.compile(rb"/v2/models/([^/?]+)(?:/versions/([^/?]+))?/infer(?:\?.*)?")

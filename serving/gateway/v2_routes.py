@@ -5,11 +5,11 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from serving import json_dialect
-from serving.errors import InvalidInput, NotFound, Unsupported
-from serving.gateway.open_inference import OpenInference
-from serving.json_values import described
-from serving.open_inference import parameter
+from signet.serving import json_dialect
+from signet.serving.errors import InvalidInput, NotFound, Unsupported
+from signet.serving.gateway.open_inference import OpenInference
+from signet.serving.json_values import described
+from signet.serving.open_inference import parameter
 
 ROUTES = (
     "POST /v2/models/MODEL[/versions/N]/infer",

@@ -15,27 +15,27 @@ from pathlib import Path
 
 import uvloop
 
-from serving import garbage, log_lines, stop_signals
-from serving.byte_budget import ByteBudget
-from serving.engine import tensorflow_c
-from serving.engine.following import Rules
-from serving.engine.loading import Loader
-from serving.engine.repository import Repository
-from serving.engine.runner import Runner
-from serving.errors import InvalidInput, ServingError, UsageError
-from serving.model_config import ModelConfig
-from serving.model_server import batching_parameters, rest_server, session_config, text_file
-from serving.model_server import flags as flag_parser
-from serving.model_server.batching import BatchingRunner
-from serving.model_server.batching_parameters import Batching
-from serving.model_server.flags import Flags
-from serving.model_server.grpc_server import GrpcServer
-from serving.model_server.grpc_service import ModelService, PredictionService, add_services
-from serving.model_server.monitoring import Monitoring
-from serving.model_server.reload import Reloader, available, failures, listed, settled
-from serving.model_server.rest_service import RestService
-from serving.offload import Offload
-from serving.standard_output import say
+from signet.serving import garbage, log_lines, stop_signals
+from signet.serving.byte_budget import ByteBudget
+from signet.serving.engine import tensorflow_c
+from signet.serving.engine.following import Rules
+from signet.serving.engine.loading import Loader
+from signet.serving.engine.repository import Repository
+from signet.serving.engine.runner import Runner
+from signet.serving.errors import InvalidInput, ServingError, UsageError
+from signet.serving.model_config import ModelConfig
+from signet.serving.model_server import batching_parameters, rest_server, session_config, text_file
+from signet.serving.model_server import flags as flag_parser
+from signet.serving.model_server.batching import BatchingRunner
+from signet.serving.model_server.batching_parameters import Batching
+from signet.serving.model_server.flags import Flags
+from signet.serving.model_server.grpc_server import GrpcServer
+from signet.serving.model_server.grpc_service import ModelService, PredictionService, add_services
+from signet.serving.model_server.monitoring import Monitoring
+from signet.serving.model_server.reload import Reloader, available, failures, listed, settled
+from signet.serving.model_server.rest_service import RestService
+from signet.serving.offload import Offload
+from signet.serving.standard_output import say
 
 log = logging.getLogger(__name__)
 

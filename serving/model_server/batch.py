@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from serving import dtypes
-from serving.errors import FailedPrecondition, Internal, InvalidInput
-from serving.tensors import Array, Arrays
+from signet.serving import dtypes
+from signet.serving.errors import FailedPrecondition, Internal, InvalidInput
+from signet.serving.tensors import Array, Arrays
 
 _MOST_DIMENSIONS = 6
 """Of a tensor that is padded, as in the original."""

@@ -22,15 +22,15 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from serving.engine.runner import Runner, size_class
-from serving.engine.servable import Servable
-from serving.engine.tensorflow_c import RunOptions
-from serving.errors import Cancelled, InvalidInput, Overloaded, Unavailable
-from serving.model_server import batch as tensors
-from serving.model_server.batching_parameters import Batching, Parameters
-from serving.siblings import all_of
-from serving.signature import Signature
-from serving.tensors import Arrays
+from signet.serving.engine.runner import Runner, size_class
+from signet.serving.engine.servable import Servable
+from signet.serving.engine.tensorflow_c import RunOptions
+from signet.serving.errors import Cancelled, InvalidInput, Overloaded, Unavailable
+from signet.serving.model_server import batch as tensors
+from signet.serving.model_server.batching_parameters import Batching, Parameters
+from signet.serving.siblings import all_of
+from signet.serving.signature import Signature
+from signet.serving.tensors import Arrays
 
 _Key = tuple[Servable, frozenset[str], frozenset[str]]
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from serving.errors import InvalidInput
-from serving.model_server import text_file
-from serving.model_server.config_messages import BatchingParameters
+from signet.serving.errors import InvalidInput
+from signet.serving.model_server import text_file
+from signet.serving.model_server.config_messages import BatchingParameters
 
 _PER_VERSION = "batching_params.pbtxt"
 

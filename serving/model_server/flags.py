@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from serving.errors import UsageError
+from signet.serving.errors import UsageError
 
 _DEFAULT_THREADS = 4 * (os.cpu_count() or 1)
 

@@ -9,10 +9,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health  # type: ignore[attr-defined]
 from grpc_reflection.v1alpha import reflection
 
-from serving import service_descriptors
-from serving.errors import UsageError
-from serving.model_server.config_messages import SSLConfig
-from serving.model_server.flags import Flags
+from signet.serving import service_descriptors
+from signet.serving.errors import UsageError
+from signet.serving.model_server.config_messages import SSLConfig
+from signet.serving.model_server.flags import Flags
 
 _HEALTH_NAMES = ("", "ModelService", "PredictionService")
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name

@@ -12,26 +12,20 @@ from typing import Any, NamedTuple
 
 import grpc
 
-from serving import example_inference as inference
-from serving import large_bodies, model_config, model_status, predict_request
-from serving.byte_budget import ByteBudget
-from serving.engine.repository import Repository
-from serving.engine.runner import Runner
-from serving.engine.servable import Servable
-from serving.errors import (
-    Internal,
-    InvalidInput,
-    NotFound,
-    ServingError,
-    UsageError,
-)
-from serving.message_weight import heavy_bytes
-from serving.model_server import large_grpc, text_file
-from serving.model_server.flags import Flags
-from serving.model_server.monitoring import GRPC, Monitoring
-from serving.model_server.reload import Reloader
-from serving.offload import LARGE_BYTES, LARGE_ELEMENTS, Offload
-from serving.protos import (
+from signet.serving import example_inference as inference
+from signet.serving import large_bodies, model_config, model_status, predict_request
+from signet.serving.byte_budget import ByteBudget
+from signet.serving.engine.repository import Repository
+from signet.serving.engine.runner import Runner
+from signet.serving.engine.servable import Servable
+from signet.serving.errors import Internal, InvalidInput, NotFound, ServingError, UsageError
+from signet.serving.message_weight import heavy_bytes
+from signet.serving.model_server import large_grpc, text_file
+from signet.serving.model_server.flags import Flags
+from signet.serving.model_server.monitoring import GRPC, Monitoring
+from signet.serving.model_server.reload import Reloader
+from signet.serving.offload import LARGE_BYTES, LARGE_ELEMENTS, Offload
+from signet.serving.protos import (
     classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -40,9 +34,9 @@ from serving.protos import (
     predict_pb2,
     regression_pb2,
 )
-from serving.reading import Reading, reading
-from serving.signature import Signature
-from serving.tensors import Array, Arrays, to_proto, to_typed_proto
+from signet.serving.reading import Reading, reading
+from signet.serving.signature import Signature
+from signet.serving.tensors import Array, Arrays, to_proto, to_typed_proto
 
 _MAX_MESSAGE = 1024
 _TRUNCATED = "...TRUNCATED"

@@ -4,12 +4,12 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from serving import example_inference, predict_request
-from serving.errors import Internal
-from serving.large_bodies import Kept
-from serving.protos import classification_pb2, inference_pb2, predict_pb2, regression_pb2
-from serving.signature import Signature
-from serving.tensors import Arrays, to_proto, to_typed_proto
+from signet.serving import example_inference, predict_request
+from signet.serving.errors import Internal
+from signet.serving.large_bodies import Kept
+from signet.serving.protos import classification_pb2, inference_pb2, predict_pb2, regression_pb2
+from signet.serving.signature import Signature
+from signet.serving.tensors import Arrays, to_proto, to_typed_proto
 
 _MESSAGES = {
     message_class.DESCRIPTOR.name: message_class

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from serving import examples_json, number_arrays
-from serving.json_codec import Layout
-from serving.json_text import loads
-from serving.large_bodies import Kept
-from serving.model_server import predict_json
-from serving.protos import input_pb2
-from serving.signature import Signature
-from serving.tensors import Arrays
+from signet.serving import examples_json, number_arrays
+from signet.serving.json_codec import Layout
+from signet.serving.json_text import loads
+from signet.serving.large_bodies import Kept
+from signet.serving.model_server import predict_json
+from signet.serving.protos import input_pb2
+from signet.serving.signature import Signature
+from signet.serving.tensors import Arrays
 
 
 def parse_predict(kept: Kept, body: bytes) -> Any:

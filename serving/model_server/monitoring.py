@@ -20,12 +20,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from serving.engine.repository import Repository
-from serving.histogram import Histogram
-from serving.model_server import text_file
-from serving.model_server.config_messages import MonitoringConfig
-from serving.model_status import State, VersionStatus
-from serving.supervision import Failures
+from signet.serving.engine.repository import Repository
+from signet.serving.histogram import Histogram
+from signet.serving.model_server import text_file
+from signet.serving.model_server.config_messages import MonitoringConfig
+from signet.serving.model_status import State, VersionStatus
+from signet.serving.supervision import Failures
 
 UNKNOWN = "unknown"
 

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from serving import dtypes, json_codec, json_values
-from serving.errors import InvalidInput, ServingError, Unsupported
-from serving.json_codec import Layout
-from serving.json_text import NOT_UTF8, format_error, kind, quote, to_bytes
-from serving.json_values import is_base64
-from serving.number_arrays import as_lists
-from serving.signature import Signature, TensorSpec
-from serving.tensors import MAX_RANK, Array, Arrays
+from signet.serving import dtypes, json_codec, json_values
+from signet.serving.errors import InvalidInput, ServingError, Unsupported
+from signet.serving.json_codec import Layout
+from signet.serving.json_text import NOT_UTF8, format_error, kind, quote, to_bytes
+from signet.serving.json_values import is_base64
+from signet.serving.number_arrays import as_lists
+from signet.serving.signature import Signature, TensorSpec
+from signet.serving.tensors import MAX_RANK, Array, Arrays
 
 JSON_DTYPES = json_codec.JSON_DTYPES - {"half", "bfloat16", "uint16"}
 """What the original reads and writes."""

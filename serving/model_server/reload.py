@@ -6,12 +6,12 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from serving.engine.repository import Repository
-from serving.errors import ForeignError, SignetError
-from serving.model_config import ModelConfig
-from serving.model_server import text_file
-from serving.model_status import State
-from serving.supervision import CONFIG, Failures
+from signet.serving.engine.repository import Repository
+from signet.serving.errors import ForeignError, SignetError
+from signet.serving.model_config import ModelConfig
+from signet.serving.model_server import text_file
+from signet.serving.model_status import State
+from signet.serving.supervision import CONFIG, Failures
 
 log = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Mapping
 
-from serving.decompression import MAX_RATIO, decompress
-from serving.errors import InvalidInput, TooLarge
+from signet.serving.decompression import MAX_RATIO, decompress
+from signet.serving.errors import InvalidInput, TooLarge
 
 MAX_UNZIPPED_BYTES = 100 << 20
 """Most bytes of a zipped body; of plain ones there is no limit, as in the original."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
-from serving.json_text import NOT_UTF8
+from signet.serving.json_text import NOT_UTF8
 
 _VERSION = rb"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
 _CALL = re.compile(rb"/v1/models/(?P<name>[^/:]+)" + _VERSION + rb":(?P<verb>classify|regress|predict)", re.IGNORECASE)

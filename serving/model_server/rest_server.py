@@ -4,11 +4,11 @@ import logging
 import socket
 from dataclasses import replace
 
-from serving import open_files
-from serving.byte_budget import ByteBudget
-from serving.http_server import HttpServer, Limits
-from serving.model_server.rest_service import RestService
-from serving.standard_output import say
+from signet.serving import open_files
+from signet.serving.byte_budget import ByteBudget
+from signet.serving.http_server import HttpServer, Limits
+from signet.serving.model_server.rest_service import RestService
+from signet.serving.standard_output import say
 
 log = logging.getLogger(__name__)
 

@@ -11,23 +11,23 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
-from serving import example_inference as inference
-from serving import examples_json, large_bodies, number_arrays
-from serving.engine.repository import Repository
-from serving.engine.servable import Servable
-from serving.errors import Internal, InvalidInput, NotFound, Overloaded, ServingError
-from serving.http_server import Request, Response, page
-from serving.json_codec import Layout
-from serving.json_text import NOT_UTF8, error_body, loads
-from serving.model_server import large_rest, predict_json, request_body, rest_routes, status_json
-from serving.model_server.flags import Flags
-from serving.model_server.grpc_service import ModelService, PredictionService
-from serving.model_server.monitoring import REST, UNKNOWN, Monitoring, metrics_path
-from serving.model_server.rest_routes import Target, VersionTooLarge
-from serving.offload import LARGE_BYTES, LARGE_ELEMENTS, Offload
-from serving.protos import classification_pb2, get_model_metadata_pb2, get_model_status_pb2, regression_pb2
-from serving.signature import DEFAULT, Signature
-from serving.tensors import Arrays
+from signet.serving import example_inference as inference
+from signet.serving import examples_json, large_bodies, number_arrays
+from signet.serving.engine.repository import Repository
+from signet.serving.engine.servable import Servable
+from signet.serving.errors import Internal, InvalidInput, NotFound, Overloaded, ServingError
+from signet.serving.http_server import Request, Response, page
+from signet.serving.json_codec import Layout
+from signet.serving.json_text import NOT_UTF8, error_body, loads
+from signet.serving.model_server import large_rest, predict_json, request_body, rest_routes, status_json
+from signet.serving.model_server.flags import Flags
+from signet.serving.model_server.grpc_service import ModelService, PredictionService
+from signet.serving.model_server.monitoring import REST, UNKNOWN, Monitoring, metrics_path
+from signet.serving.model_server.rest_routes import Target, VersionTooLarge
+from signet.serving.offload import LARGE_BYTES, LARGE_ELEMENTS, Offload
+from signet.serving.protos import classification_pb2, get_model_metadata_pb2, get_model_status_pb2, regression_pb2
+from signet.serving.signature import DEFAULT, Signature
+from signet.serving.tensors import Arrays
 
 log = logging.getLogger(__name__)
 

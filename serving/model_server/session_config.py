@@ -6,10 +6,10 @@ session gets the same ConfigProto.
 
 from pathlib import Path
 
-from serving.errors import InvalidInput
-from serving.model_server import text_file
-from serving.model_server.flags import Flags
-from serving.protos import config_pb2
+from signet.serving.errors import InvalidInput
+from signet.serving.model_server import text_file
+from signet.serving.model_server.flags import Flags
+from signet.serving.protos import config_pb2
 
 
 def from_flags(flags: Flags) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from serving.protos import get_model_metadata_pb2
+from signet.serving.protos import get_model_metadata_pb2
 
 
 def encode_status(response: Any) -> bytes:

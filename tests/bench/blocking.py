@@ -1,4 +1,4 @@
-"""How long one request holds the gateway up: `python -m tests.bench.blocking [--megabytes 0.1,1,6,60] [--signet signet.py]`.
+"""How long one request holds the gateway up: `python -m tests.bench.blocking [--megabytes 0.1,1,6,60] [--checkout FOLDER]`.
 
 For each body: processor time of the event loop's thread, of the whole service, most memory above what it held before, of
 its workers too, and the longest wait of /livez, which is asked every few milliseconds meanwhile. The model takes x (n, 16)
@@ -22,8 +22,8 @@ from pathlib import Path
 import grpc
 import numpy as np
 
-from serving import tensors
-from serving.protos import predict_pb2
+from signet.serving import tensors
+from signet.serving.protos import predict_pb2
 from tests import servers
 
 ROW = b"[1,2,3,4,5,6,7,8,9,1,2,3,4,5,6,7]"
@@ -66,7 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", default="0.1,1,6,60")
     parser.add_argument("--bodies", default=";".join(BODIES), help="names, with semicolons between")
-    parser.add_argument("--signet", type=Path, default=servers.ROOT / "signet.py")
+    parser.add_argument("--checkout", type=Path, default=servers.ROOT, help="of another state of the project")
     options = parser.parse_args()
     print("| body | MB | answer | s | loop's s | service's s | peak MB | longest /livez, s |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
@@ -74,7 +74,7 @@ def main() -> None:
         if name not in options.bodies.split(";"):
             continue
         for megabytes in map(float, options.megabytes.split(",")):
-            with started(options.signet) as service:
+            with started(options.checkout) as service:
                 print(f"| {name} | {megabytes:g} | {measured(service, path, body(megabytes))} |", flush=True)
 
 
@@ -119,13 +119,13 @@ class Service:
 
 
 @contextlib.contextmanager
-def started(signet: Path) -> Iterator[Service]:
+def started(checkout: Path) -> Iterator[Service]:
     port, grpc_port = servers.free_port(), servers.free_port()
     ports = ["--http-port", str(port), "--grpc-port", str(grpc_port)]
     process = subprocess.Popen(
-        [sys.executable, signet, "serve", *ports, "--models-dir", servers.GOLDEN_MODELS],
-        cwd=signet.parent,
-        env={**os.environ, "PYTHONPATH": str(signet.parent), "SIGNET_REQUEST_TIMEOUT_S": "600"},
+        [sys.executable, "-m", "signet", "serve", *ports, "--models-dir", servers.GOLDEN_MODELS],
+        cwd=checkout,
+        env={**os.environ, "PYTHONPATH": str(checkout), "SIGNET_REQUEST_TIMEOUT_S": "600"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

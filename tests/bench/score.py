@@ -22,11 +22,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clients.connecting import NOTHING
-from clients.gateway_client import Client
-from clients.score import job, sources, target
-from clients.score.answering import pin
-from clients.score.scored import parse
+from signet.clients.connecting import NOTHING
+from signet.clients.gateway_client import Client
+from signet.clients.score import job, sources, target
+from signet.clients.score.answering import pin
+from signet.clients.score.scored import parse
 from tests import servers
 from tests.bench import export, rows
 

@@ -21,9 +21,9 @@ from typing import Any
 import grpc
 import numpy as np
 
-from serving.engine import warmup
-from serving.protos import predict_pb2, prediction_log_pb2, prediction_service_pb2_grpc
-from serving.tensors import to_proto
+from signet.serving.engine import warmup
+from signet.serving.protos import predict_pb2, prediction_log_pb2, prediction_service_pb2_grpc
+from signet.serving.tensors import to_proto
 from tests import servers
 from tests.servers import GOLDEN_MODELS
 from tests.tfrecord import record

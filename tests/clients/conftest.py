@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.gateway_client import Client
+from signet.clients.gateway_client import Client
 from tests import servers
 
 

@@ -13,10 +13,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from clients.gateway_client import AsyncClient, Client
-from clients.grpc_client import GrpcClient
-from clients.infer_messages import BINARY_FROM_BYTES
-from serving.errors import InvalidInput, NotFound, ServingError, Unavailable
+from signet.clients.gateway_client import AsyncClient, Client
+from signet.clients.grpc_client import GrpcClient
+from signet.clients.infer_messages import BINARY_FROM_BYTES
+from signet.serving.errors import InvalidInput, NotFound, ServingError, Unavailable
 from tests.answers import assert_close
 
 METHODS = ("predict", "predict_frame", "describe", "signature", "models", "wait_ready", "close")

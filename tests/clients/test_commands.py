@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-import signet as program
-from clients.commands import outputs_text, read_inputs
-from serving.errors import UsageError
+from signet import cli as program
+from signet.clients.commands import outputs_text, read_inputs
+from signet.serving.errors import UsageError
 from tests.clients.front import front
 from tests.servers import ROOT, SIGNET
 

@@ -29,11 +29,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from clients import connecting
-from clients.gateway_client import AsyncClient, Client
-from clients.grpc_client import GrpcClient
-from clients.retries import NEVER
-from serving.errors import (
+from signet.clients import connecting
+from signet.clients.gateway_client import AsyncClient, Client
+from signet.clients.grpc_client import GrpcClient
+from signet.clients.retries import NEVER
+from signet.serving.errors import (
     DeadlineExceeded,
     Internal,
     InvalidInput,

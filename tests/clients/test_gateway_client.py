@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler
 import numpy as np
 import pytest
 
-from clients.gateway_client import AsyncClient, Client
-from clients.gateway_messages import (
+from signet.clients.gateway_client import AsyncClient, Client
+from signet.clients.gateway_messages import (
     Request,
     Response,
     build_models,
@@ -22,9 +22,9 @@ from clients.gateway_messages import (
     parse_models,
     parse_predict,
 )
-from clients.retries import NEVER
-from serving.dtypes import ROWS
-from serving.errors import (
+from signet.clients.retries import NEVER
+from signet.serving.dtypes import ROWS
+from signet.serving.errors import (
     BadGateway,
     DeadlineExceeded,
     FailedPrecondition,
@@ -38,7 +38,7 @@ from serving.errors import (
     Unsupported,
     UsageError,
 )
-from serving.signature import Signature, TensorSpec
+from signet.serving.signature import Signature, TensorSpec
 from tests import servers
 from tests.answers import assert_all_close
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from clients.gateway_client import Client
-from clients.grpc_client import GrpcClient, build_predict, build_status
-from serving.errors import DeadlineExceeded, FailedPrecondition, InvalidInput, NotFound, Unavailable
-from serving.model_status import State
+from signet.clients.gateway_client import Client
+from signet.clients.grpc_client import GrpcClient, build_predict, build_status
+from signet.serving.errors import DeadlineExceeded, FailedPrecondition, InvalidInput, NotFound, Unavailable
+from signet.serving.model_status import State
 from tests import servers
 
 

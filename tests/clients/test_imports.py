@@ -38,7 +38,7 @@ def test_grpc_is_imported_only_where_it_is_used():
 
 
 def test_scoring_in_process_alone_imports_the_engine():
-    assert users_of("serving.engine") == {"in_process.py"}
+    assert users_of("signet.serving.engine") == {"in_process.py"}
 
 
 def test_json_lines_are_scored_without_pyarrow(embedded_url, tmp_path):
@@ -47,8 +47,8 @@ def test_json_lines_are_scored_without_pyarrow(embedded_url, tmp_path):
         import sys
         sys.modules.update(pyarrow=None, fsspec=None, ray=None)
         sys.argv = ["signet", "score", "three_out", "{tmp_path}/in.jsonl", "{tmp_path}/OUT", "--url", "{embedded_url}"]
-        import signet
-        signet.main()
+        import signet.cli
+        signet.cli.main()
     """
     printed = in_a_new_process(code.replace("OUT", "out.jsonl"))
     assert printed.startswith("1 rows scored by version 1 of 'three_out'")
@@ -63,7 +63,7 @@ def test_signet_offers_the_clients_when_they_are_asked_for():
         import signet
         assert "httpx" not in sys.modules
         from signet import AsyncClient, Client
-        assert Client.__module__ == AsyncClient.__module__ == "clients.gateway_client"
+        assert Client.__module__ == AsyncClient.__module__ == "signet.clients.gateway_client"
         assert "tensorflow" not in sys.modules
         assert not hasattr(signet, "nothing")
         print("ok")
@@ -74,7 +74,7 @@ def test_signet_offers_the_clients_when_they_are_asked_for():
 def test_a_call_with_real_answers_imports_no_tensorflow(embedded_url, model_server_address):
     code = f"""if True:
         import sys
-        from clients.grpc_client import GrpcClient
+        from signet.clients.grpc_client import GrpcClient
         from signet import Client
         with Client({embedded_url!r}) as client, GrpcClient({model_server_address!r}) as direct:
             for each in (client, direct):

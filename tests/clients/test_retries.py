@@ -9,10 +9,10 @@ import grpc
 import numpy as np
 import pytest
 
-from clients.gateway_client import Client
-from clients.grpc_client import CHANNEL_OPTIONS, GrpcClient, build_predict
-from clients.retries import NEVER, Budget, Retry
-from serving.errors import DeadlineExceeded, Internal, InvalidInput, NotFound, Overloaded, TooLarge, Unavailable
+from signet.clients.gateway_client import Client
+from signet.clients.grpc_client import CHANNEL_OPTIONS, GrpcClient, build_predict
+from signet.clients.retries import NEVER, Budget, Retry
+from signet.serving.errors import DeadlineExceeded, Internal, InvalidInput, NotFound, Overloaded, TooLarge, Unavailable
 from tests import servers
 
 QUICK = Retry(attempts=4, first_delay_s=0.001, longest_delay_s=0.002)

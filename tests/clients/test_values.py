@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from clients.values import dumps, from_json, loads, to_array, to_arrays, to_json, to_json_rows
-from serving import dtypes
-from serving.errors import InvalidInput, Unsupported
-from serving.signature import Signature, TensorSpec
+from signet.clients.values import dumps, from_json, loads, to_array, to_arrays, to_json, to_json_rows
+from signet.serving import dtypes
+from signet.serving.errors import InvalidInput, Unsupported
+from signet.serving.signature import Signature, TensorSpec
 
 BY_NAME = {row.name: row for row in dtypes.ROWS}
 

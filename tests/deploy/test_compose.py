@@ -8,8 +8,8 @@ import compose_spec
 import pytest
 import yaml
 
-from serving.gateway.settings import Settings
-from serving.model_server import flags
+from signet.serving.gateway.settings import Settings
+from signet.serving.model_server import flags
 from tests import servers
 from tests.deploy import dockerfile
 from tests.servers import ROOT

@@ -13,9 +13,9 @@ import httpx
 import pytest
 import typer
 
-import signet
-from serving.gateway.settings import Settings
-from serving.model_server.flags import Flags
+from signet import cli
+from signet.serving.gateway.settings import Settings
+from signet.serving.model_server.flags import Flags
 from tests.deploy import dockerfile
 from tests.deploy.locks import pins
 from tests.servers import ROOT, Program
@@ -27,12 +27,12 @@ IMAGES = ("gateway", "model-server", "training")
 def test_an_image_starts_a_command_of_signet_as_nobody_special(image):
     program, *arguments = dockerfile.command(image)
     assert program == "signet"
-    assert set(arguments) <= typer.main.get_command(signet.app).commands.keys()
+    assert set(arguments) <= typer.main.get_command(cli.app).commands.keys()
     assert dockerfile.last(image, "USER") == "10001:10001"
 
 
 def test_training_trains_unless_told_otherwise():
-    assert dockerfile.command("training", "CMD")[0] in typer.main.get_command(signet.app).commands
+    assert dockerfile.command("training", "CMD")[0] in typer.main.get_command(cli.app).commands
 
 
 def test_every_stage_comes_from_the_base_that_one_argument_names():
@@ -164,7 +164,7 @@ def test_the_message_files_are_few_and_hold_no_tensorflow(gateway_packages):
 def test_the_gateway_runs_on_its_lock_and_the_message_files_alone(gateway_packages, model_server_address):
     arguments = ["serve", f"--backend={model_server_address}", "--models=two_in", "--http-port=0", "--grpc-port=0"]
     with subprocess.Popen(
-        [sys.executable, "-S", ROOT / "signet.py", *arguments],  # -S: not this environment's site-packages
+        [sys.executable, "-S", "-m", "signet", *arguments],  # -S: not this environment's site-packages
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -20,7 +20,7 @@ import numpy as np
 import orjson
 from google.protobuf.message import DecodeError
 
-from serving import (
+from signet.serving import (
     dtypes,
     examples_json,
     model_config,
@@ -31,16 +31,16 @@ from serving import (
     open_inference_pb2,
     tensors,
 )
-from serving.engine import warmup
-from serving.errors import InvalidInput, SignetError, TooLarge
-from serving.http_connection import Connection
-from serving.http_server import HttpServer, Request, Response
-from serving.json_text import error_body, loads
-from serving.model_server import batching_parameters, monitoring, predict_json, request_body, rest_routes
-from serving.open_inference import InferRequest, OutputTensor
-from serving.protos import classification_pb2, meta_graph_pb2, predict_pb2, prediction_log_pb2, tensor_pb2
-from serving.signature import Signature, TensorSpec
-from serving.tensors import Arrays
+from signet.serving.engine import warmup
+from signet.serving.errors import InvalidInput, SignetError, TooLarge
+from signet.serving.http_connection import Connection
+from signet.serving.http_server import HttpServer, Request, Response
+from signet.serving.json_text import error_body, loads
+from signet.serving.model_server import batching_parameters, monitoring, predict_json, request_body, rest_routes
+from signet.serving.open_inference import InferRequest, OutputTensor
+from signet.serving.protos import classification_pb2, meta_graph_pb2, predict_pb2, prediction_log_pb2, tensor_pb2
+from signet.serving.signature import Signature, TensorSpec
+from signet.serving.tensors import Arrays
 from tests.serving.test_number_arrays import plain
 from tests.tfrecord import record
 

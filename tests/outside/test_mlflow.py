@@ -5,7 +5,7 @@ import subprocess
 
 import numpy as np
 
-from serving.engine import loading
+from signet.serving.engine import loading
 from tests.outside import environment
 
 

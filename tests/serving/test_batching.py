@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.batching import Batcher, join, split
-from serving.errors import DeadlineExceeded, Internal, InvalidInput, Overloaded, ServingError, Unavailable
+from signet.serving.batching import Batcher, join, split
+from signet.serving.errors import DeadlineExceeded, Internal, InvalidInput, Overloaded, ServingError, Unavailable
 
 
 class Engine:

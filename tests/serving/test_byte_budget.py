@@ -9,9 +9,9 @@ import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.byte_budget import SMALL_BYTES, ByteBudget
-from serving.errors import Overloaded
-from serving.http_server import HttpServer, Limits, Request, Response
+from signet.serving.byte_budget import SMALL_BYTES, ByteBudget
+from signet.serving.errors import Overloaded
+from signet.serving.http_server import HttpServer, Limits, Request, Response
 
 LIMIT = 1 << 20
 

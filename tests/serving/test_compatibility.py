@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from serving import compatibility, dtypes
-from serving.compatibility import Contract
-from serving.signature import Signature, TensorSpec
+from signet.serving import compatibility, dtypes
+from signet.serving.compatibility import Contract
+from signet.serving.signature import Signature, TensorSpec
 from tests import servers
 
 FLOAT, INT32, STRING = (dtypes.from_enum(number) for number in (1, 3, 7))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from serving import completeness, tensor_bundle
+from signet.serving import completeness, tensor_bundle
 from tests.servers import GOLDEN_MODELS
 
 WHOLE = sorted(GOLDEN_MODELS.glob("*/1"))

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.decompression import decompress
-from serving.errors import InvalidInput, TooLarge
-from serving.gateway import compression
-from serving.model_server import request_body
+from signet.serving.decompression import decompress
+from signet.serving.errors import InvalidInput, TooLarge
+from signet.serving.gateway import compression
+from signet.serving.model_server import request_body
 
 MOST = 1 << 22
 

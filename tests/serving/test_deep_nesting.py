@@ -5,10 +5,10 @@ from contextlib import suppress
 
 import pytest
 
-from serving import json_codec, json_text, large_bodies, number_arrays, open_inference, open_inference_body
-from serving.errors import ServingError
-from serving.model_server import predict_json
-from serving.signature import Signature
+from signet.serving import json_codec, json_text, large_bodies, number_arrays, open_inference, open_inference_body
+from signet.serving.errors import ServingError
+from signet.serving.model_server import predict_json
+from signet.serving.signature import Signature
 from tests.serving.test_json_codec import DIGITS
 
 FRAMES = 120

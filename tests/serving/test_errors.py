@@ -3,7 +3,7 @@
 import grpc
 import pytest
 
-from serving.errors import CODE_NAMES, from_code
+from signet.serving.errors import CODE_NAMES, from_code
 
 STATUS = {
     "CANCELLED": 499,

@@ -5,10 +5,10 @@ import re
 import pytest
 from google.protobuf import json_format
 
-from serving.errors import InvalidInput
-from serving.examples_json import MAX_FEATURES, encode_classifications, encode_regressions, fill
-from serving.json_text import loads
-from serving.protos import classification_pb2, input_pb2, regression_pb2
+from signet.serving.errors import InvalidInput
+from signet.serving.examples_json import MAX_FEATURES, encode_classifications, encode_regressions, fill
+from signet.serving.json_text import loads
+from signet.serving.protos import classification_pb2, input_pb2, regression_pb2
 
 
 def examples_of(text: bytes) -> input_pb2.Input:

@@ -9,14 +9,14 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from clients import frames, values
-from clients.score.chunks import Chunk, Line, Place
-from clients.score.columns import Columns
-from clients.score.formats import Format
-from clients.score.json_rows import JsonRows
-from clients.score.plan import Plan, mapping
-from clients.score.sources import Source
-from serving import (
+from signet.clients import frames, values
+from signet.clients.score.chunks import Chunk, Line, Place
+from signet.clients.score.columns import Columns
+from signet.clients.score.formats import Format
+from signet.clients.score.json_rows import JsonRows
+from signet.clients.score.plan import Plan, mapping
+from signet.clients.score.sources import Source
+from signet.serving import (
     json_codec,
     open_inference,
     open_inference_body,
@@ -24,11 +24,11 @@ from serving import (
     open_inference_pb2,
     predict_request,
 )
-from serving.errors import InvalidInput
-from serving.model_server import predict_json
-from serving.protos import predict_pb2
-from serving.signature import Signature, TensorSpec
-from serving.tensors import Arrays, to_proto
+from signet.serving.errors import InvalidInput
+from signet.serving.model_server import predict_json
+from signet.serving.protos import predict_pb2
+from signet.serving.signature import Signature, TensorSpec
+from signet.serving.tensors import Arrays, to_proto
 from tests.serving.test_json_codec import signature
 
 PEOPLE = signature(age=("float", (None, 1)), name=("string", (None, 1)))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from serving.http_messages import Limits
-from serving.http_parser import BadRequest, RequestParser
+from signet.serving.http_messages import Limits
+from signet.serving.http_parser import BadRequest, RequestParser
 from tests.serving.http_grammar import CONNECTIONS, Reading, by_h11, ours
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"

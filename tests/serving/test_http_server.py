@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import uvloop
 
-from serving import http_connection, http_server
-from serving.byte_budget import ByteBudget
-from serving.http_server import HttpServer, Limits, Request, Response, page
+from signet.serving import http_connection, http_server
+from signet.serving.byte_budget import ByteBudget
+from signet.serving.http_server import HttpServer, Limits, Request, Response, page
 
 GET = b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n"
 BAD_REQUEST, NOT_IMPLEMENTED = (page(status).body for status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_IMPLEMENTED))

@@ -10,12 +10,26 @@ import pytest
 from tests.servers import ROOT
 
 FORBIDDEN = {
-    "serving/*.py": {"training", "clients", "signet", "serving.engine", "serving.gateway", "serving.model_server"},
-    "serving/engine": {"training", "clients", "signet", "serving.gateway", "serving.model_server", "fastapi"},
-    "serving/gateway": {"training", "clients", "signet", "serving.model_server", "tensorflow"},
-    "serving/model_server": {"training", "clients", "signet", "serving.gateway", "tensorflow"},
-    "clients": {"training", "serving.gateway", "serving.model_server", "tensorflow"},
-    "training": {"clients", "serving.engine", "serving.gateway", "serving.model_server"},
+    "serving/*.py": {
+        "signet.training",
+        "signet.clients",
+        "signet.cli",
+        "signet.serving.engine",
+        "signet.serving.gateway",
+        "signet.serving.model_server",
+    },
+    "serving/engine": {
+        "signet.training",
+        "signet.clients",
+        "signet.cli",
+        "signet.serving.gateway",
+        "signet.serving.model_server",
+        "fastapi",
+    },
+    "serving/gateway": {"signet.training", "signet.clients", "signet.cli", "signet.serving.model_server", "tensorflow"},
+    "serving/model_server": {"signet.training", "signet.clients", "signet.cli", "signet.serving.gateway", "tensorflow"},
+    "clients": {"signet.training", "signet.serving.gateway", "signet.serving.model_server", "tensorflow"},
+    "training": {"signet.clients", "signet.serving.engine", "signet.serving.gateway", "signet.serving.model_server"},
 }
 
 
@@ -55,11 +69,11 @@ def in_a_new_process(code: str) -> str:
 @pytest.mark.parametrize(
     "module",
     [
-        "serving.protos",
-        "serving.gateway.app",
-        "serving.gateway.remote",
-        "serving.gateway.embedded",
-        "serving.engine.repository",
+        "signet.serving.protos",
+        "signet.serving.gateway.app",
+        "signet.serving.gateway.remote",
+        "signet.serving.gateway.embedded",
+        "signet.serving.engine.repository",
     ],
 )
 def test_serving_never_imports_tensorflow(module):
@@ -68,7 +82,7 @@ def test_serving_never_imports_tensorflow(module):
 
 def test_only_the_messages_of_tensorflow_are_loaded_in_remote_mode():
     code = """if True:
-        import serving.gateway.remote, sys
+        import signet.serving.gateway.remote, sys
         files = [getattr(m, "__file__", None) for name, m in sys.modules.items() if name.startswith("tensorflow.")]
         print(*filter(None, files))
     """
@@ -77,7 +91,9 @@ def test_only_the_messages_of_tensorflow_are_loaded_in_remote_mode():
     assert all(name.endswith("_pb2.py") or name == "__init__.py" for name in files), files
 
 
-@pytest.mark.parametrize("order", ["import serving.protos, tensorflow", "import tensorflow, serving.protos"])
+@pytest.mark.parametrize(
+    "order", ["import signet.serving.protos, tensorflow", "import tensorflow, signet.serving.protos"]
+)
 def test_tensorflow_itself_can_be_imported_before_and_after(order):
-    code = f"{order}\nfrom serving.protos import predict_pb2\nimport tensorflow as tf\nprint(int(tf.constant(1) + 1))"
+    code = f"{order}\nfrom signet.serving.protos import predict_pb2\nimport tensorflow as tf\nprint(int(tf.constant(1) + 1))"
     assert in_a_new_process(code) == "2"

@@ -6,10 +6,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from serving import dtypes, independence
-from serving.errors import InvalidInput, Unavailable
-from serving.independence import probe
-from serving.signature import Signature, TensorSpec
+from signet.serving import dtypes, independence
+from signet.serving.errors import InvalidInput, Unavailable
+from signet.serving.independence import probe
+from signet.serving.signature import Signature, TensorSpec
 
 FLOAT, INT, TEXT, BOOL = (dtypes.from_enum(number) for number in (1, 3, dtypes.STRING, 10))
 

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from serving import dtypes, number_arrays
-from serving.errors import InvalidInput, Unsupported
-from serving.fill import Fill
-from serving.json_codec import Layout, decode, encode, parse
-from serving.signature import Signature, TensorSpec
+from signet.serving import dtypes, number_arrays
+from signet.serving.errors import InvalidInput, Unsupported
+from signet.serving.fill import Fill
+from signet.serving.json_codec import Layout, decode, encode, parse
+from signet.serving.signature import Signature, TensorSpec
 
 
 def signature(**inputs: tuple[str, tuple[int | None, ...]]) -> Signature:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving import number_arrays
-from serving.errors import InvalidInput
-from serving.json_dialect import loads
-from serving.number_arrays import as_lists
+from signet.serving import number_arrays
+from signet.serving.errors import InvalidInput
+from signet.serving.json_dialect import loads
+from signet.serving.number_arrays import as_lists
 
 PADDING = " " * number_arrays.LARGE_BYTES * 2
 READERS = pytest.mark.parametrize("read", [orjson.loads, number_arrays.loads], ids=["orjson", "arrays"])

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving import dtypes, json_codec, number_arrays, open_inference, open_inference_body
-from serving.errors import InvalidInput
-from serving.json_codec import JSON_DTYPES, Layout
-from serving.open_inference import DATATYPES, InferRequest
-from serving.signature import Signature, TensorSpec
+from signet.serving import dtypes, json_codec, number_arrays, open_inference, open_inference_body
+from signet.serving.errors import InvalidInput
+from signet.serving.json_codec import JSON_DTYPES, Layout
+from signet.serving.open_inference import DATATYPES, InferRequest
+from signet.serving.signature import Signature, TensorSpec
 from tests.serving.test_json_codec import BY_NAME
 
 PADDING = " " * number_arrays.LARGE_BYTES * 8

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.message_weight import heavy_bytes
-from serving.open_inference_pb2 import ModelInferRequest
-from serving.protos import predict_pb2
-from serving.tensors import to_proto, to_typed_proto
+from signet.serving.message_weight import heavy_bytes
+from signet.serving.open_inference_pb2 import ModelInferRequest
+from signet.serving.protos import predict_pb2
+from signet.serving.tensors import to_proto, to_typed_proto
 
 NUMBERS = np.arange(10_000, dtype=np.float32)
 STRINGS = np.array([b"ab"] * 10_000, object)

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving import example_rows, model_card, small_file, tfrecords
-from serving.dtypes import from_enum
-from serving.engine.loading import load
-from serving.fill import Fill
-from serving.gateway import examples
-from serving.protos import prediction_log_pb2
-from serving.signature import Signature, TensorSpec
-from serving.tensors import to_proto
+from signet.serving import example_rows, model_card, small_file, tfrecords
+from signet.serving.dtypes import from_enum
+from signet.serving.engine.loading import load
+from signet.serving.fill import Fill
+from signet.serving.gateway import examples
+from signet.serving.protos import prediction_log_pb2
+from signet.serving.signature import Signature, TensorSpec
+from signet.serving.tensors import to_proto
 from tests.servers import GOLDEN_MODELS
 
 FIXED = Signature("s", {}, {"y": TensorSpec("y", from_enum(1), (None, 3), "y:0")})

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from serving import model_store
-from serving.errors import UsageError
-from serving.model_store import Changes, ModelStore
-from serving.supervision import Failures
+from signet.serving import model_store
+from signet.serving.errors import UsageError
+from signet.serving.model_store import Changes, ModelStore
+from signet.serving.supervision import Failures
 from tests import servers
 from tests.servers import GOLDEN_MODELS
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from serving.errors import UsageError
-from serving.models_folder import FolderWatch, ModelsFolder
+from signet.serving.errors import UsageError
+from signet.serving.models_folder import FolderWatch, ModelsFolder
 
 
 def names(folder: ModelsFolder) -> list[str]:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving import number_arrays
-from serving.number_arrays import as_lists, loads
+from signet.serving import number_arrays
+from signet.serving.number_arrays import as_lists, loads
 
 PADDING = " " * number_arrays.LARGE_BYTES * 2
 

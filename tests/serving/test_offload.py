@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving import dtypes, json_codec, large_bodies, offload, offload_wire, offload_worker
-from serving.errors import InvalidInput, Overloaded, TooLarge, Unavailable
-from serving.json_codec import Layout
-from serving.offload import Offload
-from serving.signature import Signature, TensorSpec
+from signet.serving import dtypes, json_codec, large_bodies, offload, offload_wire, offload_worker
+from signet.serving.errors import InvalidInput, Overloaded, TooLarge, Unavailable
+from signet.serving.json_codec import Layout
+from signet.serving.offload import Offload
+from signet.serving.signature import Signature, TensorSpec
 from tests.servers import ROOT
 
 FLOAT = dtypes.from_numpy(np.dtype(np.float32))
@@ -100,7 +100,7 @@ def test_a_worker_of_a_large_server_is_kept():
     """What the server holds is not what its workers hold."""
     script = """
 import asyncio, os
-from serving.offload import Offload
+from signet.serving.offload import Offload
 
 async def main():
     held = bytearray(offload_worker._RETIRE_BYTES + (64 << 20))
@@ -229,7 +229,14 @@ def test_a_worker_loads_no_server_and_no_engine():
         jobs = "large_bodies large_messages gateway.remote_answers model_server.large_rest model_server.large_grpc"
         await pool.call(exec, "\n".join(f"import serving.{name}" for name in jobs.split()))
         loaded = await pool.call(eval, "list(__import__('sys').modules)")
-        heavy = {"grpc", "fastapi", "pydantic", "asyncio", "serving.engine.tensorflow_c", "serving.http_server"}
+        heavy = {
+            "grpc",
+            "fastapi",
+            "pydantic",
+            "asyncio",
+            "signet.serving.engine.tensorflow_c",
+            "signet.serving.http_server",
+        }
         assert not heavy.intersection(loaded)
         assert not [name for name in loaded if name.startswith("tensorflow.python")]
 

@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from serving import dtypes
-from serving.errors import InvalidInput, ServingError, Unsupported
-from serving.open_inference import RequestedOutput, answer, decode
-from serving.open_inference_binary import encode as to_bytes
-from serving.open_inference_body import encode, json_bytes, parse
-from serving.signature import Signature, TensorSpec
+from signet.serving import dtypes
+from signet.serving.errors import InvalidInput, ServingError, Unsupported
+from signet.serving.open_inference import RequestedOutput, answer, decode
+from signet.serving.open_inference_binary import encode as to_bytes
+from signet.serving.open_inference_body import encode, json_bytes, parse
+from signet.serving.signature import Signature, TensorSpec
 
 BY_NAME = {row.name: row for row in dtypes.ROWS}
 DATATYPES = {

@@ -9,17 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from serving import dtypes, open_inference_metadata
-from serving.errors import InvalidInput
-from serving.open_inference import answer, datatype, decode
-from serving.open_inference_messages import encode, parse
-from serving.open_inference_pb2 import (
+from signet.serving import dtypes, open_inference_metadata
+from signet.serving.errors import InvalidInput
+from signet.serving.open_inference import answer, datatype, decode
+from signet.serving.open_inference_messages import encode, parse
+from signet.serving.open_inference_pb2 import (
     ModelConfig,
     ModelInferRequest,
     ModelMetadataResponse,
     ServerMetadataResponse,
 )
-from serving.signature import Signature, TensorSpec
+from signet.serving.signature import Signature, TensorSpec
 
 BY_NAME = {row.name: row for row in dtypes.ROWS}
 SENT = [row for row in dtypes.ROWS if not row.name.startswith("complex")]

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from serving import completeness, operations
-from serving.engine.loading import Loader
-from serving.errors import FailedPrecondition, UsageError
-from serving.operations import FILES, PYTHON, parse_names, reaching_out, refusal
+from signet.serving import completeness, operations
+from signet.serving.engine.loading import Loader
+from signet.serving.errors import FailedPrecondition, UsageError
+from signet.serving.operations import FILES, PYTHON, parse_names, reaching_out, refusal
 from tests.servers import GOLDEN_MODELS
 
 v1 = tf.compat.v1

@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from serving import dtypes
-from serving.errors import FailedPrecondition, InvalidInput
-from serving.signature import Signature, TensorSpec, from_proto, select
+from signet.serving import dtypes
+from signet.serving.errors import FailedPrecondition, InvalidInput
+from signet.serving.signature import Signature, TensorSpec, from_proto, select
 from tests.serving.test_json_codec import DIGITS, QA, TEXT
 
 
@@ -60,7 +60,7 @@ def test_only_free_first_dimensions_are_batched():
 
 
 def test_messages_become_signatures():
-    from serving.protos import meta_graph_pb2
+    from signet.serving.protos import meta_graph_pb2
 
     message = meta_graph_pb2.SignatureDef(method_name="tensorflow/serving/predict")
     message.inputs["x"].name, message.inputs["x"].dtype = "x:0", 1

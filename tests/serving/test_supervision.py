@@ -2,7 +2,7 @@
 
 import threading
 
-from serving.supervision import Background, Failures, Pause
+from signet.serving.supervision import Background, Failures, Pause
 
 
 def test_a_step_that_fails_is_counted_and_made_again(caplog):

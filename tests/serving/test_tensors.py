@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from serving import dtypes
-from serving.errors import InvalidInput, Unsupported
-from serving.protos import tensor_pb2
-from serving.tensors import check_empty, from_proto, to_proto, to_typed_proto
+from signet.serving import dtypes
+from signet.serving.errors import InvalidInput, Unsupported
+from signet.serving.protos import tensor_pb2
+from signet.serving.tensors import check_empty, from_proto, to_proto, to_typed_proto
 
 VALUES = {
     "string": np.array([[b"a", b"\x00\xff"], [b"", "ß".encode()]], object),

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from serving.errors import ServingError
-from serving.tfrecords import crc32c, masked_crc, read
+from signet.serving.errors import ServingError
+from signet.serving.tfrecords import crc32c, masked_crc, read
 
 # tf.io.TFRecordWriter: b"warm", b"", b"\x00" * 3
 WRITTEN = bytes.fromhex(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from serving import version_files
-from serving.version_files import SETTLED_S, digest, look
+from signet.serving import version_files
+from signet.serving.version_files import SETTLED_S, digest, look
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ from typing import Any
 
 import keras
 
-from training import export_golden, export_verify, export_write
-from training.model import Data
+from signet.training import export_golden, export_verify, export_write
+from signet.training.model import Data
 
 _ANSWER = """
 import json, pathlib, sys
 from serving import json_codec
-from serving.engine import loading
+from signet.serving.engine import loading
 
 folder = pathlib.Path(sys.argv[1])
 servable = loading.Loader()("model", 1, folder)  # runs the warm-up requests, too

@@ -19,10 +19,10 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from serving.errors import SignetError
-from training import export_golden, export_order, export_publish, export_verify, export_write
-from training.export_load import hard_sigmoid_of_keras_2
-from training.model import Arrays
+from signet.serving.errors import SignetError
+from signet.training import export_golden, export_order, export_publish, export_verify, export_write
+from signet.training.export_load import hard_sigmoid_of_keras_2
+from signet.training.model import Arrays
 
 random = np.random.default_rng(0)
 

@@ -7,8 +7,8 @@ from itertools import groupby
 
 import numpy as np
 
-from training import babi
-from training.data import stories
+from signet.training import babi
+from signet.training.data import stories
 
 
 def write(path, questions):
@@ -26,7 +26,16 @@ def write(path, questions):
 
 
 def run(folder, *arguments):
-    command = [sys.executable, "-m", "training.babi", "--data", folder, "--results", folder / "results", *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "signet.training.babi",
+        "--data",
+        folder,
+        "--results",
+        folder / "results",
+        *arguments,
+    ]
     return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=280)
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from training import blocks
+from signet.training import blocks
 
 BLOCKS = {
     "inception": (blocks.inception, 4),

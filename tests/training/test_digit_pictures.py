@@ -7,10 +7,10 @@ import keras
 import numpy as np
 import pytest
 
+from signet.training import digit_pictures, inception, residual, train
+from signet.training.data import digits
+from signet.training.model import BadOption, Recipe
 from tests.training import exported
-from training import digit_pictures, inception, residual, train
-from training.data import digits
-from training.model import BadOption, Recipe
 
 MODELS = {"inception": inception, "residual": residual}
 CHOICES = [(name, architecture) for name in MODELS for architecture in ("default", "notebook")]

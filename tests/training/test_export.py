@@ -9,11 +9,11 @@ from dataclasses import asdict
 
 import pytest
 
-from serving import tfrecords
-from serving.protos import prediction_log_pb2, saved_model_pb2
+from signet.serving import tfrecords
+from signet.serving.protos import prediction_log_pb2, saved_model_pb2
+from signet.training import card, digits, export, export_publish, export_verify, plots, train
 from tests import servers
 from tests.training import exported
-from training import card, digits, export, export_publish, export_verify, plots, train
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from training import export
-from training.export_publish import ExportFailed, publish, versions, writing_folder
+from signet.training import export
+from signet.training.export_publish import ExportFailed, publish, versions, writing_folder
 
 
 def write(folder, content="x"):

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from training.data import people, posts, stories
-from training.model import BadData
+from signet.training.data import people, posts, stories
+from signet.training.model import BadData
 
 STORY = """1 Mary moved to the bathroom.
 2 John went to the hallway.

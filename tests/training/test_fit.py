@@ -11,9 +11,9 @@ import keras
 import numpy as np
 import pytest
 
+from signet.training import digits, fit, train
+from signet.training.model import Recipe
 from tests import servers
-from training import digits, fit, train
-from training.model import Recipe
 
 # Keras reads and writes weights in a way that numpy 2 warns of.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
@@ -117,8 +117,8 @@ TWO_PROCESSORS = """
 import tensorflow as tf
 (processor,) = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
-import signet
-signet.main()
+import signet.cli
+signet.cli.main()
 """
 
 

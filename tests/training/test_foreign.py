@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving.engine import loading
+from signet.serving.engine import loading
+from signet.training import export_golden, export_publish
 from tests import servers
 from tests.training.foreign import EXPORTED, NAMES
-from training import export_golden, export_publish
 
 OWN_NAMES = [build.__name__ for build in EXPORTED]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import signet
-from serving.engine import loading
+from signet.serving.engine import loading
 from tests import servers
 
 _SCRIPT = """

@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 
+from signet.training import nested
+from signet.training.model import BadOption
 from tests.training import exported
-from training import nested
-from training.model import BadOption
 
 
 @pytest.fixture(scope="module")

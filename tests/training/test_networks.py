@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from signet.training import counting, digits, question_answering, social_posts, train
+from signet.training.data import posts, stories
+from signet.training.model import Recipe
 from tests.training import exported
-from training import counting, digits, question_answering, social_posts, train
-from training.data import posts, stories
-from training.model import Recipe
 
 
 def small(name, architecture="default"):

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from signet.training import siamese_lstm, train
+from signet.training.data import people
+from signet.training.model import BadData, Recipe
 from tests.training import exported
-from training import siamese_lstm, train
-from training.data import people
-from training.model import BadData, Recipe
 
 SMALL = {"state": 8, "notebook_state": 8, "dense": 8}
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from training.story_memory import StoryMemory
+from signet.training.story_memory import StoryMemory
 
 END = 2
 ANSWERS = np.array([[3, 0], [4, 5], [6, 0]], np.int32)

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving.errors import UsageError
+from signet.serving.errors import UsageError
+from signet.training import digits, export, export_publish, train
 from tests import servers
-from training import digits, export, export_publish, train
 
 
 def run(*arguments, **options):

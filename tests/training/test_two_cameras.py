@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from signet.training import two_cameras
+from signet.training.data import stereo
+from signet.training.model import BadOption, Data, Recipe
+from signet.training.two_cameras import EYES, Config
 from tests.training import exported
-from training import two_cameras
-from training.data import stereo
-from training.model import BadOption, Data, Recipe
-from training.two_cameras import EYES, Config
 
 SIDE = 32
 

@@ -7,7 +7,7 @@ Source: `sklearn.datasets.load_digits` (the test set of UCI's "Optical Recogniti
 
 import numpy as np
 
-from training.model import Examples
+from signet.training.model import Examples
 
 SIDE = 8
 """Pixels along an edge."""

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from training.data import table
-from training.model import Array, BadData
+from signet.training.data import table
+from signet.training.model import Array, BadData
 
 COLUMNS = ("left", "right", "same")
 

@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from training.data import table
-from training.model import Array, BadData
+from signet.training.data import table
+from signet.training.model import Array, BadData
 
 COLUMNS = ("posts", "age", "income", "gender")
 GENDERS = ("female", "male")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from training.model import Array, Examples
+from signet.training.model import Array, Examples
 
 SIDE = 24
 """Pixels along an edge of a scene."""

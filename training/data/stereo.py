@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from training.model import Array, Examples
+from signet.training.model import Array, Examples
 
 BASELINE_M = 0.1
 FOCAL = 1.0

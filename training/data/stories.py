@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.model import BadData
+from signet.training.model import BadData
 
 
 @dataclass(frozen=True)

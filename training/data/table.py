@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from training.model import BadData
+from signet.training.model import BadData
 
 _SEPARATORS = ",;\t|"
 Row = dict[str, Any]

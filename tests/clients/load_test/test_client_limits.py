@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from clients.load_test.client_limits import assess
-from clients.load_test.recording import new_histogram
+from signet.clients.load_test.client_limits import assess
+from signet.clients.load_test.recording import new_histogram
 
 
 def histogram(seconds: float, count: int = 100) -> list[object]:

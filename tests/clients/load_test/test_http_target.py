@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from clients.load_test.http_target import HttpTarget
-from serving.errors import UsageError
+from signet.clients.load_test.http_target import HttpTarget
+from signet.serving.errors import UsageError
 from tests import servers
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"

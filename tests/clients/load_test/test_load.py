@@ -16,10 +16,10 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from clients.load_test import result
-from clients.load_test.result import Result
-from serving.errors import SignetError
-from signet import app
+from signet.cli import app
+from signet.clients.load_test import result
+from signet.clients.load_test.result import Result
+from signet.serving.errors import SignetError
 from tests import servers
 from tests.servers import ROOT, SIGNET, Program
 

@@ -7,12 +7,12 @@ from itertools import pairwise
 
 import pytest
 
-from clients.load_test import arrivals, mix, slo, steps
-from clients.load_test.find import MOST_TRIALS, Search
-from clients.load_test.mix import Entry
-from clients.load_test.slo import Measured
-from clients.load_test.steps import Step
-from serving.errors import UsageError
+from signet.clients.load_test import arrivals, mix, slo, steps
+from signet.clients.load_test.find import MOST_TRIALS, Search
+from signet.clients.load_test.mix import Entry
+from signet.clients.load_test.slo import Measured
+from signet.clients.load_test.steps import Step
+from signet.serving.errors import UsageError
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from clients.load_test import compare, report, result, slo, tables
-from clients.load_test.plots import Line, chart, linear, logarithmic
-from clients.load_test.result import Asked
-from clients.load_test.slo import Verdict
-from clients.load_test.steps import Step
-from serving.errors import UsageError
+from signet.clients.load_test import compare, report, result, slo, tables
+from signet.clients.load_test.plots import Line, chart, linear, logarithmic
+from signet.clients.load_test.result import Asked
+from signet.clients.load_test.slo import Verdict
+from signet.clients.load_test.steps import Step
+from signet.serving.errors import UsageError
 from tests.clients.load_test.runs import CLIENT, run, slice_of
 
 

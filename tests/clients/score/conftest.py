@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from clients.score.job import Job, Summary, score
-from serving.dtypes import ROWS
-from serving.signature import Signature, TensorSpec
+from signet.clients.score.job import Job, Summary, score
+from signet.serving.dtypes import ROWS
+from signet.serving.signature import Signature, TensorSpec
 
 BY_NAME = {row.name: row for row in ROWS}
 

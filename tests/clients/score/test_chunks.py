@@ -11,15 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from clients.score import chunks, csv_records, formats, sources, target
-from clients.score.chunks import Place, count, read
-from clients.score.formats import Format
-from clients.score.plan import Plan, find, mapping
-from clients.score.scored import parse
-from clients.score.sources import Source, expand
-from serving import tfrecords
-from serving.errors import UsageError
-from serving.protos import example_pb2
+from signet.clients.score import chunks, csv_records, formats, sources, target
+from signet.clients.score.chunks import Place, count, read
+from signet.clients.score.formats import Format
+from signet.clients.score.plan import Plan, find, mapping
+from signet.clients.score.scored import parse
+from signet.clients.score.sources import Source, expand
+from signet.serving import tfrecords
+from signet.serving.errors import UsageError
+from signet.serving.protos import example_pb2
 from tests.clients.score.conftest import signature
 
 ROWS = 100

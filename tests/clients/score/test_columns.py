@@ -9,19 +9,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from clients import values
-from clients.score import arrow_blocks
-from clients.score.chunks import Chunk, Place
-from clients.score.columns import Columns
-from clients.score.csv_records import CsvRecords, Record
-from clients.score.dialect import Dialect
-from clients.score.formats import Format
-from clients.score.output_columns import output_columns
-from clients.score.plan import Plan, find, mapping
-from clients.score.scored import score
-from clients.score.sources import Source
-from serving.errors import InvalidInput, Unsupported, UsageError
-from serving.signature import Signature, TensorSpec
+from signet.clients import values
+from signet.clients.score import arrow_blocks
+from signet.clients.score.chunks import Chunk, Place
+from signet.clients.score.columns import Columns
+from signet.clients.score.csv_records import CsvRecords, Record
+from signet.clients.score.dialect import Dialect
+from signet.clients.score.formats import Format
+from signet.clients.score.output_columns import output_columns
+from signet.clients.score.plan import Plan, find, mapping
+from signet.clients.score.scored import score
+from signet.clients.score.sources import Source
+from signet.serving.errors import InvalidInput, Unsupported, UsageError
+from signet.serving.signature import Signature, TensorSpec
 from tests.clients.score.conftest import BY_NAME, signature, total
 
 FLOATS = signature(x=("float", (None, 2)))

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clients.score.chunks import Place, read
-from clients.score.dialect import UNKNOWN, Dialect, detect, of_options
-from clients.score.formats import Format
-from clients.score.plan import Plan, mapping
-from clients.score.scored import score
-from clients.score.sources import expand
-from serving.errors import UsageError
+from signet.clients.score.chunks import Place, read
+from signet.clients.score.dialect import UNKNOWN, Dialect, detect, of_options
+from signet.clients.score.formats import Format
+from signet.clients.score.plan import Plan, mapping
+from signet.clients.score.scored import score
+from signet.clients.score.sources import expand
+from signet.serving.errors import UsageError
 from tests.clients.score.conftest import read_rows, run, signature
 
 NOTES = signature(n0=("string", (None,)))

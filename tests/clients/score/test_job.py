@@ -23,13 +23,13 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from clients import progress as progress_module
-from clients.gateway_client import Client
-from clients.progress import Progress
-from clients.score.job import Job, usual_batch_rows
-from serving import tfrecords
-from serving.errors import ServingError, UsageError
-from serving.protos import example_pb2
+from signet.clients import progress as progress_module
+from signet.clients.gateway_client import Client
+from signet.clients.progress import Progress
+from signet.clients.score.job import Job, usual_batch_rows
+from signet.serving import tfrecords
+from signet.serving.errors import ServingError, UsageError
+from signet.serving.protos import example_pb2
 from tests import servers
 from tests.answers import assert_all_close, assert_close
 from tests.clients.front import front

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from clients.score.chunks import Chunk, Line, Place
-from clients.score.formats import Format
-from clients.score.json_rows import JsonRows, parse
-from clients.score.plan import Plan, mapping
-from clients.score.scored import Scored, score
-from clients.score.sources import Source
-from serving.errors import InvalidInput, TooLarge, UsageError
+from signet.clients.score.chunks import Chunk, Line, Place
+from signet.clients.score.formats import Format
+from signet.clients.score.json_rows import JsonRows, parse
+from signet.clients.score.plan import Plan, mapping
+from signet.clients.score.scored import Scored, score
+from signet.clients.score.sources import Source
+from signet.serving.errors import InvalidInput, TooLarge, UsageError
 from tests.clients.score.conftest import signature, total
 
 X = signature(x=("float", (None, None)))

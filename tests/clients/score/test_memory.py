@@ -17,7 +17,7 @@ _PEAK = """
 import resource, runpy, sys
 sys.argv = ["signet", *sys.argv[1:]]
 try:
-    runpy.run_path("signet.py", run_name="__main__")
+    runpy.run_module("signet", run_name="__main__")
 finally:
     print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from clients.score import pace
-from clients.score.pace import Pace
-from serving.errors import Cancelled
+from signet.clients.score import pace
+from signet.clients.score.pace import Pace
+from signet.serving.errors import Cancelled
 from tests import servers
 
 

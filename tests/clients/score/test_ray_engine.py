@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from clients.score import ray_engine, sources, target
-from clients.score.answering import Connection
-from clients.score.chunks import Place, read
-from clients.score.formats import Format
-from clients.score.job import Work
-from clients.score.plan import Plan, mapping
-from clients.score.ray_engine import Start, part_starts
-from serving.errors import UsageError
+from signet.clients.score import ray_engine, sources, target
+from signet.clients.score.answering import Connection
+from signet.clients.score.chunks import Place, read
+from signet.clients.score.formats import Format
+from signet.clients.score.job import Work
+from signet.clients.score.plan import Plan, mapping
+from signet.clients.score.ray_engine import Start, part_starts
+from signet.serving.errors import UsageError
 from tests import servers
 from tests.clients.score import test_chunks
 from tests.clients.score.conftest import run, signature, tree, write_rows

@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from clients.score import manifest, target
-from clients.score.job import Job
-from clients.score.storage import Local
-from serving.errors import UsageError
+from signet.clients.score import manifest, target
+from signet.clients.score.job import Job
+from signet.clients.score.storage import Local
+from signet.serving.errors import UsageError
 from tests import servers
 from tests.clients.score.conftest import read_rows, run, tree, write_rows
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from clients.score import sources, storage
-from clients.score.storage import Local, Remote
-from serving.errors import UsageError
+from signet.clients.score import sources, storage
+from signet.clients.score.storage import Local, Remote
+from signet.serving.errors import UsageError
 from tests.clients.score.conftest import read_rows, run, write_rows
 from tests.clients.score.test_resume import stopped
 

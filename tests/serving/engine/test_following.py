@@ -10,14 +10,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from serving import completeness
-from serving.engine.following import Follower, Rules
-from serving.engine.repository import Repository
-from serving.engine.versions import Versions
-from serving.errors import InvalidInput
-from serving.model_config import ModelConfig
-from serving.model_status import BROKEN, INCOMPLETE, State
-from serving.supervision import Failures
+from signet.serving import completeness
+from signet.serving.engine.following import Follower, Rules
+from signet.serving.engine.repository import Repository
+from signet.serving.engine.versions import Versions
+from signet.serving.errors import InvalidInput
+from signet.serving.model_config import ModelConfig
+from signet.serving.model_status import BROKEN, INCOMPLETE, State
+from signet.serving.supervision import Failures
 from tests import servers
 from tests.servers import GOLDEN_MODELS
 

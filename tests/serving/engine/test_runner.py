@@ -8,10 +8,10 @@ import time
 import numpy as np
 import pytest
 
-from serving.engine import runner as runners
-from serving.engine.loading import load
-from serving.engine.runner import Runner, size_class
-from serving.errors import DeadlineExceeded
+from signet.serving.engine import runner as runners
+from signet.serving.engine.loading import load
+from signet.serving.engine.runner import Runner, size_class
+from signet.serving.errors import DeadlineExceeded
 from tests.servers import GOLDEN_MODELS
 
 ROW = {"x": np.ones((1, 4), np.float32)}

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving.engine.tensorflow_c import RunOptions, Session, version
-from serving.errors import DeadlineExceeded, InvalidInput, NotFound, ServingError, Unavailable
+from signet.serving.engine.tensorflow_c import RunOptions, Session, version
+from signet.serving.errors import DeadlineExceeded, InvalidInput, NotFound, ServingError, Unavailable
 from tests.servers import GOLDEN_MODELS, ROOT
 
 
@@ -118,7 +118,7 @@ def test_the_interpreter_goes_on_while_a_call_runs(slow_model):
 
 
 def test_numpy_random_can_be_imported_afterwards():
-    code = "import serving.engine.tensorflow_c, numpy.random; print(numpy.random.default_rng(0).random())"
+    code = "import signet.serving.engine.tensorflow_c, numpy.random; print(numpy.random.default_rng(0).random())"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
 
 

@@ -5,14 +5,14 @@ import shutil
 import numpy as np
 import pytest
 
-from serving.engine.loading import Loader
-from serving.engine.repository import Repository
-from serving.engine.warmup import FILE
-from serving.errors import InvalidInput, ServingError
-from serving.model_config import ModelConfig
-from serving.model_status import State
-from serving.protos import prediction_log_pb2
-from serving.tensors import to_proto
+from signet.serving.engine.loading import Loader
+from signet.serving.engine.repository import Repository
+from signet.serving.engine.warmup import FILE
+from signet.serving.errors import InvalidInput, ServingError
+from signet.serving.model_config import ModelConfig
+from signet.serving.model_status import State
+from signet.serving.protos import prediction_log_pb2
+from signet.serving.tensors import to_proto
 from tests.servers import GOLDEN_MODELS
 from tests.tfrecord import record
 

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from serving.gateway.app import Gateway
-from serving.gateway.settings import Settings
-from serving.http_server import Request, Response
+from signet.serving.gateway.app import Gateway
+from signet.serving.gateway.settings import Settings
+from signet.serving.http_server import Request, Response
 
 
 class InProcess:

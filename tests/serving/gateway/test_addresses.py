@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from serving.errors import UsageError
-from serving.gateway.addresses import Address, Name, parse
+from signet.serving.errors import UsageError
+from signet.serving.gateway.addresses import Address, Name, parse
 
 
 def test_each_form_is_understood_and_said_once():

@@ -5,8 +5,8 @@ import socket
 
 import httpx
 
-from serving.gateway import admin
-from serving.gateway.admin import AdminServer
+from signet.serving.gateway import admin
+from signet.serving.gateway.admin import AdminServer
 from tests.servers import GOLDEN_MODELS
 from tests.serving.gateway import in_process
 

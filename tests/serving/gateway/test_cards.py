@@ -6,17 +6,17 @@ import shutil
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from serving.gateway.addresses import Address
-from serving.gateway.embedded import EmbeddedBackend
-from serving.gateway.joining import Joining, told
-from serving.gateway.metrics import Metrics
-from serving.gateway.remote import RemoteBackend
-from serving.gateway.settings import Settings
-from serving.gateway.upstream import Upstream
-from serving.model_card import FILE
-from serving.model_config import ModelConfig, VersionPolicy
-from serving.model_status import State
-from serving.supervision import Failures
+from signet.serving.gateway.addresses import Address
+from signet.serving.gateway.embedded import EmbeddedBackend
+from signet.serving.gateway.joining import Joining, told
+from signet.serving.gateway.metrics import Metrics
+from signet.serving.gateway.remote import RemoteBackend
+from signet.serving.gateway.settings import Settings
+from signet.serving.gateway.upstream import Upstream
+from signet.serving.model_card import FILE
+from signet.serving.model_config import ModelConfig, VersionPolicy
+from signet.serving.model_status import State
+from signet.serving.supervision import Failures
 from tests.servers import GOLDEN_MODELS
 
 

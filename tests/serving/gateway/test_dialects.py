@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from serving import dtypes
-from serving import open_inference_pb2 as v2
-from serving.open_inference import datatype
-from serving.open_inference_binary import decode as from_bytes
-from serving.open_inference_binary import encode as to_bytes
-from serving.protos import predict_pb2
-from serving.tensors import Arrays, as_string_array, from_proto, to_proto
+from signet.serving import dtypes
+from signet.serving import open_inference_pb2 as v2
+from signet.serving.open_inference import datatype
+from signet.serving.open_inference_binary import decode as from_bytes
+from signet.serving.open_inference_binary import encode as to_bytes
+from signet.serving.protos import predict_pb2
+from signet.serving.tensors import Arrays, as_string_array, from_proto, to_proto
 
 Outputs = dict[str, np.ndarray]
 

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from serving.gateway.routes import ROUTES
+from signet.serving.gateway.routes import ROUTES
 from tests import servers
 from tests.servers import GOLDEN_MODELS, ROOT
 

@@ -11,10 +11,10 @@ import schemathesis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.errors import Unavailable
-from serving.gateway import documents
-from serving.gateway.described_model import DescribedModel
-from serving.signature import Signature
+from signet.serving.errors import Unavailable
+from signet.serving.gateway import documents
+from signet.serving.gateway.described_model import DescribedModel
+from signet.serving.signature import Signature
 from tests.servers import GOLDEN_MODELS
 from tests.serving.gateway import in_process, other_program
 from tests.serving.gateway.test_openapi import spec

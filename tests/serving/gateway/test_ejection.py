@@ -1,6 +1,6 @@
 """When a server is left out, and for how long."""
 
-from serving.gateway.ejection import Ejection
+from signet.serving.gateway.ejection import Ejection
 
 
 def out_s(ejection: Ejection, now_s: float) -> float:

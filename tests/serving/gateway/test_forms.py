@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from serving.gateway import forms
+from signet.serving.gateway import forms
 from tests.serving.gateway.test_predict import TWO_IN, post
 
 URLENCODED = {"Content-Type": "application/x-www-form-urlencoded"}

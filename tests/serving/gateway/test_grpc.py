@@ -13,9 +13,9 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from serving import open_inference_pb2 as v2
-from serving.protos import predict_pb2
-from serving.tensors import to_proto
+from signet.serving import open_inference_pb2 as v2
+from signet.serving.protos import predict_pb2
+from signet.serving.tensors import to_proto
 from tests import servers
 from tests.servers import GOLDEN_MODELS
 

@@ -6,14 +6,14 @@ import grpc
 import numpy as np
 import pytest
 
-from serving import open_inference_pb2, tensors
-from serving.gateway import grpc_frame, grpc_v1, grpc_v2
-from serving.gateway.grpc_frame import GrpcFrame
-from serving.gateway.grpc_v1 import GrpcV1
-from serving.gateway.grpc_v2 import GrpcV2
-from serving.message_weight import heavy_bytes
-from serving.offload import LARGE_BYTES
-from serving.protos import classification_pb2, inference_pb2, predict_pb2
+from signet.serving import open_inference_pb2, tensors
+from signet.serving.gateway import grpc_frame, grpc_v1, grpc_v2
+from signet.serving.gateway.grpc_frame import GrpcFrame
+from signet.serving.gateway.grpc_v1 import GrpcV1
+from signet.serving.gateway.grpc_v2 import GrpcV2
+from signet.serving.message_weight import heavy_bytes
+from signet.serving.offload import LARGE_BYTES
+from signet.serving.protos import classification_pb2, inference_pb2, predict_pb2
 from tests.servers import GOLDEN_MODELS
 from tests.serving.gateway import in_process
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from serving import dtypes
-from serving.errors import NotFound, Unavailable
-from serving.gateway import joining as joinings
-from serving.gateway.joining import Gone, Joining, told
-from serving.gateway.settings import Settings
-from serving.model_card import Card
-from serving.signature import Signature, TensorSpec
-from serving.supervision import Failures
+from signet.serving import dtypes
+from signet.serving.errors import NotFound, Unavailable
+from signet.serving.gateway import joining as joinings
+from signet.serving.gateway.joining import Gone, Joining, told
+from signet.serving.gateway.settings import Settings
+from signet.serving.model_card import Card
+from signet.serving.signature import Signature, TensorSpec
+from signet.serving.supervision import Failures
 
 ALONE = {"signatures": {"one": {"batched": False, "golden_rows": 8}}}
 PROVEN = {"signatures": {"one": {"batched": True, "golden_rows": 8}}}

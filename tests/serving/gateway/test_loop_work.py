@@ -11,11 +11,11 @@ import numpy as np
 import orjson
 import pytest
 
-from serving import json_codec, json_dialect, json_text, large_bodies, open_inference, open_inference_body
-from serving.gateway import open_inference as gateway_open_inference
-from serving.gateway import v1, v2
-from serving.http_server import Request
-from serving.offload import LARGE_BYTES, LARGE_ELEMENTS
+from signet.serving import json_codec, json_dialect, json_text, large_bodies, open_inference, open_inference_body
+from signet.serving.gateway import open_inference as gateway_open_inference
+from signet.serving.gateway import v1, v2
+from signet.serving.http_server import Request
+from signet.serving.offload import LARGE_BYTES, LARGE_ELEMENTS
 from tests.servers import GOLDEN_MODELS
 from tests.serving.gateway import in_process
 

@@ -1,7 +1,7 @@
 """What is told of models: of those that are served, and of versions that should be."""
 
-from serving.gateway.metrics import Metrics
-from serving.model_status import BROKEN, INCOMPLETE, State, VersionStatus
+from signet.serving.gateway.metrics import Metrics
+from signet.serving.model_status import BROKEN, INCOMPLETE, State, VersionStatus
 
 
 def failed(metrics: Metrics, model: str) -> dict[str, float]:

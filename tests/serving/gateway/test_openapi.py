@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import schemathesis
 
-from serving import dtypes, json_codec, open_inference, open_inference_body, signature
-from serving.errors import InvalidInput
-from serving.gateway import examples, openapi, openapi_v1
-from serving.gateway import openapi_tensors as tensors
-from serving.gateway.described_model import DescribedModel, Example, Said
-from serving.json_codec import Layout
-from serving.protos import saved_model_pb2
-from serving.signature import Signature, TensorSpec
+from signet.serving import dtypes, json_codec, open_inference, open_inference_body, signature
+from signet.serving.errors import InvalidInput
+from signet.serving.gateway import examples, openapi, openapi_v1
+from signet.serving.gateway import openapi_tensors as tensors
+from signet.serving.gateway.described_model import DescribedModel, Example, Said
+from signet.serving.json_codec import Layout
+from signet.serving.protos import saved_model_pb2
+from signet.serving.signature import Signature, TensorSpec
 from tests.servers import GOLDEN_MODELS
 
 DTYPES = {row.name: row for row in dtypes.ROWS}

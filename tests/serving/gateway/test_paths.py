@@ -6,7 +6,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from serving.gateway import paths, server
+from signet.serving.gateway import paths, server
 from tests import servers
 from tests.serving.gateway import in_process
 from tests.serving.gateway.in_process import header

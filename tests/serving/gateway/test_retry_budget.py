@@ -1,6 +1,6 @@
 """How many retries there are."""
 
-from serving.gateway.retry_budget import RetryBudget
+from signet.serving.gateway.retry_budget import RetryBudget
 
 
 def test_what_is_saved_up_is_bounded():

@@ -1,6 +1,6 @@
 """Counts of versions: of models that are served, and of no more than a few versions of each."""
 
-from serving.gateway.statistics import Statistics
+from signet.serving.gateway.statistics import Statistics
 
 
 def test_what_is_served_no_more_is_forgotten_when_another_model_comes():

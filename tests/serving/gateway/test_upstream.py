@@ -9,16 +9,16 @@ import grpc
 import numpy as np
 import pytest
 
-from serving.batching import Batcher
-from serving.errors import DeadlineExceeded, NotFound, Unavailable, UsageError
-from serving.gateway.addresses import Address, Name
-from serving.gateway.joining import Joining
-from serving.gateway.metrics import Metrics
-from serving.gateway.remote import RemoteBackend, create
-from serving.gateway.retry_budget import RetryBudget
-from serving.gateway.settings import Settings, read
-from serving.gateway.upstream import Upstream
-from serving.supervision import Failures
+from signet.serving.batching import Batcher
+from signet.serving.errors import DeadlineExceeded, NotFound, Unavailable, UsageError
+from signet.serving.gateway.addresses import Address, Name
+from signet.serving.gateway.joining import Joining
+from signet.serving.gateway.metrics import Metrics
+from signet.serving.gateway.remote import RemoteBackend, create
+from signet.serving.gateway.retry_budget import RetryBudget
+from signet.serving.gateway.settings import Settings, read
+from signet.serving.gateway.upstream import Upstream
+from signet.serving.supervision import Failures
 from tests import servers
 
 TWO_IN = {"a": np.array([[1, 2, 3]], np.float32), "b": np.array([[4, 5]], np.float32)}

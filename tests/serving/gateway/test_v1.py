@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
-from clients.gateway_client import Client
+from signet.clients.gateway_client import Client
 from tests import servers
 from tests.answers import assert_close
 from tests.serving.gateway.test_predict import TWO_IN, post

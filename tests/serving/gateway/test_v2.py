@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
-from serving import open_inference_pb2 as v2
+from signet.serving import open_inference_pb2 as v2
 from tests import servers
 from tests.servers import GOLDEN_MODELS
 

@@ -5,7 +5,7 @@ import json
 import grpc
 import pytest
 
-from serving import open_inference_pb2 as v2
+from signet.serving import open_inference_pb2 as v2
 from tests.serving.gateway import in_process
 from tests.serving.gateway.test_grpc import calling
 

@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from serving.errors import FailedPrecondition, Internal, InvalidInput
-from serving.model_server.batch import cut, merge, rows_of, split
+from signet.serving.errors import FailedPrecondition, Internal, InvalidInput
+from signet.serving.model_server.batch import cut, merge, rows_of, split
 
 
 def x(*rows, dtype=np.int32):

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.engine.loading import load
-from serving.engine.runner import Runner
-from serving.errors import FailedPrecondition, Internal, InvalidInput, Overloaded, ServingError, Unavailable
-from serving.model_server.batching import BatchingRunner
-from serving.model_server.batching_parameters import Parameters
+from signet.serving.engine.loading import load
+from signet.serving.engine.runner import Runner
+from signet.serving.errors import FailedPrecondition, Internal, InvalidInput, Overloaded, ServingError, Unavailable
+from signet.serving.model_server.batching import BatchingRunner
+from signet.serving.model_server.batching_parameters import Parameters
 from tests.answers import assert_close
 from tests.servers import GOLDEN_MODELS
 

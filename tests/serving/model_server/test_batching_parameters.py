@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from serving.errors import InvalidInput, NotFound
-from serving.model_server.batching_parameters import Parameters, read
+from signet.serving.errors import InvalidInput, NotFound
+from signet.serving.model_server.batching_parameters import Parameters, read
 
 NOT_CUT = "max_execution_batch_size { value: 8 }"
 CUT = "enable_large_batch_splitting { value: true }"

@@ -1,7 +1,7 @@
 import pytest
 from google.protobuf import text_format
 
-from serving.model_server.config_messages import BatchingParameters, MonitoringConfig
+from signet.serving.model_server.config_messages import BatchingParameters, MonitoringConfig
 
 
 def test_every_batching_parameter_is_read():

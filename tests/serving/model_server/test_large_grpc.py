@@ -4,10 +4,10 @@ import grpc
 import numpy as np
 import pytest
 
-from serving.message_weight import heavy_bytes
-from serving.offload import LARGE_BYTES
-from serving.protos import classification_pb2, predict_pb2
-from serving.tensors import from_proto, to_proto, to_typed_proto
+from signet.serving.message_weight import heavy_bytes
+from signet.serving.offload import LARGE_BYTES
+from signet.serving.protos import classification_pb2, predict_pb2
+from signet.serving.tensors import from_proto, to_proto, to_typed_proto
 
 X = np.arange(160_000, dtype=np.float32).reshape(-1, 4)
 

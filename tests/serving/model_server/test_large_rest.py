@@ -4,12 +4,12 @@ import httpx
 import numpy as np
 import pytest
 
-from serving import dtypes, number_arrays
-from serving.errors import InvalidInput
-from serving.json_text import loads
-from serving.model_server import predict_json
-from serving.offload import LARGE_BYTES
-from serving.signature import Signature, TensorSpec
+from signet.serving import dtypes, number_arrays
+from signet.serving.errors import InvalidInput
+from signet.serving.json_text import loads
+from signet.serving.model_server import predict_json
+from signet.serving.offload import LARGE_BYTES
+from signet.serving.signature import Signature, TensorSpec
 
 FLOAT = dtypes.from_numpy(np.dtype(np.float32))
 X = Signature("serving_default", {"x": TensorSpec("x", FLOAT, (None, 4), "x:0")}, {})

@@ -10,10 +10,10 @@ import grpc
 import numpy as np
 import pytest
 
-from serving.model_server import flags
-from serving.model_server.flags import Flags
-from serving.protos import predict_pb2, prediction_service_pb2_grpc
-from serving.tensors import from_proto, to_proto
+from signet.serving.model_server import flags
+from signet.serving.model_server.flags import Flags
+from signet.serving.protos import predict_pb2, prediction_service_pb2_grpc
+from signet.serving.tensors import from_proto, to_proto
 from tests import servers
 from tests.bench.swaps import swap_under_load, table
 from tests.servers import GOLDEN_MODELS

@@ -11,9 +11,9 @@ import httpx
 import numpy as np
 import pytest
 
-from serving.model_server.monitoring import REST, Monitoring
-from serving.protos import predict_pb2, prediction_service_pb2_grpc
-from serving.tensors import to_proto
+from signet.serving.model_server.monitoring import REST, Monitoring
+from signet.serving.protos import predict_pb2, prediction_service_pb2_grpc
+from signet.serving.tensors import to_proto
 from tests import servers
 
 RECORDED = json.loads((Path(__file__).parents[2] / "golden" / "tfserving" / "prometheus.json").read_text())

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving import number_arrays
-from serving.errors import InvalidInput, ServingError, Unsupported
-from serving.json_codec import Layout
-from serving.json_text import NOT_UTF8, loads, quote
-from serving.model_server import predict_json
-from serving.model_server.predict_json import decode, encode
-from serving.signature import Signature
+from signet.serving import number_arrays
+from signet.serving.errors import InvalidInput, ServingError, Unsupported
+from signet.serving.json_codec import Layout
+from signet.serving.json_text import NOT_UTF8, loads, quote
+from signet.serving.model_server import predict_json
+from signet.serving.model_server.predict_json import decode, encode
+from signet.serving.signature import Signature
 from tests.serving.test_json_codec import BYTES, DIGITS, FLAG, IDS, QA, SPACES, TEXT, signature
 
 WORD = signature(word=("string", (None,)))

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from serving.model_server import request_body, rest_routes
-from serving.model_server.request_body import unzip
-from serving.model_server.rest_routes import Target, VersionTooLarge
+from signet.serving.model_server import request_body, rest_routes
+from signet.serving.model_server.request_body import unzip
+from signet.serving.model_server.rest_routes import Target, VersionTooLarge
 from tests import servers
 from tests.answers import assert_all_close
 

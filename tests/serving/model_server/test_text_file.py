@@ -2,8 +2,8 @@
 
 import pytest
 
-from serving.errors import InvalidInput, NotFound
-from serving.model_server import text_file
+from signet.serving.errors import InvalidInput, NotFound
+from signet.serving.model_server import text_file
 
 GOOD = "name: 'm' base_path: '/m' model_platform: 'tensorflow'"
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from training.data import digits, scenes
-from training.model import Examples
+from signet.training.data import digits, scenes
+from signet.training.model import Examples
 
 
 @pytest.fixture(scope="module")

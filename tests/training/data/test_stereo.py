@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.data import stereo
+from signet.training.data import stereo
 
 
 @pytest.fixture(scope="module")

@@ -4,30 +4,9 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from clients.gateway_client import AsyncClient, Client
-    from clients.grpc_client import GrpcClient
-    from clients.retries import NEVER, Retry
-    from serving import errors
-    from training.from_python import ExportBest, Exported, export
-
-__all__ = [
-    "NEVER",
-    "AsyncClient",
-    "Client",
-    "ExportBest",
-    "Exported",
-    "GrpcClient",
-    "Retry",
-    "app",
-    "errors",
-    "export",
-    "main",
-]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -121,8 +100,8 @@ def train(
     Shows the epoch, the loss and the time left; ends with a table of what was reached. Ctrl-C stops and exports
     nothing half-done; the same command then goes on from the last whole epoch.
     """
-    from training.train import Order
-    from training.train import train as run
+    from signet.training.train import Order
+    from signet.training.train import train as run
 
     order = Order(
         preset=preset,
@@ -229,7 +208,7 @@ def export_file(
 
     A SavedModel made elsewhere needs no export: copy it to MODELS_DIR/NAME/1.
     """
-    from training import card, export_order
+    from signet.training import card, export_order
 
     order = export_order.Order(
         file=file,
@@ -320,7 +299,7 @@ def serve(
 
     Each option is also a variable SIGNET_NAME, such as SIGNET_HTTP_PORT; the option wins. More of them: README.
     """
-    from serving.gateway import server, settings
+    from signet.serving.gateway import server, settings
 
     given = {name: value for name, value in locals().items() if name in settings.Settings.model_fields}
     server.run(settings.read({name: value for name, value in given.items() if value is not None}))
@@ -331,7 +310,7 @@ def serve(
 )
 def model_server(context: typer.Context) -> None:
     """TensorFlow Serving's gRPC API and flags in front of the embedded engine: --port=8500 --model_base_path=…"""
-    from serving.model_server.__main__ import main as run
+    from signet.serving.model_server.__main__ import main as run
 
     raise typer.Exit(run(context.args))
 
@@ -350,7 +329,7 @@ def sync_models(
     Ends with exit code 1 and one sentence when the bucket cannot be read at first; later it is tried again.
     """
 
-    from serving import log_lines, model_store
+    from signet.serving import log_lines, model_store
 
     log_lines.log_to_stderr("INFO", "%(levelname)s %(message)s")
     store = model_store.ModelStore(source, folder, versions)
@@ -406,8 +385,8 @@ def predict(
 
     Ends with exit code 1 and one sentence when the server cannot be reached or does not take the inputs.
     """
-    from clients.commands import predict as run
-    from clients.connecting import of_options
+    from signet.clients.commands import predict as run
+    from signet.clients.connecting import of_options
 
     access = of_options(header, ca_file, certificate, key)
     run(name, inputs, url=url, access=access, version=version, signature=signature, timeout_s=timeout_s)
@@ -422,8 +401,8 @@ def models(
     key: Key = "",
 ) -> None:
     """Show what is served: models, versions, and each signature with its inputs and outputs; None is any size."""
-    from clients.commands import models as run
-    from clients.connecting import of_options
+    from signet.clients.commands import models as run
+    from signet.clients.connecting import of_options
 
     run(url, of_options(header, ca_file, certificate, key))
 
@@ -567,11 +546,11 @@ def score(
     """
     from rich.console import Console
 
-    from clients import connecting
-    from clients.score import storage
-    from clients.score.dialect import of_options
-    from clients.score.job import Job
-    from clients.score.job import score as run
+    from signet.clients import connecting
+    from signet.clients.score import storage
+    from signet.clients.score.dialect import of_options
+    from signet.clients.score.job import Job
+    from signet.clients.score.job import score as run
 
     if len(paths) < 2:
         raise typer.BadParameter("expected INPUT… OUTPUT, at least one of each", param_hint="INPUT… OUTPUT")
@@ -705,10 +684,10 @@ def load(
     """
     from rich.console import Console
 
-    from clients.connecting import of_options
-    from clients.load_test.command import load as run
-    from clients.load_test.order import Order, default_url
-    from clients.load_test.tables import wide_console
+    from signet.clients.connecting import of_options
+    from signet.clients.load_test.command import load as run
+    from signet.clients.load_test.order import Order, default_url
+    from signet.clients.load_test.tables import wide_console
 
     access = of_options(header, ca_file, certificate, key)
     given = {**locals(), "url": url or default_url(protocol)}
@@ -731,8 +710,8 @@ def load_compare(
 
     A change is clear when it is not zero with 95 % confidence, which takes runs of at least ten seconds.
     """
-    from clients.load_test.compare import run
-    from clients.load_test.tables import wide_console
+    from signet.clients.load_test.compare import run
+    from signet.clients.load_test.tables import wide_console
 
     raise typer.Exit(run(before, after, worse=worse / 100, html=html, console=wide_console()))
 
@@ -753,7 +732,7 @@ def main() -> None:
     """Entry point of the `signet` script: a mistake of the user's is one sentence, not a traceback."""
     # As process 1 of a container a signal without a handler is ignored; servers put their own in place later.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    from serving.errors import SignetError
+    from signet.serving.errors import SignetError
 
     try:
         app()
@@ -765,37 +744,8 @@ def main() -> None:
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get(sys.argv[1], "")
-        if not extra or str(error.name).partition(".")[0] in ("clients", "serving", "training"):
+        if not extra or str(error.name).partition(".")[0] == "signet":
             raise
         wanted = "grpc,load" if (extra, error.name) == ("load", "grpc") else extra
         typer.echo(f"signet: `signet {sys.argv[1]}` needs {error.name}: pip install 'signet[{wanted}]'", err=True)
         sys.exit(1)
-
-
-def __getattr__(name: str) -> Any:
-    """`from signet import Client`, which costs nothing until it is asked for."""
-    if name in ("AsyncClient", "Client"):
-        from clients import gateway_client
-
-        return getattr(gateway_client, name)
-    if name == "GrpcClient":
-        from clients.grpc_client import GrpcClient
-
-        return GrpcClient
-    if name in ("NEVER", "Retry"):
-        from clients import retries
-
-        return getattr(retries, name)
-    if name == "errors":
-        from serving import errors
-
-        return errors
-    if name in ("ExportBest", "Exported", "export"):
-        from training import from_python
-
-        return getattr(from_python, name)
-    raise AttributeError(f"module 'signet' has no attribute {name!r}")
-
-
-if __name__ == "__main__":
-    main()

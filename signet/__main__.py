@@ -1,0 +1,5 @@
+"""`python -m signet`: the `signet` command."""
+
+from signet.cli import main
+
+main()
