@@ -48,7 +48,9 @@ RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=pip.conf,t
 
 FROM engine-packages AS messages
 COPY deploy/message_files.py .
-COPY serving/__init__.py serving/protos.py serving/
+COPY signet/__init__.py signet/
+COPY serving/__init__.py signet/serving/
+COPY serving/tensors/__init__.py serving/tensors/protos.py signet/serving/tensors/
 RUN PYTHONPATH=. /opt/signet/bin/python message_files.py /messages \
     && python -m compileall -q --invalidation-mode unchecked-hash /messages
 

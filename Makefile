@@ -13,7 +13,7 @@ BASE ?= docker.io/library/python:3.11-slim-bookworm
 help:            ## these lines
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 14
 
-.venv/.done: requirements.lock pyproject.toml setup.py serving/open_inference.proto
+.venv/.done: requirements.lock pyproject.toml setup.py serving/open_inference/open_inference.proto
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Signet needs Python 3.11: set PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "Installing the locked packages into .venv (about two minutes the first time)"
 	@$(PYTHON) -m venv .venv

@@ -1,6 +1,6 @@
-"""Generates the messages of `serving/open_inference.proto` wherever the project is built; all else is in pyproject.toml.
+"""Generates the messages of `open_inference.proto` wherever the project is built; all else is in pyproject.toml.
 
-The generated `serving/open_inference_pb2.py` lies beside the .proto, so that an editable install finds it too.
+The generated `serving/open_inference/open_inference_pb2.py` lies beside the .proto, so that an editable install finds it too.
 By hand, after a change of the .proto: `python setup.py build_py`.
 """
 
@@ -10,7 +10,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-PROTO = ROOT / "signet" / "serving" / "open_inference.proto"
+PROTO = ROOT / "signet" / "serving" / "open_inference" / "open_inference.proto"
 
 
 class BuildMessages(build_py):

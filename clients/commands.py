@@ -9,12 +9,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from signet.clients import values
-from signet.clients.connecting import Access
-from signet.clients.gateway_client import Client
-from signet.clients.gateway_messages import Model
+from signet.clients.client import values
+from signet.clients.client.connecting import Access
+from signet.clients.client.gateway_client import Client
+from signet.clients.client.gateway_messages import Model
 from signet.serving.errors import UsageError
-from signet.serving.tensors import Array, Arrays
+from signet.serving.tensors.arrays import Array, Arrays
 
 _WIDEST = 10_000
 

@@ -16,10 +16,10 @@ from typing import Any
 
 from locust import FastHttpUser, constant_throughput, events, task
 
-from signet.clients.gateway_client import Client
-from signet.clients.gateway_messages import Request
-from signet.clients.load_test import bodies, mix
-from signet.clients.load_test.dialects import DIALECTS, HttpDialect
+from signet.clients.client.gateway_client import Client
+from signet.clients.client.gateway_messages import Request
+from signet.clients.load_test.plan import bodies, mix
+from signet.clients.load_test.plan.dialects import DIALECTS, HttpDialect
 
 DEFAULT_HOST = "http://localhost:8080"
 

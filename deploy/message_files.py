@@ -1,16 +1,16 @@
 """Copy TensorFlow's message files, without TensorFlow: `python message_files.py FOLDER`.
 
-    import signet.serving.protos ──▶ what that put into sys.modules ──▶ FOLDER/tensorflow/core/…, FOLDER/tensorflow_serving/…
+    import protos ──▶ what that put into sys.modules ──▶ FOLDER/tensorflow/core/…, FOLDER/tensorflow_serving/…
 
 FOLDER then belongs on `sys.path` in the place of the packages tensorflow and tensorflow-serving-api. It has no
-`tensorflow/__init__.py`: to Python that is a namespace, and `serving/protos.py` works with it as with the real package.
+`tensorflow/__init__.py`: to Python that is a namespace, and `serving/tensors/protos.py` works with it as with the real package.
 """
 
 import shutil
 import sys
 from pathlib import Path
 
-from signet.serving.protos import model_service_pb2_grpc, prediction_service_pb2_grpc  # noqa: F401  # with what they import
+from signet.serving.tensors.protos import model_service_pb2_grpc, prediction_service_pb2_grpc  # noqa: F401  # with what they import
 
 PACKAGES = ("tensorflow", "tensorflow_serving")
 

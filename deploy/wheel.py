@@ -1,6 +1,6 @@
 """Build the wheel of Signet: `python deploy/wheel.py FOLDER`, which is `make wheel`.
 
-    sources + TensorFlow's message files in signet/serving/messages/ ──build──▶ FOLDER/signet-VERSION-py3-none-any.whl
+    sources + TensorFlow's message files in signet/serving/tensors/messages/ ──build──▶ FOLDER/signet-VERSION-py3-none-any.whl
 
 It is pure Python and needs no TensorFlow: the clients run on what `pip install` of it brings, with [grpc] and [load]
 for more. The message files lie inside `signet.serving`, so that they never get into the way of a TensorFlow that is installed.
@@ -32,7 +32,7 @@ def build(folder: Path) -> Path:
                 shutil.copytree(source, aside / name, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, aside / name)
-        messages = aside / "signet" / "serving" / "messages"
+        messages = aside / "signet" / "serving" / "tensors" / "messages"
         message_files.copy(messages)
         shutil.copy(str(distribution("tensorflow").locate_file("tensorflow/include/LICENSE")), messages / "LICENSE")
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]

@@ -9,11 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from signet.clients.gateway_client import AsyncClient, Client
-    from signet.clients.grpc_client import GrpcClient
-    from signet.clients.retries import NEVER, Retry
+    from signet.clients.client.gateway_client import AsyncClient, Client
+    from signet.clients.client.grpc_client import GrpcClient
+    from signet.clients.client.retries import NEVER, Retry
     from signet.serving import errors
-    from signet.training.from_python import ExportBest, Exported, export
+    from signet.training.export.from_python import ExportBest, Exported, export
 
 __all__ = [
     "NEVER",
@@ -28,15 +28,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AsyncClient": "signet.clients.gateway_client",
-    "Client": "signet.clients.gateway_client",
-    "ExportBest": "signet.training.from_python",
-    "Exported": "signet.training.from_python",
-    "GrpcClient": "signet.clients.grpc_client",
-    "NEVER": "signet.clients.retries",
-    "Retry": "signet.clients.retries",
+    "AsyncClient": "signet.clients.client.gateway_client",
+    "Client": "signet.clients.client.gateway_client",
+    "ExportBest": "signet.training.export.from_python",
+    "Exported": "signet.training.export.from_python",
+    "GrpcClient": "signet.clients.client.grpc_client",
+    "NEVER": "signet.clients.client.retries",
+    "Retry": "signet.clients.client.retries",
     "errors": "signet.serving",
-    "export": "signet.training.from_python",
+    "export": "signet.training.export.from_python",
 }
 """The module that each public name lives in."""
 

@@ -208,9 +208,9 @@ def export_file(
 
     A SavedModel made elsewhere needs no export: copy it to MODELS_DIR/NAME/1.
     """
-    from signet.training import card, export_order
+    from signet.training.export import card, options
 
-    order = export_order.Order(
+    order = options.Order(
         file=file,
         name=name,
         models_dir=models_dir,
@@ -225,7 +225,7 @@ def export_file(
         allow_ops=allow_ops,
         allow_breaking=allow_breaking,
     )
-    version = export_order.run(order)
+    version = options.run(order)
     typer.echo(str(version))
     for line in card.brief(version):
         typer.echo(f"  {line}")
@@ -329,7 +329,8 @@ def sync_models(
     Ends with exit code 1 and one sentence when the bucket cannot be read at first; later it is tried again.
     """
 
-    from signet.serving import log_lines, model_store
+    from signet.serving.models import model_store
+    from signet.serving.process import log_lines
 
     log_lines.log_to_stderr("INFO", "%(levelname)s %(message)s")
     store = model_store.ModelStore(source, folder, versions)
@@ -385,8 +386,8 @@ def predict(
 
     Ends with exit code 1 and one sentence when the server cannot be reached or does not take the inputs.
     """
+    from signet.clients.client.connecting import of_options
     from signet.clients.commands import predict as run
-    from signet.clients.connecting import of_options
 
     access = of_options(header, ca_file, certificate, key)
     run(name, inputs, url=url, access=access, version=version, signature=signature, timeout_s=timeout_s)
@@ -401,8 +402,8 @@ def models(
     key: Key = "",
 ) -> None:
     """Show what is served: models, versions, and each signature with its inputs and outputs; None is any size."""
+    from signet.clients.client.connecting import of_options
     from signet.clients.commands import models as run
-    from signet.clients.connecting import of_options
 
     run(url, of_options(header, ca_file, certificate, key))
 
@@ -546,9 +547,9 @@ def score(
     """
     from rich.console import Console
 
-    from signet.clients import connecting
+    from signet.clients.client import connecting
     from signet.clients.score import storage
-    from signet.clients.score.dialect import of_options
+    from signet.clients.score.input.csv_dialect import of_options
     from signet.clients.score.job import Job
     from signet.clients.score.job import score as run
 
@@ -684,10 +685,10 @@ def load(
     """
     from rich.console import Console
 
-    from signet.clients.connecting import of_options
+    from signet.clients.client.connecting import of_options
     from signet.clients.load_test.command import load as run
-    from signet.clients.load_test.order import Order, default_url
-    from signet.clients.load_test.tables import wide_console
+    from signet.clients.load_test.plan.load_plan import Order, default_url
+    from signet.clients.load_test.report.tables import wide_console
 
     access = of_options(header, ca_file, certificate, key)
     given = {**locals(), "url": url or default_url(protocol)}
@@ -710,8 +711,8 @@ def load_compare(
 
     A change is clear when it is not zero with 95 % confidence, which takes runs of at least ten seconds.
     """
-    from signet.clients.load_test.compare import run
-    from signet.clients.load_test.tables import wide_console
+    from signet.clients.load_test.report.compare import run
+    from signet.clients.load_test.report.tables import wide_console
 
     raise typer.Exit(run(before, after, worse=worse / 100, html=html, console=wide_console()))
 

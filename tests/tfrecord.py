@@ -2,7 +2,7 @@
 
 import io
 
-from signet.serving import tfrecords
+from signet.serving.models import tfrecords
 
 
 def record(data: bytes) -> bytes:

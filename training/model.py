@@ -3,7 +3,7 @@
     load -> Data ── build_model, compile_model ──▶ fit ──▶ evaluate -> Scores
                                                      └───▶ endpoints -> the SavedModel's signatures
 
-A module such as `training/digits.py` is a `Model`: mypy checks it against the protocol below, in `train.models`.
+A module such as `training/models/digits.py` is a `Model`: mypy checks it against the protocol below, in `train.models`.
 This file imports no TensorFlow.
 """
 

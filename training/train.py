@@ -32,7 +32,8 @@ from rich.console import Console
 from rich.table import Table
 
 from signet.serving.errors import SignetError, UsageError
-from signet.training import export, export_golden, export_publish
+from signet.training.export import export, publish
+from signet.training.export import golden as export_golden
 from signet.training.model import BadOption, Data, Examples, Model, Recipe, Score
 from signet.training.progress import Line, Progress
 
@@ -68,7 +69,7 @@ DATA_SETS: Mapping[str, Sequence[str]] = {"inception": ("scenes",), "residual": 
 
 def models() -> dict[str, Model[Any, Any]]:
     """Name -> module. Takes seconds the first time: it imports TensorFlow."""
-    from signet.training import (
+    from signet.training.models import (
         digits,
         inception,
         nested,
@@ -135,7 +136,7 @@ def train(names: Sequence[str], order: Order, *, if_missing: bool = False) -> No
     check_backend()
     names = check(names, order)
     if if_missing:
-        names = [name for name in names if not export_publish.versions(order.models_dir / name)]
+        names = [name for name in names if not publish.versions(order.models_dir / name)]
     if not names:
         return
     console = Console(soft_wrap=True, highlight=False)
@@ -371,8 +372,8 @@ def finish(trained: Trained, line: Line) -> Path:
     """Wait for the export; then the checkpoints have served. The folder of the new version."""
     try:
         path = export.result(trained.export)
-    except export_publish.ExportFailed as error:
-        raise export_publish.ExportFailed(f"{trained.name}: {error}") from error
+    except publish.ExportFailed as error:
+        raise publish.ExportFailed(f"{trained.name}: {error}") from error
     shutil.rmtree(trained.work)
     line.say(f"exported to {path}")
     return path

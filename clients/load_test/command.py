@@ -5,13 +5,16 @@ from dataclasses import replace
 import uvloop
 from rich.console import Console
 
-from signet.clients.load_test import find, report, result, slo, tables
-from signet.clients.load_test.client_limits import Clock
-from signet.clients.load_test.order import Order
-from signet.clients.load_test.prepared import Load, prepare
-from signet.clients.load_test.result import Result
-from signet.clients.load_test.session import Session
-from signet.clients.load_test.steps import Step
+from signet.clients.load_test import find
+from signet.clients.load_test.plan import slo
+from signet.clients.load_test.plan.load_plan import Order
+from signet.clients.load_test.plan.steps import Step
+from signet.clients.load_test.report import report, tables
+from signet.clients.load_test.run import result
+from signet.clients.load_test.run.client_limits import Clock
+from signet.clients.load_test.run.prepared import Load, prepare
+from signet.clients.load_test.run.result import Result
+from signet.clients.load_test.run.session import Session
 
 _BY_SIGNAL = 128
 _TRIES = 3

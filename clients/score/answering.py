@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Protocol
 
-from signet.clients.calls import Version
-from signet.clients.connecting import NOTHING, Access
-from signet.clients.gateway_client import DEFAULT_TIMEOUT_S, Client
-from signet.clients.retries import NEVER
+from signet.clients.client.calls import Version
+from signet.clients.client.connecting import NOTHING, Access
+from signet.clients.client.gateway_client import DEFAULT_TIMEOUT_S, Client
+from signet.clients.client.retries import NEVER
 from signet.clients.score.pace import BUSY_S, Pace
 from signet.serving.errors import DeadlineExceeded, NotFound, Overloaded, ServingError, Unavailable, UsageError
-from signet.serving.signature import Signature, select
-from signet.serving.tensors import Arrays
+from signet.serving.tensors.arrays import Arrays
+from signet.serving.tensors.signature import Signature, select
 
 _FIRST_DELAY_S = 0.1
 _LONGEST_DELAY_S = 2.0

@@ -5,9 +5,9 @@
 
 from dataclasses import dataclass
 
-from signet.clients import values
-from signet.clients.score.chunks import Chunk
-from signet.clients.score.rows import Batch
+from signet.clients.client import values
+from signet.clients.score.input.chunks import Chunk
+from signet.clients.score.input.rows import Batch
 from signet.serving.errors import UsageError
 
 

@@ -24,34 +24,23 @@ from typing import Any
 
 from rich.console import Console
 
-from signet.clients.connecting import NOTHING, Access
-from signet.clients.progress import Progress
-from signet.clients.score import (
-    answering,
-    blocks,
-    chunks,
-    dead_letters,
-    formats,
-    json_rows,
-    manifest,
-    parts,
-    scored,
-    sources,
-    storage,
-    target,
-)
+from signet.clients.client.connecting import NOTHING, Access
+from signet.clients.score import answering, dead_letters, formats, manifest, scored, storage
 from signet.clients.score.answering import Answering, Connection, Pinned, Service
-from signet.clients.score.chunks import Chunk, Place
-from signet.clients.score.csv_records import CsvRecords
-from signet.clients.score.dialect import UNKNOWN, Dialect
+from signet.clients.score.input import chunks, json_rows, sources
+from signet.clients.score.input.chunks import Chunk, Place
+from signet.clients.score.input.csv_dialect import UNKNOWN, Dialect
+from signet.clients.score.input.csv_records import CsvRecords
+from signet.clients.score.input.sources import Source
 from signet.clients.score.manifest import Manifest
+from signet.clients.score.output import blocks, parts, target
+from signet.clients.score.output.target import Target
 from signet.clients.score.output_columns import can_be_flat
 from signet.clients.score.plan import Plan, check_carried, check_outputs, find, mapping
+from signet.clients.score.progress import Progress
 from signet.clients.score.scored import Scored
-from signet.clients.score.sources import Source
-from signet.clients.score.target import Target
 from signet.serving.errors import Internal, UsageError
-from signet.serving.signature import DEFAULT, Signature
+from signet.serving.tensors.signature import DEFAULT, Signature
 
 STDOUT = "-"
 LOCAL, RAY = "local", "ray"
@@ -161,7 +150,7 @@ class Work:
     def answering(self, note: Callable[[str], None]) -> Iterator[Answering]:
         """What answers."""
         if self.in_process:
-            from signet.clients.score.in_process import InProcess  # noqa: PLC0415  # needs the engine
+            from signet.clients.score.engine_local import InProcess  # noqa: PLC0415  # needs the engine
 
             answers: Answering = InProcess(self.in_process, self.connection)
         else:
@@ -301,10 +290,10 @@ def _rest(job: Job, work: Work, stream: Iterator[Chunk], begun: Manifest, consol
         if begun.parts:
             progress.resume(begun.rows, sum(part.source_bytes for part in begun.parts.values()))
         if job.engine == RAY:
-            from signet.clients.score import ray_engine  # noqa: PLC0415  # an extra of its own
+            from signet.clients.score import engine_ray  # noqa: PLC0415  # an extra of its own
 
             next(_telling(stream, console), None)
-            return ray_engine.run(work, begun, job.ray_address, progress)
+            return engine_ray.run(work, begun, job.ray_address, progress)
         if any(source.is_pipe for source in work.sources):
             stream = _after_pipe(stream, begun)
         else:
@@ -425,7 +414,7 @@ def _pin(job: Job, begun: Manifest | None) -> Pinned:
     if begun is not None and not job.overwrite and version is None and begun.job.get("model") == job.model:
         version = begun.job["version"]
     if job.in_process:
-        from signet.clients.score import in_process  # noqa: PLC0415  # needs the engine
+        from signet.clients.score import engine_local as in_process  # noqa: PLC0415  # needs the engine
 
         return in_process.pin(job.in_process, job.model, version, job.signature)
     return answering.pin(job.url, job.access, job.model, version, job.signature, job.patience_s)
@@ -481,7 +470,7 @@ def _fitted(plan: Plan, head: list[Chunk]) -> Plan:
         plan = json_rows.with_flat_columns(head, plan)
         json_rows.check_carried(head, plan)
         return replace(plan, schema=json_rows.schema(head, plan)) if with_schema else plan
-    from signet.clients.score import columns  # noqa: PLC0415  # needs pyarrow
+    from signet.clients.score.input import columns  # noqa: PLC0415  # needs pyarrow
 
     names = columns.header(head)
     plan = replace(plan, columns=find(plan.columns, names, source.shown))
@@ -489,7 +478,7 @@ def _fitted(plan: Plan, head: list[Chunk]) -> Plan:
     check_outputs(plan, names, source.shown)
     if not with_schema:
         return plan
-    from signet.clients.score import arrow_blocks  # noqa: PLC0415  # needs pyarrow
+    from signet.clients.score.output import arrow_blocks  # noqa: PLC0415  # needs pyarrow
 
     plan = replace(plan, schema=columns.schema(head, plan))
     arrow_blocks.check_carried(plan)

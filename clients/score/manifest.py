@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from signet.clients.score.chunks import Place
+from signet.clients.score.input.chunks import Place
 from signet.clients.score.storage import Storage
 from signet.serving.errors import UsageError
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from signet.serving.errors import UsageError
-from signet.serving.signature import Signature, TensorSpec, shape_text
-from signet.serving.tensors import Array
+from signet.serving.tensors.arrays import Array
+from signet.serving.tensors.signature import Signature, TensorSpec, shape_text
 
 _MOST_FLAT = 10_000
 

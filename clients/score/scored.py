@@ -11,15 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from signet.clients.score import blocks, dead_letters, formats
-from signet.clients.score.blocks import Answers
-from signet.clients.score.chunks import Chunk, Line, Place
+from signet.clients.score import dead_letters, formats
 from signet.clients.score.dead_letters import Letters
-from signet.clients.score.json_rows import JsonRows
+from signet.clients.score.input.chunks import Chunk, Line, Place
+from signet.clients.score.input.json_rows import JsonRows
+from signet.clients.score.input.rows import Batch
+from signet.clients.score.output import blocks
+from signet.clients.score.output.blocks import Answers
 from signet.clients.score.plan import Plan
-from signet.clients.score.rows import Batch
 from signet.serving.errors import Internal, InvalidInput, UsageError
-from signet.serving.tensors import Arrays
+from signet.serving.tensors.arrays import Arrays
 
 Predict = Callable[[Arrays], Arrays]
 
@@ -61,7 +62,7 @@ def parse(chunk: Chunk, plan: Plan) -> Batch:
     """The rows of a chunk, by what its format made of them."""
     if chunk.source.format.name == "jsonl":
         return JsonRows(chunk.content, plan, chunk.source.partitions)
-    from signet.clients.score.columns import Columns  # noqa: PLC0415  # needs pyarrow
+    from signet.clients.score.input.columns import Columns  # noqa: PLC0415  # needs pyarrow
 
     return Columns(chunk, plan)
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from signet.clients.connecting import without_password
+from signet.clients.client.connecting import without_password
 from signet.serving.errors import UsageError
 
 _WRITING = ".writing-"

@@ -17,15 +17,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from signet.serving import completeness, version_files
 from signet.serving.engine.servable import Servable
 from signet.serving.engine.versions import Versions
 from signet.serving.errors import ServingError
-from signet.serving.model_config import ModelConfig
-from signet.serving.model_status import BROKEN, INCOMPLETE, State, VersionStatus
-from signet.serving.models_folder import LABELS, PassedOver, is_version
-from signet.serving.supervision import REPOSITORY, Background, Failures, Pause
-from signet.serving.version_files import Look
+from signet.serving.models import completeness, version_files
+from signet.serving.models.model_config import ModelConfig
+from signet.serving.models.model_status import BROKEN, INCOMPLETE, State, VersionStatus
+from signet.serving.models.models_folder import LABELS, PassedOver, is_version
+from signet.serving.models.version_files import Look
+from signet.serving.process.supervision import REPOSITORY, Background, Failures, Pause
 
 log = logging.getLogger(__name__)
 

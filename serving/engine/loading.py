@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from signet.serving import completeness, operations
 from signet.serving.engine import trial
 from signet.serving.engine.servable import Servable
 from signet.serving.engine.tensorflow_c import Session
 from signet.serving.engine.warmup import Run, warm_up
 from signet.serving.errors import FailedPrecondition, NotFound, ServingError, Unsupported
-from signet.serving.model_status import BROKEN, INCOMPLETE, OPERATIONS, UNANSWERED
-from signet.serving.protos import config_pb2
+from signet.serving.models import completeness, operations
+from signet.serving.models.model_status import BROKEN, INCOMPLETE, OPERATIONS, UNANSWERED
+from signet.serving.tensors.protos import config_pb2
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from signet.serving.engine.following import Follower, Rules
 from signet.serving.engine.loading import Loader
 from signet.serving.engine.servable import Servable
 from signet.serving.engine.versions import Versions
-from signet.serving.model_config import ModelConfig
-from signet.serving.supervision import Failures
+from signet.serving.models.model_config import ModelConfig
+from signet.serving.process.supervision import Failures
 
 _STOP_S = 30.0
 """Seconds that a stop waits for loads and calls that do not end."""

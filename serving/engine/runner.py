@@ -21,8 +21,8 @@ from typing import TypeVar
 
 from signet.serving.engine.servable import Servable
 from signet.serving.engine.tensorflow_c import RunOptions
-from signet.serving.signature import Signature
-from signet.serving.tensors import Arrays
+from signet.serving.tensors.arrays import Arrays
+from signet.serving.tensors.signature import Signature
 
 QUICK_S = 300e-6
 """Calls below this run inline; the event loop stands still that long."""

@@ -12,14 +12,14 @@ import threading
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from signet.serving import model_card
-from signet.serving import signature as signatures
 from signet.serving.engine.tensorflow_c import Call, RunOptions, Session
 from signet.serving.errors import NotFound
-from signet.serving.independence import Verdict
-from signet.serving.protos import meta_graph_pb2
-from signet.serving.signature import Signature
-from signet.serving.tensors import Arrays
+from signet.serving.models import model_card
+from signet.serving.models.independence import Verdict
+from signet.serving.tensors import signature as signatures
+from signet.serving.tensors.arrays import Arrays
+from signet.serving.tensors.protos import meta_graph_pb2
+from signet.serving.tensors.signature import Signature
 
 
 class Servable:

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from signet.serving import dtypes
 from signet.serving.errors import CODE_NAMES, InvalidInput, from_code
-from signet.serving.protos import config_pb2
-from signet.serving.tensors import Array
+from signet.serving.tensors import dtypes
+from signet.serving.tensors.arrays import Array
+from signet.serving.tensors.protos import config_pb2
 
 _STRING_BYTES = 24
 """Size of one TF_TString (`tensorflow/core/platform/ctstring_internal.h`)."""

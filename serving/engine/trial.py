@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from signet.serving import example_rows
 from signet.serving.engine.servable import Servable
 from signet.serving.engine.tensorflow_c import RunOptions
 from signet.serving.errors import DeadlineExceeded, ServingError
-from signet.serving.signature import DEFAULT, Signature, TensorSpec, internal
-from signet.serving.tensors import Array, Arrays
+from signet.serving.models import example_rows
+from signet.serving.tensors.arrays import Array, Arrays
+from signet.serving.tensors.signature import DEFAULT, Signature, TensorSpec, internal
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from typing import Self
 
 from signet.serving.engine.servable import Servable
 from signet.serving.errors import FailedPrecondition, InvalidInput, NotFound
-from signet.serving.model_config import ModelConfig
-from signet.serving.model_status import State, VersionStatus
+from signet.serving.models.model_config import ModelConfig
+from signet.serving.models.model_status import State, VersionStatus
 
 _MAX_ENDED = 32
 """Ended versions of a model that are remembered."""

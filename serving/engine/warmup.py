@@ -14,13 +14,14 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from signet.serving import example_inference as inference
-from signet.serving import predict_request, tfrecords
 from signet.serving.engine.servable import Servable
 from signet.serving.errors import InvalidInput, ServingError, Unsupported, from_code
-from signet.serving.protos import prediction_log_pb2
-from signet.serving.signature import DEFAULT, Signature
-from signet.serving.tensors import Arrays
+from signet.serving.grpc_dialect import example_inference as inference
+from signet.serving.grpc_dialect import predict_request
+from signet.serving.models import tfrecords
+from signet.serving.tensors.arrays import Arrays
+from signet.serving.tensors.protos import prediction_log_pb2
+from signet.serving.tensors.signature import DEFAULT, Signature
 
 log = logging.getLogger(__name__)
 

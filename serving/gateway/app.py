@@ -11,26 +11,27 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 
-from signet.serving import json_codec
-from signet.serving.byte_budget import ByteBudget
 from signet.serving.errors import UsageError
-from signet.serving.gateway import asgi, documentation, paths, v1, v2, v2_routes
-from signet.serving.gateway.backend import Backend
-from signet.serving.gateway.documents import Documents
-from signet.serving.gateway.frame import JSON, Frame
-from signet.serving.gateway.health import Health
-from signet.serving.gateway.inference import Inference
-from signet.serving.gateway.metrics import Metrics
-from signet.serving.gateway.open_inference import OpenInference
-from signet.serving.gateway.probes import Probes
-from signet.serving.gateway.routes import add_error_handlers, create_router, malformed
+from signet.serving.gateway.core.backend import Backend
+from signet.serving.gateway.core.health import Health
+from signet.serving.gateway.core.inference import Inference
+from signet.serving.gateway.core.open_inference import OpenInference
+from signet.serving.gateway.http import asgi, paths, v1, v2, v2_routes
+from signet.serving.gateway.http.pipeline import JSON, Frame
+from signet.serving.gateway.http.probes import Probes
+from signet.serving.gateway.http.v1_routes import add_error_handlers, create_router, malformed
+from signet.serving.gateway.observability.metrics import Metrics
+from signet.serving.gateway.openapi import page
+from signet.serving.gateway.openapi.documents import Documents
 from signet.serving.gateway.settings import Settings
-from signet.serving.http_messages import without_body
-from signet.serving.http_server import Request, Response
-from signet.serving.model_config import ModelConfig, read
-from signet.serving.models_folder import ModelsFolder
-from signet.serving.offload import Offload
-from signet.serving.supervision import Failures
+from signet.serving.http.messages import without_body
+from signet.serving.http.server import Request, Response
+from signet.serving.models.model_config import ModelConfig, read
+from signet.serving.models.models_folder import ModelsFolder
+from signet.serving.offload.pool import Offload
+from signet.serving.process.byte_budget import ByteBudget
+from signet.serving.process.supervision import Failures
+from signet.serving.rest_dialect import json_codec
 
 
 class Gateway:
@@ -58,7 +59,7 @@ class Gateway:
         self.fastapi = FastAPI(openapi_url=None)  # its own document would know nothing of the models
         self.fastapi.include_router(create_router(self.backend, self.inference, self.probes))
         self.fastapi.include_router(v2_routes.create_router(self.open_inference))
-        self.fastapi.include_router(documentation.create_router(self.documents))
+        self.fastapi.include_router(page.create_router(self.documents))
         add_error_handlers(self.fastapi)
 
     async def answer(self, request: Request) -> Response:
@@ -98,10 +99,10 @@ def only_post(request: Request) -> Response:
 def create_backend(settings: Settings, metrics: Metrics, failures: Failures, offload: Offload) -> Backend:
     """Remote when the settings name addresses, else embedded."""
     if settings.backend:
-        from signet.serving.gateway import remote  # noqa: PLC0415  # gRPC is not needed without it
+        from signet.serving.gateway.backends import remote  # noqa: PLC0415  # gRPC is not needed without it
 
         return remote.create(declared_models(settings), settings, metrics, failures, offload)
-    from signet.serving.gateway.embedded import EmbeddedBackend  # noqa: PLC0415  # loads TensorFlow's library
+    from signet.serving.gateway.backends.embedded import EmbeddedBackend  # noqa: PLC0415  # loads TensorFlow's library
 
     return EmbeddedBackend(declared_configs(settings), settings, failures)
 

@@ -11,18 +11,18 @@ import logging
 import socket
 from collections.abc import Iterator
 
-from signet.serving import garbage, log_lines, open_files, stop_signals
 from signet.serving.errors import UsageError
-from signet.serving.gateway import examples
-from signet.serving.gateway.admin import AdminServer
 from signet.serving.gateway.app import Gateway
-from signet.serving.gateway.frame import refused
-from signet.serving.gateway.grpc_server import GrpcServer
+from signet.serving.gateway.grpc.server import GrpcServer
+from signet.serving.gateway.http.admin import AdminServer
+from signet.serving.gateway.http.pipeline import refused
+from signet.serving.gateway.openapi import examples
 from signet.serving.gateway.settings import Settings
-from signet.serving.http_server import HttpServer, Limits
-from signet.serving.model_store import ModelStore, following
-from signet.serving.standard_output import say
-from signet.serving.supervision import Failures
+from signet.serving.http.server import HttpServer, Limits
+from signet.serving.models.model_store import ModelStore, following
+from signet.serving.process import gc_tuning, log_lines, open_files, stop_signals
+from signet.serving.process.standard_output import say
+from signet.serving.process.supervision import Failures
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ async def _serve(gateway: Gateway, listener: socket.socket, admin: AdminServer |
     try:
         await _until(stop, gateway.backend.start())
         if not stop.is_set():
-            garbage.leave_out_what_is_there()
+            gc_tuning.leave_out_what_is_there()
             _announce(gateway, listener, grpc_port)
             await stop.wait()
         gateway.drain()

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from signet.serving.errors import UsageError
-from signet.serving.model_store import is_address
+from signet.serving.models.model_store import is_address
 
 
 class Settings(BaseSettings):

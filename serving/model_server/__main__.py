@@ -15,27 +15,29 @@ from pathlib import Path
 
 import uvloop
 
-from signet.serving import garbage, log_lines, stop_signals
-from signet.serving.byte_budget import ByteBudget
 from signet.serving.engine import tensorflow_c
 from signet.serving.engine.following import Rules
 from signet.serving.engine.loading import Loader
 from signet.serving.engine.repository import Repository
 from signet.serving.engine.runner import Runner
 from signet.serving.errors import InvalidInput, ServingError, UsageError
-from signet.serving.model_config import ModelConfig
-from signet.serving.model_server import batching_parameters, rest_server, session_config, text_file
 from signet.serving.model_server import flags as flag_parser
-from signet.serving.model_server.batching import BatchingRunner
-from signet.serving.model_server.batching_parameters import Batching
+from signet.serving.model_server import session_config, text_file
+from signet.serving.model_server.batching import parameters
+from signet.serving.model_server.batching.parameters import Batching
+from signet.serving.model_server.batching.scheduler import BatchingRunner
 from signet.serving.model_server.flags import Flags
-from signet.serving.model_server.grpc_server import GrpcServer
-from signet.serving.model_server.grpc_service import ModelService, PredictionService, add_services
+from signet.serving.model_server.grpc.server import GrpcServer
+from signet.serving.model_server.grpc.service import ModelService, PredictionService, add_services
 from signet.serving.model_server.monitoring import Monitoring
 from signet.serving.model_server.reload import Reloader, available, failures, listed, settled
-from signet.serving.model_server.rest_service import RestService
-from signet.serving.offload import Offload
-from signet.serving.standard_output import say
+from signet.serving.model_server.rest import server as rest_server
+from signet.serving.model_server.rest.service import RestService
+from signet.serving.models.model_config import ModelConfig
+from signet.serving.offload.pool import Offload
+from signet.serving.process import gc_tuning, log_lines, stop_signals
+from signet.serving.process.byte_budget import ByteBudget
+from signet.serving.process.standard_output import say
 
 log = logging.getLogger(__name__)
 
@@ -144,9 +146,7 @@ def _models(flags: Flags) -> list[ModelConfig]:
 
 def _batching(flags: Flags) -> Batching | None:
     if flags.enable_batching:
-        return batching_parameters.read(
-            flags.batching_parameters_file, per_version=flags.enable_per_model_batching_parameters
-        )
+        return parameters.read(flags.batching_parameters_file, per_version=flags.enable_per_model_batching_parameters)
     if flags.batching_parameters_file:
         raise InvalidInput(
             "server_options.batching_parameters_file is set without setting server_options.enable_batching to true."
@@ -195,7 +195,7 @@ async def _answer(
     service = None
     if flags.rest_api_port:
         service = RestService(flags, repository, prediction, model, monitoring, offload)
-    garbage.leave_out_what_is_there()
+    gc_tuning.leave_out_what_is_there()
     await server.start()
     say(f"Running gRPC ModelServer at 0.0.0.0:{flags.port} ...")
     rest = await rest_server.start(service, flags.rest_api_port, flags.port, budget) if service else None

@@ -21,11 +21,11 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from signet.serving.engine.repository import Repository
-from signet.serving.histogram import Histogram
 from signet.serving.model_server import text_file
 from signet.serving.model_server.config_messages import MonitoringConfig
-from signet.serving.model_status import State, VersionStatus
-from signet.serving.supervision import Failures
+from signet.serving.models.model_status import State, VersionStatus
+from signet.serving.process.histogram import Histogram
+from signet.serving.process.supervision import Failures
 
 UNKNOWN = "unknown"
 

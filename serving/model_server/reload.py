@@ -8,10 +8,10 @@ from pathlib import Path
 
 from signet.serving.engine.repository import Repository
 from signet.serving.errors import ForeignError, SignetError
-from signet.serving.model_config import ModelConfig
 from signet.serving.model_server import text_file
-from signet.serving.model_status import State
-from signet.serving.supervision import CONFIG, Failures
+from signet.serving.models.model_config import ModelConfig
+from signet.serving.models.model_status import State
+from signet.serving.process.supervision import CONFIG, Failures
 
 log = logging.getLogger(__name__)
 

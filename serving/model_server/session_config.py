@@ -9,7 +9,7 @@ from pathlib import Path
 from signet.serving.errors import InvalidInput
 from signet.serving.model_server import text_file
 from signet.serving.model_server.flags import Flags
-from signet.serving.protos import config_pb2
+from signet.serving.tensors.protos import config_pb2
 
 
 def from_flags(flags: Flags) -> bytes:

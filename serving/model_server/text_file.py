@@ -9,10 +9,10 @@ from typing import Any
 
 from google.protobuf import text_format
 
-from signet.serving import model_config
 from signet.serving.errors import InvalidInput, NotFound, UsageError
-from signet.serving.model_config import ModelConfig
-from signet.serving.protos import model_server_config_pb2
+from signet.serving.models import model_config
+from signet.serving.models.model_config import ModelConfig
+from signet.serving.tensors.protos import model_server_config_pb2
 
 log = logging.getLogger(__name__)
 

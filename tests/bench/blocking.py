@@ -22,8 +22,8 @@ from pathlib import Path
 import grpc
 import numpy as np
 
-from signet.serving import tensors
-from signet.serving.protos import predict_pb2
+from signet.serving.tensors import arrays
+from signet.serving.tensors.protos import predict_pb2
 from tests import servers
 
 ROW = b"[1,2,3,4,5,6,7,8,9,1,2,3,4,5,6,7]"
@@ -43,7 +43,7 @@ def flat(megabytes: float, last: bytes = ROW) -> bytes:
 def message(megabytes: float, array: np.ndarray) -> bytes:
     request = predict_pb2.PredictRequest()
     request.model_spec.name = "mlp"
-    request.inputs["x"].CopyFrom(tensors.to_typed_proto(array))
+    request.inputs["x"].CopyFrom(arrays.to_typed_proto(array))
     return bytes(request.SerializeToString())
 
 

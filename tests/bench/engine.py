@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from signet.serving.engine.loading import load
-from signet.serving.protos import config_pb2
+from signet.serving.tensors.protos import config_pb2
 from tests.bench import rows
 
 _DEFAULT_EXECUTOR: bytes = config_pb2.ConfigProto(experimental={"executor_type": "DEFAULT"}).SerializeToString()

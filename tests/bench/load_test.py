@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from signet.clients.load_test import result
+from signet.clients.load_test.run import result
 from tests import servers
 from tests.bench import load
 from tests.bench.load import Result

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from signet.serving.protos import predict_pb2
-from signet.serving.tensors import Array, Arrays, to_proto
+from signet.serving.tensors.arrays import Array, Arrays, to_proto
+from signet.serving.tensors.protos import predict_pb2
 
 SHAPES: dict[str, dict[str, tuple[tuple[int, ...], int | None]]] = {
     "digits": {"pixels": ((64,), None)},

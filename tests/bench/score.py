@@ -22,10 +22,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from signet.clients.connecting import NOTHING
-from signet.clients.gateway_client import Client
-from signet.clients.score import job, sources, target
+from signet.clients.client.connecting import NOTHING
+from signet.clients.client.gateway_client import Client
+from signet.clients.score import job
 from signet.clients.score.answering import pin
+from signet.clients.score.input import sources
+from signet.clients.score.output import target
 from signet.clients.score.scored import parse
 from tests import servers
 from tests.bench import export, rows

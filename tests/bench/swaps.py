@@ -22,8 +22,8 @@ import grpc
 import numpy as np
 
 from signet.serving.engine import warmup
-from signet.serving.protos import predict_pb2, prediction_log_pb2, prediction_service_pb2_grpc
-from signet.serving.tensors import to_proto
+from signet.serving.tensors.arrays import to_proto
+from signet.serving.tensors.protos import predict_pb2, prediction_log_pb2, prediction_service_pb2_grpc
 from tests import servers
 from tests.servers import GOLDEN_MODELS
 from tests.tfrecord import record

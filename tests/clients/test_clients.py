@@ -13,9 +13,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from signet.clients.gateway_client import AsyncClient, Client
-from signet.clients.grpc_client import GrpcClient
-from signet.clients.infer_messages import BINARY_FROM_BYTES
+from signet.clients.client.gateway_client import AsyncClient, Client
+from signet.clients.client.grpc_client import GrpcClient
+from signet.clients.client.infer_messages import BINARY_FROM_BYTES
 from signet.serving.errors import InvalidInput, NotFound, ServingError, Unavailable
 from tests.answers import assert_close
 

@@ -63,7 +63,7 @@ def test_signet_offers_the_clients_when_they_are_asked_for():
         import signet
         assert "httpx" not in sys.modules
         from signet import AsyncClient, Client
-        assert Client.__module__ == AsyncClient.__module__ == "signet.clients.gateway_client"
+        assert Client.__module__ == AsyncClient.__module__ == "signet.clients.client.gateway_client"
         assert "tensorflow" not in sys.modules
         assert not hasattr(signet, "nothing")
         print("ok")
@@ -74,7 +74,7 @@ def test_signet_offers_the_clients_when_they_are_asked_for():
 def test_a_call_with_real_answers_imports_no_tensorflow(embedded_url, model_server_address):
     code = f"""if True:
         import sys
-        from signet.clients.grpc_client import GrpcClient
+        from signet.clients.client.grpc_client import GrpcClient
         from signet import Client
         with Client({embedded_url!r}) as client, GrpcClient({model_server_address!r}) as direct:
             for each in (client, direct):

@@ -10,10 +10,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from signet.serving import model_config
-from signet.serving.gateway import addresses
+from signet.serving.gateway.backends import addresses
 from signet.serving.gateway.settings import Settings
 from signet.serving.model_server import flags
+from signet.serving.models import model_config
 from tests.deploy import dockerfile
 from tests.deploy.kubernetes_files import CUSTOM, FOLDER, OVERLAYS, Object, containers, of_kind, pod_specs, render
 from tests.deploy.prometheus_files import DASHBOARD

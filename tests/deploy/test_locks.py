@@ -56,7 +56,9 @@ def test_the_project_is_built_with_what_the_engine_brings():
 def test_messages_are_generated_by_a_protoc_that_is_no_newer_than_protobuf():
     from google.protobuf import runtime_version
 
-    from signet.serving import open_inference_pb2  # fails itself where the runtime is older than what generated it
+    from signet.serving.open_inference import (
+        open_inference_pb2,  # fails itself where the runtime is older than what generated it
+    )
 
     text = Path(open_inference_pb2.__file__).read_text()
     assert f"Protobuf Python Version: {runtime_version.MAJOR}." in text

@@ -3,9 +3,9 @@ import re
 import pytest
 from google.protobuf import text_format
 
-from signet.serving import model_config
 from signet.serving.model_server.config_messages import BatchingParameters, MonitoringConfig
-from signet.serving.protos import model_server_config_pb2
+from signet.serving.models import model_config
+from signet.serving.tensors.protos import model_server_config_pb2
 from tests.servers import ROOT
 
 FOLDER = ROOT / "deploy/tf-serving"

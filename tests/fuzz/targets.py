@@ -20,28 +20,31 @@ import numpy as np
 import orjson
 from google.protobuf.message import DecodeError
 
-from signet.serving import (
-    dtypes,
-    examples_json,
-    model_config,
-    number_arrays,
-    open_inference,
-    open_inference_body,
-    open_inference_messages,
-    open_inference_pb2,
-    tensors,
-)
 from signet.serving.engine import warmup
 from signet.serving.errors import InvalidInput, SignetError, TooLarge
-from signet.serving.http_connection import Connection
-from signet.serving.http_server import HttpServer, Request, Response
-from signet.serving.json_text import error_body, loads
-from signet.serving.model_server import batching_parameters, monitoring, predict_json, request_body, rest_routes
-from signet.serving.open_inference import InferRequest, OutputTensor
-from signet.serving.protos import classification_pb2, meta_graph_pb2, predict_pb2, prediction_log_pb2, tensor_pb2
-from signet.serving.signature import Signature, TensorSpec
-from signet.serving.tensors import Arrays
-from tests.serving.test_number_arrays import plain
+from signet.serving.http.connection import Connection
+from signet.serving.http.server import HttpServer, Request, Response
+from signet.serving.json_arrays import number_arrays
+from signet.serving.model_server import monitoring
+from signet.serving.model_server.batching import parameters
+from signet.serving.model_server.rest import predict_json, request_body, routes
+from signet.serving.models import model_config
+from signet.serving.open_inference import bodies, messages, open_inference_pb2, requests
+from signet.serving.open_inference.requests import InferRequest, OutputTensor
+from signet.serving.rest_dialect import examples_json
+from signet.serving.rest_dialect.json_text import error_body, loads
+from signet.serving.tensors import arrays as tensors
+from signet.serving.tensors import dtypes
+from signet.serving.tensors.arrays import Arrays
+from signet.serving.tensors.protos import (
+    classification_pb2,
+    meta_graph_pb2,
+    predict_pb2,
+    prediction_log_pb2,
+    tensor_pb2,
+)
+from signet.serving.tensors.signature import Signature, TensorSpec
+from tests.serving.json_arrays.test_number_arrays import plain
 from tests.tfrecord import record
 
 
@@ -117,9 +120,9 @@ def open_inference_rest(data: bytes) -> None:
     length = int.from_bytes(data[:2], "little")
     body = data[2:]
     with suppress(SignetError):
-        request = open_inference_body.parse(body, None if length == 0xFFFF else min(length, len(body)))
+        request = bodies.parse(body, None if length == 0xFFFF else min(length, len(body)))
         for signature, outputs in _open_inference_answers(request):
-            text, json_bytes = open_inference_body.encode("m", "1", request.id, outputs, "string")
+            text, json_bytes = bodies.encode("m", "1", request.id, outputs, "string")
             assert len(json.loads(text[:json_bytes])["outputs"]) == len(request.outputs or signature.outputs)
 
 
@@ -128,9 +131,9 @@ def open_inference_message(data: bytes) -> None:
     message = open_inference_pb2.ModelInferRequest()
     with suppress(DecodeError, SignetError):
         message.ParseFromString(data)
-        request = open_inference_messages.parse(message)
+        request = messages.parse(message)
         for signature, outputs in _open_inference_answers(request):
-            response = open_inference_messages.encode("m", "1", request.id, outputs)
+            response = messages.encode("m", "1", request.id, outputs)
             assert len(response.outputs) == len(request.outputs or signature.outputs)
 
 
@@ -138,10 +141,10 @@ def _open_inference_answers(request: InferRequest) -> Iterator[tuple[Signature, 
     """For every signature that takes the request, an answer with its inputs as outputs."""
     for signature in SIGNATURES:
         with suppress(SignetError):
-            arrays = open_inference.decode(request, signature)
+            arrays = requests.decode(request, signature)
             assert arrays.keys() == signature.inputs.keys()
             if set(request.wanted) <= signature.outputs.keys():
-                yield signature, open_inference.answer(request, signature, arrays, {})
+                yield signature, requests.answer(request, signature, arrays, {})
 
 
 # Messages and files
@@ -208,8 +211,8 @@ def _file(read: Callable[[Path], object]) -> Callable[[bytes], None]:
 
 def path(data: bytes) -> None:
     method, _, target = data.partition(b" ")
-    with suppress(rest_routes.VersionTooLarge):
-        found = rest_routes.parse(method.decode(errors="replace"), target)
+    with suppress(routes.VersionTooLarge):
+        found = routes.parse(method.decode(errors="replace"), target)
         assert found is None or found.verb in ("predict", "classify", "regress", "status", "metadata")
 
 
@@ -360,7 +363,7 @@ TARGETS = {
         ),
     ),
     "batching_file": Target(
-        _file(lambda file: batching_parameters.read(str(file), per_version=False).of(folder())),
+        _file(lambda file: parameters.read(str(file), per_version=False).of(folder())),
         (
             b"max_batch_size { value: 64 } batch_timeout_micros { value: 0 } num_batch_threads { value: 2 }",
             b"allowed_batch_sizes: 1 allowed_batch_sizes: 1000 enable_large_batch_splitting { value: true }",

@@ -9,8 +9,8 @@ import h11
 from hypothesis import strategies as st
 
 from signet.serving.errors import TooLarge
-from signet.serving.http_messages import Limits
-from signet.serving.http_parser import BadRequest, RequestParser
+from signet.serving.http.messages import Limits
+from signet.serving.http.parser import BadRequest, RequestParser
 
 LIMITS = Limits(head_bytes=1 << 16, body_bytes=1 << 20)
 

@@ -5,11 +5,14 @@ from contextlib import suppress
 
 import pytest
 
-from signet.serving import json_codec, json_text, large_bodies, number_arrays, open_inference, open_inference_body
 from signet.serving.errors import ServingError
-from signet.serving.model_server import predict_json
-from signet.serving.signature import Signature
-from tests.serving.test_json_codec import DIGITS
+from signet.serving.json_arrays import number_arrays
+from signet.serving.model_server.rest import predict_json
+from signet.serving.offload import large_bodies
+from signet.serving.open_inference import bodies, requests
+from signet.serving.rest_dialect import json_codec, json_text
+from signet.serving.tensors.signature import Signature
+from tests.serving.rest_dialect.test_json_codec import DIGITS
 
 FRAMES = 120
 """Calls that stand before those of a reader in a server."""
@@ -20,7 +23,7 @@ def v1(body: bytes, of: Signature) -> None:
 
 
 def v2(body: bytes, of: Signature) -> None:
-    open_inference.decode(open_inference_body.parse(body), of)
+    requests.decode(bodies.parse(body), of)
 
 
 def examples(body: bytes, of: Signature) -> None:

@@ -9,27 +9,22 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from signet.clients import frames, values
-from signet.clients.score.chunks import Chunk, Line, Place
-from signet.clients.score.columns import Columns
+from signet.clients.client import dataframes, values
 from signet.clients.score.formats import Format
-from signet.clients.score.json_rows import JsonRows
+from signet.clients.score.input.chunks import Chunk, Line, Place
+from signet.clients.score.input.columns import Columns
+from signet.clients.score.input.json_rows import JsonRows
+from signet.clients.score.input.sources import Source
 from signet.clients.score.plan import Plan, mapping
-from signet.clients.score.sources import Source
-from signet.serving import (
-    json_codec,
-    open_inference,
-    open_inference_body,
-    open_inference_messages,
-    open_inference_pb2,
-    predict_request,
-)
 from signet.serving.errors import InvalidInput
-from signet.serving.model_server import predict_json
-from signet.serving.protos import predict_pb2
-from signet.serving.signature import Signature, TensorSpec
-from signet.serving.tensors import Arrays, to_proto
-from tests.serving.test_json_codec import signature
+from signet.serving.grpc_dialect import predict_request
+from signet.serving.model_server.rest import predict_json
+from signet.serving.open_inference import bodies, messages, open_inference_pb2, requests
+from signet.serving.rest_dialect import json_codec
+from signet.serving.tensors.arrays import Arrays, to_proto
+from signet.serving.tensors.protos import predict_pb2
+from signet.serving.tensors.signature import Signature, TensorSpec
+from tests.serving.rest_dialect.test_json_codec import signature
 
 PEOPLE = signature(age=("float", (None, 1)), name=("string", (None, 1)))
 AGES, NAMES = np.float32([31, 42]), np.array([b"Ann", b"Bob"], object)
@@ -53,14 +48,14 @@ def v2_json(of: Signature) -> Arrays:
         {"name": "age", "datatype": "FP32", "shape": [2], "data": [31, 42]},
         {"name": "name", "datatype": "BYTES", "shape": [2], "data": ["Ann", "Bob"]},
     ]
-    return open_inference.decode(open_inference_body.parse(json.dumps({"inputs": inputs}).encode()), of)
+    return requests.decode(bodies.parse(json.dumps({"inputs": inputs}).encode()), of)
 
 
 def v2_typed(of: Signature) -> Arrays:
     message = open_inference_pb2.ModelInferRequest()
     message.inputs.add(name="age", datatype="FP32", shape=[2]).contents.fp32_contents.extend([31, 42])
     message.inputs.add(name="name", datatype="BYTES", shape=[2]).contents.bytes_contents.extend([b"Ann", b"Bob"])
-    return open_inference.decode(open_inference_messages.parse(message), of)
+    return requests.decode(messages.parse(message), of)
 
 
 def v2_raw(of: Signature) -> Arrays:
@@ -68,7 +63,7 @@ def v2_raw(of: Signature) -> Arrays:
     message.inputs.add(name="age", datatype="FP32", shape=[2])
     message.inputs.add(name="name", datatype="BYTES", shape=[2])
     message.raw_input_contents.extend([AGES.tobytes(), b"\3\0\0\0Ann\3\0\0\0Bob"])
-    return open_inference.decode(open_inference_messages.parse(message), of)
+    return requests.decode(messages.parse(message), of)
 
 
 def grpc_v1(of: Signature) -> Arrays:
@@ -99,7 +94,7 @@ def pyarrow(of: Signature) -> Arrays:
 
 
 def frame(table: object, of: Signature) -> Arrays:
-    return values.to_arrays(frames.inputs(table, of), of)
+    return values.to_arrays(dataframes.inputs(table, of), of)
 
 
 def scored_lines(of: Signature) -> Arrays:

@@ -18,9 +18,9 @@ import httpx
 import numpy as np
 from numpy.typing import ArrayLike
 
-from signet.serving import open_inference_pb2 as v2
-from signet.serving.protos import get_model_status_pb2, model_service_pb2_grpc
-from signet.serving.tensors import Arrays
+from signet.serving.open_inference import open_inference_pb2 as v2
+from signet.serving.tensors.arrays import Arrays
+from signet.serving.tensors.protos import get_model_status_pb2, model_service_pb2_grpc
 from tests import answers
 from tests.servers import Program
 from tests.serving.gateway.test_dialects import DIALECTS, Gateway

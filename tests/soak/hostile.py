@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import grpc
 import numpy as np
 
-from signet.serving.protos import predict_pb2
-from signet.serving.tensors import to_proto
+from signet.serving.tensors.arrays import to_proto
+from signet.serving.tensors.protos import predict_pb2
 from tests.soak.good import Place
 
 DEADLINE_S = 60.0

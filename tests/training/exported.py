@@ -10,12 +10,14 @@ from typing import Any
 
 import keras
 
-from signet.training import export_golden, export_verify, export_write
+from signet.training.export import golden as export_golden
+from signet.training.export import verify
+from signet.training.export import write as export_write
 from signet.training.model import Data
 
 _ANSWER = """
 import json, pathlib, sys
-from serving import json_codec
+from signet.serving.rest_dialect import json_codec
 from signet.serving.engine import loading
 
 folder = pathlib.Path(sys.argv[1])
@@ -50,7 +52,7 @@ def write(name: str, module: Any, model: keras.Model, data: Data[Any], folder: P
         warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy keyword")
         model.save_weights(trained / "weights.weights.h5")
         export_write.write(trained, folder)
-    assert export_verify.verify(folder) is None
+    assert verify.verify(folder) is None
     check_card(folder)
     signatures: dict[str, Any] = json.loads((folder / "assets.extra" / "golden.json").read_bytes())["signatures"]
     return signatures

@@ -1,7 +1,7 @@
 """Models as strangers make them: built, saved and exported here, in one process of its own.
 
 python -m tests.training.foreign FOLDER
-  FOLDER/models/NAME/1/       exported by training/export_foreign.py, or a SavedModel made elsewhere
+  FOLDER/models/NAME/1/       exported by training/export/any_keras.py, or a SavedModel made elsewhere
   FOLDER/expected/NAME.json   rows, and what the model answered to them before it was saved
   FOLDER/refused.json         name -> what is said of a model that is not exported
 """
@@ -20,8 +20,9 @@ import tensorflow as tf
 from keras import layers
 
 from signet.serving.errors import SignetError
-from signet.training import export_golden, export_order, export_publish, export_verify, export_write
-from signet.training.export_load import hard_sigmoid_of_keras_2
+from signet.training.export import golden, publish, verify, write
+from signet.training.export import options as export_order
+from signet.training.export.load import hard_sigmoid_of_keras_2
 from signet.training.model import Arrays
 
 random = np.random.default_rng(0)
@@ -529,11 +530,11 @@ def export_case(name: str, case: Case, folder: Path) -> Path:
         options["labels"] = files / "labels.txt"
     description = export_order.describe(export_order.Order(file, name, **options))
     (files / "model.json").write_text(json.dumps(description))
-    with export_publish.writing_folder(folder / "models" / name) as writing:
-        export_write.write(files, writing)
-        if problem := export_verify.verify(writing):
-            raise export_publish.ExportFailed(problem)
-        return export_publish.publish(writing)
+    with publish.writing_folder(folder / "models" / name) as writing:
+        write.write(files, writing)
+        if problem := verify.verify(writing):
+            raise publish.ExportFailed(problem)
+        return publish.publish(writing)
 
 
 def main(folder: Path) -> None:
@@ -541,8 +542,8 @@ def main(folder: Path) -> None:
 
     def expect(name: str, rows: Arrays, answers: Arrays, random: bool = False) -> None:
         content = {
-            "inputs": export_golden.to_json(rows),
-            "outputs": export_golden.to_json(answers),
+            "inputs": golden.to_json(rows),
+            "outputs": golden.to_json(answers),
             "rtol": 1e-2,
             "atol": 1e-4,
             "random": random,

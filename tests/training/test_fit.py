@@ -11,8 +11,9 @@ import keras
 import numpy as np
 import pytest
 
-from signet.training import digits, fit, train
+from signet.training import fit, train
 from signet.training.model import Recipe
+from signet.training.models import digits
 from tests import servers
 
 # Keras reads and writes weights in a way that numpy 2 warns of.
@@ -132,7 +133,7 @@ def test_tensorflow_trains_on_two_devices_in_bfloat16_and_writes_for_tensorboard
 
 def test_a_batch_that_cannot_be_shared_out_is_refused():
     two, _ = TWO_PROCESSORS.split("import signet", maxsplit=1)
-    script = two + "from training import devices\ndevices.shared(True, 33).__enter__()"
+    script = two + "from signet.training import devices\ndevices.shared(True, 33).__enter__()"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert "a batch of 33 rows cannot be shared out among 2 devices" in done.stderr
 

@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 from signet.serving.engine import loading
-from signet.training import export_golden, export_publish
+from signet.training.export import golden as export_golden
+from signet.training.export import publish
 from tests import servers
 from tests.training.foreign import EXPORTED, NAMES
 
@@ -216,11 +217,11 @@ def test_the_same_file_gives_the_same_bytes_and_another_that_breaks_callers_is_r
     assert refused.returncode == 1
     assert "callers of version 2 would break: signature 'serving_default': input 'alpha' is new; " in refused.stderr
     assert "output 'mood' is gone" in refused.stderr
-    assert export_publish.versions(tmp_path / "moods") == [1, 2]
+    assert publish.versions(tmp_path / "moods") == [1, 2]
 
     code = servers.ROOT / "tests" / "training" / "foreign.py"  # defines the class of the model
     example = corpus / "files" / "subclassed" / "example.json"
     allowed = exported("subclassed", "--code", code, "--example", example, "--allow-breaking")
     assert allowed.returncode == 0, allowed.stderr
     assert "features float32 (any, 4) -> score float32 (any, 2), total float32 (any)" in allowed.stdout
-    assert export_publish.versions(tmp_path / "moods") == [1, 2, 3]
+    assert publish.versions(tmp_path / "moods") == [1, 2, 3]

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from signet.training import counting, digits, question_answering, social_posts, train
+from signet.training import train
 from signet.training.data import posts, stories
 from signet.training.model import Recipe
+from signet.training.models import counting, digits, question_answering, social_posts
 from tests.training import exported
 
 

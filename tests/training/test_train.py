@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from signet.serving.errors import UsageError
-from signet.training import digits, export, export_publish, train
+from signet.training import train
+from signet.training.export import export, publish
+from signet.training.models import digits
 from tests import servers
 
 
@@ -45,7 +47,7 @@ def test_a_version_has_all_that_belongs_to_it(trained):
 def test_what_is_there_is_left_out_at_once(trained):
     done = run("digits", "--models-dir", trained / "models", "--if-missing")
     assert (done.returncode, done.stdout) == (0, "")
-    assert export_publish.versions(trained / "models" / "digits") == [1]
+    assert publish.versions(trained / "models" / "digits") == [1]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +92,7 @@ def test_a_corrupted_export_publishes_nothing_and_says_what_differs(tmp_path, mo
 
     monkeypatch.setattr(export, "_run_child", corrupting)
     with pytest.raises(
-        export_publish.ExportFailed, match=r"signature 'serving_default', output 'digit' differs by up to 0\.\d+"
+        publish.ExportFailed, match=r"signature 'serving_default', output 'digit' differs by up to 0\.\d+"
     ):
         export.export(trained, models)
     assert [path.name for path in (models / "digits").iterdir()] == ["1"]
@@ -98,10 +100,10 @@ def test_a_corrupted_export_publishes_nothing_and_says_what_differs(tmp_path, mo
 
 def test_folders_that_dead_processes_left_are_removed(tmp_path):
     (tmp_path / ".writing-1-999999").mkdir()
-    export_publish.remove_stale(tmp_path)
+    publish.remove_stale(tmp_path)
     assert list(tmp_path.iterdir()) == []
-    with export_publish.writing_folder(tmp_path) as folder:
-        export_publish.remove_stale(tmp_path)
+    with publish.writing_folder(tmp_path) as folder:
+        publish.remove_stale(tmp_path)
         assert folder.exists()
 
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from signet.clients.load_test.recording import Slice, new_histogram
-from signet.clients.load_test.result import Asked, Client, Result
-from signet.clients.load_test.steps import Step
-from signet.clients.load_test.target import OK
+from signet.clients.load_test.plan.steps import Step
+from signet.clients.load_test.run.recording import Slice, new_histogram
+from signet.clients.load_test.run.result import Asked, Client, Result
+from signet.clients.load_test.run.target import OK
 
 CLIENT = Client(0.0001, 0.0004, 0.002, 0.0003, 0.001, 0.25, 0, False, ())
 

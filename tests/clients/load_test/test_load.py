@@ -17,8 +17,8 @@ import pytest
 from typer.testing import CliRunner
 
 from signet.cli import app
-from signet.clients.load_test import result
-from signet.clients.load_test.result import Result
+from signet.clients.load_test.run import result
+from signet.clients.load_test.run.result import Result
 from signet.serving.errors import SignetError
 from tests import servers
 from tests.servers import ROOT, SIGNET, Program

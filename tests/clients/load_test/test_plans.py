@@ -7,11 +7,11 @@ from itertools import pairwise
 
 import pytest
 
-from signet.clients.load_test import arrivals, mix, slo, steps
 from signet.clients.load_test.find import MOST_TRIALS, Search
-from signet.clients.load_test.mix import Entry
-from signet.clients.load_test.slo import Measured
-from signet.clients.load_test.steps import Step
+from signet.clients.load_test.plan import arrivals, mix, slo, steps
+from signet.clients.load_test.plan.mix import Entry
+from signet.clients.load_test.plan.slo import Measured
+from signet.clients.load_test.plan.steps import Step
 from signet.serving.errors import UsageError
 
 

@@ -9,11 +9,13 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from signet.clients.load_test import compare, report, result, slo, tables
-from signet.clients.load_test.plots import Line, chart, linear, logarithmic
-from signet.clients.load_test.result import Asked
-from signet.clients.load_test.slo import Verdict
-from signet.clients.load_test.steps import Step
+from signet.clients.load_test.plan import slo
+from signet.clients.load_test.plan.slo import Verdict
+from signet.clients.load_test.plan.steps import Step
+from signet.clients.load_test.report import compare, report, tables
+from signet.clients.load_test.report.plots import Line, chart, linear, logarithmic
+from signet.clients.load_test.run import result
+from signet.clients.load_test.run.result import Asked
 from signet.serving.errors import UsageError
 from tests.clients.load_test.runs import CLIENT, run, slice_of
 

@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from signet.clients.score.job import Job, Summary, score
-from signet.serving.dtypes import ROWS
-from signet.serving.signature import Signature, TensorSpec
+from signet.serving.tensors.dtypes import ROWS
+from signet.serving.tensors.signature import Signature, TensorSpec
 
 BY_NAME = {row.name: row for row in ROWS}
 

@@ -23,13 +23,13 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from signet.clients import progress as progress_module
-from signet.clients.gateway_client import Client
-from signet.clients.progress import Progress
+from signet.clients.client.gateway_client import Client
+from signet.clients.score import progress as progress_module
 from signet.clients.score.job import Job, usual_batch_rows
-from signet.serving import tfrecords
+from signet.clients.score.progress import Progress
 from signet.serving.errors import ServingError, UsageError
-from signet.serving.protos import example_pb2
+from signet.serving.models import tfrecords
+from signet.serving.tensors.protos import example_pb2
 from tests import servers
 from tests.answers import assert_all_close, assert_close
 from tests.clients.front import front

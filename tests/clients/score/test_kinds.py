@@ -13,12 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from signet.clients.score import arrow_blocks, columns, json_rows, parts
-from signet.clients.score.chunks import Chunk, Line, Place
 from signet.clients.score.formats import Format
+from signet.clients.score.input import columns, json_rows
+from signet.clients.score.input.chunks import Chunk, Line, Place
+from signet.clients.score.input.sources import Source
+from signet.clients.score.output import arrow_blocks, parts
 from signet.clients.score.plan import Plan, mapping
 from signet.clients.score.scored import score
-from signet.clients.score.sources import Source
 from signet.serving.errors import SignetError
 from tests.clients.score.conftest import signature
 

@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 
-from signet.clients.score import manifest, target
+from signet.clients.score import manifest
 from signet.clients.score.job import Job
+from signet.clients.score.output import target
 from signet.clients.score.storage import Local
 from signet.serving.errors import UsageError
 from tests import servers

@@ -7,7 +7,8 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from signet.clients.score import sources, storage
+from signet.clients.score import storage
+from signet.clients.score.input import sources
 from signet.clients.score.storage import Local, Remote
 from signet.serving.errors import UsageError
 from tests.clients.score.conftest import read_rows, run, write_rows

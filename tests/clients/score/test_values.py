@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from signet.serving import tfrecords
 from signet.serving.errors import SignetError
-from signet.serving.protos import example_pb2
+from signet.serving.models import tfrecords
+from signet.serving.tensors.protos import example_pb2
 from tests.clients.score.conftest import read_rows, run
 
 BIG = 123456789012345678901234567890

@@ -10,14 +10,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from signet.serving import completeness
 from signet.serving.engine.following import Follower, Rules
 from signet.serving.engine.repository import Repository
 from signet.serving.engine.versions import Versions
 from signet.serving.errors import InvalidInput
-from signet.serving.model_config import ModelConfig
-from signet.serving.model_status import BROKEN, INCOMPLETE, State
-from signet.serving.supervision import Failures
+from signet.serving.models import completeness
+from signet.serving.models.model_config import ModelConfig
+from signet.serving.models.model_status import BROKEN, INCOMPLETE, State
+from signet.serving.process.supervision import Failures
 from tests import servers
 from tests.servers import GOLDEN_MODELS
 

@@ -16,24 +16,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signet.serving import example_inference
 from signet.serving.engine.loading import load
 from signet.serving.engine.repository import Repository
 from signet.serving.engine.runner import Runner
 from signet.serving.engine.servable import Servable
 from signet.serving.errors import DeadlineExceeded, InvalidInput, NotFound, ServingError
-from signet.serving.gateway.embedded import EmbeddedBackend
-from signet.serving.gateway.grpc_v1 import GrpcV1
-from signet.serving.gateway.inference import Ask, Inference
-from signet.serving.gateway.metrics import Metrics
-from signet.serving.gateway.record import Record
+from signet.serving.gateway.backends.embedded import EmbeddedBackend
+from signet.serving.gateway.core.inference import Ask, Inference
+from signet.serving.gateway.grpc.v1 import GrpcV1
+from signet.serving.gateway.observability.metrics import Metrics
+from signet.serving.gateway.observability.request_context import Record
 from signet.serving.gateway.settings import Settings
-from signet.serving.model_config import ModelConfig, VersionPolicy
-from signet.serving.model_server.batching import BatchingRunner
-from signet.serving.model_server.batching_parameters import Parameters
-from signet.serving.offload import Offload
-from signet.serving.protos import inference_pb2, meta_graph_pb2
-from signet.serving.supervision import Failures
+from signet.serving.grpc_dialect import example_inference
+from signet.serving.model_server.batching.parameters import Parameters
+from signet.serving.model_server.batching.scheduler import BatchingRunner
+from signet.serving.models.model_config import ModelConfig, VersionPolicy
+from signet.serving.offload.pool import Offload
+from signet.serving.process.supervision import Failures
+from signet.serving.tensors.protos import inference_pb2, meta_graph_pb2
 from tests.servers import GOLDEN_MODELS
 
 MODELS = ("a", "b", "c")

@@ -11,7 +11,7 @@ from signet.serving.engine import loading
 from signet.serving.engine.loading import Loader
 from signet.serving.engine.tensorflow_c import Session
 from signet.serving.errors import NotFound
-from signet.serving.protos import config_pb2, saved_model_pb2
+from signet.serving.tensors.protos import config_pb2, saved_model_pb2
 from tests.servers import GOLDEN_MODELS
 
 SINGLE = "SINGLE_THREADED_EXECUTOR"

@@ -11,8 +11,8 @@ import pytest
 from signet.serving.engine.following import Rules, scan
 from signet.serving.engine.repository import Repository
 from signet.serving.errors import FailedPrecondition, InvalidInput, NotFound
-from signet.serving.model_config import ModelConfig, VersionPolicy
-from signet.serving.model_status import State
+from signet.serving.models.model_config import ModelConfig, VersionPolicy
+from signet.serving.models.model_status import State
 from tests.servers import GOLDEN_MODELS
 
 

@@ -12,7 +12,7 @@ from signet.serving.engine.loading import Loader
 from signet.serving.engine.trial import lacks_something
 from signet.serving.engine.warmup import FILE
 from signet.serving.errors import InvalidInput, ServingError, from_code
-from signet.serving.model_status import INCOMPLETE, UNANSWERED
+from signet.serving.models.model_status import INCOMPLETE, UNANSWERED
 
 NUMBERS = tf.TensorSpec([None, 3], tf.float32, name="x")
 
@@ -80,7 +80,7 @@ def test_variables_that_are_not_there_are_told_before_anything_is_loaded(saved, 
 
 def test_a_variable_that_no_checkpoint_restores_is_missed(saved, tmp_path):
     shutil.copytree(saved / "scale", tmp_path / "1")
-    from signet.serving.protos import saved_model_pb2
+    from signet.serving.tensors.protos import saved_model_pb2
 
     file = tmp_path / "1" / "saved_model.pb"
     message = saved_model_pb2.SavedModel.FromString(file.read_bytes())

@@ -9,10 +9,10 @@ from signet.serving.engine.loading import Loader
 from signet.serving.engine.repository import Repository
 from signet.serving.engine.warmup import FILE
 from signet.serving.errors import InvalidInput, ServingError
-from signet.serving.model_config import ModelConfig
-from signet.serving.model_status import State
-from signet.serving.protos import prediction_log_pb2
-from signet.serving.tensors import to_proto
+from signet.serving.models.model_config import ModelConfig
+from signet.serving.models.model_status import State
+from signet.serving.tensors.arrays import to_proto
+from signet.serving.tensors.protos import prediction_log_pb2
 from tests.servers import GOLDEN_MODELS
 from tests.tfrecord import record
 

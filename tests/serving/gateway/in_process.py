@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from signet.serving.gateway.app import Gateway
 from signet.serving.gateway.settings import Settings
-from signet.serving.http_server import Request, Response
+from signet.serving.http.server import Request, Response
 
 
 class InProcess:

@@ -9,18 +9,18 @@ import grpc
 import numpy as np
 import orjson
 
-from signet.serving.gateway.addresses import Address
 from signet.serving.gateway.app import Gateway
-from signet.serving.gateway.joining import Joining
-from signet.serving.gateway.metrics import Metrics
-from signet.serving.gateway.remote import RemoteBackend
+from signet.serving.gateway.backends.addresses import Address
+from signet.serving.gateway.backends.remote import RemoteBackend
+from signet.serving.gateway.backends.upstream import Upstream
+from signet.serving.gateway.core.joining import Joining
+from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.gateway.settings import Settings, read
-from signet.serving.gateway.upstream import Upstream
-from signet.serving.http_server import Request
-from signet.serving.offload import Offload
-from signet.serving.protos import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
-from signet.serving.supervision import Failures
-from signet.serving.tensors import to_proto, to_typed_proto
+from signet.serving.http.server import Request
+from signet.serving.offload.pool import Offload
+from signet.serving.process.supervision import Failures
+from signet.serving.tensors.arrays import to_proto, to_typed_proto
+from signet.serving.tensors.protos import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
 
 ROWS = np.array([[1, 2], [3, 4]], np.float32)
 

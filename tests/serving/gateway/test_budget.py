@@ -7,7 +7,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from signet.serving.gateway.metrics import SHED
+from signet.serving.gateway.observability.metrics import SHED
 from tests import servers
 from tests.servers import GOLDEN_MODELS
 from tests.serving.gateway import in_process

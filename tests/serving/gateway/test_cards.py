@@ -6,17 +6,17 @@ import shutil
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from signet.serving.gateway.addresses import Address
-from signet.serving.gateway.embedded import EmbeddedBackend
-from signet.serving.gateway.joining import Joining, told
-from signet.serving.gateway.metrics import Metrics
-from signet.serving.gateway.remote import RemoteBackend
+from signet.serving.gateway.backends.addresses import Address
+from signet.serving.gateway.backends.embedded import EmbeddedBackend
+from signet.serving.gateway.backends.remote import RemoteBackend
+from signet.serving.gateway.backends.upstream import Upstream
+from signet.serving.gateway.core.joining import Joining, told
+from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.gateway.settings import Settings
-from signet.serving.gateway.upstream import Upstream
-from signet.serving.model_card import FILE
-from signet.serving.model_config import ModelConfig, VersionPolicy
-from signet.serving.model_status import State
-from signet.serving.supervision import Failures
+from signet.serving.models.model_card import FILE
+from signet.serving.models.model_config import ModelConfig, VersionPolicy
+from signet.serving.models.model_status import State
+from signet.serving.process.supervision import Failures
 from tests.servers import GOLDEN_MODELS
 
 

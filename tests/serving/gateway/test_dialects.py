@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from signet.serving import dtypes
-from signet.serving import open_inference_pb2 as v2
-from signet.serving.open_inference import datatype
-from signet.serving.open_inference_binary import decode as from_bytes
-from signet.serving.open_inference_binary import encode as to_bytes
-from signet.serving.protos import predict_pb2
-from signet.serving.tensors import Arrays, as_string_array, from_proto, to_proto
+from signet.serving.open_inference import open_inference_pb2 as v2
+from signet.serving.open_inference.binary import decode as from_bytes
+from signet.serving.open_inference.binary import encode as to_bytes
+from signet.serving.open_inference.requests import datatype
+from signet.serving.tensors import dtypes
+from signet.serving.tensors.arrays import Arrays, as_string_array, from_proto, to_proto
+from signet.serving.tensors.protos import predict_pb2
 
 Outputs = dict[str, np.ndarray]
 

@@ -8,11 +8,11 @@ import grpc
 import numpy as np
 import pytest
 
-from signet.clients import gateway_messages
+from signet.clients.client import gateway_messages
 from signet.serving.errors import BadGateway, InvalidInput, NotFound, Overloaded, ServingError, Unavailable
-from signet.serving.gateway import remote_answers
-from signet.serving.gateway.addresses import Address
-from signet.serving.gateway.label_cache import MOST, LabelCache
+from signet.serving.gateway.backends import remote_answers
+from signet.serving.gateway.backends.addresses import Address
+from signet.serving.gateway.backends.label_cache import MOST, LabelCache
 from tests.serving.gateway.other_program import ROWS, broken, gateway_at, metadata, predicted, program, status
 
 SIGNATURE = remote_answers.signatures_of(metadata("serving_default"))[1]["serving_default"]

@@ -13,9 +13,9 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from signet.serving import open_inference_pb2 as v2
-from signet.serving.protos import predict_pb2
-from signet.serving.tensors import to_proto
+from signet.serving.open_inference import open_inference_pb2 as v2
+from signet.serving.tensors.arrays import to_proto
+from signet.serving.tensors.protos import predict_pb2
 from tests import servers
 from tests.servers import GOLDEN_MODELS
 

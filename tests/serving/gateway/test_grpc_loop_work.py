@@ -6,14 +6,15 @@ import grpc
 import numpy as np
 import pytest
 
-from signet.serving import open_inference_pb2, tensors
-from signet.serving.gateway import grpc_frame, grpc_v1, grpc_v2
-from signet.serving.gateway.grpc_frame import GrpcFrame
-from signet.serving.gateway.grpc_v1 import GrpcV1
-from signet.serving.gateway.grpc_v2 import GrpcV2
-from signet.serving.message_weight import heavy_bytes
-from signet.serving.offload import LARGE_BYTES
-from signet.serving.protos import classification_pb2, inference_pb2, predict_pb2
+from signet.serving.gateway.grpc import pipeline, v1, v2
+from signet.serving.gateway.grpc.pipeline import GrpcFrame
+from signet.serving.gateway.grpc.v1 import GrpcV1
+from signet.serving.gateway.grpc.v2 import GrpcV2
+from signet.serving.offload.message_weight import heavy_bytes
+from signet.serving.offload.pool import LARGE_BYTES
+from signet.serving.open_inference import open_inference_pb2
+from signet.serving.tensors import arrays
+from signet.serving.tensors.protos import classification_pb2, inference_pb2, predict_pb2
 from tests.servers import GOLDEN_MODELS
 from tests.serving.gateway import in_process
 
@@ -46,7 +47,7 @@ def predict(array, typed=True, name="three_out", **spec):
     message.model_spec.name = name
     for key, value in spec.items():
         setattr(message.model_spec, key, value)
-    message.inputs["x"].CopyFrom(tensors.to_typed_proto(array) if typed else tensors.to_proto(array))
+    message.inputs["x"].CopyFrom(arrays.to_typed_proto(array) if typed else arrays.to_proto(array))
     return message.SerializeToString()
 
 
@@ -122,20 +123,20 @@ def call(running, method, data, context=None):
 def test_a_large_message_is_read_beside_the_loop_and_answered_as_a_small_one(running, monkeypatch, kind):
     method, data = MESSAGES[kind]
     heaviest = 0
-    read_message = grpc_frame.read
+    read_message = pipeline.read
 
     def read(message_class, data):
         nonlocal heaviest
         heaviest = max(heaviest, heavy_bytes(data, message_class))
         return read_message(message_class, data)
 
-    monkeypatch.setattr(grpc_frame, "read", read)
+    monkeypatch.setattr(pipeline, "read", read)
     answer = call(running, method, data)
     assert heaviest < LARGE_BYTES < len(data)
     with monkeypatch.context() as within:
-        within.setattr(grpc_frame, "read", read_message)
-        within.setattr(grpc_frame, "LARGE_BYTES", 1 << 40)
-        for module in (grpc_v1, grpc_v2):
+        within.setattr(pipeline, "read", read_message)
+        within.setattr(pipeline, "LARGE_BYTES", 1 << 40)
+        for module in (v1, v2):
             within.setattr(module, "LARGE_ELEMENTS", 1 << 40)
         expected = call(running, method, data)
     if isinstance(expected, tuple):
@@ -155,7 +156,7 @@ def test_tensors_that_are_runs_of_bytes_need_no_worker(running, monkeypatch, met
         threads.append(threading.get_ident())
         return message_class.FromString(data)
 
-    monkeypatch.setattr(grpc_frame, "read", read)
+    monkeypatch.setattr(pipeline, "read", read)
     assert isinstance(call(running, method, data), bytes)
     assert threads == [threading.get_ident()]
 

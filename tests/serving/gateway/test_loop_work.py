@@ -11,11 +11,14 @@ import numpy as np
 import orjson
 import pytest
 
-from signet.serving import json_codec, json_dialect, json_text, large_bodies, open_inference, open_inference_body
-from signet.serving.gateway import open_inference as gateway_open_inference
-from signet.serving.gateway import v1, v2
-from signet.serving.http_server import Request
-from signet.serving.offload import LARGE_BYTES, LARGE_ELEMENTS
+from signet.serving.gateway.core import open_inference as gateway_open_inference
+from signet.serving.gateway.http import v1, v2
+from signet.serving.http.server import Request
+from signet.serving.json_arrays import parsing
+from signet.serving.offload import large_bodies
+from signet.serving.offload.pool import LARGE_BYTES, LARGE_ELEMENTS
+from signet.serving.open_inference import bodies, requests
+from signet.serving.rest_dialect import json_codec, json_text
 from tests.servers import GOLDEN_MODELS
 from tests.serving.gateway import in_process
 
@@ -61,15 +64,13 @@ class Inline:
     def __init__(self, monkeypatch):
         self.bytes = self.elements = 0
         self._thread = threading.get_ident()
-        readers = [(json_codec, "parse"), (json_text, "loads"), (json_dialect, "loads"), (open_inference_body, "parse")]
+        readers = [(json_codec, "parse"), (json_text, "loads"), (parsing, "loads"), (bodies, "parse")]
         for place, name in readers:
             monkeypatch.setattr(place, name, self.counted(getattr(place, name), "bytes", lambda body, *_: len(body)))
         encode = self.counted(json_codec.encode, "elements", lambda outputs, *_: large_bodies.elements(outputs))
         monkeypatch.setattr(json_codec, "encode", encode)
-        encode = self.counted(
-            open_inference_body.encode, "elements", lambda *answer: sum(tensor.array.size for tensor in answer[3])
-        )
-        monkeypatch.setattr(open_inference_body, "encode", encode)
+        encode = self.counted(bodies.encode, "elements", lambda *answer: sum(tensor.array.size for tensor in answer[3]))
+        monkeypatch.setattr(bodies, "encode", encode)
 
     def counted(self, function, kind, size):
         def inline(*arguments, **named):
@@ -135,7 +136,7 @@ def test_strings_as_bytes_are_cut_in_a_thread(running, monkeypatch):
 
     def decode(request, signature):
         threads.append(threading.get_ident())
-        return open_inference.decode(request, signature)
+        return requests.decode(request, signature)
 
     monkeypatch.setattr(gateway_open_inference, "decode", decode)
     answer = running.ask("POST", V2.encode(), head + strings, header)

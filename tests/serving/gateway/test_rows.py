@@ -12,9 +12,9 @@ import httpx
 import numpy as np
 import pytest
 
-from signet.serving import open_inference_pb2 as v2
-from signet.serving.protos import predict_pb2
-from signet.serving.tensors import from_proto
+from signet.serving.open_inference import open_inference_pb2 as v2
+from signet.serving.tensors.arrays import from_proto
+from signet.serving.tensors.protos import predict_pb2
 from tests import servers
 
 INIT_OP = "__saved_model_init_op"

@@ -3,7 +3,7 @@
 import grpc
 import pytest
 
-from signet.serving.protos import (
+from signet.serving.tensors.protos import (
     classification_pb2,
     example_pb2,
     inference_pb2,

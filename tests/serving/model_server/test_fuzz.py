@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from signet.serving.protos import predict_pb2, tensor_pb2, tensor_shape_pb2
-from signet.serving.tensors import to_proto
+from signet.serving.tensors.arrays import to_proto
+from signet.serving.tensors.protos import predict_pb2, tensor_pb2, tensor_shape_pb2
 from tests import servers
 from tests.servers import GOLDEN_MODELS
 

@@ -10,8 +10,8 @@ import grpc
 import numpy as np
 import pytest
 
-from signet.serving.protos import predict_pb2, prediction_service_pb2_grpc
-from signet.serving.tensors import from_proto, to_proto
+from signet.serving.tensors.arrays import from_proto, to_proto
+from signet.serving.tensors.protos import predict_pb2, prediction_service_pb2_grpc
 from tests import servers
 from tests.answers import assert_close
 from tests.serving.model_server.test_golden_grpc import (

@@ -10,7 +10,8 @@ import pytest
 from google.protobuf import json_format
 
 from signet.serving.errors import CODE_NAMES
-from signet.serving.protos import (
+from signet.serving.tensors.arrays import from_proto
+from signet.serving.tensors.protos import (
     classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -22,7 +23,6 @@ from signet.serving.protos import (
     regression_pb2,
     types_pb2,
 )
-from signet.serving.tensors import from_proto
 
 CASES = json.loads((Path(__file__).parents[2] / "golden" / "tfserving" / "grpc.json").read_text())["cases"]
 REQUESTS = {

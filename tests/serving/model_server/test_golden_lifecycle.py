@@ -9,7 +9,7 @@ import httpx
 import pytest
 from google.protobuf import text_format
 
-from signet.serving.protos import model_management_pb2, model_service_pb2_grpc
+from signet.serving.tensors.protos import model_management_pb2, model_service_pb2_grpc
 from tests import servers
 
 STEPS = json.loads((Path(__file__).parents[2] / "golden" / "tfserving" / "lifecycle.json").read_text())["steps"]

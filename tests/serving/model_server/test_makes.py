@@ -4,8 +4,8 @@ import grpc
 import numpy as np
 import pytest
 
-from signet.serving.protos import predict_pb2, prediction_service_pb2_grpc
-from signet.serving.tensors import from_proto, to_proto
+from signet.serving.tensors.arrays import from_proto, to_proto
+from signet.serving.tensors.protos import predict_pb2, prediction_service_pb2_grpc
 from tests import servers
 
 A = np.float32([[1, 2], [3, 4]])

@@ -12,8 +12,8 @@ import pytest
 
 from signet.serving.model_server import flags
 from signet.serving.model_server.flags import Flags
-from signet.serving.protos import predict_pb2, prediction_service_pb2_grpc
-from signet.serving.tensors import from_proto, to_proto
+from signet.serving.tensors.arrays import from_proto, to_proto
+from signet.serving.tensors.protos import predict_pb2, prediction_service_pb2_grpc
 from tests import servers
 from tests.bench.swaps import swap_under_load, table
 from tests.servers import GOLDEN_MODELS

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from signet.serving.model_server.monitoring import REST, Monitoring
-from signet.serving.protos import predict_pb2, prediction_service_pb2_grpc
-from signet.serving.tensors import to_proto
+from signet.serving.tensors.arrays import to_proto
+from signet.serving.tensors.protos import predict_pb2, prediction_service_pb2_grpc
 from tests import servers
 
 RECORDED = json.loads((Path(__file__).parents[2] / "golden" / "tfserving" / "prometheus.json").read_text())

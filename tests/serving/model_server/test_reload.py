@@ -7,14 +7,14 @@ import pytest
 from google.protobuf import text_format
 
 from signet.serving.model_server.monitoring import Monitoring
-from signet.serving.protos import (
+from signet.serving.tensors.arrays import to_proto
+from signet.serving.tensors.protos import (
     get_model_status_pb2,
     model_management_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
 )
-from signet.serving.tensors import to_proto
 from tests import servers
 from tests.serving.engine.test_repository import add, add_broken
 from tests.serving.model_server.test_makes import A

@@ -10,8 +10,8 @@ from signet.serving.engine.warmup import FILE
 from signet.serving.errors import InvalidInput, NotFound
 from signet.serving.model_server import session_config
 from signet.serving.model_server.flags import Flags
-from signet.serving.protos import config_pb2, predict_pb2, prediction_service_pb2_grpc
-from signet.serving.tensors import to_proto
+from signet.serving.tensors.arrays import to_proto
+from signet.serving.tensors.protos import config_pb2, predict_pb2, prediction_service_pb2_grpc
 from tests import servers
 from tests.servers import GOLDEN_MODELS
 

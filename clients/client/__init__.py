@@ -1,0 +1,1 @@
+"""Clients over HTTP and gRPC: values, calls, retries, connections."""

@@ -1,0 +1,239 @@
+"""What a call does, written once for every client: generators that yield requests and are sent their responses.
+
+    def listing():
+        return parse_models((yield build_models()))             # builds and parses, never sends
+
+    drive(listing(), send)     await drive_async(listing(), send)
+
+A client only sends. What it meets when it sends is thrown into the generator, which may know an answer to it.
+"""
+
+import asyncio
+import itertools
+import math
+import time
+from collections.abc import Awaitable, Callable, Collection, Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from signet.clients.client.retries import Budget
+from signet.clients.client.values import to_arrays
+from signet.serving.errors import (
+    DeadlineExceeded,
+    FailedPrecondition,
+    Internal,
+    InvalidInput,
+    ServingError,
+    Unavailable,
+    Unsupported,
+)
+from signet.serving.tensors.arrays import Arrays
+from signet.serving.tensors.signature import Signature, nearest_hint, select
+
+T = TypeVar("T")
+Steps = Generator[Any, Any, T]
+"""Yields requests or pauses, is sent responses, returns the result."""
+
+_POLL_S = 0.05
+_LONGEST_S = 1e8
+"""Three years; what is longer is no limit, and no number that sockets take."""
+CONVERTING = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError)
+"""What values of any kind may raise when they are looked at."""
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Nothing is to be sent for a while."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Version:
+    """The signatures of one version of a model."""
+
+    model: str
+    number: int
+    signatures: Mapping[str, Signature]
+    digest: str = ""
+    """SHA-256 of its graph and weights, where the server tells it."""
+
+
+Which = int | str | None
+"""One of a model's versions: by its number, by a label, or None for the one that calls without a version get."""
+
+Known = dict[tuple[str, Which], Version]
+"""What was asked for, by model and version; a label or None is the one that answered last. Threads may share it."""
+
+Describe = Callable[[str, Which], Steps[Version]]
+"""Asks for the signatures of a model's version."""
+
+
+def seconds_of(timeout_s: float | None, usual_s: float) -> float:
+    """How long a call may take; infinite: without a limit. Raises `InvalidInput` for what is no time."""
+    given = usual_s if timeout_s is None else timeout_s
+    if isinstance(given, bool) or not isinstance(given, int | float) or not given >= 0:
+        raise InvalidInput(f"timeout_s is {given!r}; expected seconds, inf for no limit")
+    return float(given) if given < _LONGEST_S else math.inf
+
+
+def which_of(version: int | None, label: str | None) -> Which:
+    """What a caller asks for. Raises `InvalidInput` when both are given."""
+    if version is not None and label is not None:
+        raise InvalidInput(f"both version {version} and label {label!r} are given; expected one of them")
+    return version if label is None else label
+
+
+def drive(steps: Steps[T], send: Callable[[Any], Any]) -> T:
+    """The result of the steps, whose requests `send` answers."""
+    sleep: Callable[[float], Any] = time.sleep
+    try:
+        step = next(steps)
+        while True:
+            try:
+                answer = sleep(step.seconds) if isinstance(step, Pause) else send(step)
+            except ServingError as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(answer)
+    except CONVERTING as error:
+        raise _misused(error) from error
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+async def drive_async(steps: Steps[T], send: Callable[[Any], Awaitable[Any]]) -> T:
+    """As `drive`, with a `send` to await."""
+    try:
+        step = next(steps)
+        while True:
+            try:
+                answer = await (asyncio.sleep(step.seconds) if isinstance(step, Pause) else send(step))
+            except ServingError as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(answer)
+    except CONVERTING as error:
+        raise _misused(error) from error
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+def _misused(error: Exception) -> InvalidInput:
+    return InvalidInput(f"the call cannot be made as it was asked for: {type(error).__name__}: {error}")
+
+
+def describing(known: Known, describe: Describe, model: str, which: Which) -> Steps[Version]:
+    """The signatures of a version, asked for unless they are known."""
+    described = known.get((model, which))
+    if described is None:
+        described = known[model, which] = yield from describe(model, which)
+    return described
+
+
+def fitting(
+    known: Known, describe: Describe, model: str, which: Which, signature: str, inputs: Mapping[str, Any]
+) -> Steps[tuple[Version, Signature, Arrays]]:
+    """The inputs as arrays of the signature. Asks again before it says that they do not fit what was known."""
+    was_known = (model, which) in known
+    described = yield from describing(known, describe, model, which)
+    try:
+        return _fit(described, signature, inputs)
+    except (InvalidInput, FailedPrecondition, Unsupported):
+        if not was_known:
+            raise
+        known.pop((model, which), None)
+        newer = yield from describing(known, describe, model, which)
+        if newer.number == described.number:
+            raise
+    return _fit(newer, signature, inputs)
+
+
+def check_outputs(outputs: Collection[str], signature: Signature) -> None:
+    """Raise `InvalidInput` unless the signature has all these outputs."""
+    if isinstance(outputs, str):
+        raise InvalidInput(f"outputs is the text {outputs!r}; expected a list of names")
+    for name in outputs:
+        if name not in signature.outputs:
+            hint = nearest_hint(name, signature.outputs)
+            known = ", ".join(map(repr, signature.outputs))
+            raise InvalidInput(f"signature {signature.name!r} has no output {name!r}{hint}; it has {known}")
+
+
+def sending(
+    budget: Budget, build: Callable[[float], Any], failure: Callable[[Any], ServingError | None], deadline: float
+) -> Steps[Any]:
+    """The response to a request, which is sent again as the budget allows. Raises what is met when it is sent.
+
+    build: makes the request, given the seconds that are left until the deadline, a time of `time.monotonic`.
+    failure: the error that a response stands for, if any; a response with one is given when it is not sent again.
+    """
+    budget.earn()
+    for attempt in itertools.count(1):
+        response, raised = None, None
+        try:
+            try:
+                request = build(max(0.001, deadline - time.monotonic()))
+            except CONVERTING as cause:
+                raise InvalidInput(f"the request cannot be built: {type(cause).__name__}: {cause}") from cause
+            response = yield request
+            error = failure(response)
+        except ServingError as caught:
+            error = raised = caught
+        if error is None:
+            return response
+        pause_s = budget.pause_s(attempt, error, deadline - time.monotonic())
+        if pause_s is None:
+            if raised:
+                raise raised
+            return response
+        yield Pause(pause_s)
+
+
+def parsed(parse: Callable[[], T]) -> T:
+    """What an answer says. Raises `Internal` for one that makes no sense, besides what `parse` raises by itself."""
+    try:
+        return parse()
+    except CONVERTING as error:
+        raise Internal(f"the answer cannot be read: {type(error).__name__}: {error}") from error
+
+
+def waiting(ask: Callable[[float], Steps[str]], server: str, timeout_s: float) -> Steps[None]:
+    """Returns when `ask`, which is given the seconds left, finds nothing that keeps the server from being ready."""
+    deadline = time.monotonic() + timeout_s
+    said = ""
+    while True:
+        left_s = deadline - time.monotonic()
+        try:
+            said = reason = yield from ask(max(0.001, left_s))
+        except Unavailable as error:
+            said = reason = str(error)
+        except DeadlineExceeded as error:
+            reason = said or str(error)  # the last question may have had no time: what was said before tells more
+        if not reason:
+            return
+        if left_s <= 0:
+            raise Unavailable(f"{server} is not ready after {timeout_s:g} s: {reason}")
+        yield Pause(min(_POLL_S, left_s))
+
+
+def _fit(described: Version, signature: str, inputs: Mapping[str, Any]) -> tuple[Version, Signature, Arrays]:
+    chosen = select(described.signatures, signature, described.model)
+    if not isinstance(inputs, Mapping):
+        raise InvalidInput(f"the inputs are a {type(inputs).__name__}; expected them by name, as {{'NAME': [ROW, …]}}")
+    try:
+        return described, chosen, to_arrays({**chosen.defaults, **inputs}, chosen)
+    except CONVERTING as error:
+        raise InvalidInput(f"the inputs cannot be sent: {type(error).__name__}: {error}") from error
+
+
+def check_answered(arrays: Arrays, outputs: Arrays, signature: Signature) -> None:
+    """Raise `Internal` for an answer with fewer rows than were asked for."""
+    rows = [len(array) for name, array in arrays.items() if signature.inputs[name].batched]
+    for name, array in outputs.items():
+        if rows and name in signature.outputs and signature.outputs[name].batched and len(array) < min(rows):
+            raise Internal(
+                f"the answer has {len(array)} rows of output {name!r} for the {min(rows)} that were asked for"
+            )

@@ -1,0 +1,122 @@
+"""The ways to ask, by the name that --protocol takes: named arrays become a payload, ready to be sent.
+
+v1          POST /v1/models/NAME:predict       JSON in columns
+v2          POST /v2/models/NAME/infer         JSON of the Open Inference Protocol
+v2-binary   the same, with tensors as raw bytes
+grpc        TensorFlow Serving's Predict
+grpc-v2     the Open Inference Protocol's ModelInfer
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+from google.protobuf.message import DecodeError
+
+from signet.clients.client import connecting, gateway_messages, infer_messages
+from signet.clients.client.connecting import Access
+from signet.clients.load_test.plan import first_answer
+from signet.clients.load_test.plan.mix import Entry
+from signet.serving.errors import Internal
+from signet.serving.open_inference import binary as open_inference_binary
+from signet.serving.open_inference import open_inference_pb2, requests
+from signet.serving.tensors import dtypes
+from signet.serving.tensors.arrays import Arrays
+from signet.serving.tensors.signature import Signature
+
+Encode = Callable[[Entry, int | None, Arrays], gateway_messages.Request]
+
+
+@dataclass(frozen=True)
+class HttpDialect:
+    """A way to ask over HTTP."""
+
+    name: str
+    build: Encode
+    check: Callable[[gateway_messages.Response, Signature, int], None]
+    """Raises `Internal` unless the answer to so many rows is one of that signature's."""
+
+    def payload(self, url: str, access: Access, entry: Entry, version: int | None, arrays: Arrays) -> bytes:
+        """The whole request: head and body."""
+        request = self.build(entry, version, arrays)
+        parts = urlsplit(url)
+        headers = {
+            "host": parts.netloc.rpartition("@")[2],
+            "content-type": "application/json",
+            **connecting.signed_in(url),
+            **{name.lower(): value for name, value in access.headers},
+            **dict(request.headers),
+            "content-length": str(len(request.body)),
+        }
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        path = parts.path.rstrip("/") + request.path
+        return f"{request.method} {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + request.body
+
+
+@dataclass(frozen=True)
+class GrpcDialect:
+    """A way to ask over gRPC."""
+
+    name: str
+    method: str
+    build: Callable[[Entry, int | None, Arrays], bytes]
+    check: Callable[[bytes, Signature, int], None]
+    """Raises `Internal` unless the answer to so many rows is one of that signature's."""
+
+
+def _v1(entry: Entry, version: int | None, arrays: Arrays) -> gateway_messages.Request:
+    return gateway_messages.build_predict(entry.model, arrays, which=version, signature=entry.signature, timeout_s=0)
+
+
+def _v2(entry: Entry, version: int | None, arrays: Arrays, *, binary: bool) -> gateway_messages.Request:
+    return infer_messages.build_infer(
+        entry.model, arrays, which=version, signature=entry.signature, timeout_s=0, binary=binary
+    )
+
+
+def _grpc_v2(entry: Entry, version: int | None, arrays: Arrays) -> bytes:
+    message = open_inference_pb2.ModelInferRequest(model_name=entry.model, model_version=str(version or ""))
+    message.parameters["signature_name"].string_param = entry.signature
+    for name, array in arrays.items():
+        named = requests.datatype(dtypes.from_numpy(array.dtype), f"input {name!r}")
+        message.inputs.add(name=name, datatype=named, shape=array.shape)
+        message.raw_input_contents.append(open_inference_binary.encode(array))
+    return bytes(message.SerializeToString())
+
+
+def _grpc(entry: Entry, version: int | None, arrays: Arrays) -> bytes:
+    from signet.clients.client.grpc_client import build_predict  # noqa: PLC0415  # gRPC is only imported where it is used
+
+    call = build_predict(entry.model, arrays, 0, which=version, signature=entry.signature)
+    return bytes(call.request.SerializeToString())
+
+
+def _check_grpc(answer: bytes, signature: Signature, rows: int) -> None:
+    from signet.serving.tensors.protos import predict_pb2  # noqa: PLC0415  # with gRPC
+
+    first_answer.check_grpc(_read(predict_pb2.PredictResponse, answer), signature, rows)
+
+
+def _check_grpc_v2(answer: bytes, signature: Signature, rows: int) -> None:
+    first_answer.check_grpc_v2(_read(open_inference_pb2.ModelInferResponse, answer), signature, rows)
+
+
+def _read(message: Any, answer: bytes) -> Any:
+    try:
+        return message.FromString(answer)
+    except DecodeError as error:
+        raise Internal(f"the answer is no {message.DESCRIPTOR.full_name}: {error}") from error
+
+
+DIALECTS: dict[str, HttpDialect | GrpcDialect] = {
+    dialect.name: dialect
+    for dialect in (
+        HttpDialect("v1", _v1, first_answer.check_v1),
+        HttpDialect("v2", partial(_v2, binary=False), first_answer.check_v2),
+        HttpDialect("v2-binary", partial(_v2, binary=True), first_answer.check_v2),
+        GrpcDialect("grpc", "/tensorflow.serving.PredictionService/Predict", _grpc, _check_grpc),
+        GrpcDialect("grpc-v2", "/inference.GRPCInferenceService/ModelInfer", _grpc_v2, _check_grpc_v2),
+    )
+}

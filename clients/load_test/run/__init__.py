@@ -1,0 +1,1 @@
+"""A load test while it runs: pace, targets, recording, result."""

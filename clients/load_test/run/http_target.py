@@ -1,0 +1,198 @@
+"""Requests over HTTP/1.1, as lean as Python can: prepared bytes out, httptools' parser on what comes back.
+
+A general client costs some 500 µs a request, and would be the bottleneck that it is to measure; this costs about 30.
+A connection has one request at a time. Idle ones are used again, the latest first; a new one is opened when none is
+idle, up to a limit, beyond which requests wait. The wait counts: latency begins when a request was to start.
+"""
+
+import asyncio
+from collections import deque
+from http import HTTPStatus
+from typing import cast
+from urllib.parse import urlsplit
+
+import httptools
+
+from signet.clients.client import values
+from signet.clients.client.connecting import NOTHING, Access, without_password
+from signet.clients.client.gateway_messages import Response
+from signet.clients.load_test.plan import first_answer
+from signet.clients.load_test.run.target import BROKEN, OK, TIMEOUT, UNREACHABLE, Done
+from signet.serving.errors import Unavailable, UsageError
+
+_IDLE_S = 4.0
+"""Idle connections are given up before the gateway, which waits 5 s, closes them under a request."""
+_SAID_BYTES = 4096
+
+
+class HttpTarget:
+    """A server at a URL."""
+
+    def __init__(self, url: str, *, timeout_s: float, connections: int, access: Access = NOTHING) -> None:
+        """timeout_s: for an answer, from when a request is sent. connections: the most that are open."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UsageError(f"the URL is {without_password(url)!r}; expected http://HOST:PORT")
+        self.host, self.port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+        self.timeout_s = timeout_s
+        self.waited = 0
+        self._tls = access.ssl_context() if parts.scheme == "https" else None
+        self._limit = connections
+        self._open: set[_Connection] = set()
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._idle: list[_Connection] = []
+        self._queue: deque[tuple[bytes, Done]] = deque()
+
+    def send(self, payload: bytes, done: Done) -> None:
+        """As `Target.send`; payload: a whole request, head and body."""
+        loop = asyncio.get_running_loop()
+        while self._idle:
+            connection = self._idle.pop()
+            if loop.time() - connection.idle_since < _IDLE_S:
+                connection.send(payload, done)
+                return
+            connection.close()
+        if len(self._open) + len(self._connecting) >= self._limit:
+            self.waited += 1
+            self._queue.append((payload, done))
+            return
+        task = loop.create_task(self._connect(payload, done))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+
+    def release(self, connection: "_Connection") -> None:
+        """The connection has its answer; it may be used again."""
+        if self._queue:
+            connection.send(*self._queue.popleft())
+        else:
+            self._idle.append(connection)
+
+    def lost(self, connection: "_Connection") -> None:
+        """The connection is closed."""
+        self._open.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+        if self._queue:
+            self.send(*self._queue.popleft())
+
+    async def close(self) -> None:
+        """As `Target.close`."""
+        self._queue.clear()
+        for task in list(self._connecting):
+            task.cancel()
+        for connection in list(self._open):
+            connection.close()
+        await asyncio.sleep(0)
+
+    async def ask(self, payload: bytes) -> Response:
+        """The answer to one request, for a look at it. Raises `Unavailable`."""
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                return await first_answer.exchange(self.host, self.port, self._tls, payload)
+        except TimeoutError:
+            raise Unavailable(f"{TIMEOUT}: no answer within {self.timeout_s:g} s") from None
+        except OSError as error:
+            raise Unavailable(f"{UNREACHABLE}: {error}") from error
+        except httptools.HttpParserError as error:
+            raise Unavailable(f"{BROKEN}: the answer is not HTTP: {error}") from error
+
+    async def _connect(self, payload: bytes, done: Done) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                _, connection = await loop.create_connection(
+                    lambda: _Connection(self, loop), self.host, self.port, ssl=self._tls
+                )
+        except TimeoutError:
+            done(TIMEOUT, f"no connection within {self.timeout_s:g} s")
+        except OSError as error:
+            done(UNREACHABLE, str(error))
+        else:
+            self._open.add(connection)
+            connection.send(payload, done)
+
+
+class _Connection(asyncio.Protocol):
+    """One request at a time; also what httptools calls back."""
+
+    def __init__(self, target: HttpTarget, loop: asyncio.AbstractEventLoop) -> None:
+        self.idle_since = 0.0
+        self._target, self._loop = target, loop
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._done: Done | None = None
+        self._timeout: asyncio.TimerHandle | None = None
+        self._said = b""
+
+    def send(self, payload: bytes, done: Done) -> None:
+        assert self._transport is not None, "it is connected"
+        self._done = done
+        self._timeout = self._loop.call_later(self._target.timeout_s, self._give_up)
+        self._transport.write(payload)
+
+    def close(self) -> None:
+        self._take()
+        if self._transport:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are not subclasses of it
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            done = self._take()
+            self.close()
+            done(BROKEN, f"the answer is not HTTP: {error}")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        done = self._take()
+        self._target.lost(self)
+        done(BROKEN, str(error or "the server closed the connection"))
+
+    def on_body(self, body: bytes) -> None:
+        """Of httptools."""
+        if self._parser.get_status_code() != HTTPStatus.OK and len(self._said) < _SAID_BYTES:
+            self._said += body[:_SAID_BYTES]
+
+    def on_message_complete(self) -> None:
+        """Of httptools."""
+        status, said, done = self._parser.get_status_code(), self._said, self._take()
+        self._said = b""
+        # Free again before `done`, which may send the next request at once.
+        if self._parser.should_keep_alive():
+            self._parser = httptools.HttpResponseParser(self)
+            self.idle_since = self._loop.time()
+            self._target.release(self)
+        else:
+            self.close()
+        if status == HTTPStatus.OK:
+            done(OK, "")
+        else:
+            done(str(status), words(said))
+
+    def _give_up(self) -> None:
+        done = self._take()
+        self.close()
+        done(TIMEOUT, f"no answer within {self._target.timeout_s:g} s")
+
+    def _take(self) -> Done:
+        """Whom to tell of the outcome: nobody when there is no request, or its outcome was told."""
+        done, self._done = self._done, None
+        if self._timeout:
+            self._timeout.cancel()
+            self._timeout = None
+        return done or _nobody
+
+
+def _nobody(outcome: str, said: str) -> None:
+    pass
+
+
+def words(body: bytes) -> str:
+    """The message of an error as gateways write it, or the beginning of whatever it is."""
+    try:
+        return str(values.loads(body)["error"])
+    except (KeyError, TypeError, ValueError):
+        return body.decode(errors="replace")

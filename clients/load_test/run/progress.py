@@ -1,0 +1,51 @@
+"""How a run goes: a line that changes each second on a terminal, now and then a line elsewhere."""
+
+import asyncio
+import time
+from collections import Counter
+
+from rich.console import Console
+
+from signet.clients.load_test.plan.slo import seconds_text
+from signet.clients.load_test.run.recording import WARM_UP, Interval, new_histogram
+from signet.clients.load_test.run.result import Summary
+from signet.clients.load_test.run.run import Runner
+from signet.clients.load_test.run.target import OK
+
+LINE_EVERY_S = 5.0
+"""Without a terminal: seconds between two lines."""
+
+
+async def show(runner: Runner, console: Console, what: str) -> None:
+    """Until cancelled. what: stands before each line."""
+    spoken = time.monotonic()
+    with console.status(f"{what}: warming up") as status:
+        while True:
+            await asyncio.sleep(1.0)
+            line = f"{what}: {_line(runner)}"
+            status.update(line)
+            if not console.is_terminal and time.monotonic() - spoken >= LINE_EVERY_S:
+                spoken = time.monotonic()
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _line(runner: Runner) -> str:
+    recorder = runner.recorder
+    if runner.at_step == WARM_UP or recorder.latest is None:
+        return "warming up"
+    latest = _summary(recorder.latest)
+    failed = recorder.totals.total() - recorder.totals[OK]
+    p50_s, p99_s = latest.latencies_s((50, 99))
+    latency = f"p50 {seconds_text(p50_s)}, p99 {seconds_text(p99_s)}" if latest.good else "no good answer"
+    return (
+        f"{time.perf_counter() - runner.begun:.0f} s, {latest.requests:,} requests/s, {latency}, "
+        f"{recorder.pending:,} in flight, {failed:,} of {recorder.totals.total():,} failed"
+    )
+
+
+def _summary(interval: Interval) -> Summary:
+    histogram = new_histogram()
+    for some in interval.histograms:
+        if some:
+            histogram.add(some)
+    return Summary(sum(interval.outcomes, start=Counter()), histogram, sum(interval.answered), 1.0)

@@ -1,0 +1,273 @@
+"""What a run gave: everything the report, a comparison and another program need, as one JSON document.
+
+    slices (model × second) ──summary──▶ requests, outcomes, percentiles, of the whole run, a step, a model, a second
+
+The document holds the slices with their histograms, from which all else follows, and what follows, for people with jq.
+Percentiles are of all requests: one that failed or timed out was never answered, which is null in JSON.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hdrh.histogram import HdrHistogram
+
+from signet.clients.load_test.plan.slo import Measured, Verdict
+from signet.clients.load_test.plan.steps import Step
+from signet.clients.load_test.run.recording import Slice, new_histogram
+from signet.clients.load_test.run.target import OK
+from signet.serving.errors import UsageError
+
+PERCENTILES = (50, 90, 95, 99, 99.9, 99.99)
+_FORM = 1
+"""Of the document; another number is another form."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A model of the mix, and what its requests were."""
+
+    name: str
+    version: int
+    weight: float
+    rows: int
+    """In each request."""
+    bodies: str
+    """Where they came from."""
+    payload_bytes: int
+    """Of a request, in the mean."""
+
+
+@dataclass(frozen=True)
+class Client:
+    """What this side of the connection did to the measurement."""
+
+    late_p50_s: float
+    late_p99_s: float
+    late_max_s: float
+    lag_p99_s: float
+    lag_max_s: float
+    cpu_share: float
+    """Of one core; the process uses one."""
+    waited: int
+    """Requests that waited for a connection, because the most that are allowed were in use."""
+    overworked: bool
+    """Whether it could not do what it was to do in time."""
+    limits: tuple[str, ...]
+    """Why this process, and not the server, may be what was measured; empty when it was not."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run."""
+
+    url: str
+    protocol: str
+    arrivals: str
+    """poisson, fixed or closed."""
+    started: str
+    """In UTC, ISO 8601."""
+    seed: int
+    models: list[Asked]
+    steps: list[Step]
+    slices: list[Slice]
+    client: Client
+    said: dict[str, str] = field(default_factory=dict)
+    """What the server said the first time, by outcome."""
+    verdicts: list[Verdict] = field(default_factory=list)
+    trials: list[bool] = field(default_factory=list)
+    """Of a search: whether each step met its limits."""
+    found_rate: float | None = None
+    """Of a search: the highest rate, in requests per second, that met the limits."""
+    interrupted: bool = False
+    signal: int = 0
+    """That interrupted it: 2 for Ctrl-C, 15 for SIGTERM."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether all limits were kept; a search keeps them when it found a rate."""
+        if self.trials:
+            return self.found_rate is not None
+        return all(verdict.kept for verdict in self.verdicts)
+
+    @cached_property
+    def by_second(self) -> list[tuple[int, int, "Summary"]]:
+        """(step, second, what was measured), in order."""
+        seconds = sorted({(part.step, part.second) for part in self.slices})
+        grouped: dict[tuple[int, int], list[Slice]] = {second: [] for second in seconds}
+        for part in self.slices:
+            grouped[part.step, part.second].append(part)
+        widths = [min(1.0, self.steps[step].seconds - second) for step, second in seconds]
+        return [
+            (*second, summary(grouped[second], max(0.001, width)))
+            for second, width in zip(seconds, widths, strict=True)
+        ]
+
+    @cached_property
+    def by_step(self) -> list["Summary"]:
+        """What was measured in each step."""
+        return [
+            summary((part for part in self.slices if part.step == number), self._seconds(number))
+            for number in range(len(self.steps))
+        ]
+
+    @cached_property
+    def by_model(self) -> list["Summary"]:
+        """What was measured of each model, over all steps."""
+        return [
+            summary((part for part in self.slices if part.model == number), self.seconds)
+            for number in range(len(self.models))
+        ]
+
+    @cached_property
+    def total(self) -> "Summary":
+        """What was measured, over all steps and models."""
+        return summary(self.slices, self.seconds)
+
+    @property
+    def seconds(self) -> float:
+        """How long it took; less than planned when it was interrupted."""
+        return sum(self._seconds(number) for number in range(len(self.steps)))
+
+    def _seconds(self, step: int) -> float:
+        planned = self.steps[step].seconds
+        if not self.interrupted:
+            return planned
+        return min(planned, max((part.second + 1.0 for part in self.slices if part.step == step), default=0.0))
+
+
+class Summary:
+    """Requests, outcomes and latencies of some part of a run."""
+
+    def __init__(self, outcomes: Counter[str], histogram: HdrHistogram, answered: int, seconds: float) -> None:
+        """answered: good answers that came within these seconds; those that came later are in `outcomes` alone."""
+        self.outcomes, self.histogram, self.answered, self.seconds = outcomes, histogram, answered, seconds
+        self.requests = outcomes.total()
+        self.good = outcomes[OK]
+
+    @property
+    def errors(self) -> float:
+        """The share of requests that failed, 0 to 1."""
+        return (self.requests - self.good) / self.requests if self.requests else 0.0
+
+    @property
+    def goodput(self) -> float:
+        """Good answers that came per second."""
+        return self.answered / self.seconds if self.seconds else 0.0
+
+    def latency_s(self, percentile: float) -> float:
+        """Below which that percentile of all requests was answered well; a failed one never was: infinite.
+
+        NaN without requests. Rounded by less than a thousandth.
+        """
+        return self.latencies_s([percentile])[0]
+
+    def latencies_s(self, percentiles: Sequence[float]) -> list[float]:
+        """`latency_s` of each, ascending, in one pass."""
+        if not self.requests:
+            return [math.nan] * len(percentiles)
+        if not self.good:
+            return [math.inf] * len(percentiles)
+        of_good = [percentile * self.requests / self.good for percentile in percentiles]
+        reached = [min(share, 100.0) for share in of_good if share <= 100 + 1e-9]  # but for rounding
+        found = self.histogram.get_percentile_to_value_dict(reached) if reached else {}
+        return [found[share] / 1e6 for share in reached] + [math.inf] * (len(of_good) - len(reached))
+
+    @property
+    def mean_of_good_s(self) -> float:
+        """Of the good answers; NaN without any."""
+        return self.histogram.get_mean_value() / 1e6 if self.good else math.nan
+
+    def measured(self) -> Measured:
+        """As limits are held against it."""
+        return Measured(self.latency_s, self.errors, self.goodput)
+
+    def document(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "requests": self.requests,
+            "good": self.good,
+            "outcomes": dict(self.outcomes),
+            "errors": self.errors,
+            "goodput_per_s": self.goodput,
+            "latency_s": {
+                "mean_of_good": _finite(self.mean_of_good_s),
+                **{f"p{percentile:g}": _finite(self.latency_s(percentile)) for percentile in PERCENTILES},
+                "max": _finite(self.latency_s(100)),
+            }
+            if self.requests
+            else None,
+        }
+
+
+def _finite(seconds: float) -> float | None:
+    """None, JSON's null, for what was never answered."""
+    return seconds if math.isfinite(seconds) else None
+
+
+def summary(slices: Iterable[Slice], seconds: float) -> Summary:
+    """The sum of the slices, which took so many seconds."""
+    outcomes: Counter[str] = Counter()
+    histogram = new_histogram()
+    answered = 0
+    for part in slices:
+        outcomes.update(part.outcomes)
+        answered += part.answered
+        if part.histogram:
+            histogram.decode_and_add(part.histogram)
+    return Summary(outcomes, histogram, answered, seconds)
+
+
+def write(result: Result, path: Path) -> None:
+    """As JSON. Raises `UsageError` when the path cannot be written."""
+    document = {
+        "signet_load": _FORM,
+        **asdict(result),
+        "summary": {
+            "kept": result.kept,
+            "total": result.total.document(),
+            "steps": [
+                {"step": str(step), **part.document()} for step, part in zip(result.steps, result.by_step, strict=True)
+            ],
+            "models": [
+                {"model": asked.name, **part.document()}
+                for asked, part in zip(result.models, result.by_model, strict=True)
+            ],
+        },
+    }
+    try:
+        path.write_text(json.dumps(document, indent=1, allow_nan=False))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def read(path: Path) -> Result:
+    """A document that `write` wrote. Raises `UsageError`."""
+    try:
+        document = json.loads(path.read_text())
+        if document.pop("signet_load") != _FORM:
+            raise UsageError(f"{path} was written by another version of `signet load`")
+        document.pop("summary")
+        return Result(
+            **{
+                **document,
+                "models": _each(Asked, document["models"]),
+                "steps": _each(Step, document["steps"]),
+                "slices": _each(Slice, document["slices"]),
+                "verdicts": _each(Verdict, document["verdicts"]),
+                "client": Client(**{**document["client"], "limits": tuple(document["client"]["limits"])}),
+            }
+        )
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path} is no result of `signet load --json`: {error!r}") from error
+
+
+def _each(make: Callable[..., Any], documents: list[dict[str, Any]]) -> list[Any]:
+    return [make(**document) for document in documents]

@@ -1,0 +1,1 @@
+"""Files of results: columns, blocks, parts, and where they are committed."""

@@ -1,0 +1,1 @@
+"""Where inference runs: the embedded engine, or TensorFlow Serving behind addresses."""

@@ -1,0 +1,88 @@
+"""What the gateway needs of whatever runs the models: the embedded engine or TensorFlow Serving."""
+
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, Protocol
+
+from signet.serving.models.independence import Verdict
+from signet.serving.models.model_card import Card
+from signet.serving.models.model_status import VersionStatus
+from signet.serving.tensors.arrays import Arrays
+from signet.serving.tensors.signature import Signature
+
+
+class Lease(Protocol):
+    """A version of a model that stays loaded until it is released."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def signatures(self) -> Mapping[str, Signature]: ...
+    @property
+    def signature_defs(self) -> Mapping[str, Any]:
+        """The SignatureDef messages, for the metadata route."""
+
+    @property
+    def card(self) -> Card:
+        """What its folder says of it, where that is at hand."""
+
+    @property
+    def joining(self) -> dict[str, Verdict]:
+        """Of each signature whether rows of several requests share its calls; until there is an entry they do not."""
+
+    def release(self) -> None:
+        """Give it back; after this it may be unloaded."""
+
+
+class Backend(Protocol):
+    """Runs calls on named arrays. Errors are those of `serving/errors.py`."""
+
+    @property
+    def models(self) -> list[str]:
+        """The models that are served now: those declared, or those that the folder of models holds."""
+
+    def slots(self, model: str) -> int:
+        """Calls on a model, of one shape, that are worth running side by side now."""
+
+    async def start(self) -> None:
+        """Get ready to answer."""
+
+    async def stop(self) -> None:
+        """Let go of everything."""
+
+    def missing(self) -> list[str]:
+        """Models without an available version."""
+
+    def unready(self) -> list[str]:
+        """Models that keep the gateway from being ready: declared or there at the start, and never served yet; all of them
+        while none has been served."""
+
+    def why_missing(self, model: str) -> str:
+        """A sentence about a model without an available version."""
+
+    async def lease(self, model: str, version: int | None) -> Lease:
+        """The given version or the highest; the caller releases it. Raises `NotFound`."""
+
+    async def labelled(self, model: str, label: str) -> int | None:
+        """The version that a label stands for which no file of the gateway knows; None for an unknown one."""
+
+    def keep(self, model: str, version: int, seconds: float) -> None:
+        """Do not unload that version, if it is loaded, before so many seconds from now."""
+
+    async def look(self) -> None:
+        """Look at once which models and versions there are, rather than at the next poll."""
+
+    async def refresh(self, model: str) -> None:
+        """Look at once which versions there are."""
+
+    def run(
+        self, lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str], timeout_s: float
+    ) -> Arrays | Awaitable[Arrays]:
+        """The outputs wanted, all of them when none are named, of one call; at once when it is quick."""
+
+    async def statuses(self, model: str) -> list[VersionStatus]:
+        """Every known version, highest first, as it is now. Raises `NotFound`."""
+
+    def known_statuses(self, model: str) -> list[VersionStatus]:
+        """The same as it was last told, without asking anybody; empty for a model of which nothing is known."""

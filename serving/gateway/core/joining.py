@@ -1,0 +1,184 @@
+"""For each signature of each version: whether rows of several requests share its calls, and why.
+
+    version appears ──▶ set by `batch_models`? its card's proof? ──▶ verdict at once
+                         └── neither ──▶ its signature is asked, in a thread of this file ──▶ verdict later
+
+A verdict stands on the lease, in `joining`, and dies with it; while there is none nothing is joined. The questions are
+nobody's requests: they pass by the batcher, the metrics and the statistics.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from signet.serving.errors import ServingError
+from signet.serving.gateway.core.backend import Lease
+from signet.serving.gateway.settings import Settings
+from signet.serving.models import example_rows, independence
+from signet.serving.models.independence import Verdict
+from signet.serving.process.supervision import JOINING, Failures
+from signet.serving.tensors import signature
+from signet.serving.tensors.arrays import Arrays
+from signet.serving.tensors.signature import Signature
+
+log = logging.getLogger(__name__)
+
+CALL_S = 10.0
+"""Seconds that one question may take."""
+
+_PROBE_S = 120.0
+"""Seconds that all questions about a signature may take."""
+
+_TRIES = 5
+_PAUSE_S = 10.0
+"""A signature that could not be asked is asked again so often, after such a pause."""
+
+_UNKNOWN = Verdict(False, "not known yet: the model is being asked")
+
+Ask = Callable[[Signature, Arrays], Arrays]
+"""Runs one call of a version, in the calling thread. Raises `Gone` when the version has gone."""
+
+
+class Gone(Exception):
+    """Nobody needs the verdict any more."""
+
+
+class _TooLong(Exception):
+    """Asking once more would not be quicker."""
+
+
+@dataclass
+class _Open:
+    """A signature without a verdict."""
+
+    lease: Lease
+    signature: Signature
+    ask: Ask
+    tries: int = 0
+    due: float = 0.0
+
+
+def told(lease: Lease) -> dict[str, Verdict]:
+    """Of each signature that can be called, by name: what holds now."""
+    names = sorted(name for name in lease.signatures if not signature.internal(name))
+    return {name: lease.joining.get(name, _UNKNOWN) for name in names}
+
+
+class Joining:
+    """Makes the verdicts of one gateway."""
+
+    def __init__(self, settings: Settings, failures: Failures) -> None:
+        self._switches, self._max_rows = settings.batch_switches, settings.batch_max_rows
+        self._failures = failures
+        self._open: deque[_Open] = deque()
+        self._changed = threading.Condition()
+        """Guards `_open` and `_thread`."""
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    def decide(self, lease: Lease, ask: Ask) -> None:
+        """A version has appeared, or its card has: say what is known of it, and find out the rest meanwhile."""
+        for each in lease.signatures.values():
+            if signature.internal(each.name):
+                continue
+            verdict = self._known(lease, each)
+            if verdict:
+                self._tell(lease, each, verdict)
+            elif each.name not in lease.joining:
+                self._add(_Open(lease, each, ask))
+
+    def stop(self) -> None:
+        """Ask no more; a question that is being asked ends in its time."""
+        with self._changed:
+            self._stopping = True
+            self._open.clear()
+            self._changed.notify_all()
+
+    def _known(self, lease: Lease, each: Signature) -> Verdict | None:
+        if not each.batched:
+            return Verdict(False, "not every input and output has a first dimension that is free")
+        if self._max_rows == 1:
+            return Verdict(False, "batch_max_rows is 1")
+        switch = self._switches.get(lease.name)
+        if switch is not None:
+            return Verdict(switch, f"batch_models says {'on' if switch else 'off'}")
+        proven = lease.card.independent(each.name)
+        if proven is None:
+            return None
+        if proven:
+            return Verdict(True, "its card says that rows were answered alone as in a batch")
+        return Verdict(False, "its card says that requests go alone")
+
+    def _tell(self, lease: Lease, each: Signature, verdict: Verdict) -> None:
+        lease.joining[each.name] = verdict
+        log.info(
+            "model %r, version %d, signature %r: requests %s: %s",
+            lease.name,
+            lease.version,
+            each.name,
+            "share calls" if verdict.joined else "go alone",
+            verdict.why,
+        )
+
+    def _add(self, entry: _Open) -> None:
+        with self._changed:
+            if self._stopping:
+                return
+            self._open.append(entry)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="joining", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        while (entry := self._next()) is not None:
+            try:
+                self._find_out(entry)
+            except Exception:
+                self._failures.count(JOINING)
+                log.exception("model %r, signature %r cannot be probed", entry.lease.name, entry.signature.name)
+                verdict = Verdict(False, "not proven: the probe failed; the gateway's log says more")
+                self._tell(entry.lease, entry.signature, verdict)
+
+    def _next(self) -> _Open | None:
+        """The first that is due; None when all is over."""
+        with self._changed:
+            while not self._stopping:
+                now = time.monotonic()
+                for entry in self._open:
+                    if entry.due <= now:
+                        self._open.remove(entry)
+                        return entry
+                self._changed.wait(min([entry.due - now for entry in self._open], default=None))
+            return None
+
+    def _find_out(self, entry: _Open) -> None:
+        lease, each = entry.lease, entry.signature
+        if each.name in lease.joining:
+            return  # its card came meanwhile
+        end = time.monotonic() + _PROBE_S
+
+        def run(inputs: Arrays) -> Arrays:
+            if self._stopping:
+                raise Gone
+            if time.monotonic() > end:
+                raise _TooLong
+            return entry.ask(each, inputs)
+
+        try:
+            verdict = independence.probe(run, each, example_rows.of(lease.card.folder, each), self._max_rows)
+        except Gone:
+            return
+        except _TooLong:
+            verdict = Verdict(False, f"not proven: its questions took more than {_PROBE_S:.0f} seconds")
+        except ServingError as error:
+            entry.tries += 1
+            if entry.tries < _TRIES and not self._stopping:
+                entry.due = time.monotonic() + _PAUSE_S
+                self._add(entry)
+                return
+            verdict = Verdict(False, f"not proven: it could not be asked: {str(error)[:200]}")
+        self._tell(lease, each, verdict)

@@ -1,0 +1,188 @@
+"""The Open Inference Protocol's part of the gateway that REST and gRPC share: everything but reading and writing.
+
+InferRequest ──infer──▶ OutputTensors
+metadata, config, statistics, index: values, which go out as JSON or as messages
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn
+
+from signet.serving.errors import InvalidInput, NotFound, ServingError, Unavailable, from_code
+from signet.serving.gateway.core.backend import Backend, Lease
+from signet.serving.gateway.core.health import Health
+from signet.serving.gateway.core.inference import MAX_VERSION, Ask, Decoded, Inference
+from signet.serving.gateway.core.joining import told
+from signet.serving.gateway.observability.request_context import Record
+from signet.serving.models.model_status import State, VersionStatus
+from signet.serving.offload.pool import LARGE_BYTES
+from signet.serving.open_inference import metadata as open_inference_metadata
+from signet.serving.open_inference.requests import InferRequest, decode, given
+from signet.serving.tensors import signature as signatures
+from signet.serving.tensors.arrays import Arrays
+from signet.serving.tensors.signature import Signature
+
+INDEX_STATES = {
+    State.START: "LOADING",
+    State.LOADING: "LOADING",
+    State.AVAILABLE: "READY",
+    State.UNLOADING: "UNLOADING",
+    State.END: "UNAVAILABLE",
+}
+
+
+class Outcome(NamedTuple):
+    """What a request has got from a model."""
+
+    signature: Signature
+    labels: Mapping[str, Sequence[str]]
+    """Names of the classes of outputs, where the request asks for classes."""
+    outputs: Arrays
+
+
+class OpenInference:
+    """Answers for one gateway."""
+
+    def __init__(self, inference: Inference, backend: Backend, health: Health, version: str, max_rows: int) -> None:
+        """version: the gateway's own. max_rows: most rows joined into one call."""
+        self._inference, self._backend, self._health = inference, backend, health
+        self._version, self._max_rows = version, max_rows
+
+    async def infer(
+        self,
+        ask: Ask,
+        request: InferRequest,
+        record: Record,
+        arrays: Callable[[Signature], Awaitable[Arrays]] | None = None,
+    ) -> Outcome:
+        """What the model gives. arrays: gives the inputs where the request itself does not have them."""
+        served: list[tuple[Signature, Mapping[str, Sequence[str]]]] = []
+
+        def known(lease: Lease, signature: Signature) -> None:
+            labelled = any(output.classes for output in request.outputs)
+            served[:] = [(signature, lease.card.labels(signature.name) if labelled else {})]
+
+        def read(lease: Lease, signature: Signature) -> Decoded:
+            known(lease, signature)
+            return decode(request, signature), request.wanted or given(signature)
+
+        async def read_large(lease: Lease, signature: Signature) -> Decoded:
+            known(lease, signature)
+            async with self._inference.in_time(ask, record):
+                return await read_elsewhere(signature), request.wanted or given(signature)
+
+        read_elsewhere = arrays or (lambda signature: asyncio.to_thread(decode, request, signature))
+        is_large = arrays is not None or raw_string_bytes(request) >= LARGE_BYTES
+        outputs = await self._inference.run(ask, read_large if is_large else read, record)
+        return Outcome(*served[0], outputs)
+
+    # Health
+
+    def ready(self) -> bool:
+        return self._health.ready
+
+    async def model_ready(self, model: str, version: str) -> bool:
+        """Whether there is such a model, and it has that version or label, or any version for the empty one."""
+        try:
+            (await self._lease(model, version)).release()
+        except (InvalidInput, NotFound, Unavailable):
+            return False
+        return True
+
+    def check_declared(self, model: str) -> None:
+        """Raise `NotFound`, with the names there are, for a model that is not served."""
+        self._inference.check_declared(model)
+
+    # Metadata
+
+    def server(self) -> dict[str, Any]:
+        return open_inference_metadata.server(self._version)
+
+    async def metadata(self, model: str, version: str, signature_name: str = "") -> dict[str, Any]:
+        lease = await self._lease(model, version)
+        try:
+            chosen = _told(lease, signature_name, model)
+            return open_inference_metadata.model(model, await self._versions(model), chosen, lease.signatures)
+        finally:
+            lease.release()
+
+    async def config(self, model: str, version: str) -> dict[str, Any]:
+        lease = await self._lease(model, version)
+        try:
+            chosen = _told(lease, "", model)
+            joining = told(lease)[chosen.name] if chosen else None
+            return open_inference_metadata.config(model, chosen, self._max_rows, joining)
+        finally:
+            lease.release()
+
+    async def statistics(self, model: str, version: str) -> dict[str, Any]:
+        """Of one version, of all that are available, or for the empty name of all models."""
+        lines: list[dict[str, Any]] = []
+        for name in [model] if model else self._backend.models:
+            versions = await self._versions(name)
+            if version:
+                lease = await self._lease(name, version)
+                versions = [lease.version]
+                lease.release()
+            lines += self._inference.statistics.of(name, versions)
+        return {"model_stats": lines}
+
+    async def index(self, only_ready: bool) -> list[dict[str, str]]:
+        """Every known version of every declared model, and its state."""
+        lines = []
+        for name in self._backend.models:
+            for status in sorted(await self._statuses(name), key=lambda status: status.version):
+                if status.state is State.AVAILABLE or not only_ready:
+                    state = INDEX_STATES[status.state]
+                    line = {"name": name, "version": str(status.version), "state": state}
+                    lines.append({**line, "reason": status.error_message})
+        return lines
+
+    def refuse_change(self, verb: str, model: str) -> NoReturn:
+        """Nobody loads or unloads a model over the network."""
+        message = (
+            f"cannot {verb} {model[:100]!r} by request: what is served is declared where the gateway starts, "
+            "and a new version is loaded when it appears in the model's folder"
+        )
+        raise from_code("PERMISSION_DENIED", message)
+
+    async def _lease(self, model: str, version: str) -> Lease:
+        number, label = target(model, version)
+        return await self._inference.lease(Ask(model, number, label))
+
+    async def _versions(self, model: str) -> list[int]:
+        """The available ones, lowest first."""
+        self._inference.check_declared(model)
+        return sorted(status.version for status in await self._statuses(model) if status.state is State.AVAILABLE)
+
+    async def _statuses(self, model: str) -> list[VersionStatus]:
+        try:
+            return await self._backend.statuses(model)
+        except ServingError:
+            return []
+
+
+def _told(lease: Lease, name: str, model: str) -> Signature | None:
+    """The signature whose tensors are told; None for the default of a model that has several and no `serving_default`."""
+    if not name:
+        return signatures.default(lease.signatures)
+    return signatures.select(lease.signatures, name, model)
+
+
+def raw_string_bytes(request: InferRequest) -> int:
+    """Bytes of strings that came as bytes: they are cut one by one."""
+    return sum([len(tensor.raw) for tensor in request.inputs if tensor.raw and tensor.datatype == "BYTES"])
+
+
+def target(model: str, version: str) -> tuple[int | None, str | None]:
+    """The version or the label that a version's text stands for: "" neither, "3" version 3, "stable" a label.
+
+    Raises `NotFound` for a number that no version can have.
+    """
+    if not version:
+        return None, None
+    if not (version.isascii() and version.isdigit()):
+        return None, version
+    if len(version) > len(str(MAX_VERSION)) or int(version) > MAX_VERSION:
+        raise NotFound(f"Servable not found for request: Specific({model[:100]}, {version[:40]})")
+    return int(version), None

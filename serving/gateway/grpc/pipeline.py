@@ -1,0 +1,125 @@
+"""The frame of a call over gRPC: admission, reading, errors as statuses, counting.
+
+    bytes ──▶ admitted? ──▶ message ──▶ method(message, context, record, large) ──▶ message ──▶ bytes
+
+A message that is much work to read is read by a worker process: the method gets it without its tensors, which `large` has.
+The gateway's deadline and the caller's both hold; a caller who cancels takes its work back.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NoReturn
+
+import grpc
+
+from signet.serving.errors import Cancelled, DeadlineExceeded, Internal, ServingError
+from signet.serving.gateway.core.inference import Ask, Inference
+from signet.serving.gateway.observability.metrics import UNKNOWN
+from signet.serving.gateway.observability.request_context import Record
+from signet.serving.offload.large_messages import read
+from signet.serving.offload.message_weight import heavy_bytes
+from signet.serving.offload.pool import LARGE_BYTES, Offload
+from signet.serving.offload.reading import Reading, reading
+from signet.serving.process.byte_budget import ByteBudget
+
+log = logging.getLogger(__name__)
+
+VERSION_KEY = "x-signet-model-version"
+"""Of the trailing metadata, as the header over HTTP."""
+
+_MAX_MESSAGE = 1024
+"""Bytes of an error's text; gRPC bounds its headers at eight kilobytes."""
+
+_HELD = 2
+"""Bytes held for each of a message: its own, and the arrays that it is decoded to."""
+
+_EARLY_S = 0.1
+"""A caller whose time is over cancels the call; its clock started so much earlier than ours, at most."""
+
+Context = Any
+"""What gRPC tells of a call: `grpc.aio.ServicerContext`."""
+Infer = Callable[[Any, Context, Record, Reading[Any] | None], Awaitable[Any]]
+"""(message, context, what to note down, the tensors of a large message) -> message or its bytes, of a method that asks for
+an inference."""
+Steps = tuple[Any, ...]
+"""Of a method: how a worker parses its messages and decodes their tensors, and what it parses before the bytes."""
+Tell = Callable[[Any], Awaitable[Any]]
+"""message -> message, of a method that only tells something."""
+
+
+class GrpcFrame:
+    """Makes handlers of one gateway's methods."""
+
+    def __init__(self, inference: Inference, budget: ByteBudget, offload: Offload) -> None:
+        """offload: reads large messages."""
+        self._inference, self._budget, self._offload = inference, budget, offload
+
+    def infers(self, protocol: str, method: Infer, message_class: Any, steps: Steps) -> Any:
+        """The handler of a method that asks for an inference: admitted and counted."""
+
+        async def answer(data: bytes, context: Context) -> bytes:
+            record = Record(protocol)
+            record.bytes = len(data)
+            try:
+                with self._inference.admitted(protocol), self._budget.holding(_HELD * len(data)):
+                    if len(data) < LARGE_BYTES or heavy_bytes(data, message_class) < LARGE_BYTES:
+                        response = await method(read(message_class, data), context, record, None)
+                    else:
+                        response = await self._large(method, data, context, record, message_class, steps)
+                answered: bytes = response if isinstance(response, bytes) else response.SerializeToString()
+            except asyncio.CancelledError:
+                left_s = context.time_remaining()
+                ended = Cancelled if left_s is None or left_s > _EARLY_S else DeadlineExceeded
+                self._inference.count(record, ended.grpc_code, 0)
+                raise
+            except Exception as error:  # noqa: BLE001  # every error becomes a status
+                known = _known(error)
+                self._inference.count(record, known.grpc_code, 0)
+                await _abort(context, known)
+            self._inference.count(record, "OK", len(answered))
+            if record.version != UNKNOWN:
+                context.set_trailing_metadata(((VERSION_KEY, record.version),))
+            return answered
+
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+    async def _large(
+        self, method: Infer, data: bytes, context: Context, record: Record, message_class: Any, steps: Steps
+    ) -> Any:
+        parse, decode, *first = steps
+        async with reading(self._offload, parse, decode, *first, data) as large:
+            async with self._inference.in_time(Ask("", timeout_s=context.time_remaining()), record):
+                head = await large.head()
+            message = message_class.FromString(head) if isinstance(head, bytes) else head
+            return await method(message, context, record, large)
+
+    def tells(self, method: Tell, message_class: Any) -> Any:
+        """The handler of a method that only tells something."""
+
+        async def answer(data: bytes, context: Context) -> bytes:
+            try:
+                with self._budget.holding(len(data)):
+                    told: bytes = (await method(read(message_class, data))).SerializeToString()
+            except Exception as error:  # noqa: BLE001  # every error becomes a status
+                await _abort(context, _known(error))
+            return told
+
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+
+def service(name: str, handlers: Mapping[str, Any]) -> Any:
+    """The handlers of a service's methods, as a server takes them."""
+    return grpc.method_handlers_generic_handler(name, dict(handlers))
+
+
+def _known(error: Exception) -> ServingError:
+    if isinstance(error, ServingError):
+        return error
+    log.error("a call failed", exc_info=error)
+    return Internal("internal error; the gateway's log says more")
+
+
+async def _abort(context: Context, error: ServingError) -> NoReturn:
+    await context.abort(grpc.StatusCode[error.grpc_code], str(error)[:_MAX_MESSAGE])
+    raise AssertionError("abort raises")

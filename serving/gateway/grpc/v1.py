@@ -1,0 +1,224 @@
+"""TensorFlow Serving's own gRPC services, PredictionService and ModelService, in front of either backend.
+
+    PredictRequest ──▶ Ask, named arrays ──▶ Inference ──▶ PredictResponse, values in typed fields as the original gives
+
+Unlike the original it holds arrays against the signature, because requests of several callers share a call.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from signet.serving.errors import InvalidInput, NotFound, from_code
+from signet.serving.gateway.core.backend import Backend, Lease
+from signet.serving.gateway.core.inference import Ask, Decoded, Inference
+from signet.serving.gateway.grpc.pipeline import Context, GrpcFrame, service
+from signet.serving.gateway.observability.request_context import Record
+from signet.serving.grpc_dialect import example_inference, predict_request
+from signet.serving.models import model_status
+from signet.serving.offload import large_bodies, large_messages
+from signet.serving.offload.pool import LARGE_ELEMENTS, Offload
+from signet.serving.offload.reading import Reading
+from signet.serving.process.siblings import all_of
+from signet.serving.tensors.arrays import Arrays, to_typed_proto
+from signet.serving.tensors.protos import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    inference_pb2,
+    model_management_pb2,
+    predict_pb2,
+    regression_pb2,
+)
+from signet.serving.tensors.signature import Signature
+
+PROTOCOL = "grpc_v1"
+PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
+MODEL_SERVICE = "tensorflow.serving.ModelService"
+
+
+_PREDICT_STEPS = (large_messages.parse_predict, large_messages.decode_predict)
+_EXAMPLES_STEPS = (large_messages.parse_examples, large_messages.decode_examples)
+
+
+class GrpcV1:
+    """Both services of one gateway."""
+
+    def __init__(self, inference: Inference, backend: Backend, offload: Offload) -> None:
+        """offload: writes large answers."""
+        self._inference, self._backend, self._offload = inference, backend, offload
+
+    def services(self, frame: GrpcFrame) -> list[Any]:
+        """For a server to add."""
+        prediction = {
+            "Predict": frame.infers(PROTOCOL, self.predict, predict_pb2.PredictRequest, _PREDICT_STEPS),
+            **{
+                name: frame.infers(PROTOCOL, method, kind, (*_EXAMPLES_STEPS, kind.DESCRIPTOR.name))
+                for name, method, kind in (
+                    ("Classify", self.classify, classification_pb2.ClassificationRequest),
+                    ("Regress", self.regress, regression_pb2.RegressionRequest),
+                    ("MultiInference", self.multi_inference, inference_pb2.MultiInferenceRequest),
+                )
+            },
+            "GetModelMetadata": frame.tells(self.metadata, get_model_metadata_pb2.GetModelMetadataRequest),
+        }
+        model = {
+            "GetModelStatus": frame.tells(self.status, get_model_status_pb2.GetModelStatusRequest),
+            "HandleReloadConfigRequest": frame.tells(self.reload, model_management_pb2.ReloadConfigRequest),
+        }
+        return [service(PREDICTION_SERVICE, prediction), service(MODEL_SERVICE, model)]
+
+    async def predict(self, message: Any, context: Context, record: Record, large: Reading[Any] | None = None) -> Any:
+        _check_named(message.model_spec)
+        asked = ask(message, context)
+
+        def read(_: Lease, signature: Signature) -> Decoded:
+            inputs = predict_request.inputs_of(message, signature)
+            return signature.check(inputs), predict_request.outputs_of(message, signature)
+
+        async def read_large(_: Lease, signature: Signature) -> Decoded:
+            assert large is not None, "it is a large message"
+            async with self._inference.in_time(asked, record):
+                inputs = await large.arrays(signature)
+            return inputs, predict_request.outputs_of(message, signature)
+
+        outputs = await self._inference.run(asked, read_large if large else read, record)
+        response = predict_pb2.PredictResponse()
+        _name(response.model_spec, record)
+        if large_bodies.elements(outputs) >= LARGE_ELEMENTS:
+            async with self._inference.in_time(asked, record):
+                return await self._offload.call(large_messages.encode_predict, response.SerializeToString(), outputs)
+        for name, array in outputs.items():
+            response.outputs[name].CopyFrom(to_typed_proto(array))
+        return response
+
+    async def classify(self, message: Any, context: Context, record: Record, large: Reading[Any] | None = None) -> Any:
+        response = classification_pb2.ClassificationResponse()
+        outputs, rows = await self._examples(message, context, record, large, example_inference.classify_outputs)
+        response.result.CopyFrom(example_inference.classifications(outputs, rows))
+        _name(response.model_spec, record)
+        return response
+
+    async def regress(self, message: Any, context: Context, record: Record, large: Reading[Any] | None = None) -> Any:
+        response = regression_pb2.RegressionResponse()
+        outputs, rows = await self._examples(message, context, record, large, example_inference.regress_outputs)
+        response.result.CopyFrom(example_inference.regressions(outputs, rows))
+        _name(response.model_spec, record)
+        return response
+
+    async def _examples(
+        self,
+        message: Any,
+        context: Context,
+        record: Record,
+        large: Reading[Any] | None,
+        wanted: Callable[[Lease, Signature], tuple[str, ...]],
+    ) -> tuple[Arrays, int]:
+        """The outputs wanted for the examples of a Classify or Regress, and how many examples there are."""
+        _check_named(message.model_spec)
+        asked = ask(message, context)
+        inputs = await self._serialized(message, large, asked, record)
+
+        def read(lease: Lease, signature: Signature) -> Decoded:
+            return inputs, wanted(lease, signature)
+
+        return await self._inference.run(asked, read, record), len(inputs["inputs"])
+
+    async def _serialized(self, message: Any, large: Reading[Any] | None, asked: Ask, record: Record) -> Arrays:
+        """The examples of a message, serialized."""
+        if large is None:
+            return {"inputs": example_inference.serialized(message.input)}
+        async with self._inference.in_time(asked, record):
+            return await large.arrays()
+
+    async def multi_inference(
+        self, message: Any, context: Context, record: Record, large: Reading[Any] | None = None
+    ) -> Any:
+        """Several signatures of one version on the same examples: a call for each, side by side, under one lease."""
+        if not message.tasks:
+            raise InvalidInput("the MultiInferenceRequest has no tasks")
+        names = example_inference.task_names(message.tasks)
+        _check_named(message.tasks[0].model_spec)
+        asked = ask(message.tasks[0], context)
+        inputs = await self._serialized(message, large, asked, record)
+        rows = len(inputs["inputs"])
+        lease = await self._inference.lease(asked)
+        try:
+            record.model, record.version = lease.name, str(lease.version)
+            chosen = [example_inference.task_signature(lease, name) for name in names]
+            record.signature = chosen[0].name
+            wanted = [
+                example_inference.task_outputs(lease, signature, task.method_name)
+                for signature, task in zip(chosen, message.tasks, strict=True)
+            ]
+            calls = [
+                self._inference.call(lease, signature, inputs, outputs, asked, record)
+                for signature, outputs in zip(chosen, wanted, strict=True)
+            ]
+            results = await all_of(calls)
+        finally:
+            lease.release()
+        response = inference_pb2.MultiInferenceResponse()
+        for signature, task, outputs in zip(chosen, message.tasks, results, strict=True):
+            result = response.results.add()
+            _name(result.model_spec, record)
+            result.model_spec.signature_name = signature.name
+            if task.method_name == example_inference.CLASSIFY:
+                result.classification_result.CopyFrom(example_inference.classifications(outputs, rows))
+            else:
+                result.regression_result.CopyFrom(example_inference.regressions(outputs, rows))
+        return response
+
+    async def metadata(self, message: Any) -> Any:
+        if not message.metadata_field:
+            raise InvalidInput("GetModelMetadataRequest must specify at least one metadata_field")
+        for name in message.metadata_field:
+            if name != "signature_def":
+                raise InvalidInput(f"Metadata field {name[:100]} is not supported; expected signature_def")
+        _check_named(message.model_spec)
+        lease = await self._inference.lease(ask(message))
+        try:
+            response = get_model_metadata_pb2.GetModelMetadataResponse()
+            response.model_spec.name, response.model_spec.version.value = lease.name, lease.version
+            signatures = get_model_metadata_pb2.SignatureDefMap(signature_def=dict(lease.signature_defs))
+            response.metadata["signature_def"].Pack(signatures)
+            return response
+        finally:
+            lease.release()
+
+    async def status(self, message: Any) -> Any:
+        asked = ask(message)
+        self._inference.check_declared(asked.model)  # an empty name too
+        version = asked.version
+        if asked.label is not None:
+            version = await self._inference.labelled(asked.model, asked.label)
+        statuses = [status for status in await self._backend.statuses(asked.model) if version in (None, status.version)]
+        if not statuses:
+            raise NotFound(f"Could not find version {version} of model {asked.model}")
+        return model_status.to_message(statuses)
+
+    async def reload(self, message: Any) -> Any:
+        raise from_code(
+            "PERMISSION_DENIED",
+            "what is served is declared where the gateway starts; send the configuration to the model server's own port",
+        )
+
+
+def ask(message: Any, context: Context | None = None) -> Ask:
+    """What a message's ModelSpec and the caller's deadline ask for."""
+    spec = message.model_spec
+    return Ask(
+        spec.name,
+        spec.version.value if spec.HasField("version") else None,
+        spec.version_label if spec.WhichOneof("version_choice") == "version_label" else None,
+        spec.signature_name,
+        None if context is None else context.time_remaining(),
+    )
+
+
+def _check_named(spec: Any) -> None:
+    if not spec.name:
+        raise InvalidInput("ModelSpec has no name specified.")
+
+
+def _name(spec: Any, record: Record) -> None:
+    spec.name, spec.version.value, spec.signature_name = record.model, int(record.version), record.signature

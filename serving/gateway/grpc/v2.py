@@ -1,0 +1,117 @@
+"""The Open Inference Protocol over gRPC: `inference.GRPCInferenceService`, whose messages are in `open_inference.proto`.
+
+ModelInferRequest ──▶ InferRequest ──▶ OpenInference ──▶ ModelInferResponse
+"""
+
+import time
+from functools import partial
+from typing import Any
+
+from signet.serving.gateway.core.inference import Ask, Inference
+from signet.serving.gateway.core.open_inference import OpenInference, target
+from signet.serving.gateway.grpc.pipeline import Context, GrpcFrame, service
+from signet.serving.gateway.observability.request_context import Record
+from signet.serving.offload import large_bodies, large_messages
+from signet.serving.offload.large_messages import InferHead
+from signet.serving.offload.pool import LARGE_ELEMENTS, Offload
+from signet.serving.offload.reading import Reading
+from signet.serving.open_inference import messages as open_inference_messages
+from signet.serving.open_inference import open_inference_pb2 as messages
+from signet.serving.open_inference.metadata import to_message
+
+PROTOCOL = "grpc_v2"
+SERVICE = "inference.GRPCInferenceService"
+
+
+_STEPS = (large_messages.parse_infer, large_messages.decode_infer)
+
+
+class GrpcV2:
+    """The service of one gateway."""
+
+    def __init__(self, inference: Inference, open_inference: OpenInference, offload: Offload) -> None:
+        """offload: writes large answers."""
+        self._inference, self._open_inference, self._offload = inference, open_inference, offload
+
+    def services(self, frame: GrpcFrame) -> list[Any]:
+        """For a server to add."""
+        handlers = {
+            "ServerLive": frame.tells(self.server_live, messages.ServerLiveRequest),
+            "ServerReady": frame.tells(self.server_ready, messages.ServerReadyRequest),
+            "ModelReady": frame.tells(self.model_ready, messages.ModelReadyRequest),
+            "ServerMetadata": frame.tells(self.server_metadata, messages.ServerMetadataRequest),
+            "ModelMetadata": frame.tells(self.model_metadata, messages.ModelMetadataRequest),
+            "ModelInfer": frame.infers(PROTOCOL, self.model_infer, messages.ModelInferRequest, _STEPS),
+            "ModelConfig": frame.tells(self.model_config, messages.ModelConfigRequest),
+            "ModelStatistics": frame.tells(self.model_statistics, messages.ModelStatisticsRequest),
+            "RepositoryIndex": frame.tells(self.index, messages.RepositoryIndexRequest),
+            "RepositoryModelLoad": frame.tells(self.load, messages.RepositoryModelLoadRequest),
+            "RepositoryModelUnload": frame.tells(self.unload, messages.RepositoryModelUnloadRequest),
+        }
+        return [service(SERVICE, handlers)]
+
+    async def server_live(self, _: Any) -> Any:
+        return messages.ServerLiveResponse(live=True)
+
+    async def server_ready(self, _: Any) -> Any:
+        return messages.ServerReadyResponse(ready=self._open_inference.ready())
+
+    async def model_ready(self, message: Any) -> Any:
+        ready = await self._open_inference.model_ready(message.name, message.version)
+        return messages.ModelReadyResponse(ready=ready)
+
+    async def server_metadata(self, _: Any) -> Any:
+        return to_message(self._open_inference.server(), messages.ServerMetadataResponse())
+
+    async def model_metadata(self, message: Any) -> Any:
+        values = await self._open_inference.metadata(message.name, message.version)
+        return to_message(values, messages.ModelMetadataResponse())
+
+    async def model_infer(
+        self, message: Any, context: Context, record: Record, large: Reading[Any] | None = None
+    ) -> Any:
+        started = time.perf_counter()
+        head = _head(message) if large is None else message
+        version, label = target(head.model, head.version)
+        record.stage("parse", started)
+        read = head.request
+        limits_s = [limit_s for limit_s in (read.timeout_s, context.time_remaining()) if limit_s is not None]
+        asked = Ask(head.model, version, label, read.signature_name, min(limits_s, default=None))
+        arrays = None if large is None else large.arrays
+        outcome = await self._open_inference.infer(asked, read, record, arrays)
+        started = time.perf_counter()
+        written = partial(large_messages.answer_infer, head.model, record.version, read.without_inputs(), *outcome)
+        if large_bodies.text_elements(read, outcome.outputs) < LARGE_ELEMENTS:
+            answer = written()
+        else:
+            async with self._inference.in_time(asked, record):
+                answer = await self._offload.call(written)
+        record.stage("encode", started)
+        return answer
+
+    async def model_config(self, message: Any) -> Any:
+        values = await self._open_inference.config(message.name, message.version)
+        return to_message({"config": values}, messages.ModelConfigResponse())
+
+    async def model_statistics(self, message: Any) -> Any:
+        values = await self._open_inference.statistics(message.name, message.version)
+        return to_message(values, messages.ModelStatisticsResponse())
+
+    async def index(self, message: Any) -> Any:
+        values = await self._open_inference.index(message.ready)
+        return to_message({"models": values}, messages.RepositoryIndexResponse())
+
+    async def load(self, message: Any) -> Any:
+        self._open_inference.refuse_change("load", _model(message))
+
+    async def unload(self, message: Any) -> Any:
+        self._open_inference.refuse_change("unload", _model(message))
+
+
+def _head(message: Any) -> InferHead:
+    return InferHead(message.model_name, message.model_version, open_inference_messages.parse(message))
+
+
+def _model(message: Any) -> str:
+    """Triton's clients send repository and model, KServe's the model in the repository's place."""
+    return str(message.model_name or message.repository_name)

@@ -1,0 +1,69 @@
+"""gzip and deflate of bodies, both ways; what comes is bounded before and after."""
+
+import asyncio
+import zlib
+
+from signet.serving.errors import UnknownEncoding
+from signet.serving.http import decompression
+from signet.serving.http.decompression import WINDOW_BITS
+
+_ALIASES = {"": "identity", "x-gzip": "gzip"}
+"""RFC 9110 8.4.1.3."""
+
+_SMALLEST = 1024
+"""Bytes below which an answer is not worth compressing."""
+
+_INLINE_BYTES = 1 << 16
+"""More than this is compressed in a thread: it lets the interpreter lock go."""
+
+_FASTEST = 1
+
+
+async def decompressed(body: bytes, headers: dict[bytes, bytes], max_bytes: int) -> bytes:
+    """A request's body without its Content-Encoding. Raises as `decompress` does."""
+    encoding = headers.get(b"content-encoding")
+    if not encoding:
+        return body
+    name = encoding.decode("latin-1")
+    if len(body) <= _INLINE_BYTES:
+        return decompress(body, name, max_bytes)
+    return await asyncio.to_thread(decompress, body, name, max_bytes)
+
+
+async def compressed(body: bytes, headers: dict[bytes, bytes]) -> tuple[bytes, str]:
+    """An answer in the encoding that the request accepts, and that encoding's name; plain and "" when it is small."""
+    accepted = headers.get(b"accept-encoding")
+    if not accepted or len(body) < _SMALLEST:
+        return body, ""
+    name = _choice(accepted.decode("latin-1").lower())
+    if not name:
+        return body, ""
+    if len(body) <= _INLINE_BYTES:
+        return _compress(body, name), name
+    return await asyncio.to_thread(_compress, body, name), name
+
+
+def decompress(body: bytes, encoding: str, max_bytes: int) -> bytes:
+    """A body of the given Content-Encoding. Raises `InvalidInput`, `TooLarge` and, for an unknown one, `UnknownEncoding`."""
+    name = encoding.strip().lower()
+    name = _ALIASES.get(name, name)
+    if name == "identity":
+        return body
+    if name not in WINDOW_BITS:
+        raise UnknownEncoding(f"Content-Encoding {encoding[:40]!r} is not known; expected gzip, deflate or identity")
+    return decompression.decompress(body, name, max_bytes)
+
+
+def _choice(accepted: str) -> str:
+    """The first encoding we have that the header names and does not give a weight of zero."""
+    weights = {}
+    for item in accepted.split(","):
+        name, _, parameter = item.partition(";")
+        name = name.strip()
+        weights[_ALIASES.get(name, name)] = parameter.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return next((name for name in WINDOW_BITS if weights.get(name)), "")
+
+
+def _compress(body: bytes, name: str) -> bytes:
+    compressor = zlib.compressobj(_FASTEST, wbits=WINDOW_BITS[name])
+    return compressor.compress(body) + compressor.flush()

@@ -1,0 +1,90 @@
+"""The frame of a request that asks for an inference over HTTP: admission, decompression, errors, compression, counting.
+
+    Request ──▶ admitted? ──▶ body ──▶ work(…) of the protocol ──▶ Answer ──▶ Response
+
+It stands before FastAPI, because every microsecond here is paid by every request.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from signet.serving.errors import Cancelled, Internal, InvalidInput, Overloaded, ServingError, UnknownEncoding
+from signet.serving.gateway.core.inference import Inference
+from signet.serving.gateway.http import compression, forms
+from signet.serving.gateway.observability.metrics import UNKNOWN
+from signet.serving.gateway.observability.request_context import Record
+from signet.serving.http.server import Request, Response
+from signet.serving.process.byte_budget import ByteBudget
+from signet.serving.rest_dialect import json_codec
+
+log = logging.getLogger(__name__)
+
+JSON = b"Content-Type: application/json\r\n"
+
+
+class Answer(NamedTuple):
+    """What a protocol gives back."""
+
+    body: bytes
+    headers: bytes = JSON
+    """Complete lines."""
+
+
+Work = Callable[[Request, bytes, Record], Awaitable[Answer]]
+"""(request, its body without encoding, what to note down) -> answer."""
+
+
+class Frame:
+    """Answers the requests of one gateway."""
+
+    def __init__(self, inference: Inference, max_body_bytes: int, budget: ByteBudget) -> None:
+        self._inference, self._max_body_bytes, self._budget = inference, max_body_bytes, budget
+
+    async def answer(self, protocol: str, request: Request, work: Work) -> Response:
+        record = Record(protocol)
+        status, code, arrays_bytes = 200, "OK", 0
+        try:
+            with self._inference.admitted(protocol):
+                body = await compression.decompressed(request.body, request.headers, self._max_body_bytes)
+                record.bytes = arrays_bytes = len(body)
+                self._budget.change(arrays_bytes)  # what it is decoded to, about as large
+                answer = await work(request, body, record)
+        except ServingError as error:
+            if type(error) is InvalidInput and (hint := forms.hint(request.headers, request.body)):
+                error = InvalidInput(f"{error}{hint}")
+            status, code, answer = error.http_status, error.grpc_code, refusal(error)
+        except asyncio.CancelledError:
+            self._inference.count(record, Cancelled.grpc_code, 0)
+            raise
+        except Exception:
+            log.exception("a request failed")
+            status, code = Internal.http_status, Internal.grpc_code
+            answer = refusal(Internal("internal error; the gateway's log says more"))
+        finally:
+            self._budget.change(-arrays_bytes)
+        headers = answer.headers
+        if record.version != UNKNOWN:
+            headers += b"X-Signet-Model-Version: %b\r\n" % record.version.encode()
+        body, encoding = await compression.compressed(answer.body, request.headers)
+        if encoding:
+            headers += b"Content-Encoding: %b\r\nVary: Accept-Encoding\r\n" % encoding.encode()
+        self._inference.count(record, code, len(body))
+        return Response(status, body, headers)
+
+
+def refusal(error: ServingError) -> Answer:
+    """An error as TensorFlow Serving writes it: one object with the key `error`."""
+    headers = JSON
+    if isinstance(error, Overloaded):
+        headers += b"Retry-After: 1\r\n"
+    elif isinstance(error, UnknownEncoding):
+        headers += b"Accept-Encoding: gzip, deflate\r\n"  # RFC 9110 15.5.16
+    return Answer(json_codec.encode_error(str(error)), headers)
+
+
+def refused(error: ServingError) -> Response:
+    """The answer to a request that was refused before it was complete."""
+    answer = refusal(error)
+    return Response(error.http_status, answer.body, answer.headers, close=True)

@@ -1,0 +1,51 @@
+"""What probes and Prometheus ask: alive, ready, metrics. Told from memory, by any thread."""
+
+import json
+import threading
+from collections.abc import Callable
+
+from signet.serving.gateway.core.backend import Backend
+from signet.serving.gateway.core.health import Health
+from signet.serving.gateway.observability.metrics import Metrics
+from signet.serving.http.server import Response
+
+_JSON = b"Content-Type: application/json\r\n"
+_TEXT = b"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
+
+
+class Probes:
+    """Of one gateway."""
+
+    def __init__(self, backend: Backend, health: Health, metrics: Metrics) -> None:
+        self._backend, self._health, self._metrics = backend, health, metrics
+        self._scraping = threading.Lock()
+        self.paths: dict[bytes, Callable[[], Response]] = {
+            b"/livez": self.livez,
+            b"/readyz": self.readyz,
+            b"/metrics": self.exposition,
+        }
+
+    def livez(self) -> Response:
+        """200 while the process works. Restart it when this fails."""
+        return answer({"live": True})
+
+    def readyz(self) -> Response:
+        """200 when each model declared or there at the start has been served and no stop is under way; else 503, and why."""
+        backend, health = self._backend, self._health
+        known = {"draining": health.draining, "models": backend.models, "missing": backend.unready()}
+        ready = health.ready
+        return answer({"ready": ready, **known}, 200 if ready else 503)
+
+    def exposition(self) -> Response:
+        """Prometheus metrics."""
+        with self._scraping:
+            models = self._backend.models
+            self._metrics.keep_only(models)
+            for model in models:
+                self._metrics.set_states(model, self._backend.known_statuses(model))
+            return Response(200, self._metrics.exposition(), _TEXT)
+
+
+def answer(told: dict[str, object], status: int = 200) -> Response:
+    """A JSON answer."""
+    return Response(status, json.dumps(told, separators=(",", ":")).encode(), _JSON)

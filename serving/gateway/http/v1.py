@@ -1,0 +1,134 @@
+"""TensorFlow Serving's REST dialect: predict, classify and regress.
+
+    path, body ──▶ Ask ──▶ Inference ──▶ {"predictions": …}, {"outputs": …} or {"results": …}
+
+Beyond the dialect a predict body may say, in keys that TensorFlow Serving ignores:
+
+    "output_filter": [names]     only these outputs
+    "named_outputs": true        also the only output gets its name
+    "non_finite": "null"         null, or with "string" a string, where the dialect writes bare NaN and Infinity
+"""
+
+import re
+import time
+from collections.abc import Sequence
+from functools import partial
+
+from signet.serving.errors import InvalidInput
+from signet.serving.gateway.core.backend import Lease
+from signet.serving.gateway.core.inference import MAX_VERSION, Ask, Decoded, Inference
+from signet.serving.gateway.http import inference_headers, paths
+from signet.serving.gateway.http.pipeline import Answer
+from signet.serving.gateway.observability.request_context import Record
+from signet.serving.grpc_dialect import example_inference
+from signet.serving.http.server import Request
+from signet.serving.offload import large_bodies
+from signet.serving.offload.pool import LARGE_BYTES, LARGE_ELEMENTS, Offload
+from signet.serving.offload.reading import reading
+from signet.serving.rest_dialect import json_codec
+from signet.serving.rest_dialect.json_codec import PredictBody
+from signet.serving.tensors.arrays import Array, Arrays
+from signet.serving.tensors.signature import Signature
+
+PROTOCOL = "v1"
+PATH = re.compile(
+    rb"/v1/models/([^/?]+?)(?:/versions/([^/:?]+)|/labels/([^/?]+?))?(:|%3[Aa])(predict|classify|regress)(?:\?.*)?"
+)
+
+_VERSION = re.compile(rb"\d{1,19}")
+
+
+class V1:
+    """Answers POSTs whose path matches `PATH`."""
+
+    def __init__(self, inference: Inference, offload: Offload) -> None:
+        """offload: reads large bodies and writes large answers."""
+        self._inference, self._offload = inference, offload
+
+    async def __call__(self, request: Request, body: bytes, record: Record) -> Answer:
+        match = PATH.fullmatch(request.path)
+        assert match is not None, "the gateway sends only paths that match"
+        verb = match[5]
+        if verb == b"predict":
+            return await self._predict(match, request, body, record)
+        return await self._examples(match, request, body, record, verb == b"classify")
+
+    async def _predict(self, match: re.Match[bytes], request: Request, text: bytes, record: Record) -> Answer:
+        started = time.perf_counter()
+        if len(text) < LARGE_BYTES:
+            body = json_codec.parse(text)
+            record.stage("parse", started)
+            asked = ask(match, request, body.signature_name)
+            outputs = await self._inference.run(asked, partial(self._decode, body), record)
+        else:
+            asked = ask(match, request, "")
+            body, outputs = await self._predict_large(asked, text, record)
+        started = time.perf_counter()
+        if large_bodies.elements(outputs) < LARGE_ELEMENTS:
+            answer = json_codec.encode(outputs, body.layout, named=body.named_outputs, non_finite=body.non_finite)
+        else:
+            encode = partial(self._offload.call, large_bodies.encode_predict)
+            async with self._inference.in_time(asked, record):
+                answer = await encode(outputs, body.layout, body.named_outputs, body.non_finite)
+        record.stage("encode", started)
+        return Answer(answer)
+
+    def _decode(self, body: PredictBody, lease: Lease, signature: Signature) -> Decoded:
+        return json_codec.decode(body, signature, lease.card.padding(signature)), body.output_filter
+
+    async def _predict_large(self, asked: Ask, text: bytes, record: Record) -> tuple[PredictBody, Arrays]:
+        """The body without its value, and the outputs."""
+        started = time.perf_counter()
+        in_time = partial(self._inference.in_time, asked, record)
+        async with reading(self._offload, large_bodies.parse_predict, large_bodies.decode_predict, text) as large:
+            async with in_time():
+                body = await large.head()
+            record.stage("parse", started)
+
+            async def decode(lease: Lease, signature: Signature) -> Decoded:
+                async with in_time():
+                    return await large.arrays(signature, lease.card.padding(signature)), body.output_filter
+
+            asked = asked._replace(signature_name=body.signature_name)
+            return body, await self._inference.run(asked, decode, record)
+
+    async def _examples(
+        self, match: re.Match[bytes], request: Request, text: bytes, record: Record, classify: bool
+    ) -> Answer:
+        started = time.perf_counter()
+        asked = ask(match, request, "")
+        if len(text) < LARGE_BYTES:
+            name, examples = large_bodies.read_examples(text)
+        else:
+            async with self._inference.in_time(asked, record):
+                name, examples = await self._offload.call(large_bodies.read_examples, text)
+        record.stage("parse", started)
+        wanted = example_inference.classify_outputs if classify else example_inference.regress_outputs
+
+        def decode(lease: Lease, signature: Signature) -> tuple[dict[str, Array], Sequence[str]]:
+            return {"inputs": examples}, wanted(lease, signature)
+
+        outputs = await self._inference.run(asked._replace(signature_name=name), decode, record)
+        started = time.perf_counter()
+        if large_bodies.elements(outputs) < LARGE_ELEMENTS:
+            answer = large_bodies.encode_examples(outputs, len(examples), classify)
+        else:
+            async with self._inference.in_time(asked, record):
+                answer = await self._offload.call(large_bodies.encode_examples, outputs, len(examples), classify)
+        record.stage("encode", started)
+        return Answer(answer)
+
+
+def ask(match: re.Match[bytes], request: Request, signature_name: str) -> Ask:
+    """What a path (model, version, label) and the headers ask for. Raises `InvalidInput` and `NotFound`."""
+    version = _version(match[2]) if match[2] else None
+    label = paths.text(match[3]) if match[3] else None
+    return inference_headers.ask(request, paths.text(match[1]), version, label, signature_name)
+
+
+def _version(digits: bytes) -> int:
+    if not _VERSION.fullmatch(digits):
+        raise InvalidInput(
+            f"the version is {paths.text(digits)[:40]!r}; expected a whole number, at most {MAX_VERSION}"
+        )
+    return int(digits)

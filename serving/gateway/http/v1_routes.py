@@ -1,0 +1,219 @@
+"""Everything but predict: status, metadata, the list of models, health, metrics. Through FastAPI, off the hot path."""
+
+import asyncio
+import json
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse
+from google.protobuf import json_format
+from starlette.exceptions import HTTPException
+
+from signet.serving.errors import Internal, InvalidInput, NotFound, ServingError
+from signet.serving.gateway.core.backend import Backend
+from signet.serving.gateway.core.inference import Ask, Inference
+from signet.serving.gateway.core.joining import told
+from signet.serving.gateway.http import v2_routes
+from signet.serving.gateway.http.probes import Probes
+from signet.serving.http.server import Response as HttpResponse
+from signet.serving.models import model_status
+from signet.serving.models.model_status import State
+from signet.serving.tensors import signature
+from signet.serving.tensors.protos import get_model_metadata_pb2
+
+ROUTES = (
+    "POST /v1/models/MODEL[/versions/N|/labels/LABEL]:predict",
+    "POST /v1/models/MODEL[/versions/N|/labels/LABEL]:classify",
+    "POST /v1/models/MODEL[/versions/N|/labels/LABEL]:regress",
+    "GET /",
+    "GET /v1/models",
+    "GET /v1/models/MODEL[/versions/N|/labels/LABEL]",
+    "GET /v1/models/MODEL[/versions/N|/labels/LABEL]/metadata",
+    "GET /v1/models/MODEL/openapi.json",
+    "GET /openapi.json",
+    "GET /docs",
+    "GET /livez",
+    "GET /readyz",
+    "GET /metrics",
+    *v2_routes.ROUTES,
+)
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Signet</title>
+<h1>Signet</h1>
+<p>Alive. <a href="v1/models">Models</a>, <a href="docs">API</a>, <a href="metrics">metrics</a>.</p>
+</html>
+"""
+
+
+def create_router(backend: Backend, inference: Inference, probes: Probes) -> APIRouter:
+    """The routes of one gateway."""
+    router = APIRouter()
+
+    @router.get("/")
+    async def alive(request: Request) -> Response:
+        """A page for people whose `Accept` asks for one; else what KServe's client looks for."""
+        if "text/html" in request.headers.get("accept", ""):
+            return HTMLResponse(_PAGE)
+        return JSONResponse({"status": "alive"})
+
+    @router.get("/livez")
+    async def livez() -> Response:
+        """Whether the process works: 200. Restart it when this fails."""
+        return _as_starlette(probes.livez())
+
+    @router.get("/readyz")
+    async def readyz() -> Response:
+        """200 when each model declared or there at the start has been served and no stop is under way; else 503, and why."""
+        return _as_starlette(probes.readyz())
+
+    @router.get("/metrics")
+    async def exposition() -> Response:
+        """Prometheus metrics."""
+        return _as_starlette(probes.exposition())
+
+    @router.get("/v1/models")
+    async def models() -> dict[str, Any]:
+        """What is served: the names, and the versions of each."""
+        return {
+            "models": backend.models,
+            "details": await asyncio.gather(*(_details(backend, name) for name in backend.models)),
+        }
+
+    @router.get("/v1/models/{model:name}")
+    @router.get("/v1/models/{model:name}/versions/{version:name}")
+    @router.get("/v1/models/{model:name}/labels/{label:name}")
+    async def status(model: str, version: int | None = None, label: str | None = None) -> Response:
+        """The state of a model's versions, highest first, or of one; `name` and `ready` are for KServe's client.
+
+        `joining` says of each signature whether rows of several requests share its calls, and why: of that version, or
+        of the one that unversioned requests get.
+        """
+        _check_declared(backend, model)
+        if label is not None:
+            version = await inference.labelled(model, label)
+        known = await backend.statuses(model)
+        statuses = [entry for entry in known if version in (None, entry.version)]
+        if not statuses:
+            hint = signature.nearest_hint(str(version), [str(entry.version) for entry in known])
+            raise NotFound(f"Could not find version {version} of model {model}{hint}")
+        body = json.loads(_to_json(model_status.to_message(statuses)))
+        for line in body["model_version_status"]:
+            line.setdefault("status", {}).setdefault("error_message", "")
+        ready = any(entry.state is State.AVAILABLE for entry in statuses)
+        joining = await _joining(backend, model, version) if ready else {}
+        return JSONResponse({**body, "name": model, "ready": ready, "joining": joining})
+
+    @router.get("/v1/models/{model:name}/metadata")
+    @router.get("/v1/models/{model:name}/versions/{version:name}/metadata")
+    @router.get("/v1/models/{model:name}/labels/{label:name}/metadata")
+    async def metadata(model: str, version: int | None = None, label: str | None = None) -> Response:
+        """The signatures of a version, as TensorFlow Serving writes them."""
+        _check_declared(backend, model)
+        lease = await inference.lease(Ask(model, version, label))
+        try:
+            signatures = get_model_metadata_pb2.SignatureDefMap(signature_def=dict(lease.signature_defs))
+            body: dict[str, Any] = {
+                "model_spec": {"name": model, "signature_name": "", "version": str(lease.version)},
+                "metadata": {"signature_def": json.loads(_to_json(signatures))},
+            }
+            if lease.card.digest:
+                body["digest"] = lease.card.digest
+            return JSONResponse(body)
+        finally:
+            lease.release()
+
+    return router
+
+
+def _as_starlette(told: HttpResponse) -> Response:
+    headers = dict(line.split(": ", 1) for line in told.headers.decode("latin-1").splitlines())
+    return Response(told.body, told.status, headers)
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Errors in TensorFlow Serving's form: one object with the key `error`."""
+
+    @app.exception_handler(ServingError)
+    async def serving_error(_: Request, error: ServingError) -> JSONResponse:
+        return JSONResponse({"error": str(error)}, error.http_status)
+
+    @app.exception_handler(RequestValidationError)
+    async def wrong_parameter(_: Request, error: RequestValidationError) -> JSONResponse:
+        problems = "; ".join(f"{'.'.join(map(str, line['loc']))}: {line['msg']}" for line in error.errors())
+        return JSONResponse({"error": problems}, InvalidInput.http_status)
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        headers = dict(error.headers or {})
+        if "Allow" in headers:
+            methods = headers["Allow"].split(", ")  # in no order
+            headers["Allow"] = ", ".join(sorted({*methods, *(["HEAD"] if "GET" in methods else [])}))
+        return JSONResponse({"error": malformed(request.method, request.scope["path"])}, error.status_code, headers)
+
+    @app.exception_handler(Exception)
+    async def bug(_: Request, __: Exception) -> JSONResponse:
+        return JSONResponse({"error": "internal error; the gateway's log says more"}, Internal.http_status)
+
+
+def malformed(method: str, path: str) -> str:
+    """What is said of a method and path that nobody answers."""
+    return f"Malformed request: {method} {path[:200]}. Routes: {'; '.join(ROUTES)}"
+
+
+def _check_declared(backend: Backend, model: str) -> None:
+    if model not in backend.models:
+        hint = signature.nearest_hint(model, backend.models)
+        served = ", ".join(backend.models)
+        raise NotFound(f"Could not find any versions of model {model[:100]}{hint}. Served models: {served}")
+
+
+async def _joining(backend: Backend, model: str, version: int | None) -> dict[str, Any]:
+    try:
+        lease = await backend.lease(model, version)
+    except ServingError:
+        return {}
+    try:
+        return {name: asdict(verdict) for name, verdict in told(lease).items()}
+    finally:
+        lease.release()
+
+
+async def _details(backend: Backend, name: str) -> dict[str, Any]:
+    """One model for the list: its available versions and the signatures of the one that unversioned requests get."""
+    try:
+        statuses = await backend.statuses(name)
+        lease = await backend.lease(name, None)
+    except ServingError as error:
+        return {"name": name, "versions": [], "signatures": {}, "error": str(error)}
+    try:
+        return {
+            "name": name,
+            "versions": [status.version for status in statuses if status.state is State.AVAILABLE],
+            "signatures": {
+                key: {"inputs": _tensors(value.inputs), "outputs": _tensors(value.outputs)}
+                for key, value in sorted(lease.signatures.items())
+                if not signature.internal(key)
+            },
+        }
+    finally:
+        lease.release()
+
+
+def _tensors(specs: Any) -> dict[str, Any]:
+    return {
+        name: {
+            "dtype": spec.dtype.name if spec.dtype else None,
+            "shape": None if spec.shape is None else [-1 if size is None else size for size in spec.shape],
+        }
+        for name, spec in specs.items()
+    }
+
+
+def _to_json(message: Any) -> str:
+    return json_format.MessageToJson(
+        message, always_print_fields_with_no_presence=True, preserving_proto_field_name=True, indent=None
+    )

@@ -1,0 +1,77 @@
+"""The Open Inference Protocol over REST: inference. The other routes are in `v2_routes.py`.
+
+    path, body ──▶ InferRequest ──▶ OpenInference ──▶ {"model_name": …, "outputs": [{"name", "shape", "datatype", "data"}]}
+
+A body may be JSON, or JSON with tensors as bytes after it; so may the answer.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from functools import partial
+
+from signet.serving.gateway.core.inference import Ask, Inference
+from signet.serving.gateway.core.open_inference import OpenInference, Outcome, target
+from signet.serving.gateway.http import inference_headers, paths
+from signet.serving.gateway.http.pipeline import Answer
+from signet.serving.gateway.observability.request_context import Record
+from signet.serving.http.server import Request
+from signet.serving.offload import large_bodies
+from signet.serving.offload.pool import LARGE_BYTES, LARGE_ELEMENTS, Offload
+from signet.serving.offload.reading import reading
+from signet.serving.open_inference import bodies
+from signet.serving.open_inference.requests import InferRequest
+
+PROTOCOL = "v2"
+PATH = re.compile(rb"/v2/models/([^/?]+)(?:/versions/([^/?]+))?/infer(?:\?.*)?")
+
+_HEADER = bodies.HEADER.lower().encode()
+_BINARY = b"Content-Type: application/octet-stream\r\n%b: %%d\r\n" % bodies.HEADER.encode()
+
+
+class V2:
+    """Answers POSTs whose path matches `PATH`."""
+
+    def __init__(self, inference: Inference, open_inference: OpenInference, offload: Offload) -> None:
+        """offload: reads large bodies and writes large answers."""
+        self._inference, self._open_inference, self._offload = inference, open_inference, offload
+
+    async def __call__(self, request: Request, body: bytes, record: Record) -> Answer:
+        started = time.perf_counter()
+        match = PATH.fullmatch(request.path)
+        assert match is not None, "the gateway sends only paths that match"
+        model = paths.text(match[1])
+        version, label = target(model, paths.text(match[2]) if match[2] else "")
+        ask = partial(inference_headers.ask, request, model, version, label)
+        header = request.headers.get(_HEADER)
+        said = None if header is None else header.decode("latin-1")
+        json_bytes = bodies.json_bytes(said, len(body))
+        if (len(body) if json_bytes is None else json_bytes) < LARGE_BYTES:
+            read = bodies.parse(body, json_bytes)
+            record.stage("parse", started)
+            asked = ask(read.signature_name, read.timeout_s)
+            outcome = await self._open_inference.infer(asked, read, record)
+        else:
+            asked, read, outcome = await self._infer_large(ask, body, json_bytes, record)
+        started = time.perf_counter()
+        written = partial(large_bodies.encode_infer, read.without_inputs(), *outcome, model, record.version)
+        if large_bodies.text_elements(read, outcome.outputs) < LARGE_ELEMENTS:
+            text, json_bytes = written()
+        else:
+            async with self._inference.in_time(asked, record):
+                text, json_bytes = await self._offload.call(written)
+        record.stage("encode", started)
+        return Answer(text) if json_bytes is None else Answer(text, _BINARY % json_bytes)
+
+    async def _infer_large(
+        self, ask: Callable[..., Ask], body: bytes, json_bytes: int | None, record: Record
+    ) -> tuple[Ask, InferRequest, Outcome]:
+        """What the request asks for, the request without its tensors, and what the model gives."""
+        started = time.perf_counter()
+        parse, decode = large_bodies.parse_infer, large_bodies.decode_infer
+        async with reading(self._offload, parse, decode, body, json_bytes) as large:
+            async with self._inference.in_time(ask(""), record):
+                read = await large.head()
+            record.stage("parse", started)
+            asked = ask(read.signature_name, read.timeout_s)
+            return asked, read, await self._open_inference.infer(asked, read, record, large.arrays)

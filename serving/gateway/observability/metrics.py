@@ -1,0 +1,274 @@
+"""The gateway's Prometheus metrics, all of them, in one registry of their own.
+
+Label values come from the declared models and from closed sets: nothing a stranger sends becomes a label. An unknown
+model is `unknown`. Durations are in seconds, sizes in bytes.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache, partial
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
+
+from signet.serving.models.model_status import BROKEN, REASONS, State, VersionStatus
+from signet.serving.models.model_store import ModelStore
+from signet.serving.process.histogram import Histogram
+from signet.serving.process.supervision import Failures
+
+UNKNOWN = "unknown"
+
+_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+_STAGE_SECONDS = (0.0001, 0.00025, 0.0005, *_SECONDS)
+_ROWS = tuple(2**i for i in range(13))
+_BYTES = tuple(256 * 4**i for i in range(10))
+_MAX_VERSIONS = 4
+"""Versions of a model with series of their own; older ones are dropped when a newer one comes."""
+
+STAGES = ("parse", "decode", "queue", "run", "encode")
+"""Of a request: text to values; values to arrays; waiting to be joined; that and the call; arrays to text."""
+
+SHED = ("in_flight", "bytes", "large_bodies", "connections", "address_connections", "slow_reader")
+"""Why requests or connections are turned away: requests in work; bytes held; large bodies in work; connections in all, of
+one address; a caller that does not read."""
+
+PROTOCOLS = ("v1", "v2", "grpc_v1", "grpc_v2")
+
+
+def _samples(metric: MetricWrapperBase) -> list[Sample]:
+    return [sample for family in metric.collect() for sample in family.samples]
+
+
+def _reason(status: VersionStatus, newest: int) -> str:
+    """Of a version on a model server, which tells only its error, and that for ever: also when a newer one answers."""
+    failed = status.state is State.END and status.error_code != "OK"
+    return BROKEN if failed and status.version > newest else ""
+
+
+class _AtScrape(Collector):
+    """Makes a registry ask for metrics when it is scraped."""
+
+    def __init__(self, families: Callable[[], Iterator[Metric]]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._families()
+
+
+class InFlight:
+    """How many requests are in work."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+class Metrics:
+    """All that is counted; one instance for each gateway."""
+
+    def __init__(self, version: str, failures: Failures | None = None) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each of the others, which no panel shows
+        registry = self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "signet_requests_total",
+            "Predict requests answered, by outcome: OK or a gRPC code name.",
+            ("protocol", "model", "version", "signature", "code"),
+            registry=registry,
+        )
+        self._durations = Histogram(
+            "signet_request_duration_seconds",
+            "From the first byte of a predict request to its answer.",
+            ("protocol", "model", "signature"),
+            _SECONDS,
+            registry,
+        )
+        self._stages = Histogram(
+            "signet_stage_duration_seconds",
+            f"Time a predict request spends in each stage: {', '.join(STAGES)}.",
+            ("stage", "model"),
+            _STAGE_SECONDS,
+            registry,
+        )
+        in_flight = Gauge("signet_requests_in_flight", "Predict requests in work.", ("protocol",), registry=registry)
+        self.in_flight = {protocol: InFlight() for protocol in PROTOCOLS}
+        for protocol, number in self.in_flight.items():
+            in_flight.labels(protocol).set_function(partial(getattr, number, "count"))
+        self._batch_rows = Histogram("signet_batch_rows", "Rows joined into one call.", ("model",), _ROWS, registry)
+        self._request_bytes = Histogram(
+            "signet_request_size_bytes", "Bodies of predict requests.", ("protocol",), _BYTES, registry
+        )
+        self._response_bytes = Histogram(
+            "signet_response_size_bytes", "Bodies of predict answers.", ("protocol",), _BYTES, registry
+        )
+        self.shed = Counter(
+            "signet_shed_total", "Requests turned away unserved, by reason.", ("reason",), registry=registry
+        )
+        for reason in SHED:
+            self.shed.labels(reason)  # at 0 from the start: a rate needs a value before the first one
+        self._model_state = Gauge(
+            "signet_model_state",
+            "1 for the state a version is in.",
+            ("model", "version", "state"),
+            registry=registry,
+        )
+        self._model_available = Gauge(
+            "signet_model_available",
+            "1 when a declared model has a version that answers.",
+            ("model",),
+            registry=registry,
+        )
+        self.upstream_errors = Counter(
+            "signet_upstream_errors_total",
+            "Calls to model servers that failed, those tried again included.",
+            ("model", "grpc_code"),
+            registry=registry,
+        )
+        self.upstream_retries = Counter(
+            "signet_upstream_retries_total", "Calls tried again on another model server.", ("model",), registry=registry
+        )
+        self.upstream_ejected = Gauge(
+            "signet_upstream_ejected", "1 while a model server is left out.", ("backend",), registry=registry
+        )
+        self.upstream_requests = Counter(
+            "signet_upstream_channel_requests_total",
+            "Calls sent to each model server.",
+            ("backend",),
+            registry=registry,
+        )
+        self._failed_versions = Gauge(
+            "signet_failed_versions",
+            f"Versions that should be served and are not, by reason: {', '.join(REASONS)}.",
+            ("model", "reason"),
+            registry=registry,
+        )
+        background = failures or Failures()
+
+        def background_failures() -> Iterator[Metric]:
+            name, text = (
+                "signet_background_failures",
+                "Faults of work in the background, which is tried again, by task.",
+            )
+            family = CounterMetricFamily(name, text, labels=["task"])
+            for task, count in background.counts().items():
+                family.add_metric([task], count)
+            yield family
+
+        registry.register(_AtScrape(background_failures))
+        self.draining = Gauge("signet_draining", "1 from SIGTERM on.", registry=registry)
+        build = Gauge("signet_build_info", "1; the version is the label.", ("version",), registry=registry)
+        build.labels(version).set(1)
+
+        self._counter = lru_cache(4096)(self._requests.labels)
+        self._versions: dict[str, list[str]] = {}
+        self._told: set[str] = set()
+        """Models that there were at the last scrape."""
+        self._by_model: tuple[MetricWrapperBase, ...] = (
+            self._requests,
+            self._model_state,
+            self._model_available,
+            self._failed_versions,
+            self.upstream_errors,
+            self.upstream_retries,
+        )
+
+    def observe_request(
+        self, protocol: str, model: str, version: str, signature: str, code: str, seconds: float
+    ) -> None:
+        """A predict request has been answered. model and signature: names of something loaded, or `unknown`."""
+        self._limit_versions(model, version)
+        self._counter(protocol, model, version, signature, code).inc()
+        self._durations.observe(seconds, protocol, model, signature)
+
+    def observe_stages(self, model: str, seconds: Sequence[tuple[str, float]]) -> None:
+        for stage, duration in seconds:
+            self._stages.observe(duration, stage, model)
+
+    def observe_sizes(self, protocol: str, request_bytes: int, response_bytes: int) -> None:
+        self._request_bytes.observe(request_bytes, protocol)
+        self._response_bytes.observe(response_bytes, protocol)
+
+    def observe_rows(self, model: str, rows: int) -> None:
+        """So many rows go into a call."""
+        self._batch_rows.observe(rows, model)
+
+    def watch_queues(self, models: Callable[[], Iterable[str]], waiting: Callable[[str], int], limit: int) -> None:
+        """Tell how many requests of each model wait for a call, and how many may be in work in all."""
+
+        def depths() -> Iterator[Metric]:
+            name, text = "signet_admission_queue_depth", "Requests that wait for a call."
+            family = GaugeMetricFamily(name, text, labels=["model"])
+            for model in models():
+                family.add_metric([model], waiting(model))
+            yield family
+
+        self.registry.register(_AtScrape(depths))
+        most = Gauge("signet_admission_limit", "Requests that may be in work at once.", registry=self.registry)
+        most.set(limit)
+
+    def watch_bytes(self, held: Callable[[], float]) -> None:
+        """Tell how many bytes of requests and answers are held."""
+        gauge = Gauge(
+            "signet_buffered_bytes", "Bytes of bodies and unread answers that are held.", registry=self.registry
+        )
+        gauge.set_function(held)
+
+    def watch_store(self, store: ModelStore) -> None:
+        """Tell when the folder of models was last as the store is."""
+        synced = Gauge(
+            "signet_model_store_synced_timestamp_seconds",
+            "When the folder of models was last as the store is, in seconds since 1970.",
+            registry=self.registry,
+        )
+        synced.set_function(lambda: store.synced_s)
+
+    def set_states(self, model: str, statuses: Sequence[VersionStatus]) -> None:
+        """What is said of a model from now on; of its versions, only the highest are told."""
+        self._model_available.labels(model).set(any(status.state is State.AVAILABLE for status in statuses))
+        for labels in [sample.labels for sample in _samples(self._model_state)]:
+            if labels["model"] == model:
+                self._model_state.remove(labels["model"], labels["version"], labels["state"])
+        newest = max((status.version for status in statuses if status.state is State.AVAILABLE), default=-1)
+        reasons = [status.reason or _reason(status, newest) for status in statuses]
+        for reason in REASONS:
+            self._failed_versions.labels(model, reason).set(reasons.count(reason))
+        for status in statuses[:_MAX_VERSIONS]:
+            for state in State:
+                self._model_state.labels(model, str(status.version), state.name).set(status.state is state)
+
+    def keep_only(self, models: Iterable[str]) -> None:
+        """Drop all series of models that are served no more; those that a late answer has brought back, too."""
+        kept = {UNKNOWN, *models}
+        gone = (self._told | self._versions.keys()) - kept
+        self._told = set(kept)
+        if not gone:
+            return
+        for metric in self._by_model:
+            for values in {tuple(sample.labels[name] for name in metric._labelnames) for sample in _samples(metric)}:
+                if values[metric._labelnames.index("model")] in gone:
+                    metric.remove(*values)
+        for histogram in (self._durations, self._stages, self._batch_rows):
+            histogram.drop("model", gone)
+        for model in gone:
+            self._versions.pop(model, None)
+        self._counter.cache_clear()
+
+    def exposition(self) -> bytes:
+        """The text that Prometheus scrapes."""
+        return generate_latest(self.registry)
+
+    def _limit_versions(self, model: str, version: str) -> None:
+        versions = self._versions.setdefault(model, [])
+        if version in versions:
+            return
+        versions.append(version)
+        if len(versions) <= _MAX_VERSIONS:
+            return
+        oldest = versions.pop(0)
+        for labels in [sample.labels for sample in _samples(self._requests)]:
+            if labels["model"] == model and labels["version"] == oldest:
+                self._requests.remove(*(labels[name] for name in self._requests._labelnames))
+        self._counter.cache_clear()

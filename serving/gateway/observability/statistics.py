@@ -1,0 +1,105 @@
+"""Counts and seconds of every version since the start, as the Open Inference Protocol's statistics extension tells them.
+
+    success, fail     requests answered, from the first byte to the answer
+    queue             waiting for a call        compute_input     text to arrays
+    compute_infer     the call                  compute_output    arrays to text
+
+The last four are those of successful requests. Numbers of rows and of calls stand beside them.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from signet.serving.gateway.observability.metrics import STAGES, UNKNOWN
+from signet.serving.gateway.observability.request_context import Record
+
+_MAX_VERSIONS = 8
+"""Versions of a model that are kept; the one that came first goes first."""
+
+
+@dataclass(slots=True)
+class VersionStatistics:
+    """One version."""
+
+    rows: int = 0
+    calls: int = 0
+    last_inference_s: float = 0.0
+    """Since 1970; 0: never."""
+    successes: int = 0
+    success_s: float = 0.0
+    failures: int = 0
+    failure_s: float = 0.0
+    stages_s: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+    """Of successful requests."""
+
+    def values(self) -> dict[str, Any]:
+        """As the extension has them."""
+        stages_s, count = self.stages_s, self.successes
+        return {
+            "last_inference": round(self.last_inference_s * 1e3),
+            "inference_count": self.rows,
+            "execution_count": self.calls,
+            "inference_stats": {
+                "success": _duration(count, self.success_s),
+                "fail": _duration(self.failures, self.failure_s),
+                "queue": _duration(count, stages_s["queue"]),
+                "compute_input": _duration(count, stages_s["parse"] + stages_s["decode"]),
+                "compute_infer": _duration(count, stages_s["run"] - stages_s["queue"]),
+                "compute_output": _duration(count, stages_s["encode"]),
+            },
+        }
+
+
+def _duration(count: int, seconds: float) -> dict[str, int]:
+    return {"count": count, "ns": round(seconds * 1e9)}
+
+
+class Statistics:
+    """Of all models of a gateway."""
+
+    def __init__(self, served: Callable[[], Collection[str]]) -> None:
+        """served: the models there are now; of others nothing is kept once another one comes."""
+        self._served = served
+        self._models: dict[str, dict[str, VersionStatistics]] = {}
+
+    def called(self, model: str, version: int) -> None:
+        """A call of the model starts."""
+        self._version(model, str(version)).calls += 1
+
+    def count(self, record: Record, ok: bool, seconds: float) -> None:
+        """A request has been answered. One that never got as far as a version is nobody's."""
+        if record.version == UNKNOWN:
+            return
+        version = self._version(record.model, record.version)
+        if not ok:
+            version.failures += 1
+            version.failure_s += seconds
+            return
+        version.rows += record.rows
+        version.last_inference_s = time.time()
+        version.successes += 1
+        version.success_s += seconds
+        for name, duration in record.stages:
+            version.stages_s[name] += duration
+
+    def of(self, model: str, versions: Iterable[int]) -> list[dict[str, Any]]:
+        """One line for each version."""
+        known = self._models.get(model, {})
+        return [
+            {"name": model, "version": str(version), **known.get(str(version), VersionStatistics()).values()}
+            for version in versions
+        ]
+
+    def _version(self, model: str, version: str) -> VersionStatistics:
+        if model not in self._models:
+            served = {model, *self._served()}
+            self._models = {name: versions for name, versions in self._models.items() if name in served} | {model: {}}
+        versions = self._models[model]
+        found = versions.get(version)
+        if found is None:
+            if len(versions) >= _MAX_VERSIONS:
+                del versions[next(iter(versions))]
+            found = versions[version] = VersionStatistics()
+        return found

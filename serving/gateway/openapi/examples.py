@@ -1,0 +1,141 @@
+"""Example requests: from a model's card or golden examples, else made up from its signature.
+
+card, golden.json, signature ──candidates──▶ predict bodies, best first; whoever shows one tries it before
+inputs, outputs ──inference──▶ the same by the Open Inference Protocol
+golden.json ──curl_commands──▶ lines to paste
+"""
+
+import json
+import math
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from signet.serving.gateway.openapi import tensors
+from signet.serving.gateway.openapi.described_model import FRIENDLY, DescribedModel, Example
+from signet.serving.models import small_file
+from signet.serving.open_inference import bodies, requests
+from signet.serving.open_inference.requests import InferRequest
+from signet.serving.tensors.arrays import Arrays
+from signet.serving.tensors.signature import DEFAULT, Signature, TensorSpec
+
+LONGEST = 1 << 16
+"""Characters of an example; a longer one is not shown."""
+
+_FREE_SIZE = 8
+"""For a size that the signature leaves open: enough for a few convolutions, and short."""
+
+
+def candidates(model: DescribedModel, signature: Signature, golden: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Predict bodies that the signature may take, best first.
+
+    golden: name of a signature -> its first golden row.
+    """
+    outputs = tensors.given(signature)
+    start: dict[str, Any] = {} if signature.name == DEFAULT else {"signature_name": signature.name}
+    if len(outputs) < len(signature.outputs):
+        start["output_filter"] = list(outputs)
+    declared = model.declared_example(signature.name)
+    if isinstance(declared, dict):
+        yield declared
+    if signature.name in golden:
+        yield {**start, "instances": [golden[signature.name]]}
+    count = next((spec.shape[0] for spec in signature.inputs.values() if spec.shape and spec.shape[0]), 1)
+    shapes = {name: _example_shape(spec, count) for name, spec in signature.inputs.items()}
+    if sum(map(math.prod, shapes.values())) > LONGEST // 4:  # as "1.0,"
+        return
+    columns = {name: _filled(shapes[name], _value(spec)) for name, spec in signature.inputs.items()}
+    if tensors.in_rows(signature) and columns:
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        yield {**start, "instances": rows}
+    else:
+        yield {**start, "inputs": columns}
+
+
+def inference(
+    model: DescribedModel, signature: Signature, inputs: Arrays, outputs: Arrays, wanted: Sequence[str]
+) -> Example:
+    """A request with such inputs and its answer, by the Open Inference Protocol. wanted: none means all outputs."""
+    body: dict[str, Any] = {"inputs": _written(signature.inputs, inputs)}
+    if signature.name != DEFAULT:
+        body["parameters"] = {"signature_name": signature.name}
+    if wanted:
+        body["outputs"] = [{"name": name} for name in wanted]
+    given = {name: signature.outputs[name] for name in wanted or signature.outputs}
+    version = {"model_name": model.name, "model_version": str(model.version)}
+    return Example(body, {**version, "outputs": _written(given, outputs)})
+
+
+def _written(specs: Mapping[str, TensorSpec], arrays: Arrays) -> Any:
+    """Tensors as the protocol writes them: inputs have the form of outputs."""
+    tensors = requests.answer(InferRequest([]), Signature("", {}, specs), arrays, {})
+    text, _ = bodies.encode("", "", "", tensors, "string")
+    return orjson.loads(text)["outputs"]
+
+
+def curl_commands(models_dir: Path, models: Iterable[str], url: str) -> list[str]:
+    """One command for each model that has golden examples."""
+    commands = []
+    for model in models:
+        body = example_body(models_dir / model)
+        if body is not None:
+            commands.append(
+                f"curl -s {url}/v1/models/{quote(model, safe='')}:predict -d {shlex.quote(json.dumps(body))}"
+            )
+    return commands
+
+
+def example_body(model_dir: Path) -> dict[str, Any] | None:
+    """A predict body with the first golden example of the newest version; None when there is none to read."""
+    if not model_dir.is_dir():
+        return None
+    versions = sorted(
+        (child for child in model_dir.iterdir() if child.name.isdecimal()), key=lambda path: int(path.name)
+    )
+    for version in reversed(versions):
+        rows = first_rows(version)
+        for name in FRIENDLY:
+            if name in rows:
+                return {**({} if name == DEFAULT else {"signature_name": name}), "instances": [rows[name]]}
+    return None
+
+
+def first_rows(version_dir: Path) -> dict[str, dict[str, Any]]:
+    """The first golden row of each signature of a version: {"from_text": {"text": "…"}}; empty when none can be read."""
+    try:
+        signatures = json.loads(small_file.read(version_dir / "assets.extra" / "golden.json"))["signatures"]
+        return {
+            name: {key: column[0] for key, column in golden["inputs"].items()}
+            for name, golden in signatures.items()
+            if not any(isinstance(column, dict) for column in golden["inputs"].values())  # large: a digest and a sample
+        }
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+def _example_shape(spec: TensorSpec, rows: int) -> tuple[int, ...]:
+    """The rows that the signature asks for, and sizes of `_FREE_SIZE` where others are left open."""
+    if spec.shape is None:
+        return (rows,)
+    free = (rows, *[_FREE_SIZE] * len(spec.shape[1:]))
+    return tuple(size or free[axis] for axis, size in enumerate(spec.shape))
+
+
+def _filled(shape: tuple[int, ...], value: Any) -> Any:
+    for size in reversed(shape):
+        value = [value] * size
+    return value
+
+
+def _value(spec: TensorSpec) -> Any:
+    """One: a word number that every vocabulary has, and nothing that a division or a logarithm minds."""
+    assert spec.dtype is not None, "only for signatures that JSON can carry"
+    if spec.dtype.is_string:
+        return "text"
+    if spec.dtype.name == "bool":
+        return True
+    return 1.0 if spec.dtype.is_float else 1

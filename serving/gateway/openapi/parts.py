@@ -1,0 +1,82 @@
+"""Parts that routes of every dialect are described with: objects, answers, errors, operations."""
+
+from collections.abc import Sequence
+
+from signet.serving.gateway.openapi.tensors import Schema
+
+TEXT: Schema = {"type": "string"}
+VERSION: Schema = {"type": "integer", "minimum": 0, "maximum": (1 << 63) - 1}
+NUMERAL: Schema = {"type": "string", "pattern": "^[0-9]+$"}
+
+
+def ref(name: str) -> Schema:
+    """A schema of `components`."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def record(properties: dict[str, Schema], **more: Schema) -> Schema:
+    """An object that has these properties, and maybe more of them."""
+    return {"type": "object", "properties": {**properties, **more}, "required": list(properties)}
+
+
+def closed(title: str, properties: dict[str, Schema], **more: Schema) -> Schema:
+    """An object that has these properties, maybe more of them, and no others."""
+    return {"title": title, **record(properties, **more), "additionalProperties": False}
+
+
+def array(items: Schema, **limits: int) -> Schema:
+    """A list of such items. limits: `minItems`, `maxItems`."""
+    return {"type": "array", "items": items, **limits}
+
+
+def json_answer(schema: Schema, description: str) -> Schema:
+    """A response whose body is JSON."""
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def in_path(name: str, schema: Schema, **more: object) -> Schema:
+    """A parameter that is a part of the path."""
+    return {"name": name, "in": "path", "required": True, "schema": schema, **more}
+
+
+def operation(
+    name: str, summary: str, tag: str, responses: dict[str, Schema], parameters: Sequence[Schema] = ()
+) -> Schema:
+    """What one method of a path does. name: unique in the document."""
+    return {
+        "operationId": name,
+        "summary": summary,
+        "tags": [tag],
+        "parameters": list(parameters),
+        "responses": responses,
+    }
+
+
+# Errors
+
+ERROR: Schema = {
+    "description": "What is wrong: the message names the thing, what was expected and what came",
+    **record({"error": TEXT}),
+    "additionalProperties": False,
+}
+
+_ERRORS = {
+    400: ("WrongRequest", "The request does not fit the model or the route, or the model refused it"),
+    403: ("Refused", "Nobody may do this by request"),
+    404: ("NotServed", "No such model or version"),
+    413: ("TooLarge", "The body is too large"),
+    415: ("UnknownEncoding", "The Content-Encoding is not known: gzip, deflate and identity are"),
+    429: ("Busy", "Too many requests are in work"),
+    500: ("Fault", "The fault is on this side; the log says more"),
+    501: ("NotCarried", "A type that this dialect cannot carry, or a part of it that is not offered"),
+    502: ("NoAnswer", "A model server answers, but not as one does"),
+    503: ("NotAvailable", "No version is available yet, or no model server answers"),
+    504: ("TooLate", "No answer in time"),
+}
+RESPONSES: dict[str, Schema] = {name: json_answer(ref("Error"), text) for name, text in _ERRORS.values()}
+RESPONSES["Busy"]["headers"] = {"Retry-After": {"description": "Seconds", "schema": NUMERAL}}
+
+
+def errors(*statuses: int) -> dict[str, Schema]:
+    """The responses of these statuses."""
+    return {str(status): {"$ref": f"#/components/responses/{_ERRORS[status][0]}"} for status in statuses}

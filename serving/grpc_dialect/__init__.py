@@ -1,0 +1,1 @@
+"""TensorFlow Serving's gRPC dialect: what its messages ask for, and its services as descriptors."""

@@ -1,0 +1,438 @@
+"""One connection of the HTTP server: requests are answered one at a time, in order, while the caller reads.
+
+    bytes ──parser──▶ complete ──one at a time──▶ handler ──▶ Response ──▶ bytes ──▶ the caller reads them?
+      ▲                                                                                        │ no
+      └────────────── nothing is read while a request waits, answers are unread ◀──────────────┘
+                      or a body finds no room in the budget of bytes
+
+All that it holds is counted in the server's budget, and let go of as soon as it is of no use.
+"""
+
+import asyncio
+import socket
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from signet.serving.errors import DeadlineExceeded, TooLarge
+from signet.serving.http.messages import Request, Response, page
+from signet.serving.http.parser import BadRequest, RequestParser
+
+if TYPE_CHECKING:
+    from signet.serving.http.server import HttpServer
+
+UNREAD_BYTES = 1 << 14
+"""More than this of answers that the system does not take, and nothing more is read or answered."""
+
+_PROGRESS_BYTES = 1 << 16
+_LARGE_BYTES = 1 << 16
+"""Bodies of answers from here on are not copied behind their head."""
+
+_ASK_S = 1.0
+"""Seconds after which a caller who has closed its side is asked for a sign of life, then twice as many, and so on."""
+
+_PHRASES = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed Request"}
+
+
+class Connection(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, server: "HttpServer") -> None:
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.address = ""
+        """The caller's; empty for a UNIX socket."""
+        self._server = server
+        self._parser = RequestParser(server.limits)
+        self._transport: asyncio.Transport | None = None
+        self._worker: asyncio.Task[None] | None = None
+        self._unlooked: bytes = b""
+        """What the parser has not looked at, because there are requests to be answered first."""
+        self._place: dict[Connection, None] | None = None
+        """The server's list that it is in: idle, receiving or unread."""
+        self._since = time.monotonic()
+        """When a request last made progress."""
+        self._counted_bytes = 0
+        """What the budget knows of, without the request in work."""
+        self._in_work_bytes = 0
+        """Of the request in work, which the budget knows of beside those."""
+        self._unread_bytes = self._counted_unread_bytes = 0
+        """Of answers, when the caller does not read; what the budget knows of it."""
+        self._unread_since = 0.0
+        self._working = False
+        """Whether the handler has been called; a task that is cancelled before knows nothing of it."""
+        self._version = ""
+        """Of the request in work."""
+        self._writable = self._reading = True
+        self._ending = self._lingering = False
+        """No further request is taken; the connection ends with the last answer; that was given to what was no request."""
+        self._last: Response | None = None
+        """That answer, when it is to what is no request or not complete."""
+        self._other_side_closed = False
+        self._overdue: asyncio.TimerHandle | None = None
+        """Gives up a request that does not become complete."""
+        self._room: asyncio.TimerHandle | None = None
+        """Gives up a body that waits for room."""
+        self._ask: asyncio.TimerHandle | None = None
+        self._in_budget = False
+        """Whether the budget may know of a body that comes."""
+
+    # The transport's side
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        transport.set_write_buffer_limits(high=UNREAD_BYTES)
+        self.address = address_of(transport.get_extra_info("peername"))
+        if self._server.admit(self):
+            self._move(self._server.idle)
+        else:
+            self.abort()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """A request in work goes on, unless the limits say otherwise; its answer goes nowhere."""
+        self._transport = None
+        self._ending = True
+        self._last = None
+        self._forget()
+        self._forget_complete()
+        self._unread_bytes = 0
+        self._count()
+        if self._ask:
+            self._ask.cancel()
+        if self._worker and self._server.limits.cancels:
+            self._worker.cancel()
+            if not self._working:
+                self._worked()
+        self._move(None)
+        self._server.left(self)
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        if self._ending:
+            return  # also for whom a refusal waits: it would be lost if the connection were closed with bytes unread
+        if self._unlooked:
+            self._unlooked += data
+            return
+        self._read(data)
+        self._advance()
+
+    def eof_received(self) -> bool:
+        """The other side may still read what it has asked for."""
+        self._other_side_closed = True
+        if self._transport and (self._worker or self._parser.complete or self._unlooked):
+            if self._worker and self._server.limits.cancels:
+                self._ask = asyncio.get_running_loop().call_later(_ASK_S, self._ask_for_a_sign, _ASK_S)
+            return True
+        self._forget()
+        self._server.flush()
+        self.close()
+        return True  # it ends when what it was told is read
+
+    def pause_writing(self) -> None:
+        self._writable = False
+        self._watch_reader()
+        self._count()
+        self._set_place()
+        self._set_reading()
+        self._server.relieve()
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        self._watch_reader()
+        self._advance()
+
+    # Requests
+
+    def _read(self, data: bytes | memoryview) -> None:
+        parser = self._parser
+        before = len(parser.complete)
+        try:
+            rest = parser.feed(data)
+            self._unlooked = bytes(rest) if rest else b""
+        except TooLarge as error:
+            self._end_with(self._server.refusal(error))
+        except BadRequest as error:
+            self._end_with(page(error.status))
+        if len(parser.complete) != before and (self._overdue or self._in_budget):
+            self._received()
+        if parser.begun or parser.complete:  # a drip of empty lines is none
+            self._since = time.monotonic()
+
+    def _advance(self) -> None:
+        """Start what can be started, end what is at its end, and say whether more is to be read."""
+        if not self._transport:
+            return
+        parser = self._parser
+        if self._unlooked and not parser.complete and not self._worker and self._writable:
+            self._read(memoryview(self._unlooked))
+        if parser.begun:
+            self._watch_request()
+        if not self._worker and self._writable:
+            if parser.complete:
+                self._start(parser.complete.popleft())
+            elif (self._ending or self._other_side_closed) and not self._lingering:
+                self._finish()
+        if parser.begun or parser.complete or self._counted_bytes or not self._writable:
+            self._count()
+        self._set_place()
+        self._set_reading()
+
+    def _start(self, request: Request) -> None:
+        size = len(request.body)
+        self._parser.complete_bytes -= size
+        self._in_work_bytes = size
+        self._server.budget.change(size)
+        self._version = request.version
+        self._worker = asyncio.get_running_loop().create_task(self._work(request))
+
+    async def _work(self, request: Request) -> None:
+        self._working = True
+        try:
+            response = await self._server.handler(request)
+            self._answer(request, response)
+        except BaseException:
+            self.abort()
+            raise
+        finally:
+            self._worked()
+        self._since = time.monotonic()
+        if self._server.stopping and not self._parser.begun:
+            self._ending = True
+        if self._parser.complete or self._unlooked:
+            self._server.flush()  # or nobody would know that the reader does not read
+        self._advance()
+
+    def _worked(self) -> None:
+        self._worker, self._working = None, False
+        self._server.budget.change(-self._in_work_bytes)
+        self._in_work_bytes = 0
+
+    def _finish(self) -> None:
+        """Nothing is left to be answered, but perhaps what was no request."""
+        last, self._last = self._last, None
+        if last:
+            self._answer(Request("", b"", {}, b"", "1.1", False), last)
+            self._server.flush()
+        if last and not self._other_side_closed and self._transport:
+            self._lingering = True
+            self._transport.write_eof()  # closed with bytes unread, it would take the answer back
+        else:
+            self.close()
+
+    def _end_with(self, refusal: Response) -> None:
+        """The last answer of this connection, to a request that is not complete."""
+        self._ending, self._last = True, refusal
+        self._forget()
+
+    def _forget(self) -> None:
+        """Let go of what is not complete."""
+        self._parser.drop()
+        self._unlooked = b""
+        self._received()
+
+    def _forget_complete(self) -> None:
+        self._parser.complete.clear()
+        self._parser.complete_bytes = 0
+
+    def _received(self) -> None:
+        """The request that was coming is here, or is given up."""
+        for timer in (self._overdue, self._room):
+            if timer:
+                timer.cancel()
+        self._overdue = self._room = None
+        if self._in_budget:
+            self._in_budget = False
+            self._server.budget.leave(self)
+
+    # Bounds
+
+    def _watch_request(self) -> None:
+        """A request that has begun has its time, while it is read, and its body finds room or waits for it."""
+        parser, budget, limits = self._parser, self._server.budget, self._server.limits
+        if parser.complete or self._unlooked or not self._writable:
+            if self._overdue:
+                self._overdue.cancel()
+                self._overdue = None
+        elif not self._overdue and limits.request_s is not None:
+            self._overdue = asyncio.get_running_loop().call_later(limits.request_s, self._give_up)
+        if parser.in_head or self._room:
+            return
+        self._in_budget = True
+        if budget.has_room(self, parser.declared):
+            if parser.expects and not parser.has_body:
+                parser.expects = False
+                self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        elif budget.wait(self):
+            self._room = asyncio.get_running_loop().call_later(limits.room_s, self._no_room)
+        else:
+            self._no_room()
+
+    def go_on(self) -> None:
+        """There is room in the budget: read on."""
+        if self._room:
+            self._room.cancel()
+            self._room = None
+            self._advance()
+
+    def _no_room(self) -> None:
+        waited = self._room is not None
+        self._end_with(self._server.refusal(self._server.budget.refusal()))
+        if waited:
+            self._advance()
+
+    def _give_up(self) -> None:
+        """The rest of the request has not come in time."""
+        self._overdue = None
+        self._end_with(self._server.refusal(DeadlineExceeded("the whole request was not here in time")))
+        self._advance()
+
+    def _ask_for_a_sign(self, after_s: float) -> None:
+        """Closing one side and leaving look alike, until something is sent: who has left refuses it."""
+        if self._worker and self._version == "1.1":
+            self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._ask = asyncio.get_running_loop().call_later(2 * after_s, self._ask_for_a_sign, 2 * after_s)
+
+    def _set_reading(self) -> None:
+        wanted = self._ending or not (
+            self._parser.complete or self._unlooked or not self._writable or self._room is not None
+        )
+        if wanted is self._reading or not self._transport:
+            return
+        if self._transport.is_closing() or self._other_side_closed:
+            return
+        self._reading = wanted
+        if wanted:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+
+    def _count(self) -> None:
+        """Tell the budget what is held."""
+        size = self._parser.held_bytes + len(self._unlooked) + self._unread_bytes
+        if size != self._counted_bytes:
+            change, self._counted_bytes = size - self._counted_bytes, size
+            self._server.budget.change(change)
+        if self._unread_bytes != self._counted_unread_bytes:
+            self._server.budget.unread_bytes += self._unread_bytes - self._counted_unread_bytes
+            self._counted_unread_bytes = self._unread_bytes
+
+    def _set_place(self) -> None:
+        server = self._server
+        if self._worker or not self._transport:
+            place = None
+        elif self._ending or not self._writable:
+            place = server.unread
+        else:
+            place = server.receiving if self._parser.begun else server.idle
+        if place is not self._place:
+            self._move(place)
+
+    def _move(self, place: "dict[Connection, None] | None") -> None:
+        if self._place is not None:
+            del self._place[self]
+        if place is not None:
+            place[self] = None
+        self._place = place
+
+    # Answers
+
+    def _answer(self, request: Request, response: Response) -> None:
+        """Write the answer; the connection may end with it."""
+        stays = request.keep_alive and not response.close and not self._server.stopping
+        head = [
+            b"HTTP/%b %d " % (request.version.encode(), response.status),
+            _PHRASES.get(response.status, "").encode(),
+            b"\r\n",
+            response.headers,
+            self._server.date(),
+        ]
+        if not stays:
+            head.append(b"Connection: close\r\n")
+        elif request.version == "1.0":
+            head.append(b"Connection: keep-alive\r\n")
+        if request.method == "HEAD":
+            self._write(*head, b"\r\n")
+        elif len(response.body) < _LARGE_BYTES:
+            self._write(*head, b"Content-Length: %d\r\n\r\n" % len(response.body), response.body)
+        else:
+            self._write(*head, b"Content-Length: %d\r\n\r\n" % len(response.body))
+            self._write(response.body)
+        if not stays:
+            self._ending = True
+            self._last = None
+            self._forget_complete()
+            self._forget()
+
+    def _write(self, *parts: bytes) -> None:
+        if self._transport:
+            self._server.write(self._transport, parts[0] if len(parts) == 1 else b"".join(parts))
+
+    def _watch_reader(self) -> None:
+        """From now on what waits for the caller has to become less."""
+        if self._transport:
+            self._unread_bytes = self._transport.get_write_buffer_size()
+            self._unread_since = time.monotonic()
+            self._server.watched.add(self)
+
+    # The server's side
+
+    def check_reader(self, now: float) -> None:
+        """Cut off a caller who does not read what waits for it."""
+        size = self._transport.get_write_buffer_size() if self._transport else 0
+        if not size:
+            self._server.watched.discard(self)
+        if size > self._unread_bytes or size <= max(0, self._unread_bytes - _PROGRESS_BYTES):
+            self._unread_bytes, self._unread_since = size, now
+            self._count()
+        elif self._unread_since + self._server.limits.unread_s < now:
+            self.cut_off()
+
+    def cut_off(self) -> None:
+        """The caller does not read; what waits for it is let go."""
+        self._server.shed("slow_reader")
+        self.abort()
+        self._server.watched.discard(self)
+        self._unread_bytes = 0
+        self._count()
+        self._move(None)
+
+    def close_when_idle(self) -> None:
+        if not self._worker and not self._parser.begun and not self._parser.complete:
+            self.close()
+
+    def close_if_idle_since(self, moment: float) -> None:
+        if not self._worker and self._writable and self._since < moment:
+            self.close()
+
+    def make_room(self) -> None:
+        """Another connection needs its place."""
+        if self._place is self._server.idle and self._transport and not self._transport.get_write_buffer_size():
+            self.close()
+        else:
+            self.abort()
+        self._move(None)
+
+    def close(self) -> None:
+        if self._transport and not self._transport.is_closing():
+            self._server.flush()
+        if self._transport and not self._transport.is_closing():
+            self._ending = True
+            self._transport.close()
+            if self._transport and self._transport.get_write_buffer_size():
+                self._watch_reader()
+                self._count()
+
+    def abort(self) -> None:
+        if self._transport:
+            self._transport.abort()
+
+
+def address_of(peer: Any) -> str:
+    """What is one caller: an IPv4 address, the first 64 bits of an IPv6 address, all of a UNIX socket."""
+    if not isinstance(peer, tuple):
+        return ""
+    host: str = peer[0]
+    if ":" not in host:
+        return host
+    packed = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
+    return host if packed.startswith(bytes(10) + b"\xff\xff") else packed[:8].hex()

@@ -1,0 +1,66 @@
+"""Inputs that a version should take: what its folder carries to warm it up and to check it.
+
+    assets.extra/golden.json, assets.extra/tf_serving_warmup_requests ──▶ arrays by name, of one signature
+
+What is not there, or cannot be read, is passed over.
+"""
+
+import io
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from signet.serving.errors import ServingError
+from signet.serving.grpc_dialect import example_inference, predict_request
+from signet.serving.models import small_file, tfrecords
+from signet.serving.rest_dialect import json_codec
+from signet.serving.rest_dialect.json_codec import Layout, PredictBody
+from signet.serving.tensors.arrays import Arrays
+from signet.serving.tensors.protos import prediction_log_pb2
+from signet.serving.tensors.signature import DEFAULT, Signature
+
+GOLDEN = Path("assets.extra") / "golden.json"
+WARMUP = Path("assets.extra") / "tf_serving_warmup_requests"
+
+_MOST_RECORDS = 20
+
+
+def of(folder: Path | None, signature: Signature) -> Iterator[Arrays]:
+    """Such inputs, which fit the signature."""
+    if folder is None:
+        return
+    for inputs in (_golden, _warmup):
+        try:
+            for arrays in inputs(folder, signature):
+                yield signature.check(arrays)
+        except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError, DecodeError, ServingError):
+            continue
+
+
+def _golden(folder: Path, signature: Signature) -> Iterator[Arrays]:
+    columns = json.loads(small_file.read(folder / GOLDEN))["signatures"][signature.name]["inputs"]
+    yield json_codec.decode(PredictBody("", Layout.COLUMNS, columns, True), signature)
+
+
+def _warmup(folder: Path, signature: Signature) -> Iterator[Arrays]:
+    file = io.BytesIO(small_file.read(folder / WARMUP))
+    for record in islice(tfrecords.read(file), _MOST_RECORDS):
+        message: Any = prediction_log_pb2.PredictionLog.FromString(record)
+        kind = message.WhichOneof("log_type")
+        if kind is None:
+            continue
+        request: Any = getattr(message, kind).request
+        if kind == "multi_inference_log":
+            names = [task.model_spec.signature_name for task in request.tasks]
+        else:
+            names = [request.model_spec.signature_name] if hasattr(request, "model_spec") else []
+        if signature.name not in [name or DEFAULT for name in names]:
+            continue
+        if kind == "predict_log":
+            yield predict_request.inputs_of(request, signature)
+        else:
+            yield {"inputs": example_inference.serialized(request.input)}

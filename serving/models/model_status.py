@@ -1,0 +1,48 @@
+"""Where a version is in its life, as GetModelStatus tells it. Source: `get_model_status.proto`."""
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from signet.serving.errors import CODE_NAMES
+from signet.serving.tensors.protos import get_model_status_pb2
+
+
+class State(enum.IntEnum):
+    """Life of a version; the numbers are the message's."""
+
+    START = 10
+    LOADING = 20
+    AVAILABLE = 30
+    UNLOADING = 40
+    END = 50
+
+
+INCOMPLETE, BROKEN, UNANSWERED, OPERATIONS = "incomplete", "broken", "unanswered", "operations"
+REASONS = (INCOMPLETE, BROKEN, UNANSWERED, OPERATIONS)
+"""Why a version is not served: files are missing or still written; it does not load; it loads but does not answer; it
+reaches operations that nobody has allowed."""
+
+
+@dataclass(frozen=True)
+class VersionStatus:
+    """The state of a version, and the error that ended it."""
+
+    version: int
+    state: State
+    error_code: str = "OK"
+    error_message: str = ""
+    """Why it is not served, or why what has replaced it on disk is not."""
+    reason: str = ""
+    """The same in one of the words of `REASONS`; empty when nothing is wrong, or nobody knows."""
+
+
+def to_message(statuses: Iterable[VersionStatus]) -> Any:
+    """A GetModelStatusResponse."""
+    response = get_model_status_pb2.GetModelStatusResponse()
+    for status in statuses:
+        entry = response.model_version_status.add(version=status.version, state=int(status.state))
+        entry.status.error_code = CODE_NAMES.index(status.error_code)
+        entry.status.error_message = status.error_message
+    return response

@@ -1,0 +1,102 @@
+"""What a worker does with a large gRPC message or answer; see `pool.py`. Pure, and light to import.
+
+bytes ──parse──▶ the message, or what it asks for, without its tensors; they are kept ──decode──▶ named arrays
+outputs ──encode──▶ the bytes of the answer
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from google.protobuf.message import DecodeError
+
+from signet.serving.errors import InvalidInput
+from signet.serving.grpc_dialect import example_inference, predict_request
+from signet.serving.offload.large_bodies import Kept
+from signet.serving.open_inference import messages, open_inference_pb2, requests
+from signet.serving.open_inference.requests import InferRequest
+from signet.serving.tensors.arrays import Arrays, to_typed_proto
+from signet.serving.tensors.protos import classification_pb2, inference_pb2, predict_pb2, regression_pb2
+from signet.serving.tensors.signature import Signature
+
+_OF_EXAMPLES = {
+    message_class.DESCRIPTOR.name: message_class
+    for message_class in (
+        classification_pb2.ClassificationRequest,
+        regression_pb2.RegressionRequest,
+        inference_pb2.MultiInferenceRequest,
+    )
+}
+
+
+def read(message_class: Any, data: bytes) -> Any:
+    """A caller's message. Raises `InvalidInput`."""
+    try:
+        return message_class.FromString(data)
+    except DecodeError as error:
+        raise InvalidInput(f"the request is no {message_class.DESCRIPTOR.full_name}: {error}") from error
+
+
+def parse_predict(kept: Kept, data: bytes) -> bytes:
+    """A PredictRequest: the same without its inputs."""
+    kept["message"] = message = read(predict_pb2.PredictRequest, data)
+    head = predict_pb2.PredictRequest(model_spec=message.model_spec, output_filter=message.output_filter)
+    return bytes(head.SerializeToString())
+
+
+def decode_predict(kept: Kept, signature: Signature) -> Arrays:
+    """Its inputs, held against the signature."""
+    return signature.check(predict_request.inputs_of(kept.pop("message"), signature))
+
+
+def encode_predict(head: bytes, outputs: Arrays) -> bytes:
+    """A PredictResponse. head: the same without its outputs."""
+    response = predict_pb2.PredictResponse.FromString(head)
+    for name, array in outputs.items():
+        response.outputs[name].CopyFrom(to_typed_proto(array))
+    return bytes(response.SerializeToString())
+
+
+def parse_examples(kept: Kept, name: str, data: bytes) -> bytes:
+    """A message of the given name that has examples: the same without them."""
+    message = read(_OF_EXAMPLES[name], data)
+    kept["examples"] = example_inference.serialized(message.input)
+    message.ClearField("input")
+    return bytes(message.SerializeToString())
+
+
+def decode_examples(kept: Kept) -> Arrays:
+    """Its examples, serialized."""
+    return {"inputs": kept.pop("examples")}
+
+
+class InferHead(NamedTuple):
+    """A ModelInferRequest without its tensors."""
+
+    model: str
+    version: str
+    request: InferRequest
+
+
+def parse_infer(kept: Kept, data: bytes) -> InferHead:
+    """A ModelInferRequest."""
+    message = read(open_inference_pb2.ModelInferRequest, data)
+    kept["request"] = request = messages.parse(message)
+    return InferHead(message.model_name, message.model_version, request.without_inputs())
+
+
+def decode_infer(kept: Kept, signature: Signature) -> Arrays:
+    """Its inputs, held against the signature."""
+    return requests.decode(kept.pop("request"), signature)
+
+
+def answer_infer(
+    model: str,
+    version: str,
+    request: InferRequest,
+    signature: Signature,
+    labels: Mapping[str, Sequence[str]],
+    outputs: Arrays,
+) -> bytes:
+    """A ModelInferResponse. The rest of the arguments is what a model gave: see `gateway/open_inference.py`."""
+    tensors = requests.answer(request, signature, outputs, labels)
+    return bytes(messages.encode(model, version, request.id, tensors).SerializeToString())

@@ -1,0 +1,1 @@
+"""What every server process needs: signals, logs, files, supervision of its background work, budgets."""

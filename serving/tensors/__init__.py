@@ -1,0 +1,1 @@
+"""What everybody agrees on: element types, arrays and TensorProto, signatures, rows of different lengths."""

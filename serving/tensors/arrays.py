@@ -1,0 +1,152 @@
+"""numpy array <-> TensorProto, by the rules of TensorFlow's C++ code (`tensor.cc`), which differ from Python's.
+
+A string tensor is an array of dtype object whose elements are bytes.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from signet.serving.errors import InvalidInput
+from signet.serving.tensors import dtypes
+from signet.serving.tensors.protos import tensor_pb2
+
+Array = NDArray[Any]
+Arrays = dict[str, Array]
+
+MAX_ELEMENTS = 1 << 31
+"""Most elements a TensorProto may declare: its shape alone could otherwise ask for all memory."""
+
+MAX_RANK = 64
+"""Dimensions an array can have; TensorFlow allows 254."""
+
+MAX_REPEATED_BYTES = 1 << 26
+"""Most memory that is filled with repetitions of a value: eighty bytes of a message could otherwise make gigabytes."""
+
+_STRING_BYTES = 64
+"""What a string counts as beside its own bytes: TensorFlow's object for it, ours, and the time to make them."""
+
+
+MAX_EMPTY = 1 << 16
+"""Largest product of the other sizes where one is 0 and there are rows: they cost a caller nothing, but a model much."""
+
+
+def check_empty(shape: Sequence[int], what: str) -> None:
+    """Raise `InvalidInput` for a tensor without elements, but with very many rows or columns. what: begins the message."""
+    if shape and shape[0] and 0 in shape and math.prod(filter(None, shape)) > MAX_EMPTY:
+        raise InvalidInput(f"{what}shape {list(shape)} is very large for a tensor without elements")
+
+
+def to_proto(array: Array) -> Any:
+    """An array as TensorProto, its bytes in `tensor_content`: the fastest form to write and to read."""
+    proto, dtype, array = _header(array)
+    if dtype.is_string:
+        proto.string_val.extend(_as_bytes(value) for value in array.reshape(-1))
+    else:
+        proto.tensor_content = array.tobytes()
+    return proto
+
+
+def to_typed_proto(array: Array) -> Any:
+    """An array as TensorProto with every value in its typed field, which is how TensorFlow Serving answers."""
+    proto, dtype, array = _header(array)
+    flat = array.reshape(-1)
+    field = getattr(proto, dtype.field)
+    if dtype.is_string:
+        field.extend(_as_bytes(value) for value in flat)
+    elif dtype.field == "half_val":
+        field.extend(flat.view(np.uint16).tolist())
+    elif dtype.field in ("scomplex_val", "dcomplex_val"):
+        field.extend(flat.view(flat.real.dtype).tolist())
+    else:
+        field.extend(flat.tolist())
+    return proto
+
+
+def from_proto(proto: Any) -> Array:
+    """A TensorProto as array.
+
+    Too few values: the last one is repeated, none at all means zeros; too many: the rest is dropped; integers wrap.
+    Raises `InvalidInput` for a shape that is not fully known, content of the wrong length, and too much to repeat.
+    """
+    dtype = dtypes.from_enum(proto.dtype)
+    shape = () if proto.tensor_shape.unknown_rank else tuple(dim.size for dim in proto.tensor_shape.dim)
+    if any(size < 0 for size in shape):
+        raise InvalidInput(f"shape {list(shape)} has a negative dimension")
+    if len(shape) > MAX_RANK:
+        raise InvalidInput(f"the shape has {len(shape)} dimensions; at most {MAX_RANK} are supported")
+    if math.prod(size or 1 for size in shape) > MAX_ELEMENTS:  # numpy refuses large sizes beside a zero, too
+        raise InvalidInput(f"shape {list(shape)} has more than {MAX_ELEMENTS} elements")
+    count = math.prod(shape)
+    if proto.tensor_content and not dtype.is_string:
+        if len(proto.tensor_content) != count * dtype.numpy.itemsize:
+            raise InvalidInput(
+                f"tensor_content has {len(proto.tensor_content)} bytes; "
+                f"shape {list(shape)} of {dtype.name} needs {count * dtype.numpy.itemsize}"
+            )
+        return np.frombuffer(proto.tensor_content, dtype.numpy).reshape(shape)
+    return _fill(_values(getattr(proto, dtype.field), dtype), count, dtype).reshape(shape)
+
+
+def as_string_array(array: Array) -> Array:
+    """A str, bytes or object array as an object array of bytes; str is encoded as UTF-8."""
+    out = np.empty(array.shape, object)
+    flat = out.reshape(-1)
+    for i, value in enumerate(array.reshape(-1).tolist()):
+        flat[i] = _as_bytes(value)
+    return out
+
+
+def _header(array: Array) -> tuple[Any, dtypes.DType, Array]:
+    dtype = dtypes.from_numpy(array.dtype)
+    proto = tensor_pb2.TensorProto(dtype=dtype.enum)
+    shape = proto.tensor_shape
+    shape.SetInParent()  # of a scalar it is empty, but there
+    for size in array.shape:
+        shape.dim.add().size = size
+    return proto, dtype, np.asarray(array, order="C")
+
+
+def _values(field: Any, dtype: dtypes.DType) -> Array:
+    if dtype.is_string:
+        values = np.empty(len(field), object)
+        values[:] = list(field)
+        return values
+    if dtype.field == "half_val":
+        return np.array(field, np.int64).astype(np.uint16).view(dtype.numpy)
+    if dtype.field in ("scomplex_val", "dcomplex_val"):
+        parts = np.array(field, np.float32 if dtype.field == "scomplex_val" else np.float64)
+        return parts[: len(parts) // 2 * 2].view(dtype.numpy)
+    if dtype.field == "int_val" and dtype.name != "int32":
+        return np.array(field, np.int32).astype(dtype.numpy)  # wraps, as C++ does
+    return np.array(field, dtype.numpy)
+
+
+def _fill(values: Array, count: int, dtype: dtypes.DType) -> Array:
+    if len(values) == count:
+        return values
+    if len(values) > count:
+        return values[:count]
+    rest = values[-1] if len(values) else (b"" if dtype.is_string else dtype.numpy.type(0))
+    # Of strings TensorFlow makes a copy for every element.
+    nbytes = (count - len(values)) * (_STRING_BYTES + len(rest) if dtype.is_string else dtype.numpy.itemsize)
+    if nbytes > MAX_REPEATED_BYTES:
+        raise InvalidInput(
+            f"{len(values)} values are too few for {count} elements of {dtype.name}: the last value is repeated up to "
+            f"{MAX_REPEATED_BYTES >> 20} MB"
+        )
+    out = np.empty(count, dtype.numpy)
+    out[: len(values)] = values
+    out[len(values) :] = rest
+    return out
+
+
+def _as_bytes(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return value.encode()
+    raise InvalidInput(f"a string tensor holds {type(value).__name__}; expected str or bytes")

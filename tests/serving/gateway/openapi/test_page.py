@@ -1,0 +1,262 @@
+"""/openapi.json, /docs and their like on real gateways: examples that work, reloads, a browser, Schemathesis."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from signet.serving.gateway.http.v1_routes import ROUTES
+from tests import servers
+from tests.servers import GOLDEN_MODELS, ROOT
+
+CARD = {
+    "purpose": "Three outputs for four numbers.",
+    "signatures": {
+        "serving_default": {
+            "inputs": {"x": {"meaning": "four numbers", "unit": "metres", "values": "any", "labels": []}},
+            "outputs": {"p": {"meaning": "the chances", "unit": "", "values": "", "labels": ["red", "green", "blue"]}},
+            "example": {"instances": [{"x": [0, 1, 2, 3]}]},
+        }
+    },
+}
+
+
+def document(url: str, path: str = "/openapi.json") -> dict[str, Any]:
+    answer = httpx.get(url + path, timeout=30)
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-cache")
+    return answer.json()
+
+
+def resolved(document: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
+    """The value, or what it refers to."""
+    if "$ref" not in value:
+        return value
+    kind, name = value["$ref"].removeprefix("#/components/").split("/")
+    return document["components"][kind][name]
+
+
+def examples(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Path, body and documented answers of each example."""
+    for template, operations in document["paths"].items():
+        if "requestBody" not in operations.get("post", {}):
+            continue
+        parameters = [resolved(document, one) for one in operations["post"]["parameters"]]
+        path = template.format(**{one["name"]: one["example"] for one in parameters if one["in"] == "path"})
+        body = resolved(document, operations["post"]["requestBody"])["content"]["application/json"]
+        answers = resolved(document, operations["post"]["responses"]["200"])["content"]["application/json"]
+        for title, example in body.get("examples", {}).items():
+            yield path, example["value"], answers.get("examples", {}).get(title, {})
+
+
+def add(base: Path, version: int, model: str) -> None:
+    """A version that appears whole."""
+    shutil.copytree(GOLDEN_MODELS / model / "1", base / ".writing")
+    (base / ".writing").rename(base / str(version))
+
+
+def test_each_example_is_answered_as_it_stands(gateway_url):
+    asked = []
+    with httpx.Client(base_url=gateway_url, timeout=30) as client:
+        for path, body, answer in examples(document(gateway_url)):
+            response = client.post(path, json=body)
+            assert response.status_code == 200, (path, body, response.text)
+            if answer:
+                assert response.json() == answer["value"]
+            asked.append(path)
+    assert {"/v1/models/two_in:predict", "/v1/models/mixed/versions/1:predict"} <= set(asked)
+    assert {"/v2/models/two_in/infer", "/v2/models/mixed/versions/1/infer"} <= set(asked)
+    assert len(asked) > 80
+
+
+def test_the_routes_that_errors_list_are_those_in_the_document(embedded_url):
+    documented = {
+        (method.upper(), re.sub(r"^(/v./models)/\w+(?=[:/])", r"\1/{model}", path))
+        for path, operations in document(embedded_url)["paths"].items()
+        for method in operations
+    }
+    listed = set()
+    for line in ROUTES:
+        method, route = line.replace("MODEL", "{model}").replace("/N", "/{version}").replace("LABEL", "{label}").split()
+        start, optional, end = re.fullmatch(r"([^[]*)(?:\[(.*)\])?(.*)", route).groups()
+        places = ["", *optional.split("|")] if optional else [""]
+        listed |= {(method, start + place + end) for place in places}
+    without_labels = {route for route in listed if route[0] == "POST" and "labels" in route[1]}
+    assert documented == listed - without_labels
+
+
+def test_the_document_follows_what_is_loaded(tmp_path):
+    base = tmp_path / "models" / "m"
+    base.mkdir(parents=True)
+    add(base, 1, "three_out")
+    with servers.gateway("--models-dir", base.parent) as (url, _):
+        assert "`x`" in document(url)["paths"]["/v1/models/m:predict"]["post"]["description"]
+        add(base, 2, "two_in")
+        servers.wait_until(lambda: httpx.get(f"{url}/v1/models").json()["details"][0]["versions"] == [2])
+        known = document(url)
+        text = known["paths"]["/v1/models/m:predict"]["post"]["description"]
+        assert "`a`" in text
+        assert "`x`" not in text
+        assert next(body for path, body, _ in examples(known) if path == "/v1/models/m:predict") == {
+            "instances": [{"a": [1.0, 1.0, 1.0], "b": [1.0, 1.0]}]
+        }
+        assert document(url, "/v1/models/m/openapi.json")["paths"].keys() <= known["paths"].keys()
+
+
+@pytest.fixture(params=["embedded", "remote"])
+def described_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A gateway with one model `m` that has a card and labels."""
+    base = tmp_path / "models" / "m"
+    base.mkdir(parents=True)
+    add(base, 1, "three_out")
+    (base / "1" / "assets.extra").mkdir()
+    (base / "1" / "assets.extra" / "model-card.json").write_text(json.dumps(CARD))
+    (base / "labels.json").write_text('{"stable": 1}')
+    if request.param == "embedded":
+        with servers.gateway("--models-dir", base.parent) as (url, _):
+            yield url
+        return
+    with (
+        servers.model_server("--model_name=m", f"--model_base_path={base}") as (address, _),
+        servers.gateway("--backend", address, "--models-dir", base.parent) as (url, _),
+    ):
+        yield url
+
+
+def test_cards_and_labels_are_told(described_url):
+    known = document(described_url, "/v1/models/m/openapi.json")
+    assert known["info"]["title"] == "m"
+    assert known["info"]["description"].startswith("Three outputs for four numbers.")
+    text = known["paths"]["/v1/models/m:predict"]["post"]["description"]
+    assert "| input | `x` | float32 | (n, 4) | four numbers | metres | any |" in text
+    assert "0 = red, 1 = green, 2 = blue" in text
+    asked = [(path, body) for path, body, _ in examples(known)]
+    assert ("/v1/models/m/labels/stable:predict", {"instances": [{"x": [0, 1, 2, 3]}]}) in asked
+    x = {"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [0.0, 1.0, 2.0, 3.0]}
+    assert ("/v2/models/m/infer", {"inputs": [x]}) in asked
+    for path, body in asked:
+        assert httpx.post(described_url + path, json=body).status_code == 200
+
+
+def test_a_model_without_a_version_is_listed_as_such(tmp_path):
+    (tmp_path / "empty").mkdir()
+    shutil.copytree(GOLDEN_MODELS / "two_in", tmp_path / "two_in")
+    with servers.gateway("--models-dir", tmp_path, "--allow-missing") as (url, _):
+        tags = {tag["name"]: tag["description"] for tag in document(url)["tags"]}
+        assert tags["empty"] == "Not available: model 'empty' has no version that is available yet"
+        answer = httpx.get(f"{url}/v1/models/empty/openapi.json")
+        assert (answer.status_code, answer.json().keys()) == (503, {"error"})
+
+
+def test_the_document_of_an_unknown_model_is_404(gateway_url):
+    answer = httpx.get(f"{gateway_url}/v1/models/two_inn/openapi.json")
+    assert answer.status_code == 404
+    assert "(did you mean 'two_in'?)" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("path", ["two_in:predict", "two_in/versions/1:classify", "nope/labels/stable:regress"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_an_inference_by_another_method_is_405(embedded_url, method, path):
+    answer = httpx.request(method, f"{embedded_url}/v1/models/{path}")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert answer.json()["error"].startswith(f"Malformed request: {method} /v1/models/{path}. Routes: POST /v1/models")
+
+
+def test_the_page_takes_nothing_from_elsewhere(embedded_url):
+    page = httpx.get(f"{embedded_url}/docs")
+    policy = page.headers["content-security-policy"]
+    assert "script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert not re.search(r"https?:|//", page.text.replace("<!doctype html>", ""))
+    for name in re.findall(r'(?:href|src)="(docs/[^"]+)"', page.text):
+        file = httpx.get(f"{embedded_url}/{name}")
+        assert file.status_code == 200
+        assert re.fullmatch(r"no-cache|public, max-age=\d+", file.headers["cache-control"])
+        assert file.headers["content-type"].startswith("text/css" if name.endswith("css") else "text/javascript")
+    assert httpx.get(f"{embedded_url}/docs/other.js").status_code == 404
+    assert 'href="docs"' in httpx.get(embedded_url, headers={"accept": "text/html"}).text
+
+
+def test_the_package_shows_openapi_3_1():
+    script = (files("fastapi_offline") / "static" / "swagger-ui-bundle.js").read_text()
+    assert re.search(r'PACKAGE_VERSION:"5\.', script)
+
+
+def test_a_browser_shows_every_model_and_asks_no_other_host(embedded_url, tmp_path):
+    servers.need("chromium", "chromium")
+    requests = tmp_path / "requests.json"
+    browser = subprocess.run(
+        [
+            "chromium",
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--no-first-run",
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            f"--log-net-log={requests}",
+            "--enable-logging=stderr",
+            "--virtual-time-budget=8000",
+            "--dump-dom",
+            f"{embedded_url}/docs#/mlp/mlp.predict",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    shown = re.findall(r'data-path="([^"]+)"', browser.stdout)
+    assert set(shown) == set(document(embedded_url)["paths"])
+    text = re.sub(r"<[^>]+>", "", browser.stdout)
+    assert '"instances": [' in text  # the example of the operation that the address opens
+    assert "CONSOLE" not in browser.stderr
+    assert {url.split("/")[2] for url in asked_by_pages(requests)} == {embedded_url.split("/")[2]}
+
+
+def asked_by_pages(log: Path) -> set[str]:
+    """The addresses that pages have asked for, not the browser of its own accord."""
+    events = json.loads(log.read_text())
+    start = events["constants"]["logEventTypes"]["URL_REQUEST_START_JOB"]
+    jobs = [event["params"] for event in events["events"] if event["type"] == start and "params" in event]
+    return {job["url"] for job in jobs if job.get("initiator", "not an origin") != "not an origin"}
+
+
+def test_schemathesis_finds_no_answer_that_the_document_does_not_tell(gateway_url, tmp_path):
+    """Some hundred requests, good and bad, always the same.
+
+    Not checked: that all good data is taken. A schema cannot say that columns have equally many rows.
+    """
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("st"),
+            "run",
+            f"{gateway_url}/openapi.json",
+            "--phases=examples,coverage,fuzzing",
+            "--max-examples=3",
+            "--exclude-path-regex=mlp|three_out",  # nothing about them is new
+            "--generation-deterministic",
+            "--exclude-checks=positive_data_acceptance",
+            "--warnings=off",
+            "--no-color",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.serving.gateway.schemathesis_hooks"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    counted = re.search(r"(\d+) generated, (\d+) passed", done.stdout)
+    assert counted[1] == counted[2]
+    assert int(counted[1]) > 300

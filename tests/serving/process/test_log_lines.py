@@ -1,0 +1,51 @@
+"""No name begins a log line of its own."""
+
+import io
+import logging
+
+import pytest
+from grpc._cython.cygrpc import ExecuteBatchError
+
+from signet.serving.process.log_lines import LineFormatter, is_news, one_line
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("two_in", "two_in"),
+        ("schön, 日本", "schön, 日本"),
+        ("a\nERROR b\r\n", "a\\nERROR b\\r\\n"),
+        ("\x1b[2J\x00\x85\u2028\u2029\x7f", "\\x1b[2J\\x00\\x85\\u2028\\u2029\\x7f"),
+    ],
+)
+def test_line_ends_become_escapes(text, shown):
+    assert one_line(text) == shown
+
+
+def test_an_event_is_one_line_and_its_traceback_is_indented():
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(LineFormatter("%(levelname)s %(message)s"))
+    logger = logging.Logger("test")
+    logger.addHandler(handler)
+    name = "m\nERROR forged"
+    logger.info("loaded %s", name)
+    try:
+        raise ValueError(name)
+    except ValueError:
+        logger.exception("loading %s failed", name)
+    first, second, *traceback = stream.getvalue().splitlines()
+    assert first == "INFO loaded m\\nERROR forged"
+    assert second == "ERROR loading m\\nERROR forged failed"
+    assert all(line.startswith("  ") for line in traceback)
+    assert traceback[-1] == "  ERROR forged"
+
+
+def test_a_caller_of_grpc_who_has_gone_is_no_news():
+    error = ExecuteBatchError("execute_batch")
+    told = logging.LogRecord("grpc._cython.cygrpc", logging.ERROR, "", 0, "%s", (), (type(error), error, None))
+    assert not is_news(told)
+    told.exc_info = (ValueError, ValueError(), None)
+    assert is_news(told)
+    told.exc_info = None
+    assert is_news(told)

@@ -1,0 +1,199 @@
+"""Imports point one way, and TensorFlow stays where it belongs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.servers import ROOT
+
+SIGNET = ROOT / "signet"
+
+BASE = ["serving"]
+TENSORS = [*BASE, "serving.tensors"]
+JSON = [*TENSORS, "serving.json_arrays"]
+DIALECTS = [*JSON, "serving.rest_dialect", "serving.grpc_dialect"]
+MODELS = [*DIALECTS, "serving.models", "serving.process"]
+SHARED = [*MODELS, "serving.open_inference", "serving.http", "serving.offload"]
+GATEWAY = [*SHARED, "serving.gateway.settings", "serving.gateway.observability"]
+CORE = [*GATEWAY, "serving.gateway.core"]
+FILES = [f"serving.model_server.{name}" for name in ("config_messages", "flags", "text_file")]
+MODEL_SERVER = [*SHARED, "serving.engine", *FILES, "serving.model_server.monitoring", "serving.model_server.reload"]
+CLIENT = [*SHARED, "clients.client"]
+SCORE = [*CLIENT, *(f"clients.score.{name}" for name in ("formats", "storage", "plan", "output_columns"))]
+TRAINING = [*MODELS, "training.model"]
+
+ALLOWED: dict[str, list[str]] = {
+    "serving": [],
+    "serving.tensors": BASE,
+    "serving.json_arrays": TENSORS,
+    "serving.rest_dialect": JSON,
+    "serving.grpc_dialect": TENSORS,
+    "serving.process": BASE,
+    "serving.http": [*BASE, "serving.process"],
+    "serving.models": [*DIALECTS, "serving.process"],
+    "serving.open_inference": [*JSON, "serving.models"],
+    "serving.offload": [*DIALECTS, "serving.open_inference"],
+    "serving.engine": [*TENSORS, "serving.grpc_dialect", "serving.models", "serving.process"],
+    # The gateway: protocols and backends meet in the core, and know nothing of each other.
+    "serving.gateway.settings": MODELS,
+    "serving.gateway.observability": MODELS,
+    "serving.gateway.core": GATEWAY,
+    "serving.gateway.backends": [*CORE, "serving.engine"],
+    "serving.gateway.http": CORE,
+    "serving.gateway.openapi": [*CORE, "serving.gateway.http"],
+    "serving.gateway.app": [*CORE, "serving.gateway.backends", "serving.gateway.http", "serving.gateway.openapi"],
+    "serving.gateway.grpc": [*CORE, "serving.gateway.app"],
+    "serving.gateway": [
+        *CORE,
+        *(f"serving.gateway.{name}" for name in ("app", "backends", "http", "openapi", "grpc")),
+    ],
+    # The model server.
+    **dict.fromkeys(FILES, [*MODELS, *FILES]),
+    "serving.model_server.monitoring": [*SHARED, "serving.engine", *FILES],
+    "serving.model_server.reload": [*SHARED, "serving.engine", *FILES],
+    "serving.model_server.batching": MODEL_SERVER,
+    "serving.model_server.grpc": MODEL_SERVER,
+    "serving.model_server.rest": [*MODEL_SERVER, "serving.model_server.grpc"],
+    "serving.model_server": [
+        *MODEL_SERVER,
+        *(f"serving.model_server.{name}" for name in ("batching", "grpc", "rest")),
+    ],
+    # Clients meet the servers on the wire only; scoring in process alone runs the engine itself.
+    "clients.client": [*DIALECTS, "serving.models", "serving.open_inference"],
+    "clients": CLIENT,
+    "clients.score.formats": BASE,
+    "clients.score.storage": CLIENT,
+    "clients.score.plan": [*CLIENT, "clients.score.formats", "clients.score.output_columns"],
+    "clients.score.output_columns": TENSORS,
+    "clients.score.input": SCORE,
+    "clients.score.output": [*SCORE, "clients.score.input", "clients.score"],
+    "clients.score": [*SCORE, "clients.score.input", "clients.score.output", "serving.engine"],
+    "clients.load_test.plan": CLIENT,
+    "clients.load_test.run": [*CLIENT, "clients.load_test.plan"],
+    "clients.load_test.report": [*CLIENT, "clients.load_test.plan", "clients.load_test.run"],
+    "clients.load_test": [*CLIENT, *(f"clients.load_test.{name}" for name in ("plan", "run", "report"))],
+    # Training and serving meet on disk: the SavedModel is the contract.
+    "training.model": BASE,
+    "training.data": TRAINING,
+    "training.models": [*TRAINING, "training.data"],
+    "training.export": [*TRAINING, "training.models", "training"],
+    "training": [*TRAINING, "training.models", "training.data", "training.export"],
+}
+ALLOWED[""] = list(ALLOWED)  # the command
+"""Which room may import which. A file that is named is a room of its own; others belong to their folder."""
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the project by its name below `signet`; the package itself has the name \"\"."""
+    found = {}
+    for top in (SIGNET, ROOT / "serving", ROOT / "clients", ROOT / "training"):
+        for path in top.rglob("*.py"):
+            inside = path.relative_to(SIGNET if top == SIGNET else ROOT).with_suffix("").parts
+            if top == SIGNET and inside[0] in ("serving", "clients", "training"):
+                continue
+            found[".".join(inside[:-1] if inside[-1] == "__init__" else inside)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imports(path: Path) -> set[str]:
+    """The modules that a file imports, those below `signet` without that word."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            whole = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {name if name.removeprefix("signet.") in MODULES else str(node.module) for name in whole}
+    return {name.removeprefix("signet.") for name in names}
+
+
+def room(module: str) -> str:
+    while module not in ALLOWED:
+        module = module.rpartition(".")[0]
+    return module
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_a_room_imports_only_what_lies_below_it(name):
+    files = {module: path for module, path in MODULES.items() if room(module) == name}
+    assert files
+    wrong = [
+        f"{module} imports {imported}"
+        for module, path in files.items()
+        for imported in imports(path)
+        if imported in MODULES and room(imported) not in {name, *ALLOWED[name]}
+    ]
+    assert not wrong
+
+
+def test_nothing_is_imported_by_its_folder_alone():
+    """`import serving` would work here, where the folder lies on the path, and nowhere else."""
+    files = [*MODULES.values(), *(ROOT / "tests").rglob("*.py"), *(ROOT / "deploy").rglob("*.py")]
+    assert not [
+        f"{path}: {name}" for path in files for name in raw_imports(path) if name in ("clients", "serving", "training")
+    ]
+
+
+def raw_imports(path: Path) -> set[str]:
+    """The top-level packages that a file imports, by the name that it says."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(str(node.module).partition(".")[0])
+    return names
+
+
+def test_only_one_file_of_the_gateway_imports_the_engine():
+    users = {
+        module
+        for module, path in MODULES.items()
+        if module.startswith("serving.gateway") and any(name.startswith("serving.engine") for name in imports(path))
+    }
+    assert users == {"serving.gateway.backends.embedded"}
+
+
+def in_a_new_process(code: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "signet.serving.tensors.protos",
+        "signet.serving.gateway.app",
+        "signet.serving.gateway.backends.remote",
+        "signet.serving.gateway.backends.embedded",
+        "signet.serving.engine.repository",
+    ],
+)
+def test_serving_never_imports_tensorflow(module):
+    assert in_a_new_process(f"import {module}, sys; print('tensorflow' in sys.modules)") == "False"
+
+
+def test_only_the_messages_of_tensorflow_are_loaded_in_remote_mode():
+    code = """if True:
+        import signet.serving.gateway.backends.remote, sys
+        files = [getattr(m, "__file__", None) for name, m in sys.modules.items() if name.startswith("tensorflow.")]
+        print(*filter(None, files))
+    """
+    files = [Path(file).name for file in in_a_new_process(code).split()]
+    assert files
+    assert all(name.endswith("_pb2.py") or name == "__init__.py" for name in files), files
+
+
+@pytest.mark.parametrize(
+    "order", ["import signet.serving.tensors.protos, tensorflow", "import tensorflow, signet.serving.tensors.protos"]
+)
+def test_tensorflow_itself_can_be_imported_before_and_after(order):
+    code = f"{order}\nimport tensorflow as tf\nprint(tf.constant(2).numpy())"
+    assert in_a_new_process(code) == "2"

@@ -1,0 +1,58 @@
+"""The warm-up requests of an export: what a server runs before it says that a version is available.
+
+    golden inputs of each signature ──repeated to 1, 8, 32 rows──▶ assets.extra/tf_serving_warmup_requests
+
+A TFRecord file of PredictionLog messages; TensorFlow Serving and Signet's own engine read it. The first call of a graph
+takes a hundred times as long as the next one, and the first of another size somewhat longer.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from signet.serving.tensors import arrays as tensors
+from signet.serving.tensors.protos import predict_pb2, prediction_log_pb2
+from signet.training.model import Array, Arrays
+
+FILE = "tf_serving_warmup_requests"
+ROWS = (1, 8, 32)
+MOST_BYTES = 1_000_000
+"""Of a request; one row is sent however large it is."""
+
+
+def write(path: Path, model: str, golden: Mapping[str, Arrays], fixed: frozenset[str] = frozenset()) -> None:
+    """Write the file. golden: signature -> inputs; fixed: signatures that take just as many rows as these have."""
+    import tensorflow as tf
+
+    with tf.io.TFRecordWriter(str(path)) as file:
+        for signature, inputs in golden.items():
+            for message in [_request(model, signature, rows) for rows in _sizes(inputs, signature in fixed)]:
+                file.write(message.SerializeToString(deterministic=True))
+
+
+def _sizes(inputs: Arrays, fixed: bool) -> list[Arrays]:
+    if fixed:
+        return [inputs]
+    sizes = [{name: _repeated(array, rows) for name, array in inputs.items()} for rows in ROWS]
+    return [rows for rows in sizes if rows is sizes[0] or _bytes(rows) <= MOST_BYTES]
+
+
+def _repeated(array: Array, rows: int) -> Array:
+    return np.take(array, np.arange(rows) % len(array), axis=0)
+
+
+def _bytes(arrays: Arrays) -> int:
+    return sum(
+        sum(len(value) for value in array.flat) if array.dtype == object else array.nbytes for array in arrays.values()
+    )
+
+
+def _request(model: str, signature: str, inputs: Arrays) -> prediction_log_pb2.PredictionLog:
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = model
+    request.model_spec.signature_name = signature
+    for name, array in inputs.items():
+        request.inputs[name].CopyFrom(tensors.to_proto(array))
+    log = prediction_log_pb2.PredictLog(request=request)
+    return prediction_log_pb2.PredictionLog(predict_log=log)

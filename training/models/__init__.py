@@ -1,0 +1,1 @@
+"""The models of the notebook, and the blocks that they are built of."""
