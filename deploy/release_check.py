@@ -118,8 +118,12 @@ def build(folder: Path) -> list[Path]:
     source.mkdir(parents=True)
     files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607
     for name in filter(None, files.split("\0")):
-        if (ROOT / name).is_file() and not name.startswith("tests/golden/"):
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
+        if name.startswith("tests/golden/"):
+            continue
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_symlink():
+            (source / name).symlink_to((ROOT / name).readlink())
+        elif (ROOT / name).is_file():
             (source / name).write_bytes((ROOT / name).read_bytes())
             os.utime(source / name, (0, 0))
     for folders, _, _ in os.walk(source, topdown=False):

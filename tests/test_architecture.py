@@ -51,7 +51,7 @@ ALLOWED: dict[str, list[str]] = {
         *(f"serving.gateway.{name}" for name in ("app", "backends", "http", "openapi", "grpc")),
     ],
     # The model server.
-    **dict.fromkeys(FILES, [*MODELS, *FILES]),
+    **{key: [*MODELS, *FILES] for key in FILES},
     "serving.model_server.monitoring": [*SHARED, "serving.engine", *FILES],
     "serving.model_server.reload": [*SHARED, "serving.engine", *FILES],
     "serving.model_server.batching": MODEL_SERVER,

@@ -41,7 +41,7 @@ def test_the_models_are_those_that_make_run_trains():
     quick = re.search(r"^QUICK := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
     assert [model.name for model in models] == quick
     for model in models:
-        assert (ROOT / "training" / f"{model.name}.py").is_file()
+        assert (ROOT / "training" / "models" / f"{model.name}.py").is_file()
         assert model.base_path == f"/models/{model.name}"
         assert model.model_platform == "tensorflow"
         assert not model.HasField("logging_config"), "the stock server ends with 'No request-logger-creator provided.'"
