@@ -13,7 +13,7 @@ import httpx
 import pytest
 import typer
 
-from signet import cli
+from signet.commands.app import app
 from signet.serving.gateway.settings import Settings
 from signet.serving.model_server.flags import Flags
 from tests.deploy import dockerfile
@@ -27,12 +27,12 @@ IMAGES = ("gateway", "model-server", "training")
 def test_an_image_starts_a_command_of_signet_as_nobody_special(image):
     program, *arguments = dockerfile.command(image)
     assert program == "signet"
-    assert set(arguments) <= typer.main.get_command(cli.app).commands.keys()
+    assert set(arguments) <= typer.main.get_command(app).commands.keys()
     assert dockerfile.last(image, "USER") == "10001:10001"
 
 
 def test_training_trains_unless_told_otherwise():
-    assert dockerfile.command("training", "CMD")[0] in typer.main.get_command(cli.app).commands
+    assert dockerfile.command("training", "CMD")[0] in typer.main.get_command(app).commands
 
 
 def test_every_stage_comes_from_the_base_that_one_argument_names():

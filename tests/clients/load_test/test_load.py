@@ -16,9 +16,9 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from signet.cli import app
 from signet.clients.load_test.run import result
 from signet.clients.load_test.run.result import Result
+from signet.commands.app import app
 from signet.serving.errors import SignetError
 from tests import servers
 from tests.servers import ROOT, SIGNET, Program

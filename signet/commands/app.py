@@ -1,0 +1,35 @@
+"""The `signet` command: what its sub-commands are called, in the order of its help."""
+
+import typer
+
+from signet.commands import (
+    export,
+    load,
+    load_compare,
+    model_server,
+    models,
+    predict,
+    score,
+    serve,
+    sync_models,
+    train,
+)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Keras models with several named inputs and outputs, from training to production.",
+)
+app.command()(train.train)
+app.command("export")(export.export_file)
+app.command()(serve.serve)
+app.command(
+    "model-server", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+)(model_server.model_server)
+app.command("sync-models")(sync_models.sync_models)
+app.command()(predict.predict)
+app.command()(models.models)
+app.command()(score.score)
+app.command()(load.load)
+app.command()(load_compare.load_compare)

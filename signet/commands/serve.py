@@ -1,0 +1,79 @@
+"""`signet serve`: the gateway, in front of models in its own process or of a model server."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    models_dir: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder of models, MODEL/VERSION/saved_model.pb, or its address: s3://…, gs://…; default: models."
+        ),
+    ] = None,
+    model_config_file: Annotated[
+        Path | None, typer.Option(help="TensorFlow Serving's model config file, instead of a folder of models.")
+    ] = None,
+    backend: Annotated[
+        str | None,
+        typer.Option(help="HOST:PORT[,HOST:PORT…] of TensorFlow Serving's gRPC port; without it models run in here."),
+    ] = None,
+    models: Annotated[str | None, typer.Option(help="Models that the backend serves, separated by commas.")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in. [default: 127.0.0.1]")
+    ] = None,
+    http_port: Annotated[int | None, typer.Option(help="Port of the HTTP API; 0: a free one. [default: 8080]")] = None,
+    grpc_port: Annotated[int | None, typer.Option(help="Port of the gRPC API; 0: a free one. [default: 8081]")] = None,
+    admin_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Answer /livez, /readyz and /metrics on this port too, by a thread of its own; 0: a free one. "
+            "[default: none]",
+            show_default=False,
+        ),
+    ] = None,
+    grpc: Annotated[
+        bool | None, typer.Option("--grpc/--no-grpc", help="Open the gRPC port. [default: --grpc]", show_default=False)
+    ] = None,
+    request_timeout_s: Annotated[
+        float | None, typer.Option(help="Seconds a request may take before it gets 504. [default: 30]")
+    ] = None,
+    batch_max_rows: Annotated[
+        int | None, typer.Option(help="Most rows joined into one call; 1: no joining. [default: 64]")
+    ] = None,
+    batch_models: Annotated[
+        str | None,
+        typer.Option(
+            help="MODEL=on,MODEL=off…: whether rows of several requests share calls. Default: where that is known to "
+            "change no answer."
+        ),
+    ] = None,
+    allow_missing: Annotated[
+        bool | None,
+        typer.Option(help="Start although the folder of models is not there yet; /readyz says no meanwhile."),
+    ] = None,
+    tags: Annotated[
+        str | None,
+        typer.Option(
+            help="TAG[,TAG]: of the graph to load where a SavedModel has others, such as serve,gpu. [default: serve]",
+            show_default=False,
+        ),
+    ] = None,
+    allow_ops: Annotated[
+        str | None,
+        typer.Option(help="NAME[,NAME]: operations such as ReadFile that models may reach, though they touch files."),
+    ] = None,
+    drain_s: Annotated[
+        float | None, typer.Option(help="Seconds to go on answering after SIGTERM with /readyz at 503. [default: 0]")
+    ] = None,
+) -> None:
+    """Serve models over HTTP and gRPC: named tensors in and out, Prometheus metrics. Ctrl-C drains and stops.
+
+    Each option is also a variable SIGNET_NAME, such as SIGNET_HTTP_PORT; the option wins. More of them: README.
+    """
+    from signet.serving.gateway import server, settings
+
+    given = {name: value for name, value in locals().items() if name in settings.Settings.model_fields}
+    server.run(settings.read({name: value for name, value in given.items() if value is not None}))
