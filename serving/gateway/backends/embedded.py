@@ -133,11 +133,11 @@ class EmbeddedBackend:
         servable.card = model_card.read(path)
         if servable.card.problem:
             log.warning("%s", servable.card.problem)
-        self._joining.decide(servable, partial(_ask, servable))
+        self._joining.decide(servable, partial(_probe_predict, servable))
         return servable
 
 
-def _ask(servable: Servable, signature: Signature, inputs: Arrays) -> Arrays:
+def _probe_predict(servable: Servable, signature: Signature, inputs: Arrays) -> Arrays:
     try:
         return servable.predict(signature, inputs, (), RunOptions(timeout_s=CALL_S))
     except NotFound:

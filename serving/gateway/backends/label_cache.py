@@ -17,15 +17,15 @@ FRESH_S = 1.0
 MOST = 64
 """Labels of a model that are asked for within that time."""
 
-Ask = Callable[[str, str], Awaitable[int | None]]
+Fetch = Callable[[str, str], Awaitable[int | None]]
 """(model, label) -> version, or None for a label that is not known."""
 
 
 class LabelCache:
     """What was said of the labels of all models."""
 
-    def __init__(self, ask: Ask, clock: Callable[[], float] = time.monotonic) -> None:
-        self._ask, self._clock = ask, clock
+    def __init__(self, fetch: Fetch, clock: Callable[[], float] = time.monotonic) -> None:
+        self._fetch, self._clock = fetch, clock
         self._known: dict[str, dict[str, tuple[float, asyncio.Task[int | None]]]] = {}
         """Of a model, the oldest first: when a label was asked for, and its answer."""
 
@@ -45,7 +45,7 @@ class LabelCache:
 
     async def _answer(self, model: str, label: str) -> int | None:
         try:
-            return await self._ask(model, label)
+            return await self._fetch(model, label)
         except ServingError:
             self._known[model].pop(label, None)  # that is no answer
             raise

@@ -176,7 +176,7 @@ class RemoteBackend:
 
     async def statuses(self, model: str) -> list[VersionStatus]:
         """What the servers say now: each version in the liveliest state that it has on one of them."""
-        await self._ask_all(model)
+        await self._poll_all_servers(model)
         found = _liveliest(self._upstream.servers, model)
         if not found:
             raise NotFound(f"Could not find any versions of model {model}")
@@ -197,7 +197,7 @@ class RemoteBackend:
                 return  # many ask at once when a version goes: this one's question has been put by another
             self._refreshed_at[model] = time.monotonic()
             with contextlib.suppress(Unavailable):
-                await self._ask_all(model)
+                await self._poll_all_servers(model)
             await self._settle(model)
 
     async def _keep_polling(self) -> None:
@@ -221,24 +221,24 @@ class RemoteBackend:
     async def _poll(self, server: Server) -> None:
         """Ask a server for the versions of all models. A fault here must not be the last poll: it is logged."""
         try:
-            await self._ask_for_all(server)
+            await self._poll_all_models(server)
         except Exception:
             self._failures.count(POLLER)
             log.exception("a poll of model server %s failed", server)
 
-    async def _ask_for_all(self, server: Server) -> None:
+    async def _poll_all_models(self, server: Server) -> None:
         for model in self.models:
             try:
-                await self._upstream.ask(server, model, _STATUS_TIMEOUT_S)
+                await self._upstream.poll_status(server, model, _STATUS_TIMEOUT_S)
             except ServingError as error:
                 log.debug("model server %s does not tell its versions: %s", server, error)
                 return
             await self._settle(model)
 
-    async def _ask_all(self, model: str) -> None:
+    async def _poll_all_servers(self, model: str) -> None:
         """Raises `Unavailable` when none of the servers answers; those left out are asked if there are no others."""
         servers = [server for server in self._upstream.servers if not server.is_out()] or self._upstream.servers
-        asking = (self._upstream.ask(server, model, _STATUS_TIMEOUT_S) for server in servers)
+        asking = (self._upstream.poll_status(server, model, _STATUS_TIMEOUT_S) for server in servers)
         answers = await asyncio.gather(*asking, return_exceptions=True)
         problems = [answer for answer in answers if answer is not None]
         for problem in problems:
@@ -290,7 +290,7 @@ class RemoteBackend:
         return known
 
     def _decide(self, known: RemoteVersion) -> None:
-        self._joining.decide(known, partial(self._ask_now, known, asyncio.get_running_loop()))
+        self._joining.decide(known, partial(self._probe_predict, known, asyncio.get_running_loop()))
 
     async def _look_for_card(self, known: RemoteVersion) -> bool:
         """Whether it has a card now: one that comes after its version may say what was not known."""
@@ -302,7 +302,7 @@ class RemoteBackend:
         known.card = card
         return bool(card.content)
 
-    def _ask_now(
+    def _probe_predict(
         self, known: RemoteVersion, loop: asyncio.AbstractEventLoop, signature: Signature, inputs: Arrays
     ) -> Arrays:
         """In another thread than the loop's: a call that is nobody's request. Raises `Gone` when the version is."""
@@ -310,7 +310,7 @@ class RemoteBackend:
             raise Gone
         data = _request(known, signature, inputs, ())
         read = partial(remote_answers.outputs_of, signature, tuple(signature.outputs), None)
-        call = self._upstream.ask_aside(known.name, known.version, data, CALL_S, read)
+        call = self._upstream.predict_unrecorded(known.name, known.version, data, CALL_S, read)
         try:
             return asyncio.run_coroutine_threadsafe(call, loop).result(2 * CALL_S)
         except NotFound as error:

@@ -157,7 +157,7 @@ class Upstream:
         """What `read` makes of the PredictResponse for a serialized PredictRequest that names this version."""
         return await self._call("predict", model, version, request, timeout_s, read)
 
-    async def ask_aside(self, model: str, version: int, request: bytes, timeout_s: float, read: Read[T]) -> T:
+    async def predict_unrecorded(self, model: str, version: int, request: bytes, timeout_s: float, read: Read[T]) -> T:
         """The same for a request that is nobody's: made once, and not counted."""
         server = self._pick(model, version, set())
         if server is None:
@@ -170,7 +170,7 @@ class Upstream:
         version = spec.version.value if spec.HasField("version") else None
         return await self._call("metadata", spec.name, version, request.SerializeToString(), timeout_s, read)
 
-    async def ask(self, server: Server, model: str, timeout_s: float) -> None:
+    async def poll_status(self, server: Server, model: str, timeout_s: float) -> None:
         """Let a server say which versions of a model it has. Raises `ServingError` when it does not answer that."""
         request = get_model_status_pb2.GetModelStatusRequest()
         request.model_spec.name = model

@@ -1,6 +1,6 @@
 """From a request in any protocol to the outputs of a model: the part that all protocols share.
 
-    Ask ──▶ lease a version ──▶ its signature ──▶ decode(lease, signature) ──▶ batcher, backend ──▶ outputs by name
+    InferenceRequest ──▶ lease a version ──▶ its signature ──▶ decode(lease, signature) ──▶ batcher, backend ──▶ outputs by name
 
 A protocol reads its own text, calls `Inference.run` and writes the outputs in its own form.
 """
@@ -37,7 +37,7 @@ Decode = Callable[[Lease, Signature], Decoded | Awaitable[Decoded]]
 """Gives them at once, or for a large body something to await."""
 
 
-class Ask(NamedTuple):
+class InferenceRequest(NamedTuple):
     """What a request asks for."""
 
     model: str
@@ -79,30 +79,30 @@ class Inference:
             self._in_flight -= 1
             gauge.count -= 1
 
-    async def run(self, ask: Ask, decode: Decode, record: Record) -> Arrays:
+    async def run(self, request: InferenceRequest, decode: Decode, record: Record) -> Arrays:
         """The outputs. Raises `ServingError`s; says in the record what became known meanwhile."""
-        self.check_declared(ask.model)
-        record.model = ask.model
+        self.check_declared(request.model)
+        record.model = request.model
         try:
-            return await self._run(ask, decode, record)
+            return await self._run(request, decode, record)
         except NotFound:
-            if ask.version is not None or ask.label is not None:
+            if request.version is not None or request.label is not None:
                 raise
             # The version that unversioned requests get was unloaded under this one: there is a newer one.
-            await self._backend.refresh(ask.model)
-            return await self._run(ask, decode, record)
+            await self._backend.refresh(request.model)
+            return await self._run(request, decode, record)
 
-    async def _run(self, ask: Ask, decode: Decode, record: Record) -> Arrays:
-        lease = await self.lease(ask)
+    async def _run(self, request: InferenceRequest, decode: Decode, record: Record) -> Arrays:
+        lease = await self.lease(request)
         try:
             record.version = str(lease.version)
-            chosen = signatures.select(lease.signatures, ask.signature_name, ask.model)
+            chosen = signatures.select(lease.signatures, request.signature_name, request.model)
             record.signature = chosen.name
             started = time.perf_counter()
             decoded = decode(lease, chosen)
             inputs, wanted = decoded if isinstance(decoded, tuple) else await decoded
             record.stage("decode", started)
-            return await self.call(lease, chosen, inputs, wanted, ask, record)
+            return await self.call(lease, chosen, inputs, wanted, request, record)
         finally:
             lease.release()
 
@@ -112,19 +112,19 @@ class Inference:
         chosen: Signature,
         inputs: Arrays,
         wanted: Sequence[str],
-        ask: Ask,
+        request: InferenceRequest,
         record: Record,
     ) -> Arrays:
         """The outputs wanted, all of them when none are named, of one signature of a leased version."""
         outputs = _checked_outputs(chosen, wanted)
         rows = chosen.check_rows(inputs) if chosen.batched else None
         verdict = lease.joining.get(chosen.name)
-        joined = ask.joined and verdict is not None and verdict.joined
+        joined = request.joined and verdict is not None and verdict.joined
         fill = lease.card.padding(chosen) if joined else None
         shapes = tuple([fill.joint_shape(name, array) if fill else array.shape[1:] for name, array in inputs.items()])
         key = (lease, chosen.name, outputs, shapes)  # the lease itself: a version may be replaced under its number
         started = time.perf_counter()
-        left_s = self._limit_s(ask) - (started - record.started)
+        left_s = self._limit_s(request) - (started - record.started)
         if left_s <= 0:
             raise _over(record)
         run = partial(_with_outputs, partial(self._backend.run, lease, chosen), outputs)
@@ -133,21 +133,21 @@ class Inference:
         record.stage("run", started)
         return answer
 
-    async def lease(self, ask: Ask) -> Lease:
+    async def lease(self, request: InferenceRequest) -> Lease:
         """The version that is asked for; the caller releases it. Raises `NotFound`, `InvalidInput`, `Unavailable`."""
-        self.check_declared(ask.model)
-        version = ask.version
-        if ask.label is not None:
-            version = await self.labelled(ask.model, ask.label)
-        elif version is not None and ask.keep:
-            self._backend.keep(ask.model, version, KEPT_S)
+        self.check_declared(request.model)
+        version = request.version
+        if request.label is not None:
+            version = await self.labelled(request.model, request.label)
+        elif version is not None and request.keep:
+            self._backend.keep(request.model, version, KEPT_S)
         if version is not None and not 0 <= version <= MAX_VERSION:
-            raise NotFound(f"Servable not found for request: Specific({ask.model}, {version})")
+            raise NotFound(f"Servable not found for request: Specific({request.model}, {version})")
         try:
-            return await self._backend.lease(ask.model, version)
+            return await self._backend.lease(request.model, version)
         except NotFound:
-            if ask.model in self._backend.missing():
-                raise Unavailable(f"model {ask.model!r} has no version that is available yet") from None
+            if request.model in self._backend.missing():
+                raise Unavailable(f"model {request.model!r} has no version that is available yet") from None
             raise
 
     async def labelled(self, model: str, label: str) -> int:
@@ -165,10 +165,10 @@ class Inference:
         return version
 
     @asynccontextmanager
-    async def in_time(self, ask: Ask, record: Record) -> AsyncIterator[None]:
+    async def in_time(self, request: InferenceRequest, record: Record) -> AsyncIterator[None]:
         """What is done within ends with the time of the request. Raises `DeadlineExceeded`."""
         try:
-            async with asyncio.timeout(self._limit_s(ask) - (time.perf_counter() - record.started)):
+            async with asyncio.timeout(self._limit_s(request) - (time.perf_counter() - record.started)):
                 yield
         except TimeoutError:
             raise _over(record) from None
@@ -196,9 +196,9 @@ class Inference:
         self._metrics.observe_rows(lease.name, rows)
         self.statistics.called(lease.name, lease.version)
 
-    def _limit_s(self, ask: Ask) -> float:
+    def _limit_s(self, request: InferenceRequest) -> float:
         most = self._settings.request_timeout_s
-        return most if ask.timeout_s is None else min(most, ask.timeout_s)
+        return most if request.timeout_s is None else min(most, request.timeout_s)
 
     def _slots(self, key: Hashable) -> int:
         return self._backend.slots(_lease_of(key).name)

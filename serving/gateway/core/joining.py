@@ -38,7 +38,7 @@ _PAUSE_S = 10.0
 
 _UNKNOWN = Verdict(False, "not known yet: the model is being asked")
 
-Ask = Callable[[Signature, Arrays], Arrays]
+Predict = Callable[[Signature, Arrays], Arrays]
 """Runs one call of a version, in the calling thread. Raises `Gone` when the version has gone."""
 
 
@@ -56,7 +56,7 @@ class _Open:
 
     lease: Lease
     signature: Signature
-    ask: Ask
+    predict: Predict
     tries: int = 0
     due: float = 0.0
 
@@ -79,7 +79,7 @@ class Joining:
         self._stopping = False
         self._thread: threading.Thread | None = None
 
-    def decide(self, lease: Lease, ask: Ask) -> None:
+    def decide(self, lease: Lease, predict: Predict) -> None:
         """A version has appeared, or its card has: say what is known of it, and find out the rest meanwhile."""
         for each in lease.signatures.values():
             if signature.internal(each.name):
@@ -88,10 +88,10 @@ class Joining:
             if verdict:
                 self._tell(lease, each, verdict)
             elif each.name not in lease.joining:
-                self._add(_Open(lease, each, ask))
+                self._add(_Open(lease, each, predict))
 
     def stop(self) -> None:
-        """Ask no more; a question that is being asked ends in its time."""
+        """Probe no more; a call that is under way ends in its time."""
         with self._changed:
             self._stopping = True
             self._open.clear()
@@ -166,7 +166,7 @@ class Joining:
                 raise Gone
             if time.monotonic() > end:
                 raise _TooLong
-            return entry.ask(each, inputs)
+            return entry.predict(each, inputs)
 
         try:
             verdict = independence.probe(run, each, example_rows.of(lease.card.folder, each), self._max_rows)

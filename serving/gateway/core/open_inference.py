@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, NoReturn
 from signet.serving.errors import InvalidInput, NotFound, ServingError, Unavailable, from_code
 from signet.serving.gateway.core.backend import Backend, Lease
 from signet.serving.gateway.core.health import Health
-from signet.serving.gateway.core.inference import MAX_VERSION, Ask, Decoded, Inference
+from signet.serving.gateway.core.inference import MAX_VERSION, Decoded, Inference, InferenceRequest
 from signet.serving.gateway.core.joining import told
 from signet.serving.gateway.observability.request_context import Record
 from signet.serving.models.model_status import State, VersionStatus
@@ -50,7 +50,7 @@ class OpenInference:
 
     async def infer(
         self,
-        ask: Ask,
+        inference_request: InferenceRequest,
         request: InferRequest,
         record: Record,
         arrays: Callable[[Signature], Awaitable[Arrays]] | None = None,
@@ -68,12 +68,12 @@ class OpenInference:
 
         async def read_large(lease: Lease, signature: Signature) -> Decoded:
             known(lease, signature)
-            async with self._inference.in_time(ask, record):
+            async with self._inference.in_time(inference_request, record):
                 return await read_elsewhere(signature), request.wanted or given(signature)
 
         read_elsewhere = arrays or (lambda signature: asyncio.to_thread(decode, request, signature))
         is_large = arrays is not None or raw_string_bytes(request) >= LARGE_BYTES
-        outputs = await self._inference.run(ask, read_large if is_large else read, record)
+        outputs = await self._inference.run(inference_request, read_large if is_large else read, record)
         return Outcome(*served[0], outputs)
 
     # Health
@@ -148,7 +148,7 @@ class OpenInference:
 
     async def _lease(self, model: str, version: str) -> Lease:
         number, label = target(model, version)
-        return await self._inference.lease(Ask(model, number, label))
+        return await self._inference.lease(InferenceRequest(model, number, label))
 
     async def _versions(self, model: str) -> list[int]:
         """The available ones, lowest first."""

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import grpc
 
 from signet.serving.errors import Cancelled, DeadlineExceeded, Internal, ServingError
-from signet.serving.gateway.core.inference import Ask, Inference
+from signet.serving.gateway.core.inference import Inference, InferenceRequest
 from signet.serving.gateway.observability.metrics import UNKNOWN
 from signet.serving.gateway.observability.request_context import Record
 from signet.serving.offload.large_messages import read
@@ -89,7 +89,7 @@ class GrpcFrame:
     ) -> Any:
         parse, decode, *first = steps
         async with reading(self._offload, parse, decode, *first, data) as large:
-            async with self._inference.in_time(Ask("", timeout_s=context.time_remaining()), record):
+            async with self._inference.in_time(InferenceRequest("", timeout_s=context.time_remaining()), record):
                 head = await large.head()
             message = message_class.FromString(head) if isinstance(head, bytes) else head
             return await method(message, context, record, large)

@@ -1,6 +1,6 @@
 """TensorFlow Serving's own gRPC services, PredictionService and ModelService, in front of either backend.
 
-    PredictRequest ──▶ Ask, named arrays ──▶ Inference ──▶ PredictResponse, values in typed fields as the original gives
+    PredictRequest ──▶ InferenceRequest, named arrays ──▶ Inference ──▶ PredictResponse, in typed fields as the original
 
 Unlike the original it holds arrays against the signature, because requests of several callers share a call.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 from signet.serving.errors import InvalidInput, NotFound, from_code
 from signet.serving.gateway.core.backend import Backend, Lease
-from signet.serving.gateway.core.inference import Ask, Decoded, Inference
+from signet.serving.gateway.core.inference import Decoded, Inference, InferenceRequest
 from signet.serving.gateway.grpc.pipeline import Context, GrpcFrame, service
 from signet.serving.gateway.observability.request_context import Record
 from signet.serving.grpc_dialect import example_inference, predict_request
@@ -69,7 +69,7 @@ class GrpcV1:
 
     async def predict(self, message: Any, context: Context, record: Record, large: Reading[Any] | None = None) -> Any:
         _check_named(message.model_spec)
-        asked = ask(message, context)
+        request = request_from_model_spec(message, context)
 
         def read(_: Lease, signature: Signature) -> Decoded:
             inputs = predict_request.inputs_of(message, signature)
@@ -77,15 +77,15 @@ class GrpcV1:
 
         async def read_large(_: Lease, signature: Signature) -> Decoded:
             assert large is not None, "it is a large message"
-            async with self._inference.in_time(asked, record):
+            async with self._inference.in_time(request, record):
                 inputs = await large.arrays(signature)
             return inputs, predict_request.outputs_of(message, signature)
 
-        outputs = await self._inference.run(asked, read_large if large else read, record)
+        outputs = await self._inference.run(request, read_large if large else read, record)
         response = predict_pb2.PredictResponse()
         _name(response.model_spec, record)
         if large_bodies.elements(outputs) >= LARGE_ELEMENTS:
-            async with self._inference.in_time(asked, record):
+            async with self._inference.in_time(request, record):
                 return await self._offload.call(large_messages.encode_predict, response.SerializeToString(), outputs)
         for name, array in outputs.items():
             response.outputs[name].CopyFrom(to_typed_proto(array))
@@ -115,19 +115,21 @@ class GrpcV1:
     ) -> tuple[Arrays, int]:
         """The outputs wanted for the examples of a Classify or Regress, and how many examples there are."""
         _check_named(message.model_spec)
-        asked = ask(message, context)
-        inputs = await self._serialized(message, large, asked, record)
+        request = request_from_model_spec(message, context)
+        inputs = await self._serialized(message, large, request, record)
 
         def read(lease: Lease, signature: Signature) -> Decoded:
             return inputs, wanted(lease, signature)
 
-        return await self._inference.run(asked, read, record), len(inputs["inputs"])
+        return await self._inference.run(request, read, record), len(inputs["inputs"])
 
-    async def _serialized(self, message: Any, large: Reading[Any] | None, asked: Ask, record: Record) -> Arrays:
+    async def _serialized(
+        self, message: Any, large: Reading[Any] | None, request: InferenceRequest, record: Record
+    ) -> Arrays:
         """The examples of a message, serialized."""
         if large is None:
             return {"inputs": example_inference.serialized(message.input)}
-        async with self._inference.in_time(asked, record):
+        async with self._inference.in_time(request, record):
             return await large.arrays()
 
     async def multi_inference(
@@ -138,10 +140,10 @@ class GrpcV1:
             raise InvalidInput("the MultiInferenceRequest has no tasks")
         names = example_inference.task_names(message.tasks)
         _check_named(message.tasks[0].model_spec)
-        asked = ask(message.tasks[0], context)
-        inputs = await self._serialized(message, large, asked, record)
+        request = request_from_model_spec(message.tasks[0], context)
+        inputs = await self._serialized(message, large, request, record)
         rows = len(inputs["inputs"])
-        lease = await self._inference.lease(asked)
+        lease = await self._inference.lease(request)
         try:
             record.model, record.version = lease.name, str(lease.version)
             chosen = [example_inference.task_signature(lease, name) for name in names]
@@ -151,7 +153,7 @@ class GrpcV1:
                 for signature, task in zip(chosen, message.tasks, strict=True)
             ]
             calls = [
-                self._inference.call(lease, signature, inputs, outputs, asked, record)
+                self._inference.call(lease, signature, inputs, outputs, request, record)
                 for signature, outputs in zip(chosen, wanted, strict=True)
             ]
             results = await all_of(calls)
@@ -175,7 +177,7 @@ class GrpcV1:
             if name != "signature_def":
                 raise InvalidInput(f"Metadata field {name[:100]} is not supported; expected signature_def")
         _check_named(message.model_spec)
-        lease = await self._inference.lease(ask(message))
+        lease = await self._inference.lease(request_from_model_spec(message))
         try:
             response = get_model_metadata_pb2.GetModelMetadataResponse()
             response.model_spec.name, response.model_spec.version.value = lease.name, lease.version
@@ -186,14 +188,16 @@ class GrpcV1:
             lease.release()
 
     async def status(self, message: Any) -> Any:
-        asked = ask(message)
-        self._inference.check_declared(asked.model)  # an empty name too
-        version = asked.version
-        if asked.label is not None:
-            version = await self._inference.labelled(asked.model, asked.label)
-        statuses = [status for status in await self._backend.statuses(asked.model) if version in (None, status.version)]
+        request = request_from_model_spec(message)
+        self._inference.check_declared(request.model)  # an empty name too
+        version = request.version
+        if request.label is not None:
+            version = await self._inference.labelled(request.model, request.label)
+        statuses = [
+            status for status in await self._backend.statuses(request.model) if version in (None, status.version)
+        ]
         if not statuses:
-            raise NotFound(f"Could not find version {version} of model {asked.model}")
+            raise NotFound(f"Could not find version {version} of model {request.model}")
         return model_status.to_message(statuses)
 
     async def reload(self, message: Any) -> Any:
@@ -203,10 +207,10 @@ class GrpcV1:
         )
 
 
-def ask(message: Any, context: Context | None = None) -> Ask:
+def request_from_model_spec(message: Any, context: Context | None = None) -> InferenceRequest:
     """What a message's ModelSpec and the caller's deadline ask for."""
     spec = message.model_spec
-    return Ask(
+    return InferenceRequest(
         spec.name,
         spec.version.value if spec.HasField("version") else None,
         spec.version_label if spec.WhichOneof("version_choice") == "version_label" else None,

@@ -7,7 +7,7 @@ import time
 from functools import partial
 from typing import Any
 
-from signet.serving.gateway.core.inference import Ask, Inference
+from signet.serving.gateway.core.inference import Inference, InferenceRequest
 from signet.serving.gateway.core.open_inference import OpenInference, target
 from signet.serving.gateway.grpc.pipeline import Context, GrpcFrame, service
 from signet.serving.gateway.observability.request_context import Record
@@ -76,15 +76,15 @@ class GrpcV2:
         record.stage("parse", started)
         read = head.request
         limits_s = [limit_s for limit_s in (read.timeout_s, context.time_remaining()) if limit_s is not None]
-        asked = Ask(head.model, version, label, read.signature_name, min(limits_s, default=None))
+        request = InferenceRequest(head.model, version, label, read.signature_name, min(limits_s, default=None))
         arrays = None if large is None else large.arrays
-        outcome = await self._open_inference.infer(asked, read, record, arrays)
+        outcome = await self._open_inference.infer(request, read, record, arrays)
         started = time.perf_counter()
         written = partial(large_messages.answer_infer, head.model, record.version, read.without_inputs(), *outcome)
         if large_bodies.text_elements(read, outcome.outputs) < LARGE_ELEMENTS:
             answer = written()
         else:
-            async with self._inference.in_time(asked, record):
+            async with self._inference.in_time(request, record):
                 answer = await self._offload.call(written)
         record.stage("encode", started)
         return answer

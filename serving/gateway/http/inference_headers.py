@@ -6,25 +6,27 @@ X-Signet-Job: …               the version that is named stays loaded for a whi
 """
 
 from signet.serving.errors import InvalidInput
-from signet.serving.gateway.core.inference import Ask, timeout_s
+from signet.serving.gateway.core.inference import InferenceRequest, timeout_s
 from signet.serving.http.server import Request
 
 
-def ask(
+def request_from_headers(
     request: Request,
     model: str,
     version: int | None,
     label: str | None,
     signature_name: str,
     limit_s: float | None = None,
-) -> Ask:
+) -> InferenceRequest:
     """limit_s: what the body says of the time; the shorter one holds. Raises `InvalidInput` for wrong headers."""
     headers = request.headers
     header = headers.get(b"x-request-timeout")
     if header is not None:
         said_s = timeout_s(header.decode("latin-1"))
         limit_s = said_s if limit_s is None else min(limit_s, said_s)
-    return Ask(model, version, label, signature_name, limit_s, _joined(headers), b"x-signet-job" in headers)
+    return InferenceRequest(
+        model, version, label, signature_name, limit_s, _joined(headers), b"x-signet-job" in headers
+    )
 
 
 def _joined(headers: dict[bytes, bytes]) -> bool:

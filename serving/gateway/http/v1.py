@@ -1,6 +1,6 @@
 """TensorFlow Serving's REST dialect: predict, classify and regress.
 
-    path, body ──▶ Ask ──▶ Inference ──▶ {"predictions": …}, {"outputs": …} or {"results": …}
+    path, body ──▶ InferenceRequest ──▶ Inference ──▶ {"predictions": …}, {"outputs": …} or {"results": …}
 
 Beyond the dialect a predict body may say, in keys that TensorFlow Serving ignores:
 
@@ -16,7 +16,7 @@ from functools import partial
 
 from signet.serving.errors import InvalidInput
 from signet.serving.gateway.core.backend import Lease
-from signet.serving.gateway.core.inference import MAX_VERSION, Ask, Decoded, Inference
+from signet.serving.gateway.core.inference import MAX_VERSION, Decoded, Inference, InferenceRequest
 from signet.serving.gateway.http import inference_headers, paths
 from signet.serving.gateway.http.pipeline import Answer
 from signet.serving.gateway.observability.request_context import Record
@@ -58,17 +58,17 @@ class V1:
         if len(text) < LARGE_BYTES:
             body = json_codec.parse(text)
             record.stage("parse", started)
-            asked = ask(match, request, body.signature_name)
-            outputs = await self._inference.run(asked, partial(self._decode, body), record)
+            inference_request = request_from_path(match, request, body.signature_name)
+            outputs = await self._inference.run(inference_request, partial(self._decode, body), record)
         else:
-            asked = ask(match, request, "")
-            body, outputs = await self._predict_large(asked, text, record)
+            inference_request = request_from_path(match, request, "")
+            body, outputs = await self._predict_large(inference_request, text, record)
         started = time.perf_counter()
         if large_bodies.elements(outputs) < LARGE_ELEMENTS:
             answer = json_codec.encode(outputs, body.layout, named=body.named_outputs, non_finite=body.non_finite)
         else:
             encode = partial(self._offload.call, large_bodies.encode_predict)
-            async with self._inference.in_time(asked, record):
+            async with self._inference.in_time(inference_request, record):
                 answer = await encode(outputs, body.layout, body.named_outputs, body.non_finite)
         record.stage("encode", started)
         return Answer(answer)
@@ -76,10 +76,12 @@ class V1:
     def _decode(self, body: PredictBody, lease: Lease, signature: Signature) -> Decoded:
         return json_codec.decode(body, signature, lease.card.padding(signature)), body.output_filter
 
-    async def _predict_large(self, asked: Ask, text: bytes, record: Record) -> tuple[PredictBody, Arrays]:
+    async def _predict_large(
+        self, inference_request: InferenceRequest, text: bytes, record: Record
+    ) -> tuple[PredictBody, Arrays]:
         """The body without its value, and the outputs."""
         started = time.perf_counter()
-        in_time = partial(self._inference.in_time, asked, record)
+        in_time = partial(self._inference.in_time, inference_request, record)
         async with reading(self._offload, large_bodies.parse_predict, large_bodies.decode_predict, text) as large:
             async with in_time():
                 body = await large.head()
@@ -89,18 +91,18 @@ class V1:
                 async with in_time():
                     return await large.arrays(signature, lease.card.padding(signature)), body.output_filter
 
-            asked = asked._replace(signature_name=body.signature_name)
-            return body, await self._inference.run(asked, decode, record)
+            inference_request = inference_request._replace(signature_name=body.signature_name)
+            return body, await self._inference.run(inference_request, decode, record)
 
     async def _examples(
         self, match: re.Match[bytes], request: Request, text: bytes, record: Record, classify: bool
     ) -> Answer:
         started = time.perf_counter()
-        asked = ask(match, request, "")
+        inference_request = request_from_path(match, request, "")
         if len(text) < LARGE_BYTES:
             name, examples = large_bodies.read_examples(text)
         else:
-            async with self._inference.in_time(asked, record):
+            async with self._inference.in_time(inference_request, record):
                 name, examples = await self._offload.call(large_bodies.read_examples, text)
         record.stage("parse", started)
         wanted = example_inference.classify_outputs if classify else example_inference.regress_outputs
@@ -108,22 +110,22 @@ class V1:
         def decode(lease: Lease, signature: Signature) -> tuple[dict[str, Array], Sequence[str]]:
             return {"inputs": examples}, wanted(lease, signature)
 
-        outputs = await self._inference.run(asked._replace(signature_name=name), decode, record)
+        outputs = await self._inference.run(inference_request._replace(signature_name=name), decode, record)
         started = time.perf_counter()
         if large_bodies.elements(outputs) < LARGE_ELEMENTS:
             answer = large_bodies.encode_examples(outputs, len(examples), classify)
         else:
-            async with self._inference.in_time(asked, record):
+            async with self._inference.in_time(inference_request, record):
                 answer = await self._offload.call(large_bodies.encode_examples, outputs, len(examples), classify)
         record.stage("encode", started)
         return Answer(answer)
 
 
-def ask(match: re.Match[bytes], request: Request, signature_name: str) -> Ask:
+def request_from_path(match: re.Match[bytes], request: Request, signature_name: str) -> InferenceRequest:
     """What a path (model, version, label) and the headers ask for. Raises `InvalidInput` and `NotFound`."""
     version = _version(match[2]) if match[2] else None
     label = paths.text(match[3]) if match[3] else None
-    return inference_headers.ask(request, paths.text(match[1]), version, label, signature_name)
+    return inference_headers.request_from_headers(request, paths.text(match[1]), version, label, signature_name)
 
 
 def _version(digits: bytes) -> int:

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from signet.serving.errors import Internal, InvalidInput, NotFound, ServingError
 from signet.serving.gateway.core.backend import Backend
-from signet.serving.gateway.core.inference import Ask, Inference
+from signet.serving.gateway.core.inference import Inference, InferenceRequest
 from signet.serving.gateway.core.joining import told
 from signet.serving.gateway.http import v2_routes
 from signet.serving.gateway.http.probes import Probes
@@ -113,7 +113,7 @@ def create_router(backend: Backend, inference: Inference, probes: Probes) -> API
     async def metadata(model: str, version: int | None = None, label: str | None = None) -> Response:
         """The signatures of a version, as TensorFlow Serving writes them."""
         _check_declared(backend, model)
-        lease = await inference.lease(Ask(model, version, label))
+        lease = await inference.lease(InferenceRequest(model, version, label))
         try:
             signatures = get_model_metadata_pb2.SignatureDefMap(signature_def=dict(lease.signature_defs))
             body: dict[str, Any] = {

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from signet.serving.gateway.core.inference import Ask, Inference
+from signet.serving.gateway.core.inference import Inference, InferenceRequest
 from signet.serving.gateway.core.open_inference import OpenInference, Outcome, target
 from signet.serving.gateway.http import inference_headers, paths
 from signet.serving.gateway.http.pipeline import Answer
@@ -42,36 +42,40 @@ class V2:
         assert match is not None, "the gateway sends only paths that match"
         model = paths.text(match[1])
         version, label = target(model, paths.text(match[2]) if match[2] else "")
-        ask = partial(inference_headers.ask, request, model, version, label)
+        make_request = partial(inference_headers.request_from_headers, request, model, version, label)
         header = request.headers.get(_HEADER)
         said = None if header is None else header.decode("latin-1")
         json_bytes = bodies.json_bytes(said, len(body))
         if (len(body) if json_bytes is None else json_bytes) < LARGE_BYTES:
             read = bodies.parse(body, json_bytes)
             record.stage("parse", started)
-            asked = ask(read.signature_name, read.timeout_s)
-            outcome = await self._open_inference.infer(asked, read, record)
+            inference_request = make_request(read.signature_name, read.timeout_s)
+            outcome = await self._open_inference.infer(inference_request, read, record)
         else:
-            asked, read, outcome = await self._infer_large(ask, body, json_bytes, record)
+            inference_request, read, outcome = await self._infer_large(make_request, body, json_bytes, record)
         started = time.perf_counter()
         written = partial(large_bodies.encode_infer, read.without_inputs(), *outcome, model, record.version)
         if large_bodies.text_elements(read, outcome.outputs) < LARGE_ELEMENTS:
             text, json_bytes = written()
         else:
-            async with self._inference.in_time(asked, record):
+            async with self._inference.in_time(inference_request, record):
                 text, json_bytes = await self._offload.call(written)
         record.stage("encode", started)
         return Answer(text) if json_bytes is None else Answer(text, _BINARY % json_bytes)
 
     async def _infer_large(
-        self, ask: Callable[..., Ask], body: bytes, json_bytes: int | None, record: Record
-    ) -> tuple[Ask, InferRequest, Outcome]:
+        self, make_request: Callable[..., InferenceRequest], body: bytes, json_bytes: int | None, record: Record
+    ) -> tuple[InferenceRequest, InferRequest, Outcome]:
         """What the request asks for, the request without its tensors, and what the model gives."""
         started = time.perf_counter()
         parse, decode = large_bodies.parse_infer, large_bodies.decode_infer
         async with reading(self._offload, parse, decode, body, json_bytes) as large:
-            async with self._inference.in_time(ask(""), record):
+            async with self._inference.in_time(make_request(""), record):
                 read = await large.head()
             record.stage("parse", started)
-            asked = ask(read.signature_name, read.timeout_s)
-            return asked, read, await self._open_inference.infer(asked, read, record, large.arrays)
+            inference_request = make_request(read.signature_name, read.timeout_s)
+            return (
+                inference_request,
+                read,
+                await self._open_inference.infer(inference_request, read, record, large.arrays),
+            )

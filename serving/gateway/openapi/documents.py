@@ -22,7 +22,7 @@ import orjson
 
 from signet.serving.errors import DeadlineExceeded, Overloaded, ServingError, Unavailable
 from signet.serving.gateway.core.backend import Backend, Lease
-from signet.serving.gateway.core.inference import Ask, Inference
+from signet.serving.gateway.core.inference import Inference, InferenceRequest
 from signet.serving.gateway.core.joining import told
 from signet.serving.gateway.http import v1
 from signet.serving.gateway.observability.request_context import Record
@@ -188,7 +188,7 @@ class Documents:
         """The version that unversioned requests get. A model without one is not asked for: that would ask others."""
         if name in self._backend.missing():
             raise Unavailable(f"model {name!r} has no version that is available yet")
-        return await self._inference.lease(Ask(name))
+        return await self._inference.lease(InferenceRequest(name))
 
     def _versions(self, name: str) -> list[int]:
         statuses = self._backend.known_statuses(name)
@@ -243,9 +243,9 @@ class Documents:
         if (asked.signature_name or DEFAULT) != signature.name:
             raise ValueError(f"it names signature {asked.signature_name!r}")
         inputs = json_codec.decode(asked, signature)
-        ask = Ask(lease.name, lease.version, timeout_s=_TRIAL_S)
+        request = InferenceRequest(lease.name, lease.version, timeout_s=_TRIAL_S)
         wanted = asked.output_filter
-        outputs = await self._inference.call(lease, signature, inputs, wanted, ask, Record(v1.PROTOCOL))
+        outputs = await self._inference.call(lease, signature, inputs, wanted, request, Record(v1.PROTOCOL))
 
         def shown() -> Trial:
             answer = json_codec.encode(outputs, asked.layout, named=asked.named_outputs)

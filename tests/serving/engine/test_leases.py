@@ -22,7 +22,7 @@ from signet.serving.engine.runner import Runner
 from signet.serving.engine.servable import Servable
 from signet.serving.errors import DeadlineExceeded, InvalidInput, NotFound, ServingError
 from signet.serving.gateway.backends.embedded import EmbeddedBackend
-from signet.serving.gateway.core.inference import Ask, Inference
+from signet.serving.gateway.core.inference import Inference, InferenceRequest
 from signet.serving.gateway.grpc.v1 import GrpcV1
 from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.gateway.observability.request_context import Record
@@ -141,7 +141,7 @@ class Gateway:
             return {"x": values}, ()
 
         with suppress(NotFound):  # before a lease
-            await self.inference.run(Ask(model, timeout_s=timeout_s), decode, Record("v1"))
+            await self.inference.run(InferenceRequest(model, timeout_s=timeout_s), decode, Record("v1"))
 
     async def several(self, model, values, timeout_s):
         message = inference_pb2.MultiInferenceRequest()

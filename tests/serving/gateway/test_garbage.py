@@ -127,7 +127,7 @@ def test_what_is_told_without_asking_is_what_the_last_poll_heard():
             assert asked == before
             said["GetModelStatus"] = grpc.StatusCode.UNAVAILABLE
             with pytest.raises(Unavailable):
-                await upstream.ask(upstream.servers[0], "m", 2.0)
+                await upstream.poll_status(upstream.servers[0], "m", 2.0)
             assert backend.known_statuses("m") == []
 
     asyncio.run(run())

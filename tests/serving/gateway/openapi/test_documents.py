@@ -137,7 +137,7 @@ def test_documents_metrics_and_readiness_cost_the_model_servers_no_call():
             _, upstream = rest
             said["GetModelStatus"] = grpc.StatusCode.UNAVAILABLE
             with pytest.raises(Unavailable):
-                await upstream.ask(upstream.servers[0], "m", 2.0)
+                await upstream.poll_status(upstream.servers[0], "m", 2.0)
             before["GetModelStatus"] += 1
             _, missing = await ask("/openapi.json", method="GET")
             assert {"name": "m", "description": "Not available: model 'm' has no version that is available yet"} in (
