@@ -1,6 +1,6 @@
 """The gateway: which part answers a request.
 
-    HTTP ──▶ Gateway ──POST …:predict, …/infer──▶ Frame, V1, V2 ──▶ Inference ──▶ Backend
+    HTTP ──▶ Gateway ──POST …:predict, …/infer──▶ HttpPipeline, V1, V2 ──▶ Inference ──▶ Backend
                      ──the rest──▶ FastAPI: status, metadata, health, metrics, documentation
 
 Inference is dispatched here, before FastAPI: routing and middleware would cost it most of its speed.
@@ -17,7 +17,7 @@ from signet.serving.gateway.core.health import Health
 from signet.serving.gateway.core.inference import Inference
 from signet.serving.gateway.core.open_inference import OpenInference
 from signet.serving.gateway.http import asgi, paths, v1, v2, v2_routes
-from signet.serving.gateway.http.pipeline import JSON, Frame
+from signet.serving.gateway.http.pipeline import JSON, HttpPipeline
 from signet.serving.gateway.http.probes import Probes
 from signet.serving.gateway.http.v1_routes import add_error_handlers, create_router, malformed
 from signet.serving.gateway.observability.metrics import Metrics
@@ -49,7 +49,7 @@ class Gateway:
         self.inference = Inference(settings, self.backend, self.metrics)
         self.budget = ByteBudget(settings.max_buffered_bytes, self.metrics.shed.labels("bytes").inc)
         self.metrics.watch_bytes(lambda: self.budget.held_bytes)
-        self._frame = Frame(self.inference, settings.max_body_bytes, self.budget)
+        self._pipeline = HttpPipeline(self.inference, settings.max_body_bytes, self.budget)
         self._v1 = v1.V1(self.inference, self.offload)
         self.open_inference = OpenInference(
             self.inference, self.backend, self.health, package_version(), settings.batch_max_rows
@@ -70,12 +70,12 @@ class Gateway:
     async def _answered(self, request: Request) -> Response:
         if match := v1.PATH.fullmatch(request.path):
             if request.method == "POST":
-                return await self._frame.answer(v1.PROTOCOL, request, self._v1)
+                return await self._pipeline.answer(v1.PROTOCOL, request, self._v1)
             if match[4] == b":":  # an escaped colon may as well be one of the model's name
                 return only_post(request)
         if v2.PATH.fullmatch(request.path):
             if request.method == "POST":
-                return await self._frame.answer(v2.PROTOCOL, request, self._v2)
+                return await self._pipeline.answer(v2.PROTOCOL, request, self._v2)
             return only_post(request)
         return await asgi.answer(self.fastapi, request)
 

@@ -1,4 +1,4 @@
-"""The frame of a call over gRPC: admission, reading, errors as statuses, counting.
+"""The pipeline (middleware) of a call over gRPC: admission, reading, errors as statuses, counting.
 
     bytes ──▶ admitted? ──▶ message ──▶ method(message, context, record, large) ──▶ message ──▶ bytes
 
@@ -48,7 +48,7 @@ Tell = Callable[[Any], Awaitable[Any]]
 """message -> message, of a method that only tells something."""
 
 
-class GrpcFrame:
+class GrpcPipeline:
     """Makes handlers of one gateway's methods."""
 
     def __init__(self, inference: Inference, budget: ByteBudget, offload: Offload) -> None:

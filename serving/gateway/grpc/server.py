@@ -13,7 +13,7 @@ from signet.serving.gateway.app import Gateway
 from signet.serving.gateway.core.health import Health
 from signet.serving.gateway.grpc import v1 as grpc_v1
 from signet.serving.gateway.grpc import v2 as grpc_v2
-from signet.serving.gateway.grpc.pipeline import GrpcFrame
+from signet.serving.gateway.grpc.pipeline import GrpcPipeline
 from signet.serving.gateway.grpc.v1 import GrpcV1
 from signet.serving.gateway.grpc.v2 import GrpcV2
 from signet.serving.grpc_dialect import service_descriptors
@@ -45,10 +45,10 @@ class GrpcServer:
         ]
         calls = settings.max_in_flight + _OTHER_CALLS
         self._server = grpc.aio.server(options=options, maximum_concurrent_rpcs=calls)
-        frame = GrpcFrame(gateway.inference, gateway.budget, gateway.offload)
+        pipeline = GrpcPipeline(gateway.inference, gateway.budget, gateway.offload)
         v1 = GrpcV1(gateway.inference, gateway.backend, gateway.offload)
         v2 = GrpcV2(gateway.inference, gateway.open_inference, gateway.offload)
-        self._server.add_generic_rpc_handlers((*v1.services(frame), *v2.services(frame)))
+        self._server.add_generic_rpc_handlers((*v1.services(pipeline), *v2.services(pipeline)))
         health_pb2_grpc.add_HealthServicer_to_server(HealthService(gateway.health), self._server)
         service_descriptors.describe()
         names = (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)

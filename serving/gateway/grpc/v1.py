@@ -11,7 +11,7 @@ from typing import Any
 from signet.serving.errors import InvalidInput, NotFound, from_code
 from signet.serving.gateway.core.backend import Backend, Lease
 from signet.serving.gateway.core.inference import Decoded, Inference, InferenceRequest
-from signet.serving.gateway.grpc.pipeline import Context, GrpcFrame, service
+from signet.serving.gateway.grpc.pipeline import Context, GrpcPipeline, service
 from signet.serving.gateway.observability.request_context import Record
 from signet.serving.grpc_dialect import example_inference, predict_request
 from signet.serving.models import model_status
@@ -47,23 +47,23 @@ class GrpcV1:
         """offload: writes large answers."""
         self._inference, self._backend, self._offload = inference, backend, offload
 
-    def services(self, frame: GrpcFrame) -> list[Any]:
+    def services(self, pipeline: GrpcPipeline) -> list[Any]:
         """For a server to add."""
         prediction = {
-            "Predict": frame.infers(PROTOCOL, self.predict, predict_pb2.PredictRequest, _PREDICT_STEPS),
+            "Predict": pipeline.infers(PROTOCOL, self.predict, predict_pb2.PredictRequest, _PREDICT_STEPS),
             **{
-                name: frame.infers(PROTOCOL, method, kind, (*_EXAMPLES_STEPS, kind.DESCRIPTOR.name))
+                name: pipeline.infers(PROTOCOL, method, kind, (*_EXAMPLES_STEPS, kind.DESCRIPTOR.name))
                 for name, method, kind in (
                     ("Classify", self.classify, classification_pb2.ClassificationRequest),
                     ("Regress", self.regress, regression_pb2.RegressionRequest),
                     ("MultiInference", self.multi_inference, inference_pb2.MultiInferenceRequest),
                 )
             },
-            "GetModelMetadata": frame.tells(self.metadata, get_model_metadata_pb2.GetModelMetadataRequest),
+            "GetModelMetadata": pipeline.tells(self.metadata, get_model_metadata_pb2.GetModelMetadataRequest),
         }
         model = {
-            "GetModelStatus": frame.tells(self.status, get_model_status_pb2.GetModelStatusRequest),
-            "HandleReloadConfigRequest": frame.tells(self.reload, model_management_pb2.ReloadConfigRequest),
+            "GetModelStatus": pipeline.tells(self.status, get_model_status_pb2.GetModelStatusRequest),
+            "HandleReloadConfigRequest": pipeline.tells(self.reload, model_management_pb2.ReloadConfigRequest),
         }
         return [service(PREDICTION_SERVICE, prediction), service(MODEL_SERVICE, model)]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from signet.serving.gateway.core.inference import Inference, InferenceRequest
 from signet.serving.gateway.core.open_inference import OpenInference, target
-from signet.serving.gateway.grpc.pipeline import Context, GrpcFrame, service
+from signet.serving.gateway.grpc.pipeline import Context, GrpcPipeline, service
 from signet.serving.gateway.observability.request_context import Record
 from signet.serving.offload import large_bodies, large_messages
 from signet.serving.offload.large_messages import InferHead
@@ -33,20 +33,20 @@ class GrpcV2:
         """offload: writes large answers."""
         self._inference, self._open_inference, self._offload = inference, open_inference, offload
 
-    def services(self, frame: GrpcFrame) -> list[Any]:
+    def services(self, pipeline: GrpcPipeline) -> list[Any]:
         """For a server to add."""
         handlers = {
-            "ServerLive": frame.tells(self.server_live, messages.ServerLiveRequest),
-            "ServerReady": frame.tells(self.server_ready, messages.ServerReadyRequest),
-            "ModelReady": frame.tells(self.model_ready, messages.ModelReadyRequest),
-            "ServerMetadata": frame.tells(self.server_metadata, messages.ServerMetadataRequest),
-            "ModelMetadata": frame.tells(self.model_metadata, messages.ModelMetadataRequest),
-            "ModelInfer": frame.infers(PROTOCOL, self.model_infer, messages.ModelInferRequest, _STEPS),
-            "ModelConfig": frame.tells(self.model_config, messages.ModelConfigRequest),
-            "ModelStatistics": frame.tells(self.model_statistics, messages.ModelStatisticsRequest),
-            "RepositoryIndex": frame.tells(self.index, messages.RepositoryIndexRequest),
-            "RepositoryModelLoad": frame.tells(self.load, messages.RepositoryModelLoadRequest),
-            "RepositoryModelUnload": frame.tells(self.unload, messages.RepositoryModelUnloadRequest),
+            "ServerLive": pipeline.tells(self.server_live, messages.ServerLiveRequest),
+            "ServerReady": pipeline.tells(self.server_ready, messages.ServerReadyRequest),
+            "ModelReady": pipeline.tells(self.model_ready, messages.ModelReadyRequest),
+            "ServerMetadata": pipeline.tells(self.server_metadata, messages.ServerMetadataRequest),
+            "ModelMetadata": pipeline.tells(self.model_metadata, messages.ModelMetadataRequest),
+            "ModelInfer": pipeline.infers(PROTOCOL, self.model_infer, messages.ModelInferRequest, _STEPS),
+            "ModelConfig": pipeline.tells(self.model_config, messages.ModelConfigRequest),
+            "ModelStatistics": pipeline.tells(self.model_statistics, messages.ModelStatisticsRequest),
+            "RepositoryIndex": pipeline.tells(self.index, messages.RepositoryIndexRequest),
+            "RepositoryModelLoad": pipeline.tells(self.load, messages.RepositoryModelLoadRequest),
+            "RepositoryModelUnload": pipeline.tells(self.unload, messages.RepositoryModelUnloadRequest),
         }
         return [service(SERVICE, handlers)]
 

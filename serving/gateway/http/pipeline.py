@@ -1,4 +1,4 @@
-"""The frame of a request that asks for an inference over HTTP: admission, decompression, errors, compression, counting.
+"""The pipeline (middleware) of a request that asks for an inference over HTTP: admission, decompression, errors, compression, counting.
 
     Request ──▶ admitted? ──▶ body ──▶ work(…) of the protocol ──▶ Answer ──▶ Response
 
@@ -36,7 +36,7 @@ Work = Callable[[Request, bytes, Record], Awaitable[Answer]]
 """(request, its body without encoding, what to note down) -> answer."""
 
 
-class Frame:
+class HttpPipeline:
     """Answers the requests of one gateway."""
 
     def __init__(self, inference: Inference, max_body_bytes: int, budget: ByteBudget) -> None:

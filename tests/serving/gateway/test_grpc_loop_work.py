@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from signet.serving.gateway.grpc import pipeline, v1, v2
-from signet.serving.gateway.grpc.pipeline import GrpcFrame
+from signet.serving.gateway.grpc.pipeline import GrpcPipeline
 from signet.serving.gateway.grpc.v1 import GrpcV1
 from signet.serving.gateway.grpc.v2 import GrpcV2
 from signet.serving.offload.message_weight import heavy_bytes
@@ -99,9 +99,9 @@ def running():
 
 def handlers(gateway):
     """The methods of the gateway by name: bytes and a context in, bytes out."""
-    frame = GrpcFrame(gateway.inference, gateway.budget, gateway.offload)
-    services = GrpcV1(gateway.inference, gateway.backend, gateway.offload).services(frame)
-    services += GrpcV2(gateway.inference, gateway.open_inference, gateway.offload).services(frame)
+    pipeline = GrpcPipeline(gateway.inference, gateway.budget, gateway.offload)
+    services = GrpcV1(gateway.inference, gateway.backend, gateway.offload).services(pipeline)
+    services += GrpcV2(gateway.inference, gateway.open_inference, gateway.offload).services(pipeline)
     found = {}
     for service in services:
         for path, handler in service._method_handlers.items():
