@@ -39,12 +39,12 @@ _EARLY_S = 0.1
 
 Context = Any
 """What gRPC tells of a call: `grpc.aio.ServicerContext`."""
-Infer = Callable[[Any, Context, Record, Reading[Any] | None], Awaitable[Any]]
+InferenceMethod = Callable[[Any, Context, Record, Reading[Any] | None], Awaitable[Any]]
 """(message, context, what to note down, the tensors of a large message) -> message or its bytes, of a method that asks for
 an inference."""
-Steps = tuple[Any, ...]
+WorkerSteps = tuple[Any, ...]
 """Of a method: how a worker parses its messages and decodes their tensors, and what it parses before the bytes."""
-Tell = Callable[[Any], Awaitable[Any]]
+UnaryMethod = Callable[[Any], Awaitable[Any]]
 """message -> message, of a method that only tells something."""
 
 
@@ -55,7 +55,7 @@ class GrpcPipeline:
         """offload: reads large messages."""
         self._inference, self._budget, self._offload = inference, budget, offload
 
-    def infers(self, protocol: str, method: Infer, message_class: Any, steps: Steps) -> Any:
+    def inference_handler(self, protocol: str, method: InferenceMethod, message_class: Any, steps: WorkerSteps) -> Any:
         """The handler of a method that asks for an inference: admitted and counted."""
 
         async def answer(data: bytes, context: Context) -> bytes:
@@ -85,7 +85,13 @@ class GrpcPipeline:
         return grpc.unary_unary_rpc_method_handler(answer)
 
     async def _large(
-        self, method: Infer, data: bytes, context: Context, record: Record, message_class: Any, steps: Steps
+        self,
+        method: InferenceMethod,
+        data: bytes,
+        context: Context,
+        record: Record,
+        message_class: Any,
+        steps: WorkerSteps,
     ) -> Any:
         parse, decode, *first = steps
         async with reading(self._offload, parse, decode, *first, data) as large:
@@ -94,7 +100,7 @@ class GrpcPipeline:
             message = message_class.FromString(head) if isinstance(head, bytes) else head
             return await method(message, context, record, large)
 
-    def tells(self, method: Tell, message_class: Any) -> Any:
+    def unary_handler(self, method: UnaryMethod, message_class: Any) -> Any:
         """The handler of a method that only tells something."""
 
         async def answer(data: bytes, context: Context) -> bytes:

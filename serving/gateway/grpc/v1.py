@@ -50,20 +50,20 @@ class GrpcV1:
     def services(self, pipeline: GrpcPipeline) -> list[Any]:
         """For a server to add."""
         prediction = {
-            "Predict": pipeline.infers(PROTOCOL, self.predict, predict_pb2.PredictRequest, _PREDICT_STEPS),
+            "Predict": pipeline.inference_handler(PROTOCOL, self.predict, predict_pb2.PredictRequest, _PREDICT_STEPS),
             **{
-                name: pipeline.infers(PROTOCOL, method, kind, (*_EXAMPLES_STEPS, kind.DESCRIPTOR.name))
+                name: pipeline.inference_handler(PROTOCOL, method, kind, (*_EXAMPLES_STEPS, kind.DESCRIPTOR.name))
                 for name, method, kind in (
                     ("Classify", self.classify, classification_pb2.ClassificationRequest),
                     ("Regress", self.regress, regression_pb2.RegressionRequest),
                     ("MultiInference", self.multi_inference, inference_pb2.MultiInferenceRequest),
                 )
             },
-            "GetModelMetadata": pipeline.tells(self.metadata, get_model_metadata_pb2.GetModelMetadataRequest),
+            "GetModelMetadata": pipeline.unary_handler(self.metadata, get_model_metadata_pb2.GetModelMetadataRequest),
         }
         model = {
-            "GetModelStatus": pipeline.tells(self.status, get_model_status_pb2.GetModelStatusRequest),
-            "HandleReloadConfigRequest": pipeline.tells(self.reload, model_management_pb2.ReloadConfigRequest),
+            "GetModelStatus": pipeline.unary_handler(self.status, get_model_status_pb2.GetModelStatusRequest),
+            "HandleReloadConfigRequest": pipeline.unary_handler(self.reload, model_management_pb2.ReloadConfigRequest),
         }
         return [service(PREDICTION_SERVICE, prediction), service(MODEL_SERVICE, model)]
 

@@ -36,17 +36,17 @@ class GrpcV2:
     def services(self, pipeline: GrpcPipeline) -> list[Any]:
         """For a server to add."""
         handlers = {
-            "ServerLive": pipeline.tells(self.server_live, messages.ServerLiveRequest),
-            "ServerReady": pipeline.tells(self.server_ready, messages.ServerReadyRequest),
-            "ModelReady": pipeline.tells(self.model_ready, messages.ModelReadyRequest),
-            "ServerMetadata": pipeline.tells(self.server_metadata, messages.ServerMetadataRequest),
-            "ModelMetadata": pipeline.tells(self.model_metadata, messages.ModelMetadataRequest),
-            "ModelInfer": pipeline.infers(PROTOCOL, self.model_infer, messages.ModelInferRequest, _STEPS),
-            "ModelConfig": pipeline.tells(self.model_config, messages.ModelConfigRequest),
-            "ModelStatistics": pipeline.tells(self.model_statistics, messages.ModelStatisticsRequest),
-            "RepositoryIndex": pipeline.tells(self.index, messages.RepositoryIndexRequest),
-            "RepositoryModelLoad": pipeline.tells(self.load, messages.RepositoryModelLoadRequest),
-            "RepositoryModelUnload": pipeline.tells(self.unload, messages.RepositoryModelUnloadRequest),
+            "ServerLive": pipeline.unary_handler(self.server_live, messages.ServerLiveRequest),
+            "ServerReady": pipeline.unary_handler(self.server_ready, messages.ServerReadyRequest),
+            "ModelReady": pipeline.unary_handler(self.model_ready, messages.ModelReadyRequest),
+            "ServerMetadata": pipeline.unary_handler(self.server_metadata, messages.ServerMetadataRequest),
+            "ModelMetadata": pipeline.unary_handler(self.model_metadata, messages.ModelMetadataRequest),
+            "ModelInfer": pipeline.inference_handler(PROTOCOL, self.model_infer, messages.ModelInferRequest, _STEPS),
+            "ModelConfig": pipeline.unary_handler(self.model_config, messages.ModelConfigRequest),
+            "ModelStatistics": pipeline.unary_handler(self.model_statistics, messages.ModelStatisticsRequest),
+            "RepositoryIndex": pipeline.unary_handler(self.index, messages.RepositoryIndexRequest),
+            "RepositoryModelLoad": pipeline.unary_handler(self.load, messages.RepositoryModelLoadRequest),
+            "RepositoryModelUnload": pipeline.unary_handler(self.unload, messages.RepositoryModelUnloadRequest),
         }
         return [service(SERVICE, handlers)]
 

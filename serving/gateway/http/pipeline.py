@@ -1,4 +1,4 @@
-"""The pipeline (middleware) of a request that asks for an inference over HTTP: admission, decompression, errors, compression, counting.
+"""The pipeline (middleware) of an inference over HTTP: admission, decompression, errors, compression, counting.
 
     Request ──▶ admitted? ──▶ body ──▶ work(…) of the protocol ──▶ Answer ──▶ Response
 
