@@ -18,7 +18,7 @@ from signet.serving.gateway.core.backend import Backend, Lease
 from signet.serving.gateway.core.batching import Batcher
 from signet.serving.gateway.core.labels import Labels
 from signet.serving.gateway.observability.metrics import Metrics
-from signet.serving.gateway.observability.request_context import Record
+from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.gateway.observability.statistics import Statistics
 from signet.serving.gateway.settings import Settings
 from signet.serving.tensors import signature as signatures
@@ -79,30 +79,30 @@ class Inference:
             self._in_flight -= 1
             gauge.count -= 1
 
-    async def run(self, request: InferenceRequest, decode: Decode, record: Record) -> Arrays:
-        """The outputs. Raises `ServingError`s; says in the record what became known meanwhile."""
+    async def run(self, request: InferenceRequest, decode: Decode, context: RequestContext) -> Arrays:
+        """The outputs. Raises `ServingError`s; says in the context what became known meanwhile."""
         self.check_declared(request.model)
-        record.model = request.model
+        context.model = request.model
         try:
-            return await self._run(request, decode, record)
+            return await self._run(request, decode, context)
         except NotFound:
             if request.version is not None or request.label is not None:
                 raise
             # The version that unversioned requests get was unloaded under this one: there is a newer one.
             await self._backend.refresh(request.model)
-            return await self._run(request, decode, record)
+            return await self._run(request, decode, context)
 
-    async def _run(self, request: InferenceRequest, decode: Decode, record: Record) -> Arrays:
+    async def _run(self, request: InferenceRequest, decode: Decode, context: RequestContext) -> Arrays:
         lease = await self.lease(request)
         try:
-            record.version = str(lease.version)
+            context.version = str(lease.version)
             chosen = signatures.select(lease.signatures, request.signature_name, request.model)
-            record.signature = chosen.name
+            context.signature = chosen.name
             started = time.perf_counter()
             decoded = decode(lease, chosen)
             inputs, wanted = decoded if isinstance(decoded, tuple) else await decoded
-            record.stage("decode", started)
-            return await self.call(lease, chosen, inputs, wanted, request, record)
+            context.stage("decode", started)
+            return await self.call(lease, chosen, inputs, wanted, request, context)
         finally:
             lease.release()
 
@@ -113,7 +113,7 @@ class Inference:
         inputs: Arrays,
         wanted: Sequence[str],
         request: InferenceRequest,
-        record: Record,
+        context: RequestContext,
     ) -> Arrays:
         """The outputs wanted, all of them when none are named, of one signature of a leased version."""
         outputs = _checked_outputs(chosen, wanted)
@@ -124,13 +124,13 @@ class Inference:
         shapes = tuple([fill.joint_shape(name, array) if fill else array.shape[1:] for name, array in inputs.items()])
         key = (lease, chosen.name, outputs, shapes)  # the lease itself: a version may be replaced under its number
         started = time.perf_counter()
-        left_s = self._limit_s(request) - (started - record.started)
+        left_s = self._limit_s(request) - (started - context.started)
         if left_s <= 0:
-            raise _over(record)
+            raise _over(context)
         run = partial(_with_outputs, partial(self._backend.run, lease, chosen), outputs)
-        record.rows = 1 if rows is None else rows
-        answer = await self._batcher.submit(key, run, inputs, rows if joined else None, left_s, fill, record.waited)
-        record.stage("run", started)
+        context.rows = 1 if rows is None else rows
+        answer = await self._batcher.submit(key, run, inputs, rows if joined else None, left_s, fill, context.waited)
+        context.stage("run", started)
         return answer
 
     async def lease(self, request: InferenceRequest) -> Lease:
@@ -165,13 +165,13 @@ class Inference:
         return version
 
     @asynccontextmanager
-    async def in_time(self, request: InferenceRequest, record: Record) -> AsyncIterator[None]:
+    async def in_time(self, request: InferenceRequest, context: RequestContext) -> AsyncIterator[None]:
         """What is done within ends with the time of the request. Raises `DeadlineExceeded`."""
         try:
-            async with asyncio.timeout(self._limit_s(request) - (time.perf_counter() - record.started)):
+            async with asyncio.timeout(self._limit_s(request) - (time.perf_counter() - context.started)):
                 yield
         except TimeoutError:
-            raise _over(record) from None
+            raise _over(context) from None
 
     def check_declared(self, model: str) -> None:
         """Raise `NotFound`, with the names there are, for a model that is not served."""
@@ -180,16 +180,16 @@ class Inference:
             served = ", ".join(self._backend.models)
             raise NotFound(f"Servable not found for request: Latest({model[:100]}){hint}. Served models: {served}")
 
-    def count(self, record: Record, code: str, response_bytes: int) -> None:
+    def count(self, context: RequestContext, code: str, response_bytes: int) -> None:
         """The request has been answered."""
-        seconds = time.perf_counter() - record.started
-        if record.queue_s is not None:
-            record.stages.append(("queue", record.queue_s))
-        self.statistics.count(record, code == "OK", seconds)
+        seconds = time.perf_counter() - context.started
+        if context.queue_s is not None:
+            context.stages.append(("queue", context.queue_s))
+        self.statistics.count(context, code == "OK", seconds)
         metrics = self._metrics
-        metrics.observe_request(record.protocol, record.model, record.version, record.signature, code, seconds)
-        metrics.observe_stages(record.model, record.stages)
-        metrics.observe_sizes(record.protocol, record.bytes, response_bytes)
+        metrics.observe_request(context.protocol, context.model, context.version, context.signature, code, seconds)
+        metrics.observe_stages(context.model, context.stages)
+        metrics.observe_sizes(context.protocol, context.bytes, response_bytes)
 
     def _called(self, key: Hashable, rows: int) -> None:
         lease = _lease_of(key)
@@ -207,8 +207,8 @@ class Inference:
         return self._batcher.waiting(lambda key: _lease_of(key).name == model)
 
 
-def _over(record: Record) -> DeadlineExceeded:
-    seconds = time.perf_counter() - record.started
+def _over(context: RequestContext) -> DeadlineExceeded:
+    seconds = time.perf_counter() - context.started
     return DeadlineExceeded(f"the time of the request was over after {seconds:.1f} seconds")
 
 

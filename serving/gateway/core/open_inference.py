@@ -13,7 +13,7 @@ from signet.serving.gateway.core.backend import Backend, Lease
 from signet.serving.gateway.core.health import Health
 from signet.serving.gateway.core.inference import MAX_VERSION, Decoded, Inference, InferenceRequest
 from signet.serving.gateway.core.joining import told
-from signet.serving.gateway.observability.request_context import Record
+from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.models.model_status import State, VersionStatus
 from signet.serving.offload.pool import LARGE_BYTES
 from signet.serving.open_inference import metadata as open_inference_metadata
@@ -52,7 +52,7 @@ class OpenInference:
         self,
         inference_request: InferenceRequest,
         request: InferRequest,
-        record: Record,
+        context: RequestContext,
         arrays: Callable[[Signature], Awaitable[Arrays]] | None = None,
     ) -> Outcome:
         """What the model gives. arrays: gives the inputs where the request itself does not have them."""
@@ -68,12 +68,12 @@ class OpenInference:
 
         async def read_large(lease: Lease, signature: Signature) -> Decoded:
             known(lease, signature)
-            async with self._inference.in_time(inference_request, record):
+            async with self._inference.in_time(inference_request, context):
                 return await read_elsewhere(signature), request.wanted or given(signature)
 
         read_elsewhere = arrays or (lambda signature: asyncio.to_thread(decode, request, signature))
         is_large = arrays is not None or raw_string_bytes(request) >= LARGE_BYTES
-        outputs = await self._inference.run(inference_request, read_large if is_large else read, record)
+        outputs = await self._inference.run(inference_request, read_large if is_large else read, context)
         return Outcome(*served[0], outputs)
 
     # Health

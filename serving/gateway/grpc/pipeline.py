@@ -1,6 +1,6 @@
 """The pipeline (middleware) of a call over gRPC: admission, reading, errors as statuses, counting.
 
-    bytes ──▶ admitted? ──▶ message ──▶ method(message, context, record, large) ──▶ message ──▶ bytes
+    bytes ──▶ admitted? ──▶ message ──▶ method(message, servicer_context, context, large) ──▶ message ──▶ bytes
 
 A message that is much work to read is read by a worker process: the method gets it without its tensors, which `large` has.
 The gateway's deadline and the caller's both hold; a caller who cancels takes its work back.
@@ -16,7 +16,7 @@ import grpc
 from signet.serving.errors import Cancelled, DeadlineExceeded, Internal, ServingError
 from signet.serving.gateway.core.inference import Inference, InferenceRequest
 from signet.serving.gateway.observability.metrics import UNKNOWN
-from signet.serving.gateway.observability.request_context import Record
+from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.offload.large_messages import read
 from signet.serving.offload.message_weight import heavy_bytes
 from signet.serving.offload.pool import LARGE_BYTES, Offload
@@ -37,11 +37,10 @@ _HELD = 2
 _EARLY_S = 0.1
 """A caller whose time is over cancels the call; its clock started so much earlier than ours, at most."""
 
-Context = Any
+ServicerContext = Any
 """What gRPC tells of a call: `grpc.aio.ServicerContext`."""
-InferenceMethod = Callable[[Any, Context, Record, Reading[Any] | None], Awaitable[Any]]
-"""(message, context, what to note down, the tensors of a large message) -> message or its bytes, of a method that asks for
-an inference."""
+InferenceMethod = Callable[[Any, ServicerContext, RequestContext, Reading[Any] | None], Awaitable[Any]]
+"""A method that asks for an inference: (message, gRPC's context, ours, the tensors of a large message) -> message or bytes."""
 WorkerSteps = tuple[Any, ...]
 """Of a method: how a worker parses its messages and decodes their tensors, and what it parses before the bytes."""
 UnaryMethod = Callable[[Any], Awaitable[Any]]
@@ -58,28 +57,28 @@ class GrpcPipeline:
     def inference_handler(self, protocol: str, method: InferenceMethod, message_class: Any, steps: WorkerSteps) -> Any:
         """The handler of a method that asks for an inference: admitted and counted."""
 
-        async def answer(data: bytes, context: Context) -> bytes:
-            record = Record(protocol)
-            record.bytes = len(data)
+        async def answer(data: bytes, servicer_context: ServicerContext) -> bytes:
+            context = RequestContext(protocol)
+            context.bytes = len(data)
             try:
                 with self._inference.admitted(protocol), self._budget.holding(_HELD * len(data)):
                     if len(data) < LARGE_BYTES or heavy_bytes(data, message_class) < LARGE_BYTES:
-                        response = await method(read(message_class, data), context, record, None)
+                        response = await method(read(message_class, data), servicer_context, context, None)
                     else:
-                        response = await self._large(method, data, context, record, message_class, steps)
+                        response = await self._large(method, data, servicer_context, context, message_class, steps)
                 answered: bytes = response if isinstance(response, bytes) else response.SerializeToString()
             except asyncio.CancelledError:
-                left_s = context.time_remaining()
+                left_s = servicer_context.time_remaining()
                 ended = Cancelled if left_s is None or left_s > _EARLY_S else DeadlineExceeded
-                self._inference.count(record, ended.grpc_code, 0)
+                self._inference.count(context, ended.grpc_code, 0)
                 raise
             except Exception as error:  # noqa: BLE001  # every error becomes a status
                 known = _known(error)
-                self._inference.count(record, known.grpc_code, 0)
-                await _abort(context, known)
-            self._inference.count(record, "OK", len(answered))
-            if record.version != UNKNOWN:
-                context.set_trailing_metadata(((VERSION_KEY, record.version),))
+                self._inference.count(context, known.grpc_code, 0)
+                await _abort(servicer_context, known)
+            self._inference.count(context, "OK", len(answered))
+            if context.version != UNKNOWN:
+                servicer_context.set_trailing_metadata(((VERSION_KEY, context.version),))
             return answered
 
         return grpc.unary_unary_rpc_method_handler(answer)
@@ -88,27 +87,29 @@ class GrpcPipeline:
         self,
         method: InferenceMethod,
         data: bytes,
-        context: Context,
-        record: Record,
+        servicer_context: ServicerContext,
+        context: RequestContext,
         message_class: Any,
         steps: WorkerSteps,
     ) -> Any:
         parse, decode, *first = steps
         async with reading(self._offload, parse, decode, *first, data) as large:
-            async with self._inference.in_time(InferenceRequest("", timeout_s=context.time_remaining()), record):
+            async with self._inference.in_time(
+                InferenceRequest("", timeout_s=servicer_context.time_remaining()), context
+            ):
                 head = await large.head()
             message = message_class.FromString(head) if isinstance(head, bytes) else head
-            return await method(message, context, record, large)
+            return await method(message, servicer_context, context, large)
 
     def unary_handler(self, method: UnaryMethod, message_class: Any) -> Any:
         """The handler of a method that only tells something."""
 
-        async def answer(data: bytes, context: Context) -> bytes:
+        async def answer(data: bytes, servicer_context: ServicerContext) -> bytes:
             try:
                 with self._budget.holding(len(data)):
                     told: bytes = (await method(read(message_class, data))).SerializeToString()
             except Exception as error:  # noqa: BLE001  # every error becomes a status
-                await _abort(context, _known(error))
+                await _abort(servicer_context, _known(error))
             return told
 
         return grpc.unary_unary_rpc_method_handler(answer)
@@ -126,6 +127,6 @@ def _known(error: Exception) -> ServingError:
     return Internal("internal error; the gateway's log says more")
 
 
-async def _abort(context: Context, error: ServingError) -> NoReturn:
-    await context.abort(grpc.StatusCode[error.grpc_code], str(error)[:_MAX_MESSAGE])
+async def _abort(servicer_context: ServicerContext, error: ServingError) -> NoReturn:
+    await servicer_context.abort(grpc.StatusCode[error.grpc_code], str(error)[:_MAX_MESSAGE])
     raise AssertionError("abort raises")

@@ -11,8 +11,8 @@ from typing import Any
 from signet.serving.errors import InvalidInput, NotFound, from_code
 from signet.serving.gateway.core.backend import Backend, Lease
 from signet.serving.gateway.core.inference import Decoded, Inference, InferenceRequest
-from signet.serving.gateway.grpc.pipeline import Context, GrpcPipeline, service
-from signet.serving.gateway.observability.request_context import Record
+from signet.serving.gateway.grpc.pipeline import GrpcPipeline, ServicerContext, service
+from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.grpc_dialect import example_inference, predict_request
 from signet.serving.models import model_status
 from signet.serving.offload import large_bodies, large_messages
@@ -67,9 +67,15 @@ class GrpcV1:
         }
         return [service(PREDICTION_SERVICE, prediction), service(MODEL_SERVICE, model)]
 
-    async def predict(self, message: Any, context: Context, record: Record, large: Reading[Any] | None = None) -> Any:
+    async def predict(
+        self,
+        message: Any,
+        servicer_context: ServicerContext,
+        context: RequestContext,
+        large: Reading[Any] | None = None,
+    ) -> Any:
         _check_named(message.model_spec)
-        request = request_from_model_spec(message, context)
+        request = request_from_model_spec(message, servicer_context)
 
         def read(_: Lease, signature: Signature) -> Decoded:
             inputs = predict_request.inputs_of(message, signature)
@@ -77,83 +83,103 @@ class GrpcV1:
 
         async def read_large(_: Lease, signature: Signature) -> Decoded:
             assert large is not None, "it is a large message"
-            async with self._inference.in_time(request, record):
+            async with self._inference.in_time(request, context):
                 inputs = await large.arrays(signature)
             return inputs, predict_request.outputs_of(message, signature)
 
-        outputs = await self._inference.run(request, read_large if large else read, record)
+        outputs = await self._inference.run(request, read_large if large else read, context)
         response = predict_pb2.PredictResponse()
-        _name(response.model_spec, record)
+        _name(response.model_spec, context)
         if large_bodies.elements(outputs) >= LARGE_ELEMENTS:
-            async with self._inference.in_time(request, record):
+            async with self._inference.in_time(request, context):
                 return await self._offload.call(large_messages.encode_predict, response.SerializeToString(), outputs)
         for name, array in outputs.items():
             response.outputs[name].CopyFrom(to_typed_proto(array))
         return response
 
-    async def classify(self, message: Any, context: Context, record: Record, large: Reading[Any] | None = None) -> Any:
+    async def classify(
+        self,
+        message: Any,
+        servicer_context: ServicerContext,
+        context: RequestContext,
+        large: Reading[Any] | None = None,
+    ) -> Any:
         response = classification_pb2.ClassificationResponse()
-        outputs, rows = await self._examples(message, context, record, large, example_inference.classify_outputs)
+        outputs, rows = await self._examples(
+            message, servicer_context, context, large, example_inference.classify_outputs
+        )
         response.result.CopyFrom(example_inference.classifications(outputs, rows))
-        _name(response.model_spec, record)
+        _name(response.model_spec, context)
         return response
 
-    async def regress(self, message: Any, context: Context, record: Record, large: Reading[Any] | None = None) -> Any:
+    async def regress(
+        self,
+        message: Any,
+        servicer_context: ServicerContext,
+        context: RequestContext,
+        large: Reading[Any] | None = None,
+    ) -> Any:
         response = regression_pb2.RegressionResponse()
-        outputs, rows = await self._examples(message, context, record, large, example_inference.regress_outputs)
+        outputs, rows = await self._examples(
+            message, servicer_context, context, large, example_inference.regress_outputs
+        )
         response.result.CopyFrom(example_inference.regressions(outputs, rows))
-        _name(response.model_spec, record)
+        _name(response.model_spec, context)
         return response
 
     async def _examples(
         self,
         message: Any,
-        context: Context,
-        record: Record,
+        servicer_context: ServicerContext,
+        context: RequestContext,
         large: Reading[Any] | None,
         wanted: Callable[[Lease, Signature], tuple[str, ...]],
     ) -> tuple[Arrays, int]:
         """The outputs wanted for the examples of a Classify or Regress, and how many examples there are."""
         _check_named(message.model_spec)
-        request = request_from_model_spec(message, context)
-        inputs = await self._serialized(message, large, request, record)
+        request = request_from_model_spec(message, servicer_context)
+        inputs = await self._serialized(message, large, request, context)
 
         def read(lease: Lease, signature: Signature) -> Decoded:
             return inputs, wanted(lease, signature)
 
-        return await self._inference.run(request, read, record), len(inputs["inputs"])
+        return await self._inference.run(request, read, context), len(inputs["inputs"])
 
     async def _serialized(
-        self, message: Any, large: Reading[Any] | None, request: InferenceRequest, record: Record
+        self, message: Any, large: Reading[Any] | None, request: InferenceRequest, context: RequestContext
     ) -> Arrays:
         """The examples of a message, serialized."""
         if large is None:
             return {"inputs": example_inference.serialized(message.input)}
-        async with self._inference.in_time(request, record):
+        async with self._inference.in_time(request, context):
             return await large.arrays()
 
     async def multi_inference(
-        self, message: Any, context: Context, record: Record, large: Reading[Any] | None = None
+        self,
+        message: Any,
+        servicer_context: ServicerContext,
+        context: RequestContext,
+        large: Reading[Any] | None = None,
     ) -> Any:
         """Several signatures of one version on the same examples: a call for each, side by side, under one lease."""
         if not message.tasks:
             raise InvalidInput("the MultiInferenceRequest has no tasks")
         names = example_inference.task_names(message.tasks)
         _check_named(message.tasks[0].model_spec)
-        request = request_from_model_spec(message.tasks[0], context)
-        inputs = await self._serialized(message, large, request, record)
+        request = request_from_model_spec(message.tasks[0], servicer_context)
+        inputs = await self._serialized(message, large, request, context)
         rows = len(inputs["inputs"])
         lease = await self._inference.lease(request)
         try:
-            record.model, record.version = lease.name, str(lease.version)
+            context.model, context.version = lease.name, str(lease.version)
             chosen = [example_inference.task_signature(lease, name) for name in names]
-            record.signature = chosen[0].name
+            context.signature = chosen[0].name
             wanted = [
                 example_inference.task_outputs(lease, signature, task.method_name)
                 for signature, task in zip(chosen, message.tasks, strict=True)
             ]
             calls = [
-                self._inference.call(lease, signature, inputs, outputs, request, record)
+                self._inference.call(lease, signature, inputs, outputs, request, context)
                 for signature, outputs in zip(chosen, wanted, strict=True)
             ]
             results = await all_of(calls)
@@ -162,7 +188,7 @@ class GrpcV1:
         response = inference_pb2.MultiInferenceResponse()
         for signature, task, outputs in zip(chosen, message.tasks, results, strict=True):
             result = response.results.add()
-            _name(result.model_spec, record)
+            _name(result.model_spec, context)
             result.model_spec.signature_name = signature.name
             if task.method_name == example_inference.CLASSIFY:
                 result.classification_result.CopyFrom(example_inference.classifications(outputs, rows))
@@ -207,7 +233,7 @@ class GrpcV1:
         )
 
 
-def request_from_model_spec(message: Any, context: Context | None = None) -> InferenceRequest:
+def request_from_model_spec(message: Any, servicer_context: ServicerContext | None = None) -> InferenceRequest:
     """What a message's ModelSpec and the caller's deadline ask for."""
     spec = message.model_spec
     return InferenceRequest(
@@ -215,7 +241,7 @@ def request_from_model_spec(message: Any, context: Context | None = None) -> Inf
         spec.version.value if spec.HasField("version") else None,
         spec.version_label if spec.WhichOneof("version_choice") == "version_label" else None,
         spec.signature_name,
-        None if context is None else context.time_remaining(),
+        None if servicer_context is None else servicer_context.time_remaining(),
     )
 
 
@@ -224,5 +250,5 @@ def _check_named(spec: Any) -> None:
         raise InvalidInput("ModelSpec has no name specified.")
 
 
-def _name(spec: Any, record: Record) -> None:
-    spec.name, spec.version.value, spec.signature_name = record.model, int(record.version), record.signature
+def _name(spec: Any, context: RequestContext) -> None:
+    spec.name, spec.version.value, spec.signature_name = context.model, int(context.version), context.signature

@@ -9,8 +9,8 @@ from typing import Any
 
 from signet.serving.gateway.core.inference import Inference, InferenceRequest
 from signet.serving.gateway.core.open_inference import OpenInference, target
-from signet.serving.gateway.grpc.pipeline import Context, GrpcPipeline, service
-from signet.serving.gateway.observability.request_context import Record
+from signet.serving.gateway.grpc.pipeline import GrpcPipeline, ServicerContext, service
+from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.offload import large_bodies, large_messages
 from signet.serving.offload.large_messages import InferHead
 from signet.serving.offload.pool import LARGE_ELEMENTS, Offload
@@ -68,25 +68,29 @@ class GrpcV2:
         return to_message(values, messages.ModelMetadataResponse())
 
     async def model_infer(
-        self, message: Any, context: Context, record: Record, large: Reading[Any] | None = None
+        self,
+        message: Any,
+        servicer_context: ServicerContext,
+        context: RequestContext,
+        large: Reading[Any] | None = None,
     ) -> Any:
         started = time.perf_counter()
         head = _head(message) if large is None else message
         version, label = target(head.model, head.version)
-        record.stage("parse", started)
+        context.stage("parse", started)
         read = head.request
-        limits_s = [limit_s for limit_s in (read.timeout_s, context.time_remaining()) if limit_s is not None]
+        limits_s = [limit_s for limit_s in (read.timeout_s, servicer_context.time_remaining()) if limit_s is not None]
         request = InferenceRequest(head.model, version, label, read.signature_name, min(limits_s, default=None))
         arrays = None if large is None else large.arrays
-        outcome = await self._open_inference.infer(request, read, record, arrays)
+        outcome = await self._open_inference.infer(request, read, context, arrays)
         started = time.perf_counter()
-        written = partial(large_messages.answer_infer, head.model, record.version, read.without_inputs(), *outcome)
+        written = partial(large_messages.answer_infer, head.model, context.version, read.without_inputs(), *outcome)
         if large_bodies.text_elements(read, outcome.outputs) < LARGE_ELEMENTS:
             answer = written()
         else:
-            async with self._inference.in_time(request, record):
+            async with self._inference.in_time(request, context):
                 answer = await self._offload.call(written)
-        record.stage("encode", started)
+        context.stage("encode", started)
         return answer
 
     async def model_config(self, message: Any) -> Any:

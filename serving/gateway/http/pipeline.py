@@ -14,7 +14,7 @@ from signet.serving.errors import Cancelled, Internal, InvalidInput, Overloaded,
 from signet.serving.gateway.core.inference import Inference
 from signet.serving.gateway.http import compression, forms
 from signet.serving.gateway.observability.metrics import UNKNOWN
-from signet.serving.gateway.observability.request_context import Record
+from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.http.server import Request, Response
 from signet.serving.process.byte_budget import ByteBudget
 from signet.serving.rest_dialect import json_codec
@@ -32,7 +32,7 @@ class Answer(NamedTuple):
     """Complete lines."""
 
 
-Work = Callable[[Request, bytes, Record], Awaitable[Answer]]
+Work = Callable[[Request, bytes, RequestContext], Awaitable[Answer]]
 """(request, its body without encoding, what to note down) -> answer."""
 
 
@@ -43,20 +43,20 @@ class HttpPipeline:
         self._inference, self._max_body_bytes, self._budget = inference, max_body_bytes, budget
 
     async def answer(self, protocol: str, request: Request, work: Work) -> Response:
-        record = Record(protocol)
+        context = RequestContext(protocol)
         status, code, arrays_bytes = 200, "OK", 0
         try:
             with self._inference.admitted(protocol):
                 body = await compression.decompressed(request.body, request.headers, self._max_body_bytes)
-                record.bytes = arrays_bytes = len(body)
+                context.bytes = arrays_bytes = len(body)
                 self._budget.change(arrays_bytes)  # what it is decoded to, about as large
-                answer = await work(request, body, record)
+                answer = await work(request, body, context)
         except ServingError as error:
             if type(error) is InvalidInput and (hint := forms.hint(request.headers, request.body)):
                 error = InvalidInput(f"{error}{hint}")
             status, code, answer = error.http_status, error.grpc_code, refusal(error)
         except asyncio.CancelledError:
-            self._inference.count(record, Cancelled.grpc_code, 0)
+            self._inference.count(context, Cancelled.grpc_code, 0)
             raise
         except Exception:
             log.exception("a request failed")
@@ -65,12 +65,12 @@ class HttpPipeline:
         finally:
             self._budget.change(-arrays_bytes)
         headers = answer.headers
-        if record.version != UNKNOWN:
-            headers += b"X-Signet-Model-Version: %b\r\n" % record.version.encode()
+        if context.version != UNKNOWN:
+            headers += b"X-Signet-Model-Version: %b\r\n" % context.version.encode()
         body, encoding = await compression.compressed(answer.body, request.headers)
         if encoding:
             headers += b"Content-Encoding: %b\r\nVary: Accept-Encoding\r\n" % encoding.encode()
-        self._inference.count(record, code, len(body))
+        self._inference.count(context, code, len(body))
         return Response(status, body, headers)
 
 

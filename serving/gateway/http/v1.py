@@ -19,7 +19,7 @@ from signet.serving.gateway.core.backend import Lease
 from signet.serving.gateway.core.inference import MAX_VERSION, Decoded, Inference, InferenceRequest
 from signet.serving.gateway.http import inference_headers, paths
 from signet.serving.gateway.http.pipeline import Answer
-from signet.serving.gateway.observability.request_context import Record
+from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.grpc_dialect import example_inference
 from signet.serving.http.server import Request
 from signet.serving.offload import large_bodies
@@ -45,79 +45,79 @@ class V1:
         """offload: reads large bodies and writes large answers."""
         self._inference, self._offload = inference, offload
 
-    async def __call__(self, request: Request, body: bytes, record: Record) -> Answer:
+    async def __call__(self, request: Request, body: bytes, context: RequestContext) -> Answer:
         match = PATH.fullmatch(request.path)
         assert match is not None, "the gateway sends only paths that match"
         verb = match[5]
         if verb == b"predict":
-            return await self._predict(match, request, body, record)
-        return await self._examples(match, request, body, record, verb == b"classify")
+            return await self._predict(match, request, body, context)
+        return await self._examples(match, request, body, context, verb == b"classify")
 
-    async def _predict(self, match: re.Match[bytes], request: Request, text: bytes, record: Record) -> Answer:
+    async def _predict(self, match: re.Match[bytes], request: Request, text: bytes, context: RequestContext) -> Answer:
         started = time.perf_counter()
         if len(text) < LARGE_BYTES:
             body = json_codec.parse(text)
-            record.stage("parse", started)
+            context.stage("parse", started)
             inference_request = request_from_path(match, request, body.signature_name)
-            outputs = await self._inference.run(inference_request, partial(self._decode, body), record)
+            outputs = await self._inference.run(inference_request, partial(self._decode, body), context)
         else:
             inference_request = request_from_path(match, request, "")
-            body, outputs = await self._predict_large(inference_request, text, record)
+            body, outputs = await self._predict_large(inference_request, text, context)
         started = time.perf_counter()
         if large_bodies.elements(outputs) < LARGE_ELEMENTS:
             answer = json_codec.encode(outputs, body.layout, named=body.named_outputs, non_finite=body.non_finite)
         else:
             encode = partial(self._offload.call, large_bodies.encode_predict)
-            async with self._inference.in_time(inference_request, record):
+            async with self._inference.in_time(inference_request, context):
                 answer = await encode(outputs, body.layout, body.named_outputs, body.non_finite)
-        record.stage("encode", started)
+        context.stage("encode", started)
         return Answer(answer)
 
     def _decode(self, body: PredictBody, lease: Lease, signature: Signature) -> Decoded:
         return json_codec.decode(body, signature, lease.card.padding(signature)), body.output_filter
 
     async def _predict_large(
-        self, inference_request: InferenceRequest, text: bytes, record: Record
+        self, inference_request: InferenceRequest, text: bytes, context: RequestContext
     ) -> tuple[PredictBody, Arrays]:
         """The body without its value, and the outputs."""
         started = time.perf_counter()
-        in_time = partial(self._inference.in_time, inference_request, record)
+        in_time = partial(self._inference.in_time, inference_request, context)
         async with reading(self._offload, large_bodies.parse_predict, large_bodies.decode_predict, text) as large:
             async with in_time():
                 body = await large.head()
-            record.stage("parse", started)
+            context.stage("parse", started)
 
             async def decode(lease: Lease, signature: Signature) -> Decoded:
                 async with in_time():
                     return await large.arrays(signature, lease.card.padding(signature)), body.output_filter
 
             inference_request = inference_request._replace(signature_name=body.signature_name)
-            return body, await self._inference.run(inference_request, decode, record)
+            return body, await self._inference.run(inference_request, decode, context)
 
     async def _examples(
-        self, match: re.Match[bytes], request: Request, text: bytes, record: Record, classify: bool
+        self, match: re.Match[bytes], request: Request, text: bytes, context: RequestContext, classify: bool
     ) -> Answer:
         started = time.perf_counter()
         inference_request = request_from_path(match, request, "")
         if len(text) < LARGE_BYTES:
             name, examples = large_bodies.read_examples(text)
         else:
-            async with self._inference.in_time(inference_request, record):
+            async with self._inference.in_time(inference_request, context):
                 name, examples = await self._offload.call(large_bodies.read_examples, text)
-        record.stage("parse", started)
+        context.stage("parse", started)
         wanted = example_inference.classify_outputs if classify else example_inference.regress_outputs
 
         def decode(lease: Lease, signature: Signature) -> tuple[dict[str, Array], Sequence[str]]:
             return {"inputs": examples}, wanted(lease, signature)
 
-        outputs = await self._inference.run(inference_request._replace(signature_name=name), decode, record)
+        outputs = await self._inference.run(inference_request._replace(signature_name=name), decode, context)
         started = time.perf_counter()
         if large_bodies.elements(outputs) < LARGE_ELEMENTS:
             answer = large_bodies.encode_examples(outputs, len(examples), classify)
         else:
-            async with self._inference.in_time(inference_request, record):
+            async with self._inference.in_time(inference_request, context):
                 answer = await self._offload.call(large_bodies.encode_examples, outputs, len(examples), classify)
-        record.stage("encode", started)
+        context.stage("encode", started)
         return Answer(answer)
 
 

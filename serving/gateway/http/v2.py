@@ -14,7 +14,7 @@ from signet.serving.gateway.core.inference import Inference, InferenceRequest
 from signet.serving.gateway.core.open_inference import OpenInference, Outcome, target
 from signet.serving.gateway.http import inference_headers, paths
 from signet.serving.gateway.http.pipeline import Answer
-from signet.serving.gateway.observability.request_context import Record
+from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.http.server import Request
 from signet.serving.offload import large_bodies
 from signet.serving.offload.pool import LARGE_BYTES, LARGE_ELEMENTS, Offload
@@ -36,7 +36,7 @@ class V2:
         """offload: reads large bodies and writes large answers."""
         self._inference, self._open_inference, self._offload = inference, open_inference, offload
 
-    async def __call__(self, request: Request, body: bytes, record: Record) -> Answer:
+    async def __call__(self, request: Request, body: bytes, context: RequestContext) -> Answer:
         started = time.perf_counter()
         match = PATH.fullmatch(request.path)
         assert match is not None, "the gateway sends only paths that match"
@@ -48,34 +48,38 @@ class V2:
         json_bytes = bodies.json_bytes(said, len(body))
         if (len(body) if json_bytes is None else json_bytes) < LARGE_BYTES:
             read = bodies.parse(body, json_bytes)
-            record.stage("parse", started)
+            context.stage("parse", started)
             inference_request = make_request(read.signature_name, read.timeout_s)
-            outcome = await self._open_inference.infer(inference_request, read, record)
+            outcome = await self._open_inference.infer(inference_request, read, context)
         else:
-            inference_request, read, outcome = await self._infer_large(make_request, body, json_bytes, record)
+            inference_request, read, outcome = await self._infer_large(make_request, body, json_bytes, context)
         started = time.perf_counter()
-        written = partial(large_bodies.encode_infer, read.without_inputs(), *outcome, model, record.version)
+        written = partial(large_bodies.encode_infer, read.without_inputs(), *outcome, model, context.version)
         if large_bodies.text_elements(read, outcome.outputs) < LARGE_ELEMENTS:
             text, json_bytes = written()
         else:
-            async with self._inference.in_time(inference_request, record):
+            async with self._inference.in_time(inference_request, context):
                 text, json_bytes = await self._offload.call(written)
-        record.stage("encode", started)
+        context.stage("encode", started)
         return Answer(text) if json_bytes is None else Answer(text, _BINARY % json_bytes)
 
     async def _infer_large(
-        self, make_request: Callable[..., InferenceRequest], body: bytes, json_bytes: int | None, record: Record
+        self,
+        make_request: Callable[..., InferenceRequest],
+        body: bytes,
+        json_bytes: int | None,
+        context: RequestContext,
     ) -> tuple[InferenceRequest, InferRequest, Outcome]:
         """What the request asks for, the request without its tensors, and what the model gives."""
         started = time.perf_counter()
         parse, decode = large_bodies.parse_infer, large_bodies.decode_infer
         async with reading(self._offload, parse, decode, body, json_bytes) as large:
-            async with self._inference.in_time(make_request(""), record):
+            async with self._inference.in_time(make_request(""), context):
                 read = await large.head()
-            record.stage("parse", started)
+            context.stage("parse", started)
             inference_request = make_request(read.signature_name, read.timeout_s)
             return (
                 inference_request,
                 read,
-                await self._open_inference.infer(inference_request, read, record, large.arrays),
+                await self._open_inference.infer(inference_request, read, context, large.arrays),
             )

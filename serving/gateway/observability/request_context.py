@@ -5,7 +5,7 @@ import time
 from signet.serving.gateway.observability.metrics import UNKNOWN
 
 
-class Record:
+class RequestContext:
     """One request for an inference, in whichever protocol."""
 
     __slots__ = ("bytes", "model", "protocol", "queue_s", "rows", "signature", "stages", "started", "version")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from signet.serving.gateway.observability.metrics import STAGES, UNKNOWN
-from signet.serving.gateway.observability.request_context import Record
+from signet.serving.gateway.observability.request_context import RequestContext
 
 _MAX_VERSIONS = 8
 """Versions of a model that are kept; the one that came first goes first."""
@@ -68,20 +68,20 @@ class Statistics:
         """A call of the model starts."""
         self._version(model, str(version)).calls += 1
 
-    def count(self, record: Record, ok: bool, seconds: float) -> None:
+    def count(self, context: RequestContext, ok: bool, seconds: float) -> None:
         """A request has been answered. One that never got as far as a version is nobody's."""
-        if record.version == UNKNOWN:
+        if context.version == UNKNOWN:
             return
-        version = self._version(record.model, record.version)
+        version = self._version(context.model, context.version)
         if not ok:
             version.failures += 1
             version.failure_s += seconds
             return
-        version.rows += record.rows
+        version.rows += context.rows
         version.last_inference_s = time.time()
         version.successes += 1
         version.success_s += seconds
-        for name, duration in record.stages:
+        for name, duration in context.stages:
             version.stages_s[name] += duration
 
     def of(self, model: str, versions: Iterable[int]) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from signet.serving.gateway.core.backend import Backend, Lease
 from signet.serving.gateway.core.inference import Inference, InferenceRequest
 from signet.serving.gateway.core.joining import told
 from signet.serving.gateway.http import v1
-from signet.serving.gateway.observability.request_context import Record
+from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.gateway.openapi import document as openapi
 from signet.serving.gateway.openapi import examples, tensors
 from signet.serving.gateway.openapi.described_model import DescribedModel, Example
@@ -245,7 +245,7 @@ class Documents:
         inputs = json_codec.decode(asked, signature)
         request = InferenceRequest(lease.name, lease.version, timeout_s=_TRIAL_S)
         wanted = asked.output_filter
-        outputs = await self._inference.call(lease, signature, inputs, wanted, request, Record(v1.PROTOCOL))
+        outputs = await self._inference.call(lease, signature, inputs, wanted, request, RequestContext(v1.PROTOCOL))
 
         def shown() -> Trial:
             answer = json_codec.encode(outputs, asked.layout, named=asked.named_outputs)

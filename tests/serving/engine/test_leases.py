@@ -25,7 +25,7 @@ from signet.serving.gateway.backends.embedded import EmbeddedBackend
 from signet.serving.gateway.core.inference import Inference, InferenceRequest
 from signet.serving.gateway.grpc.v1 import GrpcV1
 from signet.serving.gateway.observability.metrics import Metrics
-from signet.serving.gateway.observability.request_context import Record
+from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.gateway.settings import Settings
 from signet.serving.grpc_dialect import example_inference
 from signet.serving.model_server.batching.parameters import Parameters
@@ -141,7 +141,7 @@ class Gateway:
             return {"x": values}, ()
 
         with suppress(NotFound):  # before a lease
-            await self.inference.run(InferenceRequest(model, timeout_s=timeout_s), decode, Record("v1"))
+            await self.inference.run(InferenceRequest(model, timeout_s=timeout_s), decode, RequestContext("v1"))
 
     async def several(self, model, values, timeout_s):
         message = inference_pb2.MultiInferenceRequest()
@@ -152,7 +152,9 @@ class Gateway:
             example = message.input.example_list.examples.add()
             if value:
                 example.features.feature["x"].float_list.value.append(value)
-        await self.grpc.multi_inference(message, SimpleNamespace(time_remaining=lambda: timeout_s), Record("grpc_v1"))
+        await self.grpc.multi_inference(
+            message, SimpleNamespace(time_remaining=lambda: timeout_s), RequestContext("grpc_v1")
+        )
 
     def waiting(self):
         return self.inference._batcher.waiting()
