@@ -1,6 +1,7 @@
 """Generates the messages of `open_inference.proto` wherever the project is built; all else is in pyproject.toml.
 
 The generated `serving/open_inference/open_inference_pb2.py` lies beside the .proto, so that an editable install finds it too.
+Its types, `open_inference_pb2.pyi`, are kept in git, for type checkers to work before anything is built.
 By hand, after a change of the .proto: `python setup.py build_py`.
 """
 
@@ -19,7 +20,7 @@ class BuildMessages(build_py):
     def run(self) -> None:
         from grpc_tools import protoc
 
-        status = protoc.main(["protoc", f"-I{ROOT}", f"--python_out={ROOT}", str(PROTO)])
+        status = protoc.main(["protoc", f"-I{ROOT}", f"--python_out={ROOT}", f"--pyi_out={ROOT}", str(PROTO)])
         if status:
             raise SystemExit(f"protoc ended with {status} for {PROTO}")
         super().run()

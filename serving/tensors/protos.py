@@ -6,7 +6,7 @@ This is the only module that does so. TensorFlow itself may be imported before o
 
 The files are those of the installed packages; where there are none, those that `make wheel` puts beside this one.
 Everybody imports from here: `from signet.serving.tensors.protos import predict_pb2`. The stubs need gRPC, and are imported when
-they are asked for.
+they are asked for. Their types stand in `protos.pyi`.
 """
 
 import importlib
@@ -56,46 +56,64 @@ def _load(*names: str) -> list[Any]:
 
 with _without_tensorflow():
     (
+        attr_value_pb2,
         config_pb2,
         example_pb2,
+        feature_pb2,
+        function_pb2,
+        graph_pb2,
         meta_graph_pb2,
+        node_def_pb2,
+        op_def_pb2,
         saved_model_pb2,
+        saver_pb2,
         tensor_pb2,
         tensor_shape_pb2,
         types_pb2,
     ) = _load(
+        "tensorflow.core.framework.attr_value_pb2",
         "tensorflow.core.protobuf.config_pb2",
         "tensorflow.core.example.example_pb2",
+        "tensorflow.core.example.feature_pb2",
+        "tensorflow.core.framework.function_pb2",
+        "tensorflow.core.framework.graph_pb2",
         "tensorflow.core.protobuf.meta_graph_pb2",
+        "tensorflow.core.framework.node_def_pb2",
+        "tensorflow.core.framework.op_def_pb2",
         "tensorflow.core.protobuf.saved_model_pb2",
+        "tensorflow.core.protobuf.saver_pb2",
         "tensorflow.core.framework.tensor_pb2",
         "tensorflow.core.framework.tensor_shape_pb2",
         "tensorflow.core.framework.types_pb2",
     )
     (
         classification_pb2,
+        file_system_storage_path_source_pb2,
         get_model_metadata_pb2,
         get_model_status_pb2,
         inference_pb2,
         input_pb2,
-        model_management_pb2,
         model_pb2,
+        model_management_pb2,
         model_server_config_pb2,
         predict_pb2,
         prediction_log_pb2,
         regression_pb2,
+        status_pb2,
     ) = _load(
         "tensorflow_serving.apis.classification_pb2",
+        "tensorflow_serving.config.file_system_storage_path_source_pb2",
         "tensorflow_serving.apis.get_model_metadata_pb2",
         "tensorflow_serving.apis.get_model_status_pb2",
         "tensorflow_serving.apis.inference_pb2",
         "tensorflow_serving.apis.input_pb2",
-        "tensorflow_serving.apis.model_management_pb2",
         "tensorflow_serving.apis.model_pb2",
+        "tensorflow_serving.apis.model_management_pb2",
         "tensorflow_serving.config.model_server_config_pb2",
         "tensorflow_serving.apis.predict_pb2",
         "tensorflow_serving.apis.prediction_log_pb2",
         "tensorflow_serving.apis.regression_pb2",
+        "tensorflow_serving.apis.status_pb2",
     )
 
 

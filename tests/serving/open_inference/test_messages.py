@@ -21,6 +21,7 @@ from signet.serving.open_inference.open_inference_pb2 import (
 from signet.serving.open_inference.requests import answer, datatype, decode
 from signet.serving.tensors import dtypes
 from signet.serving.tensors.signature import Signature, TensorSpec
+from tests.servers import ROOT
 
 BY_NAME = {row.name: row for row in dtypes.ROWS}
 SENT = [row for row in dtypes.ROWS if not row.name.startswith("complex")]
@@ -187,3 +188,10 @@ def test_every_datatype_has_its_number_in_a_configuration(row):
     message = metadata.to_message(values, ModelConfig())
     assert message.input[0].data_type > 0
     assert datatype(row, "x")
+
+
+def test_the_types_in_git_are_those_that_protoc_writes(tmp_path):
+    protoc = pytest.importorskip("grpc_tools.protoc")
+    path = "signet/serving/open_inference/open_inference"
+    assert protoc.main(["protoc", f"-I{ROOT}", f"--pyi_out={tmp_path}", str(ROOT / f"{path}.proto")]) == 0
+    assert (tmp_path / f"{path}_pb2.pyi").read_text() == (ROOT / f"{path}_pb2.pyi").read_text()
