@@ -5,11 +5,11 @@ from dataclasses import replace
 import uvloop
 from rich.console import Console
 
-from signet.clients.load_test import find
+from signet.clients.load_test import rate_search
 from signet.clients.load_test.plan import slo
 from signet.clients.load_test.plan.load_plan import Order
 from signet.clients.load_test.plan.steps import Step
-from signet.clients.load_test.report import report, tables
+from signet.clients.load_test.report import html_report, tables
 from signet.clients.load_test.run import result
 from signet.clients.load_test.run.client_limits import Clock
 from signet.clients.load_test.run.prepared import Load, prepare
@@ -31,7 +31,7 @@ def load(order: Order, console: Console, progress_console: Console) -> int:
     if order.json:
         result.write(measured, order.json)
     if order.html:
-        report.write(measured, order.html)
+        html_report.write(measured, order.html)
     if measured.interrupted:
         return _BY_SIGNAL + measured.signal
     return 0 if measured.kept else 1
@@ -53,14 +53,14 @@ async def _measuring(order: Order, ready: Load, console: Console) -> Result:
 async def _finding(order: Order, ready: Load, console: Console) -> Result:
     """A search for the highest rate within the limits, from the planned one."""
     (first,) = order.steps
-    search, limits = find.Search(first.from_rate), order.limits
+    search, limits = rate_search.Search(first.from_rate), order.limits
     done: list[Step] = []
     trials: list[bool] = []
     verdicts: list[slo.Verdict] = []
     busiest, tries = 0.0, 0
     async with Session(order, ready, console) as session:
         await session.warm_up(first)
-        while (rate := search.next_rate()) is not None and len(done) < find.MOST_TRIALS:
+        while (rate := search.next_rate()) is not None and len(done) < rate_search.MOST_TRIALS:
             number, step = len(done), Step(order.seconds, rate, rate)
             clock = Clock()
             await session.runner.run([step], first=number)

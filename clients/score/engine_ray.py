@@ -12,14 +12,13 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from signet.clients.score import dead_letters, manifest
-from signet.clients.score.answering import VersionGone
 from signet.clients.score.input import chunks
 from signet.clients.score.input.chunks import Place
 from signet.clients.score.job import KEPT, Work
-from signet.clients.score.manifest import Entry, Manifest
-from signet.clients.score.output import target
-from signet.clients.score.progress import Progress
+from signet.clients.score.output import dead_letters, destination, manifest
+from signet.clients.score.output.manifest import Entry, Manifest
+from signet.clients.score.predictor import VersionGone
+from signet.clients.score.score_progress import Progress
 from signet.serving.errors import SignetError, UsageError
 
 
@@ -78,7 +77,7 @@ def score_part(work: Work, start: Start) -> Entry:
     stream = _one_part(work, start.place)
     with (
         work.answering(lambda _: None) as answers,
-        target.open_part(work.target, work.plan, start.number, start.first_row, start.place, False) as part,
+        destination.open_part(work.target, work.plan, start.number, start.first_row, start.place, False) as part,
         closing(work.scored(answers, stream)) as results,
     ):
         for result in results:

@@ -25,20 +25,20 @@ from typing import Any
 from rich.console import Console
 
 from signet.clients.client.connecting import NOTHING, Access
-from signet.clients.score import answering, dead_letters, formats, manifest, scored, storage
-from signet.clients.score.answering import Answering, Connection, Pinned, Service
+from signet.clients.score import chunk_scoring, formats, predictor, storage
+from signet.clients.score.chunk_scoring import Scored
 from signet.clients.score.input import chunks, json_rows, sources
 from signet.clients.score.input.chunks import Chunk, Place
 from signet.clients.score.input.csv_dialect import UNKNOWN, Dialect
 from signet.clients.score.input.csv_records import CsvRecords
 from signet.clients.score.input.sources import Source
-from signet.clients.score.manifest import Manifest
-from signet.clients.score.output import blocks, parts, target
-from signet.clients.score.output.target import Target
+from signet.clients.score.output import dead_letters, destination, encoders, manifest, parts
+from signet.clients.score.output.destination import Target
+from signet.clients.score.output.manifest import Manifest
 from signet.clients.score.output_columns import can_be_flat
 from signet.clients.score.plan import Plan, check_carried, check_outputs, find, mapping
-from signet.clients.score.progress import Progress
-from signet.clients.score.scored import Scored
+from signet.clients.score.predictor import Answering, Connection, Pinned, Service
+from signet.clients.score.score_progress import Progress
 from signet.serving.errors import Internal, UsageError
 from signet.serving.tensors.signature import DEFAULT, Signature
 
@@ -150,7 +150,7 @@ class Work:
     def answering(self, note: Callable[[str], None]) -> Iterator[Answering]:
         """What answers."""
         if self.in_process:
-            from signet.clients.score.engine_local import InProcess  # noqa: PLC0415  # needs the engine
+            from signet.clients.score.in_process import InProcess  # noqa: PLC0415  # needs the engine
 
             answers: Answering = InProcess(self.in_process, self.connection)
         else:
@@ -162,7 +162,7 @@ class Work:
 
     def scored(self, answers: Answering, found: Iterable[Chunk]) -> Generator[Scored, None, None]:
         """The chunks with their answers, in order; several are in work, and as many again wait for a slow one."""
-        work = partial(scored.score, plan=self.plan, predict=answers.predict)
+        work = partial(chunk_scoring.score, plan=self.plan, predict=answers.predict)
         with ThreadPoolExecutor(self.connection.concurrency) as pool:
             try:
                 yield from in_order(pool, work, found, 2 * self.connection.concurrency)
@@ -183,7 +183,7 @@ def score(job: Job, console: Console) -> Summary:
         if job.output == STDOUT:
             pinned, rows = _to_stdout(job, found, console)
             return Summary(pinned.version, rows, rows, 0, time.monotonic() - started, "")
-        goal = target.of(job.output, job.format)
+        goal = destination.of(job.output, job.format)
         sources.check_apart(job.inputs, goal.path, goal.format.ending)
         begun = _begun(job, goal, found)
         pinned = _pin(job, begun)
@@ -195,8 +195,8 @@ def score(job: Job, console: Console) -> Summary:
             _check_whole(work, done)
             _check_unchanged(found)
             if job.verify:
-                target.verify(goal, done)
-            target.finish(goal, work.plan, done)
+                destination.verify(goal, done)
+            destination.finish(goal, work.plan, done)
     except BrokenPipeError as error:
         raise ReaderGone("nobody reads the rows any more") from error
     except OSError as error:
@@ -209,14 +209,14 @@ def score(job: Job, console: Console) -> Summary:
 def prepare(job: Job, found: tuple[Source, ...], goal: Target, pinned: Pinned) -> tuple[Work, Iterator[Chunk]]:
     """What every process needs to know, and the chunks from the start: a pipe can be read only once."""
     _check_rows_possible(job.model, pinned.signature)
-    blocks.encoder(goal.format)  # whether it can be written at all
+    encoders.encoder(goal.format)  # whether it can be written at all
     carry = None if job.carry is None else tuple(name for name in job.carry.split(",") if name)
     columns = mapping(job.maps, pinned.signature)
     flat = job.flat or (goal.format.name in formats.SEPARATED and can_be_flat(pinned.signature))  # CSV has no lists
     plan = Plan(pinned.signature, columns, carry, job.prefix, flat, goal.format, job.non_finite)
     batch_rows = job.batch_rows or usual_batch_rows(pinned.signature)
     stream = chunks.read(found, Place(), batch_rows)
-    head = _head(stream, _SCHEMA_ROWS if blocks.has_schema(goal.format) or carry else 1)
+    head = _head(stream, _SCHEMA_ROWS if encoders.has_schema(goal.format) or carry else 1)
     plan = _fitted(plan, head)
     connection = Connection(
         url=job.url,
@@ -297,19 +297,19 @@ def _rest(job: Job, work: Work, stream: Iterator[Chunk], begun: Manifest, consol
         if any(source.is_pipe for source in work.sources):
             stream = _after_pipe(stream, begun)
         else:
-            stream = work.chunks(target.first_gap(begun)[2])
+            stream = work.chunks(destination.first_gap(begun)[2])
         return _locally(work, _telling(stream, console), begun, progress)
 
 
 def _locally(work: Work, stream: Iterator[Chunk], begun: Manifest, progress: Progress) -> Manifest:
     """Part after part."""
     done = begun
-    number, first_row, place = target.first_gap(begun)
+    number, first_row, place = destination.first_gap(begun)
     hashes_rows = any(source.is_pipe for source in work.sources)
     with work.answering(progress.note) as answers, closing(work.scored(answers, stream)) as results:
         result = next(results, None)
         while result is not None or not number:
-            with target.open_part(work.target, work.plan, number, first_row, place, hashes_rows) as part:
+            with destination.open_part(work.target, work.plan, number, first_row, place, hashes_rows) as part:
                 while result is not None:
                     part.add(result)
                     progress.advance(result.rows, result.source_bytes)
@@ -359,7 +359,7 @@ def _check_whole(work: Work, done: Manifest) -> None:
 
 def _to_stdout(job: Job, found: tuple[Source, ...], console: Console) -> tuple[Pinned, int]:
     """Blocks as they come, for a pipe: nothing is kept, so nothing can go on after a stop."""
-    goal = Target("", False, target.of_stdout(job.format))
+    goal = Target("", False, destination.of_stdout(job.format))
     if job.max_bad != 0:
         raise UsageError("with OUTPUT - there is no place for bad rows: leave --max-bad out")
     if job.engine != LOCAL:
@@ -414,10 +414,10 @@ def _pin(job: Job, begun: Manifest | None) -> Pinned:
     if begun is not None and not job.overwrite and version is None and begun.job.get("model") == job.model:
         version = begun.job["version"]
     if job.in_process:
-        from signet.clients.score import engine_local as in_process  # noqa: PLC0415  # needs the engine
+        from signet.clients.score import in_process  # noqa: PLC0415  # needs the engine
 
         return in_process.pin(job.in_process, job.model, version, job.signature)
-    return answering.pin(job.url, job.access, job.model, version, job.signature, job.patience_s)
+    return predictor.pin(job.url, job.access, job.model, version, job.signature, job.patience_s)
 
 
 @contextmanager
@@ -435,9 +435,9 @@ def _started(work: Work, job: dict[str, Any], overwrite: bool) -> Iterator[Manif
                     f"{goal.shown} holds a job that was begun otherwise: {other}. "
                     "Finish that one, choose another OUTPUT, or start anew with --overwrite"
                 )
-            begun = None if other or (overwrite and begun.complete) else target.intact(goal, begun)
+            begun = None if other or (overwrite and begun.complete) else destination.intact(goal, begun)
         if begun is None:
-            target.clear(goal)
+            destination.clear(goal)
             begun = Manifest(job)
             manifest.save(files, goal.folder, begun)
         try:
@@ -445,7 +445,7 @@ def _started(work: Work, job: dict[str, Any], overwrite: bool) -> Iterator[Manif
         except BaseException:
             kept = manifest.load(files, goal.folder)
             if kept is not None and not kept.parts:
-                target.clear(goal)
+                destination.clear(goal)
                 if not was_there:
                     files.remove(goal.folder)
             raise
@@ -461,27 +461,27 @@ def _head(stream: Iterator[Chunk], rows: int) -> list[Chunk]:
 
 def _fitted(plan: Plan, head: list[Chunk]) -> Plan:
     """The plan, held against the columns that the first rows have; with the schema of what is carried."""
-    with_schema = blocks.has_schema(plan.format)
+    with_schema = encoders.has_schema(plan.format)
     if not head:
-        return replace(plan, schema=blocks.no_columns() if with_schema else None)
+        return replace(plan, schema=encoders.no_columns() if with_schema else None)
     source = head[0].source
     if source.format.name == "jsonl":
         check_outputs(plan, plan.carry or (), source.shown)
         plan = json_rows.with_flat_columns(head, plan)
         json_rows.check_carried(head, plan)
         return replace(plan, schema=json_rows.schema(head, plan)) if with_schema else plan
-    from signet.clients.score.input import columns  # noqa: PLC0415  # needs pyarrow
+    from signet.clients.score.input import arrow_rows  # noqa: PLC0415  # needs pyarrow
 
-    names = columns.header(head)
+    names = arrow_rows.header(head)
     plan = replace(plan, columns=find(plan.columns, names, source.shown))
     check_carried(plan.carry or (), names, source.shown)
     check_outputs(plan, names, source.shown)
     if not with_schema:
         return plan
-    from signet.clients.score.output import arrow_blocks  # noqa: PLC0415  # needs pyarrow
+    from signet.clients.score.output import arrow_encoders  # noqa: PLC0415  # needs pyarrow
 
-    plan = replace(plan, schema=columns.schema(head, plan))
-    arrow_blocks.check_carried(plan)
+    plan = replace(plan, schema=arrow_rows.schema(head, plan))
+    arrow_encoders.check_carried(plan)
     return plan
 
 
@@ -491,7 +491,7 @@ def _after_pipe(stream: Iterator[Chunk], begun: Manifest) -> Iterator[Chunk]:
         part = begun.parts[number]
         read, rows = hashlib.sha256(), 0
         while rows < part.rows and (chunk := next(stream, None)):
-            read.update(scored.fingerprint(chunk))
+            read.update(chunk_scoring.fingerprint(chunk))
             rows += chunk.rows
         if read.hexdigest() != part.read_sha256:
             last = part.first_row + part.rows

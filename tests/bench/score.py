@@ -25,10 +25,10 @@ import pyarrow.parquet as pq
 from signet.clients.client.connecting import NOTHING
 from signet.clients.client.gateway_client import Client
 from signet.clients.score import job
-from signet.clients.score.answering import pin
+from signet.clients.score.chunk_scoring import parse
 from signet.clients.score.input import sources
-from signet.clients.score.output import target
-from signet.clients.score.scored import parse
+from signet.clients.score.output import destination
+from signet.clients.score.predictor import pin
 from tests import servers
 from tests.bench import export, rows
 
@@ -110,7 +110,7 @@ def read(source: Path, url: str, model: str) -> float:
     made = job.Job(model, [str(source)], str(source.parent / "nothing"), url)
     found = sources.expand(made.inputs, "")
     work, stream = job.prepare(
-        made, found, target.of(made.output, ""), pin(url, NOTHING, model, None, "serving_default", 0)
+        made, found, destination.of(made.output, ""), pin(url, NOTHING, model, None, "serving_default", 0)
     )
     count = 0
     started = time.perf_counter()

@@ -11,8 +11,8 @@ import pytest
 
 from signet.clients.client import dataframes, values
 from signet.clients.score.formats import Format
+from signet.clients.score.input.arrow_rows import Columns
 from signet.clients.score.input.chunks import Chunk, Line, Place
-from signet.clients.score.input.columns import Columns
 from signet.clients.score.input.json_rows import JsonRows
 from signet.clients.score.input.sources import Source
 from signet.clients.score.plan import Plan, mapping

@@ -17,7 +17,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from signet.clients.load_test.report import report
+from signet.clients.load_test.report import html_report
 from signet.clients.load_test.report.tables import milliseconds
 from signet.clients.load_test.run import result
 from signet.clients.load_test.run.result import Result
@@ -206,15 +206,15 @@ def _write(
         for change in changes
         if change.verdict in kinds
     ]
-    curve = report.percentile_curve(
+    curve = html_report.percentile_curve(
         [(name, measured.total) for name, measured in (first, second)],
         "Percentiles",
         "From when a request was to start to its answer, over the whole of each run.",
     )
     sections = [
         "<h1>Two runs compared</h1>",
-        report.notes([*lines, *(("", remark) for remark in remarks)]),
-        report.table_of(_HEADINGS, [_row(change) for change in changes]),
+        html_report.notes([*lines, *(("", remark) for remark in remarks)]),
+        html_report.table_of(_HEADINGS, [_row(change) for change in changes]),
         f'<h2>Plots</h2><div class="plots">{curve}</div>',
     ]
-    report.save(path, "Two runs compared", sections)
+    html_report.save(path, "Two runs compared", sections)

@@ -9,8 +9,8 @@ from signet.clients.load_test.plan import bodies, mix
 from signet.clients.load_test.plan.dialects import HttpDialect
 from signet.clients.load_test.plan.load_plan import Order
 from signet.clients.load_test.plan.mix import Entry
+from signet.clients.load_test.run.load_generator import Share
 from signet.clients.load_test.run.result import Asked
-from signet.clients.load_test.run.run import Share
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.signature import Signature, select
 

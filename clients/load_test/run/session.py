@@ -14,12 +14,12 @@ from signet.clients.load_test.plan import bodies
 from signet.clients.load_test.plan.dialects import GrpcDialect, HttpDialect
 from signet.clients.load_test.plan.load_plan import Order
 from signet.clients.load_test.plan.steps import Step
-from signet.clients.load_test.run import client_limits, http_target, progress, result
+from signet.clients.load_test.run import client_limits, http_target, load_progress, result
 from signet.clients.load_test.run.http_target import HttpTarget
+from signet.clients.load_test.run.load_generator import Runner
 from signet.clients.load_test.run.prepared import Load
 from signet.clients.load_test.run.recording import WARM_UP
 from signet.clients.load_test.run.result import Result
-from signet.clients.load_test.run.run import Runner
 from signet.clients.load_test.run.target import Target
 from signet.serving.errors import ServingError, Unavailable
 from signet.serving.tensors.signature import Signature
@@ -44,7 +44,7 @@ class Session:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._interrupt, number)
         what = ", ".join(asked.name for asked in self._ready.asked)
-        self._shown = loop.create_task(progress.show(self.runner, self._console, what))
+        self._shown = loop.create_task(load_progress.show(self.runner, self._console, what))
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from signet.clients.score.formats import Format
-from signet.clients.score.output import arrow_blocks
+from signet.clients.score.output import arrow_encoders
 from signet.clients.score.plan import Plan
 from signet.serving.errors import UsageError
 
@@ -50,7 +50,7 @@ class Tables:
 @contextmanager
 def writer(plan: Plan, path: Path) -> Iterator[Tables]:
     """A file of the plan's format."""
-    schema = arrow_blocks.schema(plan)
+    schema = arrow_encoders.schema(plan)
     if plan.format.name == "parquet":
         # Outputs are numbers that hardly ever repeat: looking for repetitions takes as long as all the rest.
         texts = [field.name for field in schema if pa.types.is_string(field.type)]

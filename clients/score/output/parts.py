@@ -37,9 +37,9 @@ def header(plan: Plan) -> bytes:
     """What stands before the first block."""
     if plan.format.name not in formats.SEPARATED:
         return b""
-    from signet.clients.score.output import arrow_blocks  # noqa: PLC0415  # needs pyarrow
+    from signet.clients.score.output import arrow_encoders  # noqa: PLC0415  # needs pyarrow
 
-    return arrow_blocks.csv_header(plan)
+    return arrow_encoders.csv_header(plan)
 
 
 def join(plan: Plan, parts: Iterable[BinaryIO], path: Path) -> None:

@@ -7,11 +7,11 @@ from itertools import pairwise
 
 import pytest
 
-from signet.clients.load_test.find import MOST_TRIALS, Search
 from signet.clients.load_test.plan import arrivals, mix, slo, steps
 from signet.clients.load_test.plan.mix import Entry
 from signet.clients.load_test.plan.slo import Measured
 from signet.clients.load_test.plan.steps import Step
+from signet.clients.load_test.rate_search import MOST_TRIALS, Search
 from signet.serving.errors import UsageError
 
 

@@ -12,8 +12,8 @@ from rich.console import Console
 from signet.clients.load_test.plan import slo
 from signet.clients.load_test.plan.slo import Verdict
 from signet.clients.load_test.plan.steps import Step
-from signet.clients.load_test.report import compare, report, tables
-from signet.clients.load_test.report.plots import Line, chart, linear, logarithmic
+from signet.clients.load_test.report import compare, html_report, tables
+from signet.clients.load_test.report.svg_charts import Line, chart, linear, logarithmic
 from signet.clients.load_test.run import result
 from signet.clients.load_test.run.result import Asked
 from signet.serving.errors import UsageError
@@ -140,7 +140,7 @@ SEVERAL = replace(
 )
 def test_the_report_is_one_file_that_needs_no_network(tmp_path, measured):
     path = tmp_path / "report.html"
-    report.write(measured, path)
+    html_report.write(measured, path)
     page = path.read_text()
     assert not re.search(r"(src|href)=|@import|url\(|<script|<link", page)
     for svg in re.findall(r"<svg.*?</svg>", page):
@@ -151,7 +151,7 @@ def test_the_report_is_one_file_that_needs_no_network(tmp_path, measured):
 
 
 def test_what_a_server_says_is_no_html():
-    assert "queue is &lt;full&gt;" in "".join(report.notes([("bad", "the queue is <full>")]))
+    assert "queue is &lt;full&gt;" in "".join(html_report.notes([("bad", "the queue is <full>")]))
 
 
 def test_charts_stay_within_their_frame():

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from signet.clients.score import engine_ray
-from signet.clients.score.answering import Connection
 from signet.clients.score.engine_ray import Start, part_starts
 from signet.clients.score.formats import Format
 from signet.clients.score.input import sources
 from signet.clients.score.input.chunks import Place, read
 from signet.clients.score.job import Work
-from signet.clients.score.output import target
+from signet.clients.score.output import destination
 from signet.clients.score.plan import Plan, mapping
+from signet.clients.score.predictor import Connection
 from signet.serving.errors import UsageError
 from tests import servers
 from tests.clients.score.conftest import run, signature, tree, write_rows
@@ -94,7 +94,7 @@ def work(found: tuple[sources.Source, ...], batch_rows: int, part_rows: int) -> 
     x = signature(x=("float", (None,)))
     plan = Plan(x, mapping([], x), None, "", False, Format("jsonl"))
     connection = Connection("", "m", 1, "sig", "", 1, None, 0)
-    return Work(found, plan, target.of("out", ""), connection, None, batch_rows, part_rows, 0)
+    return Work(found, plan, destination.of("out", ""), connection, None, batch_rows, part_rows, 0)
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet", "a.arrow", "stream.arrow", "a.tfrecord"])

@@ -24,9 +24,9 @@ import pytest
 from rich.console import Console
 
 from signet.clients.client.gateway_client import Client
-from signet.clients.score import progress as progress_module
+from signet.clients.score import score_progress
 from signet.clients.score.job import Job, usual_batch_rows
-from signet.clients.score.progress import Progress
+from signet.clients.score.score_progress import Progress
 from signet.serving.errors import ServingError, UsageError
 from signet.serving.models import tfrecords
 from signet.serving.tensors.protos import example_pb2
@@ -441,6 +441,6 @@ def test_without_a_terminal_there_is_a_line_now_and_then(monkeypatch):
     with Progress(console, "digits", 1000) as progress:
         progress.advance(64, 250)
         assert console.file.getvalue() == ""
-        monkeypatch.setattr(progress_module, "LINE_EVERY_S", 0)
+        monkeypatch.setattr(score_progress, "LINE_EVERY_S", 0)
         progress.advance(64, 250)
     assert re.fullmatch(r"digits: 128 rows, [\d,]+ rows/s, \d+ s left\n", console.file.getvalue())

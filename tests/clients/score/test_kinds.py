@@ -13,13 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from signet.clients.score.chunk_scoring import score
 from signet.clients.score.formats import Format
-from signet.clients.score.input import columns, json_rows
+from signet.clients.score.input import arrow_rows, json_rows
 from signet.clients.score.input.chunks import Chunk, Line, Place
 from signet.clients.score.input.sources import Source
-from signet.clients.score.output import arrow_blocks, parts
+from signet.clients.score.output import arrow_encoders, parts
 from signet.clients.score.plan import Plan, mapping
-from signet.clients.score.scored import score
 from signet.serving.errors import SignetError
 from tests.clients.score.conftest import signature
 
@@ -67,8 +67,8 @@ def taken(table: Any, of: Any, output: str, path: Path) -> tuple[int, int]:
     plan = Plan(of, mapping([], of), None, "", False, Format(output))
     try:
         if output != "jsonl":
-            plan = replace(plan, schema=columns.schema([chunk], plan))
-            arrow_blocks.check_carried(plan)
+            plan = replace(plan, schema=arrow_rows.schema([chunk], plan))
+            arrow_encoders.check_carried(plan)
         done = score(chunk, plan, lambda arrays: {"y": np.zeros(len(arrays["x"]), np.float32)})
         with parts.part_writer(plan, path, True) as part:
             part.append(done.block)

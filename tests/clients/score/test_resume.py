@@ -18,9 +18,8 @@ from typing import Any
 
 import pytest
 
-from signet.clients.score import manifest
 from signet.clients.score.job import Job
-from signet.clients.score.output import target
+from signet.clients.score.output import destination, manifest
 from signet.clients.score.storage import Local
 from signet.serving.errors import UsageError
 from tests import servers
@@ -357,7 +356,7 @@ def test_ctrl_c_keeps_what_was_scored(job, tmp_path):
     with servers.program(*command(made)[len(servers.SIGNET) :]) as running, (tmp_path / "in.jsonl").open("w") as pipe:
         pipe.writelines("[1, 2, 3, 4]\n" for _ in range(2000))
         pipe.flush()
-        goal = target.of(made.output, "")
+        goal = destination.of(made.output, "")
         servers.wait_until(
             lambda: (manifest.load(goal.files, goal.folder) or manifest.Manifest({})).parts, what="a part"
         )

@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from signet.clients.score import formats
+from signet.clients.score.chunk_scoring import parse
 from signet.clients.score.formats import Format
 from signet.clients.score.input import chunks, csv_records, sources
 from signet.clients.score.input.chunks import Place, count, read
 from signet.clients.score.input.sources import Source, expand
-from signet.clients.score.output import target
+from signet.clients.score.output import destination
 from signet.clients.score.plan import Plan, find, mapping
-from signet.clients.score.scored import parse
 from signet.serving.errors import UsageError
 from signet.serving.models import tfrecords
 from signet.serving.tensors.protos import example_pb2
@@ -265,14 +265,14 @@ def test_a_result_among_the_inputs_is_refused(inputs, output, within, tmp_path, 
 )
 def test_results_of_unknown_endings_are_refused(output, problem):
     with pytest.raises(UsageError, match=re.escape(problem)):
-        target.of(output, "")
-    assert not target.of(output + "/", "").is_file
+        destination.of(output, "")
+    assert not destination.of(output + "/", "").is_file
 
 
 def test_folders_may_have_dots_in_their_names(tmp_path):
     (tmp_path / "scores.latest").mkdir()
     for name in ("scores.latest", "2026.11.28", "v1.2"):
-        assert not target.of(str(tmp_path / name), "").is_file
+        assert not destination.of(str(tmp_path / name), "").is_file
 
 
 def test_formats_can_be_said(tmp_path):

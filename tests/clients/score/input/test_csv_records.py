@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from signet.clients.score.chunk_scoring import score
 from signet.clients.score.formats import Format
 from signet.clients.score.input.chunks import Place, read
 from signet.clients.score.input.csv_dialect import UNKNOWN, Dialect, detect, of_options
 from signet.clients.score.input.sources import expand
 from signet.clients.score.plan import Plan, mapping
-from signet.clients.score.scored import score
 from signet.serving.errors import UsageError
 from tests.clients.score.conftest import read_rows, run, signature
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from signet.clients.score.chunk_scoring import Scored, score
 from signet.clients.score.formats import Format
 from signet.clients.score.input.chunks import Chunk, Line, Place
 from signet.clients.score.input.json_rows import JsonRows, parse
 from signet.clients.score.input.sources import Source
 from signet.clients.score.plan import Plan, mapping
-from signet.clients.score.scored import Scored, score
 from signet.serving.errors import InvalidInput, TooLarge, UsageError
 from tests.clients.score.conftest import signature, total
 

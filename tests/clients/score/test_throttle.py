@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from signet.clients.score import pace
-from signet.clients.score.pace import Pace
+from signet.clients.score import throttle
+from signet.clients.score.throttle import Pace
 from signet.serving.errors import Cancelled
 from tests import servers
 
@@ -40,8 +40,8 @@ def test_a_refusal_halves_the_number_and_time_brings_it_back():
     assert shared.limit(now) == 8
     shared.yield_to_others(5)
     assert shared.limit(now + 4) == 4
-    assert shared.limit(now + 6 + pace.ONE_MORE_EVERY_S) == pytest.approx(5.1, abs=0.02)
-    assert shared.limit(now + 6 + 100 * pace.ONE_MORE_EVERY_S) == 8
+    assert shared.limit(now + 6 + throttle.ONE_MORE_EVERY_S) == pytest.approx(5.1, abs=0.02)
+    assert shared.limit(now + 6 + 100 * throttle.ONE_MORE_EVERY_S) == 8
     for _ in range(5):
         shared.yield_to_others(5)
     assert shared.limit(now) == 1

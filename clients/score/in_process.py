@@ -10,7 +10,7 @@ import threading
 from functools import cache
 from pathlib import Path
 
-from signet.clients.score.answering import Connection, Pinned
+from signet.clients.score.predictor import Connection, Pinned
 from signet.serving.engine.loading import load
 from signet.serving.engine.servable import Servable
 from signet.serving.errors import UsageError

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from signet.clients.score import dead_letters, formats
-from signet.clients.score.dead_letters import Letters
+from signet.clients.score import formats
 from signet.clients.score.input.chunks import Chunk, Line, Place
 from signet.clients.score.input.json_rows import JsonRows
 from signet.clients.score.input.rows import Batch
-from signet.clients.score.output import blocks
-from signet.clients.score.output.blocks import Answers
+from signet.clients.score.output import dead_letters, encoders
+from signet.clients.score.output.dead_letters import Letters
+from signet.clients.score.output.encoders import Answers
 from signet.clients.score.plan import Plan
 from signet.serving.errors import Internal, InvalidInput, UsageError
 from signet.serving.tensors.arrays import Arrays
@@ -47,13 +47,13 @@ def score(chunk: Chunk, plan: Plan, predict: Predict) -> Scored:
     answers: Answers = []
     for places, arrays in batch.groups():
         answers += _answers(places, arrays, predict, batch)
-    block = blocks.encoder(plan.format)(plan, batch, answers)
+    block = encoders.encoder(plan.format)(plan, batch, answers)
     letters = dead_letters.letters(chunk, batch)
     written = sum(len(places) for places, _ in answers)
-    if written + len(letters.lines) != chunk.rows or blocks.rows(plan.format, block) not in (None, written):
+    if written + len(letters.lines) != chunk.rows or encoders.rows(plan.format, block) not in (None, written):
         raise Internal(
             f"{chunk.source.shown}: of {chunk.rows} rows from {batch.where(0)} on, {written} have answers, "
-            f"{len(letters.lines)} are bad, and {blocks.rows(plan.format, block)} were to be written"
+            f"{len(letters.lines)} are bad, and {encoders.rows(plan.format, block)} were to be written"
         )
     return Scored(chunk.rows, written, chunk.size_bytes, chunk.end, block, letters, fingerprint(chunk))
 
@@ -62,7 +62,7 @@ def parse(chunk: Chunk, plan: Plan) -> Batch:
     """The rows of a chunk, by what its format made of them."""
     if chunk.source.format.name == "jsonl":
         return JsonRows(chunk.content, plan, chunk.source.partitions)
-    from signet.clients.score.input.columns import Columns  # noqa: PLC0415  # needs pyarrow
+    from signet.clients.score.input.arrow_rows import Columns  # noqa: PLC0415  # needs pyarrow
 
     return Columns(chunk, plan)
 

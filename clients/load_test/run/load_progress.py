@@ -7,9 +7,9 @@ from collections import Counter
 from rich.console import Console
 
 from signet.clients.load_test.plan.slo import seconds_text
+from signet.clients.load_test.run.load_generator import Runner
 from signet.clients.load_test.run.recording import WARM_UP, Interval, new_histogram
 from signet.clients.load_test.run.result import Summary
-from signet.clients.load_test.run.run import Runner
 from signet.clients.load_test.run.target import OK
 
 LINE_EVERY_S = 5.0

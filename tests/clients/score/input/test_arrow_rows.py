@@ -10,16 +10,16 @@ import pyarrow as pa
 import pytest
 
 from signet.clients.client import values
+from signet.clients.score.chunk_scoring import score
 from signet.clients.score.formats import Format
+from signet.clients.score.input.arrow_rows import Columns
 from signet.clients.score.input.chunks import Chunk, Place
-from signet.clients.score.input.columns import Columns
 from signet.clients.score.input.csv_dialect import Dialect
 from signet.clients.score.input.csv_records import CsvRecords, Record
 from signet.clients.score.input.sources import Source
-from signet.clients.score.output import arrow_blocks
+from signet.clients.score.output import arrow_encoders
 from signet.clients.score.output_columns import output_columns
 from signet.clients.score.plan import Plan, find, mapping
-from signet.clients.score.scored import score
 from signet.serving.errors import InvalidInput, Unsupported, UsageError
 from signet.serving.tensors.signature import Signature, TensorSpec
 from tests.clients.score.conftest import BY_NAME, signature, total
@@ -283,7 +283,7 @@ def written(of: Signature, flat: bool, **arrays: Any) -> Any:
     table = pa.table({"id": [1, 2], "x": NESTED})
     how = plan(of, flat=flat, format=Format("arrow"), schema=pa.schema([("id", pa.int64())]))
     block = score(chunk(table, 2), how, lambda _: {name: np.array(value) for name, value in arrays.items()}).block
-    assert block.schema == arrow_blocks.schema(how)
+    assert block.schema == arrow_encoders.schema(how)
     block.validate(full=True)
     return block
 
@@ -340,7 +340,7 @@ def test_rows_of_several_groups_come_back_in_their_order():
 )
 def test_outputs_that_are_no_columns_are_explained(of, flat, kind, problem):
     with pytest.raises(kind, match=re.escape(problem)):
-        arrow_blocks.schema(plan(of, flat=flat, schema=pa.schema([])))
+        arrow_encoders.schema(plan(of, flat=flat, schema=pa.schema([])))
 
 
 def test_flat_names_are_those_that_make_an_input():

@@ -19,7 +19,7 @@ from signet.clients.client.calls import Version
 from signet.clients.client.connecting import NOTHING, Access
 from signet.clients.client.gateway_client import DEFAULT_TIMEOUT_S, Client
 from signet.clients.client.retries import NEVER
-from signet.clients.score.pace import BUSY_S, Pace
+from signet.clients.score.throttle import BUSY_S, Pace
 from signet.serving.errors import DeadlineExceeded, NotFound, Overloaded, ServingError, Unavailable, UsageError
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.signature import Signature, select

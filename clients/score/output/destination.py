@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from signet.clients.score import formats, manifest, storage
+from signet.clients.score import formats, storage
+from signet.clients.score.chunk_scoring import Scored
 from signet.clients.score.formats import Format
 from signet.clients.score.input.chunks import Place
-from signet.clients.score.manifest import Entry, Manifest
-from signet.clients.score.output import parts
+from signet.clients.score.output import manifest, parts
+from signet.clients.score.output.manifest import Entry, Manifest
 from signet.clients.score.plan import Plan
-from signet.clients.score.scored import Scored
 from signet.serving.errors import UsageError
 from signet.serving.tensors.signature import nearest_hint
 

@@ -17,7 +17,7 @@ from signet.clients.client import values
 from signet.clients.score import formats
 from signet.clients.score.input.arrow_values import json_values
 from signet.clients.score.input.rows import Batch
-from signet.clients.score.output.blocks import Answers, Encode
+from signet.clients.score.output.encoders import Answers, Encode
 from signet.clients.score.output_columns import OutputColumn
 from signet.clients.score.plan import Plan
 from signet.serving.errors import Internal, Unsupported, UsageError

@@ -1,4 +1,4 @@
-"""A chunk's answers in the form in which they are written: lines of JSON here, all that needs Arrow in `arrow_blocks.py`.
+"""A chunk's answers in the form in which they are written: lines of JSON here, all that needs Arrow in `arrow_encoders.py`.
 
 rows, outputs ──encoder──▶ b'{"id":7,"digit":[0.1, …]}\\n…'  │  CSV or TFRecords as bytes  │  an Arrow table
 """
@@ -36,9 +36,9 @@ def encoder(output: Format) -> Encode:
     if output.name == "jsonl":
         return jsonl
     formats.pyarrow(f"writing {output.name}")
-    from signet.clients.score.output import arrow_blocks  # noqa: PLC0415  # needs pyarrow
+    from signet.clients.score.output import arrow_encoders  # noqa: PLC0415  # needs pyarrow
 
-    return arrow_blocks.ENCODERS[output.name]
+    return arrow_encoders.ENCODERS[output.name]
 
 
 def rows(output: Format, block: Any) -> int | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from signet.clients.load_test.plan.slo import seconds_text
 from signet.clients.load_test.report import tables
-from signet.clients.load_test.report.plots import COLOURS, Axis, Line, chart, linear, logarithmic
+from signet.clients.load_test.report.svg_charts import COLOURS, Axis, Line, chart, linear, logarithmic
 from signet.clients.load_test.report.tables import milliseconds
 from signet.clients.load_test.run.result import Result, Summary
 from signet.clients.load_test.run.target import OK
