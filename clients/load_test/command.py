@@ -7,66 +7,66 @@ from rich.console import Console
 
 from signet.clients.load_test import rate_search
 from signet.clients.load_test.plan import slo
-from signet.clients.load_test.plan.load_plan import Order
+from signet.clients.load_test.plan.load_plan import LoadPlan
 from signet.clients.load_test.plan.steps import Step
 from signet.clients.load_test.report import html_report, tables
 from signet.clients.load_test.run import result
-from signet.clients.load_test.run.client_limits import Clock
-from signet.clients.load_test.run.prepared import Load, prepare
+from signet.clients.load_test.run.client_limits import CpuClock
+from signet.clients.load_test.run.prepared import PreparedLoad, prepare
 from signet.clients.load_test.run.result import Result
-from signet.clients.load_test.run.session import Session
+from signet.clients.load_test.run.session import LoadSession
 
 _BY_SIGNAL = 128
 _TRIES = 3
 """Of a rate at which the limits broke while this client could not keep up."""
 
 
-def load(order: Order, console: Console, progress_console: Console) -> int:
+def load(plan: LoadPlan, console: Console, progress_console: Console) -> int:
     """Do it, and print what came of it. Gives the exit code: 0, 1 when a limit was not kept, 130 or 143 after a signal."""
-    order.check()
-    ready = prepare(order)
-    run = _finding if order.find else _measuring
-    measured = uvloop.run(run(order, ready, progress_console))
+    plan.check()
+    ready = prepare(plan)
+    run = _finding if plan.find else _measuring
+    measured = uvloop.run(run(plan, ready, progress_console))
     tables.show(measured, console)
-    if order.json:
-        result.write(measured, order.json)
-    if order.html:
-        html_report.write(measured, order.html)
+    if plan.json:
+        result.write(measured, plan.json)
+    if plan.html:
+        html_report.write(measured, plan.html)
     if measured.interrupted:
         return _BY_SIGNAL + measured.signal
     return 0 if measured.kept else 1
 
 
-async def _measuring(order: Order, ready: Load, console: Console) -> Result:
+async def _measuring(plan: LoadPlan, ready: PreparedLoad, console: Console) -> Result:
     """The steps as they were planned."""
-    planned = order.steps
-    async with Session(order, ready, console) as session:
+    planned = plan.steps
+    async with LoadSession(plan, ready, console) as session:
         await session.warm_up(planned[0])
-        clock = Clock()
-        await session.runner.run(planned)
+        clock = CpuClock()
+        await session.generator.run(planned)
         cpu_share = clock.cpu_share()
-        await session.runner.settle(order.timeout_s + 1)
+        await session.generator.settle(plan.timeout_s + 1)
         measured = session.result(planned, cpu_share)
-        return replace(measured, verdicts=slo.judge(order.limits, measured.total.measured()))
+        return replace(measured, verdicts=slo.judge(plan.limits, measured.total.measured()))
 
 
-async def _finding(order: Order, ready: Load, console: Console) -> Result:
+async def _finding(plan: LoadPlan, ready: PreparedLoad, console: Console) -> Result:
     """A search for the highest rate within the limits, from the planned one."""
-    (first,) = order.steps
-    search, limits = rate_search.Search(first.from_rate), order.limits
+    (first,) = plan.steps
+    search, limits = rate_search.RateSearch(first.from_rate), plan.limits
     done: list[Step] = []
     trials: list[bool] = []
     verdicts: list[slo.Verdict] = []
     busiest, tries = 0.0, 0
-    async with Session(order, ready, console) as session:
+    async with LoadSession(plan, ready, console) as session:
         await session.warm_up(first)
         while (rate := search.next_rate()) is not None and len(done) < rate_search.MOST_TRIALS:
-            number, step = len(done), Step(order.seconds, rate, rate)
-            clock = Clock()
-            await session.runner.run([step], first=number)
+            number, step = len(done), Step(plan.seconds, rate, rate)
+            clock = CpuClock()
+            await session.generator.run([step], first=number)
             cpu_share = clock.cpu_share()
-            await session.runner.settle(order.timeout_s + 1)
-            if session.runner.interrupted:
+            await session.generator.settle(plan.timeout_s + 1)
+            if session.generator.interrupted:
                 break
             busiest = max(busiest, cpu_share)
             part = session.summary(number, step)

@@ -9,7 +9,7 @@ MOST_TRIALS = 30
 
 
 @dataclass
-class Search:
+class RateSearch:
     """The next rate to try, given how the ones before went."""
 
     rate: float

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from signet.clients.score import formats
-from signet.clients.score.input.chunks import Chunk, Line, Place
+from signet.clients.score.input.chunks import Chunk, Position, TextLine
 from signet.clients.score.input.json_rows import JsonRows
-from signet.clients.score.input.rows import Batch
+from signet.clients.score.input.rows import ParsedRows
 from signet.clients.score.output import dead_letters, encoders
-from signet.clients.score.output.dead_letters import Letters
+from signet.clients.score.output.dead_letters import DeadLetters
 from signet.clients.score.output.encoders import Answers
 from signet.clients.score.plan import Plan
 from signet.serving.errors import Internal, InvalidInput, UsageError
@@ -26,7 +26,7 @@ Predict = Callable[[Arrays], Arrays]
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredChunk:
     """What becomes of a chunk."""
 
     rows: int
@@ -34,14 +34,14 @@ class Scored:
     written: int
     """Of these, the ones that have answers; the others have letters."""
     source_bytes: int
-    end: Place
+    end: Position
     block: Any
-    letters: Letters
+    letters: DeadLetters
     fingerprint: bytes
     """Of the rows that were read, where the source is a pipe."""
 
 
-def score(chunk: Chunk, plan: Plan, predict: Predict) -> Scored:
+def score(chunk: Chunk, plan: Plan, predict: Predict) -> ScoredChunk:
     """Do it."""
     batch = parse(chunk, plan)
     answers: Answers = []
@@ -55,16 +55,16 @@ def score(chunk: Chunk, plan: Plan, predict: Predict) -> Scored:
             f"{chunk.source.shown}: of {chunk.rows} rows from {batch.where(0)} on, {written} have answers, "
             f"{len(letters.lines)} are bad, and {encoders.rows(plan.format, block)} were to be written"
         )
-    return Scored(chunk.rows, written, chunk.size_bytes, chunk.end, block, letters, fingerprint(chunk))
+    return ScoredChunk(chunk.rows, written, chunk.size_bytes, chunk.end, block, letters, fingerprint(chunk))
 
 
-def parse(chunk: Chunk, plan: Plan) -> Batch:
+def parse(chunk: Chunk, plan: Plan) -> ParsedRows:
     """The rows of a chunk, by what its format made of them."""
     if chunk.source.format.name == "jsonl":
         return JsonRows(chunk.content, plan, chunk.source.partitions)
-    from signet.clients.score.input.arrow_rows import Columns  # noqa: PLC0415  # needs pyarrow
+    from signet.clients.score.input.arrow_rows import ArrowRows  # noqa: PLC0415  # needs pyarrow
 
-    return Columns(chunk, plan)
+    return ArrowRows(chunk, plan)
 
 
 def fingerprint(chunk: Chunk) -> bytes:
@@ -75,7 +75,7 @@ def fingerprint(chunk: Chunk) -> bytes:
     content = chunk.content
     if isinstance(content, list):
         for record in content:
-            found.update(record.text if isinstance(record, Line) else record)
+            found.update(record.text if isinstance(record, TextLine) else record)
     elif chunk.source.format.name in formats.SEPARATED:
         for record in content.records:
             found.update(record.text.encode("utf-8", "surrogatepass"))
@@ -84,7 +84,7 @@ def fingerprint(chunk: Chunk) -> bytes:
     return found.digest()
 
 
-def _answers(places: list[int], arrays: Arrays, predict: Predict, batch: Batch) -> Answers:
+def _answers(places: list[int], arrays: Arrays, predict: Predict, batch: ParsedRows) -> Answers:
     try:
         outputs = predict(arrays)
     except InvalidInput as error:

@@ -13,12 +13,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from signet.clients.score.input import chunks
-from signet.clients.score.input.chunks import Place
+from signet.clients.score.input.chunks import Position
 from signet.clients.score.job import KEPT, Work
 from signet.clients.score.output import dead_letters, destination, manifest
-from signet.clients.score.output.manifest import Entry, Manifest
+from signet.clients.score.output.manifest import Manifest, PartEntry
 from signet.clients.score.predictor import VersionGone
-from signet.clients.score.score_progress import Progress
+from signet.clients.score.score_progress import ScoreProgress
 from signet.serving.errors import SignetError, UsageError
 
 
@@ -28,10 +28,10 @@ class Start:
 
     number: int
     first_row: int
-    place: Place
+    place: Position
 
 
-def run(work: Work, begun: Manifest, address: str, progress: Progress) -> Manifest:
+def run(work: Work, begun: Manifest, address: str, progress: ScoreProgress) -> Manifest:
     """Score the parts that the manifest lacks. Raises `UsageError` and `ServingError`."""
     check_possible(work)
     try:
@@ -63,7 +63,7 @@ def run(work: Work, begun: Manifest, address: str, progress: Progress) -> Manife
 def part_starts(work: Work) -> Iterator[Start]:
     """Where each part of a job begins; as the local engine, which closes a part with the chunk that fills it."""
     number = first_row = rows = 0
-    start = Place()
+    start = Position()
     for before, end in _chunk_places(work):
         if rows >= work.part_rows:
             yield Start(number, first_row, start)
@@ -72,7 +72,7 @@ def part_starts(work: Work) -> Iterator[Start]:
     yield Start(number, first_row, start)
 
 
-def score_part(work: Work, start: Start) -> Entry:
+def score_part(work: Work, start: Start) -> PartEntry:
     """One part, read, answered and written by this process."""
     stream = _one_part(work, start.place)
     with (
@@ -93,7 +93,7 @@ class _Scoring:
         self._work = work
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        place = Place(row["file"], row["row"], row["offset"], row["line"])
+        place = Position(row["file"], row["row"], row["offset"], row["line"])
         try:
             entry = score_part(self._work, Start(row["number"], row["first_row"], place))
         except SignetError as error:
@@ -106,7 +106,7 @@ _ERRORS: dict[int, type[UsageError]] = {
 }
 
 
-def _record(work: Work, begun: Manifest, results: Iterator[dict[str, Any]], progress: Progress) -> Manifest:
+def _record(work: Work, begun: Manifest, results: Iterator[dict[str, Any]], progress: ScoreProgress) -> Manifest:
     """Name each part in the manifest as it comes."""
     done = begun
     for result in results:
@@ -120,7 +120,7 @@ def _record(work: Work, begun: Manifest, results: Iterator[dict[str, Any]], prog
     return done
 
 
-def _one_part(work: Work, place: Place) -> Iterator[chunks.Chunk]:
+def _one_part(work: Work, place: Position) -> Iterator[chunks.Chunk]:
     rows = 0
     for chunk in work.chunks(place):
         yield chunk
@@ -129,15 +129,15 @@ def _one_part(work: Work, place: Place) -> Iterator[chunks.Chunk]:
             return
 
 
-def _chunk_places(work: Work) -> Iterator[tuple[Place, Place]]:
+def _chunk_places(work: Work) -> Iterator[tuple[Position, Position]]:
     """Beginning and end of every chunk; the files that know their rows are not read."""
     for number, source in enumerate(work.sources):
         total = chunks.count(source)
         if total is not None:
             for row in range(0, total, work.batch_rows):
-                yield Place(number, row), Place(number, min(row + work.batch_rows, total))
+                yield Position(number, row), Position(number, min(row + work.batch_rows, total))
             continue
-        for chunk in chunks.read(work.sources[: number + 1], Place(number), work.batch_rows):
+        for chunk in chunks.read(work.sources[: number + 1], Position(number), work.batch_rows):
             yield chunk.start, chunk.end
 
 

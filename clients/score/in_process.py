@@ -10,7 +10,7 @@ import threading
 from functools import cache
 from pathlib import Path
 
-from signet.clients.score.predictor import Connection, Pinned
+from signet.clients.score.predictor import Connection, PinnedVersion
 from signet.serving.engine.loading import load
 from signet.serving.engine.servable import Servable
 from signet.serving.errors import UsageError
@@ -20,8 +20,8 @@ from signet.serving.tensors.signature import nearest_hint, select
 _PIECE_BYTES = 1 << 20
 
 
-class InProcess:
-    """An `Answering` without a server."""
+class InProcessPredictor:
+    """A `Predictor` without a server."""
 
     def __init__(self, models_dir: Path, connection: Connection) -> None:
         self._servable = _loaded(models_dir, connection.model, connection.version)
@@ -39,7 +39,7 @@ class InProcess:
         """The model stays loaded for the next part of the job that comes to this process."""
 
 
-def pin(models_dir: Path, model: str, version: int | None, signature: str) -> Pinned:
+def pin(models_dir: Path, model: str, version: int | None, signature: str) -> PinnedVersion:
     """The version to load; None: the highest. Raises `UsageError` for one that is not there."""
     folder = models_dir / model
     numbers = sorted(int(child.name) for child in folder.iterdir() if child.name.isdecimal()) if folder.is_dir() else []
@@ -50,7 +50,7 @@ def pin(models_dir: Path, model: str, version: int | None, signature: str) -> Pi
         raise UsageError(f"{folder} holds no version {version}, only {', '.join(map(str, numbers))}")
     number = numbers[-1] if version is None else version
     chosen = select(_loaded(models_dir, model, number).signatures, signature, model)
-    return Pinned(number, chosen, _digest(folder / str(number)))
+    return PinnedVersion(number, chosen, _digest(folder / str(number)))
 
 
 @cache

@@ -26,19 +26,19 @@ from rich.console import Console
 
 from signet.clients.client.connecting import NOTHING, Access
 from signet.clients.score import chunk_scoring, formats, predictor, storage
-from signet.clients.score.chunk_scoring import Scored
+from signet.clients.score.chunk_scoring import ScoredChunk
 from signet.clients.score.input import chunks, json_rows, sources
-from signet.clients.score.input.chunks import Chunk, Place
+from signet.clients.score.input.chunks import Chunk, Position
 from signet.clients.score.input.csv_dialect import UNKNOWN, Dialect
 from signet.clients.score.input.csv_records import CsvRecords
 from signet.clients.score.input.sources import Source
 from signet.clients.score.output import dead_letters, destination, encoders, manifest, parts
-from signet.clients.score.output.destination import Target
+from signet.clients.score.output.destination import Destination
 from signet.clients.score.output.manifest import Manifest
 from signet.clients.score.output_columns import can_be_flat
 from signet.clients.score.plan import Plan, check_carried, check_outputs, find, mapping
-from signet.clients.score.predictor import Answering, Connection, Pinned, Service
-from signet.clients.score.score_progress import Progress
+from signet.clients.score.predictor import Connection, PinnedVersion, Predictor, ServicePredictor
+from signet.clients.score.score_progress import ScoreProgress
 from signet.serving.errors import Internal, UsageError
 from signet.serving.tensors.signature import DEFAULT, Signature
 
@@ -60,7 +60,7 @@ class ReaderGone(UsageError):
 
 
 @dataclass(frozen=True)
-class Job:
+class ScoreOptions:
     """What is to be scored, and how."""
 
     model: str
@@ -105,7 +105,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Summary:
+class ScoreSummary:
     """What was done."""
 
     version: int
@@ -135,32 +135,32 @@ class Work:
 
     sources: tuple[Source, ...]
     plan: Plan
-    target: Target
+    target: Destination
     connection: Connection
     in_process: Path | None
     batch_rows: int
     part_rows: int
     max_bad: int | None
 
-    def chunks(self, start: Place) -> Iterator[Chunk]:
+    def chunks(self, start: Position) -> Iterator[Chunk]:
         """From a place on."""
         return chunks.read(self.sources, start, self.batch_rows, self.plan.wanted)
 
     @contextmanager
-    def answering(self, note: Callable[[str], None]) -> Iterator[Answering]:
+    def answering(self, note: Callable[[str], None]) -> Iterator[Predictor]:
         """What answers."""
         if self.in_process:
-            from signet.clients.score.in_process import InProcess  # noqa: PLC0415  # needs the engine
+            from signet.clients.score.in_process import InProcessPredictor  # noqa: PLC0415  # needs the engine
 
-            answers: Answering = InProcess(self.in_process, self.connection)
+            answers: Predictor = InProcessPredictor(self.in_process, self.connection)
         else:
-            answers = Service(self.connection, note)
+            answers = ServicePredictor(self.connection, note)
         try:
             yield answers
         finally:
             answers.close()
 
-    def scored(self, answers: Answering, found: Iterable[Chunk]) -> Generator[Scored, None, None]:
+    def scored(self, answers: Predictor, found: Iterable[Chunk]) -> Generator[ScoredChunk, None, None]:
         """The chunks with their answers, in order; several are in work, and as many again wait for a slow one."""
         work = partial(chunk_scoring.score, plan=self.plan, predict=answers.predict)
         with ThreadPoolExecutor(self.connection.concurrency) as pool:
@@ -171,7 +171,7 @@ class Work:
                 pool.shutdown(cancel_futures=True)
 
 
-def score(job: Job, console: Console) -> Summary:
+def score(job: ScoreOptions, console: Console) -> ScoreSummary:
     """Do the job, or what is left of it. Raises `UsageError` and `ServingError`; the same job can then go on."""
     started = time.monotonic()
     if job.engine not in (LOCAL, RAY):
@@ -182,7 +182,7 @@ def score(job: Job, console: Console) -> Summary:
     try:
         if job.output == STDOUT:
             pinned, rows = _to_stdout(job, found, console)
-            return Summary(pinned.version, rows, rows, 0, time.monotonic() - started, "")
+            return ScoreSummary(pinned.version, rows, rows, 0, time.monotonic() - started, "")
         goal = destination.of(job.output, job.format)
         sources.check_apart(job.inputs, goal.path, goal.format.ending)
         begun = _begun(job, goal, found)
@@ -203,10 +203,12 @@ def score(job: Job, console: Console) -> Summary:
         raise UsageError(f"{error.filename or job.output}: {error.strerror or error}") from error
     good = done.rows - done.bad
     seconds = time.monotonic() - started
-    return Summary(pinned.version, good, good - (begun.rows - begun.bad), done.bad, seconds, goal.letters)
+    return ScoreSummary(pinned.version, good, good - (begun.rows - begun.bad), done.bad, seconds, goal.letters)
 
 
-def prepare(job: Job, found: tuple[Source, ...], goal: Target, pinned: Pinned) -> tuple[Work, Iterator[Chunk]]:
+def prepare(
+    job: ScoreOptions, found: tuple[Source, ...], goal: Destination, pinned: PinnedVersion
+) -> tuple[Work, Iterator[Chunk]]:
     """What every process needs to know, and the chunks from the start: a pipe can be read only once."""
     _check_rows_possible(job.model, pinned.signature)
     encoders.encoder(goal.format)  # whether it can be written at all
@@ -215,7 +217,7 @@ def prepare(job: Job, found: tuple[Source, ...], goal: Target, pinned: Pinned) -
     flat = job.flat or (goal.format.name in formats.SEPARATED and can_be_flat(pinned.signature))  # CSV has no lists
     plan = Plan(pinned.signature, columns, carry, job.prefix, flat, goal.format, job.non_finite)
     batch_rows = job.batch_rows or usual_batch_rows(pinned.signature)
-    stream = chunks.read(found, Place(), batch_rows)
+    stream = chunks.read(found, Position(), batch_rows)
     head = _head(stream, _SCHEMA_ROWS if encoders.has_schema(goal.format) or carry else 1)
     plan = _fitted(plan, head)
     connection = Connection(
@@ -235,7 +237,7 @@ def prepare(job: Job, found: tuple[Source, ...], goal: Target, pinned: Pinned) -
     return replace(work, connection=replace(connection, job=named)), itertools.chain(head, stream)
 
 
-def identity(work: Work, pinned: Pinned) -> dict[str, Any]:
+def identity(work: Work, pinned: PinnedVersion) -> dict[str, Any]:
     """All that the result hangs on."""
     plan = work.plan
     return {
@@ -270,10 +272,10 @@ def usual_batch_rows(signature: Signature) -> int:
 
 
 def in_order(
-    pool: ThreadPoolExecutor, work: Callable[[Chunk], Scored], found: Iterable[Chunk], ahead: int
-) -> Iterator[Scored]:
+    pool: ThreadPoolExecutor, work: Callable[[Chunk], ScoredChunk], found: Iterable[Chunk], ahead: int
+) -> Iterator[ScoredChunk]:
     """What `work` makes of each chunk, as they come; at most so many are taken ahead of a slow one."""
-    waiting: deque[Future[Scored]] = deque()
+    waiting: deque[Future[ScoredChunk]] = deque()
     for chunk in found:
         waiting.append(pool.submit(work, chunk))
         if len(waiting) > ahead:
@@ -282,11 +284,11 @@ def in_order(
         yield waiting.popleft().result()
 
 
-def _rest(job: Job, work: Work, stream: Iterator[Chunk], begun: Manifest, console: Console) -> Manifest:
+def _rest(job: ScoreOptions, work: Work, stream: Iterator[Chunk], begun: Manifest, console: Console) -> Manifest:
     """Score what the manifest lacks, by the engine that was chosen."""
     sizes = [source.size_bytes for source in work.sources]
     total = None if None in sizes else sum(size or 0 for size in sizes)
-    with Progress(console, job.model, total) as progress:
+    with ScoreProgress(console, job.model, total) as progress:
         if begun.parts:
             progress.resume(begun.rows, sum(part.source_bytes for part in begun.parts.values()))
         if job.engine == RAY:
@@ -301,7 +303,7 @@ def _rest(job: Job, work: Work, stream: Iterator[Chunk], begun: Manifest, consol
         return _locally(work, _telling(stream, console), begun, progress)
 
 
-def _locally(work: Work, stream: Iterator[Chunk], begun: Manifest, progress: Progress) -> Manifest:
+def _locally(work: Work, stream: Iterator[Chunk], begun: Manifest, progress: ScoreProgress) -> Manifest:
     """Part after part."""
     done = begun
     number, first_row, place = destination.first_gap(begun)
@@ -357,9 +359,9 @@ def _check_whole(work: Work, done: Manifest) -> None:
             )
 
 
-def _to_stdout(job: Job, found: tuple[Source, ...], console: Console) -> tuple[Pinned, int]:
+def _to_stdout(job: ScoreOptions, found: tuple[Source, ...], console: Console) -> tuple[PinnedVersion, int]:
     """Blocks as they come, for a pipe: nothing is kept, so nothing can go on after a stop."""
-    goal = Target("", False, destination.of_stdout(job.format))
+    goal = Destination("", False, destination.of_stdout(job.format))
     if job.max_bad != 0:
         raise UsageError("with OUTPUT - there is no place for bad rows: leave --max-bad out")
     if job.engine != LOCAL:
@@ -369,7 +371,7 @@ def _to_stdout(job: Job, found: tuple[Source, ...], console: Console) -> tuple[P
     rows = 0
     out = sys.stdout.buffer
     with (
-        Progress(console, job.model, None) as progress,
+        ScoreProgress(console, job.model, None) as progress,
         work.answering(progress.note) as answers,
         closing(work.scored(answers, _telling(stream, console))) as results,
     ):
@@ -384,7 +386,7 @@ def _to_stdout(job: Job, found: tuple[Source, ...], console: Console) -> tuple[P
     return pinned, rows
 
 
-def _begun(job: Job, goal: Target, found: tuple[Source, ...]) -> Manifest | None:
+def _begun(job: ScoreOptions, goal: Destination, found: tuple[Source, ...]) -> Manifest | None:
     """The job that the target holds already. Raises `UsageError` for a target that cannot be written."""
     files = goal.files
     info = files.info(goal.path)
@@ -408,7 +410,7 @@ def _begun(job: Job, goal: Target, found: tuple[Source, ...]) -> Manifest | None
     return begun
 
 
-def _pin(job: Job, begun: Manifest | None) -> Pinned:
+def _pin(job: ScoreOptions, begun: Manifest | None) -> PinnedVersion:
     """The version that answers: that of the started job, else the one asked for, else the highest."""
     version = job.version
     if begun is not None and not job.overwrite and version is None and begun.job.get("model") == job.model:

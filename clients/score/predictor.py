@@ -19,7 +19,7 @@ from signet.clients.client.calls import Version
 from signet.clients.client.connecting import NOTHING, Access
 from signet.clients.client.gateway_client import DEFAULT_TIMEOUT_S, Client
 from signet.clients.client.retries import NEVER
-from signet.clients.score.throttle import BUSY_S, Pace
+from signet.clients.score.throttle import BUSY_S, Throttle
 from signet.serving.errors import DeadlineExceeded, NotFound, Overloaded, ServingError, Unavailable, UsageError
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.signature import Signature, select
@@ -40,7 +40,7 @@ class VersionGone(UsageError):
     exit_code = 3
 
 
-class Answering(Protocol):
+class Predictor(Protocol):
     """Answers for one version of a model. Threads may share it."""
 
     def predict(self, arrays: Arrays) -> Arrays:
@@ -69,7 +69,7 @@ class Connection:
 
 
 @dataclass(frozen=True)
-class Pinned:
+class PinnedVersion:
     """The version that answers a job, and what tells it from others."""
 
     version: int
@@ -77,7 +77,7 @@ class Pinned:
     digest: str
 
 
-def pin(url: str, access: Access, model: str, version: int | None, signature: str, patience_s: float) -> Pinned:
+def pin(url: str, access: Access, model: str, version: int | None, signature: str, patience_s: float) -> PinnedVersion:
     """The version that is to answer; None: the highest that is served now. Raises `VersionGone` for one that is not.
 
     patience_s: to wait for a version that was served before and may come back.
@@ -99,7 +99,9 @@ def pin(url: str, access: Access, model: str, version: int | None, signature: st
                     raise
                 time.sleep(min(error.retry_after_s or BUSY_S, max(0, deadline - time.monotonic())))
             else:
-                return Pinned(described.number, select(described.signatures, signature, model), digest(described))
+                return PinnedVersion(
+                    described.number, select(described.signatures, signature, model), digest(described)
+                )
 
 
 def digest(described: Version) -> str:
@@ -108,13 +110,13 @@ def digest(described: Version) -> str:
     return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
-class Service:
+class ServicePredictor:
     """The service over HTTP; use it as a context."""
 
     def __init__(self, connection: Connection, note: Callable[[str], None]) -> None:
         """note: is told why there is a wait."""
         self._to, self._note = connection, note
-        self._pace = Pace(connection.concurrency, connection.rows_per_s)
+        self._pace = Throttle(connection.concurrency, connection.rows_per_s)
         # Answers are not compressed: numbers gain little by it, and the server has better things to do.
         headers = ((BATCHING_HEADER, "off"), (JOB_HEADER, connection.job), ("Accept-Encoding", "identity"))
         access = replace(connection.access, headers=(*connection.access.headers, *headers))
@@ -154,14 +156,14 @@ class Service:
             delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
 
     def stop(self) -> None:
-        """As `Answering.stop`."""
+        """As `Predictor.stop`."""
         self._pace.stop()
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
 
-    def __enter__(self) -> "Service":
+    def __enter__(self) -> "ServicePredictor":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -14,7 +14,7 @@ LINE_EVERY_S = 5.0
 """Without a terminal: seconds between two lines."""
 
 
-class Progress:
+class ScoreProgress:
     """Rows done, by the part of the file's bytes they come from; use it as a context."""
 
     def __init__(self, console: Console, name: str, total_bytes: int | None) -> None:
@@ -34,7 +34,7 @@ class Progress:
         self._note = ""
         self._started = self._spoken = time.monotonic()
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "ScoreProgress":
         self._bars.start()
         return self
 

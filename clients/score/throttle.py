@@ -19,7 +19,7 @@ BUSY_S = 1.0
 """When the server does not say how long."""
 
 
-class Pace:
+class Throttle:
     """Shared by the threads of a job."""
 
     def __init__(self, concurrency: int, rows_per_s: float | None) -> None:

@@ -107,7 +107,7 @@ def short(row: Any) -> Any:
 
 def read(source: Path, url: str, model: str) -> float:
     """Rows per second from the file to the arrays of requests."""
-    made = job.Job(model, [str(source)], str(source.parent / "nothing"), url)
+    made = job.ScoreOptions(model, [str(source)], str(source.parent / "nothing"), url)
     found = sources.expand(made.inputs, "")
     work, stream = job.prepare(
         made, found, destination.of(made.output, ""), pin(url, NOTHING, model, None, "serving_default", 0)

@@ -11,8 +11,8 @@ import pytest
 
 from signet.clients.client import dataframes, values
 from signet.clients.score.formats import Format
-from signet.clients.score.input.arrow_rows import Columns
-from signet.clients.score.input.chunks import Chunk, Line, Place
+from signet.clients.score.input.arrow_rows import ArrowRows
+from signet.clients.score.input.chunks import Chunk, Position, TextLine
 from signet.clients.score.input.json_rows import JsonRows
 from signet.clients.score.input.sources import Source
 from signet.clients.score.plan import Plan, mapping
@@ -99,14 +99,14 @@ def frame(table: object, of: Signature) -> Arrays:
 
 def scored_lines(of: Signature) -> Arrays:
     texts = [b'{"age": 31, "name": "Ann"}', b'{"age": 42, "name": "Bob"}']
-    ((_, found),) = JsonRows([Line(i, text) for i, text in enumerate(texts)], plan(of)).groups()
+    ((_, found),) = JsonRows([TextLine(i, text) for i, text in enumerate(texts)], plan(of)).groups()
     return found
 
 
 def scored_columns(of: Signature) -> Arrays:
     table = pa.table({"age": [31, 42], "name": ["Ann", "Bob"]})
     source = Source("in.parquet", Format("parquet"), 100)
-    ((_, found),) = Columns(Chunk(source, Place(), Place(row=2), table, 100), plan(of)).groups()
+    ((_, found),) = ArrowRows(Chunk(source, Position(), Position(row=2), table, 100), plan(of)).groups()
     return found
 
 

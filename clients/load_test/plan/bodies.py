@@ -16,7 +16,7 @@ import numpy as np
 
 from signet.clients.client import values
 from signet.clients.client.calls import Version
-from signet.clients.load_test.plan.mix import Entry
+from signet.clients.load_test.plan.mix import MixEntry
 from signet.serving.errors import InvalidInput, UsageError
 from signet.serving.tensors.arrays import Array, Arrays
 from signet.serving.tensors.signature import Signature, TensorSpec, select
@@ -31,7 +31,7 @@ _WORDS = ("Mary", "John", "went", "to", "the", "garden", "kitchen", "where", "is
 
 
 def read(
-    entry: Entry, described: Version, source: str, models_dir: Path, *, rows: int, size: int, chance: random.Random
+    entry: MixEntry, described: Version, source: str, models_dir: Path, *, rows: int, size: int, chance: random.Random
 ) -> tuple[str, list[Arrays]]:
     """Where the bodies come from, and the bodies. Raises `UsageError` for files that do not fit.
 

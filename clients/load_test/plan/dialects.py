@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 from signet.clients.client import connecting, gateway_messages, infer_messages
 from signet.clients.client.connecting import Access
 from signet.clients.load_test.plan import first_answer
-from signet.clients.load_test.plan.mix import Entry
+from signet.clients.load_test.plan.mix import MixEntry
 from signet.serving.errors import Internal
 from signet.serving.open_inference import binary as open_inference_binary
 from signet.serving.open_inference import open_inference_pb2, requests
@@ -26,7 +26,7 @@ from signet.serving.tensors import dtypes
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.signature import Signature
 
-Encode = Callable[[Entry, int | None, Arrays], gateway_messages.Request]
+Encode = Callable[[MixEntry, int | None, Arrays], gateway_messages.Request]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class HttpDialect:
     check: Callable[[gateway_messages.Response, Signature, int], None]
     """Raises `Internal` unless the answer to so many rows is one of that signature's."""
 
-    def payload(self, url: str, access: Access, entry: Entry, version: int | None, arrays: Arrays) -> bytes:
+    def payload(self, url: str, access: Access, entry: MixEntry, version: int | None, arrays: Arrays) -> bytes:
         """The whole request: head and body."""
         request = self.build(entry, version, arrays)
         parts = urlsplit(url)
@@ -61,22 +61,22 @@ class GrpcDialect:
 
     name: str
     method: str
-    build: Callable[[Entry, int | None, Arrays], bytes]
+    build: Callable[[MixEntry, int | None, Arrays], bytes]
     check: Callable[[bytes, Signature, int], None]
     """Raises `Internal` unless the answer to so many rows is one of that signature's."""
 
 
-def _v1(entry: Entry, version: int | None, arrays: Arrays) -> gateway_messages.Request:
+def _v1(entry: MixEntry, version: int | None, arrays: Arrays) -> gateway_messages.Request:
     return gateway_messages.build_predict(entry.model, arrays, which=version, signature=entry.signature, timeout_s=0)
 
 
-def _v2(entry: Entry, version: int | None, arrays: Arrays, *, binary: bool) -> gateway_messages.Request:
+def _v2(entry: MixEntry, version: int | None, arrays: Arrays, *, binary: bool) -> gateway_messages.Request:
     return infer_messages.build_infer(
         entry.model, arrays, which=version, signature=entry.signature, timeout_s=0, binary=binary
     )
 
 
-def _grpc_v2(entry: Entry, version: int | None, arrays: Arrays) -> bytes:
+def _grpc_v2(entry: MixEntry, version: int | None, arrays: Arrays) -> bytes:
     message = open_inference_pb2.ModelInferRequest(model_name=entry.model, model_version=str(version or ""))
     message.parameters["signature_name"].string_param = entry.signature
     for name, array in arrays.items():
@@ -86,7 +86,7 @@ def _grpc_v2(entry: Entry, version: int | None, arrays: Arrays) -> bytes:
     return bytes(message.SerializeToString())
 
 
-def _grpc(entry: Entry, version: int | None, arrays: Arrays) -> bytes:
+def _grpc(entry: MixEntry, version: int | None, arrays: Arrays) -> bytes:
     from signet.clients.client.grpc_client import build_predict  # noqa: PLC0415  # gRPC is only imported where it is used
 
     call = build_predict(entry.model, arrays, 0, which=version, signature=entry.signature)

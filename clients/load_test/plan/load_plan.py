@@ -16,7 +16,7 @@ DEFAULT_RATE = "10"
 
 
 @dataclass(frozen=True)
-class Order:
+class LoadPlan:
     """What is to be done; the fields are the options of `signet load`."""
 
     models: Sequence[str]

@@ -9,7 +9,7 @@ from signet.serving.tensors.signature import DEFAULT
 
 
 @dataclass(frozen=True)
-class Entry:
+class MixEntry:
     """A model's part of the mix."""
 
     model: str
@@ -21,14 +21,14 @@ class Entry:
         return self.model if self.signature == DEFAULT else f"{self.model}:{self.signature}"
 
 
-def parse(arguments: Iterable[str]) -> list[Entry]:
+def parse(arguments: Iterable[str]) -> list[MixEntry]:
     """NAME[:SIGNATURE][=WEIGHT] of each. Raises `UsageError`."""
     entries = []
     for argument in arguments:
         match = re.fullmatch(r"([^/:=]+)(?::([^=]+))?(?:=(\d+(?:\.\d+)?))?", argument)
         if not match or not (weight := float(match[3] or 1)):
             raise UsageError(f"{argument!r} names no model; expected NAME, NAME:SIGNATURE or NAME=WEIGHT")
-        entries.append(Entry(match[1], match[2] or DEFAULT, weight))
+        entries.append(MixEntry(match[1], match[2] or DEFAULT, weight))
     names = [str(entry) for entry in entries]
     for name in names:
         if names.count(name) > 1:

@@ -193,7 +193,7 @@ def _remarks(first: Result, second: Result) -> list[str]:
 
 def _asked(measured: Result) -> str:
     return ", ".join(
-        f"{asked.name} ({asked.rows} rows, {asked.bodies}, weight {asked.weight:g})" for asked in measured.models
+        f"{tested.name} ({tested.rows} rows, {tested.bodies}, weight {tested.weight:g})" for tested in measured.models
     )
 
 

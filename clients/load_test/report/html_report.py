@@ -7,7 +7,7 @@ from pathlib import Path
 
 from signet.clients.load_test.plan.slo import seconds_text
 from signet.clients.load_test.report import tables
-from signet.clients.load_test.report.svg_charts import COLOURS, Axis, Line, chart, linear, logarithmic
+from signet.clients.load_test.report.svg_charts import COLOURS, Axis, Series, chart, linear, logarithmic
 from signet.clients.load_test.report.tables import milliseconds
 from signet.clients.load_test.run.result import Result, Summary
 from signet.clients.load_test.run.target import OK
@@ -57,7 +57,7 @@ th { font-weight: 600; color: var(--soft); } th:first-child, td:first-child { te
 
 def write(result: Result, path: Path) -> None:
     """The report. Raises `UsageError` when the path cannot be written."""
-    names = ", ".join(asked.name for asked in result.models)
+    names = ", ".join(tested.name for tested in result.models)
     sections = [
         f"<h1>Load on {escape(names)}</h1>",
         f'<p class="soft">{escape(_subtitle(result))}</p>',
@@ -66,7 +66,7 @@ def write(result: Result, path: Path) -> None:
         '<h2>Steps</h2><p class="soft">Latencies are in milliseconds.</p>',
         table(tables.headings("load"), [str(step) for step in result.steps], result.by_step),
         '<h2>Models</h2><p class="soft">The same over all steps.</p>',
-        table(tables.headings("model"), [asked.name for asked in result.models], result.by_model),
+        table(tables.headings("model"), [tested.name for tested in result.models], result.by_model),
         "<h2>How it was measured</h2>",
         _facts(result),
     ]
@@ -112,7 +112,7 @@ def percentile_curve(named: Sequence[tuple[str, Summary]], title: str, note: str
         shown = [percentile for percentile in _CURVE if percentile <= highest]
         latencies = part.latencies_s(shown)
         points = [(_nines(p), value * 1e3) for p, value in zip(shown, latencies, strict=True) if math.isfinite(value)]
-        lines.append(Line(name, points, number % COLOURS, dots=False))
+        lines.append(Series(name, points, number % COLOURS, dots=False))
     last = max((x for line in lines for x, _ in line.points), default=1.0) or 1.0
     ticks = [_nines(percentile) for percentile in _NINES if _nines(percentile) <= last]
     x = Axis("percentile of all requests", 0.0, last, text=_percentile_text, ticks=ticks)
@@ -134,7 +134,7 @@ def _latency_over_time(result: Result) -> str:
     times = _times(result)
     columns = list(zip(*(part.latencies_s((50, 99, 100)) for _, _, part in result.by_second), strict=True))
     lines = [
-        Line(name, [(at, value * 1e3) for at, value in zip(times, column, strict=True)], colour)
+        Series(name, [(at, value * 1e3) for at, value in zip(times, column, strict=True)], colour)
         for name, column, colour in zip(("p50", "p99", "max"), columns, (0, 1, 5), strict=True)
     ]
     y = logarithmic("latency, ms", [value for line in lines for _, value in line.points])
@@ -145,12 +145,12 @@ def _latency_over_time(result: Result) -> str:
 def _requests_over_time(result: Result) -> str:
     times, parts = _times(result), [part for _, _, part in result.by_second]
     lines = [
-        Line("good answers", [(at, part.goodput) for at, part in zip(times, parts, strict=True)], 2),
-        Line("started", [(at, part.requests / part.seconds) for at, part in zip(times, parts, strict=True)], 0, True),
+        Series("good answers", [(at, part.goodput) for at, part in zip(times, parts, strict=True)], 2),
+        Series("started", [(at, part.requests / part.seconds) for at, part in zip(times, parts, strict=True)], 0, True),
     ]
     if result.total.errors:
         failed = [(at, (part.requests - part.good) / part.seconds) for at, part in zip(times, parts, strict=True)]
-        lines.append(Line("failed", failed, 5))
+        lines.append(Series("failed", failed, 5))
     y = linear("requests per second", [value for line in lines for _, value in line.points])
     note = "Good answers by when they came, the others by when they were to start."
     return chart("Requests over time", note, lines, _time_axis(result), y, _step_marks(result))
@@ -178,8 +178,8 @@ def _against_offered(result: Result) -> str:
     points.sort()
     offered = [x for x, _ in points]
     lines = [
-        Line("as offered", [(0.0, 0.0), (max(offered), max(offered))], 4, dashed=True, dots=False),
-        Line("good answers", points, 2),
+        Series("as offered", [(0.0, 0.0), (max(offered), max(offered))], 4, dashed=True, dots=False),
+        Series("good answers", points, 2),
     ]
     note = "Where the line leaves the dashed one, the server no longer keeps up with what it is offered."
     return chart(
@@ -198,7 +198,7 @@ def _against_callers(result: Result) -> str:
     return chart(
         "Throughput against requests in flight",
         "Where the line turns flat, more callers only wait longer.",
-        [Line("good answers", points, 2)],
+        [Series("good answers", points, 2)],
         linear("requests in flight", [x for x, _ in points]),
         linear("good answers per second", [value for _, value in points]),
     )
@@ -273,12 +273,12 @@ def _facts(result: Result) -> str:
         "fixed": "open, evenly spaced arrivals; latency counts from when a request was to start",
     }
     rows = [("load", f"{loop[result.arrivals]}; seed {result.seed}")]
-    for asked in result.models:
+    for tested in result.models:
         rows.append(
             (
-                f"requests of {asked.name}",
-                f"version {asked.version}, weight {asked.weight:g}, rows: {asked.rows}, {asked.payload_bytes:,} bytes, "
-                f"from {asked.bodies}",
+                f"requests of {tested.name}",
+                f"version {tested.version}, weight {tested.weight:g}, rows: {tested.rows}, {tested.payload_bytes:,} bytes, "
+                f"from {tested.bodies}",
             )
         )
     if result.arrivals != "closed":

@@ -37,7 +37,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Line:
+class Series:
     """Points in the order of x; NaN makes a gap."""
 
     name: str
@@ -64,7 +64,7 @@ def logarithmic(label: str, values: Sequence[float], text: Callable[[float], str
     return Axis(label, low, high, log=True, text=text or (lambda value: f"{value:,.6g}"))
 
 
-def chart(title: str, note: str, lines: Sequence[Line], x: Axis, y: Axis, marks: Sequence[float] = ()) -> str:
+def chart(title: str, note: str, lines: Sequence[Series], x: Axis, y: Axis, marks: Sequence[float] = ()) -> str:
     """A figure with its heading, legend and a sentence on how to read it. marks: vertical lines at these x."""
     legend = "".join(
         f'<span class="c{line.colour}{" dashed" if line.dashed else ""}">{escape(line.name)}</span>' for line in lines
@@ -103,7 +103,7 @@ def _x_axis(axis: Axis) -> list[str]:
     return parts
 
 
-def _drawn(line: Line, x: Axis, y: Axis) -> list[str]:
+def _drawn(line: Series, x: Axis, y: Axis) -> list[str]:
     path, pen = [], "M"
     dots = []
     for at, value in line.points:

@@ -19,7 +19,7 @@ def show(result: Result, console: Console) -> None:
     """Print all that a person wants to know first."""
     console.print(_table("load", [str(step) for step in result.steps], result.by_step))
     if len(result.models) > 1:
-        console.print(_table("model", [asked.name for asked in result.models], result.by_model))
+        console.print(_table("model", [tested.name for tested in result.models], result.by_model))
     failed = " Failed requests count as never answered." if result.total.errors else ""
     for line in (f"Latencies are in milliseconds.{failed}", *_lines(result)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -12,7 +12,7 @@ from hdrh.histogram import HdrHistogram
 
 from signet.clients.load_test.plan.slo import seconds_text
 from signet.clients.load_test.run.recording import new_histogram
-from signet.clients.load_test.run.result import Client
+from signet.clients.load_test.run.result import ClientHealth
 
 _FULL_CORE = 0.9
 _LATE_S = 0.002
@@ -23,7 +23,7 @@ _WAITED_SHARE = 0.001
 _MORE = "share the load among several machines (deploy/locustfile.py)"
 
 
-class Clock:
+class CpuClock:
     """Processor time of this process beside time itself, from when it was made."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ def assess(
     waited: int,
     requests: int,
     p99_s: float,
-) -> Client:
+) -> ClientHealth:
     """What this process did to the measurement. p99_s: of all requests, infinite when too many failed."""
     late_p50_s, late_p99_s, late_max_s = _percentiles(late)
     _, lag_p99_s, lag_max_s = _percentiles(lag)
@@ -63,7 +63,7 @@ def assess(
     overworked = bool(limits)
     if waited > _WAITED_SHARE * requests:
         limits.append(f"{waited:,} requests waited for a connection; allow more --connections")
-    return Client(
+    return ClientHealth(
         late_p50_s, late_p99_s, late_max_s, lag_p99_s, lag_max_s, round(cpu_share, 4), waited, overworked, tuple(limits)
     )
 

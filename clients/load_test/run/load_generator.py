@@ -40,7 +40,7 @@ class Share:
     """Sent in turn."""
 
 
-class Runner:
+class LoadGenerator:
     """Steps of load on one target, recorded in one place."""
 
     def __init__(self, target: Target, shares: Sequence[Share], *, poisson: bool, seed: int) -> None:

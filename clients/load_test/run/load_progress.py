@@ -7,7 +7,7 @@ from collections import Counter
 from rich.console import Console
 
 from signet.clients.load_test.plan.slo import seconds_text
-from signet.clients.load_test.run.load_generator import Runner
+from signet.clients.load_test.run.load_generator import LoadGenerator
 from signet.clients.load_test.run.recording import WARM_UP, Interval, new_histogram
 from signet.clients.load_test.run.result import Summary
 from signet.clients.load_test.run.target import OK
@@ -16,29 +16,29 @@ LINE_EVERY_S = 5.0
 """Without a terminal: seconds between two lines."""
 
 
-async def show(runner: Runner, console: Console, what: str) -> None:
+async def show(generator: LoadGenerator, console: Console, what: str) -> None:
     """Until cancelled. what: stands before each line."""
     spoken = time.monotonic()
     with console.status(f"{what}: warming up") as status:
         while True:
             await asyncio.sleep(1.0)
-            line = f"{what}: {_line(runner)}"
+            line = f"{what}: {_line(generator)}"
             status.update(line)
             if not console.is_terminal and time.monotonic() - spoken >= LINE_EVERY_S:
                 spoken = time.monotonic()
                 console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _line(runner: Runner) -> str:
-    recorder = runner.recorder
-    if runner.at_step == WARM_UP or recorder.latest is None:
+def _line(generator: LoadGenerator) -> str:
+    recorder = generator.recorder
+    if generator.at_step == WARM_UP or recorder.latest is None:
         return "warming up"
     latest = _summary(recorder.latest)
     failed = recorder.totals.total() - recorder.totals[OK]
     p50_s, p99_s = latest.latencies_s((50, 99))
     latency = f"p50 {seconds_text(p50_s)}, p99 {seconds_text(p99_s)}" if latest.good else "no good answer"
     return (
-        f"{time.perf_counter() - runner.begun:.0f} s, {latest.requests:,} requests/s, {latency}, "
+        f"{time.perf_counter() - generator.begun:.0f} s, {latest.requests:,} requests/s, {latency}, "
         f"{recorder.pending:,} in flight, {failed:,} of {recorder.totals.total():,} failed"
     )
 

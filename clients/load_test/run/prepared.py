@@ -7,10 +7,10 @@ from signet.clients.client.calls import Version
 from signet.clients.client.gateway_client import Client
 from signet.clients.load_test.plan import bodies, mix
 from signet.clients.load_test.plan.dialects import HttpDialect
-from signet.clients.load_test.plan.load_plan import Order
-from signet.clients.load_test.plan.mix import Entry
+from signet.clients.load_test.plan.load_plan import LoadPlan
+from signet.clients.load_test.plan.mix import MixEntry
 from signet.clients.load_test.run.load_generator import Share
-from signet.clients.load_test.run.result import Asked
+from signet.clients.load_test.run.result import ModelUnderTest
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.signature import Signature, select
 
@@ -18,52 +18,52 @@ _MOST_PAYLOAD_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
-class Load:
+class PreparedLoad:
     """The models with what their requests are, and the requests."""
 
-    asked: list[Asked]
+    tested: list[ModelUnderTest]
     shares: list[Share]
     signatures: list[Signature]
     """Of each model, for its first answer."""
 
 
-def prepare(order: Order) -> Load:
+def prepare(plan: LoadPlan) -> PreparedLoad:
     """Asks the server what the models take, and makes the requests."""
-    entries = mix.parse(order.models)
-    chance = random.Random(order.seed)  # noqa: S311  # no secret
-    asked, shares, signatures = [], [], []
-    for entry, described in zip(entries, _described(order, entries), strict=True):
+    entries = mix.parse(plan.models)
+    chance = random.Random(plan.seed)  # noqa: S311  # no secret
+    tested, shares, signatures = [], [], []
+    for entry, described in zip(entries, _described(plan, entries), strict=True):
         source, arrays = bodies.read(
-            entry, described, order.bodies, order.models_dir, rows=order.rows, size=order.size, chance=chance
+            entry, described, plan.bodies, plan.models_dir, rows=plan.rows, size=plan.size, chance=chance
         )
-        payloads = _payloads(order, entry, arrays)
+        payloads = _payloads(plan, entry, arrays)
         mean_bytes = round(sum(map(len, payloads)) / len(payloads))
-        asked.append(Asked(str(entry), described.number, entry.weight, order.rows, source, mean_bytes))
+        tested.append(ModelUnderTest(str(entry), described.number, entry.weight, plan.rows, source, mean_bytes))
         shares.append(Share(entry.weight, payloads))
         signatures.append(select(described.signatures, entry.signature, entry.model))
-    return Load(asked, shares, signatures)
+    return PreparedLoad(tested, shares, signatures)
 
 
-def _described(order: Order, entries: list[Entry]) -> list[Version]:
-    if isinstance(order.dialect, HttpDialect):
-        with Client.of(order.url, order.access, timeout_s=order.timeout_s) as client:
-            return [client.describe(entry.model, version=order.version) for entry in entries]
+def _described(plan: LoadPlan, entries: list[MixEntry]) -> list[Version]:
+    if isinstance(plan.dialect, HttpDialect):
+        with Client.of(plan.url, plan.access, timeout_s=plan.timeout_s) as client:
+            return [client.describe(entry.model, version=plan.version) for entry in entries]
     from signet.clients.client.grpc_client import GrpcClient  # noqa: PLC0415  # gRPC is only imported where it is used
 
-    with GrpcClient.of(order.url, order.access, timeout_s=order.timeout_s) as client:
-        return [client.describe(entry.model, version=order.version) for entry in entries]
+    with GrpcClient.of(plan.url, plan.access, timeout_s=plan.timeout_s) as client:
+        return [client.describe(entry.model, version=plan.version) for entry in entries]
 
 
-def _payloads(order: Order, entry: Entry, requests: list[Arrays]) -> list[bytes]:
+def _payloads(plan: LoadPlan, entry: MixEntry, requests: list[Arrays]) -> list[bytes]:
     """As many as fit in memory, at least one."""
-    dialect = order.dialect
+    dialect = plan.dialect
     payloads: list[bytes] = []
     taken_bytes = 0
     for arrays in requests:
         if isinstance(dialect, HttpDialect):
-            payload = dialect.payload(order.url, order.access, entry, order.version, arrays)
+            payload = dialect.payload(plan.url, plan.access, entry, plan.version, arrays)
         else:
-            payload = dialect.build(entry, order.version, arrays)
+            payload = dialect.build(entry, plan.version, arrays)
         taken_bytes += len(payload)
         if payloads and taken_bytes > _MOST_PAYLOAD_BYTES:
             break

@@ -29,7 +29,7 @@ _FORM = 1
 
 
 @dataclass(frozen=True)
-class Asked:
+class ModelUnderTest:
     """A model of the mix, and what its requests were."""
 
     name: str
@@ -44,7 +44,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Client:
+class ClientHealth:
     """What this side of the connection did to the measurement."""
 
     late_p50_s: float
@@ -73,10 +73,10 @@ class Result:
     started: str
     """In UTC, ISO 8601."""
     seed: int
-    models: list[Asked]
+    models: list[ModelUnderTest]
     steps: list[Step]
     slices: list[Slice]
-    client: Client
+    client: ClientHealth
     said: dict[str, str] = field(default_factory=dict)
     """What the server said the first time, by outcome."""
     verdicts: list[Verdict] = field(default_factory=list)
@@ -235,8 +235,8 @@ def write(result: Result, path: Path) -> None:
                 {"step": str(step), **part.document()} for step, part in zip(result.steps, result.by_step, strict=True)
             ],
             "models": [
-                {"model": asked.name, **part.document()}
-                for asked, part in zip(result.models, result.by_model, strict=True)
+                {"model": tested.name, **part.document()}
+                for tested, part in zip(result.models, result.by_model, strict=True)
             ],
         },
     }
@@ -256,11 +256,11 @@ def read(path: Path) -> Result:
         return Result(
             **{
                 **document,
-                "models": _each(Asked, document["models"]),
+                "models": _each(ModelUnderTest, document["models"]),
                 "steps": _each(Step, document["steps"]),
                 "slices": _each(Slice, document["slices"]),
                 "verdicts": _each(Verdict, document["verdicts"]),
-                "client": Client(**{**document["client"], "limits": tuple(document["client"]["limits"])}),
+                "client": ClientHealth(**{**document["client"], "limits": tuple(document["client"]["limits"])}),
             }
         )
     except OSError as error:

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from signet.clients.score.input.chunks import MAX_RECORD_BYTES, Chunk, Place, Read, check_names, skip
+from signet.clients.score.input.chunks import MAX_RECORD_BYTES, Chunk, Position, Read, check_names, skip
 from signet.clients.score.input.sources import Source
 from signet.serving.errors import SignetError, UsageError
 from signet.serving.models import tfrecords
@@ -28,7 +28,7 @@ _TFRECORD_FRAME_BYTES = 16
 
 
 def parquet(
-    source: Source, content: BinaryIO, start: Place, rows: int, columns: tuple[str, ...] | None = None
+    source: Source, content: BinaryIO, start: Position, rows: int, columns: tuple[str, ...] | None = None
 ) -> Iterator[Chunk]:
     """content: a table of the columns that are wanted."""
     try:
@@ -53,7 +53,7 @@ def parquet(
 
 
 def arrow(
-    source: Source, content: BinaryIO, start: Place, rows: int, columns: tuple[str, ...] | None = None
+    source: Source, content: BinaryIO, start: Position, rows: int, columns: tuple[str, ...] | None = None
 ) -> Iterator[Chunk]:
     """content: a table. An Arrow file, whose batches are found by number, or a stream."""
     file = _seekable(source, content) if source.seekable else pa.PythonFile(content, mode="r")
@@ -82,7 +82,7 @@ def _chosen(names: list[str], columns: tuple[str, ...]) -> list[str]:
     return [name for name in names if name in columns]
 
 
-def _empty(source: Source, start: Place, schema: Any, columns: tuple[str, ...] | None) -> Chunk:
+def _empty(source: Source, start: Position, schema: Any, columns: tuple[str, ...] | None) -> Chunk:
     """A chunk without rows, for the columns of a file that has none."""
     table = schema.empty_table()
     return Chunk(source, start, start, table if columns is None else table.select(_chosen(schema.names, columns)), 0)
@@ -98,7 +98,7 @@ def count(source: Source, content: BinaryIO) -> int | None:
     return sum(int(opened.get_batch(i).num_rows) for i in range(opened.num_record_batches))
 
 
-def tfrecord(source: Source, content: BinaryIO, start: Place, rows: int, columns: Any = None) -> Iterator[Chunk]:
+def tfrecord(source: Source, content: BinaryIO, start: Position, rows: int, columns: Any = None) -> Iterator[Chunk]:
     """content: list of serialized tf.Examples."""
     skip(source, content, start.offset)
     try:
@@ -131,7 +131,9 @@ def _without_first(batches: Iterable[Any], rows: int) -> Iterator[Any]:
         rows = max(0, rows - batch.num_rows)
 
 
-def _tables(source: Source, start: Place, rows: int, batches: Iterable[Any], total_rows: int | None) -> Iterator[Chunk]:
+def _tables(
+    source: Source, start: Position, rows: int, batches: Iterable[Any], total_rows: int | None
+) -> Iterator[Chunk]:
     """Tables of so many rows, the last one of what is left."""
     row_bytes = (source.size_bytes or 0) / total_rows if total_rows else 0
     kept: list[Any] = []

@@ -40,8 +40,8 @@ _ARROW_TYPES = {
 """What a text is read as, by the dtype of the input."""
 
 
-class Columns:
-    """A `Batch` of a table's rows."""
+class ArrowRows:
+    """A `ParsedRows` of a table's rows."""
 
     def __init__(self, chunk: Chunk, plan: Plan) -> None:
         self._plan = plan
@@ -181,7 +181,7 @@ def schema(head: list[Chunk], plan: Plan) -> Any:
     for chunk in head:
         if found and not isinstance(chunk.content, list) and chunk.source is not head[0].source:
             break  # other files are held against the first
-        table = Columns(chunk, plan).table
+        table = ArrowRows(chunk, plan).table
         for field in table.schema:
             if field.name not in found or pa.types.is_null(found[field.name].type):
                 found[field.name] = pa.field(field.name, field.type)

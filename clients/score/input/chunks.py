@@ -25,7 +25,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
-class Place:
+class Position:
     """Somewhere between two rows."""
 
     file: int = 0
@@ -43,8 +43,8 @@ class Chunk:
     """Rows that stand together, not parsed yet."""
 
     source: Source
-    start: Place
-    end: Place
+    start: Position
+    end: Position
     content: Any
     """What the format's parser takes: a list of lines, an Arrow table …"""
     size_bytes: int
@@ -56,24 +56,24 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Line:
+class TextLine:
     """A line of the source."""
 
     number: int
     text: bytes
 
 
-Read = Callable[[Source, BinaryIO, Place, int, tuple[str, ...] | None], Iterator[Chunk]]
+Read = Callable[[Source, BinaryIO, Position, int, tuple[str, ...] | None], Iterator[Chunk]]
 """(source, its content, where to begin, most rows in a chunk, columns wanted or None for all) -> chunks"""
 
 
 def read(
-    sources: tuple[Source, ...], start: Place, rows: int, columns: tuple[str, ...] | None = None
+    sources: tuple[Source, ...], start: Position, rows: int, columns: tuple[str, ...] | None = None
 ) -> Iterator[Chunk]:
     """Chunks of at most so many rows from a place on. Raises `UsageError` for files that cannot be read."""
     for number in range(start.file, len(sources)):
         source = sources[number]
-        begin = start if number == start.file else Place(number)
+        begin = start if number == start.file else Position(number)
         try:
             with source.open() as content:
                 yield from _reader(source)(source, content, begin, rows, columns)
@@ -92,7 +92,7 @@ def count(source: Source) -> int | None:
 
 
 def lines(
-    source: Source, content: BinaryIO, start: Place, rows: int, columns: tuple[str, ...] | None = None
+    source: Source, content: BinaryIO, start: Position, rows: int, columns: tuple[str, ...] | None = None
 ) -> Iterator[Chunk]:
     """Lines that are not blank; content: list[Line]."""
     skip(source, content, start.offset)
@@ -136,7 +136,7 @@ def without_bom(text: bytes, offset: int) -> bytes:
     return text.removeprefix(_BOM) if not offset else text
 
 
-def _counted(source: Source, content: BinaryIO, start: Place) -> Iterator[tuple[Line, int]]:
+def _counted(source: Source, content: BinaryIO, start: Position) -> Iterator[tuple[TextLine, int]]:
     """Each line with the offset of its end; the blank ones are only counted."""
     offset, number = start.offset, start.line
     for text in long_lines(content):
@@ -144,7 +144,7 @@ def _counted(source: Source, content: BinaryIO, start: Place) -> Iterator[tuple[
         offset += len(text)
         number += 1
         if not line.isspace():
-            yield Line(number, line), offset
+            yield TextLine(number, line), offset
 
 
 def _reader(source: Source) -> Read:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 from signet.clients.score.formats import SEPARATED
 from signet.clients.score.input import csv_dialect as dialects
-from signet.clients.score.input.chunks import MAX_RECORD_BYTES, Chunk, Place, check_names, skip
+from signet.clients.score.input.chunks import MAX_RECORD_BYTES, Chunk, Position, check_names, skip
 from signet.clients.score.input.csv_dialect import Dialect
 from signet.clients.score.input.sources import Source
 from signet.serving.errors import UsageError
@@ -57,11 +57,11 @@ class CsvRecords:
         return [record.cells(self.dialect) for record in self.records]
 
 
-def read(source: Source, content: BinaryIO, start: Place, rows: int, columns: Any = None) -> Iterator[Chunk]:
+def read(source: Source, content: BinaryIO, start: Position, rows: int, columns: Any = None) -> Iterator[Chunk]:
     """content: CsvRecords. A file with a header alone gives one chunk without rows."""
     head, whole = _head(source, content)
     dialect, told = dialects.detect(head, source.dialect, SEPARATED[source.format.name], whole)
-    records = _records(source, cast(BinaryIO, io.BufferedReader(_Joined(head, content))), dialect, Place())
+    records = _records(source, cast(BinaryIO, io.BufferedReader(_Joined(head, content))), dialect, Position())
     first = next(_without_blank(records, dialect, 2), None)
     if first is None:
         return
@@ -83,7 +83,7 @@ def read(source: Source, content: BinaryIO, start: Place, rows: int, columns: An
 
 
 def _chunks(
-    source: Source, records: Iterator[Record], start: Place, rows: int, content: Callable[[list[Record]], CsvRecords]
+    source: Source, records: Iterator[Record], start: Position, rows: int, content: Callable[[list[Record]], CsvRecords]
 ) -> Iterator[Chunk]:
     empty = content([])
     kept = _without_blank(records, empty.dialect, len(empty.header))
@@ -102,7 +102,7 @@ def _without_blank(records: Iterator[Record], dialect: Dialect, width: int) -> I
         yield record
 
 
-def _records(source: Source, content: BinaryIO, dialect: Dialect, start: Place) -> Iterator[Record]:
+def _records(source: Source, content: BinaryIO, dialect: Dialect, start: Position) -> Iterator[Record]:
     """The records from a place on, blank lines among them.
 
     A line without quotes is a record; where there are some, the csv reader takes as many lines as the record has.
@@ -138,7 +138,7 @@ def _records(source: Source, content: BinaryIO, dialect: Dialect, start: Place) 
 class _Lines:
     """Lines with their ends, as the csv reader takes them; notes what it has taken for a record."""
 
-    def __init__(self, content: BinaryIO, dialect: Dialect, start: Place) -> None:
+    def __init__(self, content: BinaryIO, dialect: Dialect, start: Position) -> None:
         self._wrapped = io.TextIOWrapper(content, dialect.encoding, dialect.errors, newline="")
         self._dialect = dialect
         self._is_first = not start.offset

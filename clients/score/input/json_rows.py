@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from signet.clients.client import flat_columns, values
-from signet.clients.score.input.chunks import Chunk, Line
+from signet.clients.score.input.chunks import Chunk, TextLine
 from signet.clients.score.input.rows import Group, by_shape, of_row
 from signet.clients.score.input.sources import Partitions
 from signet.clients.score.plan import Plan, find
@@ -27,9 +27,9 @@ _LONG_NUMBER = re.compile(rb"\d{19}")
 
 
 class JsonRows:
-    """A `Batch` of lines."""
+    """A `ParsedRows` of lines."""
 
-    def __init__(self, lines: list[Line], plan: Plan, partitions: Partitions = ()) -> None:
+    def __init__(self, lines: list[TextLine], plan: Plan, partitions: Partitions = ()) -> None:
         """partitions: keys that the file's folders give every row."""
         self._lines, self._plan, self._partitions = lines, plan, partitions
         self.bad: dict[int, str] = {}
@@ -156,7 +156,7 @@ def check_carried(head: list[Chunk], plan: Plan) -> None:
         )
 
 
-def _parsed(line: Line, plan: Plan, partitions: Partitions) -> tuple[dict[str, Any], bytes] | None:
+def _parsed(line: TextLine, plan: Plan, partitions: Partitions) -> tuple[dict[str, Any], bytes] | None:
     """The object of a line, and its text; None for a bad one."""
     try:
         return parse(line.text, plan, partitions), line.text

@@ -16,7 +16,7 @@ Group = tuple[list[int], Arrays]
 """Rows of equal shapes: their places in the chunk, and their inputs."""
 
 
-class Batch(Protocol):
+class ParsedRows(Protocol):
     """Parsed rows. What is wrong with a row is found by `groups` at the latest."""
 
     bad: dict[int, str]

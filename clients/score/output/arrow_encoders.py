@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from signet.clients.client import values
 from signet.clients.score import formats
 from signet.clients.score.input.arrow_values import json_values
-from signet.clients.score.input.rows import Batch
+from signet.clients.score.input.rows import ParsedRows
 from signet.clients.score.output.encoders import Answers, Encode
 from signet.clients.score.output_columns import OutputColumn
 from signet.clients.score.plan import Plan
@@ -50,7 +50,7 @@ def check_carried(plan: Plan) -> None:
             ) from error
 
 
-def table(plan: Plan, batch: Batch, answers: Answers) -> Any:
+def table(plan: Plan, batch: ParsedRows, answers: Answers) -> Any:
     """What is carried, then the outputs."""
     places = [place for some, _ in answers for place in some]
     in_order = sorted(places)
@@ -64,7 +64,7 @@ def table(plan: Plan, batch: Batch, answers: Answers) -> Any:
     return pa.table(columns, schema=schema(plan))
 
 
-def csv(plan: Plan, batch: Batch, answers: Answers) -> bytes:
+def csv(plan: Plan, batch: ParsedRows, answers: Answers) -> bytes:
     """Records without the header."""
     out = pa.BufferOutputStream()
     options = pa_csv.WriteOptions(include_header=False, delimiter=formats.SEPARATED[plan.format.name])
@@ -78,7 +78,7 @@ def csv_header(plan: Plan) -> bytes:
     return delimiter.join('"' + name.replace('"', '""') + '"' for name in schema(plan).names).encode() + b"\n"
 
 
-def tfrecord(plan: Plan, batch: Batch, answers: Answers) -> bytes:
+def tfrecord(plan: Plan, batch: ParsedRows, answers: Answers) -> bytes:
     """Serialized tf.Examples: whole numbers, other numbers and texts as int64, float and bytes lists."""
     made = table(plan, batch, answers)
     out = io.BytesIO()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from signet.clients.client import values
 from signet.clients.score.input.chunks import Chunk
-from signet.clients.score.input.rows import Batch
+from signet.clients.score.input.rows import ParsedRows
 from signet.serving.errors import UsageError
 
 
@@ -18,7 +18,7 @@ class TooManyBadRows(UsageError):
 
 
 @dataclass(frozen=True)
-class Letters:
+class DeadLetters:
     """The bad rows of a chunk."""
 
     lines: tuple[bytes, ...] = ()
@@ -26,7 +26,7 @@ class Letters:
     """Where the first one stood and why it is bad, for people."""
 
 
-def letters(chunk: Chunk, batch: Batch) -> Letters:
+def letters(chunk: Chunk, batch: ParsedRows) -> DeadLetters:
     """Those of the rows that the batch holds to be bad, in their order."""
     lines = []
     for place, reason in sorted(batch.bad.items()):
@@ -38,9 +38,9 @@ def letters(chunk: Chunk, batch: Batch) -> Letters:
         }
         lines.append(values.dumps(letter) + b"\n")
     if not lines:
-        return Letters()
+        return DeadLetters()
     place = min(batch.bad)
-    return Letters(tuple(lines), f"{chunk.source.shown} {batch.where(place)}: {batch.bad[place]}")
+    return DeadLetters(tuple(lines), f"{chunk.source.shown} {batch.where(place)}: {batch.bad[place]}")
 
 
 def check_few(bad: int, most: int | None, first: str, where: str) -> None:

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from signet.clients.score import formats, storage
-from signet.clients.score.chunk_scoring import Scored
+from signet.clients.score.chunk_scoring import ScoredChunk
 from signet.clients.score.formats import Format
-from signet.clients.score.input.chunks import Place
+from signet.clients.score.input.chunks import Position
 from signet.clients.score.output import manifest, parts
-from signet.clients.score.output.manifest import Entry, Manifest
+from signet.clients.score.output.manifest import Manifest, PartEntry
 from signet.clients.score.plan import Plan
 from signet.serving.errors import UsageError
 from signet.serving.tensors.signature import nearest_hint
@@ -30,7 +30,7 @@ _OURS = re.compile(r"part-\d{5,}\..+|_dead_letters.*\.jsonl|_manifest\.json")
 
 
 @dataclass(frozen=True)
-class Target:
+class Destination:
     """The paths of a result."""
 
     path: str
@@ -68,18 +68,18 @@ class Target:
         return storage.of(self.path)
 
 
-def of(path: str, option: str) -> Target:
+def of(path: str, option: str) -> Destination:
     """The target that OUTPUT and --format name. Raises `UsageError`."""
     named = None if path.endswith("/") else formats.of_name(path)
     chosen = formats.of_option("--format", option) if option else None
     if named is None:
         _check_folder(path)
-        return Target(path.rstrip("/"), False, chosen or Format("parquet"))
+        return Destination(path.rstrip("/"), False, chosen or Format("parquet"))
     if chosen not in (None, named):
         raise UsageError(f"{path} ends as {named.ending}, but --format is {option!r}")
     if os.path.islink(path):
         path = os.path.realpath(path)  # or the link would be replaced
-    return Target(path, True, named)
+    return Destination(path, True, named)
 
 
 def _check_folder(path: str) -> None:
@@ -102,7 +102,7 @@ def of_stdout(option: str) -> Format:
     return chosen
 
 
-def clear(target: Target) -> None:
+def clear(target: Destination) -> None:
     """Remove what jobs leave in the folder, the manifest first; other files stay."""
     ours = [name for name in target.files.names(target.folder) if _OURS.fullmatch(name)]
     for name in sorted(ours, key=lambda name: name != manifest.NAME):
@@ -112,15 +112,17 @@ def clear(target: Target) -> None:
 class OpenPart:
     """A part that is being written."""
 
-    def __init__(self, first_row: int, part: parts.Part, letters: IO[bytes], start: Place, hashes_rows: bool) -> None:
+    def __init__(
+        self, first_row: int, part: parts.Part, letters: IO[bytes], start: Position, hashes_rows: bool
+    ) -> None:
         self._part, self._letters = part, letters
         self._read = hashlib.sha256() if hashes_rows else None
         self._files: dict[int, list[int]] = {}
         self.first_row, self.rows, self.bad, self.source_bytes, self.end = first_row, 0, 0, 0, start
-        self.entry: Entry
+        self.entry: PartEntry
         """What the manifest says of it; there when the part is."""
 
-    def add(self, scored: Scored) -> None:
+    def add(self, scored: ScoredChunk) -> None:
         """The next chunk."""
         self._part.append(scored.block)
         self._letters.writelines(scored.letters.lines)
@@ -141,7 +143,7 @@ class OpenPart:
             sha256 = _sha256(file)
         with letters.open("rb") as file:
             letters_sha256 = _sha256(file)
-        self.entry = Entry(
+        self.entry = PartEntry(
             first_row=self.first_row,
             rows=self.rows,
             bad=self.bad,
@@ -157,7 +159,7 @@ class OpenPart:
 
 @contextmanager
 def open_part(
-    target: Target, plan: Plan, number: int, first_row: int, start: Place, hashes_rows: bool
+    target: Destination, plan: Plan, number: int, first_row: int, start: Position, hashes_rows: bool
 ) -> Iterator[OpenPart]:
     """A part to add chunks to; it is there, complete, when the context ends well, and else not at all."""
     with ExitStack() as stack:
@@ -174,7 +176,7 @@ def open_part(
                 letters_path.replace(kept)
 
 
-def intact(target: Target, begun: Manifest) -> Manifest:
+def intact(target: Destination, begun: Manifest) -> Manifest:
     """Without the parts whose files are not there as they were written, by their size and SHA-256."""
     files = target.files
     whole = {}
@@ -188,7 +190,7 @@ def intact(target: Target, begun: Manifest) -> Manifest:
     return replace(begun, parts=kept, complete=False)
 
 
-def verify(target: Target, done: Manifest) -> None:
+def verify(target: Destination, done: Manifest) -> None:
     """Raise `UsageError` unless every part holds the bytes that were written."""
     for number, entry in sorted(done.parts.items()):
         if not _is_intact(target, number, entry):
@@ -198,12 +200,12 @@ def verify(target: Target, done: Manifest) -> None:
             )
 
 
-def _is_intact(target: Target, number: int, entry: Entry) -> bool:
+def _is_intact(target: Destination, number: int, entry: PartEntry) -> bool:
     with target.files.open(target.part(number)) as file:
         return _sha256(file) == entry.sha256
 
 
-def _has_letters(target: Target, number: int, entry: Entry) -> bool:
+def _has_letters(target: Destination, number: int, entry: PartEntry) -> bool:
     path = target.part_letters(number)
     if target.files.info(path) is None:
         return False
@@ -211,7 +213,7 @@ def _has_letters(target: Target, number: int, entry: Entry) -> bool:
         return _sha256(file) == entry.letters_sha256
 
 
-def finish(target: Target, plan: Plan, done: Manifest) -> None:
+def finish(target: Destination, plan: Plan, done: Manifest) -> None:
     """Make the result whole: the manifest says so, bad rows are one file, parts are joined where that is wanted.
 
     Every step may be done again by a run after one that was killed.
@@ -234,7 +236,7 @@ def finish(target: Target, plan: Plan, done: Manifest) -> None:
         files.remove(target.part_letters(number))
 
 
-def _opened(target: Target, done: Manifest) -> Iterator[BinaryIO]:
+def _opened(target: Destination, done: Manifest) -> Iterator[BinaryIO]:
     """The files of the parts, one at a time."""
     for number in sorted(done.parts):
         with target.files.open(target.part(number)) as file:
@@ -254,10 +256,10 @@ def _sha256(file: BinaryIO) -> str:
     return found.hexdigest()
 
 
-def first_gap(done: Manifest) -> tuple[int, int, Place]:
+def first_gap(done: Manifest) -> tuple[int, int, Position]:
     """The part to go on with, the rows and the place before it; of a manifest without gaps."""
     number = len(done.parts)
     if not number:
-        return 0, 0, Place()
+        return 0, 0, Position()
     last = done.parts[number - 1]
     return number, last.first_row + last.rows, last.end

@@ -11,13 +11,13 @@ import numpy as np
 from signet.clients.client import values
 from signet.clients.score import formats
 from signet.clients.score.formats import Format
-from signet.clients.score.input.rows import Batch
+from signet.clients.score.input.rows import ParsedRows
 from signet.clients.score.plan import Plan
 from signet.serving.tensors.arrays import Array, Arrays
 
 Answers = list[tuple[list[int], Arrays]]
 """Outputs of the rows at these places; together all rows that are written."""
-Encode = Callable[[Plan, Batch, Answers], Any]
+Encode = Callable[[Plan, ParsedRows, Answers], Any]
 """(plan, rows, their outputs) -> bytes or a table"""
 
 
@@ -48,7 +48,7 @@ def rows(output: Format, block: Any) -> int | None:
     return int(block.count(b"\n")) if output.name == "jsonl" else None
 
 
-def jsonl(plan: Plan, batch: Batch, answers: Answers) -> bytes:
+def jsonl(plan: Plan, batch: ParsedRows, answers: Answers) -> bytes:
     """Lines of JSON."""
     places = sorted(place for some, _ in answers for place in some)
     rows = dict(zip(places, ({**row} for row in batch.carried(places)), strict=True))

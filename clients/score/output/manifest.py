@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from signet.clients.score.input.chunks import Place
+from signet.clients.score.input.chunks import Position
 from signet.clients.score.storage import Storage
 from signet.serving.errors import UsageError
 
@@ -22,7 +22,7 @@ _LAYOUT = 2
 
 
 @dataclass(frozen=True)
-class Entry:
+class PartEntry:
     """A part that is there."""
 
     first_row: int
@@ -36,7 +36,7 @@ class Entry:
     """Of the lines of its bad rows."""
     source_bytes: int
     """Of the sources, that these rows took."""
-    end: Place
+    end: Position
     """Where the next part begins."""
     read_sha256: str = ""
     """Of the rows that were read, where the source is a pipe."""
@@ -49,10 +49,10 @@ class Manifest:
     """A job and how far it is."""
 
     job: dict[str, Any]
-    parts: dict[int, Entry] = field(default_factory=dict)
+    parts: dict[int, PartEntry] = field(default_factory=dict)
     complete: bool = False
 
-    def added(self, number: int, entry: Entry) -> "Manifest":
+    def added(self, number: int, entry: PartEntry) -> "Manifest":
         """With one more part."""
         return replace(self, parts={**self.parts, number: entry})
 
@@ -124,10 +124,10 @@ def _sources(was: Any, now: Any) -> str:
     return "the inputs stand in another order"
 
 
-def entry(part: dict[str, Any]) -> Entry:
+def entry(part: dict[str, Any]) -> PartEntry:
     """What `asdict` made of one."""
     files = tuple((number, rows, scored, bad) for number, rows, scored, bad in part["files"])
-    return Entry(**{**part, "end": Place(**part["end"]), "files": files})
+    return PartEntry(**{**part, "end": Position(**part["end"]), "files": files})
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:

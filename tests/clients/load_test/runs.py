@@ -4,10 +4,10 @@ import numpy as np
 
 from signet.clients.load_test.plan.steps import Step
 from signet.clients.load_test.run.recording import Slice, new_histogram
-from signet.clients.load_test.run.result import Asked, Client, Result
+from signet.clients.load_test.run.result import ClientHealth, ModelUnderTest, Result
 from signet.clients.load_test.run.target import OK
 
-CLIENT = Client(0.0001, 0.0004, 0.002, 0.0003, 0.001, 0.25, 0, False, ())
+CLIENT = ClientHealth(0.0001, 0.0004, 0.002, 0.0003, 0.001, 0.25, 0, False, ())
 
 
 def slice_of(step: int, second: int, latencies_s: list[float], failed: int = 0, model: int = 0) -> Slice:
@@ -32,7 +32,7 @@ def run(median_s: float, *, seconds: int = 20, failed: int = 0, seed: int = 0, r
         arrivals="poisson",
         started="2026-01-01T00:00:00+00:00",
         seed=0,
-        models=[Asked("digits", 1, 1.0, 1, "golden", 300)],
+        models=[ModelUnderTest("digits", 1, 1.0, 1, "golden", 300)],
         steps=[Step(seconds, rate, rate)],
         slices=parts,
         client=CLIENT,

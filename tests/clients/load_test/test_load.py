@@ -247,7 +247,7 @@ class _NoPredictions(BaseHTTPRequestHandler):
 
     answer: Any = None
     hangs = False
-    asked = itertools.count(1)
+    tested = itertools.count(1)
 
     def log_message(self, *_):
         pass
@@ -266,7 +266,7 @@ class _NoPredictions(BaseHTTPRequestHandler):
 
     def do_POST(self):
         self.rfile.read(int(self.headers["content-length"]))
-        if self.hangs and next(self.asked) % 10 == 0:
+        if self.hangs and next(self.tested) % 10 == 0:
             self.connection.settimeout(10)
             self.rfile.read(1)  # until the caller gives up
             self.close_connection = True
@@ -283,7 +283,7 @@ class _NoPredictions(BaseHTTPRequestHandler):
 
 @contextmanager
 def fault_server(**behaviour: Any) -> Iterator[str]:
-    handler = type("Handler", (_NoPredictions,), {"asked": itertools.count(1), **behaviour})
+    handler = type("Handler", (_NoPredictions,), {"tested": itertools.count(1), **behaviour})
     with servers.http_server(handler) as url:
         yield url
 

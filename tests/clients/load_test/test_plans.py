@@ -8,10 +8,10 @@ from itertools import pairwise
 import pytest
 
 from signet.clients.load_test.plan import arrivals, mix, slo, steps
-from signet.clients.load_test.plan.mix import Entry
+from signet.clients.load_test.plan.mix import MixEntry
 from signet.clients.load_test.plan.slo import Measured
 from signet.clients.load_test.plan.steps import Step
-from signet.clients.load_test.rate_search import MOST_TRIALS, Search
+from signet.clients.load_test.rate_search import MOST_TRIALS, RateSearch
 from signet.serving.errors import UsageError
 
 
@@ -111,9 +111,9 @@ def test_limits_that_are_none_are_explained(text):
 
 def test_the_mix_is_read():
     assert mix.parse(["digits", "m:from_text=2", "n=0.5"]) == [
-        Entry("digits"),
-        Entry("m", "from_text", 2.0),
-        Entry("n", weight=0.5),
+        MixEntry("digits"),
+        MixEntry("m", "from_text", 2.0),
+        MixEntry("n", weight=0.5),
     ]
     assert [str(entry) for entry in mix.parse(["m", "m:s"])] == ["m", "m:s"]
     for argument in ("", "a/b", "a=", "a=0", "a=x", "a:"):
@@ -126,7 +126,7 @@ def test_the_mix_is_read():
 @pytest.mark.parametrize("capacity", [3.0, 10.0, 73.0, 1000.0, 12345.0])
 @pytest.mark.parametrize("start", [10.0, 100.0, 5000.0])
 def test_a_search_finds_the_highest_rate_from_either_side(capacity, start):
-    search, tried = Search(start), []
+    search, tried = RateSearch(start), []
     while (rate := search.next_rate()) is not None:
         tried.append(rate)
         search.judged(rate, rate <= capacity)
@@ -135,7 +135,7 @@ def test_a_search_finds_the_highest_rate_from_either_side(capacity, start):
 
 
 def test_a_search_gives_up_where_nothing_helps():
-    search, tried = Search(10.0), []
+    search, tried = RateSearch(10.0), []
     while (rate := search.next_rate()) is not None:
         tried.append(rate)
         search.judged(rate, False)

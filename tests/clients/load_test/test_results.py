@@ -13,9 +13,9 @@ from signet.clients.load_test.plan import slo
 from signet.clients.load_test.plan.slo import Verdict
 from signet.clients.load_test.plan.steps import Step
 from signet.clients.load_test.report import compare, html_report, tables
-from signet.clients.load_test.report.svg_charts import Line, chart, linear, logarithmic
+from signet.clients.load_test.report.svg_charts import Series, chart, linear, logarithmic
 from signet.clients.load_test.run import result
-from signet.clients.load_test.run.result import Asked
+from signet.clients.load_test.run.result import ModelUnderTest
 from signet.serving.errors import UsageError
 from tests.clients.load_test.runs import CLIENT, run, slice_of
 
@@ -30,7 +30,7 @@ def printed(measured: result.Result) -> str:
 def test_slices_add_up():
     measured = replace(
         run(0.01),
-        models=[Asked("a", 1, 1, 1, "golden", 1), Asked("b", 1, 1, 1, "golden", 1)],
+        models=[ModelUnderTest("a", 1, 1, 1, "golden", 1), ModelUnderTest("b", 1, 1, 1, "golden", 1)],
         steps=[Step(1, 100, 100), Step(1.5, 10, 10)],
         slices=[
             slice_of(0, 0, [0.01] * 98 + [0.5, 1.0]),
@@ -155,7 +155,7 @@ def test_what_a_server_says_is_no_html():
 
 
 def test_charts_stay_within_their_frame():
-    line = Line("a", [(0, 1.0), (1, math.nan), (2, 1000.0)], 0)
+    line = Series("a", [(0, 1.0), (1, math.nan), (2, 1000.0)], 0)
     svg = chart("t", "n", [line], linear("x", [0, 2]), logarithmic("y", [1.0, 1000.0]))
     for x, y in re.findall(r'cx="([\d.-]+)" cy="([\d.-]+)"', svg):
         assert 0 <= float(x) <= 640

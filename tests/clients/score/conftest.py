@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from signet.clients.score.job import Job, Summary, score
+from signet.clients.score.job import ScoreOptions, ScoreSummary, score
 from signet.serving.tensors.dtypes import ROWS
 from signet.serving.tensors.signature import Signature, TensorSpec
 
@@ -28,7 +28,7 @@ def total(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {"y": arrays["x"].sum(axis=1)}
 
 
-def run(job: Job) -> Summary:
+def run(job: ScoreOptions) -> ScoreSummary:
     return score(job, Console(file=io.StringIO()))
 
 
@@ -49,10 +49,10 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def job(tmp_path: Path, embedded_url: str) -> Callable[..., Job]:
+def job(tmp_path: Path, embedded_url: str) -> Callable[..., ScoreOptions]:
     """Makes a job of three_out, from in.jsonl to the folder `out` unless told otherwise."""
 
-    def make(**options: Any) -> Job:
+    def make(**options: Any) -> ScoreOptions:
         given = {
             "model": "three_out",
             "inputs": [str(tmp_path / "in.jsonl")],
@@ -61,6 +61,6 @@ def job(tmp_path: Path, embedded_url: str) -> Callable[..., Job]:
             "batch_rows": 8,
             **options,
         }
-        return Job(**given)
+        return ScoreOptions(**given)
 
     return make

@@ -14,7 +14,7 @@ from signet.clients.score import engine_ray
 from signet.clients.score.engine_ray import Start, part_starts
 from signet.clients.score.formats import Format
 from signet.clients.score.input import sources
-from signet.clients.score.input.chunks import Place, read
+from signet.clients.score.input.chunks import Position, read
 from signet.clients.score.job import Work
 from signet.clients.score.output import destination
 from signet.clients.score.plan import Plan, mapping
@@ -103,8 +103,8 @@ def test_parts_begin_where_the_local_engine_begins_them(name, tmp_path):
         (tmp_path / folder).mkdir()
         test_chunks.write(tmp_path / folder / name)
     found = sources.expand([str(tmp_path)], "")
-    expected, rows = [Start(0, 0, Place())], 0
-    all_chunks = list(read(found, Place(), 16))
+    expected, rows = [Start(0, 0, Position())], 0
+    all_chunks = list(read(found, Position(), 16))
     for chunk, following in itertools.pairwise(all_chunks):
         rows += chunk.rows
         if rows - expected[-1].first_row >= 48:

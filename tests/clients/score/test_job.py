@@ -25,8 +25,8 @@ from rich.console import Console
 
 from signet.clients.client.gateway_client import Client
 from signet.clients.score import score_progress
-from signet.clients.score.job import Job, usual_batch_rows
-from signet.clients.score.score_progress import Progress
+from signet.clients.score.job import ScoreOptions, usual_batch_rows
+from signet.clients.score.score_progress import ScoreProgress
 from signet.serving.errors import ServingError, UsageError
 from signet.serving.models import tfrecords
 from signet.serving.tensors.protos import example_pb2
@@ -35,16 +35,16 @@ from tests.answers import assert_all_close, assert_close
 from tests.clients.front import front
 from tests.clients.score.conftest import read_rows, run, signature, tree, write_rows
 
-Make = Callable[..., Job]
+Make = Callable[..., ScoreOptions]
 
 
-def lines(job: Job, *texts: str) -> Job:
+def lines(job: ScoreOptions, *texts: str) -> ScoreOptions:
     """The job, with a source that holds these lines."""
     Path(job.inputs[0]).write_text("".join(text + "\n" for text in texts))
     return job
 
 
-def answers(job: Job, *texts: str) -> list[dict[str, Any]]:
+def answers(job: ScoreOptions, *texts: str) -> list[dict[str, Any]]:
     """Score these lines into a file of lines, and read it."""
     job = replace(job, output=str(Path(job.output).with_name("out.jsonl")))
     run(lines(job, *texts) if texts else job)
@@ -319,7 +319,7 @@ def test_a_full_server_loses_no_row(job, monkeypatch, tmp_path):
     assert re.search(r'signet_requests_total\{code="RESOURCE_EXHAUSTED".* [1-9]', metrics)
 
 
-def scoring(job: Job) -> tuple[threading.Thread, list[Any]]:
+def scoring(job: ScoreOptions) -> tuple[threading.Thread, list[Any]]:
     """A thread that does the job; the list gets its summary or its error."""
     done: list[Any] = []
 
@@ -426,7 +426,7 @@ def test_the_rate_is_kept(job, tmp_path):
 
 def test_a_terminal_shows_a_bar_with_rate_and_time_left():
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
-    with Progress(console, "digits", 1000) as progress:
+    with ScoreProgress(console, "digits", 1000) as progress:
         progress.resume(100, 250)
         progress.advance(64, 250)
         progress.note("waiting: full")
@@ -438,7 +438,7 @@ def test_a_terminal_shows_a_bar_with_rate_and_time_left():
 
 def test_without_a_terminal_there_is_a_line_now_and_then(monkeypatch):
     console = Console(file=io.StringIO(), width=20)
-    with Progress(console, "digits", 1000) as progress:
+    with ScoreProgress(console, "digits", 1000) as progress:
         progress.advance(64, 250)
         assert console.file.getvalue() == ""
         monkeypatch.setattr(score_progress, "LINE_EVERY_S", 0)

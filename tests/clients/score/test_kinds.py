@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from signet.clients.score.chunk_scoring import score
 from signet.clients.score.formats import Format
 from signet.clients.score.input import arrow_rows, json_rows
-from signet.clients.score.input.chunks import Chunk, Line, Place
+from signet.clients.score.input.chunks import Chunk, Position, TextLine
 from signet.clients.score.input.sources import Source
 from signet.clients.score.output import arrow_encoders, parts
 from signet.clients.score.plan import Plan, mapping
@@ -63,7 +63,7 @@ COLUMNS = [
 
 def taken(table: Any, of: Any, output: str, path: Path) -> tuple[int, int]:
     """Rows that were scored and written, and bad ones; a sentence is as good."""
-    chunk = Chunk(Source("in.parquet", Format("parquet"), 100), Place(), Place(row=2), table, 100)
+    chunk = Chunk(Source("in.parquet", Format("parquet"), 100), Position(), Position(row=2), table, 100)
     plan = Plan(of, mapping([], of), None, "", False, Format(output))
     try:
         if output != "jsonl":
@@ -125,8 +125,8 @@ ROWS = st.builds(
     non_finite=st.sampled_from(["bare", "null", "string"]),
 )
 def test_lines_of_any_json_are_values_dead_letters_or_a_sentence(texts, output, non_finite, tmp_path):
-    lines = [Line(number, text.encode()) for number, text in enumerate(texts, 1)]
-    chunk = Chunk(Source("in.jsonl", Format("jsonl"), 100), Place(), Place(row=len(lines)), lines, 100)
+    lines = [TextLine(number, text.encode()) for number, text in enumerate(texts, 1)]
+    chunk = Chunk(Source("in.jsonl", Format("jsonl"), 100), Position(), Position(row=len(lines)), lines, 100)
     of = signature(x=("float", (None, 2)))
     plan = Plan(of, mapping([], of), None, "", False, Format(output), non_finite)
     try:

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from signet.clients.score.job import Job
+from signet.clients.score.job import ScoreOptions
 from signet.clients.score.output import destination, manifest
 from signet.clients.score.storage import Local
 from signet.serving.errors import UsageError
@@ -28,7 +28,7 @@ from tests.clients.score.conftest import read_rows, run, tree, write_rows
 ROWS = 4000
 
 
-def command(job: Job) -> list[str]:
+def command(job: ScoreOptions) -> list[str]:
     """The job as a command line."""
     options = {"--url": job.url, "--batch-rows": job.batch_rows, "--part-rows": job.part_rows, "--max-bad": -1}
     arguments = [str(part) for option in options.items() for part in option]
@@ -102,7 +102,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, parts: int) -> None:
     monkeypatch.setattr(manifest, "save", saved)
 
 
-def stopped(job: Job, monkeypatch: pytest.MonkeyPatch, parts: int = 2) -> Job:
+def stopped(job: ScoreOptions, monkeypatch: pytest.MonkeyPatch, parts: int = 2) -> ScoreOptions:
     """The job, stopped after some parts."""
     with monkeypatch.context() as patched:
         stop_after(patched, parts)
@@ -217,7 +217,7 @@ def test_another_model_under_the_same_number_is_refused(job, changing, tmp_path,
         run(made)
 
 
-def piped(job: Job, texts: list[str], monkeypatch: pytest.MonkeyPatch) -> Job:
+def piped(job: ScoreOptions, texts: list[str], monkeypatch: pytest.MonkeyPatch) -> ScoreOptions:
     """The job, with these lines on standard input."""
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO("".join(texts).encode())))
     return replace(job, inputs=["-"])

@@ -6,13 +6,13 @@ import time
 import pytest
 
 from signet.clients.score import throttle
-from signet.clients.score.throttle import Pace
+from signet.clients.score.throttle import Throttle
 from signet.serving.errors import Cancelled
 from tests import servers
 
 
 def test_so_many_have_a_turn_at_a_time():
-    shared = Pace(2, None)
+    shared = Throttle(2, None)
     inside, most = 0, 0
     lock = threading.Lock()
 
@@ -35,7 +35,7 @@ def test_so_many_have_a_turn_at_a_time():
 
 
 def test_a_refusal_halves_the_number_and_time_brings_it_back():
-    shared = Pace(8, None)
+    shared = Throttle(8, None)
     now = time.monotonic()
     assert shared.limit(now) == 8
     shared.yield_to_others(5)
@@ -48,7 +48,7 @@ def test_a_refusal_halves_the_number_and_time_brings_it_back():
 
 
 def test_nobody_has_a_turn_before_the_time_that_the_server_said():
-    shared = Pace(8, None)
+    shared = Throttle(8, None)
     started = time.monotonic()
     shared.yield_to_others(0.2)
     with shared.turn(1):
@@ -56,7 +56,7 @@ def test_nobody_has_a_turn_before_the_time_that_the_server_said():
 
 
 def test_rows_come_at_their_rate():
-    shared = Pace(8, 100)
+    shared = Throttle(8, 100)
     started = time.monotonic()
     for _ in range(6):
         with shared.turn(50):
@@ -65,7 +65,7 @@ def test_rows_come_at_their_rate():
 
 
 def test_who_waits_learns_that_the_job_has_ended():
-    shared = Pace(1, None)
+    shared = Throttle(1, None)
     problems: list[Exception] = []
 
     def work(wait) -> None:

@@ -12,8 +12,8 @@ import pytest
 from signet.clients.client import values
 from signet.clients.score.chunk_scoring import score
 from signet.clients.score.formats import Format
-from signet.clients.score.input.arrow_rows import Columns
-from signet.clients.score.input.chunks import Chunk, Place
+from signet.clients.score.input.arrow_rows import ArrowRows
+from signet.clients.score.input.chunks import Chunk, Position
 from signet.clients.score.input.csv_dialect import Dialect
 from signet.clients.score.input.csv_records import CsvRecords, Record
 from signet.clients.score.input.sources import Source
@@ -33,21 +33,21 @@ def plan(of: Signature, maps: Any = (), **options: Any) -> Plan:
 
 
 def chunk(content: Any, rows: int, kind: str = "parquet") -> Chunk:
-    return Chunk(Source(f"in.{kind}", Format(kind), 100), Place(), Place(row=rows), content, 100)
+    return Chunk(Source(f"in.{kind}", Format(kind), 100), Position(), Position(row=rows), content, 100)
 
 
-def batch(of: Signature, columns: dict[str, Any], maps: Any = ()) -> Columns:
+def batch(of: Signature, columns: dict[str, Any], maps: Any = ()) -> ArrowRows:
     table = pa.table(columns)
-    return Columns(chunk(table, table.num_rows), plan(of, maps))
+    return ArrowRows(chunk(table, table.num_rows), plan(of, maps))
 
 
-def csv(of: Signature, header: str, *records: str, maps: Any = ()) -> Columns:
+def csv(of: Signature, header: str, *records: str, maps: Any = ()) -> ArrowRows:
     names = header.split(",")
     dialect = Dialect(",", "utf-8", "double")
     found = CsvRecords(
         tuple(names), [Record(None, text + "\n", line, line, 0) for line, text in enumerate(records, 2)], dialect, ""
     )
-    return Columns(chunk(found, len(records), "csv"), plan(of, maps or find(mapping([], of), names, "in.csv")))
+    return ArrowRows(chunk(found, len(records), "csv"), plan(of, maps or find(mapping([], of), names, "in.csv")))
 
 
 NESTED = [[1.0, 2.0], [3.0, 4.0]]
@@ -73,10 +73,10 @@ def test_lists_are_the_rows_of_an_array(column):
 
 def test_a_slice_of_a_table_is_not_the_whole():
     table = pa.table({"x": [[9.0, 9.0], *NESTED, [9.0, 9.0]]}).slice(1, 2)
-    ((_, arrays),) = Columns(chunk(table, 2), plan(FLOATS)).groups()
+    ((_, arrays),) = ArrowRows(chunk(table, 2), plan(FLOATS)).groups()
     assert arrays["x"].tolist() == NESTED
     fixed = pa.table({"x": pa.array([[9.0, 9.0], *NESTED], pa.list_(pa.float32(), 2))}).slice(1, 2)
-    ((_, arrays),) = Columns(chunk(fixed, 2), plan(FLOATS)).groups()
+    ((_, arrays),) = ArrowRows(chunk(fixed, 2), plan(FLOATS)).groups()
     assert arrays["x"].tolist() == NESTED
 
 
@@ -249,7 +249,7 @@ def test_what_is_not_finite_is_written_as_chosen(how, text):
 def test_columns_of_a_later_file_are_held_against_the_first():
     how = plan(FLOATS, format=Format("parquet"), schema=pa.schema([("id", pa.int64())]))
     for columns, problem in [({"id": [1], "n": [2]}, "has a column 'n', which"), ({}, "has other columns")]:
-        made = Columns(chunk(pa.table({**columns, "x": NESTED[:1]}), 1), how)
+        made = ArrowRows(chunk(pa.table({**columns, "x": NESTED[:1]}), 1), how)
         with pytest.raises(UsageError, match=problem):
             made.carried_table([0])
 

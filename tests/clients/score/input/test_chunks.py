@@ -15,7 +15,7 @@ from signet.clients.score import formats
 from signet.clients.score.chunk_scoring import parse
 from signet.clients.score.formats import Format
 from signet.clients.score.input import chunks, csv_records, sources
-from signet.clients.score.input.chunks import Place, count, read
+from signet.clients.score.input.chunks import Position, count, read
 from signet.clients.score.input.sources import Source, expand
 from signet.clients.score.output import destination
 from signet.clients.score.plan import Plan, find, mapping
@@ -98,7 +98,7 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 def test_reading_may_begin_at_the_end_of_any_chunk(name, tmp_path):
     found = expand([str(write(tmp_path / name))], "")
-    all_chunks = list(read(found, Place(), 16))
+    all_chunks = list(read(found, Position(), 16))
     assert [chunk.rows for chunk in all_chunks] == [16] * 6 + [4]
     assert rows(all_chunks) == ALL
     for i, chunk in enumerate(all_chunks):
@@ -113,21 +113,21 @@ def test_chunks_end_with_their_file(name, tmp_path):
         (tmp_path / folder).mkdir()
         write(tmp_path / folder / name)
     found = expand([str(tmp_path)], "")
-    assert rows(list(read(found, Place(), 64))) == ALL * 2
-    assert [chunk.rows for chunk in read(found, Place(), 64)] == [64, 36] * 2
-    assert rows(list(read(found, Place(file=1), 64))) == ALL
+    assert rows(list(read(found, Position(), 64))) == ALL * 2
+    assert [chunk.rows for chunk in read(found, Position(), 64)] == [64, 36] * 2
+    assert rows(list(read(found, Position(file=1), 64))) == ALL
 
 
 def test_the_sizes_of_chunks_make_the_size_of_the_file(tmp_path):
     for name in ("a.jsonl", "a.tfrecord"):
         path = write(tmp_path / name)
-        sizes = [chunk.size_bytes for chunk in read(expand([str(path)], ""), Place(), 7)]
+        sizes = [chunk.size_bytes for chunk in read(expand([str(path)], ""), Position(), 7)]
         assert sum(sizes) == path.stat().st_size
 
 
 def test_only_the_columns_that_are_wanted_are_read(tmp_path):
     for name in ("a.parquet", "a.arrow"):
-        (chunk,) = read(expand([str(write(tmp_path / name))], ""), Place(), 1000, ("x",))
+        (chunk,) = read(expand([str(write(tmp_path / name))], ""), Position(), 1000, ("x",))
         assert chunk.content.column_names == ["x"]
 
 
@@ -151,21 +151,21 @@ def test_files_that_know_their_rows_are_counted(tmp_path):
 def test_files_that_are_damaged_are_named(name, content, problem, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UsageError, match=re.escape(problem)):
-        list(read(expand([str(tmp_path / name)], ""), Place(), 8))
+        list(read(expand([str(tmp_path / name)], ""), Position(), 8))
 
 
 def test_a_file_without_line_ends_is_not_read_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(chunks, "MAX_RECORD_BYTES", 64)
     (tmp_path / "a.jsonl").write_bytes(b"x" * 65)
     with pytest.raises(UsageError, match="there is a line of more than 64 bytes"):
-        list(read(expand([str(tmp_path / "a.jsonl")], ""), Place(), 8))
+        list(read(expand([str(tmp_path / "a.jsonl")], ""), Position(), 8))
 
 
 def test_a_quote_that_is_never_closed_is_not_read_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(csv_records, "MAX_RECORD_BYTES", 64)
     (tmp_path / "a.csv").write_bytes(b"a,b\n" + b'"\n' + b"1,2\n" * 100)
     with pytest.raises(UsageError, match="a quote that is opened at line 2 does not end within 64 bytes"):
-        list(read(expand([str(tmp_path / "a.csv")], ""), Place(), 8))
+        list(read(expand([str(tmp_path / "a.csv")], ""), Position(), 8))
 
 
 # Sources
@@ -292,7 +292,7 @@ def test_standard_input_is_read_once(monkeypatch):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(jsonl())))
     (source,) = expand([sources.STDIN], "")
     assert source == Source("-", Format("jsonl"), None)
-    assert rows(list(read((source,), Place(), 16))) == ALL
+    assert rows(list(read((source,), Position(), 16))) == ALL
 
 
 # Columns for inputs

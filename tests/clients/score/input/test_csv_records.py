@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from signet.clients.score.chunk_scoring import score
 from signet.clients.score.formats import Format
-from signet.clients.score.input.chunks import Place, read
+from signet.clients.score.input.chunks import Position, read
 from signet.clients.score.input.csv_dialect import UNKNOWN, Dialect, detect, of_options
 from signet.clients.score.input.sources import expand
 from signet.clients.score.plan import Plan, mapping
@@ -33,8 +33,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("csv")
 
 
-def found(path: Path, dialect: Dialect = UNKNOWN, rows: int = 3, start: Place | None = None) -> list[Any]:
-    return list(read(expand([str(path)], "", dialect), start or Place(), rows))
+def found(path: Path, dialect: Dialect = UNKNOWN, rows: int = 3, start: Position | None = None) -> list[Any]:
+    return list(read(expand([str(path)], "", dialect), start or Position(), rows))
 
 
 def cells(chunks: list[Any]) -> list[list[str]]:

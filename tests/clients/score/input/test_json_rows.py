@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from signet.clients.score.chunk_scoring import Scored, score
+from signet.clients.score.chunk_scoring import ScoredChunk, score
 from signet.clients.score.formats import Format
-from signet.clients.score.input.chunks import Chunk, Line, Place
+from signet.clients.score.input.chunks import Chunk, Position, TextLine
 from signet.clients.score.input.json_rows import JsonRows, parse
 from signet.clients.score.input.sources import Source
 from signet.clients.score.plan import Plan, mapping
@@ -23,16 +23,16 @@ def plan(of=X, maps=(), **options: Any) -> Plan:
     return Plan(of, mapping(maps, of), options.get("carry"), options.get("prefix", ""), False, Format("jsonl"))
 
 
-def lines(*texts: str) -> list[Line]:
-    return [Line(number, text.encode()) for number, text in enumerate(texts, 1)]
+def lines(*texts: str) -> list[TextLine]:
+    return [TextLine(number, text.encode()) for number, text in enumerate(texts, 1)]
 
 
-def scored(texts: list[Line], predict=total, how: Plan | None = None) -> Scored:
+def scored(texts: list[TextLine], predict=total, how: Plan | None = None) -> ScoredChunk:
     source = Source("in.jsonl", Format("jsonl"), 100)
-    return score(Chunk(source, Place(), Place(row=len(texts)), texts, 100), how or plan(), predict)
+    return score(Chunk(source, Position(), Position(row=len(texts)), texts, 100), how or plan(), predict)
 
 
-def letters(done: Scored) -> str:
+def letters(done: ScoredChunk) -> str:
     return b"".join(done.letters.lines).decode()
 
 
@@ -182,7 +182,7 @@ def test_carried_keys_that_do_not_fit_the_first_rows_are_bad():
 
 
 def test_a_line_that_is_no_text_is_kept_as_it_came():
-    done = scored([Line(1, b'{"x": [1], "t": "\xff"}\n')])
+    done = scored([TextLine(1, b'{"x": [1], "t": "\xff"}\n')])
     assert '"row":{"b64":"eyJ4IjogWzFdLCAidCI6ICL/In0="}' in letters(done)
 
 
