@@ -107,10 +107,10 @@ def load(
 
     from signet.clients.client.connecting import of_options
     from signet.clients.load_test.command import load as run
-    from signet.clients.load_test.plan.load_plan import Order, default_url
+    from signet.clients.load_test.plan.load_plan import LoadPlan, default_url
     from signet.clients.load_test.report.tables import wide_console
 
     access = of_options(header, ca_file, certificate, key)
     given = {**locals(), "url": url or default_url(protocol)}
-    order = Order(**{name: given[name] for name in Order.__dataclass_fields__})
-    raise typer.Exit(run(order, wide_console(), Console(stderr=True)))
+    plan = LoadPlan(**{name: given[name] for name in LoadPlan.__dataclass_fields__})
+    raise typer.Exit(run(plan, wide_console(), Console(stderr=True)))

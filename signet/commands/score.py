@@ -149,12 +149,12 @@ def score(
     from signet.clients.client import connecting
     from signet.clients.score import storage
     from signet.clients.score.input.csv_dialect import of_options
-    from signet.clients.score.job import Job
+    from signet.clients.score.job import ScoreOptions
     from signet.clients.score.job import score as run
 
     if len(paths) < 2:
         raise typer.BadParameter("expected INPUT… OUTPUT, at least one of each", param_hint="INPUT… OUTPUT")
-    job = Job(
+    options = ScoreOptions(
         name,
         paths[:-1],
         paths[-1],
@@ -182,5 +182,5 @@ def score(
         ray_address=ray_address,
         in_process=models_dir if in_process else None,
     )
-    done = run(job, Console(stderr=True))
+    done = run(options, Console(stderr=True))
     typer.echo(done.sentence(name, storage.shown(paths[-1])), err=paths[-1] == "-")
