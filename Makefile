@@ -56,7 +56,7 @@ BABI ?= data/babi/en
 bench-babi: .venv/.done  ## both question answering networks on the twenty bAbI tasks: BABI=folder of qa1_…_train.txt; resumes
 	$(BIN)/python -m signet.training.babi --data $(BABI)
 
-wheel: .venv/.done  ## dist/signet-…-none-any.whl: clients and gateway for machines without TensorFlow
+wheel: .venv/.done  ## dist/signet_serving-…-none-any.whl: clients and gateway for machines without TensorFlow
 	@$(BIN)/python deploy/wheel.py dist
 
 COMPILE := uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet

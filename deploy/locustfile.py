@@ -1,6 +1,6 @@
 """The load of `signet load` from many machines: a swarm of Locust's workers that send the same requests.
 
-    pip install signet-…-none-any.whl locust          on each machine; `make wheel` builds the wheel
+    pip install signet_serving-…-none-any.whl locust          on each machine; `make wheel` builds the wheel
     locust -f locustfile.py --master --host http://gateway:8080 --models digits=3,question_answering --users 500 …
     locust -f locustfile.py --worker --master-host …
 

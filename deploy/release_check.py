@@ -88,7 +88,7 @@ def packages(folder: Path, version: str) -> Iterator[str]:
     wheel = next(file for file in first if file.suffix == ".whl")
     with zipfile.ZipFile(wheel) as archive:
         tops = {name.partition("/")[0] for name in archive.namelist()}
-    if tops != PACKAGES | {f"signet-{version}.dist-info"}:
+    if tops != PACKAGES | {f"signet_serving-{version}.dist-info"}:
         yield f"{wheel.name} holds {sorted(tops)}; expected {sorted(PACKAGES)} and its metadata"
     site = folder / "site"
     install = [

@@ -1,6 +1,6 @@
 """Build the wheel of Signet: `python deploy/wheel.py FOLDER`, which is `make wheel`.
 
-    sources + TensorFlow's message files in signet/serving/tensors/messages/ ──build──▶ FOLDER/signet-VERSION-py3-none-any.whl
+    sources + TensorFlow's message files in signet/serving/tensors/messages/ ──build──▶ FOLDER/signet_serving-….whl
 
 It is pure Python and needs no TensorFlow: the clients run on what `pip install` of it brings, with [grpc] and [load]
 for more. The message files lie inside `signet.serving`, so that they never get into the way of a TensorFlow that is installed.

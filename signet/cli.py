@@ -36,5 +36,8 @@ def main() -> None:
         if not extra or str(error.name).partition(".")[0] == "signet":
             raise
         wanted = "grpc,load" if (extra, error.name) == ("load", "grpc") else extra
-        print(f"signet: `signet {sys.argv[1]}` needs {error.name}: pip install 'signet[{wanted}]'", file=sys.stderr)
+        print(
+            f"signet: `signet {sys.argv[1]}` needs {error.name}: pip install 'signet-serving[{wanted}]'",
+            file=sys.stderr,
+        )
         sys.exit(1)

@@ -38,7 +38,7 @@ def run(work: Work, begun: Manifest, address: str, progress: ScoreProgress) -> M
         import ray  # noqa: PLC0415  # an extra of its own
         import ray.data  # noqa: PLC0415
     except ImportError as error:
-        raise UsageError("--engine ray needs Ray: pip install 'signet[ray]'") from error
+        raise UsageError("--engine ray needs Ray: pip install 'signet-serving[ray]'") from error
     starts = [start for start in part_starts(work) if start.number not in begun.parts]
     if not starts:
         return begun

@@ -67,5 +67,5 @@ def pyarrow(purpose: str) -> Any:
     try:
         import pyarrow as module  # noqa: PLC0415  # clients are light: only scoring needs it, and JSONL does not
     except ImportError as error:
-        raise UsageError(f"{purpose} needs pyarrow: pip install 'signet[score]'") from error
+        raise UsageError(f"{purpose} needs pyarrow: pip install 'signet-serving[score]'") from error
     return module

@@ -150,12 +150,14 @@ class Remote:
         try:
             import fsspec  # noqa: PLC0415  # only for URLs
         except ImportError as error:
-            raise UsageError(f"{shown(url)} needs fsspec: pip install 'signet[score]'") from error
+            raise UsageError(f"{shown(url)} needs fsspec: pip install 'signet-serving[score]'") from error
         try:
             self._files, _ = fsspec.core.url_to_fs(url)
         except (ImportError, ValueError) as error:
             scheme = url.split("://", maxsplit=1)[0]
-            raise UsageError(f"{shown(url)} cannot be reached: {error}; for s3 and gs: 'signet[{scheme}]'") from error
+            raise UsageError(
+                f"{shown(url)} cannot be reached: {error}; for s3 and gs: 'signet-serving[{scheme}]'"
+            ) from error
 
     def info(self, path: str) -> Info | None:
         self._files.invalidate_cache()

@@ -119,7 +119,7 @@ def _library_path() -> str:
         for name in ("libtensorflow_cc.so.2", "libtensorflow_cc.2.dylib"):
             if (Path(folder) / name).exists():
                 return str(Path(folder) / name)
-    raise ImportError("the engine needs TensorFlow's C library: pip install 'signet[engine]'")
+    raise ImportError("the engine needs TensorFlow's C library: pip install 'signet-serving[engine]'")
 
 
 # TensorFlow logs to stderr and reads the level from the environment. What matters comes back as a status and is

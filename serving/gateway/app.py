@@ -7,7 +7,6 @@ Inference is dispatched here, before FastAPI: routing and middleware would cost 
 """
 
 from http import HTTPStatus
-from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 
@@ -31,6 +30,7 @@ from signet.serving.models.models_folder import ModelsFolder
 from signet.serving.offload.pool import Offload
 from signet.serving.process.byte_budget import ByteBudget
 from signet.serving.process.supervision import Failures
+from signet.serving.release import running_version
 from signet.serving.rest_dialect import json_codec
 
 
@@ -41,7 +41,7 @@ class Gateway:
         """failures: of background work that has begun before. Raises `UsageError` when nobody says what to serve."""
         self.settings = settings
         failures = failures or Failures()
-        self.metrics = Metrics(package_version(), failures)
+        self.metrics = Metrics(running_version(), failures)
         self.offload = Offload(refused=self.metrics.shed.labels("large_bodies").inc)
         self.backend = backend or create_backend(settings, self.metrics, failures, self.offload)
         self.health = Health(self.backend)
@@ -52,10 +52,10 @@ class Gateway:
         self._pipeline = HttpPipeline(self.inference, settings.max_body_bytes, self.budget)
         self._v1 = v1.V1(self.inference, self.offload)
         self.open_inference = OpenInference(
-            self.inference, self.backend, self.health, package_version(), settings.batch_max_rows
+            self.inference, self.backend, self.health, running_version(), settings.batch_max_rows
         )
         self._v2 = v2.V2(self.inference, self.open_inference, self.offload)
-        self.documents = Documents(self.backend, self.inference, package_version())
+        self.documents = Documents(self.backend, self.inference, running_version())
         self.fastapi = FastAPI(openapi_url=None)  # its own document would know nothing of the models
         self.fastapi.include_router(create_router(self.backend, self.inference, self.probes))
         self.fastapi.include_router(v2_routes.create_router(self.open_inference))
@@ -125,11 +125,3 @@ def declared_configs(settings: Settings) -> list[ModelConfig]:
             return []
         return ModelsFolder(settings.models_dir).models()
     raise UsageError("say which models to serve: --models-dir or --model-config-file")
-
-
-def package_version() -> str:
-    """The installed version of this project."""
-    try:
-        return version("signet")
-    except PackageNotFoundError:
-        return "0"

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import sys
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 
 import uvloop
@@ -38,6 +37,7 @@ from signet.serving.offload.pool import Offload
 from signet.serving.process import gc_tuning, log_lines, stop_signals
 from signet.serving.process.byte_budget import ByteBudget
 from signet.serving.process.standard_output import say
+from signet.serving.release import running_version
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def main(arguments: list[str]) -> int:
         print(flag_parser.usage())
         return FAILED
     if flags.version:
-        print(f"TensorFlow ModelServer: signet {version('signet')}\nTensorFlow Library: {tensorflow_c.version()}")
+        print(f"TensorFlow ModelServer: signet {running_version()}\nTensorFlow Library: {tensorflow_c.version()}")
         return 0
     for argument in unknown:
         print(f"unknown argument: {argument}")

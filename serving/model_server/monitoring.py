@@ -11,7 +11,6 @@ Source of names, labels and buckets: `servables/tensorflow/util.cc`, `prometheus
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from signet.serving.model_server.config_messages import MonitoringConfig
 from signet.serving.models.model_status import State, VersionStatus
 from signet.serving.process.histogram import Histogram
 from signet.serving.process.supervision import Failures
+from signet.serving.release import running_version
 
 UNKNOWN = "unknown"
 
@@ -116,7 +116,7 @@ class Monitoring:
             "signet_warmup_duration_seconds", "Warm-ups of versions, by outcome.", ("code",), _SECONDS, registry
         )
         build = Gauge("signet_build_info", "1; the version is the label.", ("version",), registry=registry)
-        build.labels(package_version("signet")).set(1)
+        build.labels(running_version()).set(1)
         registry.register(_AtScrape(self._families))
 
     def watch(self, repository: Repository) -> None:

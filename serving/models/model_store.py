@@ -228,7 +228,7 @@ def _file_system(address: str) -> tuple[Any, str]:
 
         files, root = url_to_fs(address)
     except ImportError as error:
-        how = f"pip install signet[{extra}]" if extra else str(error)
+        how = f"pip install 'signet-serving[{extra}]'" if extra else str(error)
         raise UsageError(f"cannot read {address}: support for {scheme}:// is not installed: {how}") from error
     except ValueError as error:
         raise UsageError(f"cannot read {address}: {error}; expected s3://, gs:// or file://") from error

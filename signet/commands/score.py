@@ -14,7 +14,7 @@ def score(
         list[str],
         typer.Argument(
             help="The files to score, and last where the result goes. INPUT: files, folders, patterns such as 'rows-*.csv', "
-            "URLs such as s3://bucket/rows/ (with signet[s3], signet[gs]), or - for standard input. "
+            "URLs such as s3://bucket/rows/ (with signet-serving[s3], signet-serving[gs]), or - for standard input. "
             "OUTPUT: a folder of part files; one file where its name ends as a format does; - for standard output.",
             metavar="INPUT… OUTPUT",
         ),
@@ -120,7 +120,9 @@ def score(
     ] = 60.0,
     engine: Annotated[
         str,
-        typer.Option(help="local: this process sends the requests. ray: the workers of a Ray cluster (signet[ray])."),
+        typer.Option(
+            help="local: this process sends the requests. ray: the workers of a Ray cluster (signet-serving[ray])."
+        ),
     ] = "local",
     ray_address: Annotated[
         str, typer.Option(help="The Ray cluster, as HOST:PORT; without it Ray looks for one here, or starts one.")

@@ -54,7 +54,7 @@ def test_json_lines_are_scored_without_pyarrow(embedded_url, tmp_path):
     assert printed.startswith("1 rows scored by version 1 of 'three_out'")
     with pytest.raises(subprocess.CalledProcessError) as caught:
         in_a_new_process(code.replace("OUT", "out"))
-    assert caught.value.stderr == "signet: writing parquet needs pyarrow: pip install 'signet[score]'\n"
+    assert caught.value.stderr == "signet: writing parquet needs pyarrow: pip install 'signet-serving[score]'\n"
 
 
 def test_signet_offers_the_clients_when_they_are_asked_for():

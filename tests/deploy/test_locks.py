@@ -13,7 +13,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 def direct(*extras: str) -> set[str]:
     lines = PROJECT["dependencies"] + [line for extra in extras for line in PROJECT["optional-dependencies"][extra]]
-    return {Requirement(line).name for line in lines} - {"signet"}
+    return {Requirement(line).name for line in lines} - {PROJECT["name"]}
 
 
 @pytest.mark.parametrize("image", IMAGES)

@@ -73,14 +73,16 @@ def test_the_http_client_needs_neither_tensorflow_nor_grpc(wheel, embedded_url, 
     assert "two_in" in table
     for arguments, extra in ((("load", "two_in"), "load"), (("serve",), "gateway")):
         said = run(programs / "signet", *arguments, cwd=tmp_path, code=1)
-        assert re.fullmatch(rf"signet: `signet {arguments[0]}` needs \w+: pip install 'signet\[{extra}\]'\n", said)
+        assert re.fullmatch(
+            rf"signet: `signet {arguments[0]}` needs \w+: pip install 'signet-serving\[{extra}\]'\n", said
+        )
     packages = run(UV, "pip", "list", "--python", programs / "python", cwd=tmp_path)
     assert not re.search("tensor|grpcio|fastapi", packages)
 
 
 def test_extras_bring_grpc_the_load_test_and_a_swarm(wheel, embedded_gateway, tmp_path):
     url, address = embedded_gateway
-    programs = environment(tmp_path / "venv", f"signet[grpc,load] @ {wheel.as_uri()}", "locust")
+    programs = environment(tmp_path / "venv", f"signet-serving[grpc,load] @ {wheel.as_uri()}", "locust")
     code = f"""if True:
         import sys
         from signet import GrpcClient
