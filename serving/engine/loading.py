@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from signet.serving.engine import trial
 from signet.serving.engine.servable import Servable
@@ -22,7 +21,7 @@ from signet.serving.engine.warmup import Run, warm_up
 from signet.serving.errors import FailedPrecondition, NotFound, ServingError, Unsupported
 from signet.serving.models import completeness, operations
 from signet.serving.models.model_status import BROKEN, INCOMPLETE, OPERATIONS, UNANSWERED
-from signet.serving.tensors.protos import config_pb2
+from signet.serving.tensors.protos import config_pb2, meta_graph_pb2, saved_model_pb2
 
 log = logging.getLogger(__name__)
 
@@ -126,13 +125,13 @@ def _refused(error: ServingError, reason: str) -> ServingError:
     return error
 
 
-def _tagged(saved_model: Any, tags: Sequence[str]) -> Any:
+def _tagged(saved_model: saved_model_pb2.SavedModel, tags: Sequence[str]) -> meta_graph_pb2.MetaGraphDef | None:
     """The MetaGraphDef that the loader will choose; None when it will find none."""
     found = [graph for graph in saved_model.meta_graphs if set(graph.meta_info_def.tags) == set(tags)]
     return found[0] if found else None
 
 
-def _other_tags(saved_model: Any, tags: Sequence[str]) -> str:
+def _other_tags(saved_model: saved_model_pb2.SavedModel, tags: Sequence[str]) -> str:
     has = [",".join(graph.meta_info_def.tags) or "none" for graph in saved_model.meta_graphs]
     return f"there is no graph with the tags {','.join(tags)}; it has {' and '.join(has)}: --tags {has[0]}"
 
@@ -159,7 +158,7 @@ def _single_threaded(config: bytes) -> bytes | None:
     if proto.experimental.executor_type or proto.inter_op_parallelism_threads > 1:
         return None
     proto.experimental.executor_type = _SINGLE
-    return bytes(proto.SerializeToString())
+    return proto.SerializeToString()
 
 
 def _may_loop(path: Path) -> bool:

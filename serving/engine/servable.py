@@ -10,7 +10,6 @@ under `_lock` only; a version that has been freed has no users and takes none.
 
 import threading
 from collections.abc import Hashable, Sequence
-from typing import Any
 
 from signet.serving.engine.tensorflow_c import Call, RunOptions, Session
 from signet.serving.errors import NotFound
@@ -18,7 +17,7 @@ from signet.serving.models import model_card
 from signet.serving.models.independence import Verdict
 from signet.serving.tensors import signature as signatures
 from signet.serving.tensors.arrays import Arrays
-from signet.serving.tensors.protos import meta_graph_pb2
+from signet.serving.tensors.protos import graph_pb2, meta_graph_pb2
 from signet.serving.tensors.signature import Signature
 
 
@@ -121,6 +120,6 @@ _MAX_CALLS = 256
 _LOOPS = frozenset({"While", "StatelessWhile", "Enter", "RefEnter"})
 
 
-def _operations(graph: Any) -> frozenset[str]:
+def _operations(graph: graph_pb2.GraphDef) -> frozenset[str]:
     functions = (function.node_def for function in graph.library.function)
     return frozenset(node.op for nodes in (graph.node, *functions) for node in nodes)

@@ -130,7 +130,7 @@ _LIB = _Functions(ctypes.CDLL(_PATH), _LOCK_FREE)
 _HELD = _Functions(ctypes.PyDLL(_PATH), [name for name in _PROTOTYPES if name not in _LOCK_FREE])
 
 
-def _buffer(message: Any) -> Any:
+def _buffer(message: config_pb2.RunOptions) -> Any:
     """A serialized message in a TF_Buffer."""
     data = message.SerializeToString()
     return _HELD.TF_NewBufferFromString(data, len(data))

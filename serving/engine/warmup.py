@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from google.protobuf.message import DecodeError
 
@@ -20,7 +19,13 @@ from signet.serving.grpc_dialect import example_inference as inference
 from signet.serving.grpc_dialect import predict_request
 from signet.serving.models import tfrecords
 from signet.serving.tensors.arrays import Arrays
-from signet.serving.tensors.protos import prediction_log_pb2
+from signet.serving.tensors.protos import (
+    classification_pb2,
+    inference_pb2,
+    predict_pb2,
+    prediction_log_pb2,
+    regression_pb2,
+)
 from signet.serving.tensors.signature import DEFAULT, Signature
 
 log = logging.getLogger(__name__)
@@ -62,45 +67,51 @@ def warm_up(servable: Servable, path: Path, rounds: int = 1, run: Run = Servable
     return count
 
 
-def _parse(record: bytes, file: Path) -> Any:
+def _parse(record: bytes, file: Path) -> prediction_log_pb2.PredictionLog:
     try:
         return prediction_log_pb2.PredictionLog.FromString(record)
     except DecodeError as error:
         raise InvalidInput(f"Failed to parse warmup record: {record[:100]!r} from {file}") from error
 
 
-def _replay(servable: Servable, message: Any, run: Run) -> None:
-    kind = message.WhichOneof("log_type")
-    if kind is None:
-        return
-    replay = _REPLAYS.get(kind)
-    if replay is None:
-        number = message.DESCRIPTOR.fields_by_name[kind].number
-        raise Unsupported(f"Unsupported log_type for warmup: {number}")
-    replay(servable, getattr(message, kind).request, run)
+def _replay(servable: Servable, message: prediction_log_pb2.PredictionLog, run: Run) -> None:
+    match message.WhichOneof("log_type"):
+        case None:
+            return
+        case "predict_log":
+            _predict(servable, message.predict_log.request, run)
+        case "classify_log":
+            _classify(servable, message.classify_log.request, run)
+        case "regress_log":
+            _regress(servable, message.regress_log.request, run)
+        case "multi_inference_log":
+            _multi_inference(servable, message.multi_inference_log.request, run)
+        case other:
+            number = message.DESCRIPTOR.fields_by_name[other].number
+            raise Unsupported(f"Unsupported log_type for warmup: {number}")
 
 
-def _predict(servable: Servable, request: Any, run: Run) -> None:
+def _predict(servable: Servable, request: predict_pb2.PredictRequest, run: Run) -> None:
     signature = predict_request.signature_of(servable, request)
     inputs = predict_request.inputs_of(request, signature)
     run(servable, signature, inputs, predict_request.outputs_of(request, signature))
 
 
-def _classify(servable: Servable, request: Any, run: Run) -> None:
+def _classify(servable: Servable, request: classification_pb2.ClassificationRequest, run: Run) -> None:
     examples = inference.serialized(request.input)
     signature = inference.signature_of(servable, request.model_spec.signature_name)
     outputs = run(servable, signature, {"inputs": examples}, inference.classify_outputs(servable, signature))
     inference.classifications(outputs, len(examples))
 
 
-def _regress(servable: Servable, request: Any, run: Run) -> None:
+def _regress(servable: Servable, request: regression_pb2.RegressionRequest, run: Run) -> None:
     examples = inference.serialized(request.input)
     signature = inference.signature_of(servable, request.model_spec.signature_name)
     outputs = run(servable, signature, {"inputs": examples}, inference.regress_outputs(servable, signature))
     inference.regressions(outputs, len(examples))
 
 
-def _multi_inference(servable: Servable, request: Any, run: Run) -> None:
+def _multi_inference(servable: Servable, request: inference_pb2.MultiInferenceRequest, run: Run) -> None:
     examples = inference.serialized(request.input)
     signatures = [
         inference.task_signature(servable, task.model_spec.signature_name or DEFAULT) for task in request.tasks
@@ -115,11 +126,3 @@ def _multi_inference(servable: Servable, request: Any, run: Run) -> None:
         outputs = {name: tensors[signature.outputs[name].tensor] for name in wanted}
         shaped = inference.classifications if task.method_name == inference.CLASSIFY else inference.regressions
         shaped(outputs, len(examples))
-
-
-_REPLAYS = {
-    "predict_log": _predict,
-    "classify_log": _classify,
-    "regress_log": _regress,
-    "multi_inference_log": _multi_inference,
-}

@@ -7,14 +7,21 @@ not looked at: aliases and shapes decide. Source: `classifier.cc`, `regressor.cc
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from signet.serving.errors import Internal, InvalidInput, Unsupported
 from signet.serving.tensors import dtypes
 from signet.serving.tensors.arrays import Array, Arrays
-from signet.serving.tensors.protos import classification_pb2, regression_pb2, types_pb2
+from signet.serving.tensors.protos import (
+    classification_pb2,
+    inference_pb2,
+    input_pb2,
+    meta_graph_pb2,
+    regression_pb2,
+    types_pb2,
+)
 from signet.serving.tensors.signature import DEFAULT, Signature, TensorSpec
 
 CLASSIFY = "tensorflow/serving/classify"
@@ -28,14 +35,14 @@ class Version(Protocol):
     @property
     def signatures(self) -> Mapping[str, Signature]: ...
     @property
-    def signature_defs(self) -> Mapping[str, Any]:
+    def signature_defs(self) -> Mapping[str, meta_graph_pb2.SignatureDef]:
         """The SignatureDef messages, for error messages."""
 
 
 _INPUTS, _CLASSES, _SCORES, _OUTPUTS = "inputs", "classes", "scores", "outputs"
 
 
-def serialized(message: Any) -> Array:
+def serialized(message: input_pb2.Input) -> Array:
     """The examples of an Input message, serialized: (n,) bytes. A context stands before each, as if merged into it."""
     if message.WhichOneof("kind") == "example_list_with_context":
         listed = message.example_list_with_context
@@ -71,7 +78,7 @@ def wrong_method(signature: Signature) -> Internal:
     )
 
 
-def task_names(tasks: Sequence[Any]) -> list[str]:
+def task_names(tasks: Sequence[inference_pb2.InferenceTask]) -> list[str]:
     """The signatures that the tasks of MultiInference name. Raises `InvalidInput` for several models, or one twice."""
     if not all(task.model_spec.name for task in tasks):
         raise InvalidInput("Found ModelSpec with an empty model name.")
@@ -154,7 +161,7 @@ def _by_tensor(specs: Mapping[str, TensorSpec]) -> dict[str, TensorSpec]:
     return {tensor: TensorSpec(tensor, spec.dtype, spec.shape, tensor) for tensor, spec in sorted(specs.items())}
 
 
-def classifications(outputs: Arrays, rows: int) -> Any:
+def classifications(outputs: Arrays, rows: int) -> classification_pb2.ClassificationResult:
     """ClassificationResult of `classes` (rows, k) strings and `scores` (rows, k) floats; one of them may be absent."""
     classes, scores = outputs.get(_CLASSES), outputs.get(_SCORES)
     for name, array, wanted in ((_CLASSES, classes, "DT_STRING"), (_SCORES, scores, "DT_FLOAT")):
@@ -190,7 +197,7 @@ def _label(text: bytes) -> str:
         raise InvalidInput(f"The class {text[:80]!r} is not UTF-8, as a label must be; Predict gives bytes") from None
 
 
-def regressions(outputs: Arrays, rows: int) -> Any:
+def regressions(outputs: Arrays, rows: int) -> regression_pb2.RegressionResult:
     """RegressionResult of `outputs`, floats of shape (rows,) or (rows, 1)."""
     values = outputs[_OUTPUTS]
     if values.ndim not in (1, 2) or (values.ndim == 2 and values.shape[1] != 1):
@@ -214,4 +221,4 @@ def _shape(array: Array) -> str:
 
 def _dtype(array: Array) -> str:
     """The name that `types.proto` gives it: `DT_FLOAT`."""
-    return str(types_pb2.DataType.Name(dtypes.from_numpy(array.dtype).enum))
+    return types_pb2.DataType.Name(dtypes.from_numpy(array.dtype).enum)

@@ -5,15 +5,15 @@ refuses what does not fit. Source: `predict_util.cc`.
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 from signet.serving.errors import FailedPrecondition, InvalidInput, Unsupported
 from signet.serving.grpc_dialect.example_inference import Version
 from signet.serving.tensors.arrays import Array, Arrays, check_empty, from_proto
+from signet.serving.tensors.protos import predict_pb2
 from signet.serving.tensors.signature import DEFAULT, Signature
 
 
-def signature_of(version: Version, request: Any) -> Signature:
+def signature_of(version: Version, request: predict_pb2.PredictRequest) -> Signature:
     """The signature that is asked for, `serving_default` for the empty name; `FailedPrecondition` when missing."""
     name = request.model_spec.signature_name or DEFAULT
     try:
@@ -22,7 +22,7 @@ def signature_of(version: Version, request: Any) -> Signature:
         raise FailedPrecondition(f'Serving signature key "{name}" not found.') from None
 
 
-def inputs_of(request: Any, signature: Signature) -> Arrays:
+def inputs_of(request: predict_pb2.PredictRequest, signature: Signature) -> Arrays:
     """An array for each input of the signature. `InvalidInput` for names and tensors that do not fit."""
     sent, wanted = set(request.inputs), set(signature.inputs)
     missing = sorted(wanted - sent - set(signature.defaults))
@@ -38,7 +38,7 @@ def inputs_of(request: Any, signature: Signature) -> Arrays:
     return inputs
 
 
-def outputs_of(request: Any, signature: Signature) -> tuple[str, ...]:
+def outputs_of(request: predict_pb2.PredictRequest, signature: Signature) -> tuple[str, ...]:
     """The names in the output filter; none means all. `InvalidInput` for unknown and repeated ones."""
     wanted: list[str] = []
     for alias in request.output_filter:
@@ -53,7 +53,7 @@ def outputs_of(request: Any, signature: Signature) -> tuple[str, ...]:
     return tuple(wanted)
 
 
-def _input(request: Any, signature: Signature, alias: str) -> Array:
+def _input(request: predict_pb2.PredictRequest, signature: Signature, alias: str) -> Array:
     if alias not in request.inputs:
         if alias in signature.defaults:
             return signature.defaults[alias]

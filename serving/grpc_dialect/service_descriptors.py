@@ -7,9 +7,9 @@ Source: `prediction_service.proto`, `model_service.proto`.
 """
 
 from functools import cache
-from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool
+from google.protobuf.message import Message
 
 from signet.serving.tensors.protos import (
     classification_pb2,
@@ -22,7 +22,7 @@ from signet.serving.tensors.protos import (
 )
 
 _PACKAGE = "tensorflow.serving"
-_SERVICES: dict[str, dict[str, tuple[Any, Any]]] = {
+_SERVICES: dict[str, dict[str, tuple[type[Message], type[Message]]]] = {
     "PredictionService": {
         "Classify": (classification_pb2.ClassificationRequest, classification_pb2.ClassificationResponse),
         "Regress": (regression_pb2.RegressionRequest, regression_pb2.RegressionResponse),

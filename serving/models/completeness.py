@@ -8,7 +8,6 @@ TensorFlow itself loads a SavedModel without variables.index, and says only when
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from google.protobuf import text_format
 from google.protobuf.message import DecodeError
@@ -52,7 +51,7 @@ def missing(version: Path) -> str:
     return _missing_variables(version, any(_restores(meta_graph) for meta_graph in saved_model.meta_graphs))
 
 
-def read(version: Path) -> Any:
+def read(version: Path) -> saved_model_pb2.SavedModel:
     """The SavedModel message of a version; one without graphs when there is none that can be read."""
     try:
         return _parsed(version)
@@ -60,7 +59,7 @@ def read(version: Path) -> Any:
         return saved_model_pb2.SavedModel()
 
 
-def _parsed(version: Path) -> Any:
+def _parsed(version: Path) -> saved_model_pb2.SavedModel:
     graph = version / _GRAPH
     if graph.is_file():
         return saved_model_pb2.SavedModel.FromString(graph.read_bytes())
@@ -69,18 +68,18 @@ def _parsed(version: Path) -> Any:
     return text_format.Parse((version / _TEXT_GRAPH).read_text(), saved_model_pb2.SavedModel())
 
 
-def missing_index(version: Path, meta_graph: Any) -> str:
+def missing_index(version: Path, meta_graph: meta_graph_pb2.MetaGraphDef) -> str:
     """The one thing that TensorFlow does not miss by itself: variables.index, of a graph that restores variables."""
     return _no_index() if _restores(meta_graph) and not (version / f"{_VARIABLES}.index").is_file() else ""
 
 
-def asset_names(meta_graph: Any) -> Iterator[str]:
+def asset_names(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[str]:
     """The files below `assets` that the graph names, as a SavedModel of TensorFlow 2 or 1 has them."""
     for definition in asset_files(meta_graph):
         yield definition.filename
 
 
-def asset_files(meta_graph: Any) -> Iterator[Any]:
+def asset_files(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[meta_graph_pb2.AssetFileDef]:
     """The AssetFileDef messages of a MetaGraphDef."""
     yield from meta_graph.asset_file_def
     for packed in meta_graph.collection_def["saved_model_assets"].any_list.value if _has_assets(meta_graph) else ():
@@ -89,11 +88,11 @@ def asset_files(meta_graph: Any) -> Iterator[Any]:
             yield definition
 
 
-def _has_assets(meta_graph: Any) -> bool:
+def _has_assets(meta_graph: meta_graph_pb2.MetaGraphDef) -> bool:
     return not meta_graph.asset_file_def and "saved_model_assets" in meta_graph.collection_def
 
 
-def _restores(meta_graph: Any) -> bool:
+def _restores(meta_graph: meta_graph_pb2.MetaGraphDef) -> bool:
     """Whether loading needs a checkpoint."""
     if not meta_graph.saver_def.restore_op_name:
         return False

@@ -49,7 +49,7 @@ def _golden(folder: Path, signature: Signature) -> Iterator[Arrays]:
 def _warmup(folder: Path, signature: Signature) -> Iterator[Arrays]:
     file = io.BytesIO(small_file.read(folder / WARMUP))
     for record in islice(tfrecords.read(file), _MOST_RECORDS):
-        message: Any = prediction_log_pb2.PredictionLog.FromString(record)
+        message = prediction_log_pb2.PredictionLog.FromString(record)
         kind = message.WhichOneof("log_type")
         if kind is None:
             continue

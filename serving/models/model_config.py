@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from google.protobuf import text_format
 
 from signet.serving.errors import UsageError
-from signet.serving.tensors.protos import model_server_config_pb2
+from signet.serving.tensors.protos import file_system_storage_path_source_pb2, model_server_config_pb2
+
+_Policy = file_system_storage_path_source_pb2.FileSystemStoragePathSourceConfig.ServableVersionPolicy
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def read(path: Path) -> list[ModelConfig]:
     return from_proto(message)
 
 
-def from_proto(message: Any) -> list[ModelConfig]:
+def from_proto(message: model_server_config_pb2.ModelServerConfig) -> list[ModelConfig]:
     """A ModelServerConfig message as model configs. Raises `UsageError`."""
     if message.WhichOneof("config") == "custom_model_config":
         raise UsageError("the model config must hold a model_config_list; custom_model_config is not supported")
@@ -69,7 +70,7 @@ def from_proto(message: Any) -> list[ModelConfig]:
     return models
 
 
-def _model(config: Any) -> ModelConfig:
+def _model(config: model_server_config_pb2.ModelConfig) -> ModelConfig:
     if not config.name:
         raise UsageError("the model config has a model without a name")
     if not Path(config.base_path).is_absolute():
@@ -82,7 +83,7 @@ def _model(config: Any) -> ModelConfig:
     )
 
 
-def _check_platform(config: Any) -> None:
+def _check_platform(config: model_server_config_pb2.ModelConfig) -> None:
     """In the original's words; `model_type` is the older way to say it."""
     old = config.model_type != model_server_config_pb2.MODEL_TYPE_UNSPECIFIED
     if old and config.model_platform:
@@ -101,7 +102,7 @@ def _check_platform(config: Any) -> None:
         raise UsageError(f"Model {config.name} requests unsupported platform {config.model_platform}")
 
 
-def _policy(message: Any) -> VersionPolicy:
+def _policy(message: _Policy) -> VersionPolicy:
     choice = message.WhichOneof("policy_choice")
     if choice == "all":
         return VersionPolicy(every=True)

@@ -3,7 +3,6 @@
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from signet.serving.errors import CODE_NAMES
 from signet.serving.tensors.protos import get_model_status_pb2
@@ -38,7 +37,7 @@ class VersionStatus:
     """The same in one of the words of `REASONS`; empty when nothing is wrong, or nobody knows."""
 
 
-def to_message(statuses: Iterable[VersionStatus]) -> Any:
+def to_message(statuses: Iterable[VersionStatus]) -> get_model_status_pb2.GetModelStatusResponse:
     """A GetModelStatusResponse."""
     response = get_model_status_pb2.GetModelStatusResponse()
     for status in statuses:

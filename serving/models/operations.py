@@ -12,10 +12,10 @@ TensorFlow may run any part that has effects.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 
 from signet.serving.errors import UsageError
 from signet.serving.models.completeness import asset_files
+from signet.serving.tensors.protos import meta_graph_pb2, node_def_pb2
 from signet.serving.tensors.signature import internal, nearest_hint
 
 FILES, NETWORK, PYTHON, PROCESS = "files", "the network", "Python code", "the server's process"
@@ -79,7 +79,7 @@ class Reached:
         return f"{self.name} ({self.touches}; {self.by})"
 
 
-def reaching_out(meta_graph: Any) -> list[Reached]:
+def reaching_out(meta_graph: meta_graph_pb2.MetaGraphDef) -> list[Reached]:
     """The operations of a MetaGraphDef that can run and touch more than its own numbers, in the order of their names."""
     graph = _Graph(meta_graph)
     found: dict[str, Reached] = {}
@@ -117,7 +117,7 @@ def _kind(operation: str) -> str | None:
     return KINDS.get(operation) or next(families, None)
 
 
-def _roots(meta_graph: Any) -> Iterator[tuple[str, list[str], bool]]:
+def _roots(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[tuple[str, list[str], bool]]:
     """Where running begins: what it is for, names of nodes, and whether it is the saver's part."""
     for key in sorted(meta_graph.signature_def):
         names = []
@@ -131,7 +131,7 @@ def _roots(meta_graph: Any) -> Iterator[tuple[str, list[str], bool]]:
         yield "the restoring of variables", [meta_graph.saver_def.restore_op_name], True
 
 
-def _components(info: Any) -> list[str]:
+def _components(info: meta_graph_pb2.TensorInfo) -> list[str]:
     """The tensors of a sparse or composite output."""
     sparse = info.coo_sparse
     parts = [sparse.values_tensor_name, sparse.indices_tensor_name, sparse.dense_shape_tensor_name]
@@ -146,7 +146,7 @@ def _node_of(name: str) -> str:
 class _Graph:
     """A graph and its functions, to be walked."""
 
-    def __init__(self, meta_graph: Any) -> None:
+    def __init__(self, meta_graph: meta_graph_pb2.MetaGraphDef) -> None:
         self._nodes = {node.name: node for node in meta_graph.graph_def.node}
         library = meta_graph.graph_def.library
         self._functions = {function.signature.name: function for function in library.function}
@@ -185,7 +185,7 @@ class _Graph:
                 calls += self._called(node, assets)
 
     @staticmethod
-    def _passes(node: Any, nodes: Mapping[str, Any], assets: set[str]) -> bool:
+    def _passes(node: node_def_pb2.NodeDef, nodes: Mapping[str, node_def_pb2.NodeDef], assets: set[str]) -> bool:
         """Whether a node of a function gives on an asset that the function was given."""
         for _ in range(len(nodes) + 1):
             if node.op not in _PASSING or not node.input:
@@ -198,7 +198,7 @@ class _Graph:
             node = nodes[name]
         return False
 
-    def _asset_nodes(self, meta_graph: Any) -> set[str]:
+    def _asset_nodes(self, meta_graph: meta_graph_pb2.MetaGraphDef) -> set[str]:
         """Nodes that hold the path of one of the version's own assets, or a variable of it."""
         assets = {
             _node_of(definition.tensor_info.name)
@@ -212,7 +212,7 @@ class _Graph:
         assets |= {variable for variable, values in assigned.items() if set(values) <= assets}
         return assets | {name for name, node in self._nodes.items() if self._passes(node, self._nodes, assets)}
 
-    def _called(self, node: Any, assets: set[str]) -> Iterator[tuple[str, frozenset[int]]]:
+    def _called(self, node: node_def_pb2.NodeDef, assets: set[str]) -> Iterator[tuple[str, frozenset[int]]]:
         """Functions that a node may call, and which of their arguments are assets."""
         inputs = [_node_of(name) for name in node.input if not name.startswith("^")]
         given = frozenset(i for i, name in enumerate(inputs) if name in assets)
@@ -223,7 +223,7 @@ class _Graph:
             if name in self._gradients:
                 yield self._gradients[name], frozenset()
 
-    def _touched(self, node: Any, assets: set[str], *, restores: bool) -> Iterator[tuple[str, str]]:
+    def _touched(self, node: node_def_pb2.NodeDef, assets: set[str], *, restores: bool) -> Iterator[tuple[str, str]]:
         kind = _kind(node.op)
         if kind is None or (restores and node.op in _RESTORING):
             return
@@ -233,14 +233,14 @@ class _Graph:
             return
         yield node.op, kind
 
-    def _is_idle(self, node: Any) -> bool:
+    def _is_idle(self, node: node_def_pb2.NodeDef) -> bool:
         """Whether an operation that could touch something is set to touch nothing."""
         if node.op == "PrintV2":
-            return not bool(node.attr["output_stream"].s.startswith(b"file:"))
+            return not node.attr["output_stream"].s.startswith(b"file:")
         if node.op == "FixedUnigramCandidateSampler":
             return not node.attr["vocab_file"].s
         if node.op in ("DecodeProtoV2", "EncodeProto"):  # else their descriptors are in a file
-            return bool(node.attr["descriptor_source"].s.startswith((b"local://", b"bytes://")))
+            return node.attr["descriptor_source"].s.startswith((b"local://", b"bytes://"))
         if node.op.startswith("Debug"):
             return not node.attr["debug_urls"].list.s
         return node.op in ("CacheDataset", "CacheDatasetV2") and self._is_empty_text(node.input[1])
@@ -256,7 +256,7 @@ class _Graph:
         )
 
 
-def _functions_of(node: Any) -> Iterator[str]:
+def _functions_of(node: node_def_pb2.NodeDef) -> Iterator[str]:
     """Names of functions among a node's attributes, and its own kind, which may be one."""
     yield node.op
     for value in node.attr.values():

@@ -4,9 +4,10 @@ A tensor that came as one run of bytes is copied, which takes no time; a million
 take their time one by one, with the interpreter's lock held from the first to the last.
 """
 
-from typing import Any
+from typing import cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
 
 _MOST_FIELDS = 256
 """A message with more fields than these is not looked through further: the rest counts as heavy."""
@@ -14,10 +15,10 @@ _MOST_FIELDS = 256
 _VARINT, _EIGHT, _DELIMITED, _FOUR = 0, 1, 2, 5
 
 
-def heavy_bytes(data: bytes, message_class: Any) -> int:
+def heavy_bytes(data: bytes, message_class: type[Message]) -> int:
     """Bytes of the message that are not the content of a few fields of bytes."""
     try:
-        return _heavy(data, 0, len(data), message_class.DESCRIPTOR, [_MOST_FIELDS])
+        return _heavy(data, 0, len(data), cast(Descriptor, message_class.DESCRIPTOR), [_MOST_FIELDS])
     except IndexError:  # cut off: whoever reads it will say so
         return len(data)
 

@@ -43,7 +43,7 @@ _FIELDS = {
 """Where the elements of a datatype travel, and what they are."""
 
 
-def parse(message: Any) -> InferRequest:
+def parse(message: open_inference_pb2.ModelInferRequest) -> InferRequest:
     """Read a ModelInferRequest. Raises `InvalidInput`."""
     raw = message.raw_input_contents
     for tensor in message.inputs:
@@ -62,7 +62,9 @@ def parse(message: Any) -> InferRequest:
     )
 
 
-def encode(model: str, version: str, request_id: str, tensors: Sequence[OutputTensor]) -> Any:
+def encode(
+    model: str, version: str, request_id: str, tensors: Sequence[OutputTensor]
+) -> open_inference_pb2.ModelInferResponse:
     """A ModelInferResponse."""
     response = open_inference_pb2.ModelInferResponse(model_name=model, model_version=version, id=request_id)
     raw = any(tensor.binary or tensor.datatype not in _FIELDS for tensor in tensors)
@@ -76,7 +78,7 @@ def encode(model: str, version: str, request_id: str, tensors: Sequence[OutputTe
     return response
 
 
-def _input(tensor: Any, raw: bytes | None) -> InputTensor:
+def _input(tensor: open_inference_pb2.ModelInferRequest.InferInputTensor, raw: bytes | None) -> InputTensor:
     where = f"input {tensor.name[:100]!r}: "
     shape = checked_shape(list(tensor.shape), where)
     if raw is None:
@@ -86,7 +88,7 @@ def _input(tensor: Any, raw: bytes | None) -> InputTensor:
     return InputTensor(tensor.name, tensor.datatype, shape, raw=memoryview(raw))
 
 
-def _typed(tensor: Any, where: str) -> Array:
+def _typed(tensor: open_inference_pb2.ModelInferRequest.InferInputTensor, where: str) -> Array:
     """The elements in the field of the datatype, flat."""
     if tensor.datatype not in _FIELDS:
         raise InvalidInput(f"{where}datatype {tensor.datatype[:40]!r} has no typed contents: use raw_input_contents")
@@ -108,7 +110,7 @@ def _typed(tensor: Any, where: str) -> Array:
     return wide.astype(dtype)
 
 
-def _values(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _values(parameters: Mapping[str, open_inference_pb2.InferParameter]) -> dict[str, Any]:
     """Parameters as plain values; those without a value are left out."""
     chosen = {name: (value, value.WhichOneof("parameter_choice")) for name, value in parameters.items()}
     return {name: getattr(value, choice) for name, (value, choice) in chosen.items() if choice}

@@ -6,7 +6,7 @@ config(name, signature, …)      the same as a model configuration has it
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
@@ -25,6 +25,8 @@ EXTENSIONS = (
     "statistics",
 )
 PLATFORM = "tensorflow_savedmodel"
+
+M = TypeVar("M", bound=Message)
 
 
 def server(version: str) -> dict[str, Any]:
@@ -74,7 +76,7 @@ def config(name: str, signature: Signature | None, max_rows: int, joining: Verdi
     }
 
 
-def to_message(values: Mapping[str, Any], message: Message) -> Any:
+def to_message(values: Mapping[str, Any], message: M) -> M:
     """The message, filled with such values; those that it has no field for are left out."""
     return json_format.ParseDict(dict(values), message, ignore_unknown_fields=True)
 

@@ -14,6 +14,13 @@ import numpy as np
 from signet.serving.errors import InvalidInput
 from signet.serving.json_arrays.values import is_base64
 from signet.serving.rest_dialect.json_text import format_error, kind, to_bytes
+from signet.serving.tensors.protos import (
+    classification_pb2,
+    example_pb2,
+    feature_pb2,
+    input_pb2,
+    regression_pb2,
+)
 
 MAX_FEATURES = 1 << 18
 """Features of all examples of a request; each takes about 2 µs. Their elements are only bounded by the body."""
@@ -22,12 +29,12 @@ _KINDS = {str: "bytes", dict: "bytes", bool: "int64", int: "int64", float: "floa
 """What a JSON value makes of the feature that holds it."""
 
 
-def fill(document: dict[str, Any], message: Any) -> None:
+def fill(document: dict[str, Any], message: input_pb2.Input) -> None:
     """Put the examples of a body into an Input message. Raises `InvalidInput`."""
-    target = message.example_list
+    target = message.example_list.examples
     if "context" in document:
-        target = message.example_list_with_context
-        _fill_example(document["context"], target.context)
+        target = message.example_list_with_context.examples
+        _fill_example(document["context"], message.example_list_with_context.context)
     if "examples" not in document:
         raise format_error(document, "When method is classify, key 'examples' is expected and was not found")
     examples = document["examples"]
@@ -41,20 +48,20 @@ def fill(document: dict[str, Any], message: Any) -> None:
             f"{len(examples)} examples have {features} features; at most {MAX_FEATURES} of both are taken in a request"
         )
     for example in examples:
-        _fill_example(example, target.examples.add())
+        _fill_example(example, target.add())
 
 
-def encode_classifications(result: Any) -> bytes:
+def encode_classifications(result: classification_pb2.ClassificationResult) -> bytes:
     """A ClassificationResult: for each example a list of [label, score]."""
     return _encode([[[entry.label, _short(entry.score)] for entry in row.classes] for row in result.classifications])
 
 
-def encode_regressions(result: Any) -> bytes:
+def encode_regressions(result: regression_pb2.RegressionResult) -> bytes:
     """A RegressionResult: a number for each example."""
     return _encode([_short(regression.value) for regression in result.regressions])
 
 
-def _fill_example(value: Any, example: Any) -> None:
+def _fill_example(value: Any, example: example_pb2.Example) -> None:
     if not isinstance(value, dict):
         raise InvalidInput(f"Example must be JSON object but got JSON {kind(value)}")
     for name, content in value.items():
@@ -67,7 +74,7 @@ def _fill_example(value: Any, example: Any) -> None:
             _add(elements, name, feature)
 
 
-def _add(elements: list[Any], name: str, feature: Any) -> None:
+def _add(elements: list[Any], name: str, feature: feature_pb2.Feature) -> None:
     types = set(map(type, elements))
     wanted = _KINDS.get(type(elements[0]))
     odd = [kind for kind in types if _KINDS.get(kind) != wanted or wanted is None]

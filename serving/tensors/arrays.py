@@ -40,7 +40,7 @@ def check_empty(shape: Sequence[int], what: str) -> None:
         raise InvalidInput(f"{what}shape {list(shape)} is very large for a tensor without elements")
 
 
-def to_proto(array: Array) -> Any:
+def to_proto(array: Array) -> tensor_pb2.TensorProto:
     """An array as TensorProto, its bytes in `tensor_content`: the fastest form to write and to read."""
     proto, dtype, array = _header(array)
     if dtype.is_string:
@@ -50,7 +50,7 @@ def to_proto(array: Array) -> Any:
     return proto
 
 
-def to_typed_proto(array: Array) -> Any:
+def to_typed_proto(array: Array) -> tensor_pb2.TensorProto:
     """An array as TensorProto with every value in its typed field, which is how TensorFlow Serving answers."""
     proto, dtype, array = _header(array)
     flat = array.reshape(-1)
@@ -66,7 +66,7 @@ def to_typed_proto(array: Array) -> Any:
     return proto
 
 
-def from_proto(proto: Any) -> Array:
+def from_proto(proto: tensor_pb2.TensorProto) -> Array:
     """A TensorProto as array.
 
     Too few values: the last one is repeated, none at all means zeros; too many: the rest is dropped; integers wrap.
@@ -100,7 +100,7 @@ def as_string_array(array: Array) -> Array:
     return out
 
 
-def _header(array: Array) -> tuple[Any, dtypes.DType, Array]:
+def _header(array: Array) -> tuple[tensor_pb2.TensorProto, dtypes.DType, Array]:
     dtype = dtypes.from_numpy(array.dtype)
     proto = tensor_pb2.TensorProto(dtype=dtype.enum)
     shape = proto.tensor_shape
@@ -110,7 +110,7 @@ def _header(array: Array) -> tuple[Any, dtypes.DType, Array]:
     return proto, dtype, np.asarray(array, order="C")
 
 
-def _values(field: Any, dtype: dtypes.DType) -> Array:
+def _values(field: Sequence[Any], dtype: dtypes.DType) -> Array:
     if dtype.is_string:
         values = np.empty(len(field), object)
         values[:] = list(field)

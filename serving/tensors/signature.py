@@ -9,7 +9,6 @@ import difflib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from signet.serving.errors import FailedPrecondition, InvalidInput, Unsupported
 from signet.serving.tensors import arrays as tensors
 from signet.serving.tensors import dtypes
 from signet.serving.tensors.arrays import Array, Arrays, as_string_array
+from signet.serving.tensors.protos import meta_graph_pb2
 
 DEFAULT = "serving_default"
 _INTERNAL = "__saved_model"
@@ -137,7 +137,7 @@ class Signature:
         return checked
 
 
-def from_proto(name: str, proto: Any) -> Signature:
+def from_proto(name: str, proto: meta_graph_pb2.SignatureDef) -> Signature:
     """A SignatureDef message as Signature. Sparse and composite tensors are not listed: they cannot be sent by name."""
     return Signature(
         name=name,
@@ -186,11 +186,11 @@ def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
     )
 
 
-def _specs(infos: Any) -> dict[str, TensorSpec]:
+def _specs(infos: Mapping[str, meta_graph_pb2.TensorInfo]) -> dict[str, TensorSpec]:
     return {alias: _spec(alias, info) for alias, info in sorted(infos.items()) if info.name}
 
 
-def _spec(alias: str, info: Any) -> TensorSpec:
+def _spec(alias: str, info: meta_graph_pb2.TensorInfo) -> TensorSpec:
     try:
         dtype: dtypes.DType | None = dtypes.from_enum(info.dtype)
     except Unsupported:

@@ -7,16 +7,17 @@ import json
 from typing import Any
 
 from google.protobuf import json_format
+from google.protobuf.message import Message
 
-from signet.serving.tensors.protos import get_model_metadata_pb2
+from signet.serving.tensors.protos import get_model_metadata_pb2, get_model_status_pb2
 
 
-def encode_status(response: Any) -> bytes:
+def encode_status(response: get_model_status_pb2.GetModelStatusResponse) -> bytes:
     """A GetModelStatusResponse."""
     return _encode(_to_dict(response))
 
 
-def encode_metadata(response: Any) -> bytes:
+def encode_metadata(response: get_model_metadata_pb2.GetModelMetadataResponse) -> bytes:
     """A GetModelMetadataResponse that holds signatures. The doubled `signature_def` is the original's."""
     signatures = get_model_metadata_pb2.SignatureDefMap()
     response.metadata["signature_def"].Unpack(signatures)
@@ -29,7 +30,7 @@ def encode_metadata(response: Any) -> bytes:
     )
 
 
-def _to_dict(message: Any) -> dict[str, Any]:
+def _to_dict(message: Message) -> dict[str, Any]:
     return json_format.MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
