@@ -45,7 +45,7 @@ ALLOWED: dict[str, list[str]] = {
     "serving.gateway.http": CORE,
     "serving.gateway.openapi": [*CORE, "serving.gateway.http"],
     "serving.gateway.app": [*CORE, "serving.gateway.backends", "serving.gateway.http", "serving.gateway.openapi"],
-    "serving.gateway.grpc": [*CORE, "serving.gateway.app"],
+    "serving.gateway.grpc": CORE,
     "serving.gateway": [
         *CORE,
         *(f"serving.gateway.{name}" for name in ("app", "backends", "http", "openapi", "grpc")),

@@ -13,7 +13,10 @@ from collections.abc import Iterator
 
 from signet.serving.errors import UsageError
 from signet.serving.gateway.app import Gateway
+from signet.serving.gateway.grpc.pipeline import GrpcPipeline
 from signet.serving.gateway.grpc.server import GrpcServer
+from signet.serving.gateway.grpc.v1 import GrpcV1
+from signet.serving.gateway.grpc.v2 import GrpcV2
 from signet.serving.gateway.http.admin import AdminServer
 from signet.serving.gateway.http.pipeline import refused
 from signet.serving.gateway.openapi import examples
@@ -98,7 +101,7 @@ async def _serve(gateway: Gateway, listener: socket.socket, admin: AdminServer |
         budget=gateway.budget,
         shed=lambda reason: gateway.metrics.shed.labels(reason).inc(),
     )
-    grpc_server = GrpcServer(gateway) if settings.grpc else None
+    grpc_server = create_grpc_server(gateway) if settings.grpc else None
     grpc_port = await grpc_server.start() if grpc_server else None
     await server.start(listener)
     try:
@@ -116,6 +119,14 @@ async def _serve(gateway: Gateway, listener: socket.socket, admin: AdminServer |
         await gateway.stop()
         for task in tasks:
             task.cancel()
+
+
+def create_grpc_server(gateway: Gateway) -> GrpcServer:
+    """The gRPC port of a gateway: both dialects behind one pipeline."""
+    pipeline = GrpcPipeline(gateway.inference, gateway.budget, gateway.offload)
+    v1 = GrpcV1(gateway.inference, gateway.backend, gateway.offload)
+    v2 = GrpcV2(gateway.inference, gateway.open_inference, gateway.offload)
+    return GrpcServer(gateway.settings, [*v1.services(pipeline), *v2.services(pipeline)], gateway.health)
 
 
 def limits(settings: Settings, connections: int) -> Limits:

@@ -11,15 +11,14 @@ All that it holds is counted in the server's budget, and let go of as soon as it
 import asyncio
 import socket
 import time
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from signet.serving.errors import DeadlineExceeded, TooLarge
-from signet.serving.http.messages import Request, Response, page
+from signet.serving.errors import DeadlineExceeded, ServingError, TooLarge
+from signet.serving.http.messages import Handler, Limits, Request, Response, page
 from signet.serving.http.parser import BadRequest, RequestParser
-
-if TYPE_CHECKING:
-    from signet.serving.http.server import HttpServer
+from signet.serving.process.byte_budget import ByteBudget
 
 UNREAD_BYTES = 1 << 14
 """More than this of answers that the system does not take, and nothing more is read or answered."""
@@ -34,10 +33,54 @@ _ASK_S = 1.0
 _PHRASES = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed Request"}
 
 
+class Server(Protocol):
+    """What a connection needs of the server that it belongs to, which is an `HttpServer`.
+
+    A connection and its server share one event loop. In `idle`, `receiving`, `unread` and `watched` a connection puts
+    and removes itself only; whoever has been in one of them for longest stands first.
+    """
+
+    handler: Handler
+    limits: Limits
+    budget: ByteBudget
+    refusal: Callable[[ServingError], Response]
+    """Makes the answer to a request that never reaches the handler."""
+    shed: Callable[[str], None]
+    """Told why a connection is turned away."""
+    idle: "dict[Connection, None]"
+    """Connections without a request."""
+    receiving: "dict[Connection, None]"
+    """Connections whose request is not complete."""
+    unread: "dict[Connection, None]"
+    """Connections whose callers do not read what they are sent."""
+    watched: "set[Connection]"
+    """Connections whose callers may not be reading."""
+    stopping: bool
+    """Whether a graceful shutdown is under way; written by the server."""
+
+    def admit(self, connection: "Connection") -> bool:
+        """Count a new connection; False when there is no room for it."""
+
+    def left(self, connection: "Connection") -> None:
+        """Count a connection no more: it has ended."""
+
+    def relieve(self) -> None:
+        """Shed the connections that have not read for longest while too much is unread."""
+
+    def write(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Send at the end of this turn of the event loop."""
+
+    def flush(self) -> None:
+        """Send at once what waits for the end of the turn."""
+
+    def date(self) -> bytes:
+        """The line of a head that says the time."""
+
+
 class Connection(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, server: "HttpServer") -> None:
+    def __init__(self, server: Server) -> None:
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.address = ""
         """The caller's; empty for a UNIX socket."""

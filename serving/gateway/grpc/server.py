@@ -1,7 +1,7 @@
 """The gateway's gRPC port: TensorFlow Serving's services, the Open Inference Protocol's, health and reflection."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc
@@ -9,16 +9,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from signet.serving.errors import UsageError
-from signet.serving.gateway.app import Gateway
 from signet.serving.gateway.core.health import Health
-from signet.serving.gateway.grpc import v1 as grpc_v1
-from signet.serving.gateway.grpc import v2 as grpc_v2
-from signet.serving.gateway.grpc.pipeline import GrpcPipeline
-from signet.serving.gateway.grpc.v1 import GrpcV1
-from signet.serving.gateway.grpc.v2 import GrpcV2
+from signet.serving.gateway.grpc import v1, v2
+from signet.serving.gateway.settings import Settings
 from signet.serving.grpc_dialect import service_descriptors
 
-SERVICES = (grpc_v1.PREDICTION_SERVICE, grpc_v1.MODEL_SERVICE, grpc_v2.SERVICE)
+SERVICES = (v1.PREDICTION_SERVICE, v1.MODEL_SERVICE, v2.SERVICE)
 
 _IDLE_MS = 300_000
 """Milliseconds without a call after which a connection is closed; clients make another when they need it. grpcio has no
@@ -34,8 +30,8 @@ _WATCH_S = 1.0
 class GrpcServer:
     """Listens once it is started, in the running event loop."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        settings = gateway.settings
+    def __init__(self, settings: Settings, services: Sequence[Any], health: Health) -> None:
+        """services: the handlers of `SERVICES`, as `GrpcV1.services` and `GrpcV2.services` make them."""
         self._host, self._port = settings.host, settings.grpc_port
         options = [
             ("grpc.max_receive_message_length", settings.max_body_bytes),
@@ -45,11 +41,8 @@ class GrpcServer:
         ]
         calls = settings.max_in_flight + _OTHER_CALLS
         self._server = grpc.aio.server(options=options, maximum_concurrent_rpcs=calls)
-        pipeline = GrpcPipeline(gateway.inference, gateway.budget, gateway.offload)
-        v1 = GrpcV1(gateway.inference, gateway.backend, gateway.offload)
-        v2 = GrpcV2(gateway.inference, gateway.open_inference, gateway.offload)
-        self._server.add_generic_rpc_handlers((*v1.services(pipeline), *v2.services(pipeline)))
-        health_pb2_grpc.add_HealthServicer_to_server(HealthService(gateway.health), self._server)
+        self._server.add_generic_rpc_handlers(tuple(services))
+        health_pb2_grpc.add_HealthServicer_to_server(HealthService(health), self._server)
         service_descriptors.describe()
         names = (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
