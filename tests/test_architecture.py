@@ -79,7 +79,7 @@ ALLOWED: dict[str, list[str]] = {
     "training.model": BASE,
     "training.data": TRAINING,
     "training.models": [*TRAINING, "training.data"],
-    "training.export": [*TRAINING, "training.models", "training"],
+    "training.export": [*TRAINING, "training.models"],
     "training": [*TRAINING, "training.models", "training.data", "training.export"],
 }
 ALLOWED[""] = list(ALLOWED)  # the command

@@ -3,7 +3,7 @@
     load -> Data ── build_model, compile_model ──▶ fit ──▶ evaluate -> Scores
                                                      └───▶ endpoints -> the SavedModel's signatures
 
-A module such as `training/models/digits.py` is a `Model`: mypy checks it against the protocol below, in `train.models`.
+A module such as `training/models/digits.py` is a `Model`: mypy checks it against the protocol below, in `models/registry.py`.
 This file imports no TensorFlow.
 """
 
@@ -167,7 +167,7 @@ class Model(Protocol[DataT, ConfigT]):
     def load(self, source: Path | None, preset: str, seed: int, architecture: str = "default") -> DataT:
         """Read `source`, or generate. Raises BadData, with file and line.
 
-        `source` may also be a name in `train.DATA_SETS`. A model with one network has no use for `architecture`; others
+        `source` may also be a name in `registry.DATA_SETS`. A model with one network has no use for `architecture`; others
         put it into the config.
         """
 

@@ -33,24 +33,14 @@ from rich.table import Table
 
 from signet.serving.errors import SignetError, UsageError
 from signet.training.export import export, publish
-from signet.training.export import golden as export_golden
+from signet.training.export.errors import ExportFailed
+from signet.training.export.golden import to_json
 from signet.training.model import BadOption, Data, Examples, Model, Recipe, Score
+from signet.training.models.registry import DATA_SETS, NAMES, models
 from signet.training.progress import Line, Progress
 
 if TYPE_CHECKING:
     from signet.training.fit import History
-
-NAMES = (
-    "digits",
-    "question_answering",
-    "social_posts",
-    "inception",
-    "residual",
-    "siamese_lstm",
-    "two_cameras",
-    "nested",
-)
-"""The models there are: the keys of `models()`, known without importing TensorFlow."""
 
 PRESETS = ("quick", "full")
 
@@ -62,34 +52,6 @@ TABLE_WIDTH = 160
 
 BACKENDS = ("tensorflow", "jax")
 """What KERAS_BACKEND may name; the export is TensorFlow's in any case."""
-
-DATA_SETS: Mapping[str, Sequence[str]] = {"inception": ("scenes",), "residual": ("scenes",)}
-"""Model -> the generated data sets that --data names, beside the one it learns from without --data."""
-
-
-def models() -> dict[str, Model[Any, Any]]:
-    """Name -> module. Takes seconds the first time: it imports TensorFlow."""
-    from signet.training.models import (
-        digits,
-        inception,
-        nested,
-        question_answering,
-        residual,
-        siamese_lstm,
-        social_posts,
-        two_cameras,
-    )
-
-    return {
-        "digits": digits,
-        "question_answering": question_answering,
-        "social_posts": social_posts,
-        "inception": inception,
-        "residual": residual,
-        "siamese_lstm": siamese_lstm,
-        "two_cameras": two_cameras,
-        "nested": nested,
-    }
 
 
 class Interrupted(SignetError):
@@ -229,10 +191,7 @@ def train_one(name: str, order: Order, line: Line) -> Trained:
     trained.mkdir(exist_ok=True)
     shutil.copyfile(work / done.history.best_weights, trained / "weights.weights.h5")
     shutil.copyfile(work / "history.csv", trained / "history.csv")
-    golden = {
-        signature: export_golden.to_json(inputs)
-        for signature, inputs in done.module.golden(done.model, done.data).items()
-    }
+    golden = {signature: to_json(inputs) for signature, inputs in done.module.golden(done.model, done.data).items()}
     write_json(trained / "model.json", {"name": name, "config": asdict(done.data.config), "golden": golden})
     write_json(trained / "metrics.json", report(done))
     line.say("exporting")
@@ -372,8 +331,8 @@ def finish(trained: Trained, line: Line) -> Path:
     """Wait for the export; then the checkpoints have served. The folder of the new version."""
     try:
         path = export.result(trained.export)
-    except publish.ExportFailed as error:
-        raise publish.ExportFailed(f"{trained.name}: {error}") from error
+    except ExportFailed as error:
+        raise ExportFailed(f"{trained.name}: {error}") from error
     shutil.rmtree(trained.work)
     line.say(f"exported to {path}")
     return path

@@ -10,9 +10,9 @@ from typing import Any
 
 import keras
 
-from signet.training.export import golden as export_golden
 from signet.training.export import verify
-from signet.training.export import write as export_write
+from signet.training.export import write as write_version
+from signet.training.export.golden import to_json
 from signet.training.model import Data
 
 _ANSWER = """
@@ -44,14 +44,14 @@ def write(name: str, module: Any, model: keras.Model, data: Data[Any], folder: P
     """The golden examples of the export that now lies in `folder`: loaded by TensorFlow, it gives them back."""
     trained = folder.with_name(f"{folder.name}-trained")
     trained.mkdir(parents=True)
-    golden = {signature: export_golden.to_json(inputs) for signature, inputs in module.golden(model, data).items()}
+    golden = {signature: to_json(inputs) for signature, inputs in module.golden(model, data).items()}
     (trained / "model.json").write_text(json.dumps({"name": name, "config": asdict(data.config), "golden": golden}))
     (trained / "metrics.json").write_text("{}")
     (trained / "history.csv").write_text("")
     with warnings.catch_warnings():  # Keras reads weights in a way that TensorFlow 2.20 and numpy 2 warn of
         warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy keyword")
         model.save_weights(trained / "weights.weights.h5")
-        export_write.write(trained, folder)
+        write_version.write(trained, folder)
     assert verify.verify(folder) is None
     check_card(folder)
     signatures: dict[str, Any] = json.loads((folder / "assets.extra" / "golden.json").read_bytes())["signatures"]

@@ -22,6 +22,7 @@ from keras import layers
 from signet.serving.errors import SignetError
 from signet.training.export import golden, publish, verify, write
 from signet.training.export import options as export_order
+from signet.training.export.errors import ExportFailed
 from signet.training.export.load import hard_sigmoid_of_keras_2
 from signet.training.model import Arrays
 
@@ -533,7 +534,7 @@ def export_case(name: str, case: Case, folder: Path) -> Path:
     with publish.writing_folder(folder / "models" / name) as writing:
         write.write(files, writing)
         if problem := verify.verify(writing):
-            raise publish.ExportFailed(problem)
+            raise ExportFailed(problem)
         return publish.publish(writing)
 
 

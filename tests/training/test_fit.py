@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from signet.training import fit, train
-from signet.training.model import Recipe
+from signet.training.model import BadOption, Recipe
 from signet.training.models import digits
 from tests import servers
 
@@ -143,5 +143,5 @@ def test_a_batch_that_cannot_be_shared_out_is_refused():
 ])  # fmt: skip
 def test_a_backend_that_cannot_train_is_refused(backend, problem, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", backend)
-    with pytest.raises(train.BadOption, match=problem):
+    with pytest.raises(BadOption, match=problem):
         train.check_backend()

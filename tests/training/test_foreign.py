@@ -11,8 +11,8 @@ import pytest
 import tensorflow as tf
 
 from signet.serving.engine import loading
-from signet.training.export import golden as export_golden
 from signet.training.export import publish
+from signet.training.export.golden import difference, from_json
 from tests import servers
 from tests.training.foreign import EXPORTED, NAMES
 
@@ -45,15 +45,12 @@ def test_the_engine_answers_as_the_model_did(corpus, name):
     servable = loading.Loader()(name, 1, corpus / "models" / name / "1")  # with its warm-up requests
     try:
         signature = servable.signatures["serving_default"]
-        inputs = {
-            key: export_golden.from_json(expected["inputs"][key], spec.dtype.numpy)
-            for key, spec in signature.inputs.items()
-        }
+        inputs = {key: from_json(expected["inputs"][key], spec.dtype.numpy) for key, spec in signature.inputs.items()}
         assert inputs.keys() == expected["inputs"].keys()
         answers = servable.predict(signature, inputs)
         labels = {key: answers.pop(key) for key in list(answers) if key.endswith("_label")}
         assert all(label.dtype == object for label in labels.values())
-        assert export_golden.difference(answers, {**expected, "atol": golden_atol(corpus, name)}) is None
+        assert difference(answers, {**expected, "atol": golden_atol(corpus, name)}) is None
         if card(corpus, name)["signatures"]["serving_default"]["empty"] if name in OWN_NAMES else signature.batched:
             none = servable.predict(signature, {key: array[:0] for key, array in inputs.items()})
             assert all(len(array) == 0 for array in none.values())

@@ -11,12 +11,13 @@ from signet.training import train
 from signet.training.data import posts, stories
 from signet.training.model import Recipe
 from signet.training.models import counting, digits, question_answering, social_posts
+from signet.training.models.registry import models
 from tests.training import exported
 
 
 def small(name, architecture="default"):
     """A few rows of a model's data, and the model, always with the same first weights."""
-    module = train.models()[name]
+    module = models()[name]
     data = module.load(None, "quick", 0, architecture)
     rows = data.epoch(0)[:128]
     data = replace(data, epoch=lambda _: rows, test=data.test[:40])

@@ -15,6 +15,7 @@ import pytest
 from signet.serving.errors import UsageError
 from signet.training import train
 from signet.training.export import export, publish
+from signet.training.export.errors import ExportFailed
 from signet.training.models import digits
 from tests import servers
 
@@ -91,9 +92,7 @@ def test_a_corrupted_export_publishes_nothing_and_says_what_differs(tmp_path, mo
             shutil.copytree(models / "digits/1/variables", Path(folders[1]) / "variables", dirs_exist_ok=True)
 
     monkeypatch.setattr(export, "_run_child", corrupting)
-    with pytest.raises(
-        publish.ExportFailed, match=r"signature 'serving_default', output 'digit' differs by up to 0\.\d+"
-    ):
+    with pytest.raises(ExportFailed, match=r"signature 'serving_default', output 'digit' differs by up to 0\.\d+"):
         export.export(trained, models)
     assert [path.name for path in (models / "digits").iterdir()] == ["1"]
 

@@ -1,7 +1,7 @@
 """Any Keras 3 model as an export: loaded from its file, with the rows that prove it and its one signature.
 
-    model.json of export_order.py ──export_load──▶ model ──export_calls──▶ Called
-        ─▶ Endpoint: labels beside the scores (export_labels), no rows for none
+    model.json of description.py ──load──▶ model ──calls──▶ Called
+        ─▶ Endpoint: labels beside the scores (class_labels), no rows for none
         ─▶ example rows, given or drawn ─▶ golden examples
 
 **Example rows** are given by `--example`, or drawn: normally distributed numbers, small whole numbers, words. They only
@@ -17,13 +17,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from signet.training.export import export, xla
-from signet.training.export import labels as export_labels
-from signet.training.export.calls import Called, Renames, functional, subclassed, tensors
-from signet.training.export.export import first_line
+from signet.training.export import class_labels, xla
+from signet.training.export.calls import Called, Renames, functional, subclassed
+from signet.training.export.errors import BadModel, first_line
+from signet.training.export.exportable import ATOL, RTOL, Exportable
 from signet.training.export.load import load, objects_of, restore
-from signet.training.export.options import NOT_BATCHED, BadModel, read_example
-from signet.training.export.write import Exportable
+from signet.training.export.options import NOT_BATCHED, read_example
 from signet.training.model import Array, Arrays, Card, Endpoint, Meaning
 from signet.training.models import empty_batch
 
@@ -71,8 +70,8 @@ def exportable(description: Mapping[str, Any]) -> Exportable:
             "example" if description["example"] else "drawn",
             xla.LIMITS if description["xla"] else (),
         ),
-        max(tolerance, export.RTOL),
-        max(tolerance, export.ATOL) * scale(endpoint.reference(rows)),
+        max(tolerance, RTOL),
+        max(tolerance, ATOL) * scale(endpoint.reference(rows)),
         rounds_lengths=description["xla"],
         batched=batched,
         random=random,
@@ -99,7 +98,7 @@ def filled(called: Called) -> Arrays:
     for size in SIZES:
         rows = _drawn(called, fixed or LEAST_ROWS, size)
         try:
-            called.call(tensors(rows, called))
+            called.answers(rows)
         except Exception as error:  # noqa: BLE001  # whatever the model's own code raises
             failure = failure or first_line(str(error)) or repr(error)
         else:
@@ -132,7 +131,7 @@ def _drawn(called: Called, rows: int, size: int) -> Arrays:
 def _answers(called: Called, rows: Arrays) -> Arrays:
     """What the model answers to these rows. Raises BadModel for an output that is no tensor."""
     answers = {}
-    for name, tensor in called.call(tensors(rows, called)).items():
+    for name, tensor in called.answers(rows).items():
         if not hasattr(tensor, "shape") or not hasattr(tensor, "numpy"):
             raise BadModel(
                 f"output {name!r} is {type(tensor).__name__}, which has no name to be asked for; expected a tensor"
@@ -186,23 +185,23 @@ def labelled(
     compiled: Callable[[Sequence[tf.Tensor]], dict[str, tf.Tensor]],
     rows: Arrays,
     wanted: Mapping[str, Sequence[str]] | None,
-    scores: export_labels.Scores | None,
+    scores: class_labels.Scores | None,
 ) -> tuple[Endpoint, dict[str, Meaning]]:
     """The endpoint, and what is known of its outputs: those with labels give `NAME_label` beside the scores."""
-    answers = {name: tensor.numpy() for name, tensor in called.call(tensors(rows, called)).items()}
-    labels = export_labels.assigned(wanted or {}, {name: array.shape for name, array in answers.items()})
-    rules = export_labels.rules(labels, answers, called.activations, scores)
+    answers = {name: tensor.numpy() for name, tensor in called.answers(rows).items()}
+    labels = class_labels.assigned(wanted or {}, {name: array.shape for name, array in answers.items()})
+    rules = class_labels.rules(labels, answers, called.activations, scores)
 
     def graph(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         given = compiled(tensors)
-        return {**given, **export_labels.in_graph(given, labels, rules)}
+        return {**given, **class_labels.in_graph(given, labels, rules)}
 
     def reference(inputs: Arrays) -> Arrays:
-        given = {name: tensor.numpy() for name, tensor in called.call(tensors(inputs, called)).items()}
-        return {**given, **export_labels.expected(given, labels, rules)}
+        given = {name: tensor.numpy() for name, tensor in called.answers(inputs).items()}
+        return {**given, **class_labels.expected(given, labels, rules)}
 
     endpoint = Endpoint(called.inputs, graph, reference, resources(called.model))
-    return endpoint, export_labels.meanings(labels, rules)
+    return endpoint, class_labels.meanings(labels, rules)
 
 
 def resources(model: keras.Model) -> list[Any]:

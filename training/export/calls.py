@@ -18,10 +18,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from signet.training.export.export import first_line
-from signet.training.export.labels import activation
-from signet.training.export.options import TENSOR_NAME, BadModel
-from signet.training.export.verify import generic
+from signet.training.export.class_labels import activation
+from signet.training.export.errors import BadModel, first_line
+from signet.training.export.names import TENSOR_NAME, generic
 from signet.training.model import Array, Arrays, BadOption
 
 
@@ -35,6 +34,10 @@ class Called:
     example: Arrays = field(default_factory=dict)
     activations: Mapping[str, str] = field(default_factory=dict)
     """Output -> the function that makes its numbers, such as `sigmoid`; as far as the model tells it."""
+
+    def answers(self, rows: Arrays) -> dict[str, tf.Tensor]:
+        """What the model answers to these rows, which are named as its inputs are."""
+        return self.call([tf.constant(rows[spec.name], spec.dtype) for spec in self.inputs])
 
 
 class Renames:
@@ -207,8 +210,3 @@ def _styles(model: keras.Model, names: Sequence[str], parameters: Sequence[str])
         yield lambda tensors: model(**dict(zip(names, tensors, strict=True)), training=False)
     yield lambda tensors: model(dict(zip(names, tensors, strict=True)), training=False)
     yield lambda tensors: model(list(tensors), training=False)
-
-
-def tensors(rows: Arrays, called: Called) -> list[tf.Tensor]:
-    """The rows as tensors, in the order of the inputs."""
-    return [tf.constant(rows[spec.name], spec.dtype) for spec in called.inputs]

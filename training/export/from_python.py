@@ -1,6 +1,6 @@
 """Exports from a notebook or at the end of a training script: a model that is in memory, by the same checks as a file.
 
-    signet.export(model, "prices") ─▶ model.keras, its own classes pickled by value ──export_order──▶ models/prices/1
+    signet.export(model, "prices") ─▶ model.keras, its own classes pickled by value ──description──▶ models/prices/1
     model.fit(…, callbacks=[signet.ExportBest("prices")]) ─▶ the same, with the weights of the best epoch
 
 The model is made again in a fresh process, as everywhere: what answers there does not hang on what else this process knows.
@@ -21,7 +21,8 @@ import numpy as np
 
 from signet.training.export import card
 from signet.training.export import options as export_order
-from signet.training.export.options import BadModel
+from signet.training.export.errors import BadModel
+from signet.training.export.names import check_name
 from signet.training.model import BadOption
 
 Labels = Sequence[str] | Mapping[str, Sequence[str]]
@@ -60,7 +61,7 @@ def export(
     """
     if not isinstance(model, keras.Model):
         raise BadModel(f"expected a Keras 3 model, found {type(model).__module__}.{type(model).__name__}")
-    export_order.check_name(name)
+    check_name(name)
     with tempfile.TemporaryDirectory(prefix="signet-") as temporary:
         folder = Path(temporary)
         labels_file, example_file = _labels(labels, folder), _example(example, folder)

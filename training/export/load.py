@@ -25,8 +25,7 @@ from typing import Any
 import h5py
 import keras
 
-from signet.training.export.export import first_line
-from signet.training.export.options import BadModel
+from signet.training.export.errors import BadModel, first_line
 from signet.training.model import BadOption
 
 UNDER_KERAS_2 = (

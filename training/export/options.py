@@ -1,11 +1,10 @@
 """`signet export FILE.keras --name NAME`: the order, checked before TensorFlow is started.
 
 Order(file, name, labels, example, …) ──describe──▶ model.json in a folder like that of a training
-    ──export.export──▶ models/NAME/1/        in its first child the model is loaded by export_foreign.py
+    ──export.export──▶ models/NAME/1/        in its first child the model is loaded by any_keras.py
 """
 
 import json
-import re
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -15,18 +14,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from signet.serving.errors import UsageError
 from signet.serving.tensors.arrays import as_string_array
 from signet.training.export import export
+from signet.training.export.errors import BadModel
+from signet.training.export.names import TENSOR_NAME, check_name
 from signet.training.model import Array, BadOption
 
-MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 NOT_BATCHED = "--not-batched"
-TENSOR_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-class BadModel(UsageError):
-    """The file does not hold a model that can be exported."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +37,10 @@ class Order:
     code: Path | None = None
     allow_lambda: bool = False
     xla: bool = False
-    """Compile the network for sizes that are rounded up: export_xla.py."""
+    """Compile the network for sizes that are rounded up: xla.py."""
     allow_breaking: bool = False
     scores: Literal["probability", "logit"] | None = None
-    """What one number that tells two classes is; None: its activation says so (export_labels.py)."""
+    """What one number that tells two classes is; None: its activation says so (class_labels.py)."""
     not_batched: bool = False
     """Publish also answers that are no rows of their own, or random ones: marked, and never joined with other requests."""
     allow_ops: str = ""
@@ -91,15 +85,6 @@ def describe(order: Order) -> dict[str, Any]:
         "import_paths": list(order.import_paths),
         "objects": str(order.objects.absolute()) if order.objects else None,
     }
-
-
-def check_name(name: str) -> None:
-    """Raise BadOption for what cannot be a model's name."""
-    if not MODEL_NAME.fullmatch(name):
-        raise BadOption(
-            f"--name {name!r}: a model's name is a part of addresses: letters, digits, '_', '-', '.', "
-            "a letter or digit first"
-        )
 
 
 def _check_file(file: Path) -> None:

@@ -16,14 +16,10 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from signet.serving.errors import SignetError
+from signet.training.export.errors import ExportFailed
 
 _writers = itertools.count()
 """Tells the folders of one process apart, which may export in several threads."""
-
-
-class ExportFailed(SignetError):
-    """Nothing was published."""
 
 
 def versions(folder: Path) -> list[int]:

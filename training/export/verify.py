@@ -11,7 +11,6 @@ folder ──TensorFlow's graph-mode loader──▶ session
 """
 
 import json
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,20 +23,11 @@ from signet.serving.tensors.protos import saved_model_pb2
 from signet.serving.tensors.signature import internal
 from signet.training.export import card
 from signet.training.export.golden import difference, take
+from signet.training.export.names import generic
 from signet.training.model import Array, Arrays
 
 MORE = 7
 """So much padding is added to measure what it does."""
-
-GENERIC = re.compile(
-    r"(inputs?|outputs?|args|kwargs|input_layer|tensor)(_\d+)*|keras_tensor.*|StatefulPartitionedCall.*"
-)
-"""Names that Keras or TensorFlow made up: nobody can tell from them what to send, and they change by themselves."""
-
-
-def generic(name: str) -> bool:
-    """Whether a tensor's name says nothing."""
-    return GENERIC.fullmatch(name) is not None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from signet.serving.tensors import arrays as tensors
+from signet.serving.tensors.arrays import to_proto
 from signet.serving.tensors.protos import predict_pb2, prediction_log_pb2
 from signet.training.model import Array, Arrays
 
@@ -53,6 +53,6 @@ def _request(model: str, signature: str, inputs: Arrays) -> prediction_log_pb2.P
     request.model_spec.name = model
     request.model_spec.signature_name = signature
     for name, array in inputs.items():
-        request.inputs[name].CopyFrom(tensors.to_proto(array))
+        request.inputs[name].CopyFrom(to_proto(array))
     log = prediction_log_pb2.PredictLog(request=request)
     return prediction_log_pb2.PredictionLog(predict_log=log)

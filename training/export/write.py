@@ -1,7 +1,7 @@
 """The first child of an export: the model is made again from what training left, and written with all that belongs to it.
 
-    trained/ ──own model: module of training/ ─┐
-             ──a file of Keras': export_foreign ┴▶ Exportable ─▶ saved_model.pb, variables/
+    trained/ ──own model: models/registry ──────┐
+             ──a file of Keras': any_keras ─────┴▶ Exportable ─▶ saved_model.pb, variables/
                                                              assets.extra/ golden.json, metrics.json, warm-up requests,
                                                                            model.png, history.png, the draft of the card
 
@@ -12,7 +12,6 @@ twice, in any order.
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,36 +20,15 @@ import tensorflow as tf
 
 from signet.serving.models import operations
 from signet.training.export import card, plots, warmup
-from signet.training.export import golden as export_golden
-from signet.training.export.export import ATOL, RTOL
-from signet.training.export.golden import from_json
-from signet.training.export.publish import ExportFailed
-from signet.training.export.verify import generic
-from signet.training.model import Arrays, Card, Endpoint
+from signet.training.export.errors import ExportFailed
+from signet.training.export.exportable import Exportable
+from signet.training.export.golden import Proof, bounded, from_json, keep
+from signet.training.export.names import generic
+from signet.training.model import Endpoint
+from signet.training.models.registry import models
 
 SUMMARY_WIDTH = 79
 """Characters; Keras cuts off what goes beyond 80 where there is no terminal."""
-
-
-@dataclass(frozen=True)
-class Exportable:
-    """A model, and how it is to be called."""
-
-    name: str
-    model: keras.Model
-    config: Any
-    """What labels of the card may ask."""
-    endpoints: Mapping[str, Endpoint]
-    golden: Mapping[str, Arrays]
-    card: Card
-    rtol: float = RTOL
-    atol: float = ATOL
-    rounds_lengths: bool = False
-    """Whether the graph itself pads: then padding must change no answer."""
-    batched: bool = True
-    """Whether each row has to be answered as if it were alone, so that servers may join those of several callers."""
-    random: bool = False
-    """Whether the same rows get other answers each time."""
 
 
 def write(trained: Path, folder: Path) -> None:
@@ -70,14 +48,14 @@ def write(trained: Path, folder: Path) -> None:
     extra = folder / "assets.extra"
     extra.mkdir()
     proofs = {
-        name: export_golden.Proof(exportable.golden[name], endpoint.reference(exportable.golden[name]))
+        name: Proof(exportable.golden[name], endpoint.reference(exportable.golden[name]))
         for name, endpoint in exportable.endpoints.items()
     }
-    export_golden.keep(folder, proofs)
+    keep(folder, proofs)
     golden = {
         name: {
-            "inputs": export_golden.bounded(proof.inputs),
-            "outputs": export_golden.bounded(proof.outputs),
+            "inputs": bounded(proof.inputs),
+            "outputs": bounded(proof.outputs),
             "rtol": exportable.rtol,
             "atol": exportable.atol,
             **({"random": True} if exportable.random else {}),
@@ -112,8 +90,6 @@ def write(trained: Path, folder: Path) -> None:
 
 def own(trained: Path, description: Mapping[str, Any]) -> Exportable:
     """A model of this project, with the weights that training left."""
-    from signet.training.train import models
-
     module = models()[description["name"]]
     config = module.Config(**description["config"])
     model = module.build_model(config)

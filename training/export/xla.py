@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from signet.training.export.publish import ExportFailed
+from signet.training.export.errors import ExportFailed
 
 ROWS = (1, 8, 32)
 LEAST_LENGTH = 16

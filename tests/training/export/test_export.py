@@ -11,9 +11,11 @@ import pytest
 
 from signet.serving.models import tfrecords
 from signet.serving.tensors.protos import prediction_log_pb2, saved_model_pb2
-from signet.training import train
 from signet.training.export import card, export, plots, publish, verify
+from signet.training.export.errors import ExportFailed
+from signet.training.export.names import generic
 from signet.training.models import digits
+from signet.training.models.registry import models
 from tests import servers
 from tests.training import exported
 
@@ -63,7 +65,7 @@ def test_an_interrupted_export_leaves_nothing_at_all(trained, tmp_path):
 def test_a_training_does_not_break_the_callers_of_a_published_version(trained, tmp_path):
     published = tmp_path / "models" / "digits" / "7"
     shutil.copytree(servers.GOLDEN_MODELS / "mlp" / "1", published)
-    with pytest.raises(publish.ExportFailed, match=r"callers of version 7 would break: .*--allow-breaking"):
+    with pytest.raises(ExportFailed, match=r"callers of version 7 would break: .*--allow-breaking"):
         export.result(export.start(trained, tmp_path / "models"))
     assert [path.name for path in published.parent.iterdir()] == ["7"]
 
@@ -127,16 +129,16 @@ def test_the_learning_curve_is_a_picture_of_each_measure(tmp_path):
     "name", ["input_1", "inputs", "inputs_1", "output_0", "keras_tensor_3", "input_layer", "args_0"]
 )
 def test_names_that_say_nothing_are_known(name):
-    assert verify.generic(name)
+    assert generic(name)
 
 
 @pytest.mark.parametrize("name", ["x", "pixels", "input_text", "left_camera", "outputs_per_hour", "layer"])
 def test_names_that_say_something_are_left(name):
-    assert not verify.generic(name)
+    assert not generic(name)
 
 
 def test_every_model_has_a_card():
-    for name, module in train.models().items():
+    for name, module in models().items():
         assert module.CARD.purpose.endswith("."), name
         assert module.CARD.inputs, name
         assert module.CARD.outputs, name

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from signet.training.export import export
-from signet.training.export.publish import ExportFailed, publish, versions, writing_folder
+from signet.training.export.errors import ExportFailed, said_by
+from signet.training.export.publish import publish, versions, writing_folder
 
 
 def write(folder, content="x"):
@@ -74,12 +74,12 @@ def test_what_the_file_system_refuses_is_one_sentence(tmp_path):
 
 def test_foreign_errors_become_one_sentence():
     disk = OSError(28, "x; No space left on device [Op:SaveV2]\n" + "more\n" * 100)
-    assert export.said_by(disk) == "the disk is full; nothing was published"
-    assert export.said_by(
-        ValueError("\n\x1b[1mException encountered when calling layer\x1b[0m\n\nshapes differ.\nmore")
-    ) == ("ValueError: shapes differ; nothing was published")
+    assert said_by(disk) == "the disk is full; nothing was published"
+    assert said_by(ValueError("\n\x1b[1mException encountered when calling layer\x1b[0m\n\nshapes differ.\nmore")) == (
+        "ValueError: shapes differ; nothing was published"
+    )
     refusal = ExportFailed("--xla: not with texts")
     wrapped = ValueError("in user code:\n\n  File x.py")
     wrapped.__cause__ = refusal
-    assert export.said_by(wrapped) == "--xla: not with texts"
-    assert export.said_by(KeyError()) == "KeyError(); nothing was published"
+    assert said_by(wrapped) == "--xla: not with texts"
+    assert said_by(KeyError()) == "KeyError(); nothing was published"

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import tensorflow as tf
 
-from signet.training.export.options import BadModel
+from signet.training.export.errors import BadModel
 from signet.training.model import Array, Arrays, BadOption, Meaning
 
 Scores = Literal["probability", "logit"]
