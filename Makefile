@@ -8,7 +8,7 @@ HTTP_PORT ?= 8080
 MODELS_DIR ?= models
 BASE ?= docker.io/library/python:3.11-slim-bookworm
 
-.PHONY: run test test-long check format bench bench-score bench-babi wheel lock images-check deploy-files release-check help
+.PHONY: run test quick test-long check format bench bench-score bench-babi wheel lock images-check deploy-files release-check help
 
 help:            ## these lines
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 14
@@ -31,6 +31,10 @@ T ?=
 JOBS ?= auto
 test: .venv/.done  ## the whole test suite at its small size, in parallel; T=tests/clients for one folder, JOBS=0 for one process
 	$(BIN)/pytest -m "not long" --numprocesses $(JOBS) --maxprocesses 4 --dist worksteal --durations 25 $(T)
+
+quick: .venv/.done  ## the unit tests alone, within a minute on two cores: the loop while one works; T= and JOBS= as above
+	$(BIN)/pytest -m "unit and not long" --hypothesis-profile quick --numprocesses $(JOBS) --maxprocesses 4 --dist worksteal \
+		--durations 10 $(T)
 
 test-long: .venv/.done  ## the full counts, one after the other: some need the machine to themselves; T= as above
 	$(BIN)/pytest -m long $(T)

@@ -1,12 +1,45 @@
-"""Fixtures that several folders of tests use."""
+"""Fixtures that several folders of tests use; each test's marker; what a unit test may cost."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import grpc
 import pytest
+from hypothesis import settings
 
-from tests import servers
+from tests import kinds, servers
+
+settings.register_profile("quick", max_examples=20)  # make quick
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the kinds of tests known as markers."""
+    for name, meaning in kinds.KINDS.items():
+        config.addinivalue_line("markers", f"{name}: {meaning}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test as unit, server, train or outside, unless it says itself which it is."""
+    for item in items:
+        if isinstance(item, pytest.Function) and not any(map(item.get_closest_marker, kinds.KINDS)):
+            fixtures = [found.func for several in item._fixtureinfo.name2fixturedefs.values() for found in several]
+            item.add_marker(kinds.kind(item.nodeid, [item.function, *fixtures]))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a unit test that costs too much: hundreds of them make the loop of a minute."""
+    started = time.process_time()
+    result = yield
+    spent_s = time.process_time() - started
+    if item.get_closest_marker("unit") and not item.get_closest_marker("long") and spent_s > kinds.UNIT_BUDGET_S:
+        pytest.fail(
+            f"{spent_s:.1f} s of processor time, and a unit test may take {kinds.UNIT_BUDGET_S:g}: make it smaller, "
+            "or mark it as `server`, which leaves it out of `make quick`",
+            pytrace=False,
+        )
+    return result
 
 
 @pytest.fixture(scope="session")

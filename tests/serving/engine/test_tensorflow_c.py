@@ -135,6 +135,7 @@ def load_and_unload(times: int) -> None:
         session.close()
 
 
+@pytest.mark.server
 def test_200_loads_and_unloads_keep_no_memory():
     load_and_unload(50)  # pools of the allocator and caches of the library fill
     gc.collect()

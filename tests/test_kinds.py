@@ -1,0 +1,80 @@
+"""Each test has a kind, and a unit test that costs too much fails."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests import kinds, servers
+from tests.servers import ROOT, free_port
+
+PYTEST = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "--confcutdir", ROOT]
+
+
+def plain():
+    return free_port()
+
+
+def starts_a_server():
+    with servers.gateway() as (url, _):
+        return url
+
+
+def asks_another_function():
+    return [starts_a_server() for _ in range(2)]
+
+
+def runs_the_program_of_another():
+    servers.need("kubectl", "kubernetes-client")
+    return asks_another_function()
+
+
+def imports_tensorflow():
+    import tensorflow as tf
+
+    return tf.constant(1)
+
+
+@pytest.mark.parametrize(
+    ("functions", "kind"),
+    [
+        ([plain], "unit"),
+        ([plain, starts_a_server], "server"),  # the second is a fixture
+        ([asks_another_function], "server"),
+        ([subprocess.run, lambda: subprocess.run(["true"], check=True)], "server"),
+        ([lambda request: request.getfixturevalue("embedded_url")], "server"),
+        ([imports_tensorflow, asks_another_function], "train"),
+        ([runs_the_program_of_another], "outside"),
+    ],
+)
+def test_what_a_test_touches_says_its_kind(functions, kind):
+    assert kinds.kind("tests/serving/test_any.py", functions) == kind
+
+
+def test_some_folders_are_of_one_kind():
+    assert kinds.kind("tests/training/test_any.py", [plain]) == "train"
+
+
+def test_a_unit_test_that_costs_too_much_fails_with_a_sentence(tmp_path):
+    file = tmp_path / "test_dear.py"
+    file.write_text("""if True:
+        import time, pytest
+
+        def burn():
+            started = time.process_time()
+            while time.process_time() < started + 2.1:
+                pass
+
+        def test_unit():
+            burn()
+
+        @pytest.mark.server
+        def test_server():
+            burn()
+
+        def test_waits():
+            time.sleep(2.2)
+    """)
+    done = subprocess.run([*PYTEST, file], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert "1 failed, 2 passed" in done.stdout
+    assert "2.1 s of processor time, and a unit test may take 2: make it smaller" in done.stdout
