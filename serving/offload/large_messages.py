@@ -5,12 +5,10 @@ outputs ──encode──▶ the bytes of the answer
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from google.protobuf.message import DecodeError
-
-from signet.serving.errors import InvalidInput
 from signet.serving.grpc_dialect import example_inference, predict_request
+from signet.serving.grpc_dialect.messages import parse
 from signet.serving.offload.large_bodies import Kept
 from signet.serving.open_inference import messages, open_inference_pb2, requests
 from signet.serving.open_inference.requests import InferRequest
@@ -18,7 +16,10 @@ from signet.serving.tensors.arrays import Arrays, to_typed_proto
 from signet.serving.tensors.protos import classification_pb2, inference_pb2, predict_pb2, regression_pb2
 from signet.serving.tensors.signature import Signature
 
-_OF_EXAMPLES = {
+_OfExamples = (
+    classification_pb2.ClassificationRequest | regression_pb2.RegressionRequest | inference_pb2.MultiInferenceRequest
+)
+_OF_EXAMPLES: dict[str, type[_OfExamples]] = {
     message_class.DESCRIPTOR.name: message_class
     for message_class in (
         classification_pb2.ClassificationRequest,
@@ -28,19 +29,11 @@ _OF_EXAMPLES = {
 }
 
 
-def read(message_class: Any, data: bytes) -> Any:
-    """A caller's message. Raises `InvalidInput`."""
-    try:
-        return message_class.FromString(data)
-    except DecodeError as error:
-        raise InvalidInput(f"the request is no {message_class.DESCRIPTOR.full_name}: {error}") from error
-
-
 def parse_predict(kept: Kept, data: bytes) -> bytes:
     """A PredictRequest: the same without its inputs."""
-    kept["message"] = message = read(predict_pb2.PredictRequest, data)
+    kept["message"] = message = parse(predict_pb2.PredictRequest, data)
     head = predict_pb2.PredictRequest(model_spec=message.model_spec, output_filter=message.output_filter)
-    return bytes(head.SerializeToString())
+    return head.SerializeToString()
 
 
 def decode_predict(kept: Kept, signature: Signature) -> Arrays:
@@ -53,15 +46,15 @@ def encode_predict(head: bytes, outputs: Arrays) -> bytes:
     response = predict_pb2.PredictResponse.FromString(head)
     for name, array in outputs.items():
         response.outputs[name].CopyFrom(to_typed_proto(array))
-    return bytes(response.SerializeToString())
+    return response.SerializeToString()
 
 
 def parse_examples(kept: Kept, name: str, data: bytes) -> bytes:
     """A message of the given name that has examples: the same without them."""
-    message = read(_OF_EXAMPLES[name], data)
+    message = parse(_OF_EXAMPLES[name], data)
     kept["examples"] = example_inference.serialized(message.input)
     message.ClearField("input")
-    return bytes(message.SerializeToString())
+    return message.SerializeToString()
 
 
 def decode_examples(kept: Kept) -> Arrays:
@@ -79,7 +72,7 @@ class InferHead(NamedTuple):
 
 def parse_infer(kept: Kept, data: bytes) -> InferHead:
     """A ModelInferRequest."""
-    message = read(open_inference_pb2.ModelInferRequest, data)
+    message = parse(open_inference_pb2.ModelInferRequest, data)
     kept["request"] = request = messages.parse(message)
     return InferHead(message.model_name, message.model_version, request.without_inputs())
 
@@ -99,4 +92,4 @@ def answer_infer(
 ) -> bytes:
     """A ModelInferResponse. The rest of the arguments is what a model gave: see `gateway/open_inference.py`."""
     tensors = requests.answer(request, signature, outputs, labels)
-    return bytes(messages.encode(model, version, request.id, tensors).SerializeToString())
+    return messages.encode(model, version, request.id, tensors).SerializeToString()

@@ -16,7 +16,6 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import grpc
 
@@ -39,7 +38,7 @@ from signet.serving.offload.pool import LARGE_ELEMENTS, Offload
 from signet.serving.process.supervision import POLLER, Failures
 from signet.serving.tensors import arrays
 from signet.serving.tensors.arrays import Arrays
-from signet.serving.tensors.protos import get_model_metadata_pb2, predict_pb2
+from signet.serving.tensors.protos import get_model_metadata_pb2, meta_graph_pb2, predict_pb2
 from signet.serving.tensors.signature import Signature
 
 log = logging.getLogger(__name__)
@@ -62,7 +61,7 @@ class RemoteVersion:
     name: str
     version: int
     signatures: Mapping[str, Signature]
-    signature_defs: Mapping[str, Any]
+    signature_defs: Mapping[str, meta_graph_pb2.SignatureDef]
     card: Card = model_card.NONE
     """From the folder of models, where there is one; looked for again while it is not there. Written by the event loop."""
     joining: dict[str, Verdict] = field(default_factory=dict)

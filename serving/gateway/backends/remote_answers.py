@@ -6,27 +6,24 @@ Pure, and light to import: a worker process reads large ones (`serving/offload/p
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from google.protobuf.message import DecodeError
 
 from signet.serving.errors import CODE_NAMES, BadGateway, InvalidInput
+from signet.serving.grpc_dialect.messages import M, parse
 from signet.serving.models.model_status import State, VersionStatus
 from signet.serving.tensors import arrays
 from signet.serving.tensors import signature as signatures
 from signet.serving.tensors.arrays import Array, Arrays
-from signet.serving.tensors.protos import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
+from signet.serving.tensors.protos import get_model_metadata_pb2, get_model_status_pb2, meta_graph_pb2, predict_pb2
 from signet.serving.tensors.signature import Signature, TensorSpec
 
 _STATES = frozenset(State)
 
 
-def message(message_class: Any, data: bytes) -> Any:
+def message(message_class: type[M], data: bytes) -> M:
     """The message that a model server's answer is. Raises `BadGateway`."""
-    try:
-        return message_class.FromString(data)
-    except DecodeError as error:
-        raise BadGateway(f"the answer is no {message_class.DESCRIPTOR.full_name}: {error}") from error
+    return parse(message_class, data, BadGateway, "the answer is no {message}")
 
 
 def version_of(data: bytes) -> int:
@@ -34,10 +31,10 @@ def version_of(data: bytes) -> int:
     spec = message(get_model_metadata_pb2.GetModelMetadataResponse, data).model_spec
     if not spec.HasField("version"):
         raise BadGateway("the answer to a question for metadata names no version")
-    return int(spec.version.value)
+    return spec.version.value
 
 
-def signatures_of(data: bytes) -> tuple[dict[str, Any], dict[str, Signature]]:
+def signatures_of(data: bytes) -> tuple[dict[str, meta_graph_pb2.SignatureDef], dict[str, Signature]]:
     """The SignatureDefs of a GetModelMetadataResponse by name, as messages and as signatures."""
     response = message(get_model_metadata_pb2.GetModelMetadataResponse, data)
     packed = get_model_metadata_pb2.SignatureDefMap()
@@ -64,7 +61,7 @@ def outputs_of(signature: Signature, names: Sequence[str], rows: int | None, dat
     return outputs
 
 
-def _output(spec: TensorSpec, response: Any) -> Array:
+def _output(spec: TensorSpec, response: predict_pb2.PredictResponse) -> Array:
     if spec.name not in response.outputs:
         given = ", ".join(repr(name[:100]) for name in sorted(response.outputs)[:8]) or "none"
         raise BadGateway(f"the answer lacks output {spec.name!r}; its outputs: {given}")
@@ -88,7 +85,7 @@ def statuses_of(data: bytes) -> list[VersionStatus]:
     return [_from_proto(entry) for entry in entries if entry.state in _STATES]
 
 
-def _from_proto(entry: Any) -> VersionStatus:
+def _from_proto(entry: get_model_status_pb2.ModelVersionStatus) -> VersionStatus:
     code = entry.status.error_code
     if not (0 <= code < len(CODE_NAMES) and entry.version >= 0):
         raise BadGateway(f"the answer has version {entry.version} with code {code}")

@@ -14,7 +14,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 from prometheus_client import Counter
@@ -29,7 +29,7 @@ from signet.serving.models.model_status import State, VersionStatus
 from signet.serving.offload.message_weight import heavy_bytes
 from signet.serving.offload.pool import LARGE_BYTES, Offload
 from signet.serving.process.supervision import POLLER, Failures
-from signet.serving.tensors.protos import get_model_status_pb2, predict_pb2
+from signet.serving.tensors.protos import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,12 @@ GONE = "Servable not found"
 """How TensorFlow Serving's message starts when a version is not loaded; a model's own NOT_FOUND says something else."""
 
 T = TypeVar("T")
+if TYPE_CHECKING:  # gRPC's classes are generic to type checkers alone
+    BytesCall = grpc.aio.UnaryUnaryCall[bytes, bytes]
+    BytesMethod = grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
+else:
+    BytesCall, BytesMethod = grpc.aio.UnaryUnaryCall, grpc.aio.UnaryUnaryMultiCallable
+
 Read = Callable[[bytes], T]
 """Makes of an answer's bytes what the caller wants. Raises `BadGateway` for an answer that is none."""
 
@@ -62,7 +68,7 @@ class Server:
     def __init__(self, address: Address, credentials: grpc.ChannelCredentials | None, sent: Counter) -> None:
         self.address, self.sent = address, sent
         self.ejection = Ejection()
-        self.calls: set[Any] = set()
+        self.calls: set[BytesCall] = set()
         self.statuses: dict[str, list[VersionStatus]] = {}
         """Of each model, as it said last; without an entry it has not been asked."""
         self.answers = False
@@ -78,7 +84,7 @@ class Server:
         self.metadata = self._method("PredictionService/GetModelMetadata")
         self.status = self._method("ModelService/GetModelStatus")
 
-    def _method(self, name: str) -> Any:
+    def _method(self, name: str) -> BytesMethod:
         return self.channel.unary_unary(f"/tensorflow.serving.{name}", None, None)
 
     def __str__(self) -> str:
@@ -164,7 +170,9 @@ class Upstream:
             raise Unavailable("there is no model server")
         return await self._attempt(server, server.predict, request, time.monotonic() + timeout_s, read, counted=False)
 
-    async def metadata(self, request: Any, timeout_s: float, read: Read[T]) -> T:
+    async def metadata(
+        self, request: get_model_metadata_pb2.GetModelMetadataRequest, timeout_s: float, read: Read[T]
+    ) -> T:
         """What `read` makes of the GetModelMetadataResponse for a request that names a version or a label."""
         spec = request.model_spec
         version = spec.version.value if spec.HasField("version") else None
@@ -220,7 +228,14 @@ class Upstream:
         raise problem
 
     async def _attempt(
-        self, server: Server, method: Any, request: bytes, deadline: float, read: Read[T], *, counted: bool = True
+        self,
+        server: Server,
+        method: BytesMethod,
+        request: bytes,
+        deadline: float,
+        read: Read[T],
+        *,
+        counted: bool = True,
     ) -> T:
         left_s = deadline - time.monotonic()
         if left_s <= 0:

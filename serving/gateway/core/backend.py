@@ -1,12 +1,13 @@
 """What the gateway needs of whatever runs the models: the embedded engine or TensorFlow Serving."""
 
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from signet.serving.models.independence import Verdict
 from signet.serving.models.model_card import Card
 from signet.serving.models.model_status import VersionStatus
 from signet.serving.tensors.arrays import Arrays
+from signet.serving.tensors.protos import meta_graph_pb2
 from signet.serving.tensors.signature import Signature
 
 
@@ -20,7 +21,7 @@ class Lease(Protocol):
     @property
     def signatures(self) -> Mapping[str, Signature]: ...
     @property
-    def signature_defs(self) -> Mapping[str, Any]:
+    def signature_defs(self) -> Mapping[str, meta_graph_pb2.SignatureDef]:
         """The SignatureDef messages, for the metadata route."""
 
     @property

@@ -9,15 +9,16 @@ The gateway's deadline and the caller's both hold; a caller who cancels takes it
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
+from google.protobuf.message import Message
 
 from signet.serving.errors import Cancelled, DeadlineExceeded, Internal, ServingError
 from signet.serving.gateway.core.inference import Inference, InferenceRequest
 from signet.serving.gateway.observability.metrics import UNKNOWN
 from signet.serving.gateway.observability.request_context import RequestContext
-from signet.serving.offload.large_messages import read
+from signet.serving.grpc_dialect.messages import Deadline, M, parse
 from signet.serving.offload.message_weight import heavy_bytes
 from signet.serving.offload.pool import LARGE_BYTES, Offload
 from signet.serving.offload.reading import Reading, reading
@@ -37,13 +38,18 @@ _HELD = 2
 _EARLY_S = 0.1
 """A caller whose time is over cancels the call; its clock started so much earlier than ours, at most."""
 
-ServicerContext = Any
-"""What gRPC tells of a call: `grpc.aio.ServicerContext`."""
-InferenceMethod = Callable[[Any, ServicerContext, RequestContext, Reading[Any] | None], Awaitable[Any]]
+if TYPE_CHECKING:  # gRPC's classes are generic to type checkers alone
+    ServicerContext = grpc.aio.ServicerContext[bytes, bytes]
+    Handler = grpc.RpcMethodHandler[bytes, bytes]
+    Service = grpc.GenericRpcHandler[bytes, bytes]
+else:
+    ServicerContext, Handler, Service = grpc.aio.ServicerContext, grpc.RpcMethodHandler, grpc.GenericRpcHandler
+
+InferenceMethod = Callable[[M, Deadline, RequestContext, Reading[Any] | None], Awaitable[Message | bytes]]
 """A method that asks for an inference: (message, gRPC's context, ours, the tensors of a large message) -> message or bytes."""
 WorkerSteps = tuple[Any, ...]
 """Of a method: how a worker parses its messages and decodes their tensors, and what it parses before the bytes."""
-UnaryMethod = Callable[[Any], Awaitable[Any]]
+UnaryMethod = Callable[[M], Awaitable[Message]]
 """message -> message, of a method that only tells something."""
 
 
@@ -54,7 +60,9 @@ class GrpcPipeline:
         """offload: reads large messages."""
         self._inference, self._budget, self._offload = inference, budget, offload
 
-    def inference_handler(self, protocol: str, method: InferenceMethod, message_class: Any, steps: WorkerSteps) -> Any:
+    def inference_handler(
+        self, protocol: str, method: InferenceMethod[M], message_class: type[M], steps: WorkerSteps
+    ) -> Handler:
         """The handler of a method that asks for an inference: admitted and counted."""
 
         async def answer(data: bytes, servicer_context: ServicerContext) -> bytes:
@@ -63,10 +71,10 @@ class GrpcPipeline:
             try:
                 with self._inference.admitted(protocol), self._budget.holding(_HELD * len(data)):
                     if len(data) < LARGE_BYTES or heavy_bytes(data, message_class) < LARGE_BYTES:
-                        response = await method(read(message_class, data), servicer_context, context, None)
+                        response = await method(parse(message_class, data), servicer_context, context, None)
                     else:
                         response = await self._large(method, data, servicer_context, context, message_class, steps)
-                answered: bytes = response if isinstance(response, bytes) else response.SerializeToString()
+                answered = response if isinstance(response, bytes) else response.SerializeToString()
             except asyncio.CancelledError:
                 left_s = servicer_context.time_remaining()
                 ended = Cancelled if left_s is None or left_s > _EARLY_S else DeadlineExceeded
@@ -85,15 +93,15 @@ class GrpcPipeline:
 
     async def _large(
         self,
-        method: InferenceMethod,
+        method: InferenceMethod[M],
         data: bytes,
         servicer_context: ServicerContext,
         context: RequestContext,
-        message_class: Any,
+        message_class: type[M],
         steps: WorkerSteps,
-    ) -> Any:
-        parse, decode, *first = steps
-        async with reading(self._offload, parse, decode, *first, data) as large:
+    ) -> Message | bytes:
+        first_step, second_step, *first = steps
+        async with reading(self._offload, first_step, second_step, *first, data) as large:
             async with self._inference.in_time(
                 InferenceRequest("", timeout_s=servicer_context.time_remaining()), context
             ):
@@ -101,13 +109,13 @@ class GrpcPipeline:
             message = message_class.FromString(head) if isinstance(head, bytes) else head
             return await method(message, servicer_context, context, large)
 
-    def unary_handler(self, method: UnaryMethod, message_class: Any) -> Any:
+    def unary_handler(self, method: UnaryMethod[M], message_class: type[M]) -> Handler:
         """The handler of a method that only tells something."""
 
         async def answer(data: bytes, servicer_context: ServicerContext) -> bytes:
             try:
                 with self._budget.holding(len(data)):
-                    told: bytes = (await method(read(message_class, data))).SerializeToString()
+                    told = (await method(parse(message_class, data))).SerializeToString()
             except Exception as error:  # noqa: BLE001  # every error becomes a status
                 await _abort(servicer_context, _known(error))
             return told
@@ -115,7 +123,7 @@ class GrpcPipeline:
         return grpc.unary_unary_rpc_method_handler(answer)
 
 
-def service(name: str, handlers: Mapping[str, Any]) -> Any:
+def service(name: str, handlers: Mapping[str, Handler]) -> Service:
     """The handlers of a service's methods, as a server takes them."""
     return grpc.method_handlers_generic_handler(name, dict(handlers))
 

@@ -6,14 +6,15 @@ Unlike the original it holds arrays against the signature, because requests of s
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn, Protocol
 
 from signet.serving.errors import InvalidInput, NotFound, from_code
 from signet.serving.gateway.core.backend import Backend, Lease
 from signet.serving.gateway.core.inference import Decoded, Inference, InferenceRequest
-from signet.serving.gateway.grpc.pipeline import GrpcPipeline, ServicerContext, service
+from signet.serving.gateway.grpc.pipeline import GrpcPipeline, Handler, InferenceMethod, Service, service
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.grpc_dialect import example_inference, predict_request
+from signet.serving.grpc_dialect.messages import Deadline, M
 from signet.serving.models import model_status
 from signet.serving.offload import large_bodies, large_messages
 from signet.serving.offload.pool import LARGE_ELEMENTS, Offload
@@ -25,7 +26,9 @@ from signet.serving.tensors.protos import (
     get_model_metadata_pb2,
     get_model_status_pb2,
     inference_pb2,
+    input_pb2,
     model_management_pb2,
+    model_pb2,
     predict_pb2,
     regression_pb2,
 )
@@ -40,6 +43,12 @@ _PREDICT_STEPS = (large_messages.parse_predict, large_messages.decode_predict)
 _EXAMPLES_STEPS = (large_messages.parse_examples, large_messages.decode_examples)
 
 
+class HasModelSpec(Protocol):
+    """A message that names a model."""
+
+    model_spec: model_pb2.ModelSpec
+
+
 class GrpcV1:
     """Both services of one gateway."""
 
@@ -47,18 +56,17 @@ class GrpcV1:
         """offload: writes large answers."""
         self._inference, self._backend, self._offload = inference, backend, offload
 
-    def services(self, pipeline: GrpcPipeline) -> list[Any]:
+    def services(self, pipeline: GrpcPipeline) -> list[Service]:
         """For a server to add."""
+
+        def examples_handler(method: InferenceMethod[M], kind: type[M]) -> Handler:
+            return pipeline.inference_handler(PROTOCOL, method, kind, (*_EXAMPLES_STEPS, kind.DESCRIPTOR.name))
+
         prediction = {
             "Predict": pipeline.inference_handler(PROTOCOL, self.predict, predict_pb2.PredictRequest, _PREDICT_STEPS),
-            **{
-                name: pipeline.inference_handler(PROTOCOL, method, kind, (*_EXAMPLES_STEPS, kind.DESCRIPTOR.name))
-                for name, method, kind in (
-                    ("Classify", self.classify, classification_pb2.ClassificationRequest),
-                    ("Regress", self.regress, regression_pb2.RegressionRequest),
-                    ("MultiInference", self.multi_inference, inference_pb2.MultiInferenceRequest),
-                )
-            },
+            "Classify": examples_handler(self.classify, classification_pb2.ClassificationRequest),
+            "Regress": examples_handler(self.regress, regression_pb2.RegressionRequest),
+            "MultiInference": examples_handler(self.multi_inference, inference_pb2.MultiInferenceRequest),
             "GetModelMetadata": pipeline.unary_handler(self.metadata, get_model_metadata_pb2.GetModelMetadataRequest),
         }
         model = {
@@ -69,11 +77,11 @@ class GrpcV1:
 
     async def predict(
         self,
-        message: Any,
-        servicer_context: ServicerContext,
+        message: predict_pb2.PredictRequest,
+        servicer_context: Deadline,
         context: RequestContext,
         large: Reading[Any] | None = None,
-    ) -> Any:
+    ) -> predict_pb2.PredictResponse | bytes:
         _check_named(message.model_spec)
         request = request_from_model_spec(message, servicer_context)
 
@@ -99,11 +107,11 @@ class GrpcV1:
 
     async def classify(
         self,
-        message: Any,
-        servicer_context: ServicerContext,
+        message: classification_pb2.ClassificationRequest,
+        servicer_context: Deadline,
         context: RequestContext,
         large: Reading[Any] | None = None,
-    ) -> Any:
+    ) -> classification_pb2.ClassificationResponse:
         response = classification_pb2.ClassificationResponse()
         outputs, rows = await self._examples(
             message, servicer_context, context, large, example_inference.classify_outputs
@@ -114,11 +122,11 @@ class GrpcV1:
 
     async def regress(
         self,
-        message: Any,
-        servicer_context: ServicerContext,
+        message: regression_pb2.RegressionRequest,
+        servicer_context: Deadline,
         context: RequestContext,
         large: Reading[Any] | None = None,
-    ) -> Any:
+    ) -> regression_pb2.RegressionResponse:
         response = regression_pb2.RegressionResponse()
         outputs, rows = await self._examples(
             message, servicer_context, context, large, example_inference.regress_outputs
@@ -129,8 +137,8 @@ class GrpcV1:
 
     async def _examples(
         self,
-        message: Any,
-        servicer_context: ServicerContext,
+        message: classification_pb2.ClassificationRequest | regression_pb2.RegressionRequest,
+        servicer_context: Deadline,
         context: RequestContext,
         large: Reading[Any] | None,
         wanted: Callable[[Lease, Signature], tuple[str, ...]],
@@ -138,7 +146,7 @@ class GrpcV1:
         """The outputs wanted for the examples of a Classify or Regress, and how many examples there are."""
         _check_named(message.model_spec)
         request = request_from_model_spec(message, servicer_context)
-        inputs = await self._serialized(message, large, request, context)
+        inputs = await self._serialized(message.input, large, request, context)
 
         def read(lease: Lease, signature: Signature) -> Decoded:
             return inputs, wanted(lease, signature)
@@ -146,28 +154,28 @@ class GrpcV1:
         return await self._inference.run(request, read, context), len(inputs["inputs"])
 
     async def _serialized(
-        self, message: Any, large: Reading[Any] | None, request: InferenceRequest, context: RequestContext
+        self, examples: input_pb2.Input, large: Reading[Any] | None, request: InferenceRequest, context: RequestContext
     ) -> Arrays:
-        """The examples of a message, serialized."""
+        """The examples of a message, serialized. examples: empty where they are large."""
         if large is None:
-            return {"inputs": example_inference.serialized(message.input)}
+            return {"inputs": example_inference.serialized(examples)}
         async with self._inference.in_time(request, context):
             return await large.arrays()
 
     async def multi_inference(
         self,
-        message: Any,
-        servicer_context: ServicerContext,
+        message: inference_pb2.MultiInferenceRequest,
+        servicer_context: Deadline,
         context: RequestContext,
         large: Reading[Any] | None = None,
-    ) -> Any:
+    ) -> inference_pb2.MultiInferenceResponse:
         """Several signatures of one version on the same examples: a call for each, side by side, under one lease."""
         if not message.tasks:
             raise InvalidInput("the MultiInferenceRequest has no tasks")
         names = example_inference.task_names(message.tasks)
         _check_named(message.tasks[0].model_spec)
         request = request_from_model_spec(message.tasks[0], servicer_context)
-        inputs = await self._serialized(message, large, request, context)
+        inputs = await self._serialized(message.input, large, request, context)
         rows = len(inputs["inputs"])
         lease = await self._inference.lease(request)
         try:
@@ -196,7 +204,9 @@ class GrpcV1:
                 result.regression_result.CopyFrom(example_inference.regressions(outputs, rows))
         return response
 
-    async def metadata(self, message: Any) -> Any:
+    async def metadata(
+        self, message: get_model_metadata_pb2.GetModelMetadataRequest
+    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
         if not message.metadata_field:
             raise InvalidInput("GetModelMetadataRequest must specify at least one metadata_field")
         for name in message.metadata_field:
@@ -213,7 +223,9 @@ class GrpcV1:
         finally:
             lease.release()
 
-    async def status(self, message: Any) -> Any:
+    async def status(
+        self, message: get_model_status_pb2.GetModelStatusRequest
+    ) -> get_model_status_pb2.GetModelStatusResponse:
         request = request_from_model_spec(message)
         self._inference.check_declared(request.model)  # an empty name too
         version = request.version
@@ -226,14 +238,14 @@ class GrpcV1:
             raise NotFound(f"Could not find version {version} of model {request.model}")
         return model_status.to_message(statuses)
 
-    async def reload(self, message: Any) -> Any:
+    async def reload(self, _: model_management_pb2.ReloadConfigRequest) -> NoReturn:
         raise from_code(
             "PERMISSION_DENIED",
             "what is served is declared where the gateway starts; send the configuration to the model server's own port",
         )
 
 
-def request_from_model_spec(message: Any, servicer_context: ServicerContext | None = None) -> InferenceRequest:
+def request_from_model_spec(message: HasModelSpec, servicer_context: Deadline | None = None) -> InferenceRequest:
     """What a message's ModelSpec and the caller's deadline ask for."""
     spec = message.model_spec
     return InferenceRequest(
@@ -245,10 +257,10 @@ def request_from_model_spec(message: Any, servicer_context: ServicerContext | No
     )
 
 
-def _check_named(spec: Any) -> None:
+def _check_named(spec: model_pb2.ModelSpec) -> None:
     if not spec.name:
         raise InvalidInput("ModelSpec has no name specified.")
 
 
-def _name(spec: Any, context: RequestContext) -> None:
+def _name(spec: model_pb2.ModelSpec, context: RequestContext) -> None:
     spec.name, spec.version.value, spec.signature_name = context.model, int(context.version), context.signature

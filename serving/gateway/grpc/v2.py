@@ -5,12 +5,13 @@ ModelInferRequest ──▶ InferRequest ──▶ OpenInference ──▶ Model
 
 import time
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from signet.serving.gateway.core.inference import Inference, InferenceRequest
 from signet.serving.gateway.core.open_inference import OpenInference, target
-from signet.serving.gateway.grpc.pipeline import GrpcPipeline, ServicerContext, service
+from signet.serving.gateway.grpc.pipeline import GrpcPipeline, Service, service
 from signet.serving.gateway.observability.request_context import RequestContext
+from signet.serving.grpc_dialect.messages import Deadline
 from signet.serving.offload import large_bodies, large_messages
 from signet.serving.offload.large_messages import InferHead
 from signet.serving.offload.pool import LARGE_ELEMENTS, Offload
@@ -33,7 +34,7 @@ class GrpcV2:
         """offload: writes large answers."""
         self._inference, self._open_inference, self._offload = inference, open_inference, offload
 
-    def services(self, pipeline: GrpcPipeline) -> list[Any]:
+    def services(self, pipeline: GrpcPipeline) -> list[Service]:
         """For a server to add."""
         handlers = {
             "ServerLive": pipeline.unary_handler(self.server_live, messages.ServerLiveRequest),
@@ -50,32 +51,32 @@ class GrpcV2:
         }
         return [service(SERVICE, handlers)]
 
-    async def server_live(self, _: Any) -> Any:
+    async def server_live(self, _: messages.ServerLiveRequest) -> messages.ServerLiveResponse:
         return messages.ServerLiveResponse(live=True)
 
-    async def server_ready(self, _: Any) -> Any:
+    async def server_ready(self, _: messages.ServerReadyRequest) -> messages.ServerReadyResponse:
         return messages.ServerReadyResponse(ready=self._open_inference.ready())
 
-    async def model_ready(self, message: Any) -> Any:
+    async def model_ready(self, message: messages.ModelReadyRequest) -> messages.ModelReadyResponse:
         ready = await self._open_inference.model_ready(message.name, message.version)
         return messages.ModelReadyResponse(ready=ready)
 
-    async def server_metadata(self, _: Any) -> Any:
+    async def server_metadata(self, _: messages.ServerMetadataRequest) -> messages.ServerMetadataResponse:
         return to_message(self._open_inference.server(), messages.ServerMetadataResponse())
 
-    async def model_metadata(self, message: Any) -> Any:
+    async def model_metadata(self, message: messages.ModelMetadataRequest) -> messages.ModelMetadataResponse:
         values = await self._open_inference.metadata(message.name, message.version)
         return to_message(values, messages.ModelMetadataResponse())
 
     async def model_infer(
         self,
-        message: Any,
-        servicer_context: ServicerContext,
+        message: messages.ModelInferRequest | InferHead,
+        servicer_context: Deadline,
         context: RequestContext,
         large: Reading[Any] | None = None,
-    ) -> Any:
+    ) -> messages.ModelInferResponse | bytes:
         started = time.perf_counter()
-        head = _head(message) if large is None else message
+        head = message if isinstance(message, InferHead) else _head(message)
         version, label = target(head.model, head.version)
         context.stage("parse", started)
         read = head.request
@@ -93,29 +94,29 @@ class GrpcV2:
         context.stage("encode", started)
         return answer
 
-    async def model_config(self, message: Any) -> Any:
+    async def model_config(self, message: messages.ModelConfigRequest) -> messages.ModelConfigResponse:
         values = await self._open_inference.config(message.name, message.version)
         return to_message({"config": values}, messages.ModelConfigResponse())
 
-    async def model_statistics(self, message: Any) -> Any:
+    async def model_statistics(self, message: messages.ModelStatisticsRequest) -> messages.ModelStatisticsResponse:
         values = await self._open_inference.statistics(message.name, message.version)
         return to_message(values, messages.ModelStatisticsResponse())
 
-    async def index(self, message: Any) -> Any:
+    async def index(self, message: messages.RepositoryIndexRequest) -> messages.RepositoryIndexResponse:
         values = await self._open_inference.index(message.ready)
         return to_message({"models": values}, messages.RepositoryIndexResponse())
 
-    async def load(self, message: Any) -> Any:
+    async def load(self, message: messages.RepositoryModelLoadRequest) -> NoReturn:
         self._open_inference.refuse_change("load", _model(message))
 
-    async def unload(self, message: Any) -> Any:
+    async def unload(self, message: messages.RepositoryModelUnloadRequest) -> NoReturn:
         self._open_inference.refuse_change("unload", _model(message))
 
 
-def _head(message: Any) -> InferHead:
+def _head(message: messages.ModelInferRequest) -> InferHead:
     return InferHead(message.model_name, message.model_version, open_inference_messages.parse(message))
 
 
-def _model(message: Any) -> str:
+def _model(message: messages.RepositoryModelLoadRequest | messages.RepositoryModelUnloadRequest) -> str:
     """Triton's clients send repository and model, KServe's the model in the repository's place."""
-    return str(message.model_name or message.repository_name)
+    return message.model_name or message.repository_name
