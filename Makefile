@@ -30,6 +30,7 @@ run: .venv/.done  ## train the quick presets if models/ lacks them, then serve o
 T ?=
 JOBS ?= auto
 test: .venv/.done  ## the whole test suite at its small size, in parallel; T=tests/clients for one folder, JOBS=0 for one process
+	$(if $(T),-)@$(BIN)/python -m tests.programs
 	$(BIN)/pytest -m "not long" --numprocesses $(JOBS) --maxprocesses 4 --dist worksteal --durations 25 $(T)
 
 quick: .venv/.done  ## the unit tests alone, within a minute on two cores: the loop while one works; T= and JOBS= as above

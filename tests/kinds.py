@@ -46,7 +46,7 @@ def uses(function: FunctionType) -> frozenset[str]:
         if one in seen:
             continue
         seen.add(one)
-        if (one.__module__, one.__name__) == ("tests.servers", "need"):
+        if (one.__module__, one.__name__) == ("tests.programs", "need"):
             found.add("outside")
         for value in values(one):
             if isinstance(value, ModuleType):

@@ -4,7 +4,6 @@ import os
 import re
 import secrets
 import selectors
-import shutil
 import signal
 import socket
 import subprocess
@@ -169,8 +168,3 @@ def http_server(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
-
-
-def need(name: str, package: str) -> None:
-    """Fail, naming the Debian package, when a program that a test runs is missing."""
-    assert shutil.which(name), f"{name} is missing: apt-get install {package}"

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests import kinds, servers
+from tests import kinds, programs, servers
 from tests.servers import ROOT, free_port
 
 PYTEST = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "--confcutdir", ROOT]
@@ -25,7 +25,7 @@ def asks_another_function():
 
 
 def runs_the_program_of_another():
-    servers.need("kubectl", "kubernetes-client")
+    programs.need("kubectl")
     return asks_another_function()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc
 import numpy as np
 
-from tests import servers
+from tests import programs
 from tests.bench.rows import Post
 
 _PREDICT = "/tensorflow.serving.PredictionService/Predict"
@@ -32,7 +32,7 @@ class Result:
 
 def post(url: str, request: Post, connections: int, seconds: float, folder: Path) -> Result:
     """POST the same over and over on that many connections. Raises RuntimeError when an answer is not 200."""
-    servers.need("wrk", "wrk")
+    programs.need("wrk")
     (folder / "body").write_bytes(request.body)
     script = folder / "post.lua"
     headers = {"Content-Type": "application/json", **request.headers}
@@ -55,7 +55,7 @@ def post(url: str, request: Post, connections: int, seconds: float, folder: Path
 
 def predict(address: str, request: bytes, in_flight: int, seconds: float, folder: Path) -> Result:
     """Make the same gRPC Predict call over and over, so many at a time. Raises RuntimeError when one fails."""
-    servers.need("h2load", "nghttp2-client")
+    programs.need("h2load")
     with grpc.insecure_channel(address) as channel:
         call = channel.unary_unary(_PREDICT, request_serializer=bytes, response_deserializer=bytes)
         answer_bytes = _FRAME_BYTES + len(call(request, timeout=30))

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from tests import servers
+from tests import programs
 from tests.servers import ROOT
 
 FOLDER = ROOT / "deploy" / "kubernetes"
@@ -22,7 +22,7 @@ Object = dict[str, Any]
 @cache
 def render(overlay: str) -> tuple[Object, ...]:
     """Every object of an overlay."""
-    servers.need("kubectl", "kubernetes-client")
+    programs.need("kubectl")
     command = ["kubectl", "kustomize", FOLDER / "overlays" / overlay]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 import yaml
 
-from tests import servers
+from tests import programs
 from tests.deploy.prometheus_files import ALERTS, DASHBOARD, FOLDER, groups, panels
 from tests.servers import ROOT
 
@@ -184,7 +184,7 @@ def test_every_alert_has_a_case():
 
 @pytest.mark.parametrize("name", CASES)
 def test_an_alert_is_silent_when_all_is_well_and_fires_when_it_is_not(name, tmp_path):
-    servers.need("promtool", "prometheus")
+    programs.need("promtool")
     case = CASES[name]
     healthy = {"input_series": series(case.well), "promql_expr_test": [fires(name, case.fires_by, None)]}
     ill = {
@@ -201,7 +201,7 @@ def test_an_alert_is_silent_when_all_is_well_and_fires_when_it_is_not(name, tmp_
 
 @pytest.mark.parametrize("name", ["recording.yaml", "alerts.yaml"])
 def test_promtool_finds_no_fault(name):
-    servers.need("promtool", "prometheus")
+    programs.need("promtool")
     done = subprocess.run(["promtool", "check", "rules", FOLDER / name], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

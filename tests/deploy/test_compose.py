@@ -10,7 +10,7 @@ import yaml
 
 from signet.serving.gateway.settings import Settings
 from signet.serving.model_server import flags
-from tests import servers
+from tests import programs
 from tests.deploy import dockerfile
 from tests.servers import ROOT
 
@@ -208,7 +208,7 @@ def test_prometheus_reads_what_is_there():
     assert (names["names"], names["port"]) == (["model-server"], int(flag("model-server", "rest_api_port")))
     monitoring = (FILE.parent / "tf-serving/monitoring.config").read_text()
     assert server["metrics_path"] == re.search(r'path: "(.*)"', monitoring)[1]
-    servers.need("promtool", "prometheus")
+    programs.need("promtool")
     done = subprocess.run(["promtool", "check", "config", path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -18,7 +18,7 @@ import httpx
 import pytest
 import yaml
 
-from tests import servers
+from tests import programs, servers
 from tests.deploy.prometheus_files import ALERTS, FOLDER, RECORDED, panels, selectors
 from tests.servers import Program
 
@@ -90,7 +90,7 @@ def write_configuration(folder: Path, targets: dict[str, str]) -> Path:
 
 @contextmanager
 def running(file: Path) -> Iterator[Prometheus]:
-    servers.need("prometheus", "prometheus")
+    programs.need("prometheus")
     port = servers.free_port()
     with subprocess.Popen(
         [

@@ -14,6 +14,7 @@ from signet.training.export import verify
 from signet.training.export import write as write_version
 from signet.training.export.golden import to_json
 from signet.training.model import Data
+from tests import programs
 
 _ANSWER = """
 import json, pathlib, sys
@@ -63,6 +64,7 @@ def check_card(folder: Path) -> None:
     card = json.loads((folder / "assets.extra" / "model-card.json").read_bytes())
     assert card["purpose"]
     assert card["limits"]
+    programs.need("dot")
     assert set(card["pictures"]) >= {"model.png"}
     for name, signature in card["signatures"].items():
         for tensor, said in (signature["inputs"] | signature["outputs"]).items():

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests import servers
+from tests import programs, servers
 from tests.servers import GOLDEN_MODELS
 
 CALLERS = 4
@@ -94,7 +94,7 @@ def ejected(address: str) -> str:
 
 @pytest.mark.parametrize("kills", [1, pytest.param(5, marks=pytest.mark.long)])
 def test_one_of_three_servers_is_killed_and_no_request_fails(three, kills):
-    servers.need("promtool", "prometheus")
+    programs.need("promtool")
     port = three[2][0].rpartition(":")[2]
     arguments = (f"--port={port}", "--model_name=two_in", f"--model_base_path={GOLDEN_MODELS / 'two_in'}")
     with in_front_of(three) as (url, _), load(url, "two_in", TWO_IN) as answers:
@@ -181,7 +181,7 @@ def test_versions_go_round_two_servers_and_no_request_fails_or_gets_a_mixture(ti
 
 
 def test_tls_to_model_servers_by_name_and_by_socket(tmp_path, monkeypatch):
-    servers.need("openssl", "openssl")
+    programs.need("openssl")
 
     def openssl(*arguments: object) -> None:
         subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, cwd=tmp_path)

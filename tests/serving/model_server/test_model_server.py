@@ -14,7 +14,7 @@ from signet.serving.model_server import flags
 from signet.serving.model_server.flags import Flags
 from signet.serving.tensors.arrays import from_proto, to_proto
 from signet.serving.tensors.protos import predict_pb2, prediction_service_pb2_grpc
-from tests import servers
+from tests import programs, servers
 from tests.bench.swaps import swap_under_load, table
 from tests.servers import GOLDEN_MODELS
 
@@ -238,7 +238,7 @@ def test_health_and_reflection(tmp_path):
 
 
 def test_tls_with_client_certificates(tmp_path):
-    servers.need("openssl", "openssl")
+    programs.need("openssl")
 
     def openssl(*arguments: object) -> None:
         subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, cwd=tmp_path)

@@ -14,7 +14,7 @@ import pytest
 from signet.serving.model_server.monitoring import REST, Monitoring
 from signet.serving.tensors.arrays import to_proto
 from signet.serving.tensors.protos import predict_pb2, prediction_service_pb2_grpc
-from tests import servers
+from tests import programs, servers
 
 RECORDED = json.loads((Path(__file__).parents[2] / "golden" / "tfserving" / "prometheus.json").read_text())
 PATH = "/monitoring/prometheus/metrics"
@@ -59,7 +59,7 @@ def test_any_method_gets_the_page_and_a_query_does_not(server):
 
 
 def test_prometheus_finds_nothing_wrong_with_our_page(server):
-    servers.need("promtool", "prometheus")
+    programs.need("promtool")
     page = httpx.get(f"{server[1]}/metrics").text
     checked = subprocess.run(["promtool", "check", "metrics"], check=False, input=page, text=True, capture_output=True)
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")

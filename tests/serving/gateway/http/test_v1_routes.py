@@ -6,7 +6,7 @@ import subprocess
 import httpx
 import pytest
 
-from tests import servers
+from tests import programs, servers
 from tests.serving.gateway.test_predict import TWO_IN, post
 
 RECORDED = {
@@ -94,7 +94,7 @@ def test_metrics_count_what_was_asked(gateway_url):
 
 
 def test_promtool_finds_nothing_to_complain_about(gateway_url):
-    servers.need("promtool", "prometheus")
+    programs.need("promtool")
     text = httpx.get(f"{gateway_url}/metrics").text
     checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")

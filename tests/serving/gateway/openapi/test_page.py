@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from signet.serving.gateway.http.v1_routes import ROUTES
-from tests import servers
+from tests import programs, servers
 from tests.servers import GOLDEN_MODELS, ROOT
 
 CARD = {
@@ -191,7 +191,7 @@ def test_the_package_shows_openapi_3_1():
 
 
 def test_a_browser_shows_every_model_and_asks_no_other_host(embedded_url, tmp_path):
-    servers.need("chromium", "chromium")
+    programs.need("chromium")
     requests = tmp_path / "requests.json"
     browser = subprocess.run(
         [
