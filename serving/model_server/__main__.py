@@ -27,7 +27,7 @@ from signet.serving.model_server.batching.parameters import Batching
 from signet.serving.model_server.batching.scheduler import BatchingRunner
 from signet.serving.model_server.flags import Flags
 from signet.serving.model_server.grpc.server import GrpcServer
-from signet.serving.model_server.grpc.service import ModelService, PredictionService, add_services
+from signet.serving.model_server.services import ModelService, PredictionService, add_services
 from signet.serving.model_server.monitoring import Monitoring
 from signet.serving.model_server.reload import Reloader, available, failures, listed, settled
 from signet.serving.model_server.rest import server as rest_server

@@ -18,7 +18,7 @@ from signet.serving.grpc_dialect import example_inference as inference
 from signet.serving.http.server import Request, Response, page
 from signet.serving.json_arrays import number_arrays
 from signet.serving.model_server.flags import Flags
-from signet.serving.model_server.grpc.service import ModelService, PredictionService
+from signet.serving.model_server.services import ModelService, PredictionService
 from signet.serving.model_server.monitoring import REST, UNKNOWN, Monitoring, metrics_path
 from signet.serving.model_server.rest import large_bodies as large_rest
 from signet.serving.model_server.rest import predict_json, request_body, routes, status_json
