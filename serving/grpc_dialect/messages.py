@@ -8,6 +8,8 @@ from signet.serving.errors import InvalidInput, ServingError
 
 M = TypeVar("M", bound=Message)
 
+NO_MESSAGE = "the request is no {message}"
+
 
 class Deadline(Protocol):
     """What says how long a call may still take, such as gRPC's ServicerContext."""
@@ -20,7 +22,7 @@ def parse(
     message_class: type[M],
     data: bytes,
     error: type[ServingError] = InvalidInput,
-    problem: str = "the request is no {message}",
+    problem: str = NO_MESSAGE,
 ) -> M:
     """The message that the bytes are, or the error. problem: begins its text; {message} stands for the class's name."""
     try:

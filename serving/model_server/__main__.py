@@ -26,12 +26,13 @@ from signet.serving.model_server.batching import parameters
 from signet.serving.model_server.batching.parameters import Batching
 from signet.serving.model_server.batching.scheduler import BatchingRunner
 from signet.serving.model_server.flags import Flags
+from signet.serving.model_server.grpc.handlers import add_services
 from signet.serving.model_server.grpc.server import GrpcServer
-from signet.serving.model_server.services import ModelService, PredictionService, add_services
 from signet.serving.model_server.monitoring import Monitoring
 from signet.serving.model_server.reload import Reloader, available, failures, listed, settled
 from signet.serving.model_server.rest import server as rest_server
 from signet.serving.model_server.rest.service import RestService
+from signet.serving.model_server.services import ModelService, PredictionService
 from signet.serving.models.model_config import ModelConfig
 from signet.serving.offload.pool import Offload
 from signet.serving.process import gc_tuning, log_lines, stop_signals

@@ -7,8 +7,9 @@ outputs ──encode──▶ the bytes of the answer
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from signet.serving.errors import InvalidInput, ServingError
 from signet.serving.grpc_dialect import example_inference, predict_request
-from signet.serving.grpc_dialect.messages import parse
+from signet.serving.grpc_dialect.messages import NO_MESSAGE, parse
 from signet.serving.offload.large_bodies import Kept
 from signet.serving.open_inference import messages, open_inference_pb2, requests
 from signet.serving.open_inference.requests import InferRequest
@@ -19,7 +20,7 @@ from signet.serving.tensors.signature import Signature
 _OfExamples = (
     classification_pb2.ClassificationRequest | regression_pb2.RegressionRequest | inference_pb2.MultiInferenceRequest
 )
-_OF_EXAMPLES: dict[str, type[_OfExamples]] = {
+OF_EXAMPLES: dict[str, type[_OfExamples]] = {
     message_class.DESCRIPTOR.name: message_class
     for message_class in (
         classification_pb2.ClassificationRequest,
@@ -27,39 +28,49 @@ _OF_EXAMPLES: dict[str, type[_OfExamples]] = {
         inference_pb2.MultiInferenceRequest,
     )
 }
+"""The messages that bring examples, by their names."""
 
 
-def parse_predict(kept: Kept, data: bytes) -> bytes:
-    """A PredictRequest: the same without its inputs."""
-    kept["message"] = message = parse(predict_pb2.PredictRequest, data)
+def parse_predict(
+    kept: Kept, data: bytes, error: type[ServingError] = InvalidInput, problem: str = NO_MESSAGE
+) -> bytes:
+    """A PredictRequest: the same without its inputs. error, problem: what is raised for bytes that are none."""
+    kept["message"] = message = parse(predict_pb2.PredictRequest, data, error, problem)
     head = predict_pb2.PredictRequest(model_spec=message.model_spec, output_filter=message.output_filter)
     return head.SerializeToString()
 
 
 def decode_predict(kept: Kept, signature: Signature) -> Arrays:
-    """Its inputs, held against the signature."""
-    return signature.check(predict_request.inputs_of(kept.pop("message"), signature))
+    """The inputs of that PredictRequest, held against the signature."""
+    return signature.check(decode_unchecked(kept, signature))
+
+
+def decode_unchecked(kept: Kept, signature: Signature) -> Arrays:
+    """The inputs of that PredictRequest, whose dtypes and shapes are left to TensorFlow to refuse."""
+    return predict_request.inputs_of(kept.pop("message"), signature)
 
 
 def encode_predict(head: bytes, outputs: Arrays) -> bytes:
-    """A PredictResponse. head: the same without its outputs."""
+    """A PredictResponse in bytes. head: the same without its outputs."""
     response = predict_pb2.PredictResponse.FromString(head)
     for name, array in outputs.items():
         response.outputs[name].CopyFrom(to_typed_proto(array))
     return response.SerializeToString()
 
 
-def parse_examples(kept: Kept, name: str, data: bytes) -> bytes:
-    """A message of the given name that has examples: the same without them."""
-    message = parse(_OF_EXAMPLES[name], data)
-    kept["examples"] = example_inference.serialized(message.input)
+def parse_examples(
+    kept: Kept, name: str, data: bytes, error: type[ServingError] = InvalidInput, problem: str = NO_MESSAGE
+) -> bytes:
+    """A message of the given name that has examples: the same without them. error, problem: for bytes that are none."""
+    message = parse(OF_EXAMPLES[name], data, error, problem)
+    kept["examples"] = message.input
     message.ClearField("input")
     return message.SerializeToString()
 
 
 def decode_examples(kept: Kept) -> Arrays:
-    """Its examples, serialized."""
-    return {"inputs": kept.pop("examples")}
+    """The examples of that message, serialized."""
+    return {"inputs": example_inference.serialized(kept.pop("examples"))}
 
 
 class InferHead(NamedTuple):

@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any
 
 from signet.serving.engine.repository import Repository
 from signet.serving.engine.servable import Servable
@@ -18,11 +17,11 @@ from signet.serving.grpc_dialect import example_inference as inference
 from signet.serving.http.server import Request, Response, page
 from signet.serving.json_arrays import number_arrays
 from signet.serving.model_server.flags import Flags
-from signet.serving.model_server.services import ModelService, PredictionService
 from signet.serving.model_server.monitoring import REST, UNKNOWN, Monitoring, metrics_path
 from signet.serving.model_server.rest import large_bodies as large_rest
 from signet.serving.model_server.rest import predict_json, request_body, routes, status_json
 from signet.serving.model_server.rest.routes import Target, VersionTooLarge
+from signet.serving.model_server.services import ModelService, PredictionService
 from signet.serving.offload import large_bodies
 from signet.serving.offload.pool import LARGE_BYTES, LARGE_ELEMENTS, Offload
 from signet.serving.rest_dialect import examples_json
@@ -33,6 +32,7 @@ from signet.serving.tensors.protos import (
     classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
+    model_pb2,
     regression_pb2,
 )
 from signet.serving.tensors.signature import DEFAULT, Signature
@@ -200,23 +200,25 @@ class RestService:
         else:
             spec.signature_name, examples = await self._offload.call(large_rest.read_examples, body)
             message.input.ParseFromString(examples)
-        call = self._prediction.classify if classify else self._prediction.regress
-        response = await call(message, self._limit)
-        chosen = response.model_spec
-        told.version, told.signature = str(chosen.version.value), chosen.signature_name
-        encode = examples_json.encode_classifications if classify else examples_json.encode_regressions
-        return encode(response.result)
+        if isinstance(message, classification_pb2.ClassificationRequest):
+            classified = await self._prediction.classify(message, self._limit)
+            used, answer = classified.model_spec, examples_json.encode_classifications(classified.result)
+        else:
+            regressed = await self._prediction.regress(message, self._limit)
+            used, answer = regressed.model_spec, examples_json.encode_regressions(regressed.result)
+        told.version, told.signature = str(used.version.value), used.signature_name
+        return answer
 
     async def _status(self, target: Target) -> bytes:
         """A label in the path says nothing here, as in the original."""
         message = get_model_status_pb2.GetModelStatusRequest()
         _name(message.model_spec, target).ClearField("version_label")
-        return status_json.encode_status(await self._model.status(message, None))
+        return status_json.encode_status(await self._model.status(message, self._limit))
 
     async def _metadata(self, target: Target) -> bytes:
         message = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
         _name(message.model_spec, target)
-        return status_json.encode_metadata(await self._prediction.metadata(message, None))
+        return status_json.encode_metadata(await self._prediction.metadata(message, self._limit))
 
     def _tensorflow_metrics(self, query: bytes) -> Response:
         header = b"Content-Type: text/plain\r\n"
@@ -226,7 +228,7 @@ class RestService:
         return Response(400, b"Unexpected path: %b. Should be %b" % (asked, self._metrics_path), header)
 
 
-def _name(spec: Any, target: Target) -> Any:
+def _name(spec: model_pb2.ModelSpec, target: Target) -> model_pb2.ModelSpec:
     if not target.name:
         raise InvalidInput("Missing model name in request.")
     try:

@@ -230,8 +230,7 @@ def test_outputs_without_equal_rows_are_refused_in_rows():
 def test_a_worker_loads_no_server_and_no_engine():
     async def work(pool):
         jobs = (
-            "offload.large_bodies offload.large_messages gateway.backends.remote_answers "
-            "model_server.rest.large_bodies model_server.grpc.large_messages"
+            "offload.large_bodies offload.large_messages gateway.backends.remote_answers model_server.rest.large_bodies"
         )
         await pool.call(exec, "\n".join(f"import signet.serving.{name}" for name in jobs.split()))
         loaded = await pool.call(eval, "list(__import__('sys').modules)")

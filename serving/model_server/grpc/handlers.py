@@ -1,0 +1,144 @@
+"""The services over gRPC: messages from bytes, errors as statuses, counting, and large messages read by worker processes.
+
+bytes ──parse──▶ message ──▶ method(message, deadline) ──▶ response ──▶ bytes
+  └─ much work to read ──▶ worker process ──▶ message without its tensors, which `large` has
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from google.protobuf.message import Message
+
+from signet.serving.errors import Internal, ServingError
+from signet.serving.grpc_dialect.messages import M, parse
+from signet.serving.model_server.monitoring import GRPC, Monitoring
+from signet.serving.model_server.services import ModelService, PredictionService, Written
+from signet.serving.offload import large_messages
+from signet.serving.offload.message_weight import heavy_bytes
+from signet.serving.offload.pool import LARGE_BYTES, Offload
+from signet.serving.offload.reading import reading
+from signet.serving.process.byte_budget import ByteBudget
+from signet.serving.tensors.protos import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    inference_pb2,
+    model_management_pb2,
+    predict_pb2,
+    regression_pb2,
+)
+
+if TYPE_CHECKING:  # gRPC's classes are generic to type checkers alone
+    ServicerContext = grpc.aio.ServicerContext[bytes, bytes]
+    Handler = grpc.RpcMethodHandler[bytes, bytes]
+else:
+    ServicerContext, Handler = grpc.aio.ServicerContext, grpc.RpcMethodHandler
+
+_MAX_MESSAGE = 1024
+_TRUNCATED = "...TRUNCATED"
+
+_UNREADABLE = (Internal, "the request cannot be read")
+"""The error for bytes that are no message, INTERNAL as in C++."""
+
+Method = Callable[..., Awaitable[Message | Written]]
+"""(message, deadline), and for a message that brings much, (message, deadline, large)."""
+
+
+def add_services(
+    server: grpc.aio.Server,
+    prediction: PredictionService,
+    model: ModelService,
+    monitoring: Monitoring,
+    budget: ByteBudget,
+    offload: Offload,
+) -> None:
+    """Make a server answer as PredictionService and ModelService. offload: reads large messages."""
+    methods: dict[str, dict[str, tuple[Method, type[Message]]]] = {
+        "tensorflow.serving.PredictionService": {
+            "Classify": (prediction.classify, classification_pb2.ClassificationRequest),
+            "Regress": (prediction.regress, regression_pb2.RegressionRequest),
+            "Predict": (prediction.predict, predict_pb2.PredictRequest),
+            "MultiInference": (prediction.multi_inference, inference_pb2.MultiInferenceRequest),
+            "GetModelMetadata": (prediction.metadata, get_model_metadata_pb2.GetModelMetadataRequest),
+        },
+        "tensorflow.serving.ModelService": {
+            "GetModelStatus": (model.status, get_model_status_pb2.GetModelStatusRequest),
+            "HandleReloadConfigRequest": (model.reload, model_management_pb2.ReloadConfigRequest),
+        },
+    }
+    for service, handlers in methods.items():
+        rpcs = {
+            name: grpc.unary_unary_rpc_method_handler(
+                _answering(name, method, message_class, monitoring, budget, offload),
+                response_serializer=_serialized,
+            )
+            for name, (method, message_class) in handlers.items()
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, rpcs),))
+
+
+def _serialized(response: Message | Written) -> bytes:
+    return response.data if isinstance(response, Written) else response.SerializeToString()
+
+
+def _worker_steps(message_class: type[Message]) -> tuple[Any, ...] | None:
+    """How a worker parses a message and decodes its tensors; None for a message that brings none."""
+    if message_class is predict_pb2.PredictRequest:
+        return large_messages.parse_predict, large_messages.decode_unchecked
+    name = message_class.DESCRIPTOR.name
+    if name in large_messages.OF_EXAMPLES:
+        return large_messages.parse_examples, large_messages.decode_examples, name
+    return None
+
+
+def _answering(
+    name: str,
+    method: Method,
+    message_class: type[M],
+    monitoring: Monitoring,
+    budget: ByteBudget,
+    offload: Offload,
+) -> Callable[[bytes, ServicerContext], Awaitable[Message | Written]]:
+    """Reads the request here, for its error to be INTERNAL as in C++, and turns errors into gRPC statuses."""
+    steps = _worker_steps(message_class)
+
+    async def answer(data: bytes, context: ServicerContext) -> Message | Written:
+        started = time.perf_counter()
+        if steps and len(data) >= LARGE_BYTES and heavy_bytes(data, message_class) >= LARGE_BYTES:
+            return await answer_large(data, context, started, *steps)
+        try:
+            request = parse(message_class, data, *_UNREADABLE)
+        except Internal as error:
+            await context.abort(grpc.StatusCode.INTERNAL, str(error))
+        return await answer_read(request, context, started, len(data))
+
+    async def answer_large(
+        data: bytes, context: ServicerContext, started: float, first: Any, second: Any, *names: str
+    ) -> Message | Written:
+        try:
+            with budget.holding(2 * len(data)):
+                async with reading(offload, first, second, *names, data, *_UNREADABLE) as large:
+                    request = message_class.FromString(await large.head())
+                    return await answer_read(request, context, started, 0, large)
+        except ServingError as error:
+            await context.abort(grpc.StatusCode[error.grpc_code], str(error))
+
+    async def answer_read(
+        request: M, context: ServicerContext, started: float, size: int, *large: Any
+    ) -> Message | Written:
+        try:
+            # What is held for each byte of a message: that, and the arrays that it is decoded to.
+            with budget.holding(2 * size), monitoring.in_flight[GRPC]:
+                response = await method(request, context, *large)
+            monitoring.answered_rpc(name, request, response, "OK", time.perf_counter() - started)
+            return response
+        except ServingError as error:
+            monitoring.answered_rpc(name, request, None, error.grpc_code, time.perf_counter() - started)
+            message = str(error)
+            if len(message) > _MAX_MESSAGE:
+                message = message[: _MAX_MESSAGE - len(_TRUNCATED)] + _TRUNCATED
+            await context.abort(grpc.StatusCode[error.grpc_code], message)
+
+    return answer
