@@ -63,7 +63,7 @@ RUN for name in libtensorflow_cc.so.2 libtensorflow_framework.so.2; do \
 # ---- The project, as files to lay over /. What builds it, setuptools and grpcio-tools, is in the lock, by hash too.
 
 FROM engine-packages AS project
-COPY pyproject.toml setup.py README.md ./
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY signet signet/
 COPY clients clients/
 COPY serving serving/

@@ -14,7 +14,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-SOURCES = ("pyproject.toml", "setup.py", "README.md", "signet")
+SOURCES = ("pyproject.toml", "setup.py", "LICENSE", "README.md", "signet")
 
 sys.path.insert(0, str(ROOT))
 

@@ -1,3 +1,4 @@
+import hashlib
 import subprocess
 import sys
 import tomllib
@@ -27,6 +28,14 @@ def test_a_version_without_a_word_of_what_changed_is_found():
     assert fault.startswith(f"CHANGELOG.md begins with '{VERSION}")
 
 
-@pytest.mark.parametrize("field", ["description", "readme", "requires-python", "keywords", "classifiers"])
+@pytest.mark.parametrize("field", ["description", "readme", "license", "requires-python", "keywords", "classifiers"])
 def test_the_package_says_what_it_is(field):
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][field]
+
+
+def test_the_licence_is_the_apache_software_foundations_text_to_the_letter():
+    text = (ROOT / "LICENSE").read_bytes()
+    # What `sha256sum` gives of https://www.apache.org/licenses/LICENSE-2.0.txt.
+    assert hashlib.sha256(text).hexdigest() == "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (project["license"], project["license-files"]) == ("Apache-2.0", ["LICENSE"])
