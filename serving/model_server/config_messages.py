@@ -6,7 +6,7 @@
 
 Names and types are those of `session_bundle_config.proto`, `monitoring_config.proto` and `ssl_config.proto`; field
 numbers are ours, since these messages exist as text only. They live in a pool of their own: nothing clashes with a
-package that has them.
+package that has them. Their types stand in `config_messages.pyi`.
 """
 
 from typing import Any

@@ -9,10 +9,9 @@ Source of names, labels and buckets: `servables/tensorflow/util.cc`, `prometheus
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -150,7 +149,7 @@ class Monitoring:
         self._our_requests.add(*told, version, signature, code)
         self._our_durations.observe(seconds, *told, signature)
 
-    def answered_rpc(self, rpc: str, request: Any, response: Any, code: str, seconds: float) -> None:
+    def answered_rpc(self, rpc: str, request: object, response: object, code: str, seconds: float) -> None:
         """The same for gRPC, from the messages; response: None when there is only an error."""
         tasks = getattr(request, "tasks", ())
         asked = getattr(tasks[0] if tasks else request, "model_spec", None)
@@ -290,7 +289,7 @@ class _InFlight:
 class _AtScrape(Collector):
     """Makes a registry ask for metrics when it is scraped."""
 
-    def __init__(self, families: Any) -> None:
+    def __init__(self, families: Callable[[], Iterator[Metric]]) -> None:
         self._families = families
 
     def collect(self) -> Iterator[Metric]:

@@ -5,11 +5,11 @@ What is wrong with a file stands on stderr, in protobuf's own line, where people
 
 import logging
 from pathlib import Path
-from typing import Any
 
 from google.protobuf import text_format
 
 from signet.serving.errors import InvalidInput, NotFound, UsageError
+from signet.serving.grpc_dialect.messages import M
 from signet.serving.models import model_config
 from signet.serving.models.model_config import ModelConfig
 from signet.serving.tensors.protos import model_server_config_pb2
@@ -28,13 +28,13 @@ def models(file: Path) -> list[ModelConfig]:
     return configured
 
 
-def refuse_logging(message: Any) -> None:
+def refuse_logging(message: model_server_config_pb2.ModelServerConfig) -> None:
     """Raise `InvalidInput` for a ModelServerConfig that wants requests logged: the stock server has nothing to do it."""
     if any(config.HasField("logging_config") for config in message.model_config_list.config):
         raise InvalidInput("No request-logger-creator provided.")
 
 
-def read(file: Path, message: Any) -> Any:
+def read(file: Path, message: M) -> M:
     """The message, filled from the file. Raises `NotFound` and `InvalidInput`."""
     try:
         return text_format.Parse(file.read_text(), message)

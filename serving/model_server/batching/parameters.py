@@ -10,7 +10,6 @@ Source of names, defaults and refusals: `session_bundle_config.proto`, `bundle_f
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from signet.serving.errors import InvalidInput
 from signet.serving.model_server import text_file
@@ -76,7 +75,7 @@ class Batching:
 
     threads: int = os.cpu_count() or 1
     """Calls that run side by side, of all models."""
-    common: Any = None
+    common: BatchingParameters | None = None
     """BatchingParameters of all versions; None: each has a file of its own, or is not batched."""
 
     def of(self, path: Path) -> Parameters | None:
@@ -89,28 +88,28 @@ class Batching:
 
 def read(file: str, per_version: bool) -> Batching:
     """From the flags; no file: all defaults. Raises `NotFound` and `InvalidInput`."""
-    message: Any = text_file.read(Path(file), BatchingParameters()) if file else BatchingParameters()
+    message = text_file.read(Path(file), BatchingParameters()) if file else BatchingParameters()
     threads = message.num_batch_threads.value if message.HasField("num_batch_threads") else Batching.threads
     if threads < 1:
         raise InvalidInput(f"num_batch_threads must be positive; was {threads}")
     return Batching(threads, None if per_version else message)
 
 
-def from_proto(message: Any) -> Parameters:
+def from_proto(message: BatchingParameters) -> Parameters:
     """A BatchingParameters message. Raises `InvalidInput` for what cannot work."""
-    given = {
+    sizes: dict[str, int] = {
         name: getattr(message, name).value
         for name in ("max_batch_size", "max_enqueued_batches", "max_execution_batch_size")
         if message.HasField(name)
     }
     if message.enable_large_batch_splitting.value:
-        given.setdefault("max_execution_batch_size", given.get("max_batch_size", Parameters.max_batch_size))
+        sizes.setdefault("max_execution_batch_size", sizes.get("max_batch_size", Parameters.max_batch_size))
     else:
-        given.pop("max_execution_batch_size", None)
-        if given.get("max_enqueued_batches") == 0:
-            given["max_enqueued_batches"] = 1  # the original's leniency: only with splitting it is an error
+        sizes.pop("max_execution_batch_size", None)
+        if sizes.get("max_enqueued_batches") == 0:
+            sizes["max_enqueued_batches"] = 1  # the original's leniency: only with splitting it is an error
     return Parameters(
-        **given,
+        **sizes,
         batch_timeout_s=message.batch_timeout_micros.value / 1e6,
         allowed_batch_sizes=tuple(message.allowed_batch_sizes),
         pad_variable_length_inputs=message.pad_variable_length_inputs,

@@ -1,7 +1,6 @@
 """The gRPC server around the services: addresses, TLS, health, reflection, channel arguments."""
 
 from pathlib import Path
-from typing import Any
 
 import grpc
 from google.protobuf import text_format
@@ -25,7 +24,7 @@ class GrpcServer:
         """Raises `UsageError` for an address that cannot be opened and for bad certificates."""
         self._flags = flags
         self.server = grpc.aio.server(options=_options(flags.grpc_channel_arguments))
-        self._health: Any = None
+        self._health: health.HealthServicer | None = None
         if flags.enable_grpc_healthcheck_service:
             self._health = health.HealthServicer()
             health_pb2_grpc.add_HealthServicer_to_server(self._health, self.server)
@@ -61,15 +60,15 @@ class GrpcServer:
             raise UsageError("neither --port nor --grpc_socket_path is set: there is nothing to listen on")
         return addresses
 
-    async def _say(self, status: Any) -> None:
+    async def _say(self, status: int) -> None:
         if self._health:
             for name in _HEALTH_NAMES:
                 await self._health.set(name, status)
 
 
-def _options(arguments: str) -> list[tuple[str, Any]]:
+def _options(arguments: str) -> list[tuple[str, int | str]]:
     """Unlimited messages, as the original has them, and `k=v,k=v`: integers as integers, the rest as text."""
-    options: list[tuple[str, Any]] = [
+    options: list[tuple[str, int | str]] = [
         ("grpc.max_receive_message_length", -1),
         ("grpc.max_send_message_length", -1),
         ("grpc.so_reuseport", 0),
@@ -86,7 +85,7 @@ def _credentials(path: str) -> grpc.ServerCredentials | None:
     """Of an SSLConfig file, whose keys and certificates stand in it as PEM text."""
     if not path:
         return None
-    config: Any = SSLConfig()
+    config = SSLConfig()
     try:
         text_format.Parse(Path(path).read_text(), config)
     except (OSError, UnicodeDecodeError, text_format.ParseError) as error:

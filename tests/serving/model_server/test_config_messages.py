@@ -1,6 +1,10 @@
+import ast
+from pathlib import Path
+
 import pytest
 from google.protobuf import text_format
 
+from signet.serving.model_server import config_messages
 from signet.serving.model_server.config_messages import BatchingParameters, MonitoringConfig
 
 
@@ -38,3 +42,15 @@ def test_prometheus_has_a_path():
 def test_a_wrong_file_names_the_message_as_tensorflow_serving_does():
     with pytest.raises(text_format.ParseError, match=r"tensorflow\.serving\.BatchingParameters"):
         text_format.Parse("prometheus_config {}", BatchingParameters())
+
+
+def test_the_stub_states_every_field():
+    stub = ast.parse(Path(config_messages.__file__).with_suffix(".pyi").read_text())
+    stated = {
+        node.name: [line.target.id for line in node.body if isinstance(line, ast.AnnAssign)]
+        for node in stub.body
+        if isinstance(node, ast.ClassDef)
+    }
+    assert stated == {
+        message: [name.removeprefix("*") for name in fields] for message, fields in config_messages._FIELDS.items()
+    }
