@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, cast
 
 import grpc
+from google.protobuf.message import Message
 
 from signet.clients.client import calls, connecting, dataframes, values
 from signet.clients.client.calls import Describe, Known, Steps, Version, Which, drive, which_of
@@ -48,6 +49,7 @@ from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.protos import (
     get_model_metadata_pb2,
     get_model_status_pb2,
+    model_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
@@ -76,7 +78,7 @@ class Call:
     """A method of the server and what it is asked."""
 
     method: str
-    request: Any
+    request: Message
     timeout_s: float
 
 
@@ -100,7 +102,7 @@ def build_predict(
     return Call("Predict", request, timeout_s)
 
 
-def parse_predict(response: Any) -> Arrays:
+def parse_predict(response: predict_pb2.PredictResponse) -> Arrays:
     """The outputs by name."""
     return {name: tensors.from_proto(tensor) for name, tensor in sorted(response.outputs.items())}
 
@@ -112,7 +114,7 @@ def build_metadata(model: str, which: Which, timeout_s: float) -> Call:
     return Call("GetModelMetadata", request, timeout_s)
 
 
-def parse_metadata(response: Any) -> Version:
+def parse_metadata(response: get_model_metadata_pb2.GetModelMetadataResponse) -> Version:
     """The signatures, those that can be called."""
     packed = get_model_metadata_pb2.SignatureDefMap()
     if not response.metadata["signature_def"].Unpack(packed):
@@ -133,7 +135,7 @@ def build_index(timeout_s: float) -> Call:
     return Call("RepositoryIndex", open_inference_pb2.RepositoryIndexRequest(), timeout_s)
 
 
-def parse_index(response: Any) -> dict[str, list[int]]:
+def parse_index(response: open_inference_pb2.RepositoryIndexResponse) -> dict[str, list[int]]:
     """The versions that answer, the highest first, by model; a model without one has an empty list."""
     found: dict[str, list[int]] = {}
     for entry in response.models:
@@ -148,7 +150,7 @@ def build_ready(timeout_s: float) -> Call:
     return Call("ServerReady", open_inference_pb2.ServerReadyRequest(), timeout_s)
 
 
-def parse_status(response: Any) -> list[VersionStatus]:
+def parse_status(response: get_model_status_pb2.GetModelStatusResponse) -> list[VersionStatus]:
     """The versions as the server lists them; states that are not known are left out."""
     return [
         VersionStatus(
@@ -438,7 +440,7 @@ def without_proxy(address: str) -> list[tuple[str, int]]:
     return [("grpc.enable_http_proxy", 0)] if here else []
 
 
-def _no_failure(response: Any) -> None:
+def _no_failure(response: Message) -> None:
     """A response that comes is a good one: errors are raised."""
 
 
@@ -461,7 +463,7 @@ def _translated(error: Any, address: str, timeout_s: float) -> ServingError:
     return from_code(code, details)
 
 
-def _name(spec: Any, model: str, which: Which) -> Any:
+def _name(spec: model_pb2.ModelSpec, model: str, which: Which) -> model_pb2.ModelSpec:
     spec.name = model
     if isinstance(which, str):
         spec.version_label = which

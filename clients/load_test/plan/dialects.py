@@ -10,21 +10,22 @@ grpc-v2     the Open Inference Protocol's ModelInfer
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 from urllib.parse import urlsplit
-
-from google.protobuf.message import DecodeError
 
 from signet.clients.client import connecting, gateway_messages, infer_messages
 from signet.clients.client.connecting import Access
 from signet.clients.load_test.plan import first_answer
 from signet.clients.load_test.plan.mix import MixEntry
 from signet.serving.errors import Internal
+from signet.serving.grpc_dialect.messages import parse
 from signet.serving.open_inference import binary as open_inference_binary
 from signet.serving.open_inference import open_inference_pb2, requests
 from signet.serving.tensors import dtypes
 from signet.serving.tensors.arrays import Arrays
+from signet.serving.tensors.protos import predict_pb2
 from signet.serving.tensors.signature import Signature
+
+_NO_ANSWER = "the answer is no {message}"
 
 Encode = Callable[[MixEntry, int | None, Arrays], gateway_messages.Request]
 
@@ -83,31 +84,24 @@ def _grpc_v2(entry: MixEntry, version: int | None, arrays: Arrays) -> bytes:
         named = requests.datatype(dtypes.from_numpy(array.dtype), f"input {name!r}")
         message.inputs.add(name=name, datatype=named, shape=array.shape)
         message.raw_input_contents.append(open_inference_binary.encode(array))
-    return bytes(message.SerializeToString())
+    return message.SerializeToString()
 
 
 def _grpc(entry: MixEntry, version: int | None, arrays: Arrays) -> bytes:
     from signet.clients.client.grpc_client import build_predict  # noqa: PLC0415  # gRPC is only imported where it is used
 
     call = build_predict(entry.model, arrays, 0, which=version, signature=entry.signature)
-    return bytes(call.request.SerializeToString())
+    return call.request.SerializeToString()
 
 
 def _check_grpc(answer: bytes, signature: Signature, rows: int) -> None:
-    from signet.serving.tensors.protos import predict_pb2  # noqa: PLC0415  # with gRPC
-
-    first_answer.check_grpc(_read(predict_pb2.PredictResponse, answer), signature, rows)
+    first_answer.check_grpc(parse(predict_pb2.PredictResponse, answer, Internal, _NO_ANSWER), signature, rows)
 
 
 def _check_grpc_v2(answer: bytes, signature: Signature, rows: int) -> None:
-    first_answer.check_grpc_v2(_read(open_inference_pb2.ModelInferResponse, answer), signature, rows)
-
-
-def _read(message: Any, answer: bytes) -> Any:
-    try:
-        return message.FromString(answer)
-    except DecodeError as error:
-        raise Internal(f"the answer is no {message.DESCRIPTOR.full_name}: {error}") from error
+    first_answer.check_grpc_v2(
+        parse(open_inference_pb2.ModelInferResponse, answer, Internal, _NO_ANSWER), signature, rows
+    )
 
 
 DIALECTS: dict[str, HttpDialect | GrpcDialect] = {

@@ -17,8 +17,10 @@ import httptools
 from signet.clients.client import gateway_messages, infer_messages
 from signet.clients.client.gateway_messages import Response
 from signet.serving.errors import Internal
+from signet.serving.open_inference import open_inference_pb2
 from signet.serving.open_inference.bodies import HEADER
 from signet.serving.tensors.arrays import Arrays
+from signet.serving.tensors.protos import predict_pb2
 from signet.serving.tensors.signature import Signature
 
 _MOST_BYTES = 1 << 30
@@ -87,14 +89,14 @@ def check_v2(response: Response, signature: Signature, rows: int) -> None:
     _check_shapes({name: tuple(shape) for name, (shape, _) in found.items()}, signature, rows)
 
 
-def check_grpc(message: Any, signature: Signature, rows: int) -> None:
+def check_grpc(message: predict_pb2.PredictResponse, signature: Signature, rows: int) -> None:
     """Raise `Internal` unless a PredictResponse has the outputs."""
     _check_names(set(message.outputs), signature)
     shapes = {name: tuple(dim.size for dim in tensor.tensor_shape.dim) for name, tensor in message.outputs.items()}
     _check_shapes(shapes, signature, rows)
 
 
-def check_grpc_v2(message: Any, signature: Signature, rows: int) -> None:
+def check_grpc_v2(message: open_inference_pb2.ModelInferResponse, signature: Signature, rows: int) -> None:
     """Raise `Internal` unless a ModelInferResponse has the outputs."""
     _check_names({tensor.name for tensor in message.outputs}, signature)
     _check_shapes({tensor.name: tuple(tensor.shape) for tensor in message.outputs}, signature, rows)
