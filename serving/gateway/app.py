@@ -6,6 +6,7 @@
 Inference is dispatched here, before FastAPI: routing and middleware would cost it most of its speed.
 """
 
+from functools import partial
 from http import HTTPStatus
 
 from fastapi import FastAPI
@@ -54,7 +55,7 @@ class Gateway:
         self.open_inference = OpenInference(
             self.inference, self.backend, self.health, running_version(), settings.batch_max_rows
         )
-        self._v2 = v2.V2(self.inference, self.open_inference, self.offload)
+        self._v2 = v2.V2(self.open_inference, self.offload)
         self.documents = Documents(self.backend, self.inference, running_version())
         self.fastapi = FastAPI(openapi_url=None)  # its own document would know nothing of the models
         self.fastapi.include_router(create_router(self.backend, self.inference, self.probes))
@@ -70,12 +71,12 @@ class Gateway:
     async def _answered(self, request: Request) -> Response:
         if match := v1.PATH.fullmatch(request.path):
             if request.method == "POST":
-                return await self._pipeline.answer(v1.PROTOCOL, request, self._v1)
+                return await self._pipeline.answer(v1.PROTOCOL, request, partial(self._v1.answer, match))
             if match[4] == b":":  # an escaped colon may as well be one of the model's name
                 return only_post(request)
-        if v2.PATH.fullmatch(request.path):
+        if match := v2.PATH.fullmatch(request.path):
             if request.method == "POST":
-                return await self._pipeline.answer(v2.PROTOCOL, request, self._v2)
+                return await self._pipeline.answer(v2.PROTOCOL, request, partial(self._v2.answer, match))
             return only_post(request)
         return await asgi.answer(self.fastapi, request)
 

@@ -24,6 +24,7 @@ from signet.serving.gateway.backends import addresses, remote_answers
 from signet.serving.gateway.backends.label_cache import LabelCache
 from signet.serving.gateway.backends.upstream import GONE, Server, Upstream
 from signet.serving.gateway.core.backend import Lease
+from signet.serving.gateway.core.batching import row_count
 from signet.serving.gateway.core.joining import CALL_S, Gone, Joining
 from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.gateway.settings import Settings
@@ -327,7 +328,7 @@ class RemoteBackend:
         data = await asyncio.to_thread(written) if large else written()
         started = time.perf_counter()
         verdict = lease.joining.get(signature.name)
-        rows = signature.check_rows(inputs) if verdict and verdict.joined and signature.batched else None
+        rows = row_count(inputs) if verdict and verdict.joined and signature.batched else None
         read = partial(remote_answers.outputs_of, signature, outputs or tuple(signature.outputs), rows)
         answer = await self._upstream.predict(lease.name, lease.version, data, timeout_s, read)
         self._took(lease.name, time.perf_counter() - started)

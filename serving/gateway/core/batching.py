@@ -66,6 +66,12 @@ def split(outputs: Arrays, rows: list[int]) -> list[Arrays]:
     return [{name: pieces[name][i] for name in pieces} for i in range(len(rows))]
 
 
+def row_count(inputs: Arrays) -> int:
+    """The length of the first input, which is that of all where they have rows; 1 without an input or a first axis."""
+    first = next(iter(inputs.values()), None)
+    return len(first) if first is not None and first.ndim else 1
+
+
 @dataclass(slots=True, eq=False)
 class _Request:
     run: Run
@@ -158,7 +164,7 @@ class Batcher:
         """
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Arrays] = loop.create_future()
-        counted = _rows(inputs) if rows is None else rows
+        counted = row_count(inputs) if rows is None else rows
         # Zero rows go alone too: what a model makes of them must not be another caller's trouble.
         request = _Request(run, inputs, counted, not rows, answer, time.perf_counter(), timeout_s, fill, waited)
         queue = self._queues.get(key)
@@ -275,12 +281,6 @@ def _rise(error: BaseException) -> None:
 def _deliver(batch: list[_Request], outputs: Arrays) -> None:
     for request, part in zip(batch, split(outputs, [request.rows for request in batch]), strict=True):
         request.give(part)
-
-
-def _rows(inputs: Arrays) -> int:
-    """Of inputs that are not joined: the length of the first, 1 without."""
-    first = next(iter(inputs.values()), None)
-    return len(first) if first is not None and first.ndim else 1
 
 
 def _expire(request: _Request) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, NoReturn
 from signet.serving.errors import InvalidInput, NotFound, ServingError, Unavailable, from_code
 from signet.serving.gateway.core.backend import Backend, Lease
 from signet.serving.gateway.core.health import Health
-from signet.serving.gateway.core.inference import MAX_VERSION, Decoded, Inference, InferenceRequest
+from signet.serving.gateway.core.inference import MAX_VERSION, Decoded, Inference, InferenceRequest, LeasedSignature
 from signet.serving.gateway.core.joining import told
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.models.model_status import State, VersionStatus
@@ -58,17 +58,19 @@ class OpenInference:
         """What the model gives. arrays: gives the inputs where the request itself does not have them."""
         served: list[tuple[Signature, Mapping[str, Sequence[str]]]] = []
 
-        def known(lease: Lease, signature: Signature) -> None:
+        def known(leased: LeasedSignature) -> Signature:
+            signature = leased.signature
             labelled = any(output.classes for output in request.outputs)
-            served[:] = [(signature, lease.card.labels(signature.name) if labelled else {})]
+            served[:] = [(signature, leased.lease.card.labels(signature.name) if labelled else {})]
+            return signature
 
-        def read(lease: Lease, signature: Signature) -> Decoded:
-            known(lease, signature)
+        def read(leased: LeasedSignature) -> Decoded:
+            signature = known(leased)
             return decode(request, signature), request.wanted or given(signature)
 
-        async def read_large(lease: Lease, signature: Signature) -> Decoded:
-            known(lease, signature)
-            async with self._inference.in_time(inference_request, context):
+        async def read_large(leased: LeasedSignature) -> Decoded:
+            signature = known(leased)
+            async with context.in_time():
                 return await read_elsewhere(signature), request.wanted or given(signature)
 
         read_elsewhere = arrays or (lambda signature: asyncio.to_thread(decode, request, signature))

@@ -1,6 +1,6 @@
 """The pipeline (middleware) of a call over gRPC: admission, reading, errors as statuses, counting.
 
-    bytes ──▶ admitted? ──▶ message ──▶ method(message, servicer_context, context, large) ──▶ message ──▶ bytes
+    bytes ──▶ admitted? ──▶ message ──▶ method(message, context, large) ──▶ message ──▶ bytes
 
 A message that is much work to read is read by a worker process: the method gets it without its tensors, which `large` has.
 The gateway's deadline and the caller's both hold; a caller who cancels takes its work back.
@@ -15,10 +15,10 @@ import grpc
 from google.protobuf.message import Message
 
 from signet.serving.errors import Cancelled, DeadlineExceeded, Internal, ServingError
-from signet.serving.gateway.core.inference import Inference, InferenceRequest
+from signet.serving.gateway.core.inference import Inference
 from signet.serving.gateway.observability.metrics import UNKNOWN
 from signet.serving.gateway.observability.request_context import RequestContext
-from signet.serving.grpc_dialect.messages import Deadline, M, parse
+from signet.serving.grpc_dialect.messages import M, parse
 from signet.serving.offload.message_weight import heavy_bytes
 from signet.serving.offload.pool import LARGE_BYTES, Offload
 from signet.serving.offload.reading import Reading, reading
@@ -45,8 +45,8 @@ if TYPE_CHECKING:  # gRPC's classes are generic to type checkers alone
 else:
     ServicerContext, Handler, Service = grpc.aio.ServicerContext, grpc.RpcMethodHandler, grpc.GenericRpcHandler
 
-InferenceMethod = Callable[[M, Deadline, RequestContext, Reading[Any] | None], Awaitable[Message | bytes]]
-"""A method that asks for an inference: (message, gRPC's context, ours, the tensors of a large message) -> message or bytes."""
+InferenceMethod = Callable[[M, RequestContext, Reading[Any] | None], Awaitable[Message | bytes]]
+"""A method that asks for an inference: (message, context, the tensors of a large message) -> message or bytes."""
 WorkerSteps = tuple[Any, ...]
 """Of a method: how a worker parses its messages and decodes their tensors, and what it parses before the bytes."""
 UnaryMethod = Callable[[M], Awaitable[Message]]
@@ -63,17 +63,18 @@ class GrpcPipeline:
     def inference_handler(
         self, protocol: str, method: InferenceMethod[M], message_class: type[M], steps: WorkerSteps
     ) -> Handler:
-        """The handler of a method that asks for an inference: admitted and counted."""
+        """The handler of a method that asks for an inference: admitted, with the caller's deadline, and counted."""
 
         async def answer(data: bytes, servicer_context: ServicerContext) -> bytes:
-            context = RequestContext(protocol)
+            context = self._inference.context(protocol)
+            context.limit(servicer_context.time_remaining())
             context.bytes = len(data)
             try:
-                with self._inference.admitted(protocol), self._budget.holding(_HELD * len(data)):
+                with self._inference.admission.admitted(protocol), self._budget.holding(_HELD * len(data)):
                     if len(data) < LARGE_BYTES or heavy_bytes(data, message_class) < LARGE_BYTES:
-                        response = await method(parse(message_class, data), servicer_context, context, None)
+                        response = await method(parse(message_class, data), context, None)
                     else:
-                        response = await self._large(method, data, servicer_context, context, message_class, steps)
+                        response = await self._large(method, data, context, message_class, steps)
                 answered = response if isinstance(response, bytes) else response.SerializeToString()
             except asyncio.CancelledError:
                 left_s = servicer_context.time_remaining()
@@ -95,19 +96,16 @@ class GrpcPipeline:
         self,
         method: InferenceMethod[M],
         data: bytes,
-        servicer_context: ServicerContext,
         context: RequestContext,
         message_class: type[M],
         steps: WorkerSteps,
     ) -> Message | bytes:
         first_step, second_step, *first = steps
         async with reading(self._offload, first_step, second_step, *first, data) as large:
-            async with self._inference.in_time(
-                InferenceRequest("", timeout_s=servicer_context.time_remaining()), context
-            ):
+            async with context.in_time():
                 head = await large.head()
             message = message_class.FromString(head) if isinstance(head, bytes) else head
-            return await method(message, servicer_context, context, large)
+            return await method(message, context, large)
 
     def unary_handler(self, method: UnaryMethod[M], message_class: type[M]) -> Handler:
         """The handler of a method that only tells something."""

@@ -10,11 +10,11 @@ from typing import Any, NoReturn, Protocol
 
 from signet.serving.errors import InvalidInput, NotFound, from_code
 from signet.serving.gateway.core.backend import Backend, Lease
-from signet.serving.gateway.core.inference import Decoded, Inference, InferenceRequest
+from signet.serving.gateway.core.inference import Decoded, Inference, InferenceRequest, LeasedSignature
 from signet.serving.gateway.grpc.pipeline import GrpcPipeline, Handler, InferenceMethod, Service, service
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.grpc_dialect import example_inference, predict_request
-from signet.serving.grpc_dialect.messages import Deadline, M
+from signet.serving.grpc_dialect.messages import M
 from signet.serving.models import model_status
 from signet.serving.offload import large_bodies, large_messages
 from signet.serving.offload.pool import LARGE_ELEMENTS, Offload
@@ -78,28 +78,27 @@ class GrpcV1:
     async def predict(
         self,
         message: predict_pb2.PredictRequest,
-        servicer_context: Deadline,
         context: RequestContext,
         large: Reading[Any] | None = None,
     ) -> predict_pb2.PredictResponse | bytes:
         _check_named(message.model_spec)
-        request = request_from_model_spec(message, servicer_context)
+        request = request_from_model_spec(message)
 
-        def read(_: Lease, signature: Signature) -> Decoded:
-            inputs = predict_request.inputs_of(message, signature)
-            return signature.check(inputs), predict_request.outputs_of(message, signature)
+        def read(leased: LeasedSignature) -> Decoded:
+            inputs = predict_request.inputs_of(message, leased.signature)
+            return leased.signature.check(inputs), predict_request.outputs_of(message, leased.signature)
 
-        async def read_large(_: Lease, signature: Signature) -> Decoded:
+        async def read_large(leased: LeasedSignature) -> Decoded:
             assert large is not None, "it is a large message"
-            async with self._inference.in_time(request, context):
-                inputs = await large.arrays(signature)
-            return inputs, predict_request.outputs_of(message, signature)
+            async with context.in_time():
+                inputs = await large.arrays(leased.signature)
+            return inputs, predict_request.outputs_of(message, leased.signature)
 
         outputs = await self._inference.run(request, read_large if large else read, context)
         response = predict_pb2.PredictResponse()
         _name(response.model_spec, context)
         if large_bodies.elements(outputs) >= LARGE_ELEMENTS:
-            async with self._inference.in_time(request, context):
+            async with context.in_time():
                 return await self._offload.call(large_messages.encode_predict, response.SerializeToString(), outputs)
         for name, array in outputs.items():
             response.outputs[name].CopyFrom(to_typed_proto(array))
@@ -108,14 +107,11 @@ class GrpcV1:
     async def classify(
         self,
         message: classification_pb2.ClassificationRequest,
-        servicer_context: Deadline,
         context: RequestContext,
         large: Reading[Any] | None = None,
     ) -> classification_pb2.ClassificationResponse:
         response = classification_pb2.ClassificationResponse()
-        outputs, rows = await self._examples(
-            message, servicer_context, context, large, example_inference.classify_outputs
-        )
+        outputs, rows = await self._examples(message, context, large, example_inference.classify_outputs)
         response.result.CopyFrom(example_inference.classifications(outputs, rows))
         _name(response.model_spec, context)
         return response
@@ -123,14 +119,11 @@ class GrpcV1:
     async def regress(
         self,
         message: regression_pb2.RegressionRequest,
-        servicer_context: Deadline,
         context: RequestContext,
         large: Reading[Any] | None = None,
     ) -> regression_pb2.RegressionResponse:
         response = regression_pb2.RegressionResponse()
-        outputs, rows = await self._examples(
-            message, servicer_context, context, large, example_inference.regress_outputs
-        )
+        outputs, rows = await self._examples(message, context, large, example_inference.regress_outputs)
         response.result.CopyFrom(example_inference.regressions(outputs, rows))
         _name(response.model_spec, context)
         return response
@@ -138,34 +131,32 @@ class GrpcV1:
     async def _examples(
         self,
         message: classification_pb2.ClassificationRequest | regression_pb2.RegressionRequest,
-        servicer_context: Deadline,
         context: RequestContext,
         large: Reading[Any] | None,
         wanted: Callable[[Lease, Signature], tuple[str, ...]],
     ) -> tuple[Arrays, int]:
         """The outputs wanted for the examples of a Classify or Regress, and how many examples there are."""
         _check_named(message.model_spec)
-        request = request_from_model_spec(message, servicer_context)
-        inputs = await self._serialized(message.input, large, request, context)
+        request = request_from_model_spec(message)
+        inputs = await self._serialized(message.input, large, context)
 
-        def read(lease: Lease, signature: Signature) -> Decoded:
-            return inputs, wanted(lease, signature)
+        def read(leased: LeasedSignature) -> Decoded:
+            return inputs, wanted(leased.lease, leased.signature)
 
         return await self._inference.run(request, read, context), len(inputs["inputs"])
 
     async def _serialized(
-        self, examples: input_pb2.Input, large: Reading[Any] | None, request: InferenceRequest, context: RequestContext
+        self, examples: input_pb2.Input, large: Reading[Any] | None, context: RequestContext
     ) -> Arrays:
         """The examples of a message, serialized. examples: empty where they are large."""
         if large is None:
             return {"inputs": example_inference.serialized(examples)}
-        async with self._inference.in_time(request, context):
+        async with context.in_time():
             return await large.arrays()
 
     async def multi_inference(
         self,
         message: inference_pb2.MultiInferenceRequest,
-        servicer_context: Deadline,
         context: RequestContext,
         large: Reading[Any] | None = None,
     ) -> inference_pb2.MultiInferenceResponse:
@@ -174,8 +165,8 @@ class GrpcV1:
             raise InvalidInput("the MultiInferenceRequest has no tasks")
         names = example_inference.task_names(message.tasks)
         _check_named(message.tasks[0].model_spec)
-        request = request_from_model_spec(message.tasks[0], servicer_context)
-        inputs = await self._serialized(message.input, large, request, context)
+        request = request_from_model_spec(message.tasks[0])
+        inputs = await self._serialized(message.input, large, context)
         rows = len(inputs["inputs"])
         lease = await self._inference.lease(request)
         try:
@@ -187,7 +178,7 @@ class GrpcV1:
                 for signature, task in zip(chosen, message.tasks, strict=True)
             ]
             calls = [
-                self._inference.call(lease, signature, inputs, outputs, request, context)
+                self._inference.call(LeasedSignature.of(lease, signature), inputs, outputs, request, context)
                 for signature, outputs in zip(chosen, wanted, strict=True)
             ]
             results = await all_of(calls)
@@ -245,15 +236,14 @@ class GrpcV1:
         )
 
 
-def request_from_model_spec(message: HasModelSpec, servicer_context: Deadline | None = None) -> InferenceRequest:
-    """What a message's ModelSpec and the caller's deadline ask for."""
+def request_from_model_spec(message: HasModelSpec) -> InferenceRequest:
+    """What a message's ModelSpec asks for."""
     spec = message.model_spec
     return InferenceRequest(
         spec.name,
         spec.version.value if spec.HasField("version") else None,
         spec.version_label if spec.WhichOneof("version_choice") == "version_label" else None,
         spec.signature_name,
-        None if servicer_context is None else servicer_context.time_remaining(),
     )
 
 

@@ -7,11 +7,10 @@ import time
 from functools import partial
 from typing import Any, NoReturn
 
-from signet.serving.gateway.core.inference import Inference, InferenceRequest
+from signet.serving.gateway.core.inference import InferenceRequest
 from signet.serving.gateway.core.open_inference import OpenInference, target
 from signet.serving.gateway.grpc.pipeline import GrpcPipeline, Service, service
 from signet.serving.gateway.observability.request_context import RequestContext
-from signet.serving.grpc_dialect.messages import Deadline
 from signet.serving.offload import large_bodies, large_messages
 from signet.serving.offload.large_messages import InferHead
 from signet.serving.offload.pool import LARGE_ELEMENTS, Offload
@@ -30,9 +29,9 @@ _STEPS = (large_messages.parse_infer, large_messages.decode_infer)
 class GrpcV2:
     """The service of one gateway."""
 
-    def __init__(self, inference: Inference, open_inference: OpenInference, offload: Offload) -> None:
+    def __init__(self, open_inference: OpenInference, offload: Offload) -> None:
         """offload: writes large answers."""
-        self._inference, self._open_inference, self._offload = inference, open_inference, offload
+        self._open_inference, self._offload = open_inference, offload
 
     def services(self, pipeline: GrpcPipeline) -> list[Service]:
         """For a server to add."""
@@ -71,7 +70,6 @@ class GrpcV2:
     async def model_infer(
         self,
         message: messages.ModelInferRequest | InferHead,
-        servicer_context: Deadline,
         context: RequestContext,
         large: Reading[Any] | None = None,
     ) -> messages.ModelInferResponse | bytes:
@@ -80,8 +78,8 @@ class GrpcV2:
         version, label = target(head.model, head.version)
         context.stage("parse", started)
         read = head.request
-        limits_s = [limit_s for limit_s in (read.timeout_s, servicer_context.time_remaining()) if limit_s is not None]
-        request = InferenceRequest(head.model, version, label, read.signature_name, min(limits_s, default=None))
+        context.limit(read.timeout_s)
+        request = InferenceRequest(head.model, version, label, read.signature_name)
         arrays = None if large is None else large.arrays
         outcome = await self._open_inference.infer(request, read, context, arrays)
         started = time.perf_counter()
@@ -89,7 +87,7 @@ class GrpcV2:
         if large_bodies.text_elements(read, outcome.outputs) < LARGE_ELEMENTS:
             answer = written()
         else:
-            async with self._inference.in_time(request, context):
+            async with context.in_time():
                 answer = await self._offload.call(written)
         context.stage("encode", started)
         return answer

@@ -1,6 +1,6 @@
 """The pipeline (middleware) of an inference over HTTP: admission, decompression, errors, compression, counting.
 
-    Request ──▶ admitted? ──▶ body ──▶ work(…) of the protocol ──▶ Answer ──▶ Response
+    Request ──▶ admitted? ──▶ body ──▶ handler of the dialect ──▶ Answer ──▶ Response
 
 It stands before FastAPI, because every microsecond here is paid by every request.
 """
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from signet.serving.errors import Cancelled, Internal, InvalidInput, Overloaded, ServingError, UnknownEncoding
 from signet.serving.gateway.core.inference import Inference
-from signet.serving.gateway.http import compression, forms
+from signet.serving.gateway.http import compression, forms, inference_headers
 from signet.serving.gateway.observability.metrics import UNKNOWN
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.http.server import Request, Response
@@ -32,8 +32,8 @@ class Answer(NamedTuple):
     """Complete lines."""
 
 
-Work = Callable[[Request, bytes, RequestContext], Awaitable[Answer]]
-"""(request, its body without encoding, what to note down) -> answer."""
+InferenceHandler = Callable[[Request, bytes, RequestContext], Awaitable[Answer]]
+"""(request, its body without encoding, its context) -> answer."""
 
 
 class HttpPipeline:
@@ -42,15 +42,16 @@ class HttpPipeline:
     def __init__(self, inference: Inference, max_body_bytes: int, budget: ByteBudget) -> None:
         self._inference, self._max_body_bytes, self._budget = inference, max_body_bytes, budget
 
-    async def answer(self, protocol: str, request: Request, work: Work) -> Response:
-        context = RequestContext(protocol)
+    async def answer(self, protocol: str, request: Request, handler: InferenceHandler) -> Response:
+        context = self._inference.context(protocol)
         status, code, arrays_bytes = 200, "OK", 0
         try:
-            with self._inference.admitted(protocol):
+            with self._inference.admission.admitted(protocol):
+                context.limit(inference_headers.timeout_s(request.headers))
                 body = await compression.decompressed(request.body, request.headers, self._max_body_bytes)
                 context.bytes = arrays_bytes = len(body)
                 self._budget.change(arrays_bytes)  # what it is decoded to, about as large
-                answer = await work(request, body, context)
+                answer = await handler(request, body, context)
         except ServingError as error:
             if type(error) is InvalidInput and (hint := forms.hint(request.headers, request.body)):
                 error = InvalidInput(f"{error}{hint}")

@@ -11,12 +11,10 @@ Beyond the dialect a predict body may say, in keys that TensorFlow Serving ignor
 
 import re
 import time
-from collections.abc import Sequence
 from functools import partial
 
 from signet.serving.errors import InvalidInput
-from signet.serving.gateway.core.backend import Lease
-from signet.serving.gateway.core.inference import MAX_VERSION, Decoded, Inference, InferenceRequest
+from signet.serving.gateway.core.inference import MAX_VERSION, Decoded, Inference, InferenceRequest, LeasedSignature
 from signet.serving.gateway.http import inference_headers, paths
 from signet.serving.gateway.http.pipeline import Answer
 from signet.serving.gateway.observability.request_context import RequestContext
@@ -27,8 +25,7 @@ from signet.serving.offload.pool import LARGE_BYTES, LARGE_ELEMENTS, Offload
 from signet.serving.offload.reading import reading
 from signet.serving.rest_dialect import json_codec
 from signet.serving.rest_dialect.json_codec import PredictBody
-from signet.serving.tensors.arrays import Array, Arrays
-from signet.serving.tensors.signature import Signature
+from signet.serving.tensors.arrays import Arrays
 
 PROTOCOL = "v1"
 PATH = re.compile(
@@ -45,9 +42,8 @@ class V1:
         """offload: reads large bodies and writes large answers."""
         self._inference, self._offload = inference, offload
 
-    async def __call__(self, request: Request, body: bytes, context: RequestContext) -> Answer:
-        match = PATH.fullmatch(request.path)
-        assert match is not None, "the gateway sends only paths that match"
+    async def answer(self, match: re.Match[bytes], request: Request, body: bytes, context: RequestContext) -> Answer:
+        """Predict, classify or regress, as the path says. match: of `PATH` and the request's."""
         verb = match[5]
         if verb == b"predict":
             return await self._predict(match, request, body, context)
@@ -68,28 +64,27 @@ class V1:
             answer = json_codec.encode(outputs, body.layout, named=body.named_outputs, non_finite=body.non_finite)
         else:
             encode = partial(self._offload.call, large_bodies.encode_predict)
-            async with self._inference.in_time(inference_request, context):
+            async with context.in_time():
                 answer = await encode(outputs, body.layout, body.named_outputs, body.non_finite)
         context.stage("encode", started)
         return Answer(answer)
 
-    def _decode(self, body: PredictBody, lease: Lease, signature: Signature) -> Decoded:
-        return json_codec.decode(body, signature, lease.card.padding(signature)), body.output_filter
+    def _decode(self, body: PredictBody, leased: LeasedSignature) -> Decoded:
+        return json_codec.decode(body, leased.signature, leased.padding), body.output_filter
 
     async def _predict_large(
         self, inference_request: InferenceRequest, text: bytes, context: RequestContext
     ) -> tuple[PredictBody, Arrays]:
         """The body without its value, and the outputs."""
         started = time.perf_counter()
-        in_time = partial(self._inference.in_time, inference_request, context)
         async with reading(self._offload, large_bodies.parse_predict, large_bodies.decode_predict, text) as large:
-            async with in_time():
+            async with context.in_time():
                 body = await large.head()
             context.stage("parse", started)
 
-            async def decode(lease: Lease, signature: Signature) -> Decoded:
-                async with in_time():
-                    return await large.arrays(signature, lease.card.padding(signature)), body.output_filter
+            async def decode(leased: LeasedSignature) -> Decoded:
+                async with context.in_time():
+                    return await large.arrays(leased.signature, leased.padding), body.output_filter
 
             inference_request = inference_request._replace(signature_name=body.signature_name)
             return body, await self._inference.run(inference_request, decode, context)
@@ -102,20 +97,20 @@ class V1:
         if len(text) < LARGE_BYTES:
             name, examples = large_bodies.read_examples(text)
         else:
-            async with self._inference.in_time(inference_request, context):
+            async with context.in_time():
                 name, examples = await self._offload.call(large_bodies.read_examples, text)
         context.stage("parse", started)
         wanted = example_inference.classify_outputs if classify else example_inference.regress_outputs
 
-        def decode(lease: Lease, signature: Signature) -> tuple[dict[str, Array], Sequence[str]]:
-            return {"inputs": examples}, wanted(lease, signature)
+        def decode(leased: LeasedSignature) -> Decoded:
+            return {"inputs": examples}, wanted(leased.lease, leased.signature)
 
         outputs = await self._inference.run(inference_request._replace(signature_name=name), decode, context)
         started = time.perf_counter()
         if large_bodies.elements(outputs) < LARGE_ELEMENTS:
             answer = large_bodies.encode_examples(outputs, len(examples), classify)
         else:
-            async with self._inference.in_time(inference_request, context):
+            async with context.in_time():
                 answer = await self._offload.call(large_bodies.encode_examples, outputs, len(examples), classify)
         context.stage("encode", started)
         return Answer(answer)

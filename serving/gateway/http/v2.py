@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from signet.serving.gateway.core.inference import Inference, InferenceRequest
+from signet.serving.gateway.core.inference import InferenceRequest
 from signet.serving.gateway.core.open_inference import OpenInference, Outcome, target
 from signet.serving.gateway.http import inference_headers, paths
 from signet.serving.gateway.http.pipeline import Answer
@@ -32,14 +32,13 @@ _BINARY = b"Content-Type: application/octet-stream\r\n%b: %%d\r\n" % bodies.HEAD
 class V2:
     """Answers POSTs whose path matches `PATH`."""
 
-    def __init__(self, inference: Inference, open_inference: OpenInference, offload: Offload) -> None:
+    def __init__(self, open_inference: OpenInference, offload: Offload) -> None:
         """offload: reads large bodies and writes large answers."""
-        self._inference, self._open_inference, self._offload = inference, open_inference, offload
+        self._open_inference, self._offload = open_inference, offload
 
-    async def __call__(self, request: Request, body: bytes, context: RequestContext) -> Answer:
+    async def answer(self, match: re.Match[bytes], request: Request, body: bytes, context: RequestContext) -> Answer:
+        """An inference. match: of `PATH` and the request's."""
         started = time.perf_counter()
-        match = PATH.fullmatch(request.path)
-        assert match is not None, "the gateway sends only paths that match"
         model = paths.text(match[1])
         version, label = target(model, paths.text(match[2]) if match[2] else "")
         make_request = partial(inference_headers.request_from_headers, request, model, version, label)
@@ -49,37 +48,34 @@ class V2:
         if (len(body) if json_bytes is None else json_bytes) < LARGE_BYTES:
             read = bodies.parse(body, json_bytes)
             context.stage("parse", started)
-            inference_request = make_request(read.signature_name, read.timeout_s)
-            outcome = await self._open_inference.infer(inference_request, read, context)
+            context.limit(read.timeout_s)
+            outcome = await self._open_inference.infer(make_request(read.signature_name), read, context)
         else:
-            inference_request, read, outcome = await self._infer_large(make_request, body, json_bytes, context)
+            read, outcome = await self._infer_large(make_request, body, json_bytes, context)
         started = time.perf_counter()
         written = partial(large_bodies.encode_infer, read.without_inputs(), *outcome, model, context.version)
         if large_bodies.text_elements(read, outcome.outputs) < LARGE_ELEMENTS:
             text, json_bytes = written()
         else:
-            async with self._inference.in_time(inference_request, context):
+            async with context.in_time():
                 text, json_bytes = await self._offload.call(written)
         context.stage("encode", started)
         return Answer(text) if json_bytes is None else Answer(text, _BINARY % json_bytes)
 
     async def _infer_large(
         self,
-        make_request: Callable[..., InferenceRequest],
+        make_request: Callable[[str], InferenceRequest],
         body: bytes,
         json_bytes: int | None,
         context: RequestContext,
-    ) -> tuple[InferenceRequest, InferRequest, Outcome]:
-        """What the request asks for, the request without its tensors, and what the model gives."""
+    ) -> tuple[InferRequest, Outcome]:
+        """The request without its tensors, and what the model gives. make_request: of the name of a signature."""
         started = time.perf_counter()
         parse, decode = large_bodies.parse_infer, large_bodies.decode_infer
         async with reading(self._offload, parse, decode, body, json_bytes) as large:
-            async with self._inference.in_time(make_request(""), context):
+            async with context.in_time():
                 read = await large.head()
             context.stage("parse", started)
-            inference_request = make_request(read.signature_name, read.timeout_s)
-            return (
-                inference_request,
-                read,
-                await self._open_inference.infer(inference_request, read, context, large.arrays),
-            )
+            context.limit(read.timeout_s)
+            request = make_request(read.signature_name)
+            return read, await self._open_inference.infer(request, read, context, large.arrays)

@@ -22,7 +22,7 @@ import orjson
 
 from signet.serving.errors import DeadlineExceeded, Overloaded, ServingError, Unavailable
 from signet.serving.gateway.core.backend import Backend, Lease
-from signet.serving.gateway.core.inference import Inference, InferenceRequest
+from signet.serving.gateway.core.inference import Inference, InferenceRequest, LeasedSignature
 from signet.serving.gateway.core.joining import told
 from signet.serving.gateway.http import v1
 from signet.serving.gateway.observability.request_context import RequestContext
@@ -243,9 +243,10 @@ class Documents:
         if (asked.signature_name or DEFAULT) != signature.name:
             raise ValueError(f"it names signature {asked.signature_name!r}")
         inputs = json_codec.decode(asked, signature)
-        request = InferenceRequest(lease.name, lease.version, timeout_s=_TRIAL_S)
+        request = InferenceRequest(lease.name, lease.version)
         wanted = asked.output_filter
-        outputs = await self._inference.call(lease, signature, inputs, wanted, request, RequestContext(v1.PROTOCOL))
+        context = RequestContext(v1.PROTOCOL, _TRIAL_S)
+        outputs = await self._inference.call(LeasedSignature.of(lease, signature), inputs, wanted, request, context)
 
         def shown() -> Trial:
             answer = json_codec.encode(outputs, asked.layout, named=asked.named_outputs)

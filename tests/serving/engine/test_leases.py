@@ -137,11 +137,11 @@ class Gateway:
         self.grpc = GrpcV1(self.inference, backend, Offload(1))
 
     async def predict(self, model, values, timeout_s):
-        def decode(lease, signature):
+        def decode(_):
             return {"x": values}, ()
 
         with suppress(NotFound):  # before a lease
-            await self.inference.run(InferenceRequest(model, timeout_s=timeout_s), decode, RequestContext("v1"))
+            await self.inference.run(InferenceRequest(model), decode, RequestContext("v1", timeout_s))
 
     async def several(self, model, values, timeout_s):
         message = inference_pb2.MultiInferenceRequest()
@@ -152,9 +152,7 @@ class Gateway:
             example = message.input.example_list.examples.add()
             if value:
                 example.features.feature["x"].float_list.value.append(value)
-        await self.grpc.multi_inference(
-            message, SimpleNamespace(time_remaining=lambda: timeout_s), RequestContext("grpc_v1")
-        )
+        await self.grpc.multi_inference(message, RequestContext("grpc_v1", timeout_s))
 
     def waiting(self):
         return self.inference._batcher.waiting()

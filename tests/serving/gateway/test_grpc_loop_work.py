@@ -101,7 +101,7 @@ def handlers(gateway):
     """The methods of the gateway by name: bytes and a context in, bytes out."""
     pipeline = GrpcPipeline(gateway.inference, gateway.budget, gateway.offload)
     services = GrpcV1(gateway.inference, gateway.backend, gateway.offload).services(pipeline)
-    services += GrpcV2(gateway.inference, gateway.open_inference, gateway.offload).services(pipeline)
+    services += GrpcV2(gateway.open_inference, gateway.offload).services(pipeline)
     found = {}
     for service in services:
         for path, handler in service._method_handlers.items():
@@ -123,18 +123,18 @@ def call(running, method, data, context=None):
 def test_a_large_message_is_read_beside_the_loop_and_answered_as_a_small_one(running, monkeypatch, kind):
     method, data = MESSAGES[kind]
     heaviest = 0
-    read_message = pipeline.read
+    read_message = pipeline.parse
 
     def read(message_class, data):
         nonlocal heaviest
         heaviest = max(heaviest, heavy_bytes(data, message_class))
         return read_message(message_class, data)
 
-    monkeypatch.setattr(pipeline, "read", read)
+    monkeypatch.setattr(pipeline, "parse", read)
     answer = call(running, method, data)
     assert heaviest < LARGE_BYTES < len(data)
     with monkeypatch.context() as within:
-        within.setattr(pipeline, "read", read_message)
+        within.setattr(pipeline, "parse", read_message)
         within.setattr(pipeline, "LARGE_BYTES", 1 << 40)
         for module in (v1, v2):
             within.setattr(module, "LARGE_ELEMENTS", 1 << 40)
@@ -156,7 +156,7 @@ def test_tensors_that_are_runs_of_bytes_need_no_worker(running, monkeypatch, met
         threads.append(threading.get_ident())
         return message_class.FromString(data)
 
-    monkeypatch.setattr(pipeline, "read", read)
+    monkeypatch.setattr(pipeline, "parse", read)
     assert isinstance(call(running, method, data), bytes)
     assert threads == [threading.get_ident()]
 
