@@ -23,6 +23,7 @@ from rich.console import Console
 from signet.serving.errors import SignetError
 from signet.training import train
 from signet.training.model import BadData
+from signet.training.options import TrainOptions
 from signet.training.progress import Progress
 
 TASKS = range(1, 21)
@@ -55,10 +56,10 @@ RESULTS = Path(__file__).parent / "results"
 def measure(file: Path, architecture: str, seed: int, preset: str, console: Console) -> dict[str, Any]:
     """Train on one task and judge by its test questions. Raises BadData, Diverged."""
     started = time.process_time()
-    order = train.Order(preset=preset, seed=seed, data=file, architecture=architecture)
+    options = TrainOptions(preset=preset, seed=seed, data=file, architecture=architecture)
     with tempfile.TemporaryDirectory() as work, Progress(console) as progress:
         line = progress.add(f"{file.name.partition('_')[0]} {architecture}")
-        fitted = train.fitted("question_answering", order, Path(work), line)
+        fitted = train.fitted("question_answering", options, Path(work), line)
     (score,) = fitted.scores
     return {
         "architecture": architecture,

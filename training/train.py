@@ -1,6 +1,6 @@
 """`signet train`: data -> fit -> evaluate -> export, for one model after the other, with one table at the end.
 
-    train(["digits"], Order(preset="quick", models_dir=Path("models")))
+    train(["digits"], TrainOptions(preset="quick", models_dir=Path("models")))
       load          the module's data: files or a generator
       fit           checkpoints in .training/digits/; a rerun of the same training goes on from the last one
       evaluate      the best epoch's weights on held-out rows, beside baseline and ceiling -> metrics.json
@@ -37,6 +37,7 @@ from signet.training.export.errors import ExportFailed
 from signet.training.export.golden import to_json
 from signet.training.model import BadOption, Data, Examples, Model, Recipe, Score
 from signet.training.models.registry import DATA_SETS, NAMES, models
+from signet.training.options import TrainOptions
 from signet.training.progress import Line, Progress
 
 if TYPE_CHECKING:
@@ -61,28 +62,6 @@ class Interrupted(SignetError):
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is to be trained, as the command line says it."""
-
-    preset: str = "quick"
-    models_dir: Path = Path("models")
-    seed: int = 0
-    epochs: int | None = None
-    data: Path | None = None
-    work_dir: Path | None = None
-    architecture: str = "default"
-    allow_breaking: bool = False
-    patience: int | None = None
-    tensorboard: Path | None = None
-    mixed_precision: bool = False
-    distribute: bool = False
-
-    def work(self, name: str) -> Path:
-        """The folder of checkpoints of one model."""
-        return (self.work_dir or self.models_dir.absolute().parent / ".training") / name
-
-
-@dataclass(frozen=True)
 class Trained:
     """A training that is done, apart from its export."""
 
@@ -93,12 +72,12 @@ class Trained:
     export: subprocess.Popen[str]
 
 
-def train(names: Sequence[str], order: Order, *, if_missing: bool = False) -> None:
+def train(names: Sequence[str], options: TrainOptions) -> None:
     """Train, evaluate and export. Raises BadOption, BadData, Diverged, ExportFailed, Interrupted."""
     check_backend()
-    names = check(names, order)
-    if if_missing:
-        names = [name for name in names if not publish.versions(order.models_dir / name)]
+    names = check(names, options)
+    if options.if_missing:
+        names = [name for name in names if not publish.versions(options.models_dir / name)]
     if not names:
         return
     console = Console(soft_wrap=True, highlight=False)
@@ -110,8 +89,8 @@ def train(names: Sequence[str], order: Order, *, if_missing: bool = False) -> No
         with contextlib.ExitStack() as locks, Progress(console) as progress:
             lines = {name: progress.add(name) for name in names}
             for name in names:
-                locks.enter_context(locked(order.work(name)))  # until its export has been published
-                done.append(train_one(name, order, lines[name]))
+                locks.enter_context(locked(options.work(name)))  # until its export has been published
+                done.append(train_one(name, options, lines[name]))
             rows = [(trained, finish(trained, lines[trained.name])) for trained in done]
     except KeyboardInterrupt as error:
         raise Interrupted("interrupted: the same command goes on from the last whole epoch") from error
@@ -123,7 +102,7 @@ def train(names: Sequence[str], order: Order, *, if_missing: bool = False) -> No
     console.print(table(rows))
 
 
-def check(names: Sequence[str], order: Order) -> list[str]:
+def check(names: Sequence[str], options: TrainOptions) -> list[str]:
     """The names meant, each once, 'all' spelt out. Raises BadOption."""
     meant = list(dict.fromkeys(NAMES if "all" in names else names))
     unknown = [name for name in meant if name not in NAMES]
@@ -131,24 +110,24 @@ def check(names: Sequence[str], order: Order) -> list[str]:
         raise BadOption(
             f"there is no model called {unknown[0]!r}; the models are {', '.join(NAMES)}, or all of them: all"
         )
-    if order.preset not in PRESETS:
-        raise BadOption(f"there is no preset called {order.preset!r}; the presets are {' and '.join(PRESETS)}")
-    if order.architecture not in ARCHITECTURES:
+    if options.preset not in PRESETS:
+        raise BadOption(f"there is no preset called {options.preset!r}; the presets are {' and '.join(PRESETS)}")
+    if options.architecture not in ARCHITECTURES:
         raise BadOption(
-            f"there is no architecture called {order.architecture!r}; the architectures are {' and '.join(ARCHITECTURES)}"
+            f"there is no architecture called {options.architecture!r}; the architectures are {' and '.join(ARCHITECTURES)}"
         )
-    if not 0 <= order.seed < 2**32:
-        raise BadOption(f"--seed is a whole number from 0 to {2**32 - 1}, not {order.seed}")
-    if order.epochs is not None and order.epochs < 1:
-        raise BadOption(f"--epochs is a whole number from 1 on, not {order.epochs}")
-    if order.patience is not None and order.patience < 0:
-        raise BadOption(f"--patience is a whole number from 0 on, not {order.patience}")
-    if order.data is not None and len(meant) > 1:
+    if not 0 <= options.seed < 2**32:
+        raise BadOption(f"--seed is a whole number from 0 to {2**32 - 1}, not {options.seed}")
+    if options.epochs is not None and options.epochs < 1:
+        raise BadOption(f"--epochs is a whole number from 1 on, not {options.epochs}")
+    if options.patience is not None and options.patience < 0:
+        raise BadOption(f"--patience is a whole number from 0 on, not {options.patience}")
+    if options.data is not None and len(meant) > 1:
         raise BadOption(f"--data goes with one model, not with {len(meant)}: {', '.join(meant)}")
     known = DATA_SETS.get(meant[0], ())
-    if order.data is not None and not order.data.exists() and str(order.data) not in known:
+    if options.data is not None and not options.data.exists() and str(options.data) not in known:
         raise BadOption(
-            f"--data: there is no file or folder {order.data}" + "".join(f"; or say {name}" for name in known)
+            f"--data: there is no file or folder {options.data}" + "".join(f"; or say {name}" for name in known)
         )
     return meant
 
@@ -183,10 +162,10 @@ class Fitted:
     scores: Sequence[Score]
 
 
-def train_one(name: str, order: Order, line: Line) -> Trained:
+def train_one(name: str, options: TrainOptions, line: Line) -> Trained:
     """One model from data to evaluation; its export is under way when this returns. The work folder is locked."""
-    work = order.work(name)
-    done = fitted(name, order, work, line)
+    work = options.work(name)
+    done = fitted(name, options, work, line)
     trained = work / "trained"
     trained.mkdir(exist_ok=True)
     shutil.copyfile(work / done.history.best_weights, trained / "weights.weights.h5")
@@ -195,11 +174,11 @@ def train_one(name: str, order: Order, line: Line) -> Trained:
     write_json(trained / "model.json", {"name": name, "config": asdict(done.data.config), "golden": golden})
     write_json(trained / "metrics.json", report(done))
     line.say("exporting")
-    exporting = export.start(trained, order.models_dir, allow_breaking=order.allow_breaking)
+    exporting = export.start(trained, options.models_dir, allow_breaking=options.allow_breaking)
     return Trained(name, done.scores, done.history.seconds, work, exporting)
 
 
-def fitted(name: str, order: Order, work: Path, line: Line) -> Fitted:
+def fitted(name: str, options: TrainOptions, work: Path, line: Line) -> Fitted:
     """Learn, going on from the checkpoint in `work` if it is this run's, and be judged. Raises BadData, Diverged."""
     line.say("starting Keras")
     import keras
@@ -208,26 +187,26 @@ def fitted(name: str, order: Order, work: Path, line: Line) -> Fitted:
 
     module = models()[name]
     line.say("preparing data")
-    data = module.load(order.data, order.preset, order.seed, order.architecture)
-    recipe = data.recipe or module.PRESETS[order.preset]
+    data = module.load(options.data, options.preset, options.seed, options.architecture)
+    recipe = data.recipe or module.PRESETS[options.preset]
     recipe = replace(
         recipe,
-        epochs=order.epochs or recipe.epochs,
-        patience=recipe.patience if order.patience is None else order.patience,
+        epochs=options.epochs or recipe.epochs,
+        patience=recipe.patience if options.patience is None else options.patience,
     )
     first = data.epoch(0)
-    run = identity(name, order, recipe, data, first)
+    run = identity(name, options, recipe, data, first)
     history = fit.read_history(work, run)
     steps = fit.steps_per_epoch(first.rows, recipe.batch_rows)
 
-    keras.utils.set_random_seed(order.seed)
-    with devices.precision(order.mixed_precision), devices.shared(order.distribute, recipe.batch_rows):
+    keras.utils.set_random_seed(options.seed)
+    with devices.precision(options.mixed_precision), devices.shared(options.distribute, recipe.batch_rows):
         model = module.build_model(data.config)
         module.compile_model(model, recipe, steps * recipe.epochs)
         if history.epochs:
             line.say(f"going on after epoch {len(history.epochs)} of {recipe.epochs}")
         line.start(recipe.epochs, steps, len(history.epochs))
-        history = fit.fit(model, data, recipe, history, work, line, fit.tensorboard(order.tensorboard, name))
+        history = fit.fit(model, data, recipe, history, work, line, fit.tensorboard(options.tensorboard, name))
 
     line.say(f"evaluating the weights of epoch {history.best_epoch}")
     model = module.build_model(data.config)
@@ -235,19 +214,19 @@ def fitted(name: str, order: Order, work: Path, line: Line) -> Fitted:
     return Fitted(module, data, model, run, history, module.evaluate(model, data))
 
 
-def identity(name: str, order: Order, recipe: Recipe, data: Data[Any], first: Examples) -> dict[str, Any]:
+def identity(name: str, options: TrainOptions, recipe: Recipe, data: Data[Any], first: Examples) -> dict[str, Any]:
     """What makes two runs the same run, so that the one may go on where the other stopped; JSON values."""
     backend = os.environ.get("KERAS_BACKEND", BACKENDS[0])
     return {
         "model": name,
-        "preset": order.preset,
-        "architecture": order.architecture,
-        "seed": order.seed,
+        "preset": options.preset,
+        "architecture": options.architecture,
+        "seed": options.seed,
         "recipe": asdict(recipe),
         "data": fingerprint(first, data.test),
         "config": hashlib.sha256(json.dumps(asdict(data.config)).encode()).hexdigest(),
-        "precision": "bfloat16" if order.mixed_precision else "float32",
-        "distribute": order.distribute,
+        "precision": "bfloat16" if options.mixed_precision else "float32",
+        "distribute": options.distribute,
         "versions": {package: version(package) for package in dict.fromkeys(("keras", backend, "tensorflow", "numpy"))}
         | {"python": platform.python_version()},
     }

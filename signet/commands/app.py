@@ -22,12 +22,12 @@ app = typer.Typer(
     help="Keras models with several named inputs and outputs, from training to production.",
 )
 app.command()(train.train)
-app.command("export")(export.export_file)
+app.command()(export.export)
 app.command()(serve.serve)
 app.command(
     "model-server", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 )(model_server.model_server)
-app.command("sync-models")(sync_models.sync_models)
+app.command()(sync_models.sync_models)
 app.command()(predict.predict)
 app.command()(models.models)
 app.command()(score.score)

@@ -21,9 +21,10 @@ from keras import layers
 
 from signet.serving.errors import SignetError
 from signet.training.export import golden, publish, verify, write
-from signet.training.export import options as export_order
+from signet.training.export.description import describe
 from signet.training.export.errors import ExportFailed
 from signet.training.export.load import hard_sigmoid_of_keras_2
+from signet.training.export.options import ExportOptions
 from signet.training.model import Arrays
 
 random = np.random.default_rng(0)
@@ -92,7 +93,7 @@ class Centred(layers.Layer):
 def sequential() -> Case:
     """Its input has no name of its own; one is asked for."""
     model = keras.Sequential([keras.Input((4,)), layers.Dense(5), layers.Dense(3, activation="softmax", name="kind")])
-    return Case(model, {"sizes": floats(3, 4)}, ["kind"], options={"renames": ["input_layer=sizes"]})
+    return Case(model, {"sizes": floats(3, 4)}, ["kind"], options={"rename": ["input_layer=sizes"]})
 
 
 def functional_of_pictures() -> Case:
@@ -162,7 +163,7 @@ def subclassed_with_two_arguments() -> Case:
     model(**rows)
     example = {"instances": [{"left": [0.5, 1.5], "right": [2.5, 0.5]}, {"left": [1.5, 0.5], "right": [0.5, 0.5]}]}
     return Case(model, rows, ["product"], lambda model, rows: model(**rows), example=example,
-                options={"renames": ["output_0=product"]})  # fmt: skip
+                options={"rename": ["output_0=product"]})  # fmt: skip
 
 
 def strings() -> Case:
@@ -529,7 +530,7 @@ def export_case(name: str, case: Case, folder: Path) -> Path:
     if "labels" in options:
         (files / "labels.txt").write_text("\n".join(options["labels"]))
         options["labels"] = files / "labels.txt"
-    description = export_order.describe(export_order.Order(file, name, **options))
+    description = describe(ExportOptions(file, name, **options))
     (files / "model.json").write_text(json.dumps(description))
     with publish.writing_folder(folder / "models" / name) as writing:
         write.write(files, writing)

@@ -19,10 +19,10 @@ import tensorflow as tf
 
 from signet.training.export import class_labels, xla
 from signet.training.export.calls import Called, Renames, functional, subclassed
+from signet.training.export.description import NOT_BATCHED, read_example
 from signet.training.export.errors import BadModel, first_line
 from signet.training.export.exportable import ATOL, RTOL, Exportable
 from signet.training.export.load import load, objects_of, restore
-from signet.training.export.options import NOT_BATCHED, read_example
 from signet.training.model import Array, Arrays, Card, Endpoint, Meaning
 from signet.training.models import empty_batch
 

@@ -4,7 +4,7 @@
     scores (…, 1)          ─▶ two classes: above 0.5 the second if it is a probability, above 0 if it is a logit
 
 Which of the two a single number is, the last activation tells: `sigmoid` makes probabilities, none at all (`linear`)
-and `tanh` leave numbers whose sign decides. Where it cannot be told, the order has to say it (`--scores`). The answers that
+and `tanh` leave numbers whose sign decides. Where it cannot be told, `--scores` has to say it. The answers that
 the export is verified by come from another rule than the graph's: of the two classes' scores the higher one.
 """
 

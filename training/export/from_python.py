@@ -20,9 +20,10 @@ import keras
 import numpy as np
 
 from signet.training.export import card
-from signet.training.export import options as export_order
+from signet.training.export.description import export_file
 from signet.training.export.errors import BadModel
 from signet.training.export.names import check_name
+from signet.training.export.options import ExportOptions
 from signet.training.model import BadOption
 
 Labels = Sequence[str] | Mapping[str, Sequence[str]]
@@ -72,13 +73,13 @@ def export(
             raise BadModel(f"Keras cannot save the model: {error}") from error
         objects = folder / "objects.pkl"
         objects.write_bytes(cloudpickle.dumps({**dict(_own_objects(model)), **(custom_objects or {})}))
-        order = export_order.Order(
+        options = ExportOptions(
             file,
             name,
             Path(models_dir),
             labels=labels_file,
             example=example_file,
-            renames=[f"{old}={new}" for old, new in (renames or {}).items()],
+            rename=[f"{old}={new}" for old, new in (renames or {}).items()],
             allow_lambda=True,  # its code runs in this process already
             xla=xla,
             allow_breaking=allow_breaking,
@@ -88,7 +89,7 @@ def export(
             import_paths=[str(Path(path).absolute()) for path in sys.path],
             source=f"the model `{model.name}` in memory",
         )
-        path = export_order.run(order)
+        path = export_file(options)
     return Exported(path, json.loads((path / "assets.extra" / card.JSON_FILE).read_bytes()))
 
 

@@ -1,190 +1,95 @@
-"""`signet export FILE.keras --name NAME`: the order, checked before TensorFlow is started.
+"""What `signet export` takes: the fields are its options, and what an export from Python adds to them."""
 
-Order(file, name, labels, example, …) ──describe──▶ model.json in a folder like that of a training
-    ──export.export──▶ models/NAME/1/        in its first child the model is loaded by any_keras.py
-"""
-
-import json
-import tempfile
-import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated
 
-import numpy as np
+from signet.serving.options import Option
 
-from signet.serving.tensors.arrays import as_string_array
-from signet.training.export import export
-from signet.training.export.errors import BadModel
-from signet.training.export.names import TENSOR_NAME, check_name
-from signet.training.model import Array, BadOption
-
-NOT_BATCHED = "--not-batched"
+AllowBreaking = Annotated[
+    bool,
+    Option(
+        "Publish even if callers of the newest version could not go on: a name removed, another dtype or rank, "
+        "another number of classes. Without it such an export is refused, with what changed."
+    ),
+]
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is to be exported, as the command line says it."""
+class ExportOptions:
+    """Which model is to be exported, and how."""
 
-    file: Path
-    name: str
-    models_dir: Path = Path("models")
-    labels: Path | None = None
-    example: Path | None = None
-    renames: Sequence[str] = ()
-    """OLD=NEW."""
-    code: Path | None = None
-    allow_lambda: bool = False
-    xla: bool = False
-    """Compile the network for sizes that are rounded up: xla.py."""
-    allow_breaking: bool = False
-    scores: Literal["probability", "logit"] | None = None
-    """What one number that tells two classes is; None: its activation says so (class_labels.py)."""
-    not_batched: bool = False
-    """Publish also answers that are no rows of their own, or random ones: marked, and never joined with other requests."""
-    allow_ops: str = ""
-    """Operations that the model may reach although they touch more than it, by name, separated by commas: not marked."""
+    file: Annotated[
+        Path,
+        Option(
+            "The model: a .keras file, or an .h5 or .hdf5 file of older versions.",
+            metavar="FILE.keras",
+            is_argument=True,
+        ),
+    ]
+    name: Annotated[str, Option("What it is to be called, as in /v1/models/NAME:predict.")]
+    models_dir: Annotated[
+        Path, Option("The export becomes MODELS_DIR/NAME/VERSION, the version being the next number.")
+    ] = Path("models")
+    labels: Annotated[
+        Path | None,
+        Option(
+            "What the classes are called: a label in each line, for the output that has so many, or JSON "
+            '{"OUTPUT": ["label", …]}. The export then gives OUTPUT_label beside the scores.'
+        ),
+    ] = None
+    example: Annotated[
+        Path | None,
+        Option(
+            'Rows to prove the export by: JSON {"INPUT": [row, …]} or a predict request, or numpy\'s .npz. '
+            "Without it rows are drawn at random. A model whose `call` is Python code needs it. In JSON, numbers without "
+            "a point are int32, others float32."
+        ),
+    ] = None
+    rename: Annotated[
+        list[str],
+        Option(
+            "Another name for an input or output: OLD=NEW; may be given again. Names such as input_layer, which say "
+            "nothing to callers, are refused.",
+            metavar="OLD=NEW",
+        ),
+    ] = field(default_factory=list)
+    code: Annotated[Path | None, Option("A Python file that defines the model's own classes. It is run.")] = None
+    allow_lambda: Annotated[bool, Option("Run the code in Lambda layers. Only for files that you trust.")] = False
+    xla: Annotated[
+        bool,
+        Option(
+            "Compile the network, for sizes that are rounded up: recurrent ones run 2 to 4 times as fast, the first "
+            "request of a size waits about a second. TensorFlow Serving then needs --xla_cpu_compilation_enabled."
+        ),
+    ] = False
+    scores: Annotated[
+        str | None,
+        Option(
+            "For --labels of an output with one number: probability takes the second label above 0.5, logit above 0. "
+            "Default: as its last activation says; needed only where that cannot be told.",
+            metavar="probability|logit",
+        ),
+    ] = None
+    not_batched: Annotated[
+        bool,
+        Option(
+            "Export a model whose answers are no rows of their own (a matrix of similarities, a mean over the batch), or "
+            "are random: it is marked so, and servers never join its requests."
+        ),
+    ] = False
+    allow_ops: Annotated[
+        str,
+        Option(
+            "NAME[,NAME]: operations such as ReadFile that the model may reach though they touch files; others are "
+            "marked in its card, and `signet serve` refuses all that its own --allow-ops does not name."
+        ),
+    ] = ""
+    allow_breaking: AllowBreaking = False
     objects: Path | None = None
-    """Pickled classes and functions of the model, by name: of an export from Python."""
+    """A file of the model's own classes and functions by name, pickled by an export from Python."""
     import_paths: Sequence[str] = ()
-    """Where that process imports from."""
+    """Folders that the exporting Python process imports from."""
     source: str = ""
     """Where the model comes from, for the card; empty: the file."""
-
-
-def run(order: Order) -> Path:
-    """Check the order, export; the folder of the new version. Raises BadOption, BadModel, ExportFailed."""
-    description = describe(order)
-    with tempfile.TemporaryDirectory(prefix="signet-") as folder:
-        (Path(folder) / "model.json").write_text(json.dumps(description))
-        return export.export(Path(folder), order.models_dir, allow_breaking=order.allow_breaking)
-
-
-def describe(order: Order) -> dict[str, Any]:
-    """The order as model.json, with its files read as far as that goes without TensorFlow."""
-    check_name(order.name)
-    _check_file(order.file)
-    if order.scores not in (None, "probability", "logit"):
-        raise BadOption(f"--scores {order.scores}: expected probability or logit")
-    if order.example:
-        read_example(order.example)
-    return {
-        "name": order.name,
-        "keras_file": str(order.file.absolute()),
-        "source": order.source or f"`{order.file.name}`",
-        "labels": read_labels(order.labels) if order.labels else None,
-        "example": str(order.example.absolute()) if order.example else None,
-        "renames": dict(_rename(text) for text in order.renames),
-        "code": str(order.code.absolute()) if order.code else None,
-        "allow_lambda": order.allow_lambda,
-        "xla": order.xla,
-        "scores": order.scores,
-        "not_batched": order.not_batched,
-        "allow_ops": order.allow_ops,
-        "import_paths": list(order.import_paths),
-        "objects": str(order.objects.absolute()) if order.objects else None,
-    }
-
-
-def _check_file(file: Path) -> None:
-    if not file.exists():
-        raise BadOption(f"there is no file {file}")
-    if (file / "saved_model.pb").exists():
-        raise BadOption(
-            f"{file} is a SavedModel already, and is served as it is: copy the folder to MODELS_DIR/NAME/1 and no more"
-        )
-    if file.suffix not in (".keras", ".h5", ".hdf5"):
-        raise BadOption(
-            f"{file} is not a Keras model: expected a file called .keras, or .h5 or .hdf5 of older versions"
-        )
-    if file.suffix == ".keras" and not zipfile.is_zipfile(file):
-        raise BadModel(f"{file} is not a Keras model, or not a whole one: a .keras file is a zip archive")
-
-
-def _rename(text: str) -> tuple[str, str]:
-    old, equals, new = text.partition("=")
-    if not (old and equals and TENSOR_NAME.fullmatch(new)):
-        raise BadOption(
-            f"--rename {text!r}: expected OLD=NEW; a name has letters, digits and '_', and no digit in the first place"
-        )
-    return old, new
-
-
-def read_labels(file: Path) -> dict[str, list[str]]:
-    """Lines of text -> {"": lines}, for the output that has as many classes; JSON {"output": [labels]} -> the same."""
-    text = _read_text("--labels", file)
-    if file.suffix != ".json":
-        labels = [line.strip() for line in text.splitlines() if line.strip()]
-        if len(labels) < 2:
-            raise BadOption(f"--labels {file}: expected a label in each line, at least two; found {len(labels)}")
-        return {"": labels}
-    content = _parse("--labels", file, text)
-    by_output = {"": content} if isinstance(content, list) else content
-    if not isinstance(by_output, dict) or not all(
-        isinstance(labels, list) and len(labels) > 1 and all(isinstance(label, str) for label in labels)
-        for labels in by_output.values()
-    ):
-        raise BadOption(f'--labels {file}: expected {{"output": ["label", "label", …]}}, or such a list for one output')
-    return by_output
-
-
-def read_example(file: Path) -> dict[str, Array]:
-    """Rows by input, "" for one without a name. From JSON: numbers without a point are int32, others float32."""
-    if file.suffix == ".npz":
-        try:
-            with np.load(file, allow_pickle=False) as arrays:
-                example = dict(arrays)
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
-            raise BadOption(f"--example {file}: not a file of numpy.savez ({error})") from error
-    else:
-        content = _parse("--example", file, _read_text("--example", file))
-        example = {name: _array(file, name, values) for name, values in _columns(file, content).items()}
-    rows = {len(array) if array.ndim else 0 for array in example.values()}
-    if len(rows) != 1 or 0 in rows:
-        raise BadOption(f"--example {file}: expected at least one row, and as many in each input")
-    return {name: as_string_array(array) if array.dtype.kind in "OSU" else array for name, array in example.items()}
-
-
-def _columns(file: Path, content: Any) -> Mapping[str, Any]:
-    """{"a": rows}, a predict body, or the rows of the only input."""
-    if isinstance(content, dict) and set(content) - {"signature_name"} in ({"inputs"}, {"instances"}):
-        content = content.get("inputs", content.get("instances"))
-    if isinstance(content, list) and content and all(isinstance(row, dict) for row in content):
-        names = {name: None for row in content for name in row}
-        if any(set(row) != set(names) for row in content):
-            raise BadOption(f"--example {file}: each row needs the same inputs: {', '.join(names)}")
-        return {name: [row[name] for row in content] for name in names}
-    if isinstance(content, list):
-        return {"": content}
-    if isinstance(content, dict) and content:
-        return content
-    raise BadOption(f'--example {file}: expected {{"input": [row, row, …]}}, or a predict request')
-
-
-def _array(file: Path, name: str, values: Any) -> Array:
-    try:
-        array = np.array(values)
-    except ValueError as error:
-        raise BadOption(f"--example {file}: the rows of {name or 'the input'!r} differ in length") from error
-    if array.dtype.kind == "i":
-        return array.astype(np.int32)
-    if array.dtype.kind == "f":
-        return array.astype(np.float32)
-    if array.dtype.kind in "Ub":
-        return array
-    raise BadOption(f"--example {file}: expected numbers or texts for {name or 'the input'!r}")
-
-
-def _read_text(option: str, file: Path) -> str:
-    try:
-        return file.read_text("utf-8-sig")  # editors of Windows put a byte order mark before the first label
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadOption(f"{option} {file}: cannot be read ({error})") from error
-
-
-def _parse(option: str, file: Path, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise BadOption(f"{option} {file}: not JSON ({error})") from error

@@ -11,6 +11,7 @@ from signet.training import train
 from signet.training.data import digits
 from signet.training.model import BadOption, Recipe
 from signet.training.models import digit_pictures, inception, residual
+from signet.training.options import TrainOptions
 from tests.training import exported
 
 MODELS = {"inception": inception, "residual": residual}
@@ -106,16 +107,16 @@ def test_the_baseline_is_measured_on_the_same_rows():
 )
 def test_unknown_data_is_refused_before_anything_starts(name, source, problem):
     with pytest.raises(BadOption) as caught:
-        train.check([name], train.Order(data=Path(source)))
+        train.check([name], TrainOptions(data=Path(source)))
     assert str(caught.value) == problem
 
 
 def test_scenes_are_data_and_files_are_not(tmp_path):
-    assert train.check(["inception"], train.Order(data=Path("scenes"))) == ["inception"]
+    assert train.check(["inception"], TrainOptions(data=Path("scenes"))) == ["inception"]
     with pytest.raises(BadOption, match="this model learns from scikit-learn's digits, or from --data scenes"):
         inception.load(tmp_path, "quick", 0)
 
 
 def test_an_unknown_architecture_is_refused():
     with pytest.raises(BadOption, match="no architecture called 'deep'; the architectures are default and notebook"):
-        train.check(["inception"], train.Order(architecture="deep"))
+        train.check(["inception"], TrainOptions(architecture="deep"))

@@ -1,0 +1,71 @@
+"""Commands that take dataclasses: each field with an `Option` beside it becomes an option of the command line.
+
+@spread
+def train(options: TrainOptions)      ──▶ --preset TEXT --models-dir PATH --seed INTEGER …
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import wraps
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from signet.serving.options import Option
+
+
+def spread(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option for each field in place of each dataclass that it takes; typer reads its signature."""
+    own = inspect.signature(command).parameters.values()
+    groups = {parameter.name: list(_options(parameter.annotation)) for parameter in own}
+    parameters = [new for parameter in own for new in groups[parameter.name] or [parameter.replace(kind=_KIND)]]
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        for parameter in own:
+            if options := groups[parameter.name]:
+                given[parameter.name] = parameter.annotation(
+                    **{option.name: given.pop(option.name) for option in options}
+                )
+        command(**given)
+
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # a function takes any attribute
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+_KIND = inspect.Parameter.KEYWORD_ONLY  # those without a default may then follow those with one
+
+
+def _options(group: Any) -> Iterator[inspect.Parameter]:
+    """A parameter for each field with an `Option`; none if that is no dataclass."""
+    if not is_dataclass(group):
+        return
+    hints = get_type_hints(group, include_extras=True)
+    for field in fields(group):
+        default = _default(field)
+        for option in getattr(hints[field.name], "__metadata__", ()):
+            if isinstance(option, Option):
+                kind: Any = hints[field.name].__origin__
+                annotation = Annotated[kind, _info(option, field.name, kind, default)]
+                yield inspect.Parameter(field.name, _KIND, default=default, annotation=annotation)
+
+
+def _default(field: Field[Any]) -> Any:
+    if field.default_factory is not MISSING:
+        return field.default_factory()
+    return inspect.Parameter.empty if field.default is MISSING else field.default
+
+
+def _info(option: Option, name: str, kind: Any, default: Any) -> Any:
+    """What typer wants to know. Defaults that stand for something else are told by the help itself."""
+    shown: dict[str, Any] = {
+        "help": option.help,
+        "metavar": option.metavar,
+        "show_default": default not in (None, "", []),
+    }
+    if option.is_argument:
+        return typer.Argument(**shown)
+    flag = option.flag or (f"--{name.replace('_', '-')}" if kind is bool else "")  # or typer adds --no-NAME
+    return typer.Option(*filter(None, [flag]), min=option.min, max=option.max, **shown)
