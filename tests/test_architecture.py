@@ -70,7 +70,7 @@ ALLOWED: dict[str, list[str]] = {
     "clients.score.plan": [*CLIENT, "clients.score.formats", "clients.score.output_columns"],
     "clients.score.output_columns": TENSORS,
     "clients.score.input": SCORE,
-    "clients.score.output": [*SCORE, "clients.score.input", "clients.score"],
+    "clients.score.output": [*SCORE, "clients.score.input"],
     "clients.score": [*SCORE, "clients.score.input", "clients.score.output", "serving.engine"],
     "clients.load_test.plan": CLIENT,
     "clients.load_test.run": [*CLIENT, "clients.load_test.plan"],

@@ -1,6 +1,6 @@
-"""A chunk with the model's answers: what is written for it, and what could not be scored.
+"""One chunk, scored: its rows' answers as they are written, and the rows that could not be scored.
 
-    chunk ──parse──▶ batch ──groups──▶ arrays ──predict──▶ outputs ──encode──▶ block
+    chunk ──parse──▶ rows ───groups──▶ arrays ──predict──▶ outputs ──encode──▶ block
                        └─ bad rows ───────────┴─▶ letters
 
 A request that the server refuses for what it holds is halved until the rows are found that are to blame.
@@ -8,16 +8,14 @@ A request that the server refuses for what it holds is halved until the rows are
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 from signet.clients.score import formats
-from signet.clients.score.input.chunks import Chunk, Position, TextLine
+from signet.clients.score.input.chunk import Chunk
 from signet.clients.score.input.json_rows import JsonRows
+from signet.clients.score.input.lines import TextLine
 from signet.clients.score.input.rows import ParsedRows
 from signet.clients.score.output import dead_letters, encoders
-from signet.clients.score.output.dead_letters import DeadLetters
-from signet.clients.score.output.encoders import Answers
+from signet.clients.score.output.answers import Answers, ScoredChunk
 from signet.clients.score.plan import Plan
 from signet.serving.errors import Internal, InvalidInput, UsageError
 from signet.serving.tensors.arrays import Arrays
@@ -25,41 +23,25 @@ from signet.serving.tensors.arrays import Arrays
 Predict = Callable[[Arrays], Arrays]
 
 
-@dataclass(frozen=True)
-class ScoredChunk:
-    """What becomes of a chunk."""
-
-    rows: int
-    """That were read."""
-    written: int
-    """Of these, the ones that have answers; the others have letters."""
-    source_bytes: int
-    end: Position
-    block: Any
-    letters: DeadLetters
-    fingerprint: bytes
-    """Of the rows that were read, where the source is a pipe."""
-
-
 def score(chunk: Chunk, plan: Plan, predict: Predict) -> ScoredChunk:
-    """Do it."""
-    batch = parse(chunk, plan)
+    """Ask for the answers of a chunk's rows and encode them. Raises `Internal` when a row would be lost or come twice."""
+    rows = parse(chunk, plan)
     answers: Answers = []
-    for places, arrays in batch.groups():
-        answers += _answers(places, arrays, predict, batch)
-    block = encoders.encoder(plan.format)(plan, batch, answers)
-    letters = dead_letters.letters(chunk, batch)
+    for places, arrays in rows.groups():
+        answers += _answers(places, arrays, predict, rows)
+    block = encoders.encoder(plan.format)(plan, rows, answers)
+    letters = dead_letters.letters(chunk, rows)
     written = sum(len(places) for places, _ in answers)
     if written + len(letters.lines) != chunk.rows or encoders.rows(plan.format, block) not in (None, written):
         raise Internal(
-            f"{chunk.source.shown}: of {chunk.rows} rows from {batch.where(0)} on, {written} have answers, "
+            f"{chunk.source.shown}: of {chunk.rows} rows from {rows.where(0)} on, {written} have answers, "
             f"{len(letters.lines)} are bad, and {encoders.rows(plan.format, block)} were to be written"
         )
     return ScoredChunk(chunk.rows, written, chunk.size_bytes, chunk.end, block, letters, fingerprint(chunk))
 
 
 def parse(chunk: Chunk, plan: Plan) -> ParsedRows:
-    """The rows of a chunk, by what its format made of them."""
+    """The rows of a chunk, by what its format's reader made of them."""
     if chunk.source.format.name == "jsonl":
         return JsonRows(chunk.content, plan, chunk.source.partitions)
     from signet.clients.score.input.arrow_rows import ArrowRows  # noqa: PLC0415  # needs pyarrow
@@ -84,19 +66,20 @@ def fingerprint(chunk: Chunk) -> bytes:
     return found.digest()
 
 
-def _answers(places: list[int], arrays: Arrays, predict: Predict, batch: ParsedRows) -> Answers:
+def _answers(places: list[int], arrays: Arrays, predict: Predict, rows: ParsedRows) -> Answers:
+    """The answers of a group of rows; those that the server refuses become bad ones."""
     try:
         outputs = predict(arrays)
     except InvalidInput as error:
         if len(places) == 1:
-            batch.bad[places[0]] = str(error)
+            rows.bad[places[0]] = str(error)
             return []
         middle = len(places) // 2
         halves = (slice(None, middle), slice(middle, None))
         return [
             answer
             for half in halves
-            for answer in _answers(places[half], {name: array[half] for name, array in arrays.items()}, predict, batch)
+            for answer in _answers(places[half], {name: array[half] for name, array in arrays.items()}, predict, rows)
         ]
     for name, array in outputs.items():
         if not array.ndim or len(array) != len(places):

@@ -39,6 +39,11 @@ class Format:
         around = [ending for ending, name in COMPRESSIONS.items() if name == self.compression]
         return ".".join([ENDINGS[self.name][0], *around])
 
+    @property
+    def has_schema(self) -> bool:
+        """Whether all rows have the same columns, with types."""
+        return self.name != "jsonl"
+
 
 def of_name(name: str) -> Format | None:
     """The format of a file called so; None when its name does not tell."""

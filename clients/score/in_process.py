@@ -1,4 +1,4 @@
-"""Answers from a SavedModel that is loaded into this process: no service, TensorFlow's C library instead.
+"""A SavedModel that is loaded into this process as the `Predictor` of a job: no service, TensorFlow's C library instead.
 
     models/digits/3/  ──load──▶  the embedded engine, each request by itself
 
@@ -21,7 +21,7 @@ _PIECE_BYTES = 1 << 20
 
 
 class InProcessPredictor:
-    """A `Predictor` without a server."""
+    """A `Predictor` without a server; the threads of a job share it."""
 
     def __init__(self, models_dir: Path, connection: Connection) -> None:
         self._servable = _loaded(models_dir, connection.model, connection.version)
@@ -59,7 +59,7 @@ def _loaded(models_dir: Path, model: str, version: int) -> Servable:
 
 
 def _digest(folder: Path) -> str:
-    """Of the graph and the weights."""
+    """A hash of the graph and the weights."""
     found = hashlib.sha256()
     for path in [folder / "saved_model.pb", *sorted(folder.glob("variables/*"))]:
         found.update(path.name.encode())

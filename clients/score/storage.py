@@ -7,6 +7,7 @@ A file that is written appears whole or not at all: it is made aside and renamed
 
 import fcntl
 import glob
+import hashlib
 import io
 import os
 import secrets
@@ -22,6 +23,7 @@ from signet.clients.client.connecting import without_password
 from signet.serving.errors import UsageError
 
 _WRITING = ".writing-"
+_PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,14 @@ class Storage(Protocol):
 def shown(path: str) -> str:
     """A path for messages; of a URL, without whoever signs in there."""
     return without_password(path) if "://" in path else path
+
+
+def sha256_of(file: BinaryIO) -> str:
+    """The hash of what is left to read in a file."""
+    found = hashlib.sha256()
+    while piece := file.read(_PIECE_BYTES):
+        found.update(piece)
+    return found.hexdigest()
 
 
 def of(path: str) -> Storage:

@@ -1,14 +1,14 @@
-"""How fast requests may go: so many at a time, so many rows a second, and less as soon as the server is busy.
+"""Throttling: so many requests at a time, a rate limit in rows a second, and backing off as soon as the server is busy.
 
-    with pace.turn(rows): send()          waits until it may
-    pace.yield_to_others(retry_after_s)   the server said 429: half as many at a time, and none for a while
+    with throttle.turn(rows): send()          waits until it may
+    throttle.yield_to_others(retry_after_s)   the server said 429: half as many at a time, and none for a while
 
 As long as the server is not busy again, one more at a time is allowed every ten seconds.
 """
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from signet.serving.errors import Cancelled
@@ -16,18 +16,19 @@ from signet.serving.errors import Cancelled
 ONE_MORE_EVERY_S = 10.0
 """Ten times as long as a gateway asks to be left alone: what is lost by trying again is a tenth."""
 BUSY_S = 1.0
-"""When the server does not say how long."""
+"""How long a busy server is left alone that does not say how long."""
 
 
 class Throttle:
-    """Shared by the threads of a job."""
+    """Shared by the threads of a job; `_changed` is the lock of every field."""
 
-    def __init__(self, concurrency: int, rows_per_s: float | None) -> None:
-        """rows_per_s: None for as fast as it goes."""
+    def __init__(self, concurrency: int, rows_per_s: float | None, clock: Callable[[], float] = time.monotonic) -> None:
+        """rows_per_s: None for as fast as it goes. clock: tells the time in seconds."""
+        self._clock = clock
         self._most, self._active = concurrency, 0
         self._allowed, self._allowed_since = float(concurrency), 0.0
         self._row_s = 1 / rows_per_s if rows_per_s else 0.0
-        self._next = self._not_before = time.monotonic()
+        self._next = self._not_before = clock()
         self._changed = threading.Condition()
         self._stopped = False
 
@@ -43,26 +44,26 @@ class Throttle:
                 self._changed.notify_all()
 
     def limit(self, now: float) -> float:
-        """Requests at a time, as the server's answers allow; now: by the monotonic clock."""
+        """Requests at a time, as the server's answers allow; now: by the clock."""
         return min(self._most, self._allowed + max(0.0, now - self._allowed_since) / ONE_MORE_EVERY_S)
 
     def yield_to_others(self, retry_after_s: float | None) -> None:
-        """The server is busy."""
+        """Back off: the server is busy. retry_after_s: as long as it says, if it does."""
         with self._changed:
-            now = time.monotonic()
+            now = self._clock()
             self._allowed = max(1.0, self.limit(now) / 2)
             pause_s = BUSY_S if retry_after_s is None else retry_after_s
             self._not_before = max(self._not_before, now + pause_s)
             self._allowed_since = self._not_before
 
     def pause(self, seconds: float) -> None:
-        """Wait. Raises `Cancelled` when the job has ended meanwhile."""
+        """Wait so long. Raises `Cancelled` when the job has ended meanwhile."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopped, seconds)
             self._check()
 
     def stop(self) -> None:
-        """Nobody gets a turn any more."""
+        """Let nobody have a turn any more."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -71,7 +72,7 @@ class Throttle:
         with self._changed:
             while True:
                 self._check()
-                now = time.monotonic()
+                now = self._clock()
                 start = max(self._next, self._not_before)
                 if self._active >= int(self.limit(now)):
                     self._changed.wait()

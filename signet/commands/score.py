@@ -151,8 +151,8 @@ def score(
     from signet.clients.client import connecting
     from signet.clients.score import storage
     from signet.clients.score.input.csv_dialect import of_options
-    from signet.clients.score.job import ScoreOptions
     from signet.clients.score.job import score as run
+    from signet.clients.score.options import ScoreOptions
 
     if len(paths) < 2:
         raise typer.BadParameter("expected INPUT… OUTPUT, at least one of each", param_hint="INPUT… OUTPUT")

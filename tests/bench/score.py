@@ -24,11 +24,12 @@ import pyarrow.parquet as pq
 
 from signet.clients.client.connecting import NOTHING
 from signet.clients.client.gateway_client import Client
-from signet.clients.score import job
+from signet.clients.score import preparing
 from signet.clients.score.chunk_scoring import parse
 from signet.clients.score.input import sources
+from signet.clients.score.options import ScoreOptions
 from signet.clients.score.output import destination
-from signet.clients.score.predictor import pin
+from signet.clients.score.service_predictor import pin
 from tests import servers
 from tests.bench import export, rows
 
@@ -107,9 +108,9 @@ def short(row: Any) -> Any:
 
 def read(source: Path, url: str, model: str) -> float:
     """Rows per second from the file to the arrays of requests."""
-    made = job.ScoreOptions(model, [str(source)], str(source.parent / "nothing"), url)
+    made = ScoreOptions(model, [str(source)], str(source.parent / "nothing"), url)
     found = sources.expand(made.inputs, "")
-    work, stream = job.prepare(
+    work, stream = preparing.prepare(
         made, found, destination.of(made.output, ""), pin(url, NOTHING, model, None, "serving_default", 0)
     )
     count = 0

@@ -12,8 +12,9 @@ import pytest
 from signet.clients.client import dataframes, values
 from signet.clients.score.formats import Format
 from signet.clients.score.input.arrow_rows import ArrowRows
-from signet.clients.score.input.chunks import Chunk, Position, TextLine
+from signet.clients.score.input.chunk import Chunk, Position
 from signet.clients.score.input.json_rows import JsonRows
+from signet.clients.score.input.lines import TextLine
 from signet.clients.score.input.sources import Source
 from signet.clients.score.plan import Plan, mapping
 from signet.serving.errors import InvalidInput

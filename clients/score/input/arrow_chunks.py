@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from signet.clients.score.input.chunks import MAX_RECORD_BYTES, Chunk, Position, Read, check_names, skip
+from signet.clients.score.input.chunk import MAX_RECORD_BYTES, Chunk, Position, Read, check_names, skip
 from signet.clients.score.input.sources import Source
 from signet.serving.errors import SignetError, UsageError
 from signet.serving.models import tfrecords

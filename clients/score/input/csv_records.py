@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 from signet.clients.score.formats import SEPARATED
 from signet.clients.score.input import csv_dialect as dialects
-from signet.clients.score.input.chunks import MAX_RECORD_BYTES, Chunk, Position, check_names, skip
+from signet.clients.score.input.chunk import MAX_RECORD_BYTES, Chunk, Position, check_names, skip
 from signet.clients.score.input.csv_dialect import Dialect
 from signet.clients.score.input.sources import Source
 from signet.serving.errors import UsageError

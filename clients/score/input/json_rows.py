@@ -15,7 +15,8 @@ from typing import Any
 import orjson
 
 from signet.clients.client import flat_columns, values
-from signet.clients.score.input.chunks import Chunk, TextLine
+from signet.clients.score.input.chunk import Chunk
+from signet.clients.score.input.lines import TextLine
 from signet.clients.score.input.rows import Group, by_shape, of_row
 from signet.clients.score.input.sources import Partitions
 from signet.clients.score.plan import Plan, find

@@ -10,7 +10,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -122,6 +122,12 @@ def expand(inputs: list[str], input_format: str, dialect: Dialect = UNKNOWN) -> 
                 f"{storage.shown(other)} and {source.shown} are two names of one file; each row is to be scored once"
             )
     return tuple(replace(source, dialect=dialect) for source in found)
+
+
+def check_unchanged(found: Iterable[Source]) -> None:
+    """Raise `UsageError` when one of the sources is not any more what it was when the job began."""
+    for source in found:
+        source.check_unchanged()
 
 
 def _expand(path: str, forced: Format | None) -> list[Source]:

@@ -17,7 +17,7 @@ from signet.clients.client import values
 from signet.clients.score import formats
 from signet.clients.score.input.arrow_values import json_values
 from signet.clients.score.input.rows import ParsedRows
-from signet.clients.score.output.encoders import Answers, Encode
+from signet.clients.score.output.answers import Answers, Encode
 from signet.clients.score.output_columns import OutputColumn
 from signet.clients.score.plan import Plan
 from signet.serving.errors import Internal, Unsupported, UsageError
@@ -50,11 +50,11 @@ def check_carried(plan: Plan) -> None:
             ) from error
 
 
-def table(plan: Plan, batch: ParsedRows, answers: Answers) -> Any:
+def table(plan: Plan, rows: ParsedRows, answers: Answers) -> Any:
     """What is carried, then the outputs."""
     places = [place for some, _ in answers for place in some]
     in_order = sorted(places)
-    carried = batch.carried_table(in_order)
+    carried = rows.carried_table(in_order)
     columns = list(carried.columns)
     for column in plan.output_columns:
         kind = _type(column)
@@ -64,11 +64,11 @@ def table(plan: Plan, batch: ParsedRows, answers: Answers) -> Any:
     return pa.table(columns, schema=schema(plan))
 
 
-def csv(plan: Plan, batch: ParsedRows, answers: Answers) -> bytes:
+def csv(plan: Plan, rows: ParsedRows, answers: Answers) -> bytes:
     """Records without the header."""
     out = pa.BufferOutputStream()
     options = pa_csv.WriteOptions(include_header=False, delimiter=formats.SEPARATED[plan.format.name])
-    pa_csv.write_csv(_csv_cells(table(plan, batch, answers)), out, options)
+    pa_csv.write_csv(_csv_cells(table(plan, rows, answers)), out, options)
     return out.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
 
@@ -78,9 +78,9 @@ def csv_header(plan: Plan) -> bytes:
     return delimiter.join('"' + name.replace('"', '""') + '"' for name in schema(plan).names).encode() + b"\n"
 
 
-def tfrecord(plan: Plan, batch: ParsedRows, answers: Answers) -> bytes:
+def tfrecord(plan: Plan, rows: ParsedRows, answers: Answers) -> bytes:
     """Serialized tf.Examples: whole numbers, other numbers and texts as int64, float and bytes lists."""
-    made = table(plan, batch, answers)
+    made = table(plan, rows, answers)
     out = io.BytesIO()
     for i, field in enumerate(made.schema):
         if pa.types.is_dictionary(field.type):

@@ -1,4 +1,4 @@
-"""Rows that could not be scored, a line of JSON each: where they stood, why, and what they held.
+"""Dead letters: rows that could not be scored, a line of JSON each, with where they stood, why, and what they held.
 
 {"source": "rows.jsonl", "at": "line 3", "reason": "input 'x' has shape (2,); …", "row": {"id": 7, "x": [1, 2]}}
 """
@@ -6,7 +6,7 @@
 from dataclasses import dataclass
 
 from signet.clients.client import values
-from signet.clients.score.input.chunks import Chunk
+from signet.clients.score.input.chunk import Chunk
 from signet.clients.score.input.rows import ParsedRows
 from signet.serving.errors import UsageError
 
@@ -23,24 +23,19 @@ class DeadLetters:
 
     lines: tuple[bytes, ...] = ()
     first: str = ""
-    """Where the first one stood and why it is bad, for people."""
+    """Where the first bad row stood and why it is bad, for people."""
 
 
-def letters(chunk: Chunk, batch: ParsedRows) -> DeadLetters:
-    """Those of the rows that the batch holds to be bad, in their order."""
-    lines = []
-    for place, reason in sorted(batch.bad.items()):
-        letter = {
-            "source": chunk.source.shown,
-            "at": batch.where(place),
-            "reason": reason,
-            "row": batch.original(place),
-        }
-        lines.append(values.dumps(letter) + b"\n")
-    if not lines:
-        return DeadLetters()
-    place = min(batch.bad)
-    return DeadLetters(tuple(lines), f"{chunk.source.shown} {batch.where(place)}: {batch.bad[place]}")
+def letters(chunk: Chunk, rows: ParsedRows) -> DeadLetters:
+    """Dead letters of the rows that cannot be scored, in their order."""
+    source = chunk.source.shown
+    bad = sorted(rows.bad.items())
+    lines = [
+        {"source": source, "at": rows.where(place), "reason": reason, "row": rows.original(place)}
+        for place, reason in bad
+    ]
+    first = next((f"{source} {rows.where(place)}: {reason}" for place, reason in bad), "")
+    return DeadLetters(tuple(values.dumps(line) + b"\n" for line in lines), first)
 
 
 def check_few(bad: int, most: int | None, first: str, where: str) -> None:

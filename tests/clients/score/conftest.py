@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from signet.clients.score.job import ScoreOptions, ScoreSummary, score
+from signet.clients.score.job import score
+from signet.clients.score.options import ScoreOptions, ScoreSummary
 from signet.serving.tensors.dtypes import ROWS
 from signet.serving.tensors.signature import Signature, TensorSpec
 

@@ -11,18 +11,20 @@ from typing import Any
 import pytest
 
 from signet.clients.score import engine_ray
-from signet.clients.score.engine_ray import Start, part_starts
+from signet.clients.score.engine_ray import part_starts
 from signet.clients.score.formats import Format
 from signet.clients.score.input import sources
-from signet.clients.score.input.chunks import Position, read
-from signet.clients.score.job import Work
+from signet.clients.score.input.chunk import Position
+from signet.clients.score.input.reading import read
 from signet.clients.score.output import destination
+from signet.clients.score.output.manifest import PartStart
 from signet.clients.score.plan import Plan, mapping
 from signet.clients.score.predictor import Connection
+from signet.clients.score.work import Work
 from signet.serving.errors import UsageError
 from tests import servers
 from tests.clients.score.conftest import run, signature, tree, write_rows
-from tests.clients.score.input import test_chunks
+from tests.clients.score.input import test_reading
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -101,20 +103,20 @@ def work(found: tuple[sources.Source, ...], batch_rows: int, part_rows: int) -> 
 def test_parts_begin_where_the_local_engine_begins_them(name, tmp_path):
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
-        test_chunks.write(tmp_path / folder / name)
+        test_reading.write(tmp_path / folder / name)
     found = sources.expand([str(tmp_path)], "")
-    expected, rows = [Start(0, 0, Position())], 0
+    expected, rows = [PartStart(0, 0, Position())], 0
     all_chunks = list(read(found, Position(), 16))
     for chunk, following in itertools.pairwise(all_chunks):
         rows += chunk.rows
         if rows - expected[-1].first_row >= 48:
-            expected.append(Start(len(expected), rows, following.start))
+            expected.append(PartStart(len(expected), rows, following.start))
     assert list(part_starts(work(found, 16, 48))) == expected
     assert len(expected) == 5
 
 
 def test_sources_that_workers_cannot_share_are_refused(tmp_path):
-    test_chunks.write(tmp_path / "a.jsonl.gz")
+    test_reading.write(tmp_path / "a.jsonl.gz")
     found = sources.expand([str(tmp_path / "a.jsonl.gz")], "")
     for refused, what in ((found, "compressed"), (sources.expand(["-"], ""), "a pipe")):
         with pytest.raises(UsageError, match=f"is {what}: workers cannot begin in its midst"):

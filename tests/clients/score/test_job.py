@@ -25,7 +25,8 @@ from rich.console import Console
 
 from signet.clients.client.gateway_client import Client
 from signet.clients.score import score_progress
-from signet.clients.score.job import ScoreOptions, usual_batch_rows
+from signet.clients.score.options import ScoreOptions
+from signet.clients.score.preparing import usual_batch_rows
 from signet.clients.score.score_progress import ScoreProgress
 from signet.serving.errors import ServingError, UsageError
 from signet.serving.models import tfrecords

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from signet.clients.score.chunk_scoring import score
 from signet.clients.score.formats import Format
 from signet.clients.score.input import arrow_rows, json_rows
-from signet.clients.score.input.chunks import Chunk, Position, TextLine
+from signet.clients.score.input.chunk import Chunk, Position
+from signet.clients.score.input.lines import TextLine
 from signet.clients.score.input.sources import Source
 from signet.clients.score.output import arrow_encoders, parts
 from signet.clients.score.plan import Plan, mapping

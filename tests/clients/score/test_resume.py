@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from signet.clients.score.job import ScoreOptions
+from signet.clients.score.options import ScoreOptions
 from signet.clients.score.output import destination, manifest
 from signet.clients.score.storage import Local
 from signet.serving.errors import UsageError
@@ -94,8 +94,8 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, parts: int) -> None:
     """Let the next job fail when so many parts are in the manifest."""
     save = manifest.save
 
-    def saved(files, folder, known) -> None:
-        save(files, folder, known)
+    def saved(where, known) -> None:
+        save(where, known)
         if len(known.parts) == parts:
             raise Stopped
 
@@ -197,9 +197,9 @@ def test_a_job_goes_on_with_its_version_while_a_newer_one_is_served(job, changin
 def test_a_job_stops_with_exit_code_3_when_its_version_is_gone(job, changing, tmp_path, monkeypatch):
     write_rows(tmp_path / "in.jsonl", 100)
     made = stopped(job(model="m", url=changing.url, part_rows=16), monkeypatch)
-    known = json.loads((tmp_path / "out" / manifest.NAME).read_text())
+    known = json.loads((tmp_path / "out" / destination.MANIFEST).read_text())
     known["job"]["version"] = 7
-    (tmp_path / "out" / manifest.NAME).write_text(json.dumps(known))
+    (tmp_path / "out" / destination.MANIFEST).write_text(json.dumps(known))
     done = subprocess.run(
         [*command(made), "--patience-s", "0"], cwd=servers.ROOT, capture_output=True, text=True, check=False
     )
@@ -210,9 +210,9 @@ def test_a_job_stops_with_exit_code_3_when_its_version_is_gone(job, changing, tm
 def test_another_model_under_the_same_number_is_refused(job, changing, tmp_path, monkeypatch):
     write_rows(tmp_path / "in.jsonl", 100)
     made = stopped(job(model="m", url=changing.url, part_rows=16), monkeypatch)
-    known = json.loads((tmp_path / "out" / manifest.NAME).read_text())
+    known = json.loads((tmp_path / "out" / destination.MANIFEST).read_text())
     known["job"]["digest"] = "0" * 64
-    (tmp_path / "out" / manifest.NAME).write_text(json.dumps(known))
+    (tmp_path / "out" / destination.MANIFEST).write_text(json.dumps(known))
     with pytest.raises(UsageError, match=f"digest was '{'0' * 64}', now it is '"):
         run(made)
 
@@ -279,8 +279,8 @@ def before_last(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Any]) -> None
     """Let something happen when the next job has two parts."""
     save = manifest.save
 
-    def saved(files, folder, known) -> None:
-        save(files, folder, known)
+    def saved(where, known) -> None:
+        save(where, known)
         if len(known.parts) == 2:
             act()
 
@@ -329,10 +329,10 @@ def test_a_manifest_of_something_else_is_left_alone(job, tmp_path):
     write_rows(tmp_path / "in.jsonl", 1)
     (tmp_path / "out").mkdir()
     for text in ("{}", "[]", "no", '{"layout": 2}'):
-        (tmp_path / "out" / manifest.NAME).write_text(text)
+        (tmp_path / "out" / destination.MANIFEST).write_text(text)
         with pytest.raises(UsageError, match=r"_manifest\.json is no manifest of a scoring job: "):
             run(job())
-        assert (tmp_path / "out" / manifest.NAME).read_text() == text
+        assert (tmp_path / "out" / destination.MANIFEST).read_text() == text
 
 
 def test_two_runs_do_not_score_into_one_folder(job, tmp_path):
@@ -357,9 +357,7 @@ def test_ctrl_c_keeps_what_was_scored(job, tmp_path):
         pipe.writelines("[1, 2, 3, 4]\n" for _ in range(2000))
         pipe.flush()
         goal = destination.of(made.output, "")
-        servers.wait_until(
-            lambda: (manifest.load(goal.files, goal.folder) or manifest.Manifest({})).parts, what="a part"
-        )
+        servers.wait_until(lambda: (manifest.load(goal) or manifest.Manifest({})).parts, what="a part")
         assert running.stop(signal.SIGINT) == 130
     assert "Traceback" not in running.output
     assert "part-00000.parquet" in tree(tmp_path / "out")

@@ -13,7 +13,7 @@ from signet.clients.client import values
 from signet.clients.score.chunk_scoring import score
 from signet.clients.score.formats import Format
 from signet.clients.score.input.arrow_rows import ArrowRows
-from signet.clients.score.input.chunks import Chunk, Position
+from signet.clients.score.input.chunk import Chunk, Position
 from signet.clients.score.input.csv_dialect import Dialect
 from signet.clients.score.input.csv_records import CsvRecords, Record
 from signet.clients.score.input.sources import Source

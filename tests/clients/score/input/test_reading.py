@@ -14,8 +14,9 @@ import pytest
 from signet.clients.score import formats
 from signet.clients.score.chunk_scoring import parse
 from signet.clients.score.formats import Format
-from signet.clients.score.input import chunks, csv_records, sources
-from signet.clients.score.input.chunks import Position, count, read
+from signet.clients.score.input import csv_records, lines, sources
+from signet.clients.score.input.chunk import Chunk, Position
+from signet.clients.score.input.reading import count, read
 from signet.clients.score.input.sources import Source, expand
 from signet.clients.score.output import destination
 from signet.clients.score.plan import Plan, find, mapping
@@ -67,7 +68,7 @@ def records() -> bytes:
     return out.getvalue()
 
 
-def rows(found: list[chunks.Chunk]) -> list[tuple[int, float]]:
+def rows(found: list[Chunk]) -> list[tuple[int, float]]:
     """(id, x) of each row."""
     plan = Plan(X, mapping([], X), ("id",), "", False, Format("jsonl"))
     taken = []
@@ -159,7 +160,7 @@ def test_files_that_are_damaged_are_named(name, content, problem, tmp_path):
 
 
 def test_a_file_without_line_ends_is_not_read_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr(chunks, "MAX_RECORD_BYTES", 64)
+    monkeypatch.setattr(lines, "MAX_RECORD_BYTES", 64)
     (tmp_path / "a.jsonl").write_bytes(b"x" * 65)
     with pytest.raises(UsageError, match="there is a line of more than 64 bytes"):
         list(read(expand([str(tmp_path / "a.jsonl")], ""), Position(), 8))
