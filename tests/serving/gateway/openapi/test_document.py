@@ -6,7 +6,6 @@ from pathlib import Path
 import jsonschema_rs
 import numpy as np
 import pytest
-import schemathesis
 
 from signet.serving.errors import InvalidInput
 from signet.serving.gateway.openapi import document as openapi
@@ -410,22 +409,22 @@ def test_each_model_has_the_routes_of_both_dialects_together():
     assert {"/v2/models/m/infer", "/v2/models/{model}", "/v2/models/{model}/versions/{version}/stats"} <= alone.keys()
 
 
-def test_names_that_paths_and_components_cannot_hold_are_written_otherwise():
+def test_names_that_paths_and_components_cannot_hold_are_written_otherwise(validate):
     odd = DescribedModel("a b/é{x}", 1, {PIXELS.name: PIXELS})
     document = openapi.document([odd], {}, "1")
     assert "/v1/models/a%20b%2F%C3%A9%7Bx%7D:predict" in document["paths"]
     assert "/v2/models/a%20b%2F%C3%A9%7Bx%7D/infer" in document["paths"]
     assert "predict.a.20.b.2f..e9..7b.x.7d." in document["components"]["requestBodies"]
-    schemathesis.openapi.from_dict(document).validate()
+    validate(document)
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in GOLDEN_MODELS.iterdir()))
-def test_documents_are_valid_openapi(name):
+def test_documents_are_valid_openapi(name, validate):
     for document in (
         openapi.document([golden(name)], {"gone": "no version"}, "1"),
         openapi.model_document(golden(name), "1"),
     ):
-        schemathesis.openapi.from_dict(document).validate()
+        validate(document)
         identifiers = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
         assert len(set(identifiers)) == len(identifiers)
 
