@@ -9,8 +9,6 @@ Inference is dispatched here, before FastAPI: routing and middleware would cost 
 from functools import partial
 from http import HTTPStatus
 
-from fastapi import FastAPI
-
 from signet.serving.errors import UsageError
 from signet.serving.gateway.core.backend import Backend
 from signet.serving.gateway.core.health import Health
@@ -21,7 +19,7 @@ from signet.serving.gateway.http.pipeline import JSON, HttpPipeline
 from signet.serving.gateway.http.probes import Probes
 from signet.serving.gateway.http.v1_routes import add_error_handlers, create_router, malformed
 from signet.serving.gateway.observability.metrics import Metrics
-from signet.serving.gateway.openapi import page
+from signet.serving.gateway.openapi import fixed, page
 from signet.serving.gateway.openapi.documents import Documents
 from signet.serving.gateway.settings import Settings
 from signet.serving.http.messages import without_body
@@ -56,8 +54,8 @@ class Gateway:
             self.inference, self.backend, self.health, running_version(), settings.batch_max_rows
         )
         self._v2 = v2.V2(self.open_inference, self.offload)
-        self.documents = Documents(self.backend, self.inference, running_version())
-        self.fastapi = FastAPI(openapi_url=None)  # its own document would know nothing of the models
+        self.fastapi = fixed.create_app(running_version())
+        self.documents = Documents(self.backend, self.inference, self.fastapi)
         self.fastapi.include_router(create_router(self.backend, self.inference, self.probes))
         self.fastapi.include_router(v2_routes.create_router(self.open_inference))
         self.fastapi.include_router(page.create_router(self.documents))

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from google.protobuf import json_format
 from starlette.exceptions import HTTPException
 
@@ -17,6 +17,7 @@ from signet.serving.gateway.core.inference import Inference, InferenceRequest
 from signet.serving.gateway.core.joining import told
 from signet.serving.gateway.http import v2_routes
 from signet.serving.gateway.http.probes import Probes
+from signet.serving.gateway.http.responses import fails, gives, ready_or_not
 from signet.serving.http.server import Response as HttpResponse
 from signet.serving.models import model_status
 from signet.serving.models.model_status import State
@@ -40,6 +41,11 @@ ROUTES = (
     *v2_routes.ROUTES,
 )
 
+_ALIVE = gives("Alive", "Alive")
+_ALIVE[200]["content"]["text/html"] = {"schema": {"type": "string"}}
+_ERRORS = fails(400, 404, 429, 500, 502, 503, 504)
+_STATUS = gives("Status", "The states") | _ERRORS
+_METADATA = gives("Metadata", "The signatures") | _ERRORS
 
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Signet</title>
@@ -51,44 +57,49 @@ _PAGE = """<!doctype html>
 
 def create_router(backend: Backend, inference: Inference, probes: Probes) -> APIRouter:
     """The routes of one gateway."""
-    router = APIRouter()
+    router = APIRouter(tags=["service"])
 
-    @router.get("/")
+    @router.get("/", responses=_ALIVE)
     async def alive(request: Request) -> Response:
-        """A page for people whose `Accept` asks for one; else what KServe's client looks for."""
+        """Whether the gateway is there; a page for browsers.
+
+        The page is for people whose `Accept` asks for one; JSON is what KServe's client looks for.
+        """
         if "text/html" in request.headers.get("accept", ""):
             return HTMLResponse(_PAGE)
         return JSONResponse({"status": "alive"})
 
-    @router.get("/livez")
+    @router.get("/livez", responses=gives("Live", "It does"))
     async def livez() -> Response:
-        """Whether the process works: 200. Restart it when this fails."""
+        """Whether the process works: restart it when this fails."""
         return _as_starlette(probes.livez())
 
-    @router.get("/readyz")
+    @router.get("/readyz", responses=ready_or_not("Readiness", "Not ready, and why"))
     async def readyz() -> Response:
-        """200 when each model declared or there at the start has been served and no stop is under way; else 503, and why."""
+        """Whether every model has an available version and no stop is under way.
+
+        200 when each model declared or there at the start has been served and no stop is under way; else 503, and why.
+        """
         return _as_starlette(probes.readyz())
 
-    @router.get("/metrics")
+    @router.get("/metrics", name="metrics", response_class=PlainTextResponse, response_description="Metrics")
     async def exposition() -> Response:
         """Prometheus metrics."""
         return _as_starlette(probes.exposition())
 
-    @router.get("/v1/models")
-    async def models() -> dict[str, Any]:
-        """What is served: the names, and the versions of each."""
-        return {
-            "models": backend.models,
-            "details": await asyncio.gather(*(_details(backend, name) for name in backend.models)),
-        }
+    @router.get("/v1/models", responses=gives("Models", "All"))
+    async def models() -> Response:
+        """What is served, with the inputs and outputs of each signature."""
+        details = await asyncio.gather(*(_details(backend, name) for name in backend.models))
+        return JSONResponse({"models": backend.models, "details": details})
 
-    @router.get("/v1/models/{model:name}")
-    @router.get("/v1/models/{model:name}/versions/{version:name}")
-    @router.get("/v1/models/{model:name}/labels/{label:name}")
+    @router.get("/v1/models/{model:name}", responses=_STATUS)
+    @router.get("/v1/models/{model:name}/versions/{version:name}", responses=_STATUS)
+    @router.get("/v1/models/{model:name}/labels/{label:name}", responses=_STATUS)
     async def status(model: str, version: int | None = None, label: str | None = None) -> Response:
-        """The state of a model's versions, highest first, or of one; `name` and `ready` are for KServe's client.
+        """The state of the versions of a model.
 
+        Highest first, or of one; `name` and `ready` are for KServe's client.
         `joining` says of each signature whether rows of several requests share its calls, and why: of that version, or
         of the one that unversioned requests get.
         """
@@ -107,11 +118,11 @@ def create_router(backend: Backend, inference: Inference, probes: Probes) -> API
         joining = await _joining(backend, model, version) if ready else {}
         return JSONResponse({**body, "name": model, "ready": ready, "joining": joining})
 
-    @router.get("/v1/models/{model:name}/metadata")
-    @router.get("/v1/models/{model:name}/versions/{version:name}/metadata")
-    @router.get("/v1/models/{model:name}/labels/{label:name}/metadata")
+    @router.get("/v1/models/{model:name}/metadata", responses=_METADATA)
+    @router.get("/v1/models/{model:name}/versions/{version:name}/metadata", responses=_METADATA)
+    @router.get("/v1/models/{model:name}/labels/{label:name}/metadata", responses=_METADATA)
     async def metadata(model: str, version: int | None = None, label: str | None = None) -> Response:
-        """The signatures of a version, as TensorFlow Serving writes them."""
+        """The signatures of a model, as TensorFlow Serving writes them."""
         _check_declared(backend, model)
         lease = await inference.lease(InferenceRequest(model, version, label))
         try:

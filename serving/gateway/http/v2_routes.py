@@ -1,15 +1,17 @@
 """The Open Inference Protocol over REST: everything but inference. Through FastAPI, off the hot path."""
 
-from typing import Any
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from signet.serving.errors import InvalidInput, NotFound, Unsupported
 from signet.serving.gateway.core.open_inference import OpenInference
+from signet.serving.gateway.http.responses import fails, gives, ready_or_not
 from signet.serving.json_arrays import parsing
 from signet.serving.json_arrays.values import described
 from signet.serving.open_inference.requests import parameter
+from signet.serving.tensors.signature import DEFAULT
 
 ROUTES = (
     "POST /v2/models/MODEL[/versions/N]/infer",
@@ -38,43 +40,53 @@ _ABSENT_PATHS = (
     ),
 )
 
+_SignatureName = Annotated[
+    str, Query(description=f"Whose tensors are told; missing: those of `{DEFAULT}`, or of the only one there is")
+]
+_ERRORS = fails(400, 404, 500, 501, 503, 504)
+_METADATA = gives("ModelMetadata", "What is known") | _ERRORS
+_CONFIG = gives("ModelConfig", "What is known") | _ERRORS
+_STATISTICS = gives("Statistics", "What is known") | _ERRORS
+_READY = ready_or_not("ModelReadiness") | gives("NoModel", "No such model", 404) | fails(400, 500, 504)
+_INDEX = {"requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/OnlyReady"}}}}}
+
 
 def create_router(open_inference: OpenInference) -> APIRouter:
     """The routes of one gateway."""
-    router = APIRouter(prefix="/v2")
+    router = APIRouter(prefix="/v2", tags=["open inference protocol"])
 
-    @router.get("")
+    @router.get("", responses=gives("ServerMetadata", "What is known"))
     @router.get("/", include_in_schema=False)
-    async def server() -> dict[str, Any]:
+    async def server() -> Response:
         """Name, version and extensions of the server."""
-        return open_inference.server()
+        return JSONResponse(open_inference.server())
 
-    @router.get("/health/live")
-    async def live() -> dict[str, bool]:
-        """200 while the process works."""
-        return {"live": True}
+    @router.get("/health/live", responses=gives("Live", "It does"))
+    async def live() -> Response:
+        """Whether the process works."""
+        return JSONResponse({"live": True})
 
-    @router.get("/health/ready")
+    @router.get("/health/ready", responses=ready_or_not("ServerReadiness"))
     async def ready() -> Response:
-        """200 when every declared model has an available version and no stop is under way, else 503."""
+        """Whether every model has an available version and no stop is under way."""
         ready = open_inference.ready()
         return JSONResponse({"ready": ready, "live": True}, 200 if ready else 503)
 
-    @router.get("/models/stats")
-    async def all_statistics() -> dict[str, Any]:
-        """Counts and nanoseconds of every available version of every model."""
-        return await open_inference.statistics("", "")
+    @router.get("/models/stats", responses=gives("Statistics", "What is known"))
+    async def all_statistics() -> Response:
+        """Counts and times of every available version."""
+        return JSONResponse(await open_inference.statistics("", ""))
 
-    @router.get("/models/{model:name}")
-    @router.get("/models/{model:name}/versions/{version:name}")
-    async def metadata(model: str, version: str = "", signature_name: str = "") -> dict[str, Any]:
-        """Names, datatypes and shapes of the inputs and outputs of a signature; -1 is any size."""
-        return await open_inference.metadata(model, version, signature_name)
+    @router.get("/models/{model:name}", responses=_METADATA)
+    @router.get("/models/{model:name}/versions/{version:name}", responses=_METADATA)
+    async def metadata(model: str, version: str = "", signature_name: _SignatureName = "") -> Response:
+        """The inputs and outputs of a signature."""
+        return JSONResponse(await open_inference.metadata(model, version, signature_name))
 
-    @router.get("/models/{model:name}/ready")
-    @router.get("/models/{model:name}/versions/{version:name}/ready")
+    @router.get("/models/{model:name}/ready", responses=_READY)
+    @router.get("/models/{model:name}/versions/{version:name}/ready", responses=_READY)
     async def model_ready(model: str, version: str = "") -> Response:
-        """200 when the model can be asked, 404 when there is no such model, else 503."""
+        """Whether a model can be asked."""
         ready = await open_inference.model_ready(model, version)
         said = {"name": model, "ready": ready}
         try:
@@ -83,31 +95,34 @@ def create_router(open_inference: OpenInference) -> APIRouter:
             return JSONResponse({**said, "error": str(error)}, error.http_status)
         return JSONResponse(said, 200 if ready else 503)
 
-    @router.get("/models/{model:name}/config")
-    @router.get("/models/{model:name}/versions/{version:name}/config")
-    async def config(model: str, version: str = "") -> dict[str, Any]:
-        """The model as a model configuration describes it."""
-        return await open_inference.config(model, version)
+    @router.get("/models/{model:name}/config", responses=_CONFIG)
+    @router.get("/models/{model:name}/versions/{version:name}/config", responses=_CONFIG)
+    async def config(model: str, version: str = "") -> Response:
+        """A model as a model configuration has it."""
+        return JSONResponse(await open_inference.config(model, version))
 
-    @router.get("/models/{model:name}/stats")
-    @router.get("/models/{model:name}/versions/{version:name}/stats")
-    async def statistics(model: str, version: str = "") -> dict[str, Any]:
-        """Counts and nanoseconds since the start."""
-        return await open_inference.statistics(model, version)
+    @router.get("/models/{model:name}/stats", responses=_STATISTICS)
+    @router.get("/models/{model:name}/versions/{version:name}/stats", responses=_STATISTICS)
+    async def statistics(model: str, version: str = "") -> Response:
+        """Counts and times of a model.
 
-    @router.post("/repository/index")
-    async def index(request: Request) -> list[dict[str, str]]:
-        """Every known version and its state; with {"ready": true} only those that can be asked."""
-        return await open_inference.index(_only_ready(await request.body()))
+        Times are nanoseconds since the start.
+        """
+        return JSONResponse(await open_inference.statistics(model, version))
 
-    @router.post("/repository/models/{model:name}/load")
+    @router.post("/repository/index", responses=gives("Index", "What is known") | fails(400), openapi_extra=_INDEX)
+    async def index(request: Request) -> Response:
+        """Every known version and its state."""
+        return JSONResponse(await open_inference.index(_only_ready(await request.body())))
+
+    @router.post("/repository/models/{model:name}/load", status_code=403, response_class=Response)
     async def load(model: str) -> None:
-        """Refused: 403."""
+        """Refused: nobody can load a model by request: what is served is declared where the gateway starts."""
         open_inference.refuse_change("load", model)
 
-    @router.post("/repository/models/{model:name}/unload")
+    @router.post("/repository/models/{model:name}/unload", status_code=403, response_class=Response)
     async def unload(model: str) -> None:
-        """Refused: 403."""
+        """Refused: nobody can unload a model by request: what is served is declared where the gateway starts."""
         open_inference.refuse_change("unload", model)
 
     async def absent(request: Request) -> None:
@@ -115,7 +130,7 @@ def create_router(open_inference: OpenInference) -> APIRouter:
         raise Unsupported(f"{request.scope['path'][:200]} belongs to an extension that this server has not: {_ABSENT}")
 
     for path in _ABSENT_PATHS:
-        router.add_api_route(path, absent, methods=["GET", "POST"])
+        router.add_api_route(path, absent, methods=["GET", "POST"], include_in_schema=False)
 
     return router
 

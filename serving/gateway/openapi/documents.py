@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
+from fastapi import FastAPI
 
 from signet.serving.errors import DeadlineExceeded, Overloaded, ServingError, Unavailable
 from signet.serving.gateway.core.backend import Backend, Lease
@@ -96,9 +97,9 @@ class _Described:
 class Documents:
     """Describes the models of one gateway."""
 
-    def __init__(self, backend: Backend, inference: Inference, release: str) -> None:
-        """release: the version of this project."""
-        self._backend, self._inference, self._release = backend, inference, release
+    def __init__(self, backend: Backend, inference: Inference, app: FastAPI) -> None:
+        """app: has the routes that are the same whatever is served, once the first document is asked for."""
+        self._backend, self._inference, self._app = backend, inference, app
         self._described: dict[str, _Described] = {}
         self._whole: tuple[list[_Described], dict[str, str], Document] | None = None
         """The document of all models, and what it is made of."""
@@ -155,7 +156,7 @@ class Documents:
         if self._whole is not None and self._whole[:2] == (models, missing):
             return self._whole[2]
         described_models = [described.model for described in models]
-        document = await asyncio.to_thread(_written, openapi.document, described_models, missing, self._release)
+        document = await asyncio.to_thread(_written, openapi.document, described_models, missing, self._app)
         self._whole = models, missing, document
         return document
 
@@ -206,7 +207,7 @@ class Documents:
             tried, until = await self._trials(replace(bare, card=card.content), lease)
         finally:
             lease.release()
-        described = await asyncio.to_thread(written, bare, card.content, tried, self._release)
+        described = await asyncio.to_thread(written, bare, card.content, tried, self._app)
         return _Described(*described, until, card)
 
     async def _trials(self, model: DescribedModel, lease: Lease) -> tuple[dict[str, Trial], float]:
@@ -271,7 +272,7 @@ def _text(body: dict[str, Any]) -> bytes:
 
 
 def written(
-    bare: DescribedModel, card: Any, tried: Mapping[str, Trial], release: str
+    bare: DescribedModel, card: Any, tried: Mapping[str, Trial], app: FastAPI
 ) -> tuple[DescribedModel, Document]:
     """The model with its card and the examples that work, and its document; a card that spoils it is left out.
 
@@ -284,12 +285,12 @@ def written(
         infer_examples={signature: trial.infer for signature, trial in tried.items()},
     )
     try:
-        document = _written(openapi.model_document, model, release)
+        document = _written(openapi.model_document, model, app)
         if len(document.body) > _MOST_BYTES:
             raise ValueError(f"its document would have {len(document.body)} bytes")
     except Exception as error:  # noqa: BLE001  # whatever it is, the card is not worth the document
         log.warning("the card of model %s, version %d, is left out: %s", bare.name, bare.version, error)
-        return bare, _written(openapi.model_document, bare, release)
+        return bare, _written(openapi.model_document, bare, app)
     return model, document
 
 

@@ -1,204 +1,233 @@
-"""The routes of the OpenAPI document that are the same whatever is served.
+"""The routes of the OpenAPI document that are the same whatever is served: FastAPI describes them, this finishes it.
 
-Sources: routes.py and documentation.py, which answer them; TensorFlow Serving's status and metadata messages.
+handlers with docstrings and `responses` ──FastAPI──▶ paths ──document──▶ parts of the document, with the schemas below
+
+Sources of the schemas: `http/v1_routes.py` and `core/open_inference.py`, which make the answers; TensorFlow Serving's
+status and metadata messages; the Open Inference Protocol's text and Triton's extensions of it.
 """
 
+import copy
 from collections.abc import Sequence
 
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
 from signet.serving.errors import CODE_NAMES
+from signet.serving.gateway.core.open_inference import INDEX_STATES
 from signet.serving.gateway.openapi.parts import (
-    ERROR,
+    BOOLEAN,
     NUMERAL,
     TEXT,
     VERSION,
     array,
     errors,
+    explained,
     in_path,
-    json_answer,
-    operation,
+    mapping,
     record,
     ref,
 )
 from signet.serving.gateway.openapi.tensors import Schema
 from signet.serving.models.model_status import State
+from signet.serving.open_inference.metadata import EXTENSIONS, PLATFORM
+from signet.serving.open_inference.requests import DATATYPES
 
-TAG = "service"
+_ABOUT = """Named tensors in, named tensors out, in two dialects: TensorFlow Serving's under `/v1`, the Open Inference \
+Protocol under `/v2`.
+Each model below has its own inputs and outputs. An error is `{"error": "…"}`.
+Bodies may be compressed with gzip or deflate; answers are where `Accept-Encoding` asks for it."""
 
+_TAGS = [
+    {"name": "service", "description": "Health, metrics, and what is served"},
+    {"name": "open inference protocol", "description": "The same by the Open Inference Protocol, and statistics"},
+]
 
 _NAMES = array(TEXT)
+_YES: Schema = {"const": True}
+_COUNT: Schema = {"type": "integer", "minimum": 0}
+_SIZES = array({"type": "integer", "minimum": -1})
+_STAGES = ("success", "fail", "queue", "compute_input", "compute_infer", "compute_output")
 
 SCHEMAS: dict[str, Schema] = {
-    "Error": ERROR,
-    "Readiness": record({"ready": {"type": "boolean"}, "draining": {"type": "boolean"}}, models=_NAMES, missing=_NAMES),
+    # The process
+    "Alive": record({"status": {"const": "alive"}}),
+    "Live": record({"live": _YES}),
+    "Readiness": record({"ready": BOOLEAN, "draining": BOOLEAN}, models=_NAMES, missing=_NAMES),
+    # The list of models
+    "Models": record({"models": _NAMES, "details": array(ref("Model"))}),
+    "Model": record(
+        {"name": TEXT, "versions": array({"type": "integer"}), "signatures": mapping(ref("Signature"))},
+        error=explained("Why no version is available", TEXT),
+    ),
+    "Signature": record({"inputs": mapping(ref("Tensor")), "outputs": mapping(ref("Tensor"))}),
     "Tensor": record(
         {
-            "dtype": {
-                "type": ["string", "null"],
-                "description": "TensorFlow's name of it; null: one that cannot travel",
-            },
-            "shape": {
-                "type": ["array", "null"],
-                "items": {"type": "integer", "minimum": -1},
-                "description": "-1: any size; null: any rank",
-            },
+            "dtype": explained("TensorFlow's name of it; null: one that cannot travel", {"type": ["string", "null"]}),
+            "shape": explained("-1: any size; null: any rank", {**_SIZES, "type": ["array", "null"]}),
         }
     ),
-    "Models": record(
-        {
-            "models": _NAMES,
-            "details": {
-                "type": "array",
-                "items": record(
-                    {
-                        "name": TEXT,
-                        "versions": {"type": "array", "items": {"type": "integer"}},
-                        "signatures": {
-                            "type": "object",
-                            "additionalProperties": record(
-                                {
-                                    "inputs": {"type": "object", "additionalProperties": ref("Tensor")},
-                                    "outputs": {"type": "object", "additionalProperties": ref("Tensor")},
-                                }
-                            ),
-                        },
-                    },
-                    error={"type": "string", "description": "Why no version is available"},
-                ),
-            },
-        }
-    ),
+    # A model, as TensorFlow Serving tells of it
     "Status": record(
         {
-            "model_version_status": {
-                "type": "array",
-                "description": "Highest version first",
-                "items": record(
-                    {
-                        "version": NUMERAL,
-                        "state": {"enum": [state.name for state in State]},
-                        "status": record({"error_code": {"enum": list(CODE_NAMES)}, "error_message": TEXT}),
-                    }
-                ),
-            },
+            "model_version_status": explained("Highest version first", array(ref("VersionStatus"))),
             "name": TEXT,
-            "ready": {"type": "boolean"},
-            "joining": {
-                "type": "object",
-                "description": "Of each signature whether rows of several requests share its calls",
-                "additionalProperties": record({"joined": {"type": "boolean"}, "why": TEXT}),
-            },
+            "ready": BOOLEAN,
+            "joining": explained(
+                "Of each signature whether rows of several requests share its calls",
+                mapping(record({"joined": BOOLEAN, "why": TEXT})),
+            ),
+        }
+    ),
+    "VersionStatus": record(
+        {
+            "version": NUMERAL,
+            "state": {"enum": [state.name for state in State]},
+            "status": record({"error_code": {"enum": list(CODE_NAMES)}, "error_message": TEXT}),
         }
     ),
     "Metadata": record(
         {
             "model_spec": record({"name": TEXT, "signature_name": TEXT, "version": TEXT}),
-            "metadata": record(
-                {
-                    "signature_def": record(
-                        {"signature_def": {"type": "object", "additionalProperties": ref("SignatureDef")}}
-                    )
-                }
-            ),
+            "metadata": record({"signature_def": record({"signature_def": mapping(ref("SignatureDef"))})}),
         },
         digest=TEXT,
     ),
     "SignatureDef": record(
-        {
-            "inputs": {"type": "object", "additionalProperties": ref("TensorInfo")},
-            "outputs": {"type": "object", "additionalProperties": ref("TensorInfo")},
-            "method_name": TEXT,
-        }
+        {"inputs": mapping(ref("TensorInfo")), "outputs": mapping(ref("TensorInfo")), "method_name": TEXT}
     ),
     "TensorInfo": record(
         {
             "dtype": {"type": "string", "pattern": "^DT_"},
-            "tensor_shape": record(
-                {
-                    "dim": {"type": "array", "items": record({"size": TEXT, "name": TEXT})},
-                    "unknown_rank": {"type": "boolean"},
-                }
-            ),
+            "tensor_shape": record({"dim": array(record({"size": TEXT, "name": TEXT})), "unknown_rank": BOOLEAN}),
         },
-        name={"type": "string", "description": "In the graph; sparse and composite tensors have parts instead"},
+        name=explained("In the graph; sparse and composite tensors have parts instead", TEXT),
+    ),
+    # The Open Inference Protocol
+    "ServerReadiness": record({"ready": BOOLEAN, "live": _YES}),
+    "ModelReadiness": record({"name": TEXT, "ready": BOOLEAN}),
+    "NoModel": record({"name": TEXT, "ready": {"const": False}, "error": TEXT}),
+    "ServerMetadata": record({"name": TEXT, "version": TEXT, "extensions": array({"enum": list(EXTENSIONS)})}),
+    "ModelMetadata": record(
+        {
+            "name": TEXT,
+            "versions": explained("Available", array(NUMERAL)),
+            "platform": {"const": PLATFORM},
+            "inputs": array(ref("TensorMetadata")),
+            "outputs": array(ref("TensorMetadata")),
+            "properties": record(
+                {
+                    "signature_name": explained("The signature whose tensors these are", TEXT),
+                    "signatures": explained("All there are, with commas between", TEXT),
+                },
+                no_datatype=explained("Tensors that the protocol has no datatype for, commas between", TEXT),
+            ),
+        }
+    ),
+    "TensorMetadata": record(
+        {"name": TEXT, "datatype": {"enum": list(DATATYPES.values())}, "shape": explained("-1: any size", _SIZES)}
+    ),
+    "ModelConfig": record(
+        {
+            "name": TEXT,
+            "platform": {"const": PLATFORM},
+            "backend": {"const": "tensorflow"},
+            "max_batch_size": explained("Most rows joined into one call; 0: their number is fixed", _COUNT),
+            "default_model_filename": TEXT,
+            "input": array(ref("TensorConfig")),
+            "output": array(ref("TensorConfig")),
+        },
+        dynamic_batching=explained("There when requests are joined", {"type": "object"}),
+        parameters=record({}, joining=record({"string_value": explained("Why, or why not", TEXT)})),
+    ),
+    "TensorConfig": record(
+        {
+            "name": TEXT,
+            "data_type": {"type": "string", "pattern": "^TYPE_"},
+            "dims": explained("Without the rows where they are joined; -1: any size", _SIZES),
+        }
+    ),
+    "Statistics": record({"model_stats": array(ref("ModelStatistics"))}),
+    "ModelStatistics": record(
+        {
+            "name": TEXT,
+            "version": NUMERAL,
+            "last_inference": explained("Milliseconds since 1970; 0: never", _COUNT),
+            "inference_count": explained("Rows", _COUNT),
+            "execution_count": explained("Calls of the model", _COUNT),
+            "inference_stats": record({stage: ref("Duration") for stage in _STAGES}),
+        }
+    ),
+    "Duration": record({"count": _COUNT, "ns": explained("Nanoseconds, all together", _COUNT)}),
+    "OnlyReady": record({}, ready=explained("Only those that can be asked", {"default": False, **BOOLEAN})),
+    "Index": array(
+        record(
+            {"name": TEXT, "version": NUMERAL, "state": {"enum": sorted(set(INDEX_STATES.values()))}, "reason": TEXT}
+        )
     ),
 }
 
-_ERRORS = errors(400, 404, 429, 500, 502, 503, 504)
+_NAME: Schema = {"type": "string", "minLength": 1}
+PARAMETERS: dict[str, Schema] = {
+    "Version": in_path("version", VERSION),
+    "VersionOrLabel": in_path("version", _NAME, description="A number or a label"),
+    "Label": in_path("label", _NAME),
+}
 
 
-def of_service() -> dict[str, Schema]:
-    """The routes of the process, path -> operations."""
-    page = {"schema": {"type": "string"}}
-    alive = record({"status": {"const": "alive"}})
-    return {
-        "/": _get(
-            "alive",
-            "Whether the gateway is there; a page for browsers",
-            {"200": {"description": "Alive", "content": {"application/json": {"schema": alive}, "text/html": page}}},
-        ),
-        "/livez": _get(
-            "livez",
-            "Whether the process works: restart it when this fails",
-            {"200": json_answer(record({"live": {"const": True}}), "It does")},
-        ),
-        "/readyz": _get(
-            "readyz",
-            "Whether every model has an available version and no stop is under way",
-            {"200": json_answer(ref("Readiness"), "Ready"), "503": json_answer(ref("Readiness"), "Not ready, and why")},
-        ),
-        "/metrics": _get(
-            "metrics", "Prometheus metrics", {"200": {"description": "Metrics", "content": {"text/plain": page}}}
-        ),
-        "/docs": _get(
-            "docs", "This document as a page", {"200": {"description": "A page", "content": {"text/html": page}}}
-        ),
-        "/openapi.json": _get(
-            "openapi",
-            "This document: every model as it is served now",
-            {"200": json_answer({"type": "object"}, "An OpenAPI 3.1 document")},
-        ),
-        "/v1/models": _get(
-            "models",
-            "What is served, with the inputs and outputs of each signature",
-            {"200": json_answer(ref("Models"), "All")},
-        ),
+def create_app(release: str) -> FastAPI:
+    """FastAPI without routes. release: the version of this project."""
+    return FastAPI(
+        title="Signet",
+        version=release,
+        description=_ABOUT,
+        openapi_tags=_TAGS,
+        openapi_url=None,  # its own document would know nothing of the models
+        generate_unique_id_function=_operation_id,
+    )
+
+
+def document(app: FastAPI, models: Sequence[str]) -> Schema:
+    """The document of an application's routes, to be added to. models: what `{model}` may be."""
+    described: Schema = copy.deepcopy(app.openapi())
+    for path, operations in described["paths"].items():
+        for operation in operations.values():
+            _finish(operation, path)
+    described["components"] = {
+        "schemas": SCHEMAS,
+        "parameters": PARAMETERS | {"Model": in_path("model", {"type": "string", "enum": list(models)})},
     }
-
-
-def of_models(names: Sequence[str]) -> dict[str, Schema]:
-    """The routes that each model has, with its name as parameter."""
-    model = in_path("model", {"type": "string", "enum": list(names)})
-    version = in_path("version", VERSION)
-    label = in_path("label", {"type": "string", "minLength": 1})
-    described: dict[str, Schema] = {
-        "/v1/models/{model}/openapi.json": _get(
-            "model_openapi",
-            "The part of this document that is about one model",
-            {"200": json_answer({"type": "object"}, "An OpenAPI 3.1 document"), **_ERRORS},
-            [model],
-        )
-    }
-    places: list[tuple[str, str, list[Schema]]] = [
-        ("", "", []),
-        ("version", "/versions/{version}", [version]),
-        ("label", "/labels/{label}", [label]),
-    ]
-    for place, path, parameters in places:
-        end, by = (f"_{place}", f", by {place}") if place else ("", "")
-        described[f"/v1/models/{{model}}{path}"] = _get(
-            f"status{end}",
-            f"The state of the versions of a model{by}",
-            {"200": json_answer(ref("Status"), "The states"), **_ERRORS},
-            [model, *parameters],
-        )
-        described[f"/v1/models/{{model}}{path}/metadata"] = _get(
-            f"metadata{end}",
-            f"The signatures of a model, as TensorFlow Serving writes them{by}",
-            {"200": json_answer(ref("Metadata"), "The signatures"), **_ERRORS},
-            [model, *parameters],
-        )
     return described
 
 
-def _get(name: str, summary: str, responses: dict[str, Schema], parameters: Sequence[Schema] = ()) -> Schema:
-    return {"get": operation(name, summary, TAG, responses, parameters)}
+def _finish(operation: Schema, path: str) -> None:
+    """Give it what FastAPI does not know: summary, the parts of the path, errors."""
+    place = _place(path)
+    summary, _, text = operation.pop("description").partition("\n\n")
+    operation["summary"] = summary.rstrip(".") + (f", by {place}" if place else "")
+    if text:
+        operation["description"] = text
+    parameters = [_parameter(one, path) for one in operation.get("parameters", ())]
+    operation["parameters"] = [one for one in parameters if one]
+    responses = operation["responses"]
+    responses.pop("422", None)  # FastAPI's own form; ours are 400 and like all errors
+    responses |= errors(*(int(status) for status, response in responses.items() if "content" not in response))
+
+
+def _parameter(one: Schema, path: str) -> Schema:
+    """None for a part of another path, which FastAPI takes from the query here: nobody is to use that."""
+    names = {"model": "Model", "version": "VersionOrLabel" if path.startswith("/v2") else "Version", "label": "Label"}
+    if one["in"] == "path":
+        return {"$ref": f"#/components/parameters/{names[one['name']]}"}
+    one["schema"].pop("title", None)
+    return {} if one["name"] in names else one
+
+
+def _place(path: str) -> str:
+    """What tells the version: `version`, `label`, or nothing."""
+    return next((place for place in ("version", "label") if f"{{{place}}}" in path), "")
+
+
+def _operation_id(route: APIRoute) -> str:
+    """`metadata_version`, `v2_metadata`: what generated clients call the method."""
+    path = route.path_format
+    return "_".join(filter(None, ("v2" if path.startswith("/v2") else "", route.name, _place(path))))

@@ -7,6 +7,7 @@
 from functools import cache
 from http import HTTPStatus
 from importlib.resources import files
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
@@ -59,24 +60,32 @@ _HEADERS = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosni
 _FRESH = {"Cache-Control": "no-cache"}
 _KEPT = {"Cache-Control": "public, max-age=3600"}
 
+_DOCUMENT: dict[int | str, dict[str, Any]] = {
+    200: {"description": "An OpenAPI 3.1 document", "content": {"application/json": {"schema": {"type": "object"}}}}
+}
+_ERRORS: dict[int | str, dict[str, Any]] = {status: {} for status in (400, 404, 429, 500, 502, 503, 504)}
+
 
 def create_router(documents: Documents) -> APIRouter:
     """The routes of one gateway."""
-    router = APIRouter()
+    router = APIRouter(tags=["service"])
 
-    @router.get("/openapi.json")
+    @router.get("/openapi.json", name="openapi", responses=_DOCUMENT)
     async def document(request: Request) -> Response:
+        """This document: every model as it is served now."""
         return _answer(request, await documents.document())
 
-    @router.get("/v1/models/{model:name}/openapi.json")
+    @router.get("/v1/models/{model:name}/openapi.json", name="model_openapi", responses=_DOCUMENT | _ERRORS)
     async def model_document(request: Request, model: str) -> Response:
+        """The part of this document that is about one model."""
         return _answer(request, await documents.model_document(model))
 
-    @router.get("/docs")
+    @router.get("/docs", name="docs", response_class=HTMLResponse, response_description="A page")
     async def page() -> Response:
+        """This document as a page."""
         return HTMLResponse(_PAGE, headers=_HEADERS | _FRESH)
 
-    @router.get("/docs/{name:name}")
+    @router.get("/docs/{name:name}", include_in_schema=False)
     async def file(name: str) -> Response:
         if name not in _FILES:
             raise NotFound(f"there is no file {name[:100]!r} of the page; it has {', '.join(_FILES)}")

@@ -1,10 +1,9 @@
 """Parts that routes of every dialect are described with: objects, answers, errors, operations."""
 
-from collections.abc import Sequence
-
 from signet.serving.gateway.openapi.tensors import Schema
 
 TEXT: Schema = {"type": "string"}
+BOOLEAN: Schema = {"type": "boolean"}
 VERSION: Schema = {"type": "integer", "minimum": 0, "maximum": (1 << 63) - 1}
 NUMERAL: Schema = {"type": "string", "pattern": "^[0-9]+$"}
 
@@ -24,6 +23,16 @@ def closed(title: str, properties: dict[str, Schema], **more: Schema) -> Schema:
     return {"title": title, **record(properties, **more), "additionalProperties": False}
 
 
+def mapping(values: Schema) -> Schema:
+    """An object with such values under any names."""
+    return {"type": "object", "additionalProperties": values}
+
+
+def explained(text: str, schema: Schema) -> Schema:
+    """A schema with a description."""
+    return {"description": text, **schema}
+
+
 def array(items: Schema, **limits: int) -> Schema:
     """A list of such items. limits: `minItems`, `maxItems`."""
     return {"type": "array", "items": items, **limits}
@@ -39,25 +48,14 @@ def in_path(name: str, schema: Schema, **more: object) -> Schema:
     return {"name": name, "in": "path", "required": True, "schema": schema, **more}
 
 
-def operation(
-    name: str, summary: str, tag: str, responses: dict[str, Schema], parameters: Sequence[Schema] = ()
-) -> Schema:
-    """What one method of a path does. name: unique in the document."""
-    return {
-        "operationId": name,
-        "summary": summary,
-        "tags": [tag],
-        "parameters": list(parameters),
-        "responses": responses,
-    }
-
-
 # Errors
 
-ERROR: Schema = {
-    "description": "What is wrong: the message names the thing, what was expected and what came",
-    **record({"error": TEXT}),
-    "additionalProperties": False,
+SCHEMAS: dict[str, Schema] = {
+    "Error": {
+        "description": "What is wrong: the message names the thing, what was expected and what came",
+        **record({"error": TEXT}),
+        "additionalProperties": False,
+    }
 }
 
 _ERRORS = {

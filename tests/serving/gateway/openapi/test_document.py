@@ -18,7 +18,9 @@ from signet.serving.tensors import dtypes, signature
 from signet.serving.tensors.protos import saved_model_pb2
 from signet.serving.tensors.signature import Signature, TensorSpec
 from tests.servers import GOLDEN_MODELS
+from tests.serving.gateway.openapi import fixed_routes
 
+APP = fixed_routes()
 DTYPES = {row.name: row for row in dtypes.ROWS}
 FLOAT = {"$ref": "#/components/schemas/Float"}
 
@@ -181,7 +183,7 @@ def test_the_schema_takes_what_the_gateway_takes(one, body):
             return False
         return True
 
-    document = openapi.document([model(one)], {}, "1")
+    document = openapi.document([model(one)], {}, APP)
     assert validator(document, "requestBodies/predict.m").is_valid(body) == taken()
 
 
@@ -260,12 +262,12 @@ def test_the_schema_takes_what_the_open_inference_protocol_takes(one, body):
             return False
         return True
 
-    document = openapi.document([model(one)], {}, "1")
+    document = openapi.document([model(one)], {}, APP)
     assert validator(document, "requestBodies/infer.m").is_valid(body) == taken()
 
 
 def test_only_outputs_that_the_protocol_can_carry_may_be_named():
-    check = validator(openapi.document([model(PARTLY)], {}, "1"), "requestBodies/infer.m")
+    check = validator(openapi.document([model(PARTLY)], {}, APP), "requestBodies/infer.m")
     assert check.is_valid({"inputs": [X], "outputs": [{"name": "y"}]})
     assert not check.is_valid({"inputs": [X], "outputs": [{"name": "c"}]})
     assert check.is_valid({"inputs": [X]})
@@ -285,7 +287,7 @@ INFER_ANSWERS = [
 
 @pytest.mark.parametrize(("one", "outputs", "asked"), INFER_ANSWERS)
 def test_the_schema_holds_every_answer_of_the_open_inference_protocol(one, outputs, asked):
-    check = validator(openapi.document([model(one)], {}, "1"), "responses/infer.m")
+    check = validator(openapi.document([model(one)], {}, APP), "responses/infer.m")
     request = bodies.parse(json.dumps({"inputs": [], **asked}).encode())
     tensors = requests.answer(request, one, outputs, {})
     answer = json.loads(bodies.encode("m", "3", request.id, tensors, request.non_finite)[0])
@@ -308,7 +310,7 @@ ANSWERS = [
 @pytest.mark.parametrize("outputs", ANSWERS)
 def test_the_schema_holds_every_answer(outputs, layout, named, non_finite):
     one = PIXELS if "digit" in outputs else TWO
-    check = validator(openapi.document([model(one)], {}, "1"), "responses/predict.m")
+    check = validator(openapi.document([model(one)], {}, APP), "responses/predict.m")
     answer = json.loads(json_codec.encode(outputs, layout, named=named, non_finite=non_finite))
     check.validate(answer)
     assert not check.is_valid({"predictions": [["no"]]})
@@ -317,7 +319,7 @@ def test_the_schema_holds_every_answer(outputs, layout, named, non_finite):
 
 def test_signatures_are_told_apart_by_their_name():
     other = sign([spec("posts", "string", (None,))], [spec("age", "float", (None,))], "from_text")
-    check = validator(openapi.document([model(PIXELS, other)], {}, "1"), "requestBodies/predict.m")
+    check = validator(openapi.document([model(PIXELS, other)], {}, APP), "requestBodies/predict.m")
     assert check.is_valid({"signature_name": "from_text", "instances": ["a"]})
     assert not check.is_valid({"instances": ["a"]})
     assert not check.is_valid({"signature_name": "from_text", "instances": [[1, 2]]})
@@ -325,7 +327,7 @@ def test_signatures_are_told_apart_by_their_name():
 
 
 def test_the_page_shows_what_the_card_says():
-    document = openapi.document([model(PIXELS, card=CARD)], {}, "1")
+    document = openapi.document([model(PIXELS, card=CARD)], {}, APP)
     text = document["paths"]["/v1/models/m:predict"]["post"]["description"]
     assert "- Only small ones." in text
     assert "| input | `pixels` | float32 | (n, 2) | a picture | ink | 0 \\| 16 |" in text
@@ -342,16 +344,16 @@ def test_the_page_shows_what_the_card_says():
     ],
 )
 def test_a_card_of_another_form_is_as_if_it_were_not_there(card):
-    assert openapi.document([model(PIXELS, card=card)], {}, "1") == openapi.document([model(PIXELS)], {}, "1")
+    assert openapi.document([model(PIXELS, card=card)], {}, APP) == openapi.document([model(PIXELS)], {}, APP)
 
 
 def test_labels_have_a_path_when_there_are_any():
-    paths = openapi.document([model(PIXELS, labels={"canary": 4, "stable": 3}, versions=[3])], {}, "1")["paths"]
+    paths = openapi.document([model(PIXELS, labels={"canary": 4, "stable": 3}, versions=[3])], {}, APP)["paths"]
     (label,) = [one for one in paths["/v1/models/m/labels/{label}:predict"]["post"]["parameters"] if "name" in one]
     assert label["schema"] == {"type": "string", "enum": ["canary", "stable"]}
     assert label["description"] == "`canary` is version 4, `stable` is version 3"
     assert label["example"] == "stable"  # the other one's version is not loaded
-    assert "/v1/models/m/labels/{label}:predict" not in openapi.document([model(PIXELS)], {}, "1")["paths"]
+    assert "/v1/models/m/labels/{label}:predict" not in openapi.document([model(PIXELS)], {}, APP)["paths"]
 
 
 def test_classify_and_regress_stand_where_a_signature_allows_them():
@@ -365,7 +367,7 @@ def test_classify_and_regress_stand_where_a_signature_allows_them():
 def test_what_json_cannot_carry_is_said_and_not_offered():
     whole = sign([spec("x", "int64", (None,))], [spec("y", "float", (None,))])
     complex_ = sign([spec("z", "complex64", (None,))], [spec("y", "float", (None,))], "complex")
-    document = openapi.document([model(whole, complex_)], {}, "1")
+    document = openapi.document([model(whole, complex_)], {}, APP)
     text = document["paths"]["/v1/models/m:predict"]["post"]["description"]
     assert text.count("that JSON cannot carry: use gRPC") == 1
     schema = document["components"]["requestBodies"]["predict.m"]["content"]["application/json"]["schema"]
@@ -373,7 +375,7 @@ def test_what_json_cannot_carry_is_said_and_not_offered():
 
 
 def test_16_bit_floats_are_numbers():
-    document = openapi.document([golden("mixed")], {}, "1")
+    document = openapi.document([golden("mixed")], {}, APP)
     assert "use gRPC" not in document["paths"]["/v1/models/mixed:predict"]["post"]["description"]
     offered = document["components"]["requestBodies"]["predict.mixed"]["content"]["application/json"]["schema"]["oneOf"]
     names = {variant["properties"]["signature_name"]["const"] for variant in offered}
@@ -381,7 +383,7 @@ def test_16_bit_floats_are_numbers():
 
 
 def test_the_open_inference_protocol_carries_16_bit_floats():
-    document = openapi.document([golden("mixed")], {}, "1")
+    document = openapi.document([golden("mixed")], {}, APP)
     text = document["paths"]["/v2/models/mixed/infer"]["post"]["description"]
     assert "| input | `x` | BF16 | (n) |" in text
     offered = document["components"]["requestBodies"]["infer.mixed"]["content"]["application/json"]["schema"]["oneOf"]
@@ -389,14 +391,14 @@ def test_the_open_inference_protocol_carries_16_bit_floats():
 
 
 def test_a_version_of_the_open_inference_protocol_may_be_a_label():
-    paths = openapi.document([model(PIXELS, labels={"stable": 3}, versions=[3])], {}, "1")["paths"]
+    paths = openapi.document([model(PIXELS, labels={"stable": 3}, versions=[3])], {}, APP)["paths"]
     version = paths["/v2/models/m/versions/{version}/infer"]["post"]["parameters"][0]
     assert (version["description"], version["example"]) == ("Available: 3. `stable` is version 3", 3)
     assert version["schema"]["anyOf"][1] == {"type": "string", "enum": ["stable"]}
 
 
 def test_each_model_has_the_routes_of_both_dialects_together():
-    document = openapi.document([model(PIXELS)], {}, "1")
+    document = openapi.document([model(PIXELS)], {}, APP)
     assert [
         path for path, operations in document["paths"].items() if operations.get("post", {}).get("tags") == ["m"]
     ] == [
@@ -405,13 +407,13 @@ def test_each_model_has_the_routes_of_both_dialects_together():
         "/v2/models/m/infer",
         "/v2/models/m/versions/{version}/infer",
     ]
-    alone = openapi.model_document(model(PIXELS), "1")["paths"]
+    alone = openapi.model_document(model(PIXELS), APP)["paths"]
     assert {"/v2/models/m/infer", "/v2/models/{model}", "/v2/models/{model}/versions/{version}/stats"} <= alone.keys()
 
 
 def test_names_that_paths_and_components_cannot_hold_are_written_otherwise(validate):
     odd = DescribedModel("a b/é{x}", 1, {PIXELS.name: PIXELS})
-    document = openapi.document([odd], {}, "1")
+    document = openapi.document([odd], {}, APP)
     assert "/v1/models/a%20b%2F%C3%A9%7Bx%7D:predict" in document["paths"]
     assert "/v2/models/a%20b%2F%C3%A9%7Bx%7D/infer" in document["paths"]
     assert "predict.a.20.b.2f..e9..7b.x.7d." in document["components"]["requestBodies"]
@@ -421,8 +423,8 @@ def test_names_that_paths_and_components_cannot_hold_are_written_otherwise(valid
 @pytest.mark.parametrize("name", sorted(path.name for path in GOLDEN_MODELS.iterdir()))
 def test_documents_are_valid_openapi(name, validate):
     for document in (
-        openapi.document([golden(name)], {"gone": "no version"}, "1"),
-        openapi.model_document(golden(name), "1"),
+        openapi.document([golden(name)], {"gone": "no version"}, APP),
+        openapi.model_document(golden(name), APP),
     ):
         validate(document)
         identifiers = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
@@ -430,15 +432,16 @@ def test_documents_are_valid_openapi(name, validate):
 
 
 def test_a_model_without_a_version_is_listed_with_the_reason():
-    document = openapi.document([model(PIXELS)], {"gone": "no version that loads"}, "1")
+    document = openapi.document([model(PIXELS)], {"gone": "no version that loads"}, APP)
     assert {"name": "gone", "description": "Not available: no version that loads"} in document["tags"]
-    (parameter,) = document["paths"]["/v1/models/{model}"]["get"]["parameters"]
+    assert document["paths"]["/v1/models/{model}"]["get"]["parameters"] == [{"$ref": "#/components/parameters/Model"}]
+    parameter = document["components"]["parameters"]["Model"]
     assert parameter["schema"]["enum"] == ["gone", "m"]
 
 
 def test_an_example_is_shown_in_rows_and_columns_with_its_answer():
     tried = {"serving_default": Example({"instances": [{"pixels": [1, 2]}]}, {"predictions": [[0, 0, 1]]})}
-    parts = openapi.document([model(PIXELS, examples=tried)], {}, "1")["components"]
+    parts = openapi.document([model(PIXELS, examples=tried)], {}, APP)["components"]
     asked = parts["requestBodies"]["predict.m"]["content"]["application/json"]["examples"]
     assert {title: entry["value"] for title, entry in asked.items()} == {
         "serving_default, rows": {"instances": [{"pixels": [1, 2]}]},

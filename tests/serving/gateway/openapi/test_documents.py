@@ -16,7 +16,7 @@ from signet.serving.gateway.openapi.described_model import DescribedModel
 from signet.serving.tensors.signature import Signature
 from tests.servers import GOLDEN_MODELS
 from tests.serving.gateway import in_process, other_program
-from tests.serving.gateway.openapi.test_document import spec
+from tests.serving.gateway.openapi.test_document import APP, spec
 
 X, Y = spec("x", "float", (None, 2)), spec("y", "string", (None, 3))
 BARE = DescribedModel("m", 3, {"serving_default": Signature("serving_default", {"x": X}, {"y": Y})}, versions=[3])
@@ -60,7 +60,7 @@ def card_of(tensor) -> dict:
 @settings(max_examples=20, deadline=None)
 @given(JSON | JSON.map(card_of) | st.dictionaries(KEYS, JSON).map(card_of))
 def test_whatever_a_card_holds_the_document_is_valid(validate, card):
-    _, document = documents.written(BARE, card, {}, "1")
+    _, document = documents.written(BARE, card, {}, APP)
     validate(orjson.loads(document.body))
 
 
@@ -81,11 +81,11 @@ def nested(depth: int) -> object:
     ],
 )
 def test_a_card_that_spoils_the_document_is_left_out(card, caplog):
-    model, document = documents.written(BARE, card, {}, "1")
+    model, document = documents.written(BARE, card, {}, APP)
     if isinstance(card, dict):
         assert model is BARE
         assert "the card of model m, version 3, is left out" in caplog.text
-    assert document == documents.written(BARE, {}, {}, "1")[1]
+    assert document == documents.written(BARE, {}, {}, APP)[1]
 
 
 def calls(running: in_process.InProcess) -> float:
