@@ -1,7 +1,7 @@
 """The gateway: which part answers a request.
 
     HTTP ──▶ Gateway ──POST …:predict, …/infer──▶ HttpPipeline, V1, V2 ──▶ Inference ──▶ Backend
-                     ──the rest──▶ FastAPI: status, metadata, health, metrics, documentation
+                     ──the rest──▶ FastAPI: status, metadata, probes, metrics, documentation
 
 Inference is dispatched here, before FastAPI: routing and middleware would cost it most of its speed.
 """
@@ -11,9 +11,9 @@ from http import HTTPStatus
 
 from signet.serving.errors import UsageError
 from signet.serving.gateway.core.backend import Backend
-from signet.serving.gateway.core.health import Health
 from signet.serving.gateway.core.inference import Inference
 from signet.serving.gateway.core.open_inference import OpenInference
+from signet.serving.gateway.core.readiness import Readiness
 from signet.serving.gateway.http import asgi, paths, v1, v2, v2_routes
 from signet.serving.gateway.http.pipeline import JSON, HttpPipeline
 from signet.serving.gateway.http.probes import Probes
@@ -43,15 +43,15 @@ class Gateway:
         self.metrics = Metrics(running_version(), failures)
         self.offload = Offload(refused=self.metrics.shed.labels("large_bodies").inc)
         self.backend = backend or create_backend(settings, self.metrics, failures, self.offload)
-        self.health = Health(self.backend)
-        self.probes = Probes(self.backend, self.health, self.metrics)
+        self.readiness = Readiness(self.backend)
+        self.probes = Probes(self.backend, self.readiness, self.metrics)
         self.inference = Inference(settings, self.backend, self.metrics)
         self.budget = ByteBudget(settings.max_buffered_bytes, self.metrics.shed.labels("bytes").inc)
         self.metrics.watch_bytes(lambda: self.budget.held_bytes)
         self._pipeline = HttpPipeline(self.inference, settings.max_body_bytes, self.budget)
         self._v1 = v1.V1(self.inference, self.offload)
         self.open_inference = OpenInference(
-            self.inference, self.backend, self.health, running_version(), settings.batch_max_rows
+            self.inference, self.backend, self.readiness, running_version(), settings.batch_max_rows
         )
         self._v2 = v2.V2(self.open_inference, self.offload)
         self.fastapi = fixed.create_app(running_version())
@@ -85,7 +85,7 @@ class Gateway:
 
     def drain(self) -> None:
         """From now on /readyz says no; requests are still answered."""
-        self.health.draining = True
+        self.readiness.draining = True
         self.metrics.draining.set(1)
 
 

@@ -23,8 +23,8 @@ from signet.serving.gateway.openapi import examples
 from signet.serving.gateway.settings import Settings
 from signet.serving.http.server import HttpServer, Limits
 from signet.serving.models.model_store import ModelStore, following
-from signet.serving.process import gc_tuning, log_lines, open_files, stop_signals
-from signet.serving.process.standard_output import say
+from signet.serving.process import gc_tuning, open_files, output, signals
+from signet.serving.process.output import say
 from signet.serving.process.supervision import Failures
 
 log = logging.getLogger(__name__)
@@ -35,8 +35,8 @@ _MAX_HEAD_BYTES = 1 << 16
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises `UsageError` for what keeps it from starting."""
-    log_lines.log_to_stderr(settings.log_level.upper(), "%(levelname)s %(message)s")
-    stop_signals.ignore_hangups()
+    output.log_to_stderr(settings.log_level.upper(), "%(levelname)s %(message)s")
+    signals.ignore_hangups()
     failures = Failures()
     store = _store(settings)
     with following(store, settings.store_poll_s, failures) if store else contextlib.nullcontext():
@@ -91,7 +91,7 @@ async def _serve(gateway: Gateway, listener: socket.socket, admin: AdminServer |
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    stop_signals.heed(stop, look)
+    signals.install_handlers(stop, look)
     if admin:
         tasks.add(asyncio.create_task(admin.beat()))
     server = HttpServer(
@@ -107,7 +107,7 @@ async def _serve(gateway: Gateway, listener: socket.socket, admin: AdminServer |
     try:
         await _until(stop, gateway.backend.start())
         if not stop.is_set():
-            gc_tuning.leave_out_what_is_there()
+            gc_tuning.freeze_startup_objects()
             _announce(gateway, listener, grpc_port)
             await stop.wait()
         gateway.drain()
@@ -126,7 +126,7 @@ def create_grpc_server(gateway: Gateway) -> GrpcServer:
     pipeline = GrpcPipeline(gateway.inference, gateway.budget, gateway.offload)
     v1 = GrpcV1(gateway.inference, gateway.backend, gateway.offload)
     v2 = GrpcV2(gateway.open_inference, gateway.offload)
-    return GrpcServer(gateway.settings, [*v1.services(pipeline), *v2.services(pipeline)], gateway.health)
+    return GrpcServer(gateway.settings, [*v1.services(pipeline), *v2.services(pipeline)], gateway.readiness)
 
 
 def limits(settings: Settings, connections: int) -> Limits:
@@ -175,12 +175,12 @@ def _announce(gateway: Gateway, listener: socket.socket, grpc_port: int | None) 
     places = url if grpc_port is None else f"{url} (gRPC: {name}:{grpc_port})"
     missing = gateway.backend.missing()
     served = [model for model in gateway.backend.models if model not in missing]
-    if gateway.health.ready:
-        say(f"Signet is ready at {places}, serving {log_lines.one_line(', '.join(served))}. Ctrl-C stops it.")
+    if gateway.readiness.ready:
+        say(f"Signet is ready at {places}, serving {output.one_line(', '.join(served))}. Ctrl-C stops it.")
     else:
         reasons = [gateway.backend.why_missing(model) for model in gateway.backend.unready()]
         why = "; ".join(reasons) or f"there is no model in {gateway.settings.models_dir} yet"
-        say(f"Signet is at {places}, not ready yet: {log_lines.one_line(why)}")
+        say(f"Signet is at {places}, not ready yet: {output.one_line(why)}")
     if gateway.settings.models_dir:
         commands = examples.curl_commands(gateway.settings.models_dir, served, url)
         if commands:

@@ -35,9 +35,9 @@ from signet.serving.model_server.rest.service import RestService
 from signet.serving.model_server.services import ModelService, PredictionService
 from signet.serving.models.model_config import ModelConfig
 from signet.serving.offload.pool import Offload
-from signet.serving.process import gc_tuning, log_lines, stop_signals
+from signet.serving.process import gc_tuning, output, signals
 from signet.serving.process.byte_budget import ByteBudget
-from signet.serving.process.standard_output import say
+from signet.serving.process.output import say
 from signet.serving.release import running_version
 
 log = logging.getLogger(__name__)
@@ -54,8 +54,8 @@ MAX_BUFFERED_BYTES = 1 << 30
 
 def main(arguments: list[str]) -> int:
     """Serve until SIGTERM or Ctrl-C. Gives the exit status."""
-    log_lines.log_to_stderr("INFO", "%(asctime)s %(levelname)s %(message)s")
-    stop_signals.ignore_hangups()
+    output.log_to_stderr("INFO", "%(asctime)s %(levelname)s %(message)s")
+    signals.ignore_hangups()
     if "--help" in arguments:
         print(flag_parser.usage())
         return FAILED
@@ -88,7 +88,7 @@ def main(arguments: list[str]) -> int:
 async def serve(flags: Flags) -> int:
     """Load the models, then answer until a signal comes."""
     stopped, look = asyncio.Event(), asyncio.Event()
-    stop_signals.heed(stopped, lambda: None)
+    signals.install_handlers(stopped, lambda: None)
     if flags.use_alts_credentials and flags.ssl_config_file:
         raise InvalidInput("use_alts_credentials and ssl_config_file are both set; expected one of them")
     monitoring = Monitoring()
@@ -109,7 +109,7 @@ async def serve(flags: Flags) -> int:
         repository.look()
         look.set()
 
-    stop_signals.heed(stopped, hung_up)
+    signals.install_handlers(stopped, hung_up)
     repository.start()
     try:
         await _loaded(repository, stopped)
@@ -196,7 +196,7 @@ async def _answer(
     service = None
     if flags.rest_api_port:
         service = RestService(flags, repository, prediction, model, monitoring, offload)
-    gc_tuning.leave_out_what_is_there()
+    gc_tuning.freeze_startup_objects()
     await server.start()
     say(f"Running gRPC ModelServer at 0.0.0.0:{flags.port} ...")
     rest = await rest_server.start(service, flags.rest_api_port, flags.port, budget) if service else None

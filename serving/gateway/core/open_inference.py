@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, NoReturn
 
 from signet.serving.errors import InvalidInput, NotFound, ServingError, Unavailable, from_code
 from signet.serving.gateway.core.backend import Backend, Lease
-from signet.serving.gateway.core.health import Health
 from signet.serving.gateway.core.inference import MAX_VERSION, Decoded, Inference, InferenceRequest, LeasedSignature
 from signet.serving.gateway.core.joining import told
+from signet.serving.gateway.core.readiness import Readiness
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.models.model_status import State, VersionStatus
 from signet.serving.offload.pool import LARGE_BYTES
@@ -43,9 +43,11 @@ class Outcome(NamedTuple):
 class OpenInference:
     """Answers for one gateway."""
 
-    def __init__(self, inference: Inference, backend: Backend, health: Health, version: str, max_rows: int) -> None:
+    def __init__(
+        self, inference: Inference, backend: Backend, readiness: Readiness, version: str, max_rows: int
+    ) -> None:
         """version: the gateway's own. max_rows: most rows joined into one call."""
-        self._inference, self._backend, self._health = inference, backend, health
+        self._inference, self._backend, self._readiness = inference, backend, readiness
         self._version, self._max_rows = version, max_rows
 
     async def infer(
@@ -78,10 +80,10 @@ class OpenInference:
         outputs = await self._inference.run(inference_request, read_large if is_large else read, context)
         return Outcome(*served[0], outputs)
 
-    # Health
+    # Readiness
 
     def ready(self) -> bool:
-        return self._health.ready
+        return self._readiness.ready
 
     async def model_ready(self, model: str, version: str) -> bool:
         """Whether there is such a model, and it has that version or label, or any version for the empty one."""

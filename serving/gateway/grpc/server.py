@@ -9,7 +9,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from signet.serving.errors import UsageError
-from signet.serving.gateway.core.health import Health
+from signet.serving.gateway.core.readiness import Readiness
 from signet.serving.gateway.grpc import v1, v2
 from signet.serving.gateway.settings import Settings
 from signet.serving.grpc_dialect import service_descriptors
@@ -30,7 +30,7 @@ _WATCH_S = 1.0
 class GrpcServer:
     """Listens once it is started, in the running event loop."""
 
-    def __init__(self, settings: Settings, services: Sequence[Any], health: Health) -> None:
+    def __init__(self, settings: Settings, services: Sequence[Any], readiness: Readiness) -> None:
         """services: the handlers of `SERVICES`, as `GrpcV1.services` and `GrpcV2.services` make them."""
         self._host, self._port = settings.host, settings.grpc_port
         options = [
@@ -42,7 +42,7 @@ class GrpcServer:
         calls = settings.max_in_flight + _OTHER_CALLS
         self._server = grpc.aio.server(options=options, maximum_concurrent_rpcs=calls)
         self._server.add_generic_rpc_handlers(tuple(services))
-        health_pb2_grpc.add_HealthServicer_to_server(HealthService(health), self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(HealthService(readiness), self._server)
         service_descriptors.describe()
         names = (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
@@ -67,8 +67,8 @@ class GrpcServer:
 class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # it has no types
     """gRPC's health protocol: every service is as healthy as the gateway is ready."""
 
-    def __init__(self, health: Health) -> None:
-        self._health = health
+    def __init__(self, readiness: Readiness) -> None:
+        self._readiness = readiness
 
     async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802  # gRPC's name
         if request.service not in ("", *SERVICES):
@@ -81,7 +81,7 @@ class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # it
         """The state now, and again whenever it is another, until the gateway stops."""
         told = None
         while True:
-            stopping = self._health.draining
+            stopping = self._readiness.draining
             response = self._response(request.service)
             if response != told:
                 yield response
@@ -94,4 +94,4 @@ class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # it
         states = health_pb2.HealthCheckResponse
         if service not in ("", *SERVICES):
             return states(status=states.SERVICE_UNKNOWN)
-        return states(status=states.SERVING if self._health.ready else states.NOT_SERVING)
+        return states(status=states.SERVING if self._readiness.ready else states.NOT_SERVING)

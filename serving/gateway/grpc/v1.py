@@ -19,7 +19,7 @@ from signet.serving.models import model_status
 from signet.serving.offload import large_bodies, large_messages
 from signet.serving.offload.pool import LARGE_ELEMENTS, Offload
 from signet.serving.offload.reading import Reading
-from signet.serving.process.siblings import all_of
+from signet.serving.process.concurrency import gather_or_cancel
 from signet.serving.tensors.arrays import Arrays, to_typed_proto
 from signet.serving.tensors.protos import (
     classification_pb2,
@@ -181,7 +181,7 @@ class GrpcV1:
                 self._inference.call(LeasedSignature.of(lease, signature), inputs, outputs, request, context)
                 for signature, outputs in zip(chosen, wanted, strict=True)
             ]
-            results = await all_of(calls)
+            results = await gather_or_cancel(calls)
         finally:
             lease.release()
         response = inference_pb2.MultiInferenceResponse()

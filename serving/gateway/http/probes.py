@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 
 from signet.serving.gateway.core.backend import Backend
-from signet.serving.gateway.core.health import Health
+from signet.serving.gateway.core.readiness import Readiness
 from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.http.server import Response
 
@@ -16,8 +16,8 @@ _TEXT = b"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
 class Probes:
     """Of one gateway."""
 
-    def __init__(self, backend: Backend, health: Health, metrics: Metrics) -> None:
-        self._backend, self._health, self._metrics = backend, health, metrics
+    def __init__(self, backend: Backend, readiness: Readiness, metrics: Metrics) -> None:
+        self._backend, self._readiness, self._metrics = backend, readiness, metrics
         self._scraping = threading.Lock()
         self.paths: dict[bytes, Callable[[], Response]] = {
             b"/livez": self.livez,
@@ -31,9 +31,9 @@ class Probes:
 
     def readyz(self) -> Response:
         """200 when each model declared or there at the start has been served and no stop is under way; else 503, and why."""
-        backend, health = self._backend, self._health
-        known = {"draining": health.draining, "models": backend.models, "missing": backend.unready()}
-        ready = health.ready
+        backend, readiness = self._backend, self._readiness
+        known = {"draining": readiness.draining, "models": backend.models, "missing": backend.unready()}
+        ready = readiness.ready
         return answer({"ready": ready, **known}, 200 if ready else 503)
 
     def exposition(self) -> Response:

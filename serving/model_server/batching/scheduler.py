@@ -28,7 +28,7 @@ from signet.serving.engine.tensorflow_c import RunOptions
 from signet.serving.errors import Cancelled, InvalidInput, Overloaded, Unavailable
 from signet.serving.model_server.batching import batch as tensors
 from signet.serving.model_server.batching.parameters import Batching, Parameters
-from signet.serving.process.siblings import all_of
+from signet.serving.process.concurrency import gather_or_cancel
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.signature import Signature
 
@@ -306,7 +306,7 @@ def _fail(tasks: list[_Task], error: BaseException) -> None:
 
 async def _rejoined(parts: "list[asyncio.Future[Arrays]]") -> Arrays:
     """The answer to a request that was cut; the first error of a part is the whole's, and the others then cost no call."""
-    return _stacked(await all_of(parts))
+    return _stacked(await gather_or_cancel(parts))
 
 
 def _stacked(parts: list[Arrays]) -> Arrays:

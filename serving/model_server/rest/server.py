@@ -8,7 +8,7 @@ from signet.serving.http.server import HttpServer, Limits
 from signet.serving.model_server.rest.service import RestService
 from signet.serving.process import open_files
 from signet.serving.process.byte_budget import ByteBudget
-from signet.serving.process.standard_output import say
+from signet.serving.process.output import say
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import logging
 import pytest
 from grpc._cython.cygrpc import ExecuteBatchError
 
-from signet.serving.process.log_lines import LineFormatter, is_news, one_line
+from signet.serving.process.output import LineFormatter, is_news, one_line
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Calls side by side for one request: none of them goes on after the request is answered.
 
-    [call, call, call] ──all_of──▶ [answer, answer, answer], or the first error when all have ended
+    [call, call, call] ──gather_or_cancel──▶ [answer, answer, answer], or the first error when all have ended
 
 `asyncio.gather` raises at once and lets the others run on: what they use would be given back under them.
 """
@@ -12,7 +12,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def all_of(calls: Iterable[Awaitable[T]]) -> list[T]:
+async def gather_or_cancel(calls: Iterable[Awaitable[T]]) -> list[T]:
     """The answers, in order. When one fails, or the caller leaves, the others are cancelled and awaited first."""
     futures = [asyncio.ensure_future(call) for call in calls]
     try:

@@ -1,11 +1,16 @@
-"""What goes into a log or onto a terminal, a line for an event: no name from outside begins a line of its own.
+"""What a server writes into its log and onto standard output, a line for an event.
+
+No name from outside begins a line of its own, and neither a broken pipe nor a full disk ends the server.
 
 "model a\nERROR all is lost" ──one_line──▶ "model a\\nERROR all is lost"
 """
 
 import logging
+import os
 import re
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -38,3 +43,14 @@ def log_to_stderr(level: str, form: str) -> None:
     handler.setFormatter(LineFormatter(form))
     handler.addFilter(is_news)
     logging.basicConfig(level=level, handlers=[handler])
+
+
+def say(text: str) -> None:
+    """Print a line at once; when that fails, a line in the log says so, and from then on nothing is printed."""
+    try:
+        print(text, flush=True)
+    except (OSError, ValueError) as error:
+        log.warning("standard output cannot be written: %s", error)
+        # What is buffered would be tried again at the exit, and fail it.
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 1)

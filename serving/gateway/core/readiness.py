@@ -1,15 +1,15 @@
-"""Whether this process should get traffic."""
+"""Readiness: whether this process should get traffic. /readyz, V2 and gRPC's health service tell it."""
 
 from signet.serving.gateway.core.backend import Backend
 
 
-class Health:
-    """Of one gateway; /readyz, the Open Inference Protocol and gRPC's health service tell it."""
+class Readiness:
+    """The readiness of one gateway. Any thread may read it; only the main event loop writes."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self.draining = False
-        """Whether a stop is under way."""
+        """Whether a graceful shutdown is under way; once true it stays so."""
 
     @property
     def ready(self) -> bool:

@@ -17,11 +17,11 @@ INTERRUPTED = 130
 
 
 def ignore_hangups() -> None:
-    """Until `heed` says what a SIGHUP is for, it does not end the process."""
+    """Until `install_handlers` says what a SIGHUP is for, it does not end the process."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
-def heed(stop: asyncio.Event, look: Callable[[], object]) -> None:
+def install_handlers(stop: asyncio.Event, look: Callable[[], object]) -> None:
     """In the running event loop: set `stop`, or call `look`, when such a signal comes."""
 
     def interrupted() -> None:
