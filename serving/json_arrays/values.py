@@ -69,10 +69,10 @@ def numeric(value: Any, dtype: DType, has_booleans: bool) -> Array | None:
     return array.astype(dtype.numpy) if limits.min <= array.min() and array.max() <= limits.max else None
 
 
-def to_array(spec: TensorSpec, dtype: DType, value: Any, words: bool = False) -> Array:
+def to_array(spec: TensorSpec, dtype: DType, value: Any, words: bool = False, not_utf8: str = "surrogatepass") -> Array:
     """Nested lists of any JSON values as array of the dtype. Raises `InvalidInput`, which names the first odd element.
 
-    words: whether "NaN", "Infinity" and "-Infinity" are numbers.
+    words: whether "NaN", "Infinity" and "-Infinity" are numbers. not_utf8: how bytes that are no UTF-8 stand in text.
     """
     try:
         shape, flat = flattened(value)
@@ -80,7 +80,7 @@ def to_array(spec: TensorSpec, dtype: DType, value: Any, words: bool = False) ->
         _raise_uneven(spec, uneven)
     if words and dtype.is_float and str in set(map(type, flat)):
         flat = [WORDS.get(element, element) if type(element) is str else element for element in flat]
-    return _elements(spec, dtype, flat, lambda i: _place(i, shape)).reshape(shape)
+    return _elements(spec, dtype, flat, lambda i: _place(i, shape), not_utf8).reshape(shape)
 
 
 def to_flat(spec: TensorSpec, dtype: DType, rows: list[Any]) -> tuple[Array, Array] | None:
@@ -168,10 +168,10 @@ def described(value: Any) -> str:
     return "a list" if isinstance(value, list | np.ndarray) else "an object"
 
 
-def _elements(spec: TensorSpec, dtype: DType, flat: list[Any], place: Place) -> Array:
-    kinds = set(map(type, flat))
+def _elements(spec: TensorSpec, dtype: DType, flat: list[Any], place: Place, not_utf8: str = "surrogatepass") -> Array:
     if dtype.is_string:
-        return _strings(spec, dtype, flat, place, kinds)
+        return _strings(spec, dtype, flat, place, not_utf8)
+    kinds = set(map(type, flat))
     good = {bool} if dtype.name == "bool" else {int, float} if dtype.is_float else {int}
     if not kinds <= good:
         types = list(map(type, flat))
@@ -200,14 +200,14 @@ def _whole(spec: TensorSpec, dtype: DType, flat: list[Any], place: Place) -> Arr
     return numbers.astype(dtype.numpy)
 
 
-def _strings(spec: TensorSpec, dtype: DType, flat: list[Any], place: Place, kinds: set[type]) -> Array:
+def _strings(spec: TensorSpec, dtype: DType, flat: list[Any], place: Place, not_utf8: str) -> Array:
     out = np.empty(len(flat), object)
-    if kinds <= {str}:
-        out[:] = [text.encode(errors="surrogatepass") for text in flat]
+    if set(map(type, flat)) <= {str}:
+        out[:] = [text.encode(errors=not_utf8) for text in flat]
         return out
     for i, value in enumerate(flat):
         if isinstance(value, str):
-            out[i] = value.encode(errors="surrogatepass")
+            out[i] = value.encode(errors=not_utf8)
         elif is_base64(value):
             try:
                 out[i] = unbase64(value["b64"])

@@ -39,7 +39,7 @@ from signet.serving.tensors.protos import (
 )
 from signet.serving.tensors.signature import Signature
 
-Large = Reading[bytes] | None
+Large = Reading[bytes] | Reading[str] | None
 """The tensors or examples of a message that a worker has read; None: the message itself has them."""
 
 

@@ -13,15 +13,15 @@ Beyond the dialect half, bfloat16 and uint16 are numbers too. Source: `json_tens
 import base64
 import enum
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any, NoReturn, get_args
 
 import numpy as np
 import orjson
 
 from signet.serving.errors import InvalidInput, Unsupported
-from signet.serving.json_arrays import number_arrays, parsing
-from signet.serving.json_arrays import values as json_values
+from signet.serving.json_arrays import number_arrays, parsing, values
 from signet.serving.json_arrays.non_finite import NonFinite, is_finite, text
 from signet.serving.json_arrays.values import QUOTED_CHARACTERS, described
 from signet.serving.tensors import dtypes
@@ -73,15 +73,30 @@ def parse(body: bytes) -> PredictBody:
         raise InvalidInput(f"send either 'instances' (rows) or 'inputs' (columns): {found}")
     layout = Layout.ROWS if rows else Layout.COLUMNS
     value = document[layout.value]
-    # Arrays were read as numbers; to look through their text would take as long as much of the rest.
-    has_booleans = not _all_arrays(value) and (b"true" in body or b"false" in body)
-    return PredictBody(name, layout, value, has_booleans, **_options(document))
+    return PredictBody(name, layout, value, may_hold_booleans(value, body), **_options(document))
 
 
-def _all_arrays(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(isinstance(array, np.ndarray) for array in value.values())
-    return isinstance(value, np.ndarray)
+def may_hold_booleans(value: Any, text: bytes) -> bool:
+    """Whether there may be `true` or `false` among the values of a body with that text.
+
+    Arrays were read as numbers; to look through their text would take as long as much of the rest.
+    """
+    parts = value.values() if isinstance(value, dict) else [value]
+    return not all(isinstance(part, np.ndarray) for part in parts) and (b"true" in text or b"false" in text)
+
+
+def is_named(value: Any) -> bool:
+    """Whether a value is an object of named inputs rather than the value of the only one, as {"b64": "…"} is."""
+    return isinstance(value, dict) and not values.is_base64(value)
+
+
+def by_input(rows: list[Any] | Array, names: Collection[str]) -> dict[str, Any] | None:
+    """Rows as one list of values per input; None unless each row is an object with exactly the names."""
+    try:
+        columns = {name: [row[name] for row in rows] for name in names}
+    except (LookupError, TypeError):
+        return None
+    return columns if set(map(len, rows)) == {len(names)} else None
 
 
 def _options(document: dict[str, Any]) -> dict[str, Any]:
@@ -112,8 +127,8 @@ def decode(body: PredictBody, signature: Signature, fill: Fill | None = None) ->
     """
     if not signature.inputs and (body.layout is Layout.ROWS or not isinstance(body.value, dict)):
         raise InvalidInput(f"signature {signature.name!r} has no inputs: send 'inputs': {{}}")
-    values = _rows(body.value, signature) if body.layout is Layout.ROWS else _columns(body.value, signature)
-    arrays = {name: _array(spec, values[name], body.has_booleans, fill) for name, spec in signature.inputs.items()}
+    columns = _rows(body.value, signature) if body.layout is Layout.ROWS else _columns(body.value, signature)
+    arrays = {name: _array(spec, columns[name], body.has_booleans, fill) for name, spec in signature.inputs.items()}
     for name, spec in signature.inputs.items():
         shape = spec.check_shape(arrays[name].shape)
         if shape != arrays[name].shape:
@@ -169,7 +184,7 @@ def _rows(rows: Any, signature: Signature) -> dict[str, Any]:
     if not len(rows):
         raise InvalidInput("'instances' is an empty list; expected at least one row")
     names = signature.input_names
-    if _is_plain(rows[0]):
+    if not is_named(rows[0]):
         if len(names) != 1:
             raise InvalidInput(
                 f"'instances' holds plain values, but signature {signature.name!r} has several inputs: "
@@ -177,21 +192,28 @@ def _rows(rows: Any, signature: Signature) -> dict[str, Any]:
             )
         if dict in set(map(type, rows)):  # told apart in C: there may be millions
             for i, row in enumerate(rows):
-                if not _is_plain(row):
+                if is_named(row):
                     raise InvalidInput(f"'instances'[{i}] is an object; expected plain values as in 'instances'[0]")
         return {next(iter(names)): rows}
+    columns = by_input(rows, names)
+    if columns is None:
+        _refuse_odd_row(rows, signature)
+    return columns
+
+
+def _refuse_odd_row(rows: list[Any] | Array, signature: Signature) -> NoReturn:
+    """Raise `InvalidInput` for the first row that is no object with exactly the inputs."""
     for i, row in enumerate(rows):
         if not isinstance(row, dict):
             raise InvalidInput(
                 f"'instances'[{i}] is {described(row)}; expected an object with {_names(signature.inputs)}"
             )
-        if row.keys() != names:
-            signature.check_names(row, f"'instances'[{i}]: ")
-    return {name: [row[name] for row in rows] for name in names}
+        signature.check_names(row, f"'instances'[{i}]: ")
+    raise AssertionError("one of the rows is odd")
 
 
 def _columns(value: Any, signature: Signature) -> dict[str, Any]:
-    if not _is_plain(value):
+    if is_named(value):
         # TensorFlow Serving ignores surplus names here; a misspelt optional input would go unnoticed.
         signature.check_names(value, "'inputs': ")
         return dict(value)
@@ -203,22 +225,17 @@ def _columns(value: Any, signature: Signature) -> dict[str, Any]:
     return {next(iter(signature.inputs)): value}
 
 
-def _is_plain(value: Any) -> bool:
-    """A tensor's value rather than an object of named inputs; {"b64": "…"} is a value."""
-    return not isinstance(value, dict) or json_values.is_base64(value)
-
-
 def _array(spec: TensorSpec, value: Any, has_booleans: bool, fill: Fill | None = None) -> Array:
     """One input's value as array of the spec's dtype; numbers take the fast way when nothing is doubtful."""
     dtype = spec.dtype
     if dtype is None or dtype.name not in JSON_DTYPES:
         name = dtype.name if dtype else "a type unknown here"
         raise Unsupported(f"input {spec.name!r} is {name}, which JSON cannot carry; use gRPC")
-    array = None if dtype.is_string else json_values.numeric(value, dtype, has_booleans)
+    array = None if dtype.is_string else values.numeric(value, dtype, has_booleans)
     if array is None and fill and spec.name in fill.axes and isinstance(value, list):
         array = _filled_up(spec, value, has_booleans, fill)
     if array is None:
-        array = json_values.to_array(spec, dtype, value)
+        array = values.to_array(spec, dtype, value)
     if not array.size and spec.shape is not None and array.ndim < len(spec.shape):
         # [] says nothing of the inner dimensions of its zero rows.
         array = array.reshape(array.shape + tuple(size or 0 for size in spec.shape[array.ndim :]))
@@ -229,7 +246,7 @@ def _filled_up(spec: TensorSpec, rows: list[Any], has_booleans: bool, fill: Fill
     """Rows as one array, each as long as the longest; None where they differ in more than the lengths that may."""
     free = fill.axes[spec.name]
     assert spec.dtype is not None, "the caller has looked"
-    flat = json_values.to_flat(spec, spec.dtype, rows) if free == (1,) else None
+    flat = values.to_flat(spec, spec.dtype, rows) if free == (1,) else None
     if flat is not None:
         return fill.rows(spec.name, *flat)
     if len(rows) > MAX_FILLED_ROWS:
@@ -308,10 +325,10 @@ def _strings(name: str, array: Array, raw_text: bool) -> Any:
     return nested.reshape(array.shape).tolist()
 
 
-def _texts(values: list[bytes]) -> list[Any] | None:
+def _texts(strings: list[bytes]) -> list[Any] | None:
     """As text; None where one of them is not UTF-8."""
     try:
-        return [value.decode() for value in values]
+        return [text.decode() for text in strings]
     except UnicodeDecodeError:
         return None
 

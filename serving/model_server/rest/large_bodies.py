@@ -1,6 +1,7 @@
-"""What a worker process does with a large REST body; see `serving/offload/pool.py`. Pure, and light to import."""
+"""What a worker process does with a large REST body; see `serving/offload/reading.py`. Pure, and light to import.
 
-from typing import Any
+body ──parse──▶ the name of its signature; the rest is kept ──decode──▶ named arrays
+"""
 
 from signet.serving.json_arrays import number_arrays
 from signet.serving.model_server.rest import predict_json
@@ -13,21 +14,22 @@ from signet.serving.tensors.protos import input_pb2
 from signet.serving.tensors.signature import Signature
 
 
-def parse_predict(kept: Kept, body: bytes) -> Any:
-    """A predict body: the name of its signature, None without."""
+def parse_predict(kept: Kept, body: bytes) -> tuple[str, Layout]:
+    """A predict body: the name of its signature, empty without one, and how it lays its tensors out."""
     kept["document"] = document = loads(body, number_arrays.loads)
-    kept["has_booleans"] = b"true" in body or b"false" in body
-    return document.get("signature_name")
+    kept["has_booleans"] = predict_json.may_hold_booleans(document, body)
+    return document.get("signature_name", ""), predict_json.layout_of(document)
 
 
-def decode_predict(kept: Kept, signature: Signature) -> tuple[Arrays, Layout]:
-    """Its arrays, and how it lays them out."""
-    return predict_json.decode(kept.pop("document"), signature, kept.pop("has_booleans"))
+def decode_predict(kept: Kept, signature: Signature) -> Arrays:
+    """The arrays of that predict body."""
+    return predict_json.decode(kept.pop("document"), signature, kept.pop("has_booleans"))[0]
 
 
-def read_examples(body: bytes) -> tuple[str, bytes]:
-    """A classify or regress body: the name of its signature, and its examples as Input message."""
+def parse_examples(kept: Kept, body: bytes) -> str:
+    """A classify or regress body: the name of its signature, empty without one. Decoded by `large_messages`."""
     document = loads(body)
-    message = input_pb2.Input()
-    examples_json.fill(document, message)
-    return document.get("signature_name", ""), bytes(message.SerializeToString())
+    kept["examples"] = examples = input_pb2.Input()
+    examples_json.fill(document, examples)
+    name: str = document.get("signature_name", "")
+    return name

@@ -3,8 +3,9 @@
     {"instances": …}    rows       ──decode──▶ arrays ──run──▶ outputs ──encode──▶   {"predictions": …}
     {"inputs": …}       columns                                                      {"outputs": …}
 
-Numbers and plain strings take a fast way. What it refuses is walked value by value in the original's order, which gives
-the arrays all the same or says what is wrong. The signature gives names and dtypes; shapes are TensorFlow's to refuse.
+What is in order takes a fast way, which shares its steps with the gateway's `json_codec`. What that refuses is walked
+value by value, because the original's order of checks decides which fault its words name; the walk gives the arrays all
+the same or says what is wrong. The signature gives names and dtypes; shapes are TensorFlow's to refuse.
 Source: `json_tensor.cc`.
 """
 
@@ -15,11 +16,10 @@ from typing import Any
 import numpy as np
 
 from signet.serving.errors import InvalidInput, ServingError, Unsupported
-from signet.serving.json_arrays import values as json_values
+from signet.serving.json_arrays import values
 from signet.serving.json_arrays.number_arrays import as_lists
-from signet.serving.json_arrays.values import is_base64
 from signet.serving.rest_dialect import json_codec
-from signet.serving.rest_dialect.json_codec import Layout
+from signet.serving.rest_dialect.json_codec import Layout, is_named
 from signet.serving.rest_dialect.json_text import NOT_UTF8, format_error, kind, quote, to_bytes
 from signet.serving.tensors import dtypes
 from signet.serving.tensors.arrays import MAX_RANK, Array, Arrays
@@ -45,8 +45,8 @@ _SEVERAL = "as multiple input tensors required as per tensorinfo_map"
 def decode(document: dict[str, Any], signature: Signature, has_booleans: bool) -> tuple[Arrays, Layout]:
     """The arrays of a body, and how it lays them out. Raises `InvalidInput` and `Unsupported`.
 
-    document: long lists of numbers may be arrays already, as `number_arrays` reads them. has_booleans: whether `true` or
-    `false` stands anywhere in the body.
+    document: long lists of numbers may be arrays already, as `number_arrays` reads them. has_booleans: whether there may
+    be `true` or `false` among the values.
     """
     if not signature.inputs:
         raise InvalidInput(f"Failed to get input map for signature: {signature.name}")
@@ -58,6 +58,16 @@ def decode(document: dict[str, Any], signature: Signature, has_booleans: bool) -
     if "inputs" in document:
         return _from_columns(document["inputs"], signature, has_booleans), Layout.COLUMNS
     raise InvalidInput("Missing 'inputs' or 'instances' key")
+
+
+def layout_of(document: dict[str, Any]) -> Layout:
+    """How a body lays its tensors out, which its answer does, too."""
+    return Layout.ROWS if "instances" in document else Layout.COLUMNS
+
+
+def may_hold_booleans(document: dict[str, Any], text: bytes) -> bool:
+    """Whether there may be `true` or `false` among the values of a body with that text."""
+    return json_codec.may_hold_booleans(document.get("instances", document.get("inputs")), text)
 
 
 def encode(outputs: Arrays, layout: Layout) -> bytes:
@@ -89,8 +99,10 @@ def _from_rows(document: dict[str, Any], signature: Signature, has_booleans: boo
         raise format_error(document, "No values in 'instances' array")
     if not isinstance(rows[0], dict) and len(signature.inputs) > 1:
         raise InvalidInput(f"instances is a plain list, but expecting list of objects {_SEVERAL}")
-    named = _is_named(rows[0])
-    columns = _turned(rows, signature) if named else dict.fromkeys(signature.inputs, rows)
+    named = is_named(rows[0])
+    columns: dict[str, Any] | None = (
+        json_codec.by_input(rows, signature.inputs) if named else dict.fromkeys(signature.inputs, rows)
+    )
     arrays = _quickly(columns, signature, has_booleans) if columns else None
     if arrays is None:
         if columns:
@@ -103,7 +115,7 @@ def _from_rows(document: dict[str, Any], signature: Signature, has_booleans: boo
 
 
 def _from_columns(value: Any, signature: Signature, has_booleans: bool) -> Arrays:
-    if not _is_named(value):
+    if not is_named(value):
         if len(signature.inputs) > 1:
             raise InvalidInput(f"inputs is a plain value/list, but expecting an object {_SEVERAL}")
         columns = dict.fromkeys(signature.inputs, value)
@@ -119,22 +131,7 @@ def _from_columns(value: Any, signature: Signature, has_booleans: bool) -> Array
     return arrays
 
 
-def _is_named(value: Any) -> bool:
-    """An object of named inputs, rather than the value of the only one."""
-    return isinstance(value, dict) and not is_base64(value)
-
-
 # The fast way
-
-
-def _turned(rows: Any, signature: Signature) -> dict[str, list[Any]] | None:
-    """Rows as one list of values per input, or None unless each row is an object with exactly the names."""
-    names = signature.inputs
-    try:
-        columns = {name: [row[name] for row in rows] for name in names}
-    except (KeyError, TypeError):
-        return None
-    return columns if all(len(row) == len(names) for row in rows) else None
 
 
 def _quickly(columns: dict[str, Any], signature: Signature, has_booleans: bool) -> Arrays | None:
@@ -152,31 +149,14 @@ def _array(value: Any, spec: TensorSpec, has_booleans: bool) -> Array | None:
     dtype = spec.dtype
     if dtype is None or dtype.name not in JSON_DTYPES:
         return None
-    if dtype.is_string:
-        return _strings(value)
     wanted = dtypes.from_numpy(_INT32) if _is_narrow(spec) else dtype
-    array = json_values.numeric(value, wanted, has_booleans)
-    if array is None and has_booleans:
+    array = None if dtype.is_string else values.numeric(value, wanted, has_booleans)
+    if array is None and (has_booleans or dtype.is_string):
         try:
-            array = json_values.to_array(spec, wanted, value)
+            array = values.to_array(spec, wanted, value, not_utf8=NOT_UTF8)
         except InvalidInput:  # the walk finds the original's words
             return None
     return array if array is None else array.astype(dtype.numpy, copy=False)
-
-
-def _strings(value: Any) -> Array | None:
-    try:
-        shape, flat = json_values.flattened(value)
-    except (json_values.Uneven, InvalidInput):
-        return None
-    if not flat or not set(map(type, flat)) <= {str, dict}:
-        return None
-    array = np.empty(len(flat), object)
-    try:
-        array[:] = [text.encode(errors=NOT_UTF8) if type(text) is str else to_bytes(text) for text in flat]
-    except InvalidInput:
-        return None
-    return array.reshape(shape)
 
 
 def _odd_row(rows: Any, signature: Signature) -> Any:
@@ -187,8 +167,8 @@ def _odd_row(rows: Any, signature: Signature) -> Any:
 def _check_walkable(columns: dict[str, Any], signature: Signature) -> None:
     """Raise `InvalidInput` for so many values that it would take too long to tell in the original's words what is wrong."""
     for name, spec in signature.inputs.items():
-        if spec.dtype is not None and json_values.is_larger(columns[name], MAX_WALKED):
-            json_values.to_array(spec, spec.dtype, columns[name])
+        if spec.dtype is not None and values.is_larger(columns[name], MAX_WALKED):
+            values.to_array(spec, spec.dtype, columns[name])
 
 
 # The walk, in the order of FillTensorMapFromInstancesList and FillTensorProto
@@ -222,7 +202,7 @@ def _walk_plain(rows: list[Any], signature: Signature) -> Arrays:
     ((name, spec),) = signature.inputs.items()
     column = _Column(spec)
     for i, row in enumerate(rows):
-        if _is_named(row):
+        if is_named(row):
             raise InvalidInput(f"Expecting value/list but got object at item {i} of input list")
         try:
             column.add(row)
@@ -234,7 +214,7 @@ def _walk_plain(rows: list[Any], signature: Signature) -> Arrays:
 def _walk_named(rows: list[Any], signature: Signature) -> Arrays:
     columns = {name: _Column(spec) for name, spec in signature.inputs.items()}
     for i, row in enumerate(rows):
-        if not _is_named(row):
+        if not is_named(row):
             raise InvalidInput(f"Expecting object but got list at item {i} of input list")
         for name, value in row.items():
             try:

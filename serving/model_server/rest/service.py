@@ -21,9 +21,10 @@ from signet.serving.model_server.monitoring import REST, UNKNOWN, Monitoring, me
 from signet.serving.model_server.rest import large_bodies as large_rest
 from signet.serving.model_server.rest import predict_json, request_body, routes, status_json
 from signet.serving.model_server.rest.routes import Target, VersionTooLarge
-from signet.serving.model_server.services import ModelService, PredictionService
-from signet.serving.offload import large_bodies
+from signet.serving.model_server.services import Large, ModelService, PredictionService
+from signet.serving.offload import large_bodies, large_messages
 from signet.serving.offload.pool import LARGE_BYTES, LARGE_ELEMENTS, Offload
+from signet.serving.offload.reading import reading
 from signet.serving.rest_dialect import examples_json
 from signet.serving.rest_dialect.json_codec import Layout
 from signet.serving.rest_dialect.json_text import NOT_UTF8, error_body, loads
@@ -49,8 +50,8 @@ _CORS = (
 )
 _METRICS_PATH = b"/metrics"
 
-Decode = Callable[[Signature], tuple[Arrays, Layout] | Awaitable[tuple[Arrays, Layout]]]
-"""The arrays of a body that fit the signature, and how it lays them out; of a large body they are awaited."""
+Decode = Callable[[Signature], Arrays | Awaitable[Arrays]]
+"""The arrays of a body that fit the signature; of a large body they are awaited."""
 
 
 class TimeLimit:
@@ -145,29 +146,23 @@ class RestService:
     async def _predict(self, target: Target, body: bytes, told: "_Told") -> bytes:
         if len(body) < LARGE_BYTES:
             document = loads(body, number_arrays.loads)
-            has_booleans = b"true" in body or b"false" in body
 
-            def decode(signature: Signature) -> tuple[Arrays, Layout]:
-                return predict_json.decode(document, signature, has_booleans)
+            def decode(signature: Signature) -> Arrays:
+                return predict_json.decode(document, signature, predict_json.may_hold_booleans(document, body))[0]
 
-            return await self._run(target, document.get("signature_name"), decode, told)
-        async with self._offload.session() as worker:
-            name = await worker.step(large_rest.parse_predict, body)
+            name, layout = document.get("signature_name", ""), predict_json.layout_of(document)
+            return await self._run(target, name, decode, layout, told)
+        async with reading(self._offload, large_rest.parse_predict, large_rest.decode_predict, body) as large:
+            name, layout = await large.head()
+            return await self._run(target, name, large.arrays, layout, told)
 
-            async def decode_large(signature: Signature) -> tuple[Arrays, Layout]:
-                decoded = await worker.step(large_rest.decode_predict, signature)
-                worker.release()
-                return decoded
-
-            return await self._run(target, name, decode_large, told)
-
-    async def _run(self, target: Target, signature_name: str | None, decode: Decode, told: "_Told") -> bytes:
+    async def _run(self, target: Target, signature_name: str, decode: Decode, layout: Layout, told: "_Told") -> bytes:
         """The answer to a predict body that names that signature."""
         servable = self._lease(target)
         try:
             signature = self._signature(servable, signature_name)
             decoded = decode(signature)
-            inputs, layout = decoded if isinstance(decoded, tuple) else await decoded
+            inputs = decoded if isinstance(decoded, dict) else await decoded
             told.version, told.signature = str(servable.version), signature.name
             outputs = await self._prediction.run("Predict", servable, signature, inputs, (), self._limit)
         finally:
@@ -180,7 +175,7 @@ class RestService:
         version = self._repository.labelled(target.name, target.label) if target.label else target.version
         return self._repository.lease(target.name, version)
 
-    def _signature(self, servable: Servable, name: str | None) -> Signature:
+    def _signature(self, servable: Servable, name: str) -> Signature:
         signature = servable.signatures.get(name or DEFAULT)
         if signature is None:
             raise InvalidInput(f'Serving signature name: "{name or DEFAULT}" not found in signature def')
@@ -197,14 +192,22 @@ class RestService:
             document = loads(body)
             spec.signature_name = document.get("signature_name", "")
             examples_json.fill(document, message.input)
-        else:
-            spec.signature_name, examples = await self._offload.call(large_rest.read_examples, body)
-            message.input.ParseFromString(examples)
+            return await self._on_examples(message, None, told)
+        async with reading(self._offload, large_rest.parse_examples, large_messages.decode_examples, body) as large:
+            spec.signature_name = await large.head()
+            return await self._on_examples(message, large, told)
+
+    async def _on_examples(
+        self,
+        message: classification_pb2.ClassificationRequest | regression_pb2.RegressionRequest,
+        large: Large,
+        told: "_Told",
+    ) -> bytes:
         if isinstance(message, classification_pb2.ClassificationRequest):
-            classified = await self._prediction.classify(message, self._limit)
+            classified = await self._prediction.classify(message, self._limit, large)
             used, answer = classified.model_spec, examples_json.encode_classifications(classified.result)
         else:
-            regressed = await self._prediction.regress(message, self._limit)
+            regressed = await self._prediction.regress(message, self._limit, large)
             used, answer = regressed.model_spec, examples_json.encode_regressions(regressed.result)
         told.version, told.signature = str(used.version.value), used.signature_name
         return answer

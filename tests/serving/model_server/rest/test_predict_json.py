@@ -75,6 +75,7 @@ def test_bodies_become_arrays(body, of, expected, spaces):
         ({"instances": [{"x": 1}]}, DIGITS, "element: 0 key: x of 'instances' list. Error: INVALID_ARGUMENT: JSON obj"),
         ({"instances": [1, {"x": 1}]}, DIGITS, "Expecting value/list but got object at item 1 of input list"),
         ({"instances": [{"pixels": 1}, 2]}, DIGITS, "Expecting object but got list at item 1 of input list"),
+        ({"instances": [{"pixels": 1}, [1.5] * 400]}, DIGITS, "Expecting object but got list at item 1 of input list"),
         ({"instances": [[1, 2], [[3], [4]]]}, DIGITS, "Expecting shape [2] but got: [2,1]"),
         (
             {"instances": [[1, 2], 3]},
