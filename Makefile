@@ -59,7 +59,7 @@ bench-score: .venv/.done  ## rows per second of scored files beside the in-proce
 
 BABI ?= data/babi/en
 bench-babi: .venv/.done  ## both question answering networks on the twenty bAbI tasks: BABI=folder of qa1_…_train.txt; resumes
-	$(BIN)/python -m signet.training.babi --data $(BABI)
+	$(BIN)/python examples/babi/measure.py --data $(BABI)
 
 wheel: .venv/.done  ## dist/signet_serving-…-none-any.whl: clients and gateway for machines without TensorFlow
 	@$(BIN)/python deploy/wheel.py dist

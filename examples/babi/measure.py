@@ -1,7 +1,7 @@
 """The twenty bAbI tasks, one model a task: accuracy of both networks beside published figures, as a table.
 
-    python -m signet.training.babi --data tasks_1-20_v1-2/en ──▶ training/results/babi.json, a row for each task and network
-                                                          training/results/babi.md, the table
+    python examples/babi/measure.py --data tasks_1-20_v1-2/en ──▶ results.json, a row for each task and network
+                                                                  results.md, the table
 
 Rows that are there are kept, so that an interrupted run goes on. The published figures, test accuracy in % with 1,000
 questions to learn from: an LSTM (Weston et al. 2015, arXiv:1502.05698) and memory networks of three hops (MemN2N,
@@ -28,29 +28,11 @@ from signet.training.progress import Progress
 
 TASKS = range(1, 21)
 LSTM = (50, 20, 20, 61, 70, 48, 49, 45, 64, 44, 72, 74, 94, 27, 21, 23, 51, 52, 8, 91)
-MEMN2N = (
-    99.9,
-    91.8,
-    58.2,
-    95.6,
-    86.3,
-    92.1,
-    79.7,
-    88.3,
-    86.4,
-    90.3,
-    99.3,
-    100,
-    99.7,
-    99.1,
-    100,
-    99.6,
-    49,
-    89.5,
-    18.6,
-    100,
-)
-RESULTS = Path(__file__).parent / "results"
+# fmt: off
+MEMN2N = (99.9, 91.8, 58.2, 95.6, 86.3, 92.1, 79.7, 88.3, 86.4, 90.3,
+          99.3, 100, 99.7, 99.1, 100, 99.6, 49, 89.5, 18.6, 100)
+# fmt: on
+RESULTS = Path(__file__).parent
 
 
 def measure(file: Path, architecture: str, seed: int, preset: str, console: Console) -> dict[str, Any]:
@@ -101,7 +83,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     head = (
         "Accuracy in % on the test questions of the twenty bAbI tasks (English, 1,000 questions to learn from, one model a "
         f"task). Seed {', '.join(map(str, seeds))}; {' to '.join(dict.fromkeys([dates[0], dates[-1]]))}; made by "
-        "`make bench-babi`, which says in `training/babi.py` where the published figures are from."
+        "`make bench-babi`, which says in `measure.py` where the published figures are from."
     )
     return "\n".join([head, "", *lines, ""])
 
@@ -109,7 +91,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 def main() -> int:
     """Measure what is missing, then print the table."""
     parser = argparse.ArgumentParser(
-        prog="python -m signet.training.babi",
+        prog="python examples/babi/measure.py",
         description="Accuracy of both question answering networks on the twenty bAbI tasks, beside published figures. "
         "At most three minutes of processor time a task and network; an interrupted run goes on where it stopped.",
     )
@@ -117,12 +99,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of first weights and order (default: 0)")
     parser.add_argument("--preset", choices=train.PRESETS, default="full", help="quick or full (default: full)")
     parser.add_argument("--tasks", type=int, nargs="*", default=list(TASKS), choices=TASKS, metavar="N")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of babi.json and babi.md")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of results.json and results.md")
     options = parser.parse_args()
     train.quiet_tensorflow()
     console = Console(soft_wrap=True, highlight=False)
     options.results.mkdir(parents=True, exist_ok=True)
-    kept = options.results / "babi.json"
+    kept = options.results / "results.json"
     rows: list[dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() else []
     try:
         for task in options.tasks:
@@ -144,7 +126,7 @@ def main() -> int:
         console.print(str(error))
         return error.exit_code
     text = table([row for row in rows if (row["seed"], row["preset"]) == (options.seed, options.preset)])
-    (options.results / "babi.md").write_text(text)
+    (options.results / "results.md").write_text(text)
     sys.stdout.write(text)
     return 0
 
