@@ -19,5 +19,7 @@ class Option:
     metavar: str | None = None
     min: float | None = None
     max: float | None = None
+    variable: str | None = None
+    """The environment variable that says it where the command line does not."""
     is_argument: bool = False
     """Whether it is told from others by its place instead of a name."""

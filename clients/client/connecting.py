@@ -9,16 +9,21 @@ import base64
 import ipaddress
 import os
 import re
-import ssl
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import unquote, urlsplit
 
 from signet.serving.errors import UsageError
+from signet.serving.options import Option
+
+if TYPE_CHECKING:
+    import ssl
 
 URL_VARIABLE, TOKEN_VARIABLE = "SIGNET_URL", "SIGNET_TOKEN"
+DEFAULT_URL = "http://localhost:8080"
+Url = Annotated[str, Option("Where the gateway answers, such as http://HOST:PORT.", variable=URL_VARIABLE)]
 FilePath = str | os.PathLike[str]
 Certificate = FilePath | tuple[FilePath, FilePath]
 """A PEM file with a client's certificate and its key, or the two files."""
@@ -45,8 +50,10 @@ class Access:
         """Whether there is something that only TLS needs."""
         return bool(self.ca_file or self.certificate)
 
-    def ssl_context(self) -> ssl.SSLContext:
+    def ssl_context(self) -> "ssl.SSLContext":
         """Of a client. Raises `UsageError` for files that cannot be used."""
+        import ssl  # noqa: PLC0415  # needed for TLS alone
+
         import httpx  # noqa: PLC0415  # knows where the usual ones are; GrpcClient hardly needs it
 
         context = httpx.create_ssl_context()
@@ -115,9 +122,9 @@ def signed_in(url: str) -> dict[str, str]:
     return {"authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
 
 
-def usual_url(default: str) -> str:
-    """$SIGNET_URL, or the default."""
-    return os.environ.get(URL_VARIABLE) or default
+def usual_url() -> str:
+    """$SIGNET_URL, else `DEFAULT_URL`."""
+    return os.environ.get(URL_VARIABLE) or DEFAULT_URL
 
 
 def header_options(options: list[str]) -> dict[str, str]:
@@ -142,6 +149,8 @@ def proxy_of(url: str) -> str:
     host = parts.hostname or ""
     if is_here(host):
         return ""
+    import urllib.request  # noqa: PLC0415  # takes long, and servers on this machine are never asked through a proxy
+
     proxies = urllib.request.getproxies()
     if urllib.request.proxy_bypass(host):
         return ""

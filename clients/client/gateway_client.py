@@ -33,7 +33,6 @@ from signet.serving.open_inference.bodies import HEADER
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.signature import DEFAULT, Signature, select
 
-DEFAULT_URL = "http://localhost:8080"
 DEFAULT_TIMEOUT_S = 30.0
 
 
@@ -153,7 +152,7 @@ class _Client:
     def _begin(self, url: str | None, access: Access, timeout_s: float, retry: Retry) -> None:
         if not isinstance(retry, Retry):
             raise UsageError(f"retry is {retry!r}; expected a Retry, or NEVER")
-        self._begun = (connecting.usual_url(DEFAULT_URL) if url is None else url, access, timeout_s, retry)
+        self._begun = (connecting.usual_url() if url is None else url, access, timeout_s, retry)
         url, access, timeout_s, retry = self._begun
         self._connections = Connections(url, access)
         self.url = self._connections.shown
@@ -185,7 +184,7 @@ class Client(_Client):
         client_certificate: Certificate | None = None,
         retry: Retry = Retry(),  # noqa: B008  # it is frozen
     ) -> None:
-        """url: None for that of $SIGNET_URL, else `DEFAULT_URL`. timeout_s: for calls that do not say their own.
+        """url: None for that of $SIGNET_URL, else http://localhost:8080. timeout_s: for calls that do not say their own.
 
         headers: sent with every request. token: sent as `Authorization: Bearer`; default $SIGNET_TOKEN, if there is one.
         ca_file: PEM of who may sign the server's certificate, besides the usual ones. client_certificate: PEM file, or the
@@ -287,7 +286,7 @@ class AsyncClient(_Client):
         client_certificate: Certificate | None = None,
         retry: Retry = Retry(),  # noqa: B008  # it is frozen
     ) -> None:
-        """url: None for that of $SIGNET_URL, else `DEFAULT_URL`. timeout_s: for calls that do not say their own.
+        """url: None for that of $SIGNET_URL, else http://localhost:8080. timeout_s: for calls that do not say their own.
 
         headers: sent with every request. token: sent as `Authorization: Bearer`; default $SIGNET_TOKEN, if there is one.
         ca_file: PEM of who may sign the server's certificate, besides the usual ones. client_certificate: PEM file, or the

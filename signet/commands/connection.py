@@ -1,24 +1,29 @@
-"""The options of every command that asks a server: where it is, and what is shown to it."""
+"""The options of every command that asks a server: what is shown to it."""
 
+from dataclasses import dataclass, field
 from typing import Annotated
 
-import typer
+from signet.clients.client import connecting
+from signet.serving.options import Option
 
-Url = Annotated[str, typer.Option(help="Where the gateway answers, such as http://HOST:PORT.", envvar="SIGNET_URL")]
-Header = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--header",
-        help="Sent with every request, 'NAME: VALUE'; may be given again. $SIGNET_TOKEN is sent as a bearer token.",
-        metavar="NAME: VALUE",
-        show_default=False,
-    ),
-]
-CaFile = Annotated[
-    str, typer.Option(help="PEM of who may sign the server's certificate, besides the usual ones.", show_default=False)
-]
-Certificate = Annotated[
-    str,
-    typer.Option(help="PEM of this side's own certificate, and of its key if --key is not given.", show_default=False),
-]
-Key = Annotated[str, typer.Option(help="PEM of the key of --certificate.", show_default=False)]
+
+@dataclass(frozen=True)
+class ConnectionOptions:
+    """What is shown to a server, as the command line says it."""
+
+    header: Annotated[
+        list[str],
+        Option(
+            "Sent with every request, 'NAME: VALUE'; may be given again. $SIGNET_TOKEN is sent as a bearer token.",
+            metavar="NAME: VALUE",
+        ),
+    ] = field(default_factory=list)
+    ca_file: Annotated[str, Option("PEM of who may sign the server's certificate, besides the usual ones.")] = ""
+    certificate: Annotated[str, Option("PEM of this side's own certificate, and of its key if --key is not given.")] = (
+        ""
+    )
+    key: Annotated[str, Option("PEM of the key of --certificate.")] = ""
+
+    def access(self) -> connecting.Access:
+        """What these options and $SIGNET_TOKEN say. Raises `UsageError`."""
+        return connecting.of_options(self.header, self.ca_file, self.certificate, self.key)

@@ -1,17 +1,17 @@
 """`signet models`: what a server serves."""
 
-from signet.commands.connection import CaFile, Certificate, Header, Key, Url
+from signet.clients.client.connecting import DEFAULT_URL, Url
+from signet.commands.connection import ConnectionOptions
+from signet.commands.spread import spread
 
 
+@spread
 def models(
-    url: Url = "http://localhost:8080",
-    header: Header = None,
-    ca_file: CaFile = "",
-    certificate: Certificate = "",
-    key: Key = "",
+    url: Url = DEFAULT_URL,
+    *,
+    connection: ConnectionOptions,
 ) -> None:
     """Show what is served: models, versions, and each signature with its inputs and outputs; None is any size."""
-    from signet.clients.client.connecting import of_options
     from signet.clients.commands import models as run
 
-    run(url, of_options(header, ca_file, certificate, key))
+    run(url, connection.access())

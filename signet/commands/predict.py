@@ -4,9 +4,12 @@ from typing import Annotated
 
 import typer
 
-from signet.commands.connection import CaFile, Certificate, Header, Key, Url
+from signet.clients.client.connecting import DEFAULT_URL, Url
+from signet.commands.connection import ConnectionOptions
+from signet.commands.spread import spread
 
 
+@spread
 def predict(
     name: Annotated[str, typer.Argument(help="The model; `signet models` lists them.", metavar="NAME")],
     inputs: Annotated[
@@ -22,19 +25,16 @@ def predict(
     version: Annotated[
         int | None, typer.Option(help="Version to ask. Default: the highest that is served.", show_default=False)
     ] = None,
-    url: Url = "http://localhost:8080",
+    url: Url = DEFAULT_URL,
     timeout_s: Annotated[float, typer.Option(help="Seconds to wait for the answer.", min=0.001)] = 30.0,
-    header: Header = None,
-    ca_file: CaFile = "",
-    certificate: Certificate = "",
-    key: Key = "",
+    *,
+    connection: ConnectionOptions,
 ) -> None:
     """Ask a served model once and print its outputs by name, as JSON.
 
     Ends with exit code 1 and one sentence when the server cannot be reached or does not take the inputs.
     """
-    from signet.clients.client.connecting import of_options
     from signet.clients.commands import predict as run
 
-    access = of_options(header, ca_file, certificate, key)
+    access = connection.access()
     run(name, inputs, url=url, access=access, version=version, signature=signature, timeout_s=timeout_s)

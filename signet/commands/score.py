@@ -5,9 +5,12 @@ from typing import Annotated
 
 import typer
 
-from signet.commands.connection import CaFile, Certificate, Header, Key, Url
+from signet.clients.client.connecting import DEFAULT_URL, Url
+from signet.commands.connection import ConnectionOptions
+from signet.commands.spread import spread
 
 
+@spread
 def score(
     name: Annotated[str, typer.Argument(help="The model; `signet models` lists them.", metavar="MODEL")],
     paths: Annotated[
@@ -19,7 +22,7 @@ def score(
             metavar="INPUT… OUTPUT",
         ),
     ],
-    url: Url = "http://localhost:8080",
+    url: Url = DEFAULT_URL,
     signature: Annotated[str, typer.Option(help="Which way to call the model.")] = "serving_default",
     version: Annotated[
         int | None,
@@ -131,10 +134,8 @@ def score(
         bool, typer.Option("--in-process", help="Load the model from MODELS_DIR instead of asking a service.")
     ] = False,
     models_dir: Annotated[Path, typer.Option(help="For --in-process: MODELS_DIR/MODEL/VERSION.")] = Path("models"),
-    header: Header = None,
-    ca_file: CaFile = "",
-    certificate: Certificate = "",
-    key: Key = "",
+    *,
+    connection: ConnectionOptions,
 ) -> None:
     """Score files: a row {"id": 7, "pixels": […]} becomes {"id": 7, "digit": […]}, in the same order.
 
@@ -148,7 +149,6 @@ def score(
     """
     from rich.console import Console
 
-    from signet.clients.client import connecting
     from signet.clients.score import storage
     from signet.clients.score.input.csv_dialect import of_options
     from signet.clients.score.job import score as run
@@ -177,7 +177,7 @@ def score(
         max_bad=None if max_bad < 0 else max_bad,
         overwrite=overwrite,
         verify=verify,
-        access=connecting.of_options(header, ca_file, certificate, key),
+        access=connection.access(),
         non_finite=non_finite,
         patience_s=patience_s,
         engine=engine,

@@ -19,7 +19,7 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command an option for each field in place of each dataclass that it takes; typer reads its signature."""
     own = inspect.signature(command).parameters.values()
     groups = {parameter.name: list(_options(parameter.annotation)) for parameter in own}
-    parameters = [new for parameter in own for new in groups[parameter.name] or [parameter.replace(kind=_KIND)]]
+    parameters = [new for parameter in own for new in groups[parameter.name] or [_option(parameter)]]
 
     @wraps(command)
     def run(**given: Any) -> None:
@@ -35,21 +35,14 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-_KIND = inspect.Parameter.KEYWORD_ONLY  # those without a default may then follow those with one
-
-
 def _options(group: Any) -> Iterator[inspect.Parameter]:
     """A parameter for each field with an `Option`; none if that is no dataclass."""
     if not is_dataclass(group):
         return
     hints = get_type_hints(group, include_extras=True)
     for field in fields(group):
-        default = _default(field)
-        for option in getattr(hints[field.name], "__metadata__", ()):
-            if isinstance(option, Option):
-                kind: Any = hints[field.name].__origin__
-                annotation = Annotated[kind, _info(option, field.name, kind, default)]
-                yield inspect.Parameter(field.name, _KIND, default=default, annotation=annotation)
+        if any(isinstance(option, Option) for option in getattr(hints[field.name], "__metadata__", ())):
+            yield _option(inspect.Parameter(field.name, _KIND, default=_default(field), annotation=hints[field.name]))
 
 
 def _default(field: Field[Any]) -> Any:
@@ -58,14 +51,26 @@ def _default(field: Field[Any]) -> Any:
     return inspect.Parameter.empty if field.default is MISSING else field.default
 
 
-def _info(option: Option, name: str, kind: Any, default: Any) -> Any:
-    """What typer wants to know. Defaults that stand for something else are told by the help itself."""
+def _option(parameter: inspect.Parameter) -> inspect.Parameter:
+    """The parameter as typer reads it."""
+    for option in getattr(parameter.annotation, "__metadata__", ()):
+        if isinstance(option, Option):
+            kind: Any = parameter.annotation.__origin__
+            parameter = parameter.replace(annotation=Annotated[kind, _info(option, parameter, kind)])
+    return parameter.replace(kind=_KIND)
+
+
+_KIND = inspect.Parameter.KEYWORD_ONLY  # those without a default may then follow those with one
+
+
+def _info(option: Option, parameter: inspect.Parameter, kind: Any) -> Any:
     shown: dict[str, Any] = {
         "help": option.help,
         "metavar": option.metavar,
-        "show_default": default not in (None, "", []),
+        "envvar": option.variable,
+        "show_default": parameter.default not in (None, "", []),  # those stand for something that the help tells
     }
     if option.is_argument:
         return typer.Argument(**shown)
-    flag = option.flag or (f"--{name.replace('_', '-')}" if kind is bool else "")  # or typer adds --no-NAME
+    flag = option.flag or (f"--{parameter.name.replace('_', '-')}" if kind is bool else "")  # or typer adds --no-NAME
     return typer.Option(*filter(None, [flag]), min=option.min, max=option.max, **shown)

@@ -1,15 +1,19 @@
 """What a load test is to do, as its user said it; what cannot be done is refused before anything is asked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 from signet.clients.client.connecting import NOTHING, Access, usual_url
-from signet.clients.load_test.plan import bodies, slo, steps
-from signet.clients.load_test.plan.dialects import DIALECTS, GrpcDialect, HttpDialect
+from signet.clients.load_test.plan import slo, steps
 from signet.clients.load_test.plan.slo import Limit
 from signet.clients.load_test.plan.steps import Step
 from signet.serving.errors import UsageError
+from signet.serving.options import Option
+
+if TYPE_CHECKING:
+    from signet.clients.load_test.plan.dialects import GrpcDialect, HttpDialect
 
 ARRIVALS = ("poisson", "fixed")
 DEFAULT_RATE = "10"
@@ -17,48 +21,84 @@ DEFAULT_RATE = "10"
 
 @dataclass(frozen=True)
 class LoadPlan:
-    """What is to be done; the fields are the options of `signet load`."""
+    """What is to be done."""
 
-    models: Sequence[str]
-    """As `mix.parse` reads them."""
-    url: str
-    """http://HOST:PORT; HOST:PORT for gRPC."""
-    protocol: str = "v1"
-    rate: str | None = None
-    """As `steps.open_steps` reads it; None: `DEFAULT_RATE`, unless `closed` is given."""
-    closed: str | None = None
-    """As `steps.closed_steps` reads it."""
-    seconds: float = 10.0
-    """Of each step."""
-    arrivals: str = "poisson"
-    warmup_s: float = 1.0
-    """Of load that does not count; 0: none."""
-    bodies: str = bodies.AUTO
-    """As `bodies.read` takes it."""
-    rows: int = 1
-    """In a request."""
-    size: int = 16
-    """Of dimensions that the signature leaves open, in random values."""
-    models_dir: Path = Path("models")
-    version: int | None = None
-    """None: the highest that is served."""
-    slo: str = ""
-    """As `slo.parse` reads it."""
-    find: bool = False
-    timeout_s: float = 30.0
-    """After which an answer counts as failed."""
-    connections: int = 1000
-    """The most that are open, of HTTP."""
-    seed: int = 0
+    models: Annotated[
+        list[str],
+        Option(
+            "Models to ask. Several share the requests by their weights: digits=3 question_answering=1.",
+            metavar="NAME[:SIGNATURE][=WEIGHT]…",
+            is_argument=True,
+        ),
+    ]
+    url: Annotated[
+        str,
+        Option(
+            "Where the server answers: http://HOST:PORT, or HOST:PORT for gRPC. "
+            "[default: http://localhost:8080, localhost:8081]"
+        ),
+    ] = ""
+    protocol: Annotated[
+        str,
+        Option(
+            "v1: TensorFlow Serving's JSON; v2, v2-binary: the Open Inference Protocol's JSON, or raw bytes; grpc: "
+            "TensorFlow Serving's Predict; grpc-v2: ModelInfer."
+        ),
+    ] = "v1"
+    rate: Annotated[
+        str | None,
+        Option(
+            "Requests per second of an open loop, each started at its time whether or not others are answered. "
+            "50..500 is a ramp; several, separated by commas, are steps. [default: 10]"
+        ),
+    ] = None
+    closed: Annotated[
+        str | None,
+        Option(
+            "Instead of a rate: so many in flight, each followed by the next when it is answered; several are "
+            "steps. Shows the highest throughput, and hides stalls."
+        ),
+    ] = None
+    seconds: Annotated[float, Option("Length of each step.", min=0.1)] = 10.0
+    arrivals: Annotated[
+        str, Option("poisson: as from many callers who do not know of each other; fixed: evenly spaced.")
+    ] = "poisson"
+    warmup_s: Annotated[float, Option("Seconds of the first step's load that come first and do not count.", min=0)] = (
+        1.0
+    )
+    bodies: Annotated[
+        str,
+        Option(
+            "golden: the examples in --models-dir; signature: random values; a file with a JSON object in each "
+            "line, as for `signet score`, or a predict request. auto: golden where there are any, else signature."
+        ),
+    ] = "auto"
+    rows: Annotated[int, Option("Rows in a request.", min=1)] = 1
+    size: Annotated[int, Option("Random values: the size of dimensions that the signature leaves open.", min=0)] = 16
+    models_dir: Annotated[Path, Option("Where the golden examples are.")] = Path("models")
+    version: Annotated[int | None, Option("Version to ask. Default: the highest that is served.")] = None
+    slo: Annotated[
+        str,
+        Option(
+            "Limits, over the whole run: p99=50ms (or p50, p99.9, max, in ms or s), errors=0.1%, goodput=100 (a "
+            "second), separated by commas. A failed request counts as never answered. One that is not kept: exit code 1."
+        ),
+    ] = ""
+    find: Annotated[
+        bool, Option("Search for the highest rate that meets --slo, to 5 %: trials of --seconds from --rate on.")
+    ] = False
+    timeout_s: Annotated[float, Option("Seconds after which an answer counts as failed.", min=0.001)] = 30.0
+    connections: Annotated[int, Option("Most HTTP connections; beyond, requests wait.", min=1)] = 1000
+    seed: Annotated[int, Option("Of arrivals, the mix and random values.")] = 0
+    json: Annotated[Path | None, Option("Write the result here, for `signet load-compare`.")] = None
+    html: Annotated[Path | None, Option("Write a report with plots here, one file.")] = None
     access: Access = NOTHING
     """What is shown to the server."""
-    json: Path | None = None
-    html: Path | None = None
 
     @property
-    def dialect(self) -> HttpDialect | GrpcDialect:
+    def dialect(self) -> "HttpDialect | GrpcDialect":
         """How the server is asked."""
-        return DIALECTS[self.protocol]
+        return _dialects()[self.protocol]
 
     @property
     def limits(self) -> list[Limit]:
@@ -79,8 +119,8 @@ class LoadPlan:
 
     def check(self) -> None:
         """Raise `UsageError` for what cannot be done."""
-        if self.protocol not in DIALECTS:
-            raise UsageError(f"--protocol {self.protocol}: expected {', '.join(DIALECTS)}")
+        if self.protocol not in _dialects():
+            raise UsageError(f"--protocol {self.protocol}: expected {', '.join(_dialects())}")
         if self.arrivals not in ARRIVALS:
             raise UsageError(f"--arrivals {self.arrivals}: expected {' or '.join(ARRIVALS)}")
         _ = self.steps  # says itself what is wrong
@@ -95,6 +135,10 @@ class LoadPlan:
 
 def default_url(protocol: str) -> str:
     """Where a gateway answers in that protocol; over HTTP $SIGNET_URL, where it is set."""
-    if isinstance(DIALECTS.get(protocol), GrpcDialect):
-        return "localhost:8081"
-    return usual_url("http://localhost:8080")
+    return "localhost:8081" if protocol.startswith("grpc") else usual_url()
+
+
+def _dialects() -> "Mapping[str, HttpDialect | GrpcDialect]":
+    from signet.clients.load_test.plan.dialects import DIALECTS  # noqa: PLC0415  # `signet --help` does without protobuf
+
+    return DIALECTS
