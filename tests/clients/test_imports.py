@@ -38,7 +38,7 @@ def test_grpc_is_imported_only_where_it_is_used():
 
 
 def test_scoring_in_process_alone_imports_the_engine():
-    assert users_of("signet.serving.engine") == {"engine_local.py"}
+    assert users_of("signet.serving.engine") == {"in_process.py"}
 
 
 def test_json_lines_are_scored_without_pyarrow(embedded_url, tmp_path):
