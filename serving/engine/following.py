@@ -25,7 +25,7 @@ from signet.serving.models.model_config import ModelConfig
 from signet.serving.models.model_status import BROKEN, INCOMPLETE, State, VersionStatus
 from signet.serving.models.models_folder import LABELS, PassedOver, is_version
 from signet.serving.models.version_files import Look
-from signet.serving.process.supervision import REPOSITORY, Background, Failures, Pause
+from signet.serving.process.supervision import REPOSITORY, Background, Backoff, Failures
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ _LOADS = threading.BoundedSemaphore(8)
 _SECOND_LOOK_S = 0.25
 """Seconds between the first two looks, when there is something that was written just before: a start should not wait."""
 
-_LONGEST_PAUSE_S = 300.0
+_LONGEST_BACKOFF_S = 300.0
 """Seconds after which a version that keeps failing is tried again, at the most."""
 
 
@@ -60,7 +60,7 @@ class _Known:
     """The one that came before the last load."""
     digest: str = ""
     """Of the content that is served; empty when nobody knows."""
-    pause: Pause = field(default_factory=lambda: Pause(_LONGEST_PAUSE_S))
+    pause: Backoff = field(default_factory=lambda: Backoff(_LONGEST_BACKOFF_S))
     due_s: float = 0.0
     """When a load that failed is tried again, by the monotonic clock; 0: it did not fail."""
 

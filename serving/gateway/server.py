@@ -87,7 +87,7 @@ async def _serve(gateway: Gateway, listener: socket.socket, admin: AdminServer |
 
     def look() -> None:
         """What files say of labels needs no look: it is read anew when they change."""
-        task = asyncio.create_task(gateway.backend.look())
+        task = asyncio.create_task(gateway.backend.poll_now())
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 

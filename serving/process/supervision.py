@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 log = logging.getLogger(__name__)
 
-_LONGEST_PAUSE_S = 60.0
+_LONGEST_BACKOFF_S = 60.0
 
 REPOSITORY, FOLDER, STORE, POLLER, CONFIG = "repository", "models-folder", "model-store", "poller", "config-file"
 JOINING = "joining"
@@ -37,10 +37,10 @@ class Failures:
             return dict(self._counts)
 
 
-class Pause:
+class Backoff:
     """How long to wait after failures in a row: 1, 2, 4, … up to `longest_s` seconds."""
 
-    def __init__(self, longest_s: float = _LONGEST_PAUSE_S) -> None:
+    def __init__(self, longest_s: float = _LONGEST_BACKOFF_S) -> None:
         self._longest_s, self._failures = longest_s, 0
 
     def failed(self) -> float:
@@ -90,7 +90,7 @@ class Background:
         return not self._stopping.wait(max(0.0, seconds))
 
     def _run(self) -> None:
-        pause = Pause()
+        pause = Backoff()
         self._woken.wait(self._after_s)
         self._woken.clear()
         while not self._stopping.is_set():

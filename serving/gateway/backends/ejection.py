@@ -9,37 +9,37 @@ A failure while it is out starts the time anew: a dead server, which status poll
 import random
 
 _FAILURES = 3
-_FIRST_OUT_S = 1.0
-_LONGEST_OUT_S = 30.0
+_FIRST_EJECTION_S = 1.0
+_LONGEST_EJECTION_S = 30.0
 _JITTER = 0.2
 """Share by which a time is made longer or shorter, so that many gateways do not come back at the same moment."""
 
 
-class Ejection:
+class OutlierEjection:
     """Whether one server is out. Times are those of one monotonic clock, in seconds."""
 
     def __init__(self) -> None:
         self._failures = 0
-        self._out_s = 0.0
+        self._ejection_s = 0.0
         """How long it was out last; above 0 it is out or on trial."""
         self._until_s = 0.0
 
-    def is_out(self, now_s: float) -> bool:
+    def is_ejected(self, now_s: float) -> bool:
         return now_s < self._until_s
 
     def succeeded(self, now_s: float) -> None:
         """It has answered."""
         self._failures = 0
-        if self._out_s and now_s > self._until_s + self._out_s:
-            self._out_s = 0.0
+        if self._ejection_s and now_s > self._until_s + self._ejection_s:
+            self._ejection_s = 0.0
 
     def failed(self, now_s: float) -> bool:
         """It could not be reached or did not answer; whether it is out because of that, and was not before."""
-        was_out = self.is_out(now_s)
+        was_ejected = self.is_ejected(now_s)
         self._failures += 1
-        if not was_out:
-            if not self._out_s and self._failures < _FAILURES:
+        if not was_ejected:
+            if not self._ejection_s and self._failures < _FAILURES:
                 return False
-            self._out_s = min(max(_FIRST_OUT_S, 2 * self._out_s), _LONGEST_OUT_S)
-        self._until_s = now_s + self._out_s * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  # not a secret
-        return not was_out
+            self._ejection_s = min(max(_FIRST_EJECTION_S, 2 * self._ejection_s), _LONGEST_EJECTION_S)
+        self._until_s = now_s + self._ejection_s * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  # not a secret
+        return not was_ejected

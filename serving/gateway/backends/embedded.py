@@ -98,14 +98,14 @@ class EmbeddedBackend:
     async def lease(self, model: str, version: int | None) -> Lease:
         return self._repository.lease(model, version)
 
-    async def labelled(self, model: str, label: str) -> int | None:
+    async def version_of_label(self, model: str, label: str) -> int | None:
         """The files say all there is to say."""
         return None
 
     def keep(self, model: str, version: int, seconds: float) -> None:
         self._repository.keep(model, version, seconds)
 
-    async def look(self) -> None:
+    async def poll_now(self) -> None:
         if self._watching:
             self._watching.wake()
         self._repository.look()
@@ -124,7 +124,7 @@ class EmbeddedBackend:
             raise NotFound(f"Could not find any versions of model {model}")
         return statuses
 
-    def known_statuses(self, model: str) -> list[VersionStatus]:
+    def last_statuses(self, model: str) -> list[VersionStatus]:
         return self._repository.statuses(model)
 
     def _loaded(self, name: str, version: int, path: Path) -> Servable:

@@ -90,22 +90,22 @@ class RemoteBackend:
         """
         self.models = list(models)
         self._declared = frozenset(models)
-        self._watch = FolderWatch(folder, self._take, poll_s) if folder else None
+        self._watch = FolderWatch(folder, self._set_models, poll_s) if folder else None
         self._failures = failures or Failures()
         self._upstream, self._poll_s = upstream, poll_s
         self._joining, self._models_dir = joining, models_dir
         self._current: dict[str, RemoteVersion] = {}
-        self._known: dict[tuple[str, int], RemoteVersion] = {}
+        self._versions: dict[tuple[str, int], RemoteVersion] = {}
         self._refreshing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._refreshed_at: dict[str, float] = {}
-        self._settling: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._choosing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._labels = LabelCache(self._labelled)
-        self._seconds: dict[str, float] = {}
+        self._duration_s: dict[str, float] = {}
         self._polls: dict[Server, asyncio.Task[None]] = {}
         self._poller: asyncio.Task[None] | None = None
 
     def slots(self, model: str) -> int:
-        side_by_side = min(_MAX_SLOTS, 1 + int(self._seconds.get(model, 0.0) / _SLOT_S))
+        side_by_side = min(_MAX_SLOTS, 1 + int(self._duration_s.get(model, 0.0) / _SLOT_S))
         return side_by_side * max(1, len(self._upstream.servers))
 
     async def start(self) -> None:
@@ -137,17 +137,17 @@ class RemoteBackend:
     def why_missing(self, model: str) -> str:
         return f"no version of {model} is available"
 
-    def _take(self, models: Sequence[ModelConfig]) -> None:
+    def _set_models(self, models: Sequence[ModelConfig]) -> None:
         """Serve these models, and no others."""
         self.models = [model.name for model in models]
         for name in set(self._current) - set(self.models):
             del self._current[name]
-        for key in [key for key in self._known if key[0] not in self.models]:
-            del self._known[key]
+        for key in [key for key in self._versions if key[0] not in self.models]:
+            del self._versions[key]
 
     async def lease(self, model: str, version: int | None) -> Lease:
         if version is not None:
-            return self._known.get((model, version)) or await self._fetch(model, version)
+            return self._versions.get((model, version)) or await self._fetch(model, version)
         if model not in self._current:
             await self.refresh(model)
         if model not in self._current:
@@ -159,7 +159,7 @@ class RemoteBackend:
     ) -> Awaitable[Arrays]:
         return self._predict(lease, signature, inputs, outputs, timeout_s)
 
-    async def labelled(self, model: str, label: str) -> int | None:
+    async def version_of_label(self, model: str, label: str) -> int | None:
         """As the model servers know it."""
         return await self._labels.version(model, label)
 
@@ -182,11 +182,11 @@ class RemoteBackend:
             raise NotFound(f"Could not find any versions of model {model}")
         return found
 
-    def known_statuses(self, model: str) -> list[VersionStatus]:
+    def last_statuses(self, model: str) -> list[VersionStatus]:
         """What those servers said last which answered when they were asked last."""
         return _liveliest([server for server in self._upstream.servers if server.answers], model)
 
-    async def look(self) -> None:
+    async def poll_now(self) -> None:
         await asyncio.gather(*(self.refresh(model) for model in self.models))
 
     async def refresh(self, model: str) -> None:
@@ -198,7 +198,7 @@ class RemoteBackend:
             self._refreshed_at[model] = time.monotonic()
             with contextlib.suppress(Unavailable):
                 await self._poll_all_servers(model)
-            await self._settle(model)
+            await self._choose_current(model)
 
     async def _keep_polling(self) -> None:
         while True:
@@ -233,11 +233,11 @@ class RemoteBackend:
             except ServingError as error:
                 log.debug("model server %s does not tell its versions: %s", server, error)
                 return
-            await self._settle(model)
+            await self._choose_current(model)
 
     async def _poll_all_servers(self, model: str) -> None:
         """Raises `Unavailable` when none of the servers answers; those left out are asked if there are no others."""
-        servers = [server for server in self._upstream.servers if not server.is_out()] or self._upstream.servers
+        servers = [server for server in self._upstream.servers if not server.is_ejected()] or self._upstream.servers
         asking = (self._upstream.poll_status(server, model, _STATUS_TIMEOUT_S) for server in servers)
         answers = await asyncio.gather(*asking, return_exceptions=True)
         problems = [answer for answer in answers if answer is not None]
@@ -247,33 +247,33 @@ class RemoteBackend:
         if len(problems) == len(servers):
             raise Unavailable(f"no model server tells the versions of {model!r}: {'; '.join(map(str, problems[:3]))}")
 
-    async def _settle(self, model: str) -> None:
+    async def _choose_current(self, model: str) -> None:
         """Let unversioned requests have what the servers have by now."""
-        async with self._settling[model]:
+        async with self._choosing[model]:
             offered = [version for server in self._upstream.servers for version in server.available(model)]
-            for key in [key for key in self._known if key[0] == model and key[1] not in offered]:
-                del self._known[key]
-            for known in [known for key, known in self._known.items() if key[0] == model and not known.card.content]:
+            for key in [key for key in self._versions if key[0] == model and key[1] not in offered]:
+                del self._versions[key]
+            for known in [known for key, known in self._versions.items() if key[0] == model and not known.card.content]:
                 if await self._look_for_card(known):
                     self._decide(known)
-            version = self._choice(model)
+            version = self._majority_version(model)
             if version is None:
                 self._current.pop(model, None)
                 return
             current = self._current.get(model)
-            if current and current is self._known.get((model, version)):
+            if current and current is self._versions.get((model, version)):
                 return
             try:
-                self._current[model] = self._known.get((model, version)) or await self._fetch(model, version)
+                self._current[model] = self._versions.get((model, version)) or await self._fetch(model, version)
             except ServingError as error:
                 log.warning("the signatures of model %r, version %d, are not to be had: %s", model, version, error)
                 return
             log.info("model %r is at version %d", model, version)
 
-    def _choice(self, model: str) -> int | None:
+    def _majority_version(self, model: str) -> int | None:
         """The version that most servers have, the highest of equals; those left out are asked if there are no others."""
         servers = self._upstream.servers
-        for chosen in ([server for server in servers if not server.is_out()], servers):
+        for chosen in ([server for server in servers if not server.is_ejected()], servers):
             counts = Counter(version for server in chosen for version in server.available(model))
             if counts:
                 return max(counts, key=lambda version: (counts[version], version))
@@ -285,7 +285,7 @@ class RemoteBackend:
         defs, parsed = await self._upstream.metadata(request, _STATUS_TIMEOUT_S, remote_answers.signatures_of)
         known = RemoteVersion(model, version, parsed, defs)
         await self._look_for_card(known)
-        self._known[model, version] = known  # before it is asked: it counts as gone else
+        self._versions[model, version] = known  # before it is asked: it counts as gone else
         self._decide(known)
         return known
 
@@ -306,9 +306,9 @@ class RemoteBackend:
         self, known: RemoteVersion, loop: asyncio.AbstractEventLoop, signature: Signature, inputs: Arrays
     ) -> Arrays:
         """In another thread than the loop's: a call that is nobody's request. Raises `Gone` when the version is."""
-        if self._known.get((known.name, known.version)) is not known:
+        if self._versions.get((known.name, known.version)) is not known:
             raise Gone
-        data = _request(known, signature, inputs, ())
+        data = _predict_request(known, signature, inputs, ())
         read = partial(remote_answers.outputs_of, signature, tuple(signature.outputs), None)
         call = self._upstream.predict_unrecorded(known.name, known.version, data, CALL_S, read)
         try:
@@ -323,7 +323,7 @@ class RemoteBackend:
     async def _predict(
         self, lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str], timeout_s: float
     ) -> Arrays:
-        written = partial(_request, lease, signature, inputs, outputs)
+        written = partial(_predict_request, lease, signature, inputs, outputs)
         large = large_bodies.elements(inputs) >= LARGE_ELEMENTS
         data = await asyncio.to_thread(written) if large else written()
         started = time.perf_counter()
@@ -331,15 +331,15 @@ class RemoteBackend:
         rows = row_count(inputs) if verdict and verdict.joined and signature.batched else None
         read = partial(remote_answers.outputs_of, signature, outputs or tuple(signature.outputs), rows)
         answer = await self._upstream.predict(lease.name, lease.version, data, timeout_s, read)
-        self._took(lease.name, time.perf_counter() - started)
+        self._observe_duration(lease.name, time.perf_counter() - started)
         return answer
 
-    def _took(self, model: str, seconds: float) -> None:
-        estimate = self._seconds.get(model, seconds)
-        self._seconds[model] = min(seconds, estimate + _RISE * (seconds - estimate))
+    def _observe_duration(self, model: str, seconds: float) -> None:
+        estimate = self._duration_s.get(model, seconds)
+        self._duration_s[model] = min(seconds, estimate + _RISE * (seconds - estimate))
 
 
-def _request(lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str]) -> bytes:
+def _predict_request(lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str]) -> bytes:
     """A PredictRequest, serialized."""
     request = predict_pb2.PredictRequest(output_filter=outputs)
     request.model_spec.name = lease.name

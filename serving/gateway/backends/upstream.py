@@ -22,7 +22,7 @@ from prometheus_client import Counter
 from signet.serving.errors import BadGateway, DeadlineExceeded, NotFound, ServingError, Unavailable, from_code
 from signet.serving.gateway.backends import remote_answers
 from signet.serving.gateway.backends.addresses import Address, Name
-from signet.serving.gateway.backends.ejection import Ejection
+from signet.serving.gateway.backends.ejection import OutlierEjection
 from signet.serving.gateway.backends.retry_budget import RetryBudget
 from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.models.model_status import State, VersionStatus
@@ -58,7 +58,7 @@ if TYPE_CHECKING:  # gRPC's classes are generic to type checkers alone
 else:
     BytesCall, BytesMethod = grpc.aio.UnaryUnaryCall, grpc.aio.UnaryUnaryMultiCallable
 
-Read = Callable[[bytes], T]
+ReadAnswer = Callable[[bytes], T]
 """Makes of an answer's bytes what the caller wants. Raises `BadGateway` for an answer that is none."""
 
 
@@ -67,7 +67,7 @@ class Server:
 
     def __init__(self, address: Address, credentials: grpc.ChannelCredentials | None, sent: Counter) -> None:
         self.address, self.sent = address, sent
-        self.ejection = Ejection()
+        self.ejection = OutlierEjection()
         self.calls: set[BytesCall] = set()
         self.statuses: dict[str, list[VersionStatus]] = {}
         """Of each model, as it said last; without an entry it has not been asked."""
@@ -99,8 +99,8 @@ class Server:
         versions = self.available(model)
         return bool(versions) if version is None else version in versions
 
-    def is_out(self) -> bool:
-        return self.ejection.is_out(time.monotonic())
+    def is_ejected(self) -> bool:
+        return self.ejection.is_ejected(time.monotonic())
 
     def forget(self, model: str, version: int) -> None:
         """It said that it does not have this version."""
@@ -112,7 +112,7 @@ class Upstream:
 
     def __init__(
         self,
-        places: Sequence[Address | Name],
+        endpoints: Sequence[Address | Name],
         metrics: Metrics,
         credentials: grpc.ChannelCredentials | None = None,
         budget: RetryBudget | None = None,
@@ -121,17 +121,17 @@ class Upstream:
     ) -> None:
         """offload: reads answers that are much work; without, threads do. failures: counts those of looking up names."""
         self.servers: list[Server] = []
-        self._places, self._metrics, self._credentials = places, metrics, credentials
+        self._endpoints, self._metrics, self._credentials = endpoints, metrics, credentials
         self._budget = budget or RetryBudget()
         self._offload, self._failures = offload, failures or Failures()
-        self._known: dict[Name, list[Address]] = {}
-        self._turn = 0
+        self._resolved: dict[Name, list[Address]] = {}
+        self._round_robin = 0
         self._resolver: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         await self.resolve()
-        if any(isinstance(place, Name) for place in self._places):
+        if any(isinstance(endpoint, Name) for endpoint in self._endpoints):
             self._resolver = asyncio.create_task(self._keep_resolving())
 
     async def stop(self) -> None:
@@ -147,10 +147,10 @@ class Upstream:
 
     async def resolve(self) -> None:
         """Look up the names. Servers that stay keep their connections; one whose address is gone ends its calls."""
-        await asyncio.gather(*(self._look_up(place) for place in self._places if isinstance(place, Name)))
+        await asyncio.gather(*(self._look_up(endpoint) for endpoint in self._endpoints if isinstance(endpoint, Name)))
         addresses: dict[str, Address] = {}
-        for place in self._places:
-            for address in self._known.get(place, []) if isinstance(place, Name) else [place]:
+        for endpoint in self._endpoints:
+            for address in self._resolved.get(endpoint, []) if isinstance(endpoint, Name) else [endpoint]:
                 addresses.setdefault(address.target, address)
         for server in [server for server in self.servers if str(server) not in addresses]:
             self._remove(server)
@@ -159,11 +159,13 @@ class Upstream:
             if target not in present:
                 self._add(address)
 
-    async def predict(self, model: str, version: int, request: bytes, timeout_s: float, read: Read[T]) -> T:
+    async def predict(self, model: str, version: int, request: bytes, timeout_s: float, read: ReadAnswer[T]) -> T:
         """What `read` makes of the PredictResponse for a serialized PredictRequest that names this version."""
         return await self._call("predict", model, version, request, timeout_s, read)
 
-    async def predict_unrecorded(self, model: str, version: int, request: bytes, timeout_s: float, read: Read[T]) -> T:
+    async def predict_unrecorded(
+        self, model: str, version: int, request: bytes, timeout_s: float, read: ReadAnswer[T]
+    ) -> T:
         """The same for a request that is nobody's: made once, and not counted."""
         server = self._pick(model, version, set())
         if server is None:
@@ -171,7 +173,7 @@ class Upstream:
         return await self._attempt(server, server.predict, request, time.monotonic() + timeout_s, read, counted=False)
 
     async def metadata(
-        self, request: get_model_metadata_pb2.GetModelMetadataRequest, timeout_s: float, read: Read[T]
+        self, request: get_model_metadata_pb2.GetModelMetadataRequest, timeout_s: float, read: ReadAnswer[T]
     ) -> T:
         """What `read` makes of the GetModelMetadataResponse for a request that names a version or a label."""
         spec = request.model_spec
@@ -202,7 +204,7 @@ class Upstream:
         server.ejection.succeeded(time.monotonic())
 
     async def _call(
-        self, method: str, model: str, version: int | None, request: bytes, timeout_s: float, read: Read[T]
+        self, method: str, model: str, version: int | None, request: bytes, timeout_s: float, read: ReadAnswer[T]
     ) -> T:
         deadline = time.monotonic() + timeout_s
         tried: set[Server] = set()
@@ -233,7 +235,7 @@ class Upstream:
         method: BytesMethod,
         request: bytes,
         deadline: float,
-        read: Read[T],
+        read: ReadAnswer[T],
         *,
         counted: bool = True,
     ) -> T:
@@ -265,7 +267,7 @@ class Upstream:
         server.ejection.succeeded(time.monotonic())
         return answer
 
-    async def _read_large(self, response: bytes, read: Read[T]) -> T:
+    async def _read_large(self, response: bytes, read: ReadAnswer[T]) -> T:
         """TensorFlow Serving answers in typed fields, value by value."""
         if self._offload and heavy_bytes(response, predict_pb2.PredictResponse) >= LARGE_BYTES:
             return await self._offload.call(read, response)
@@ -278,7 +280,7 @@ class Upstream:
         """
         now = time.monotonic()
         ranks = {
-            server: (not server.has(model, version), server.ejection.is_out(now), len(server.calls))
+            server: (not server.has(model, version), server.ejection.is_ejected(now), len(server.calls))
             for server in self.servers
             if server not in tried
         }
@@ -286,8 +288,8 @@ class Upstream:
             return None
         best = min(ranks.values())
         equals = [server for server, rank in ranks.items() if rank == best]
-        self._turn += 1
-        return equals[self._turn % len(equals)]
+        self._round_robin += 1
+        return equals[self._round_robin % len(equals)]
 
     def _failed(self, server: Server, problem: ServingError) -> bool:
         """Whether the server is out because of that, and was not before."""
@@ -298,7 +300,7 @@ class Upstream:
 
     def _give_up_calls(self, server: Server) -> None:
         """Calls on a server that stands still would wait in vain; another may answer them."""
-        if not all(other.is_out() for other in self.servers):
+        if not all(other.is_ejected() for other in self.servers):
             for call in list(server.calls):
                 call.cancel()
 
@@ -314,13 +316,13 @@ class Upstream:
     async def _look_up(self, name: Name) -> None:
         """A name that cannot be looked up keeps the addresses it had."""
         try:
-            self._known[name] = await name.resolve()
+            self._resolved[name] = await name.resolve()
         except OSError as error:
             log.warning("the addresses of %s are not to be had: %s", name.host, error)
 
     def _add(self, address: Address) -> None:
         server = Server(address, self._credentials, self._metrics.upstream_requests.labels(address.target))
-        self._metrics.upstream_ejected.labels(address.target).set_function(server.is_out)
+        self._metrics.upstream_ejected.labels(address.target).set_function(server.is_ejected)
         self.servers.append(server)
         log.info("model server %s is new", server)
 

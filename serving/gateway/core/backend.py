@@ -65,13 +65,13 @@ class Backend(Protocol):
     async def lease(self, model: str, version: int | None) -> Lease:
         """The given version or the highest; the caller releases it. Raises `NotFound`."""
 
-    async def labelled(self, model: str, label: str) -> int | None:
+    async def version_of_label(self, model: str, label: str) -> int | None:
         """The version that a label stands for which no file of the gateway knows; None for an unknown one."""
 
     def keep(self, model: str, version: int, seconds: float) -> None:
         """Do not unload that version, if it is loaded, before so many seconds from now."""
 
-    async def look(self) -> None:
+    async def poll_now(self) -> None:
         """Look at once which models and versions there are, rather than at the next poll."""
 
     async def refresh(self, model: str) -> None:
@@ -85,5 +85,5 @@ class Backend(Protocol):
     async def statuses(self, model: str) -> list[VersionStatus]:
         """Every known version, highest first, as it is now. Raises `NotFound`."""
 
-    def known_statuses(self, model: str) -> list[VersionStatus]:
+    def last_statuses(self, model: str) -> list[VersionStatus]:
         """The same as it was last told, without asking anybody; empty for a model of which nothing is known."""

@@ -32,7 +32,7 @@ from signet.serving.tensors.padding import Fill
 Run = Callable[[Arrays, float], Arrays | Awaitable[Arrays]]
 """run(inputs, timeout_s) answers at once, or gives something to await, which may be cancelled."""
 
-_NOBODYS_FAULT = (Cancelled, DeadlineExceeded, Overloaded, Unavailable)
+_UNRELATED_TO_CONTENT = (Cancelled, DeadlineExceeded, Overloaded, Unavailable)
 """Errors that have nothing to do with a request's content: running its members alone would not help."""
 
 
@@ -84,7 +84,7 @@ class _Request:
     queued_at: float
     timeout_s: float
     fill: Fill | None
-    waited: Callable[[float], None] | None
+    on_start: Callable[[float], None] | None
     call: "_Call | None" = None
 
     @property
@@ -115,7 +115,7 @@ class _Call:
     batch: list[_Request]
     future: "asyncio.Future[Arrays]"
 
-    def leave(self) -> None:
+    def cancel_if_abandoned(self) -> None:
         """One of its callers has left: nobody needs a call that all have left."""
         if all(request.answer.done() for request in self.batch):
             self.future.cancel()
@@ -153,12 +153,12 @@ class Batcher:
         rows: int | None,
         timeout_s: float = math.inf,
         fill: Fill | None = None,
-        waited: Callable[[float], None] | None = None,
+        on_start: Callable[[float], None] | None = None,
     ) -> Arrays:
         """This request's own outputs, as if it had been run alone.
 
         key: requests of equal key may be joined, and `run` of any of them serves all. rows: along axis 0; None for
-        inputs that must not be joined. fill: of the key; needed when its requests differ in length. waited(seconds):
+        inputs that must not be joined. fill: of the key; needed when its requests differ in length. on_start(seconds):
         told how long the request has waited when its call starts. Raises `DeadlineExceeded` after `timeout_s`. A
         request whose caller was cancelled or whose time was over while it waited costs no call.
         """
@@ -166,7 +166,7 @@ class Batcher:
         answer: asyncio.Future[Arrays] = loop.create_future()
         counted = row_count(inputs) if rows is None else rows
         # Zero rows go alone too: what a model makes of them must not be another caller's trouble.
-        request = _Request(run, inputs, counted, not rows, answer, time.perf_counter(), timeout_s, fill, waited)
+        request = _Request(run, inputs, counted, not rows, answer, time.perf_counter(), timeout_s, fill, on_start)
         queue = self._queues.get(key)
         if queue is None:
             queue = self._queues[key] = _Queue()
@@ -180,7 +180,7 @@ class Batcher:
             return await answer
         except (asyncio.CancelledError, DeadlineExceeded):
             if request.call:
-                request.call.leave()
+                request.call.cancel_if_abandoned()
             else:
                 with contextlib.suppress(ValueError):
                     queue.waiting.remove(request)  # or its arrays would stay until the next call
@@ -201,7 +201,7 @@ class Batcher:
         except BaseException as error:  # noqa: BLE001  # every error belongs to the callers
             while queue.waiting:
                 queue.waiting.popleft().refuse(error)
-            _rise(error)
+            _reraise_exit(error)
         # This one may be empty for long, and another be in its place.
         if not queue.waiting and not queue.running and self._queues.get(key) is queue:
             del self._queues[key]
@@ -233,7 +233,7 @@ class Batcher:
             call = _Call(batch, asyncio.ensure_future(result))
         except BaseException as error:  # noqa: BLE001  # every error belongs to the callers
             self._fail(queue, batch, error)
-            _rise(error)
+            _reraise_exit(error)
             return
         queue.running += 1
         for request in batch:
@@ -245,8 +245,8 @@ class Batcher:
         if self._observe:
             self._observe(key, sum([request.rows for request in batch]))
         for request in batch:
-            if request.waited:
-                request.waited(now - request.queued_at)
+            if request.on_start:
+                request.on_start(now - request.queued_at)
         timeout_s = max(request.deadline for request in batch) - now
         return batch[0].run(join([request.inputs for request in batch], batch[0].fill), timeout_s)
 
@@ -263,7 +263,7 @@ class Batcher:
         self._flush(key, queue)
 
     def _fail(self, queue: _Queue, batch: list[_Request], error: BaseException) -> None:
-        if len(batch) > 1 and not isinstance(error, _NOBODYS_FAULT):
+        if len(batch) > 1 and not isinstance(error, _UNRELATED_TO_CONTENT):
             for request in reversed(batch):
                 request.alone = True
                 queue.waiting.appendleft(request)
@@ -272,7 +272,7 @@ class Batcher:
             request.refuse(error)
 
 
-def _rise(error: BaseException) -> None:
+def _reraise_exit(error: BaseException) -> None:
     """What ends the program goes on doing so."""
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
         raise error

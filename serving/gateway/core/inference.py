@@ -72,7 +72,7 @@ class Inference:
         self.admission = Admission(settings.max_in_flight, metrics)
         self.labels = Labels(settings)
         self.statistics = Statistics(lambda: backend.models)
-        self._batcher = Batcher(settings.batch_max_rows, self._slots, self._called)
+        self._batcher = Batcher(settings.batch_max_rows, self._slots, self._call_started)
         metrics.watch_queues(lambda: backend.models, self._waiting, settings.max_in_flight)
 
     def context(self, protocol: str) -> RequestContext:
@@ -143,7 +143,7 @@ class Inference:
     async def _lease(self, request: InferenceRequest) -> Lease:
         version = request.version
         if request.label is not None:
-            version = await self.labelled(request.model, request.label)
+            version = await self.version_of_label(request.model, request.label)
         elif version is not None and request.keep:
             self._backend.keep(request.model, version, KEPT_S)
         if version is not None and not 0 <= version <= MAX_VERSION:
@@ -155,11 +155,11 @@ class Inference:
                 raise Unavailable(f"model {request.model!r} has no version that is available yet") from None
             raise
 
-    async def labelled(self, model: str, label: str) -> int:
+    async def version_of_label(self, model: str, label: str) -> int:
         """The version that a label of a declared model stands for. Raises `InvalidInput` for an unknown one."""
         version = self.labels.version(model, label)
         if version is None:
-            version = await self._backend.labelled(model, label)
+            version = await self._backend.version_of_label(model, label)
         if version is None:
             known = self.labels.of(model)
             hint = signatures.nearest_hint(label, known)
@@ -181,16 +181,16 @@ class Inference:
         seconds = time.perf_counter() - context.started
         if context.queue_s is not None:
             context.stages.append(("queue", context.queue_s))
-        self.statistics.count(context, code == "OK", seconds)
+        self.statistics.count_request(context, code == "OK", seconds)
         metrics = self._metrics
         metrics.observe_request(context.protocol, context.model, context.version, context.signature, code, seconds)
         metrics.observe_stages(context.model, context.stages)
         metrics.observe_sizes(context.protocol, context.bytes, response_bytes)
 
-    def _called(self, key: Hashable, rows: int) -> None:
+    def _call_started(self, key: Hashable, rows: int) -> None:
         lease = _lease_of(key)
         self._metrics.observe_rows(lease.name, rows)
-        self.statistics.called(lease.name, lease.version)
+        self.statistics.count_call(lease.name, lease.version)
 
     def _slots(self, key: Hashable) -> int:
         return self._backend.slots(_lease_of(key).name)

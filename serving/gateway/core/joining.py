@@ -61,7 +61,7 @@ class _Open:
     due: float = 0.0
 
 
-def told(lease: Lease) -> dict[str, Verdict]:
+def verdicts(lease: Lease) -> dict[str, Verdict]:
     """Of each signature that can be called, by name: what holds now."""
     names = sorted(name for name in lease.signatures if not signature.internal(name))
     return {name: lease.joining.get(name, _UNKNOWN) for name in names}

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, NoReturn
 from signet.serving.errors import InvalidInput, NotFound, ServingError, Unavailable, from_code
 from signet.serving.gateway.core.backend import Backend, Lease
 from signet.serving.gateway.core.inference import MAX_VERSION, Decoded, Inference, InferenceRequest, LeasedSignature
-from signet.serving.gateway.core.joining import told
+from signet.serving.gateway.core.joining import verdicts
 from signet.serving.gateway.core.readiness import Readiness
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.models.model_status import State, VersionStatus
@@ -105,7 +105,7 @@ class OpenInference:
     async def metadata(self, model: str, version: str, signature_name: str = "") -> dict[str, Any]:
         lease = await self._lease(model, version)
         try:
-            chosen = _told(lease, signature_name, model)
+            chosen = _described_signature(lease, signature_name, model)
             return open_inference_metadata.model(model, await self._versions(model), chosen, lease.signatures)
         finally:
             lease.release()
@@ -113,8 +113,8 @@ class OpenInference:
     async def config(self, model: str, version: str) -> dict[str, Any]:
         lease = await self._lease(model, version)
         try:
-            chosen = _told(lease, "", model)
-            joining = told(lease)[chosen.name] if chosen else None
+            chosen = _described_signature(lease, "", model)
+            joining = verdicts(lease)[chosen.name] if chosen else None
             return open_inference_metadata.config(model, chosen, self._max_rows, joining)
         finally:
             lease.release()
@@ -151,7 +151,7 @@ class OpenInference:
         raise from_code("PERMISSION_DENIED", message)
 
     async def _lease(self, model: str, version: str) -> Lease:
-        number, label = target(model, version)
+        number, label = version_or_label(model, version)
         return await self._inference.lease(InferenceRequest(model, number, label))
 
     async def _versions(self, model: str) -> list[int]:
@@ -166,7 +166,7 @@ class OpenInference:
             return []
 
 
-def _told(lease: Lease, name: str, model: str) -> Signature | None:
+def _described_signature(lease: Lease, name: str, model: str) -> Signature | None:
     """The signature whose tensors are told; None for the default of a model that has several and no `serving_default`."""
     if not name:
         return signatures.default(lease.signatures)
@@ -178,7 +178,7 @@ def raw_string_bytes(request: InferRequest) -> int:
     return sum([len(tensor.raw) for tensor in request.inputs if tensor.raw and tensor.datatype == "BYTES"])
 
 
-def target(model: str, version: str) -> tuple[int | None, str | None]:
+def version_or_label(model: str, version: str) -> tuple[int | None, str | None]:
     """The version or the label that a version's text stands for: "" neither, "3" version 3, "stable" a label.
 
     Raises `NotFound` for a number that no version can have.

@@ -221,7 +221,7 @@ class GrpcV1:
         self._inference.check_declared(request.model)  # an empty name too
         version = request.version
         if request.label is not None:
-            version = await self._inference.labelled(request.model, request.label)
+            version = await self._inference.version_of_label(request.model, request.label)
         statuses = [
             status for status in await self._backend.statuses(request.model) if version in (None, status.version)
         ]

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from signet.serving.gateway.core.inference import InferenceRequest
-from signet.serving.gateway.core.open_inference import OpenInference, target
+from signet.serving.gateway.core.open_inference import OpenInference, version_or_label
 from signet.serving.gateway.grpc.pipeline import GrpcPipeline, Service, service
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.offload import large_bodies, large_messages
@@ -75,7 +75,7 @@ class GrpcV2:
     ) -> messages.ModelInferResponse | bytes:
         started = time.perf_counter()
         head = message if isinstance(message, InferHead) else _head(message)
-        version, label = target(head.model, head.version)
+        version, label = version_or_label(head.model, head.version)
         context.stage("parse", started)
         read = head.request
         context.limit(read.timeout_s)

@@ -42,7 +42,7 @@ class Probes:
             models = self._backend.models
             self._metrics.keep_only(models)
             for model in models:
-                self._metrics.set_states(model, self._backend.known_statuses(model))
+                self._metrics.set_states(model, self._backend.last_statuses(model))
             return Response(200, self._metrics.exposition(), _TEXT)
 
 

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from signet.serving.errors import Internal, InvalidInput, NotFound, ServingError
 from signet.serving.gateway.core.backend import Backend
 from signet.serving.gateway.core.inference import Inference, InferenceRequest
-from signet.serving.gateway.core.joining import told
+from signet.serving.gateway.core.joining import verdicts
 from signet.serving.gateway.http import v2_routes
 from signet.serving.gateway.http.probes import Probes
 from signet.serving.gateway.http.responses import fails, gives, ready_or_not
@@ -105,7 +105,7 @@ def create_router(backend: Backend, inference: Inference, probes: Probes) -> API
         """
         _check_declared(backend, model)
         if label is not None:
-            version = await inference.labelled(model, label)
+            version = await inference.version_of_label(model, label)
         known = await backend.statuses(model)
         statuses = [entry for entry in known if version in (None, entry.version)]
         if not statuses:
@@ -188,7 +188,7 @@ async def _joining(backend: Backend, model: str, version: int | None) -> dict[st
     except ServingError:
         return {}
     try:
-        return {name: asdict(verdict) for name, verdict in told(lease).items()}
+        return {name: asdict(verdict) for name, verdict in verdicts(lease).items()}
     finally:
         lease.release()
 

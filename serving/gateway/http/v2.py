@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 
 from signet.serving.gateway.core.inference import InferenceRequest
-from signet.serving.gateway.core.open_inference import OpenInference, Outcome, target
+from signet.serving.gateway.core.open_inference import OpenInference, Outcome, version_or_label
 from signet.serving.gateway.http import inference_headers, paths
 from signet.serving.gateway.http.pipeline import Answer
 from signet.serving.gateway.observability.request_context import RequestContext
@@ -40,7 +40,7 @@ class V2:
         """An inference. match: of `PATH` and the request's."""
         started = time.perf_counter()
         model = paths.text(match[1])
-        version, label = target(model, paths.text(match[2]) if match[2] else "")
+        version, label = version_or_label(model, paths.text(match[2]) if match[2] else "")
         make_request = partial(inference_headers.request_from_headers, request, model, version, label)
         header = request.headers.get(_HEADER)
         said = None if header is None else header.decode("latin-1")

@@ -164,7 +164,7 @@ class Metrics:
 
         self._counter = lru_cache(4096)(self._requests.labels)
         self._versions: dict[str, list[str]] = {}
-        self._told: set[str] = set()
+        self._models_before: set[str] = set()
         """Models that there were at the last scrape."""
         self._by_model: tuple[MetricWrapperBase, ...] = (
             self._requests,
@@ -242,8 +242,8 @@ class Metrics:
     def keep_only(self, models: Iterable[str]) -> None:
         """Drop all series of models that are served no more; those that a late answer has brought back, too."""
         kept = {UNKNOWN, *models}
-        gone = (self._told | self._versions.keys()) - kept
-        self._told = set(kept)
+        gone = (self._models_before | self._versions.keys()) - kept
+        self._models_before = set(kept)
         if not gone:
             return
         for metric in self._by_model:

@@ -64,11 +64,11 @@ class Statistics:
         self._served = served
         self._models: dict[str, dict[str, VersionStatistics]] = {}
 
-    def called(self, model: str, version: int) -> None:
+    def count_call(self, model: str, version: int) -> None:
         """A call of the model starts."""
         self._version(model, str(version)).calls += 1
 
-    def count(self, context: RequestContext, ok: bool, seconds: float) -> None:
+    def count_request(self, context: RequestContext, ok: bool, seconds: float) -> None:
         """A request has been answered. One that never got as far as a version is nobody's."""
         if context.version == UNKNOWN:
             return

@@ -24,7 +24,7 @@ from fastapi import FastAPI
 from signet.serving.errors import DeadlineExceeded, Overloaded, ServingError, Unavailable
 from signet.serving.gateway.core.backend import Backend, Lease
 from signet.serving.gateway.core.inference import Inference, InferenceRequest, LeasedSignature
-from signet.serving.gateway.core.joining import told
+from signet.serving.gateway.core.joining import verdicts
 from signet.serving.gateway.http import v1
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.gateway.openapi import document as openapi
@@ -88,7 +88,7 @@ class _Described:
         return (
             model.signatures is lease.signatures
             and self.card is lease.card
-            and model.joining == told(lease)
+            and model.joining == verdicts(lease)
             and (model.version, list(model.versions), model.labels) == (lease.version, versions, labels)
             and time.monotonic() < self.until
         )
@@ -192,14 +192,14 @@ class Documents:
         return await self._inference.lease(InferenceRequest(name))
 
     def _versions(self, name: str) -> list[int]:
-        statuses = self._backend.known_statuses(name)
+        statuses = self._backend.last_statuses(name)
         return [status.version for status in statuses if status.state is State.AVAILABLE]
 
     async def _describe(self, name: str, labels: Mapping[str, int]) -> _Described:
         lease = await self._lease(name)
         try:
             versions = self._versions(name)
-            joining = told(lease)
+            joining = verdicts(lease)
             bare = DescribedModel(
                 name, lease.version, lease.signatures, lease.signature_defs, {}, labels, versions, joining=joining
             )

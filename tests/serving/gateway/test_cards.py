@@ -10,7 +10,7 @@ from signet.serving.gateway.backends.addresses import Address
 from signet.serving.gateway.backends.embedded import EmbeddedBackend
 from signet.serving.gateway.backends.remote import RemoteBackend
 from signet.serving.gateway.backends.upstream import Upstream
-from signet.serving.gateway.core.joining import Joining, told
+from signet.serving.gateway.core.joining import Joining, verdicts
 from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.gateway.settings import Settings
 from signet.serving.models.model_card import FILE
@@ -85,7 +85,7 @@ def test_a_card_that_comes_after_its_version_is_found(tmp_path, model_server_add
             write_card(tmp_path / "three_out" / "1", "abc")
             await backend.refresh("three_out")
             assert await digest(backend) == "abc"
-            verdict = told(await backend.lease("three_out", None))["serving_default"]
+            verdict = verdicts(await backend.lease("three_out", None))["serving_default"]
             assert (verdict.joined, verdict.why) == (True, "its card says that rows were answered alone as in a batch")
 
     asyncio.run(main())

@@ -51,7 +51,7 @@ def test_a_good_server_answers_in_the_place_of_one_that_gives_garbage():
             gateway_at(bad, good) as (ask, _, upstream),
         ):
             assert [(await ask())[0] for _ in range(8)] == [200] * 8
-            assert [server.is_out() for server in upstream.servers] == [True, False]
+            assert [server.is_ejected() for server in upstream.servers] == [True, False]
 
     asyncio.run(run())
 
@@ -67,7 +67,7 @@ def test_a_poll_that_is_answered_with_garbage_tells_nothing_and_is_made_again(an
             gateway_at(address, poll_s=0.01) as (ask, backend, _),
         ):
             assert backend.missing() == ["m"]
-            assert backend.known_statuses("m") == []
+            assert backend.last_statuses("m") == []
             assert (await ask())[0] == 503
             before = asked["GetModelStatus"]
             said["GetModelStatus"] = status(1)
@@ -123,12 +123,12 @@ def test_what_is_told_without_asking_is_what_the_last_poll_heard():
     async def run():
         async with program() as (address, said, asked), gateway_at(address) as (_, backend, upstream):
             before = dict(asked)
-            assert [entry.version for entry in backend.known_statuses("m")] == [1]
+            assert [entry.version for entry in backend.last_statuses("m")] == [1]
             assert asked == before
             said["GetModelStatus"] = grpc.StatusCode.UNAVAILABLE
             with pytest.raises(Unavailable):
                 await upstream.poll_status(upstream.servers[0], "m", 2.0)
-            assert backend.known_statuses("m") == []
+            assert backend.last_statuses("m") == []
 
     asyncio.run(run())
 

@@ -2,7 +2,7 @@
 
 import threading
 
-from signet.serving.process.supervision import Background, Failures, Pause
+from signet.serving.process.supervision import Background, Backoff, Failures
 
 
 def test_a_step_that_fails_is_counted_and_made_again(caplog):
@@ -29,7 +29,7 @@ def test_every_task_has_a_count_from_the_start():
 
 
 def test_pauses_grow_up_to_the_longest_and_begin_anew():
-    pause = Pause(60)
+    pause = Backoff(60)
     assert [pause.failed() for _ in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
     pause.reset()
     assert pause.failed() == 1

@@ -1,15 +1,15 @@
 """When a server is left out, and for how long."""
 
-from signet.serving.gateway.backends.ejection import Ejection
+from signet.serving.gateway.backends.ejection import OutlierEjection
 
 
-def out_s(ejection: Ejection, now_s: float) -> float:
+def out_s(ejection: OutlierEjection, now_s: float) -> float:
     """For how long it is out, to 10 ms."""
-    return next(tick / 100 for tick in range(10_000) if not ejection.is_out(now_s + tick / 100))
+    return next(tick / 100 for tick in range(10_000) if not ejection.is_ejected(now_s + tick / 100))
 
 
 def test_three_failures_in_a_row_are_needed():
-    ejection = Ejection()
+    ejection = OutlierEjection()
     for _ in range(3):
         assert not ejection.failed(1)
         assert not ejection.failed(1)
@@ -19,7 +19,7 @@ def test_three_failures_in_a_row_are_needed():
 
 
 def test_a_relapse_is_out_for_longer_up_to_half_a_minute():
-    ejection, now = Ejection(), 0.0
+    ejection, now = OutlierEjection(), 0.0
     assert [ejection.failed(now) for _ in range(3)][-1]
     longest = 1.0
     for _ in range(8):
@@ -32,7 +32,7 @@ def test_a_relapse_is_out_for_longer_up_to_half_a_minute():
 
 
 def test_as_long_again_without_a_failure_makes_it_as_good_as_new():
-    ejection = Ejection()
+    ejection = OutlierEjection()
     for _ in range(3):
         ejection.failed(0)
     ejection.succeeded(2.5)
@@ -41,11 +41,11 @@ def test_as_long_again_without_a_failure_makes_it_as_good_as_new():
 
 
 def test_a_dead_server_stays_out_while_it_is_asked_in_vain():
-    ejection = Ejection()
+    ejection = OutlierEjection()
     for _ in range(3):
         ejection.failed(0)
     for tick in range(1, 100):
-        assert ejection.is_out(tick / 2)
+        assert ejection.is_ejected(tick / 2)
         assert not ejection.failed(tick / 2)
     assert out_s(ejection, 49.5) <= 1.21
 
@@ -53,7 +53,7 @@ def test_a_dead_server_stays_out_while_it_is_asked_in_vain():
 def test_many_do_not_come_back_at_once():
     times = set()
     for _ in range(50):
-        ejection = Ejection()
+        ejection = OutlierEjection()
         for _ in range(3):
             ejection.failed(0)
         times.add(out_s(ejection, 0))

@@ -87,7 +87,7 @@ def test_when_all_are_out_they_are_asked_anyway(model_server_address):
         async with connected([Address(model_server_address)], "two_in") as (backend, upstream, _):
             for _ in range(3):
                 upstream.servers[0].ejection.failed(asyncio.get_running_loop().time())
-            assert upstream.servers[0].is_out()
+            assert upstream.servers[0].is_ejected()
             assert backend.missing() == []
             assert (await predict(backend, "two_in", TWO_IN))["output_0"].shape == (1, 1)
 
@@ -126,7 +126,7 @@ def test_the_version_that_most_servers_have_is_the_current_one(model_server_addr
                 ([], [], None),
             ):
                 one.statuses["two_in"], two.statuses["two_in"] = of_one, of_two
-                assert backend._choice("two_in") == expected
+                assert backend._majority_version("two_in") == expected
 
     asyncio.run(run())
 
@@ -211,7 +211,7 @@ def test_a_deadline_ends_the_call_and_says_nothing_against_the_server():
                 with pytest.raises((DeadlineExceeded, Unavailable)):
                     await upstream.predict("m", 1, b"", 0.1, bytes)
             await asyncio.wait_for(cancelled.get(), 10)
-            assert not upstream.servers[0].is_out()
+            assert not upstream.servers[0].is_ejected()
             with pytest.raises(DeadlineExceeded, match="before it began"):
                 await upstream.predict("m", 1, b"", 0, bytes)
             await upstream.stop()
@@ -290,7 +290,7 @@ def test_slow_calls_run_side_by_side_and_quick_ones_together(model_server_addres
         async with connected([Address(model_server_address)], "two_in") as (backend, _, __):
             assert backend.slots("two_in") == 1
             for seconds, slots in ((0.001, 1), (1.0, 3), (1.0, 4), (0.015, 2), (0.001, 1)):
-                backend._took("two_in", seconds)
+                backend._observe_duration("two_in", seconds)
                 assert backend.slots("two_in") == slots
 
     asyncio.run(run())

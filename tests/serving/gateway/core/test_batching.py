@@ -344,7 +344,7 @@ def test_every_request_is_answered_once_whatever_the_callbacks_raise(told, sizes
         asked = []
         for i, size in enumerate(sizes):
             inputs = x(*range(size or 1)) if size != 0 else x()
-            asked.append(asyncio.create_task(batcher.submit("k", model.run, inputs, size, waited=waited)))
+            asked.append(asyncio.create_task(batcher.submit("k", model.run, inputs, size, on_start=waited)))
             if i % 3 == 2:
                 await asyncio.sleep(0)
         for i in leaving:

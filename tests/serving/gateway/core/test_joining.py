@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from signet.serving.errors import NotFound, Unavailable
 from signet.serving.gateway.core import joining as joinings
-from signet.serving.gateway.core.joining import Gone, Joining, told
+from signet.serving.gateway.core.joining import Gone, Joining, verdicts
 from signet.serving.gateway.settings import Settings
 from signet.serving.models.model_card import Card
 from signet.serving.process.supervision import Failures
@@ -57,7 +57,7 @@ def decided(monkeypatch):
         joining._tell = telling
         joining.decide(version, ask)
         assert known.wait(30)
-        return told(version)["one"]
+        return verdicts(version)["one"]
 
     yield decide
     for joining in made:
@@ -78,14 +78,17 @@ def decided(monkeypatch):
 )
 def test_a_setting_wins_then_the_card_then_what_the_model_answers(decided, settings, card, expected):
     version = lease(card)
-    assert (decided(settings, version).joined, told(version)["one"].why) == expected
-    assert told(version)["whole"].why == "not every input and output has a first dimension that is free"
-    assert list(told(version)) == ["one", "whole"]
+    assert (decided(settings, version).joined, verdicts(version)["one"].why) == expected
+    assert verdicts(version)["whole"].why == "not every input and output has a first dimension that is free"
+    assert list(verdicts(version)) == ["one", "whole"]
 
 
 def test_until_a_model_has_answered_it_is_not_known():
     version = lease()
-    assert (told(version)["one"].joined, told(version)["one"].why) == (False, "not known yet: the model is being asked")
+    assert (verdicts(version)["one"].joined, verdicts(version)["one"].why) == (
+        False,
+        "not known yet: the model is being asked",
+    )
 
 
 def test_a_model_that_cannot_be_asked_now_is_asked_again_and_then_left_alone(decided):
