@@ -3,35 +3,48 @@
 The card is a file that anybody may have written: what has another form than training's cards is as if it were not there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from signet.serving.models.independence import Verdict
-from signet.serving.tensors.signature import DEFAULT, Signature, internal
+from signet.serving.rest_dialect.json_codec import JSON_DTYPES
+from signet.serving.tensors.signature import DEFAULT, Signature, TensorSpec, internal
 
 FRIENDLY = ("from_text", "from_bytes", DEFAULT)
 """Signatures by how easily a person writes their inputs."""
 
 
-@dataclass(frozen=True)
-class Example:
-    """A body that has been tried, and the answer it got."""
+class Example(NamedTuple):
+    """A request body that a model has answered, and the answer."""
 
     body: Mapping[str, Any]
     answer: Mapping[str, Any] | None = None
     """None for one that is very long, or that strict JSON cannot carry: it holds NaN or infinity."""
 
 
-@dataclass(frozen=True)
-class Said:
+class Examples(NamedTuple):
+    """The same rows in each dialect."""
+
+    predict: Example
+    infer: Example
+
+
+class TensorDoc(NamedTuple):
     """What a card says of one tensor; empty where it says nothing."""
 
     meaning: str = ""
     unit: str = ""
     values: str = ""
     labels: tuple[str, ...] = ()
-    """Of the places along the last axis, in order."""
+    """Names of the places along the last axis, in order."""
+
+
+class DescribedTensor(NamedTuple):
+    """A tensor of a signature, and what the card says of it."""
+
+    spec: TensorSpec
+    doc: TensorDoc = TensorDoc()
 
 
 @dataclass(frozen=True)
@@ -44,25 +57,27 @@ class DescribedModel:
     signature_defs: Mapping[str, Any] = field(default_factory=dict)
     """The SignatureDef messages."""
     card: Mapping[str, Any] = field(default_factory=dict)
-    """Empty: none is at hand."""
+    """Empty when there is no card."""
     labels: Mapping[str, int] = field(default_factory=dict)
     """Label -> version."""
     versions: Sequence[int] = ()
-    """All that are available."""
-    examples: Mapping[str, Example] = field(default_factory=dict)
-    """Of predict, by signature; not each has one."""
-    infer_examples: Mapping[str, Example] = field(default_factory=dict)
-    """The same by the Open Inference Protocol."""
-
+    """All versions that are available."""
+    examples: Mapping[str, Examples] = field(default_factory=dict)
+    """Examples by signature; some signatures have none."""
     joining: Mapping[str, Verdict] = field(default_factory=dict)
-    """Of each signature whether rows of several requests share its calls, and why."""
+    """By signature, whether rows of several requests share its calls, and why."""
 
     @property
     def callable_signatures(self) -> list[Signature]:
-        """The friendly ones first, the others by name."""
+        """The signatures that requests can name: the friendly ones first, the others by name."""
         named = sorted(name for name in self.signatures if not internal(name))
         ordered = dict.fromkeys([*(name for name in FRIENDLY if name in named), *named])
         return [self.signatures[name] for name in ordered]
+
+    @property
+    def servable_signatures(self) -> list[Signature]:
+        """The callable signatures whose inputs, and at least one output, the REST dialects can carry."""
+        return [signature for signature in self.callable_signatures if servable(signature)]
 
     @property
     def purpose(self) -> str:
@@ -70,18 +85,44 @@ class DescribedModel:
 
     @property
     def limits(self) -> list[str]:
-        """What it cannot do, as sentences."""
+        """What the model cannot do, as sentences."""
         return _texts(self.card, "limits")
 
-    def said(self, signature: str, kind: str, tensor: str) -> Said:
-        """kind: `inputs` or `outputs`."""
-        entry = _entry(_entry(_entry(_entry(self.card, "signatures"), signature), kind), tensor)
-        labels = tuple(_texts(entry, "labels"))
-        return Said(_text(entry, "meaning"), _text(entry, "unit"), _text(entry, "values"), labels)
+    def inputs(self, signature: Signature) -> list[DescribedTensor]:
+        return self._tensors(signature, "inputs", signature.inputs.values())
+
+    def outputs(self, signature: Signature) -> list[DescribedTensor]:
+        return self._tensors(signature, "outputs", signature.outputs.values())
+
+    def servable_outputs(self, signature: Signature) -> list[DescribedTensor]:
+        return self._tensors(signature, "outputs", servable_outputs(signature).values())
 
     def declared_example(self, signature: str) -> Any:
-        """The predict body that the card shows; None without."""
+        """The predict body that the card shows; None without one."""
         return _entry(_entry(self.card, "signatures"), signature).get("example")
+
+    def _tensors(self, signature: Signature, kind: str, specs: Iterable[TensorSpec]) -> list[DescribedTensor]:
+        entries = _entry(_entry(_entry(self.card, "signatures"), signature.name), kind)
+        return [DescribedTensor(spec, _tensor_doc(_entry(entries, spec.name))) for spec in specs]
+
+
+def servable(signature: Signature) -> bool:
+    """Whether the REST dialects can carry every input and at least one output."""
+    return all(map(_carried, signature.inputs.values())) and bool(servable_outputs(signature))
+
+
+def servable_outputs(signature: Signature) -> dict[str, TensorSpec]:
+    """The outputs that the REST dialects can carry, by name."""
+    return {name: spec for name, spec in signature.outputs.items() if _carried(spec)}
+
+
+def _carried(spec: TensorSpec) -> bool:
+    return spec.dtype is not None and spec.dtype.name in JSON_DTYPES  # the V2 dialect has datatypes for the same
+
+
+def _tensor_doc(entry: Mapping[str, Any]) -> TensorDoc:
+    labels = tuple(_texts(entry, "labels"))
+    return TensorDoc(_text(entry, "meaning"), _text(entry, "unit"), _text(entry, "values"), labels)
 
 
 def _entry(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -10,9 +10,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from signet.serving.gateway.openapi import fixed, inference, parts, tensors, v1, v2
+from signet.serving.gateway.openapi import dialect, fixed, schemas, tensors, v1, v2
 from signet.serving.gateway.openapi.described_model import DescribedModel
-from signet.serving.gateway.openapi.tensors import Schema
+from signet.serving.gateway.openapi.schemas import Schema
 
 
 def document(models: Sequence[DescribedModel], missing: Mapping[str, str], app: FastAPI) -> Schema:
@@ -39,16 +39,16 @@ def _joined(start: Schema, models: Sequence[DescribedModel]) -> Schema:
     """The document of the fixed routes with those of the models before them."""
     paths: dict[str, Schema] = {}
     components: dict[str, dict[str, Schema]] = {
-        "schemas": parts.SCHEMAS | tensors.SCHEMAS | start["components"]["schemas"] | v1.SCHEMAS | v2.SCHEMAS,
-        "parameters": start["components"]["parameters"] | inference.PARAMETERS,
-        "headers": inference.HEADERS | v2.HEADERS,
-        "responses": dict(parts.RESPONSES),
+        "schemas": schemas.SCHEMAS | tensors.SCHEMAS | start["components"]["schemas"] | v1.SCHEMAS | v2.SCHEMAS,
+        "parameters": start["components"]["parameters"] | dialect.PARAMETERS,
+        "headers": dialect.HEADERS | v2.HEADERS,
+        "responses": dict(schemas.RESPONSES),
         "requestBodies": {},
     }
     for model in models:
-        paths |= v1.paths(model) | v2.paths(model)
-        for shared in (v1.components(model), v2.components(model)):
-            for kind, entries in shared.items():
+        paths |= v1.paths(model) | dialect.paths(model, v2.INFER)
+        for each in (v1.PREDICT, v2.INFER):
+            for kind, entries in dialect.components(model, each).items():
                 components[kind] |= entries
     return {**start, "paths": paths | start["paths"], "components": components}
 

@@ -28,8 +28,8 @@ from signet.serving.gateway.core.joining import verdicts
 from signet.serving.gateway.http import v1
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.gateway.openapi import document as openapi
-from signet.serving.gateway.openapi import examples, tensors
-from signet.serving.gateway.openapi.described_model import DescribedModel, Example
+from signet.serving.gateway.openapi import examples
+from signet.serving.gateway.openapi.described_model import DescribedModel, Example, Examples
 from signet.serving.models.model_card import Card
 from signet.serving.models.model_status import State
 from signet.serving.rest_dialect import json_codec
@@ -62,13 +62,6 @@ class Document(NamedTuple):
     body: bytes
     etag: str
     """For `If-None-Match`: another one for other bytes."""
-
-
-class Trial(NamedTuple):
-    """The same rows by each dialect, and what they were answered."""
-
-    predict: Example
-    infer: Example
 
 
 @dataclass(frozen=True)
@@ -210,10 +203,10 @@ class Documents:
         described = await asyncio.to_thread(written, bare, card.content, tried, self._app)
         return _Described(*described, until, card)
 
-    async def _trials(self, model: DescribedModel, lease: Lease) -> tuple[dict[str, Trial], float]:
+    async def _trials(self, model: DescribedModel, lease: Lease) -> tuple[dict[str, Examples], float]:
         """Of each signature the first example that works, and until when they stand."""
         bodies = await asyncio.to_thread(self._candidates, model, lease)
-        found: dict[str, Trial] = {}
+        found: dict[str, Examples] = {}
         end = time.monotonic() + _TRIALS_S
         for signature, texts in bodies:
             for text in texts:
@@ -235,10 +228,10 @@ class Documents:
         golden = examples.first_rows(lease.card.folder) if lease.card.folder else {}
         return [
             (signature, list(filter(None, map(_text, examples.candidates(model, signature, golden)))))
-            for signature in filter(tensors.takes_json, model.callable_signatures)
+            for signature in model.servable_signatures
         ]
 
-    async def _trial(self, text: bytes, model: DescribedModel, lease: Lease, signature: Signature) -> Trial:
+    async def _trial(self, text: bytes, model: DescribedModel, lease: Lease, signature: Signature) -> Examples:
         """The body with its answer. Raises `ServingError` and ValueError for one that does not work."""
         asked = json_codec.parse(text)
         if (asked.signature_name or DEFAULT) != signature.name:
@@ -249,7 +242,7 @@ class Documents:
         context = RequestContext(v1.PROTOCOL, _TRIAL_S)
         outputs = await self._inference.call(LeasedSignature.of(lease, signature), inputs, wanted, request, context)
 
-        def shown() -> Trial:
+        def shown() -> Examples:
             answer = json_codec.encode(outputs, asked.layout, named=asked.named_outputs)
             body = orjson.loads(text)
             try:
@@ -257,7 +250,9 @@ class Documents:
             except orjson.JSONDecodeError:
                 predict = Example(body)
             infer = examples.inference(model, signature, inputs, outputs, wanted)
-            return Trial(predict, infer if len(json.dumps(infer.answer)) <= examples.LONGEST else Example(infer.body))
+            return Examples(
+                predict, infer if len(json.dumps(infer.answer)) <= examples.LONGEST else Example(infer.body)
+            )
 
         return await asyncio.to_thread(shown)
 
@@ -272,18 +267,13 @@ def _text(body: dict[str, Any]) -> bytes:
 
 
 def written(
-    bare: DescribedModel, card: Any, tried: Mapping[str, Trial], app: FastAPI
+    bare: DescribedModel, card: Any, tried: Mapping[str, Examples], app: FastAPI
 ) -> tuple[DescribedModel, Document]:
     """The model with its card and the examples that work, and its document; a card that spoils it is left out.
 
     card: anything, as JSON of strangers may be: half a character, a number of a hundred digits, a million labels.
     """
-    model = replace(
-        bare,
-        card=card,
-        examples={signature: trial.predict for signature, trial in tried.items()},
-        infer_examples={signature: trial.infer for signature, trial in tried.items()},
-    )
+    model = replace(bare, card=card, examples=tried)
     try:
         document = _written(openapi.model_document, model, app)
         if len(document.body) > _MOST_BYTES:

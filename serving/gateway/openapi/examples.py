@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 import orjson
 
-from signet.serving.gateway.openapi import tensors
-from signet.serving.gateway.openapi.described_model import FRIENDLY, DescribedModel, Example
+from signet.serving.gateway.openapi import v1
+from signet.serving.gateway.openapi.described_model import FRIENDLY, DescribedModel, Example, servable_outputs
 from signet.serving.models import small_file
 from signet.serving.open_inference import bodies, requests
 from signet.serving.open_inference.requests import InferRequest
@@ -35,7 +35,7 @@ def candidates(model: DescribedModel, signature: Signature, golden: dict[str, An
 
     golden: name of a signature -> its first golden row.
     """
-    outputs = tensors.given(signature)
+    outputs = servable_outputs(signature)
     start: dict[str, Any] = {} if signature.name == DEFAULT else {"signature_name": signature.name}
     if len(outputs) < len(signature.outputs):
         start["output_filter"] = list(outputs)
@@ -49,7 +49,7 @@ def candidates(model: DescribedModel, signature: Signature, golden: dict[str, An
     if sum(map(math.prod, shapes.values())) > LONGEST // 4:  # as "1.0,"
         return
     columns = {name: _filled(shapes[name], _value(spec)) for name, spec in signature.inputs.items()}
-    if tensors.in_rows(signature) and columns:
+    if v1.in_rows(signature) and columns:
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         yield {**start, "instances": rows}
     else:

@@ -14,11 +14,12 @@ from fastapi.routing import APIRoute
 
 from signet.serving.errors import CODE_NAMES
 from signet.serving.gateway.core.open_inference import INDEX_STATES
-from signet.serving.gateway.openapi.parts import (
+from signet.serving.gateway.openapi.schemas import (
     BOOLEAN,
     NUMERAL,
     TEXT,
     VERSION,
+    Schema,
     array,
     errors,
     explained,
@@ -27,7 +28,6 @@ from signet.serving.gateway.openapi.parts import (
     record,
     ref,
 )
-from signet.serving.gateway.openapi.tensors import Schema
 from signet.serving.models.model_status import State
 from signet.serving.open_inference.metadata import EXTENSIONS, PLATFORM
 from signet.serving.open_inference.requests import DATATYPES

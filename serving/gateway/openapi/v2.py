@@ -1,46 +1,29 @@
-"""A model's inference by the Open Inference Protocol in the OpenAPI document.
-
-DescribedModel ──▶ /v2/models/digits/infer and …/versions/{version}/infer, and the body and answer that they share
+"""A model's inference by the Open Inference Protocol in the OpenAPI document: what `dialect.py` needs to know of it.
 
 Only bodies that are JSON have a schema; what bytes may follow it is said in words.
 """
 
 import math
-from typing import Any
-from urllib.parse import quote
 
-from signet.serving.gateway.openapi import inference, tensors
-from signet.serving.gateway.openapi.described_model import DescribedModel, Said
-from signet.serving.gateway.openapi.parts import NUMERAL, TEXT, VERSION, array, closed, in_path, record, ref
-from signet.serving.gateway.openapi.tensors import Schema
+from signet.serving.gateway.openapi import dialect, tensors
+from signet.serving.gateway.openapi.described_model import DescribedModel, DescribedTensor, Examples, servable_outputs
+from signet.serving.gateway.openapi.dialect import Dialect, Values
+from signet.serving.gateway.openapi.schemas import BOOLEAN, NUMERAL, TEXT, Schema, array, closed, explained, record, ref
 from signet.serving.json_arrays import values
 from signet.serving.open_inference.bodies import HEADER
 from signet.serving.open_inference.requests import BASE64, DATATYPES
 from signet.serving.tensors.signature import DEFAULT, Signature, TensorSpec
 
-_RULES = f"""The Open Inference Protocol (V2). Each tensor has its name, datatype and shape; `data` are its elements row \
-by row, as one flat list or nested like the shape. `parameters.signature_name` chooses a signature.
-
-As bytes: the parameter `binary_data_size` instead of `data` says how many bytes a tensor has; the bytes of all such \
-tensors follow the JSON, and the header `{HEADER}` says how many bytes are JSON. They are little-endian; a string has its \
-length before it, in four bytes. With the header at 0 the whole body is one row of the only input. \
-`parameters.binary_data_output`, or `binary_data` of one output, asks for the same form of the answer."""
-
 _SIZE: Schema = {"type": "integer", "minimum": 0}
-_FLOATS = ("FP16", "BF16", "FP32", "FP64")
 
 SCHEMAS: dict[str, Schema] = {
-    "Number": {
-        "description": "A number, or in words one that is not finite",
-        "anyOf": [{"type": "number"}, {"enum": ["NaN", "Infinity", "-Infinity"]}],
-    },
     "InferParameters": {
         "description": "Those that are not known are passed over",
         "type": "object",
         "properties": {
-            "timeout": {"description": "Microseconds; 0: no limit", "type": "integer", "minimum": 0},
+            "timeout": explained("Microseconds; 0: no limit", _SIZE),
             "priority": {"description": "Accepted, and changes nothing"},
-            "binary_data_output": {"description": "Outputs as bytes", "type": "boolean", "default": False},
+            "binary_data_output": explained("Outputs as bytes", {**BOOLEAN, "default": False}),
             "non_finite": {**ref("NonFinite"), "default": "string"},
         },
     },
@@ -48,7 +31,7 @@ SCHEMAS: dict[str, Schema] = {
         "description": "Those that are not known are passed over",
         "type": "object",
         "properties": {
-            "content_type": {"description": f"`{BASE64}`: the strings are bytes in base64", "type": "string"},
+            "content_type": explained(f"`{BASE64}`: the strings are bytes in base64", TEXT),
             "binary_data_size": False,
         },
     },
@@ -56,14 +39,12 @@ SCHEMAS: dict[str, Schema] = {
         "description": "Those that are not known are passed over",
         "type": "object",
         "properties": {
-            "binary_data": {"description": "This output as bytes", "type": "boolean"},
-            "classification": {
-                "description": "So many of the highest values of a row, as strings `value:index` or "
-                "`value:index:label`; 0: the numbers",
-                "type": "integer",
-                "minimum": 0,
-            },
-            "content_type": {"description": f"`{BASE64}`: strings in base64", "type": "string"},
+            "binary_data": explained("This output as bytes", BOOLEAN),
+            "classification": explained(
+                "So many of the highest values of a row, as strings `value:index` or `value:index:label`; 0: the numbers",
+                _SIZE,
+            ),
+            "content_type": explained(f"`{BASE64}`: strings in base64", TEXT),
         },
     },
     "Classes": closed(
@@ -78,124 +59,28 @@ SCHEMAS: dict[str, Schema] = {
 }
 
 HEADERS: dict[str, Schema] = {
-    "JsonBytes": {
-        "description": "Bytes of JSON at the start of the body; missing: all are",
-        "schema": NUMERAL,
-    }
+    "JsonBytes": explained("Bytes of JSON at the start of the body; missing: all are", {"schema": NUMERAL})
 }
-
-
-def paths(model: DescribedModel) -> dict[str, Schema]:
-    """Path -> its operations."""
-    if not any(map(_carried, model.callable_signatures)):
-        return {}
-    start = f"/v2/models/{quote(model.name, safe='')}"
-    text = inference.text(model, _RULES, _datatype_text, _not_carried)
-    described = inference.by_reference(_key(model), text)
-    return {
-        path: {"post": inference.operation(model, "infer", place, parameters, described)}
-        for place, path, parameters in (
-            ("", f"{start}/infer", []),
-            ("version", f"{start}/versions/{{version}}/infer", [_version(model)]),
-        )
-    }
-
-
-def components(model: DescribedModel) -> dict[str, dict[str, Schema]]:
-    """What the paths of the model share."""
-    signatures = list(filter(_carried, model.callable_signatures))
-    if not signatures:
-        return {}
-    asked: Schema = {"schema": {"oneOf": [_body(model, signature) for signature in signatures]}}
-    answered: Schema = {"schema": {"anyOf": [_answer(model, signature) for signature in signatures]}}
-    examples = {
-        signature.name: model.infer_examples[signature.name]
-        for signature in signatures
-        if signature.name in model.infer_examples
-    }
-    if examples:
-        asked["examples"] = {name: {"summary": name, "value": example.body} for name, example in examples.items()}
-        answered["examples"] = {
-            name: {"summary": name, "value": example.answer}
-            for name, example in examples.items()
-            if example.answer is not None
-        }
-    return {
-        "requestBodies": {_key(model): {"required": True, "content": {"application/json": asked}}},
-        "responses": {
-            _key(model): {
-                "description": "The outputs; as JSON with bytes after it where the request asks for bytes",
-                "headers": {**inference.VERSION_HEADER, HEADER: {"$ref": "#/components/headers/JsonBytes"}},
-                "content": {"application/json": answered, "application/octet-stream": {}},
-            }
-        },
-    }
-
-
-def _key(model: DescribedModel) -> str:
-    return inference.component("infer", model.name)
-
-
-def _version(model: DescribedModel) -> Schema:
-    label: Schema = {"type": "string", "enum": list(model.labels)}
-    texts = filter(None, (inference.versions_text(model), inference.labels_text(model)))
-    return in_path(
-        "version",
-        {"anyOf": [VERSION, label]} if model.labels else VERSION,
-        description=". ".join(texts),
-        example=model.version,
-    )
-
-
-# Signatures
-
-
-def _datatype(spec: TensorSpec) -> str:
-    """The protocol's name of the element type; empty when it has none."""
-    return DATATYPES.get(spec.dtype.name, "") if spec.dtype else ""
-
-
-def _datatype_text(spec: TensorSpec) -> str:
-    return _datatype(spec) or "unsupported"
-
-
-def _carried(signature: Signature) -> bool:
-    """Whether the protocol can carry every input and at least one output."""
-    return all(map(_datatype, signature.inputs.values())) and bool(_given(signature))
-
-
-def _not_carried(signature: Signature) -> str:
-    return "" if _carried(signature) else "It takes or gives a type that the protocol has no datatype for."
-
-
-def _given(signature: Signature) -> dict[str, TensorSpec]:
-    """The outputs that the protocol can carry."""
-    return {name: spec for name, spec in signature.outputs.items() if _datatype(spec)}
 
 
 # Requests
 
 
-def _body(model: DescribedModel, signature: Signature) -> Schema:
+def _bodies(model: DescribedModel, signature: Signature) -> list[Schema]:
     default = signature.name == DEFAULT
     name: Schema = {"enum": [DEFAULT, ""], "default": DEFAULT} if default else {"const": signature.name}
     chosen = record({}, signature_name=name) if default else record({"signature_name": name})
-    said: Schema = {"allOf": [chosen, ref("InferParameters")]}
-    given = _given(signature)
-    wanted = record({"name": {"enum": list(given)}}, parameters=_or_null(ref("OutputParameters")))
-    outputs = array(wanted, maxItems=len(given))
+    parameters: Schema = {"allOf": [chosen, ref("InferParameters")]}
+    names = list(servable_outputs(signature))
+    wanted = record({"name": {"enum": names}}, parameters=_or_null(ref("OutputParameters")))
     body = {
-        "id": {"description": "The answer has it too", **_or_null(TEXT)},
-        "parameters": _or_null(said) if default else said,
+        "id": explained("The answer has it too", _or_null(TEXT)),
+        "parameters": _or_null(parameters) if default else parameters,
         "inputs": _inputs(model, signature),
-        "outputs": {"description": "Only these; none: all", **_or_null(outputs)},
+        "outputs": explained("Only these; none: all", _or_null(array(wanted, maxItems=len(names)))),
     }
-    return {
-        "title": signature.name,
-        "type": "object",
-        "properties": body,
-        "required": ["inputs"] if default else ["inputs", "parameters"],
-    }
+    required = ["inputs"] if default else ["inputs", "parameters"]
+    return [{"title": signature.name, "type": "object", "properties": body, "required": required}]
 
 
 def _or_null(schema: Schema) -> Schema:
@@ -204,7 +89,7 @@ def _or_null(schema: Schema) -> Schema:
 
 def _inputs(model: DescribedModel, signature: Signature) -> Schema:
     """All of them, in any order."""
-    lines = [_input(spec, model.said(signature.name, "inputs", name)) for name, spec in signature.inputs.items()]
+    lines = [_input(tensor) for tensor in model.inputs(signature)]
     count = len(lines)
     if count <= 1:
         return array(lines[0] if lines else {}, minItems=count, maxItems=count)
@@ -212,20 +97,29 @@ def _inputs(model: DescribedModel, signature: Signature) -> Schema:
     return {**array({"anyOf": lines}, minItems=count, maxItems=count), "allOf": there}
 
 
-def _input(spec: TensorSpec, said: Said) -> Schema:
+def _input(tensor: DescribedTensor) -> Schema:
+    sizes = [_SIZE if size is None else {"const": size} for size in tensor.spec.shape or ()]
     properties = {
-        "name": {"const": spec.name},
-        "datatype": {"const": _datatype(spec)},
-        "shape": _shape(spec),
-        "data": _taken(spec, said),
+        **_start(tensor.spec),
+        "shape": _rank(tensor.spec) | ({"prefixItems": sizes} if sizes else {}),
+        "data": _input_data(tensor),
     }
-    return {"title": spec.name, **record(properties, parameters=_or_null(ref("InputParameters")))}
+    return {"title": tensor.spec.name, **record(properties, parameters=_or_null(ref("InputParameters")))}
 
 
-def _shape(spec: TensorSpec) -> Schema:
-    """The dimensions of an input."""
-    sizes = [_SIZE if known is None else {"const": known} for known in spec.shape or ()]
-    return _rank(spec) | ({"prefixItems": sizes} if sizes else {})
+def _input_data(tensor: DescribedTensor) -> Schema:
+    """The elements as one list or as lists in lists."""
+    description, shape = tensors.description_of(tensor), tensor.spec.shape
+    if shape is None:
+        return {"type": "array", **description}
+    element = tensors.element_of(tensor.spec, ref("Text"), ref("Number"))
+    flat = _flat(tensor.spec, element)
+    return (flat if len(shape) < 2 else {"anyOf": [flat, tensors.nested(shape, element)]}) | description
+
+
+def _start(spec: TensorSpec) -> dict[str, Schema]:
+    """What inputs and outputs begin with."""
+    return {"name": {"const": spec.name}, "datatype": {"const": _datatype(spec)}}
 
 
 def _rank(spec: TensorSpec) -> Schema:
@@ -235,58 +129,69 @@ def _rank(spec: TensorSpec) -> Schema:
     return array(_SIZE, minItems=len(spec.shape), maxItems=len(spec.shape))
 
 
-def _taken(spec: TensorSpec, said: Said) -> Schema:
-    leaf = _leaf(spec, ref("Text"), ref("Number"))
-    told = tensors.told(spec, said)
-    if spec.shape is None:
-        return {"type": "array", **told}
-    flat = _flat(spec, leaf)
-    if len(spec.shape) < 2:
-        return flat | told
-    return {"anyOf": [flat, tensors.nested(spec.shape, leaf)], **told}
-
-
-def _flat(spec: TensorSpec, leaf: Schema) -> Schema:
+def _flat(spec: TensorSpec, element: Schema) -> Schema:
     """The elements as one list."""
-    sizes = spec.shape or ()
-    if spec.shape is None or None in sizes:
-        return array(leaf)
-    count = math.prod(size for size in sizes if size is not None)
-    return array(leaf, minItems=count, maxItems=count)
+    if spec.shape is None or None in spec.shape:
+        return array(element)
+    count = math.prod(size for size in spec.shape if size is not None)
+    return array(element, minItems=count, maxItems=count)
 
 
-def _leaf(spec: TensorSpec, text: Schema, number: Schema) -> Schema:
-    """One element. text, number: what strings and floats are."""
-    assert spec.dtype is not None, "only tensors with a datatype are described"
-    if spec.dtype.is_string:
-        return text
-    return number if _datatype(spec) in _FLOATS else tensors.whole(spec.dtype)
+def _datatype(spec: TensorSpec) -> str:
+    """The protocol's name of the element type; `unsupported` when it has none."""
+    return DATATYPES.get(spec.dtype.name, "unsupported") if spec.dtype else "unsupported"
 
 
 # Answers
 
 
-def _answer(model: DescribedModel, signature: Signature) -> Schema:
-    outputs = [_output(spec, model.said(signature.name, "outputs", name)) for name, spec in _given(signature).items()]
-    count = len(outputs)
-    return closed(
-        signature.name,
-        {
-            "model_name": {"const": model.name},
-            "model_version": NUMERAL,
-            "outputs": array({"anyOf": [*outputs, ref("Classes")]}, minItems=1, maxItems=count),
-        },
-        id={"description": "The request's", **TEXT},
-    )
+def _answers(model: DescribedModel, signature: Signature) -> list[Schema]:
+    outputs = [_output(tensor) for tensor in model.servable_outputs(signature)]
+    answer = {
+        "model_name": {"const": model.name},
+        "model_version": NUMERAL,
+        "outputs": array({"anyOf": [*outputs, ref("Classes")]}, minItems=1, maxItems=len(outputs)),
+    }
+    return [closed(signature.name, answer, id=explained("The request's", TEXT))]
 
 
-def _output(spec: TensorSpec, said: Said) -> Schema:
-    properties: dict[str, Any] = {
-        "name": {"const": spec.name},
-        "datatype": {"const": _datatype(spec)},
+def _output(tensor: DescribedTensor) -> Schema:
+    spec = tensor.spec
+    properties = {
+        **_start(spec),
         "shape": _rank(spec),  # Schemathesis cannot check each size of an answer; `x-tensor` tells them
-        "data": _flat(spec, _leaf(spec, TEXT, ref("Float"))) | tensors.told(spec, said),
+        "data": _flat(spec, tensors.element_of(spec, TEXT, ref("Float"))) | tensors.description_of(tensor),
     }
     if _datatype(spec) != "BYTES":
         return closed(spec.name, properties)
     return closed(spec.name, properties, parameters=closed("base64", {"content_type": {"const": BASE64}}))
+
+
+def _examples(signature: Signature, examples: Examples) -> tuple[Values, Values]:
+    body, answer = examples.infer
+    return {signature.name: body}, {} if answer is None else {signature.name: answer}
+
+
+INFER = Dialect(
+    base="/v2/models/",
+    colon="/",
+    verb="infer",
+    label_paths=False,
+    rules=f"""The Open Inference Protocol (V2). Each tensor has its name, datatype and shape; `data` are its elements row \
+by row, as one flat list or nested like the shape. `parameters.signature_name` chooses a signature.
+
+As bytes: the parameter `binary_data_size` instead of `data` says how many bytes a tensor has; the bytes of all such \
+tensors follow the JSON, and the header `{HEADER}` says how many bytes are JSON. They are little-endian; a string has its \
+length before it, in four bytes. With the header at 0 the whole body is one row of the only input. \
+`parameters.binary_data_output`, or `binary_data` of one output, asks for the same form of the answer.""",
+    refusal="It takes or gives a type that the protocol has no datatype for.",
+    dtype=_datatype,
+    bodies=_bodies,
+    answers=_answers,
+    examples=_examples,
+    answer={
+        "description": "The outputs; as JSON with bytes after it where the request asks for bytes",
+        "headers": {**dialect.VERSION_HEADER, HEADER: {"$ref": "#/components/headers/JsonBytes"}},
+        "content": {"application/octet-stream": {}},
+    },
+)

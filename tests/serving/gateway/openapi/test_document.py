@@ -10,7 +10,7 @@ import pytest
 from signet.serving.errors import InvalidInput
 from signet.serving.gateway.openapi import document as openapi
 from signet.serving.gateway.openapi import examples, tensors, v1
-from signet.serving.gateway.openapi.described_model import DescribedModel, Example, Said
+from signet.serving.gateway.openapi.described_model import DescribedModel, DescribedTensor, Example, Examples, TensorDoc
 from signet.serving.open_inference import bodies, requests
 from signet.serving.rest_dialect import json_codec
 from signet.serving.rest_dialect.json_codec import Layout
@@ -83,7 +83,7 @@ CARD = {
     ],
 )
 def test_a_row_of_an_input_has_the_inner_shape(one, row):
-    schema = tensors.taken_row(one, Said())
+    schema = v1.input_schema(DescribedTensor(one), row=True)
     assert {key: value for key, value in schema.items() if key not in ("description", "x-tensor")} == row
 
 
@@ -97,13 +97,13 @@ def test_a_row_of_an_input_has_the_inner_shape(one, row):
     ],
 )
 def test_a_column_of_an_output_is_a_list_of_what_the_gateway_writes(one, leaf):
-    schema = tensors.given_column(one, Said())
+    schema = v1.output_schema(DescribedTensor(one), row=False)
     assert (schema["type"], schema["items"]) == ("array", leaf)
 
 
 def test_a_tensor_tells_people_and_programs_what_the_card_says():
-    said = Said("the chance of each", "percent", "0 to 100", ("no", "yes"))
-    schema = tensors.given_row(spec("p", "float", (None, 2)), said)
+    doc = TensorDoc("the chance of each", "percent", "0 to 100", ("no", "yes"))
+    schema = v1.output_schema(DescribedTensor(spec("p", "float", (None, 2)), doc), row=True)
     assert schema["description"] == (
         "The chance of each, percent. Values: 0 to 100. In order: 0 = no, 1 = yes. float32 (n, 2)"
     )
@@ -118,7 +118,7 @@ def test_a_tensor_tells_people_and_programs_what_the_card_says():
 
 def test_very_many_labels_are_cut_for_people_only():
     labels = tuple(f"class {i}" for i in range(1000))
-    schema = tensors.given_row(spec("p", "float", (None, 1000)), Said(labels=labels))
+    schema = v1.output_schema(DescribedTensor(spec("p", "float", (None, 1000)), TensorDoc(labels=labels)), row=True)
     assert "99 = class 99, … 1000 in all" in schema["description"]
     assert len(schema["x-tensor"]["labels"]) == 1000
 
@@ -440,8 +440,10 @@ def test_a_model_without_a_version_is_listed_with_the_reason():
 
 
 def test_an_example_is_shown_in_rows_and_columns_with_its_answer():
-    tried = {"serving_default": Example({"instances": [{"pixels": [1, 2]}]}, {"predictions": [[0, 0, 1]]})}
-    parts = openapi.document([model(PIXELS, examples=tried)], {}, APP)["components"]
+    tried = Example({"instances": [{"pixels": [1, 2]}]}, {"predictions": [[0, 0, 1]]})
+    parts = openapi.document([model(PIXELS, examples={"serving_default": Examples(tried, Example({}))})], {}, APP)[
+        "components"
+    ]
     asked = parts["requestBodies"]["predict.m"]["content"]["application/json"]["examples"]
     assert {title: entry["value"] for title, entry in asked.items()} == {
         "serving_default, rows": {"instances": [{"pixels": [1, 2]}]},

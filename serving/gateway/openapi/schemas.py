@@ -1,6 +1,8 @@
-"""Parts that routes of every dialect are described with: objects, answers, errors, operations."""
+"""Short ways to write JSON Schemas, parameters and responses, and the responses that errors are."""
 
-from signet.serving.gateway.openapi.tensors import Schema
+from typing import Any
+
+Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
 BOOLEAN: Schema = {"type": "boolean"}
