@@ -22,7 +22,7 @@ from signet.serving.errors import BadGateway, Internal, InvalidInput, Overloaded
 from signet.serving.tensors import dtypes
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.protos import get_model_metadata_pb2
-from signet.serving.tensors.signature import DEFAULT, Signature, TensorSpec, from_proto, internal
+from signet.serving.tensors.signature import DEFAULT, Signature, TensorSpec, from_signature_def, internal
 
 TIMEOUT_HEADER = "X-Request-Timeout"
 """Seconds that the caller waits: the server gives up then, too."""
@@ -130,7 +130,7 @@ def parse_metadata(response: Response) -> Version:
             document["metadata"]["signature_def"], get_model_metadata_pb2.SignatureDefMap(), ignore_unknown_fields=True
         )
         signatures = {
-            name: from_proto(name, proto) for name, proto in packed.signature_def.items() if not internal(name)
+            name: from_signature_def(name, proto) for name, proto in packed.signature_def.items() if not internal(name)
         }
         spec = document["model_spec"]
         return Version(spec["name"], int(spec["version"]), signatures, str(document.get("digest", "")))

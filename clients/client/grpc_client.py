@@ -44,8 +44,7 @@ from signet.serving.errors import (
 )
 from signet.serving.models.model_status import State, VersionStatus
 from signet.serving.open_inference import open_inference_pb2
-from signet.serving.tensors import arrays as tensors
-from signet.serving.tensors.arrays import Arrays
+from signet.serving.tensors.arrays import Arrays, from_proto, to_proto
 from signet.serving.tensors.protos import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -54,7 +53,7 @@ from signet.serving.tensors.protos import (
     predict_pb2,
     prediction_service_pb2_grpc,
 )
-from signet.serving.tensors.signature import DEFAULT, Signature, from_proto, internal, select
+from signet.serving.tensors.signature import DEFAULT, Signature, from_signature_def, internal, select
 
 DEFAULT_ADDRESS = "localhost:8500"
 DEFAULT_TIMEOUT_S = 30.0
@@ -98,13 +97,13 @@ def build_predict(
     request = predict_pb2.PredictRequest(output_filter=outputs)
     _name(request.model_spec, model, which).signature_name = signature
     for name, array in arrays.items():
-        request.inputs[name].CopyFrom(tensors.to_proto(array))
+        request.inputs[name].CopyFrom(to_proto(array))
     return Call("Predict", request, timeout_s)
 
 
 def parse_predict(response: predict_pb2.PredictResponse) -> Arrays:
     """The outputs by name."""
-    return {name: tensors.from_proto(tensor) for name, tensor in sorted(response.outputs.items())}
+    return {name: from_proto(tensor) for name, tensor in sorted(response.outputs.items())}
 
 
 def build_metadata(model: str, which: Which, timeout_s: float) -> Call:
@@ -119,7 +118,9 @@ def parse_metadata(response: get_model_metadata_pb2.GetModelMetadataResponse) ->
     packed = get_model_metadata_pb2.SignatureDefMap()
     if not response.metadata["signature_def"].Unpack(packed):
         raise Internal("the answer to GetModelMetadata holds no signatures")
-    signatures = {name: from_proto(name, proto) for name, proto in packed.signature_def.items() if not internal(name)}
+    signatures = {
+        name: from_signature_def(name, proto) for name, proto in packed.signature_def.items() if not internal(name)
+    }
     return Version(response.model_spec.name, response.model_spec.version.value, signatures)
 
 

@@ -13,7 +13,7 @@ from signet.clients.client import values
 from signet.clients.client.calls import Which
 from signet.clients.client.gateway_messages import Request, Response, document_of, path_of, quoted, time_limit
 from signet.serving.errors import Internal, InvalidInput
-from signet.serving.open_inference import binary as open_inference_binary
+from signet.serving.open_inference.binary import from_bytes, to_bytes
 from signet.serving.open_inference.bodies import HEADER
 from signet.serving.open_inference.requests import datatype
 from signet.serving.tensors import dtypes
@@ -86,7 +86,7 @@ def _tensor(name: str, array: Array, blobs: list[bytes] | None) -> dict[str, Any
     """An input for the JSON. blobs: where its bytes go; None: they become JSON as well."""
     line = {"name": name, "shape": array.shape, "datatype": datatype(dtypes.from_numpy(array.dtype), f"input {name!r}")}
     if blobs is not None:
-        blobs.append(open_inference_binary.encode(array))
+        blobs.append(to_bytes(array))
         return {**line, "parameters": {"binary_data_size": len(blobs[-1])}}
     data = values.to_json(name, array.reshape(-1))
     return {**line, "data": data}
@@ -95,7 +95,7 @@ def _tensor(name: str, array: Array, blobs: list[bytes] | None) -> dict[str, Any
 def _array(tensor: dict[str, Any], raw: memoryview) -> Array:
     where = f"output {tensor['name']!r}"
     dtype = _DTYPES[tensor["datatype"]]
-    array = open_inference_binary.decode(raw, dtype, tuple(tensor["shape"]), where)
+    array = from_bytes(raw, dtype, tuple(tensor["shape"]), where)
     return array if dtype.is_string else array.copy()  # the bytes of the answer cannot be written to
 
 

@@ -15,10 +15,9 @@ from signet.serving.engine.tensorflow_c import Call, RunOptions, Session
 from signet.serving.errors import NotFound
 from signet.serving.models import model_card
 from signet.serving.models.independence import Verdict
-from signet.serving.tensors import signature as signatures
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.protos import graph_pb2, meta_graph_pb2
-from signet.serving.tensors.signature import Signature
+from signet.serving.tensors.signature import Signature, from_signature_def
 
 
 class Servable:
@@ -33,7 +32,7 @@ class Servable:
         self.operations = _operations(meta_graph.graph_def)
         """The kinds of operations in the graph and its functions."""
         self.signature_defs = dict(meta_graph.signature_def)
-        self.signatures = {key: signatures.from_proto(key, proto) for key, proto in self.signature_defs.items()}
+        self.signatures = {key: from_signature_def(key, proto) for key, proto in self.signature_defs.items()}
         self.devices = session.device_count()
         self.loops = not _LOOPS.isdisjoint(self.operations)
         """Whether the values in a request, not only its shapes, may decide how long a call takes."""

@@ -15,8 +15,7 @@ from google.protobuf.message import DecodeError
 
 from signet.serving.engine.servable import Servable
 from signet.serving.errors import InvalidInput, ServingError, Unsupported, from_code
-from signet.serving.grpc_dialect import example_inference as inference
-from signet.serving.grpc_dialect import predict_request
+from signet.serving.grpc_dialect import example_inference, predict_request
 from signet.serving.models import tfrecords
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.protos import (
@@ -98,31 +97,33 @@ def _predict(servable: Servable, request: predict_pb2.PredictRequest, run: Run) 
 
 
 def _classify(servable: Servable, request: classification_pb2.ClassificationRequest, run: Run) -> None:
-    examples = inference.serialized(request.input)
-    signature = inference.signature_of(servable, request.model_spec.signature_name)
-    outputs = run(servable, signature, {"inputs": examples}, inference.classify_outputs(servable, signature))
-    inference.classifications(outputs, len(examples))
+    examples = example_inference.serialized(request.input)
+    signature = example_inference.signature_of(servable, request.model_spec.signature_name)
+    outputs = run(servable, signature, {"inputs": examples}, example_inference.classify_outputs(servable, signature))
+    example_inference.classifications(outputs, len(examples))
 
 
 def _regress(servable: Servable, request: regression_pb2.RegressionRequest, run: Run) -> None:
-    examples = inference.serialized(request.input)
-    signature = inference.signature_of(servable, request.model_spec.signature_name)
-    outputs = run(servable, signature, {"inputs": examples}, inference.regress_outputs(servable, signature))
-    inference.regressions(outputs, len(examples))
+    examples = example_inference.serialized(request.input)
+    signature = example_inference.signature_of(servable, request.model_spec.signature_name)
+    outputs = run(servable, signature, {"inputs": examples}, example_inference.regress_outputs(servable, signature))
+    example_inference.regressions(outputs, len(examples))
 
 
 def _multi_inference(servable: Servable, request: inference_pb2.MultiInferenceRequest, run: Run) -> None:
-    examples = inference.serialized(request.input)
+    examples = example_inference.serialized(request.input)
     signatures = [
-        inference.task_signature(servable, task.model_spec.signature_name or DEFAULT) for task in request.tasks
+        example_inference.task_signature(servable, task.model_spec.signature_name or DEFAULT) for task in request.tasks
     ]
     fetched = [
-        inference.task_outputs(servable, signature, task.method_name)
+        example_inference.task_outputs(servable, signature, task.method_name)
         for signature, task in zip(signatures, request.tasks, strict=True)
     ]
-    joint = inference.joint_signature(signatures, fetched)
+    joint = example_inference.joint_signature(signatures, fetched)
     tensors = run(servable, joint, dict.fromkeys(joint.inputs, examples), ())
     for signature, wanted, task in zip(signatures, fetched, request.tasks, strict=True):
         outputs = {name: tensors[signature.outputs[name].tensor] for name in wanted}
-        shaped = inference.classifications if task.method_name == inference.CLASSIFY else inference.regressions
-        shaped(outputs, len(examples))
+        if task.method_name == example_inference.CLASSIFY:
+            example_inference.classifications(outputs, len(examples))
+        else:
+            example_inference.regressions(outputs, len(examples))

@@ -20,17 +20,16 @@ from signet.serving.engine.loading import Loader
 from signet.serving.engine.repository import Repository
 from signet.serving.engine.runner import Runner
 from signet.serving.errors import InvalidInput, ServingError, UsageError
-from signet.serving.model_server import flags as flag_parser
 from signet.serving.model_server import session_config, text_file
 from signet.serving.model_server.batching import parameters
 from signet.serving.model_server.batching.parameters import Batching
 from signet.serving.model_server.batching.scheduler import BatchingRunner
-from signet.serving.model_server.flags import Flags
+from signet.serving.model_server.flags import Flags, parse, usage
 from signet.serving.model_server.grpc.handlers import add_services
 from signet.serving.model_server.grpc.server import GrpcServer
 from signet.serving.model_server.monitoring import Monitoring
 from signet.serving.model_server.reload import Reloader, available, failures, listed, settled
-from signet.serving.model_server.rest import server as rest_server
+from signet.serving.model_server.rest.server import start_server
 from signet.serving.model_server.rest.service import RestService
 from signet.serving.model_server.services import ModelService, PredictionService
 from signet.serving.models.model_config import ModelConfig
@@ -57,13 +56,13 @@ def main(arguments: list[str]) -> int:
     output.log_to_stderr("INFO", "%(asctime)s %(levelname)s %(message)s")
     signals.ignore_hangups()
     if "--help" in arguments:
-        print(flag_parser.usage())
+        print(usage())
         return FAILED
     try:
-        flags, unknown = flag_parser.parse(arguments)
+        flags, unknown = parse(arguments)
     except UsageError as error:
         log.error("%s", error)
-        print(flag_parser.usage())
+        print(usage())
         return FAILED
     if flags.version:
         print(f"TensorFlow ModelServer: signet {running_version()}\nTensorFlow Library: {tensorflow_c.version()}")
@@ -71,7 +70,7 @@ def main(arguments: list[str]) -> int:
     for argument in unknown:
         print(f"unknown argument: {argument}")
     if unknown:
-        print(flag_parser.usage(), flush=True)
+        print(usage(), flush=True)
     if ignored := flags.without_meaning():
         log.warning("accepted, but without meaning here: %s", ", ".join(f"--{name}" for name in ignored))
     try:
@@ -199,7 +198,7 @@ async def _answer(
     gc_tuning.freeze_startup_objects()
     await server.start()
     say(f"Running gRPC ModelServer at 0.0.0.0:{flags.port} ...")
-    rest = await rest_server.start(service, flags.rest_api_port, flags.port, budget) if service else None
+    rest = await start_server(service, flags.rest_api_port, flags.port, budget) if service else None
     polling = None
     if flags.model_config_file:
         path, interval_s = Path(flags.model_config_file), flags.model_config_file_poll_wait_seconds

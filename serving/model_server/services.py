@@ -14,8 +14,7 @@ from signet.serving.engine.repository import Repository
 from signet.serving.engine.runner import Runner
 from signet.serving.engine.servable import Servable
 from signet.serving.errors import InvalidInput, NotFound, UsageError
-from signet.serving.grpc_dialect import example_inference as inference
-from signet.serving.grpc_dialect import predict_request
+from signet.serving.grpc_dialect import example_inference, predict_request
 from signet.serving.grpc_dialect.messages import Deadline
 from signet.serving.model_server import text_file
 from signet.serving.model_server.flags import Flags
@@ -68,8 +67,8 @@ class PredictionService:
         servable = _lease(self._repository, request)
         try:
             signature = predict_request.signature_of(servable, request)
-            if self._check_methods and signature.method_name not in inference.PREDICT_METHODS:
-                raise inference.wrong_method(signature)
+            if self._check_methods and signature.method_name not in example_inference.PREDICT_METHODS:
+                raise example_inference.wrong_method(signature)
             inputs = await large.arrays(signature) if large else predict_request.inputs_of(request, signature)
             wanted = predict_request.outputs_of(request, signature)
             outputs = await self.run("Predict", servable, signature, inputs, wanted, deadline)
@@ -90,9 +89,14 @@ class PredictionService:
     ) -> classification_pb2.ClassificationResponse:
         response = classification_pb2.ClassificationResponse()
         outputs, rows = await self._infer(
-            request, response.model_spec, deadline, inference.CLASSIFY, inference.classify_outputs, large
+            request,
+            response.model_spec,
+            deadline,
+            example_inference.CLASSIFY,
+            example_inference.classify_outputs,
+            large,
         )
-        response.result.CopyFrom(inference.classifications(outputs, rows))
+        response.result.CopyFrom(example_inference.classifications(outputs, rows))
         return response
 
     async def regress(
@@ -100,9 +104,9 @@ class PredictionService:
     ) -> regression_pb2.RegressionResponse:
         response = regression_pb2.RegressionResponse()
         outputs, rows = await self._infer(
-            request, response.model_spec, deadline, inference.REGRESS, inference.regress_outputs, large
+            request, response.model_spec, deadline, example_inference.REGRESS, example_inference.regress_outputs, large
         )
-        response.result.CopyFrom(inference.regressions(outputs, rows))
+        response.result.CopyFrom(example_inference.regressions(outputs, rows))
         return response
 
     async def _infer(
@@ -117,9 +121,9 @@ class PredictionService:
         """The outputs wanted, and how many examples there are. used: filled with the version and signature."""
         servable = _lease(self._repository, request)
         try:
-            signature = inference.signature_of(servable, request.model_spec.signature_name)
+            signature = example_inference.signature_of(servable, request.model_spec.signature_name)
             if self._check_methods and signature.method_name != method:
-                kind = "classification" if method == inference.CLASSIFY else "regression"
+                kind = "classification" if method == example_inference.CLASSIFY else "regression"
                 raise InvalidInput(
                     f"Expected {kind} signature method_name to be {method}. Was: {signature.method_name}"
                 )
@@ -147,13 +151,15 @@ class PredictionService:
     async def _run_tasks(
         self, servable: Servable, request: inference_pb2.MultiInferenceRequest, deadline: Deadline, large: Large
     ) -> inference_pb2.MultiInferenceResponse:
-        signatures = [inference.task_signature(servable, name) for name in inference.task_names(request.tasks)]
+        signatures = [
+            example_inference.task_signature(servable, name) for name in example_inference.task_names(request.tasks)
+        ]
         fetched = [
-            inference.task_outputs(servable, signature, task.method_name)
+            example_inference.task_outputs(servable, signature, task.method_name)
             for signature, task in zip(signatures, request.tasks, strict=True)
         ]
         examples = await _examples(request.input, large)
-        joint = inference.joint_signature(signatures, fetched)
+        joint = example_inference.joint_signature(signatures, fetched)
         inputs = dict.fromkeys(joint.inputs, examples)
         tensors = await self.run("MultiInference", servable, joint, inputs, (), deadline)
         self._monitoring.examples(servable.name, len(examples))
@@ -162,10 +168,10 @@ class PredictionService:
             outputs = {name: tensors[signature.outputs[name].tensor] for name in wanted}
             result = response.results.add()
             _name(result.model_spec, servable).signature_name = signature.name
-            if task.method_name == inference.CLASSIFY:
-                result.classification_result.CopyFrom(inference.classifications(outputs, len(examples)))
+            if task.method_name == example_inference.CLASSIFY:
+                result.classification_result.CopyFrom(example_inference.classifications(outputs, len(examples)))
             else:
-                result.regression_result.CopyFrom(inference.regressions(outputs, len(examples)))
+                result.regression_result.CopyFrom(example_inference.regressions(outputs, len(examples)))
         return response
 
     async def run(
@@ -205,7 +211,7 @@ class PredictionService:
 
 async def _examples(examples: input_pb2.Input, large: Large) -> Array:
     """The examples of a message, serialized. examples: empty where they are large."""
-    return (await large.arrays())["inputs"] if large else inference.serialized(examples)
+    return (await large.arrays())["inputs"] if large else example_inference.serialized(examples)
 
 
 class ModelService:

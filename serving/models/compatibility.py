@@ -18,9 +18,8 @@ from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
-from signet.serving.tensors import signature as signatures
 from signet.serving.tensors.protos import saved_model_pb2
-from signet.serving.tensors.signature import Signature, TensorSpec, internal, shape_text
+from signet.serving.tensors.signature import Signature, TensorSpec, from_signature_def, internal, shape_text
 
 Shape = tuple[int | None, ...] | None
 Labels = Mapping[tuple[str, str], Sequence[str]]
@@ -54,7 +53,7 @@ def read(version: Path) -> Contract | None:
         return None
     served = [graph for graph in saved_model.meta_graphs if "serve" in graph.meta_info_def.tags]
     found = {
-        name: signatures.from_proto(name, proto)
+        name: from_signature_def(name, proto)
         for graph in served[:1]
         for name, proto in graph.signature_def.items()
         if not internal(name)

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from signet.serving.errors import Overloaded, Unavailable
 from signet.serving.offload import wire
-from signet.serving.offload import worker as offload_worker
+from signet.serving.offload.worker import FORGET, command, too_large
 
 LARGE_BYTES = 1 << 17
 """A body from here on is read by a worker. To hand one over costs half a millisecond, which JSON of this size takes anyway."""
@@ -160,7 +160,7 @@ class _Worker:
         except (OSError, wire.Ended) as error:
             self.reap()
             if self._process and self._process.returncode == -signal.SIGABRT:
-                raise offload_worker.too_large() from error  # where code in Rust gets no memory it aborts
+                raise too_large() from error  # where code in Rust gets no memory it aborts
             raise Unavailable("the process that reads and writes large bodies has died; try again") from error
         if last:
             self.usable = False
@@ -175,7 +175,7 @@ class _Worker:
         """Let go what functions kept."""
         if self._connection:
             try:
-                wire.send(self._connection, offload_worker.FORGET)
+                wire.send(self._connection, FORGET)
             except OSError:
                 self.usable = False
 
@@ -197,7 +197,7 @@ class _Worker:
             ours, theirs = socket.socketpair()
             with theirs:
                 self._process = subprocess.Popen(  # noqa: S603  # ourselves
-                    offload_worker.command(theirs.fileno()),
+                    command(theirs.fileno()),
                     stdin=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno()],
                     start_new_session=True,  # Ctrl-C goes to the server alone

@@ -17,7 +17,7 @@ from signet.serving.tensors.dtypes import DType
 _LENGTH = struct.Struct("<I")
 
 
-def decode(raw: memoryview, dtype: DType, shape: tuple[int, ...], where: str) -> Array:
+def from_bytes(raw: memoryview, dtype: DType, shape: tuple[int, ...], where: str) -> Array:
     """Bytes as array of the dtype and shape, of the same memory where that can be; `InvalidInput` unless all fit.
 
     where: the tensor, for messages.
@@ -35,7 +35,7 @@ def decode(raw: memoryview, dtype: DType, shape: tuple[int, ...], where: str) ->
     return np.frombuffer(raw, dtype.numpy).reshape(shape)
 
 
-def encode(array: Array) -> bytes:
+def to_bytes(array: Array) -> bytes:
     """An array as bytes; strings are an array of objects whose elements are bytes."""
     if array.dtype.kind != "O":
         return array.tobytes()

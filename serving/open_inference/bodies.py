@@ -17,7 +17,7 @@ from signet.serving.errors import InvalidInput
 from signet.serving.json_arrays import number_arrays, parsing
 from signet.serving.json_arrays.non_finite import NonFinite, text
 from signet.serving.json_arrays.values import described
-from signet.serving.open_inference import binary
+from signet.serving.open_inference.binary import to_bytes
 from signet.serving.open_inference.requests import (
     BASE64,
     InferRequest,
@@ -178,7 +178,7 @@ def _tensor(tensor: OutputTensor, non_finite: NonFinite, blobs: list[bytes]) -> 
     """One output for the JSON; what goes as bytes is put at the end of the blobs."""
     line: dict[str, Any] = {"name": tensor.name, "shape": tensor.array.shape, "datatype": tensor.datatype}
     if tensor.binary:
-        blobs.append(binary.encode(tensor.array))
+        blobs.append(to_bytes(tensor.array))
         return {**line, "parameters": {"binary_data_size": len(blobs[-1])}}
     if tensor.base64:
         line["parameters"] = {"content_type": BASE64}

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from signet.serving.errors import InvalidInput
-from signet.serving.open_inference import binary as open_inference_binary
 from signet.serving.open_inference import open_inference_pb2
+from signet.serving.open_inference.binary import to_bytes
 from signet.serving.open_inference.requests import (
     InferRequest,
     InputTensor,
@@ -71,7 +71,7 @@ def encode(
     for tensor in tensors:
         output = response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.array.shape)
         if raw:
-            response.raw_output_contents.append(open_inference_binary.encode(tensor.array))
+            response.raw_output_contents.append(to_bytes(tensor.array))
         else:
             field, _ = _FIELDS[tensor.datatype]
             getattr(output.contents, field).extend(tensor.array.reshape(-1).tolist())

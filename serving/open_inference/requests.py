@@ -16,9 +16,9 @@ from typing import Any, NamedTuple, TypeVar, cast, get_args
 import numpy as np
 
 from signet.serving.errors import InvalidInput, Unsupported
-from signet.serving.json_arrays import values as json_values
 from signet.serving.json_arrays.non_finite import NonFinite
-from signet.serving.open_inference import binary as open_inference_binary
+from signet.serving.json_arrays.values import MAX_DEPTH, described, numeric, to_array, unbase64
+from signet.serving.open_inference.binary import from_bytes
 from signet.serving.tensors import dtypes
 from signet.serving.tensors.arrays import MAX_ELEMENTS, Array, Arrays, check_empty
 from signet.serving.tensors.dtypes import DType
@@ -60,7 +60,7 @@ class InputTensor(NamedTuple):
     values: Any = None
     """Of JSON: a flat list, or one nested like the shape; an array where `number_arrays` made one."""
     raw: memoryview | None = None
-    """As `open_inference_binary` says."""
+    """The bytes, as `binary.py` lays them out."""
     typed: Array | None = None
     """Of gRPC's typed contents: flat, of the datatype."""
     base64: bool = False
@@ -184,7 +184,7 @@ def parameter(values: Mapping[str, Any], name: str, kind: type[T], default: T, w
     value = values.get(name, default)
     if type(value) is not kind:
         wanted = {int: "a whole number", str: "a string", bool: "true or false"}[kind]
-        raise InvalidInput(f"{where}parameter {name!r} is {json_values.described(value)}; expected {wanted}")
+        raise InvalidInput(f"{where}parameter {name!r} is {described(value)}; expected {wanted}")
     return value
 
 
@@ -206,11 +206,11 @@ def is_base64(values: Mapping[str, Any], where: str) -> bool:
 
 def checked_shape(sizes: Sequence[Any], where: str) -> tuple[int, ...]:
     """A shape that came from outside, or `InvalidInput`."""
-    if len(sizes) > json_values.MAX_DEPTH:
-        raise InvalidInput(f"{where}shape has {len(sizes)} dimensions; the most are {json_values.MAX_DEPTH}")
+    if len(sizes) > MAX_DEPTH:
+        raise InvalidInput(f"{where}shape has {len(sizes)} dimensions; the most are {MAX_DEPTH}")
     for size in sizes:
         if type(size) is not int or size < 0:
-            raise InvalidInput(f"{where}shape has {json_values.described(size)}; expected whole numbers from 0")
+            raise InvalidInput(f"{where}shape has {described(size)}; expected whole numbers from 0")
     if math.prod(sizes) > MAX_ELEMENTS or max(sizes, default=0) > MAX_ELEMENTS:
         raise InvalidInput(f"{where}shape {list(sizes)} has more than {MAX_ELEMENTS} elements")
     check_empty(sizes, where)
@@ -246,7 +246,7 @@ def _array(spec: TensorSpec, tensor: InputTensor) -> Array:
     if tensor.raw is not None:
         if spec.dtype.is_string and math.prod(tensor.shape) > MAX_STRINGS:
             raise InvalidInput(f"{where} has more than {MAX_STRINGS} strings as bytes: send them in several requests")
-        return open_inference_binary.decode(tensor.raw, spec.dtype, tensor.shape, where).reshape(fitted)
+        return from_bytes(tensor.raw, spec.dtype, tensor.shape, where).reshape(fitted)
     flat = _from_values(spec, spec.dtype, tensor) if tensor.typed is None else tensor.typed
     count = math.prod(tensor.shape)
     if flat.size != count:
@@ -258,10 +258,10 @@ def _from_values(spec: TensorSpec, dtype: DType, tensor: InputTensor) -> Array:
     """The elements of a JSON list. Numbers take the fast way when nothing is doubtful."""
     values = tensor.values
     if not isinstance(values, list | np.ndarray):
-        raise InvalidInput(f"input {spec.name!r}: 'data' is {json_values.described(values)}; expected a list")
-    array = None if dtype.is_string else json_values.numeric(values, dtype, _has_booleans(values))
+        raise InvalidInput(f"input {spec.name!r}: 'data' is {described(values)}; expected a list")
+    array = None if dtype.is_string else numeric(values, dtype, _has_booleans(values))
     if array is None:
-        array = json_values.to_array(spec, dtype, values, words=True)
+        array = to_array(spec, dtype, values, words=True)
     if array.ndim > 1 and array.shape != tensor.shape:
         nested, said = list(array.shape), list(tensor.shape)
         raise InvalidInput(f"input {spec.name!r}: 'data' is nested as {nested}, but 'shape' says {said}")
@@ -281,7 +281,7 @@ def _unbase64(array: Array, spec: TensorSpec) -> Array:
     out = np.empty(array.size, object)
     for i, text in enumerate(array.reshape(-1).tolist()):
         try:
-            out[i] = json_values.unbase64(text.decode())
+            out[i] = unbase64(text.decode())
         except ValueError as error:
             raise InvalidInput(f"input {spec.name!r}: element {i} is not base64: {text[:80]!r}") from error
     return out
@@ -312,7 +312,7 @@ def _only_row(body: memoryview, signature: Signature) -> Arrays:
         row_bytes = math.prod(size for size in shape if size is not None) * spec.dtype.numpy.itemsize
         shape[shape.index(None)] = len(body) // row_bytes if row_bytes else 0
     sizes = tuple(size or 0 for size in shape)
-    return {spec.name: open_inference_binary.decode(body, spec.dtype, sizes, where)}
+    return {spec.name: from_bytes(body, spec.dtype, sizes, where)}
 
 
 # Answers

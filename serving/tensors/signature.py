@@ -1,6 +1,6 @@
 """Signatures: the named tensors that training, serving and clients agree on.
 
-    SignatureDef (protobuf) ──from_proto──▶ Signature: inputs and outputs by name ──check──▶ arrays that fit
+    SignatureDef (protobuf) ──from_signature_def──▶ Signature: inputs and outputs by name ──check──▶ arrays that fit
 
 What does not fit raises `InvalidInput`, with a message that names the input, what the model takes and what came.
 """
@@ -13,9 +13,8 @@ from functools import cached_property
 import numpy as np
 
 from signet.serving.errors import FailedPrecondition, InvalidInput, Unsupported
-from signet.serving.tensors import arrays as tensors
 from signet.serving.tensors import dtypes
-from signet.serving.tensors.arrays import Array, Arrays, as_string_array
+from signet.serving.tensors.arrays import Array, Arrays, as_string_array, from_proto
 from signet.serving.tensors.protos import meta_graph_pb2
 
 DEFAULT = "serving_default"
@@ -137,14 +136,14 @@ class Signature:
         return checked
 
 
-def from_proto(name: str, proto: meta_graph_pb2.SignatureDef) -> Signature:
+def from_signature_def(name: str, proto: meta_graph_pb2.SignatureDef) -> Signature:
     """A SignatureDef message as Signature. Sparse and composite tensors are not listed: they cannot be sent by name."""
     return Signature(
         name=name,
         inputs=_specs(proto.inputs),
         outputs=_specs(proto.outputs),
         method_name=proto.method_name,
-        defaults={alias: tensors.from_proto(value) for alias, value in proto.defaults.items()},
+        defaults={alias: from_proto(value) for alias, value in proto.defaults.items()},
     )
 
 
@@ -153,7 +152,7 @@ def internal(name: str) -> bool:
     return name.startswith(_INTERNAL)
 
 
-def default(signatures: Mapping[str, Signature]) -> Signature | None:
+def default_signature(signatures: Mapping[str, Signature]) -> Signature | None:
     """What the empty name stands for: `serving_default`, or the only signature there is; None where that is open."""
     known = [name for name in signatures if not internal(name)]
     return signatures[known[0]] if len(known) == 1 else signatures.get(DEFAULT)
@@ -161,7 +160,7 @@ def default(signatures: Mapping[str, Signature]) -> Signature | None:
 
 def select(signatures: Mapping[str, Signature], name: str, model: str) -> Signature:
     """The signature of that name, the default for the empty name; `FailedPrecondition` lists those there are."""
-    signature = signatures.get(name) if name else default(signatures)
+    signature = signatures.get(name) if name else default_signature(signatures)
     if signature is None or internal(name):
         known = [known for known in sorted(signatures) if not internal(known)]
         raise FailedPrecondition(

@@ -18,8 +18,8 @@ from signet.clients.load_test.plan import first_answer
 from signet.clients.load_test.plan.mix import MixEntry
 from signet.serving.errors import Internal
 from signet.serving.grpc_dialect.messages import parse
-from signet.serving.open_inference import binary as open_inference_binary
 from signet.serving.open_inference import open_inference_pb2, requests
+from signet.serving.open_inference.binary import to_bytes
 from signet.serving.tensors import dtypes
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.protos import predict_pb2
@@ -83,7 +83,7 @@ def _grpc_v2(entry: MixEntry, version: int | None, arrays: Arrays) -> bytes:
     for name, array in arrays.items():
         named = requests.datatype(dtypes.from_numpy(array.dtype), f"input {name!r}")
         message.inputs.add(name=name, datatype=named, shape=array.shape)
-        message.raw_input_contents.append(open_inference_binary.encode(array))
+        message.raw_input_contents.append(to_bytes(array))
     return message.SerializeToString()
 
 

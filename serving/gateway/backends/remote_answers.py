@@ -12,11 +12,9 @@ from google.protobuf.message import DecodeError
 from signet.serving.errors import CODE_NAMES, BadGateway, InvalidInput
 from signet.serving.grpc_dialect.messages import M, parse
 from signet.serving.models.model_status import State, VersionStatus
-from signet.serving.tensors import arrays
-from signet.serving.tensors import signature as signatures
-from signet.serving.tensors.arrays import Array, Arrays
+from signet.serving.tensors.arrays import Array, Arrays, from_proto
 from signet.serving.tensors.protos import get_model_metadata_pb2, get_model_status_pb2, meta_graph_pb2, predict_pb2
-from signet.serving.tensors.signature import Signature, TensorSpec
+from signet.serving.tensors.signature import Signature, TensorSpec, from_signature_def
 
 _STATES = frozenset(State)
 
@@ -43,7 +41,7 @@ def signatures_of(data: bytes) -> tuple[dict[str, meta_graph_pb2.SignatureDef], 
         if not there or not packed.signature_def:
             raise BadGateway("the answer to a question for metadata has no signatures")
         defs = dict(packed.signature_def)
-        return defs, {name: signatures.from_proto(name, proto) for name, proto in defs.items()}
+        return defs, {name: from_signature_def(name, proto) for name, proto in defs.items()}
     except (DecodeError, InvalidInput) as error:
         raise BadGateway(f"the signatures in the answer cannot be read: {error}") from error
 
@@ -69,7 +67,7 @@ def _output(spec: TensorSpec, response: predict_pb2.PredictResponse) -> Array:
     if spec.dtype is not None and proto.dtype != spec.dtype.enum:
         raise BadGateway(f"output {spec.name!r} has type number {proto.dtype}; the signature says {spec}")
     try:
-        array = arrays.from_proto(proto)
+        array = from_proto(proto)
     except InvalidInput as error:
         raise BadGateway(f"output {spec.name!r} is no tensor: {error}") from error
     if not spec.fits(array.shape):

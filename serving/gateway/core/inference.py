@@ -18,10 +18,9 @@ from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.gateway.observability.statistics import Statistics
 from signet.serving.gateway.settings import Settings
-from signet.serving.tensors import signature as signatures
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.padding import Fill
-from signet.serving.tensors.signature import Signature
+from signet.serving.tensors.signature import Signature, nearest_hint, select
 
 MAX_VERSION = (1 << 63) - 1
 """What the messages of a backend can carry."""
@@ -96,9 +95,7 @@ class Inference:
         lease = await self._lease(request)
         try:
             context.version = str(lease.version)
-            leased = LeasedSignature.of(
-                lease, signatures.select(lease.signatures, request.signature_name, request.model)
-            )
+            leased = LeasedSignature.of(lease, select(lease.signatures, request.signature_name, request.model))
             context.signature = leased.signature.name
             started = time.perf_counter()
             decoded = decode(leased)
@@ -162,7 +159,7 @@ class Inference:
             version = await self._backend.version_of_label(model, label)
         if version is None:
             known = self.labels.of(model)
-            hint = signatures.nearest_hint(label, known)
+            hint = nearest_hint(label, known)
             labels = ", ".join(f"{name!r} is version {number}" for name, number in known.items()) or "it has none"
             raise InvalidInput(
                 f"Unrecognized servable version label: {label[:100]}{hint}. Labels of {model!r}: {labels}"
@@ -172,7 +169,7 @@ class Inference:
     def check_declared(self, model: str) -> None:
         """Raise `NotFound`, with the names there are, for a model that is not served."""
         if model not in self._backend.models:
-            hint = signatures.nearest_hint(model, self._backend.models)
+            hint = nearest_hint(model, self._backend.models)
             served = ", ".join(self._backend.models)
             raise NotFound(f"Servable not found for request: Latest({model[:100]}){hint}. Served models: {served}")
 
@@ -202,7 +199,7 @@ class Inference:
 def _checked_outputs(chosen: Signature, wanted: Sequence[str]) -> tuple[str, ...]:
     for name in wanted:
         if name not in chosen.outputs:
-            hint = signatures.nearest_hint(name, chosen.outputs)
+            hint = nearest_hint(name, chosen.outputs)
             known = ", ".join(map(repr, chosen.outputs))
             raise InvalidInput(f"signature {chosen.name!r} has no output {name[:100]!r}{hint}; it gives {known}")
         if wanted.count(name) > 1:

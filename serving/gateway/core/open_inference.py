@@ -16,11 +16,10 @@ from signet.serving.gateway.core.readiness import Readiness
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.models.model_status import State, VersionStatus
 from signet.serving.offload.pool import LARGE_BYTES
-from signet.serving.open_inference import metadata as open_inference_metadata
+from signet.serving.open_inference import metadata
 from signet.serving.open_inference.requests import InferRequest, decode, given
-from signet.serving.tensors import signature as signatures
 from signet.serving.tensors.arrays import Arrays
-from signet.serving.tensors.signature import Signature
+from signet.serving.tensors.signature import Signature, default_signature, select
 
 INDEX_STATES = {
     State.START: "LOADING",
@@ -100,13 +99,13 @@ class OpenInference:
     # Metadata
 
     def server(self) -> dict[str, Any]:
-        return open_inference_metadata.server(self._version)
+        return metadata.server(self._version)
 
     async def metadata(self, model: str, version: str, signature_name: str = "") -> dict[str, Any]:
         lease = await self._lease(model, version)
         try:
             chosen = _described_signature(lease, signature_name, model)
-            return open_inference_metadata.model(model, await self._versions(model), chosen, lease.signatures)
+            return metadata.model(model, await self._versions(model), chosen, lease.signatures)
         finally:
             lease.release()
 
@@ -115,7 +114,7 @@ class OpenInference:
         try:
             chosen = _described_signature(lease, "", model)
             joining = verdicts(lease)[chosen.name] if chosen else None
-            return open_inference_metadata.config(model, chosen, self._max_rows, joining)
+            return metadata.config(model, chosen, self._max_rows, joining)
         finally:
             lease.release()
 
@@ -169,8 +168,8 @@ class OpenInference:
 def _described_signature(lease: Lease, name: str, model: str) -> Signature | None:
     """The signature whose tensors are told; None for the default of a model that has several and no `serving_default`."""
     if not name:
-        return signatures.default(lease.signatures)
-    return signatures.select(lease.signatures, name, model)
+        return default_signature(lease.signatures)
+    return select(lease.signatures, name, model)
 
 
 def raw_string_bytes(request: InferRequest) -> int:

@@ -15,8 +15,8 @@ from signet.serving.offload import large_bodies, large_messages
 from signet.serving.offload.large_messages import InferHead
 from signet.serving.offload.pool import LARGE_ELEMENTS, Offload
 from signet.serving.offload.reading import Reading
-from signet.serving.open_inference import messages as open_inference_messages
-from signet.serving.open_inference import open_inference_pb2 as messages
+from signet.serving.open_inference import messages
+from signet.serving.open_inference import open_inference_pb2 as pb2
 from signet.serving.open_inference.metadata import to_message
 
 PROTOCOL = "grpc_v2"
@@ -36,43 +36,43 @@ class GrpcV2:
     def services(self, pipeline: GrpcPipeline) -> list[Service]:
         """For a server to add."""
         handlers = {
-            "ServerLive": pipeline.unary_handler(self.server_live, messages.ServerLiveRequest),
-            "ServerReady": pipeline.unary_handler(self.server_ready, messages.ServerReadyRequest),
-            "ModelReady": pipeline.unary_handler(self.model_ready, messages.ModelReadyRequest),
-            "ServerMetadata": pipeline.unary_handler(self.server_metadata, messages.ServerMetadataRequest),
-            "ModelMetadata": pipeline.unary_handler(self.model_metadata, messages.ModelMetadataRequest),
-            "ModelInfer": pipeline.inference_handler(PROTOCOL, self.model_infer, messages.ModelInferRequest, _STEPS),
-            "ModelConfig": pipeline.unary_handler(self.model_config, messages.ModelConfigRequest),
-            "ModelStatistics": pipeline.unary_handler(self.model_statistics, messages.ModelStatisticsRequest),
-            "RepositoryIndex": pipeline.unary_handler(self.index, messages.RepositoryIndexRequest),
-            "RepositoryModelLoad": pipeline.unary_handler(self.load, messages.RepositoryModelLoadRequest),
-            "RepositoryModelUnload": pipeline.unary_handler(self.unload, messages.RepositoryModelUnloadRequest),
+            "ServerLive": pipeline.unary_handler(self.server_live, pb2.ServerLiveRequest),
+            "ServerReady": pipeline.unary_handler(self.server_ready, pb2.ServerReadyRequest),
+            "ModelReady": pipeline.unary_handler(self.model_ready, pb2.ModelReadyRequest),
+            "ServerMetadata": pipeline.unary_handler(self.server_metadata, pb2.ServerMetadataRequest),
+            "ModelMetadata": pipeline.unary_handler(self.model_metadata, pb2.ModelMetadataRequest),
+            "ModelInfer": pipeline.inference_handler(PROTOCOL, self.model_infer, pb2.ModelInferRequest, _STEPS),
+            "ModelConfig": pipeline.unary_handler(self.model_config, pb2.ModelConfigRequest),
+            "ModelStatistics": pipeline.unary_handler(self.model_statistics, pb2.ModelStatisticsRequest),
+            "RepositoryIndex": pipeline.unary_handler(self.index, pb2.RepositoryIndexRequest),
+            "RepositoryModelLoad": pipeline.unary_handler(self.load, pb2.RepositoryModelLoadRequest),
+            "RepositoryModelUnload": pipeline.unary_handler(self.unload, pb2.RepositoryModelUnloadRequest),
         }
         return [service(SERVICE, handlers)]
 
-    async def server_live(self, _: messages.ServerLiveRequest) -> messages.ServerLiveResponse:
-        return messages.ServerLiveResponse(live=True)
+    async def server_live(self, _: pb2.ServerLiveRequest) -> pb2.ServerLiveResponse:
+        return pb2.ServerLiveResponse(live=True)
 
-    async def server_ready(self, _: messages.ServerReadyRequest) -> messages.ServerReadyResponse:
-        return messages.ServerReadyResponse(ready=self._open_inference.ready())
+    async def server_ready(self, _: pb2.ServerReadyRequest) -> pb2.ServerReadyResponse:
+        return pb2.ServerReadyResponse(ready=self._open_inference.ready())
 
-    async def model_ready(self, message: messages.ModelReadyRequest) -> messages.ModelReadyResponse:
+    async def model_ready(self, message: pb2.ModelReadyRequest) -> pb2.ModelReadyResponse:
         ready = await self._open_inference.model_ready(message.name, message.version)
-        return messages.ModelReadyResponse(ready=ready)
+        return pb2.ModelReadyResponse(ready=ready)
 
-    async def server_metadata(self, _: messages.ServerMetadataRequest) -> messages.ServerMetadataResponse:
-        return to_message(self._open_inference.server(), messages.ServerMetadataResponse())
+    async def server_metadata(self, _: pb2.ServerMetadataRequest) -> pb2.ServerMetadataResponse:
+        return to_message(self._open_inference.server(), pb2.ServerMetadataResponse())
 
-    async def model_metadata(self, message: messages.ModelMetadataRequest) -> messages.ModelMetadataResponse:
+    async def model_metadata(self, message: pb2.ModelMetadataRequest) -> pb2.ModelMetadataResponse:
         values = await self._open_inference.metadata(message.name, message.version)
-        return to_message(values, messages.ModelMetadataResponse())
+        return to_message(values, pb2.ModelMetadataResponse())
 
     async def model_infer(
         self,
-        message: messages.ModelInferRequest | InferHead,
+        message: pb2.ModelInferRequest | InferHead,
         context: RequestContext,
         large: Reading[Any] | None = None,
-    ) -> messages.ModelInferResponse | bytes:
+    ) -> pb2.ModelInferResponse | bytes:
         started = time.perf_counter()
         head = message if isinstance(message, InferHead) else _head(message)
         version, label = version_or_label(head.model, head.version)
@@ -92,29 +92,31 @@ class GrpcV2:
         context.stage("encode", started)
         return answer
 
-    async def model_config(self, message: messages.ModelConfigRequest) -> messages.ModelConfigResponse:
+    async def model_config(self, message: pb2.ModelConfigRequest) -> pb2.ModelConfigResponse:
         values = await self._open_inference.config(message.name, message.version)
-        return to_message({"config": values}, messages.ModelConfigResponse())
+        return to_message({"config": values}, pb2.ModelConfigResponse())
 
-    async def model_statistics(self, message: messages.ModelStatisticsRequest) -> messages.ModelStatisticsResponse:
+    async def model_statistics(self, message: pb2.ModelStatisticsRequest) -> pb2.ModelStatisticsResponse:
         values = await self._open_inference.statistics(message.name, message.version)
-        return to_message(values, messages.ModelStatisticsResponse())
+        return to_message(values, pb2.ModelStatisticsResponse())
 
-    async def index(self, message: messages.RepositoryIndexRequest) -> messages.RepositoryIndexResponse:
+    async def index(self, message: pb2.RepositoryIndexRequest) -> pb2.RepositoryIndexResponse:
         values = await self._open_inference.index(message.ready)
-        return to_message({"models": values}, messages.RepositoryIndexResponse())
+        return to_message({"models": values}, pb2.RepositoryIndexResponse())
 
-    async def load(self, message: messages.RepositoryModelLoadRequest) -> NoReturn:
+    async def load(self, message: pb2.RepositoryModelLoadRequest) -> NoReturn:
         self._open_inference.refuse_change("load", _model(message))
 
-    async def unload(self, message: messages.RepositoryModelUnloadRequest) -> NoReturn:
+    async def unload(self, message: pb2.RepositoryModelUnloadRequest) -> NoReturn:
         self._open_inference.refuse_change("unload", _model(message))
 
 
-def _head(message: messages.ModelInferRequest) -> InferHead:
-    return InferHead(message.model_name, message.model_version, open_inference_messages.parse(message))
+def _head(message: pb2.ModelInferRequest) -> InferHead:
+    return InferHead(message.model_name, message.model_version, messages.parse(message))
 
 
-def _model(message: messages.RepositoryModelLoadRequest | messages.RepositoryModelUnloadRequest) -> str:
+def _model(
+    message: pb2.RepositoryModelLoadRequest | pb2.RepositoryModelUnloadRequest,
+) -> str:
     """Triton's clients send repository and model, KServe's the model in the repository's place."""
     return message.model_name or message.repository_name

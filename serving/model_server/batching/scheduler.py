@@ -26,7 +26,7 @@ from signet.serving.engine.runner import Runner, size_class
 from signet.serving.engine.servable import Servable
 from signet.serving.engine.tensorflow_c import RunOptions
 from signet.serving.errors import Cancelled, InvalidInput, Overloaded, Unavailable
-from signet.serving.model_server.batching import batch as tensors
+from signet.serving.model_server.batching.batch import cut, merge, rows_of, split
 from signet.serving.model_server.batching.parameters import Batching, Parameters
 from signet.serving.process.concurrency import gather_or_cancel
 from signet.serving.tensors.arrays import Arrays
@@ -161,8 +161,8 @@ class BatchingRunner(Runner):
         deadline = math.inf if timeout_s is None else now + timeout_s
         loop = asyncio.get_running_loop()
         tasks = [
-            _Task(part, tensors.rows_of(part), fetched, deadline, loop.create_future(), now)
-            for part in tensors.cut(fed, _sizes(rows, queue.open_room, parameters))
+            _Task(part, rows_of(part), fetched, deadline, loop.create_future(), now)
+            for part in cut(fed, _sizes(rows, queue.open_room, parameters))
         ]
         for task in tasks:
             queue.add(task)
@@ -179,11 +179,11 @@ class BatchingRunner(Runner):
             return servable.predict(signature, inputs, outputs)
         rows = _checked_rows(inputs, parameters)
         answers = []
-        for part in tensors.cut(inputs, _sizes(rows, parameters.most_rows, parameters)):
-            count = tensors.rows_of(part)
+        for part in cut(inputs, _sizes(rows, parameters.most_rows, parameters)):
+            count = rows_of(part)
             size = parameters.padded(count) if count else 0
-            merged = tensors.merge([part], size, parameters.pad_variable_length_inputs)
-            answers += tensors.split(servable.predict(signature, merged, outputs), [count], size)
+            merged = merge([part], size, parameters.pad_variable_length_inputs)
+            answers += split(servable.predict(signature, merged, outputs), [count], size)
         return _stacked(answers)
 
     def close(self) -> None:
@@ -268,7 +268,7 @@ class BatchingRunner(Runner):
 
 
 def _checked_rows(inputs: Arrays, parameters: Parameters) -> int:
-    rows = tensors.rows_of(inputs)
+    rows = rows_of(inputs)
     if rows > parameters.max_batch_size:
         raise InvalidInput(f"Task size {rows} is larger than maximum input batch size {parameters.max_batch_size}")
     return rows
@@ -286,10 +286,10 @@ def _sizes(rows: int, room: int, parameters: Parameters) -> list[int]:
 
 def _work(queue: _Queue, parts: list[Arrays], counts: list[int], size: int, options: RunOptions) -> list[Arrays]:
     """What a batch thread does: each request's outputs, by the names of the tensors."""
-    merged = tensors.merge(parts, size, queue.parameters.pad_variable_length_inputs)
+    merged = merge(parts, size, queue.parameters.pad_variable_length_inputs)
     inputs = {name: merged[spec.tensor] for name, spec in queue.signature.inputs.items()}
     outputs = queue.servable.predict(queue.signature, inputs, queue.outputs, options)
-    return tensors.split({queue.signature.outputs[name].tensor: outputs[name] for name in outputs}, counts, size)
+    return split({queue.signature.outputs[name].tensor: outputs[name] for name in outputs}, counts, size)
 
 
 def _deliver(tasks: list[_Task], parts: list[Arrays]) -> None:

@@ -19,7 +19,7 @@ LIMITS = Limits(body_bytes=1 << 30, request_s=120.0, address_connections=MAX_CON
 """The original has no bounds but libevent's 50 s without a byte; `Host` is as optional as there (`no_host` is recorded)."""
 
 
-async def start(service: RestService, port: int, grpc_port: int, budget: ByteBudget) -> HttpServer | None:
+async def start_server(service: RestService, port: int, grpc_port: int, budget: ByteBudget) -> HttpServer | None:
     """Open the port; when it cannot be had, a line in the log says so and the server goes on without it."""
     if port == grpc_port:
         log.error(

@@ -13,13 +13,13 @@ from http import HTTPStatus
 from signet.serving.engine.repository import Repository
 from signet.serving.engine.servable import Servable
 from signet.serving.errors import Internal, InvalidInput, NotFound, Overloaded, ServingError
-from signet.serving.grpc_dialect import example_inference as inference
+from signet.serving.grpc_dialect import example_inference
 from signet.serving.http.server import Request, Response, page
 from signet.serving.json_arrays import number_arrays
 from signet.serving.model_server.flags import Flags
 from signet.serving.model_server.monitoring import REST, UNKNOWN, Monitoring, metrics_path
-from signet.serving.model_server.rest import large_bodies as large_rest
 from signet.serving.model_server.rest import predict_json, request_body, routes, status_json
+from signet.serving.model_server.rest.large_bodies import decode_predict, parse_examples, parse_predict
 from signet.serving.model_server.rest.routes import Target, VersionTooLarge
 from signet.serving.model_server.services import Large, ModelService, PredictionService
 from signet.serving.offload import large_bodies, large_messages
@@ -152,7 +152,7 @@ class RestService:
 
             name, layout = document.get("signature_name", ""), predict_json.layout_of(document)
             return await self._run(target, name, decode, layout, told)
-        async with reading(self._offload, large_rest.parse_predict, large_rest.decode_predict, body) as large:
+        async with reading(self._offload, parse_predict, decode_predict, body) as large:
             name, layout = await large.head()
             return await self._run(target, name, large.arrays, layout, told)
 
@@ -179,8 +179,8 @@ class RestService:
         signature = servable.signatures.get(name or DEFAULT)
         if signature is None:
             raise InvalidInput(f'Serving signature name: "{name or DEFAULT}" not found in signature def')
-        if self._check_methods and signature.method_name not in inference.PREDICT_METHODS:
-            raise inference.wrong_method(signature)
+        if self._check_methods and signature.method_name not in example_inference.PREDICT_METHODS:
+            raise example_inference.wrong_method(signature)
         return signature
 
     async def _infer(self, target: Target, body: bytes, told: "_Told") -> bytes:
@@ -193,7 +193,7 @@ class RestService:
             spec.signature_name = document.get("signature_name", "")
             examples_json.fill(document, message.input)
             return await self._on_examples(message, None, told)
-        async with reading(self._offload, large_rest.parse_examples, large_messages.decode_examples, body) as large:
+        async with reading(self._offload, parse_examples, large_messages.decode_examples, body) as large:
             spec.signature_name = await large.head()
             return await self._on_examples(message, large, told)
 

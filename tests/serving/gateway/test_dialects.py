@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from signet.serving.open_inference import open_inference_pb2 as v2
-from signet.serving.open_inference.binary import decode as from_bytes
-from signet.serving.open_inference.binary import encode as to_bytes
+from signet.serving.open_inference.binary import from_bytes, to_bytes
 from signet.serving.open_inference.requests import datatype
 from signet.serving.tensors import dtypes
 from signet.serving.tensors.arrays import Arrays, as_string_array, from_proto, to_proto

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from signet.serving.errors import InvalidInput, ServingError, Unsupported
-from signet.serving.open_inference.binary import encode as to_bytes
+from signet.serving.open_inference.binary import to_bytes
 from signet.serving.open_inference.bodies import encode, json_bytes, parse
 from signet.serving.open_inference.requests import RequestedOutput, answer, decode
 from signet.serving.tensors import dtypes

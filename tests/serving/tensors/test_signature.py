@@ -7,7 +7,7 @@ import pytest
 
 from signet.serving.errors import FailedPrecondition, InvalidInput
 from signet.serving.tensors import dtypes
-from signet.serving.tensors.signature import Signature, TensorSpec, from_proto, select
+from signet.serving.tensors.signature import Signature, TensorSpec, from_signature_def, select
 from tests.serving.rest_dialect.test_json_codec import DIGITS, QA, TEXT
 
 
@@ -68,6 +68,6 @@ def test_messages_become_signatures():
     message.inputs["x"].tensor_shape.dim.add(size=3)
     message.outputs["y"].name, message.outputs["y"].dtype = "y:0", 7
     message.outputs["y"].tensor_shape.unknown_rank = True
-    signature = from_proto("s", message)
+    signature = from_signature_def("s", message)
     assert str(signature.inputs["x"]) == "x: float (None, 3)"
     assert str(signature.outputs["y"]) == "y: string of any rank"
