@@ -14,7 +14,7 @@ import pytest
 from signet import cli as program
 from signet.clients.commands import outputs_text, read_inputs
 from signet.serving.errors import UsageError
-from tests.clients.front import front
+from tests.clients.fault_proxy import fault_proxy
 from tests.servers import ROOT, SIGNET
 
 
@@ -163,18 +163,18 @@ COMMANDS = {
 def test_every_command_shows_who_asks(command, signet, embedded_url, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in.jsonl").write_text('{"a": [1, 2, 3], "b": [1, 2]}\n')
-    with front(embedded_url) as before:
-        for url, token in ((before.url, "s3cret"), (before.url.replace("//", "//me:s3cret@"), "")):
+    with fault_proxy(embedded_url) as proxy:
+        for url, token in ((proxy.url, "s3cret"), (proxy.url.replace("//", "//me:s3cret@"), "")):
             monkeypatch.setenv("SIGNET_URL", url)
             monkeypatch.setenv("SIGNET_TOKEN", token)
             (tmp_path / "out.jsonl").unlink(missing_ok=True)
             done = signet(command, *COMMANDS[command], "--header", "X-Team: a")
             assert done.returncode == 0, done.stderr
             wanted = "Bearer s3cret" if token else "Basic bWU6czNjcmV0"
-            assert {headers.get("authorization") for _, headers in before.seen} == {wanted}
-            assert {headers["x-team"] for _, headers in before.seen} == {"a"}
-            assert not any("@" in headers["host"] for _, headers in before.seen)
-            before.seen.clear()
+            assert {headers.get("authorization") for _, headers in proxy.seen} == {wanted}
+            assert {headers["x-team"] for _, headers in proxy.seen} == {"a"}
+            assert not any("@" in headers["host"] for _, headers in proxy.seen)
+            proxy.seen.clear()
             written = [path.read_text() for path in tmp_path.iterdir()]
             assert not any("s3cret" in text for text in [done.stdout, done.stderr, *written])
 

@@ -42,7 +42,7 @@ from signet.serving.errors import (
     Unsupported,
     UsageError,
 )
-from tests.clients.front import front
+from tests.clients.fault_proxy import fault_proxy
 
 ONE = {"x": [[1, 2, 3, 4]]}
 
@@ -134,11 +134,11 @@ def test_a_deadline_is_that_of_the_whole_call(answer, embedded_url):
         async with AsyncClient(url) as client:
             await client.predict("three_out", ONE, timeout_s=0.3)
 
-    with front(embedded_url, answer=answer) as before:
-        with Client(before.url) as client, pytest.raises(DeadlineExceeded, match="did not answer within"):
+    with fault_proxy(embedded_url, answer=answer) as proxy:
+        with Client(proxy.url) as client, pytest.raises(DeadlineExceeded, match="did not answer within"):
             client.predict("three_out", ONE, timeout_s=0.3)
         with pytest.raises(DeadlineExceeded, match="did not answer within"):
-            asyncio.run(ask(before.url))
+            asyncio.run(ask(proxy.url))
 
 
 def test_a_call_may_be_without_a_deadline(make):
@@ -212,7 +212,7 @@ def test_an_answer_with_fewer_rows_than_asked_for_is_an_error(embedded_url):
     def answer(handler: Any) -> None:
         handler.answer(200, b'{"outputs": {"p": [[1, 2, 3]], "q": [[1]], "r": [[1, 2]]}}', {})
 
-    with front(embedded_url, answer=answer) as before, Client(before.url) as client:
+    with fault_proxy(embedded_url, answer=answer) as proxy, Client(proxy.url) as client:
         assert client.predict("three_out", ONE)["q"].shape == (1, 1)
         with pytest.raises(Internal, match=r"the answer has 1 rows of output '.' for the 3 that were asked for"):
             client.predict("three_out", {"x": [[1, 2, 3, 4]] * 3})
@@ -272,12 +272,12 @@ def test_headers_that_are_none_are_refused(options, problem):
 
 def test_headers_and_token_are_sent(embedded_url, monkeypatch):
     monkeypatch.setenv("SIGNET_TOKEN", "from-the-environment")
-    with front(embedded_url) as before:
-        monkeypatch.setenv("SIGNET_URL", before.url)
+    with fault_proxy(embedded_url) as proxy:
+        monkeypatch.setenv("SIGNET_URL", proxy.url)
         for options in ({}, {"token": "given"}, {"token": ""}, {"headers": {"authorization": "Basic abc"}}):
             with Client(headers={"X-Team": "a", **options.pop("headers", {})}, **options) as client:
                 client.predict("three_out", ONE)
-        sent = [headers for path, headers in before.seen if path.endswith(":predict")]
+        sent = [headers for path, headers in proxy.seen if path.endswith(":predict")]
     assert [headers.get("authorization") for headers in sent] == [
         "Bearer from-the-environment", "Bearer given", None, "Basic abc"
     ]  # fmt: skip

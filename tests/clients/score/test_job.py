@@ -33,7 +33,7 @@ from signet.serving.models import tfrecords
 from signet.serving.tensors.protos import example_pb2
 from tests import servers
 from tests.answers import assert_all_close, assert_close
-from tests.clients.front import front
+from tests.clients.fault_proxy import fault_proxy
 from tests.clients.score.conftest import read_rows, run, signature, tree, write_rows
 
 Make = Callable[..., ScoreOptions]
@@ -376,30 +376,30 @@ def test_rows_are_scored_by_one_version_or_not_at_all(job, changing, tmp_path):
 
 def test_requests_name_their_job_and_are_not_merged(job, tmp_path):
     write_rows(tmp_path / "in.jsonl", 4)
-    with front(job().url) as before:
-        run(job(url=before.url))
-    (headers,) = [headers for path, headers in before.seen if path.endswith(":predict")]
+    with fault_proxy(job().url) as proxy:
+        run(job(url=proxy.url))
+    (headers,) = [headers for path, headers in proxy.seen if path.endswith(":predict")]
     assert headers["x-signet-batching"] == "off"
     assert re.fullmatch(r"score-[0-9a-f]{16}", headers["x-signet-job"])
 
 
 def test_a_busy_server_is_left_alone_for_as_long_as_it_says(job, tmp_path):
     write_rows(tmp_path / "in.jsonl", 64)
-    with front(job().url, busy=[1]) as before:
-        done = run(job(url=before.url, concurrency=1))
+    with fault_proxy(job().url, busy=[1]) as proxy:
+        done = run(job(url=proxy.url, concurrency=1))
     assert done.rows == 64
     assert done.seconds > 1
-    assert len([path for path, _ in before.seen if path.endswith(":predict")]) == 9
+    assert len([path for path, _ in proxy.seen if path.endswith(":predict")]) == 9
 
 
 @pytest.mark.parametrize("retry_after_s", [0, 3600])
 def test_patience_ends_with_a_server_that_is_always_busy(retry_after_s, job, tmp_path):
     write_rows(tmp_path / "in.jsonl", 8)
     with (
-        front(job().url, busy=[retry_after_s] * 1000) as before,
+        fault_proxy(job().url, busy=[retry_after_s] * 1000) as proxy,
         pytest.raises(ServingError, match=r"busy; gave up after 0\.2 s") as caught,
     ):
-        run(job(url=before.url, patience_s=0.2))
+        run(job(url=proxy.url, patience_s=0.2))
     assert caught.value.exit_code == 1
 
 

@@ -1,4 +1,4 @@
-"""A server in front of a gateway: notes each request, and may say that it is busy."""
+"""A proxy in front of a gateway: notes each request, and may have faults of its own."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,18 +11,21 @@ from tests import servers
 
 
 @dataclass
-class Front:
+class Proxy:
     url: str = ""
     seen: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     """Path and headers, in lower case, of each request."""
 
 
 @contextmanager
-def front(
+def fault_proxy(
     behind: str, busy: list[int] | None = None, answer: Callable[[BaseHTTPRequestHandler], None] | None = None
-) -> Iterator[Front]:
-    """busy: the first POSTs get 429, with these seconds in Retry-After. answer: what answers POSTs instead."""
-    found = Front()
+) -> Iterator[Proxy]:
+    """Pass requests on to the URL `behind`.
+
+    busy: the first POSTs get 429, with these seconds in Retry-After. answer: what answers POSTs instead.
+    """
+    found = Proxy()
     refusals = list(busy or [])
 
     class Handler(BaseHTTPRequestHandler):
