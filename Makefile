@@ -73,10 +73,10 @@ lock: .venv/.done  ## pin every package again, with hashes; the images' files ar
 	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra gateway --extra s3 --extra gs --output-file deploy/model-store.lock
 	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra engine --extra build --output-file deploy/model-server.lock
 	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra training --output-file deploy/training.lock
-	$(BIN)/$(COMPILE) tests/outside/tritonclient.in --no-annotate --output-file tests/outside/tritonclient.lock
-	$(BIN)/$(COMPILE) tests/outside/mlflow.in --no-annotate --constraint requirements.lock --output-file tests/outside/mlflow.lock
-	$(BIN)/$(COMPILE) tests/outside/kserve.in --no-annotate $(KSERVE_UNUSED:%=--no-emit-package=%) \
-		--output-file tests/outside/kserve.lock
+	$(BIN)/$(COMPILE) tests/third_party/tritonclient.in --no-annotate --output-file tests/third_party/tritonclient.lock
+	$(BIN)/$(COMPILE) tests/third_party/mlflow.in --no-annotate --constraint requirements.lock --output-file tests/third_party/mlflow.lock
+	$(BIN)/$(COMPILE) tests/third_party/kserve.in --no-annotate $(KSERVE_UNUSED:%=--no-emit-package=%) \
+		--output-file tests/third_party/kserve.lock
 
 images-check: .venv/.done  ## build the images on BASE and run them: needs podman or buildah; PIP_CONF=a pip configuration
 	$(BIN)/python deploy/images_check.py $(BASE) $(if $(PIP_CONF),--pip-conf $(PIP_CONF))

@@ -19,7 +19,7 @@ KINDS = {
 }
 """From the strongest to the weakest: the first that fits is a test's kind."""
 
-FOLDERS = {"tests/outside": "outside", "tests/training": "train", "tests/examples": "train"}
+FOLDERS = {"tests/third_party": "outside", "tests/training": "train", "tests/examples": "train"}
 """Folders all of whose tests are of one kind."""
 
 UNIT_BUDGET_S = 2.0

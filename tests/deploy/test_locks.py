@@ -69,7 +69,7 @@ def test_messages_are_generated_by_a_protoc_that_is_no_newer_than_protobuf():
     [
         "requirements.lock",
         *(f"deploy/{image}.lock" for image in IMAGES),
-        *(f"tests/outside/{client}.lock" for client in ("tritonclient", "kserve")),
+        *(f"tests/third_party/{client}.lock" for client in ("tritonclient", "kserve")),
     ],
 )
 def test_a_lock_names_no_place(path):

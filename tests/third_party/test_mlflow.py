@@ -6,7 +6,7 @@ import subprocess
 import numpy as np
 
 from signet.serving.engine import loading
-from tests.outside import environment
+from tests.third_party import environment
 
 
 def test_a_registered_model_is_exported_by_two_lines(tmp_path):

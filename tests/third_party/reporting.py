@@ -1,4 +1,4 @@
-"""Runs checks and prints what came of each, for `test_outside.py` to read. Imports nothing of the project's."""
+"""Runs checks and prints what came of each, for `test_protocol_clients.py` to read. Imports nothing of the project's."""
 
 import json
 import traceback

@@ -1,6 +1,6 @@
 """Python environments for the clients of others, which may want other versions than the project does.
 
-    tests/outside/NAME.lock ──▶ .venv-NAME, made once, and again when the lock file has changed
+    tests/third_party/NAME.lock ──▶ .venv-NAME, made once, and again when the lock file has changed
 
 The lock files have hashes; `make lock` writes them. They leave out what a client's own code does not import.
 """

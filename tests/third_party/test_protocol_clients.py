@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.outside import environment
+from tests.third_party import environment
 
 
 @pytest.mark.parametrize(
