@@ -54,13 +54,13 @@ ALLOWED: dict[str, list[str]] = {
     **{key: [*MODELS, *FILES] for key in FILES},
     "serving.model_server.monitoring": [*SHARED, "serving.engine", *FILES],
     "serving.model_server.reload": [*SHARED, "serving.engine", *FILES],
-    "serving.model_server.batching": MODEL_SERVER,
+    "serving.model_server.tfs_batching": MODEL_SERVER,
     "serving.model_server.services": MODEL_SERVER,
     "serving.model_server.grpc": [*MODEL_SERVER, "serving.model_server.services"],
     "serving.model_server.rest": [*MODEL_SERVER, "serving.model_server.services"],
     "serving.model_server": [
         *MODEL_SERVER,
-        *(f"serving.model_server.{name}" for name in ("batching", "services", "grpc", "rest")),
+        *(f"serving.model_server.{name}" for name in ("tfs_batching", "services", "grpc", "rest")),
     ],
     # Clients meet the servers on the wire only; scoring in process alone runs the engine itself.
     "clients.client": [*DIALECTS, "serving.models", "serving.open_inference"],

@@ -21,9 +21,6 @@ from signet.serving.engine.repository import Repository
 from signet.serving.engine.runner import Runner
 from signet.serving.errors import InvalidInput, ServingError, UsageError
 from signet.serving.model_server import session_config, text_file
-from signet.serving.model_server.batching import parameters
-from signet.serving.model_server.batching.parameters import Batching
-from signet.serving.model_server.batching.scheduler import BatchingRunner
 from signet.serving.model_server.flags import Flags, parse, usage
 from signet.serving.model_server.grpc.handlers import add_services
 from signet.serving.model_server.grpc.server import GrpcServer
@@ -32,6 +29,9 @@ from signet.serving.model_server.reload import Reloader, available, failures, li
 from signet.serving.model_server.rest.server import start_server
 from signet.serving.model_server.rest.service import RestService
 from signet.serving.model_server.services import ModelService, PredictionService
+from signet.serving.model_server.tfs_batching import parameters
+from signet.serving.model_server.tfs_batching.parameters import Batching
+from signet.serving.model_server.tfs_batching.scheduler import BatchingRunner
 from signet.serving.models.model_config import ModelConfig
 from signet.serving.offload.pool import Offload
 from signet.serving.process import gc_tuning, output, signals

@@ -26,8 +26,8 @@ from signet.serving.http.connection import Connection
 from signet.serving.http.server import HttpServer, Request, Response
 from signet.serving.json_arrays import number_arrays
 from signet.serving.model_server import monitoring
-from signet.serving.model_server.batching import parameters
 from signet.serving.model_server.rest import predict_json, request_body, routes
+from signet.serving.model_server.tfs_batching import parameters
 from signet.serving.models import model_config
 from signet.serving.open_inference import bodies, messages, open_inference_pb2, requests
 from signet.serving.open_inference.requests import InferRequest, OutputTensor

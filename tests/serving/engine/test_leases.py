@@ -28,8 +28,8 @@ from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.gateway.settings import Settings
 from signet.serving.grpc_dialect import example_inference
-from signet.serving.model_server.batching.parameters import Parameters
-from signet.serving.model_server.batching.scheduler import BatchingRunner
+from signet.serving.model_server.tfs_batching.parameters import Parameters
+from signet.serving.model_server.tfs_batching.scheduler import BatchingRunner
 from signet.serving.models.model_config import ModelConfig, VersionPolicy
 from signet.serving.offload.pool import Offload
 from signet.serving.process.supervision import Failures

@@ -26,8 +26,8 @@ from signet.serving.engine.runner import Runner, size_class
 from signet.serving.engine.servable import Servable
 from signet.serving.engine.tensorflow_c import RunOptions
 from signet.serving.errors import Cancelled, InvalidInput, Overloaded, Unavailable
-from signet.serving.model_server.batching.batch import cut, merge, rows_of, split
-from signet.serving.model_server.batching.parameters import Batching, Parameters
+from signet.serving.model_server.tfs_batching.batch import cut, merge, rows_of, split
+from signet.serving.model_server.tfs_batching.parameters import Batching, Parameters
 from signet.serving.process.concurrency import gather_or_cancel
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.signature import Signature

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from signet.serving.errors import InvalidInput, NotFound
-from signet.serving.model_server.batching.parameters import Parameters, read
+from signet.serving.model_server.tfs_batching.parameters import Parameters, read
 
 NOT_CUT = "max_execution_batch_size { value: 8 }"
 CUT = "enable_large_batch_splitting { value: true }"

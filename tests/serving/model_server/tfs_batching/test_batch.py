@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from signet.serving.errors import FailedPrecondition, Internal, InvalidInput
-from signet.serving.model_server.batching.batch import cut, merge, rows_of, split
+from signet.serving.model_server.tfs_batching.batch import cut, merge, rows_of, split
 
 
 def x(*rows, dtype=np.int32):

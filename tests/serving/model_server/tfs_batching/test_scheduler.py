@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from signet.serving.engine.loading import load
 from signet.serving.engine.runner import Runner
 from signet.serving.errors import FailedPrecondition, Internal, InvalidInput, Overloaded, ServingError, Unavailable
-from signet.serving.model_server.batching.parameters import Parameters
-from signet.serving.model_server.batching.scheduler import BatchingRunner
+from signet.serving.model_server.tfs_batching.parameters import Parameters
+from signet.serving.model_server.tfs_batching.scheduler import BatchingRunner
 from tests.answers import assert_close
 from tests.servers import GOLDEN_MODELS
 
