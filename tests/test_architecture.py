@@ -43,7 +43,10 @@ ALLOWED: dict[str, list[str]] = {
     "serving.gateway.core": GATEWAY,
     "serving.gateway.backends": [*CORE, "serving.engine"],
     "serving.gateway.http": CORE,
-    "serving.gateway.openapi": [*CORE, "serving.gateway.http"],
+    "serving.gateway.openapi": [
+        *DIALECTS,
+        *("serving.models", "serving.open_inference", "serving.gateway.observability", "serving.gateway.core"),
+    ],
     "serving.gateway.app": [*CORE, "serving.gateway.backends", "serving.gateway.http", "serving.gateway.openapi"],
     "serving.gateway.grpc": CORE,
     "serving.gateway": [
