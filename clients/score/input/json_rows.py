@@ -8,6 +8,7 @@ What is carried is written as it was read: long numbers, NaN and odd strings sta
 import base64
 import json
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -22,26 +23,28 @@ from signet.clients.score.input.sources import Partitions
 from signet.clients.score.plan import Plan, find
 from signet.serving.errors import InvalidInput, UsageError
 from signet.serving.tensors.arrays import Arrays
-from signet.serving.tensors.signature import nearest_hint
+from signet.serving.tensors.signature import TensorSpec, nearest_hint
 
 _LONG_NUMBER = re.compile(rb"\d{19}")
 
 
 class JsonRows:
-    """A `ParsedRows` of lines."""
+    """The `ParsedRows` of lines, used by the one thread that scores the chunk."""
 
     def __init__(self, lines: list[TextLine], plan: Plan, partitions: Partitions = ()) -> None:
         """partitions: keys that the file's folders give every row."""
-        self._lines, self._plan, self._partitions = lines, plan, partitions
+        self._lines, self._plan = lines, plan
         self.bad: dict[int, str] = {}
         self.documents: dict[int, dict[str, Any]] = {}
-        """By place, those that are not bad."""
-        self._exact: dict[int, dict[str, Any]] = {}
-        """What is carried: as text for lines of JSON, as values with exact whole numbers for columns."""
+        """The rows that are not bad, by place."""
+        self._carried: dict[int, dict[str, Any]] = {}
+        """What is carried along, by place: as text for lines of JSON, as values with exact whole numbers for columns."""
+        self._names: dict[tuple[str, ...], list[str]] = {}
+        """The keys that are carried along, by the keys of a row: most rows have the same."""
         for place, line in enumerate(lines):
             try:
                 document = parse(line.text, plan, partitions)
-                self._texts_of_carried(place, document)
+                self._carried[place] = self._carried_of(document, line.text)
             except InvalidInput as error:
                 self.bad[place] = str(error)
             else:
@@ -51,31 +54,31 @@ class JsonRows:
 
     def groups(self) -> list[Group]:
         specs = self._plan.signature.inputs
-        places = list(self.documents)
-        if not places:
+        if not self.documents:
             return []
+        text = b"".join(line.text for line in self._lines)
+        has_booleans = b"true" in text or b"false" in text
         try:
             stacked = {
-                name: values.from_json(
-                    spec,
-                    [self._value(place, name) for place in places],
-                    has_booleans=any(_has_booleans(self._lines[place].text) for place in places),
-                )
+                name: values.from_json(spec, self._values(spec, self.documents.values()), has_booleans=has_booleans)
                 for name, spec in specs.items()
             }
-            return [(places, stacked)]
+            return [(list(self.documents), stacked)]
         except InvalidInput:
             pass  # they differ in shape, or one of them is wrong
         rows: dict[int, Arrays] = {}
-        for place in places:
+        for place, document in self.documents.items():
             try:
-                rows[place] = self._arrays(place)
+                rows[place] = {
+                    name: values.from_json(of_row(spec), *self._values(spec, [document]), has_booleans=has_booleans)
+                    for name, spec in specs.items()
+                }
             except InvalidInput as error:
                 self.bad[place] = str(error)
         return by_shape(rows)
 
     def carried(self, places: list[int]) -> list[dict[str, Any]]:
-        return [self._exact[place] for place in places]
+        return [self._carried[place] for place in places]
 
     def carried_table(self, places: list[int]) -> Any:
         from signet.clients.score.input import json_columns  # noqa: PLC0415  # needs pyarrow
@@ -93,46 +96,42 @@ class JsonRows:
     def where(self, place: int) -> str:
         return f"line {self._lines[place].number}"
 
-    def _value(self, place: int, name: str) -> Any:
-        document, columns = self.documents[place], self._plan.columns[name]
-        value = document[columns[0]] if len(columns) == 1 else [document[column] for column in columns]
-        shape = self._plan.signature.inputs[name].shape
+    def _values(self, spec: TensorSpec, documents: Iterable[dict[str, Any]]) -> list[Any]:
+        """An input of each row, nested as the model takes it."""
+        columns, shape = self._plan.columns[spec.name], spec.shape
+        if len(columns) == 1:
+            found = [document[columns[0]] for document in documents]
+        else:
+            found = [[document[column] for column in columns] for document in documents]
         if shape is None or (len(shape) < 3 and shape[1:] != (1,)):
-            return value  # there is nothing to nest
-        if not isinstance(value, list):
-            return [value] if shape[1:] == (1,) and isinstance(value, int | float) else value
-        return value if value and isinstance(value[0], list) else flat_columns.nested(value, shape[1:])
+            return found  # there is nothing to nest
+        return [_nested(value, shape[1:]) for value in found]
 
-    def _arrays(self, place: int) -> Arrays:
-        has_booleans = _has_booleans(self._lines[place].text)
-        return {
-            name: values.from_json(of_row(spec), self._value(place, name), has_booleans=has_booleans)
-            for name, spec in self._plan.signature.inputs.items()
-        }
-
-    def _texts_of_carried(self, place: int, document: dict[str, Any]) -> None:
-        """Prepare the keys that are carried along. Raises `InvalidInput` for what cannot be."""
-        names = self._plan.carries(document)
+    def _carried_of(self, document: dict[str, Any], text: bytes) -> dict[str, Any]:
+        """The keys that are carried along. Raises `InvalidInput` for what cannot be."""
+        keys = tuple(document)
+        names = self._names.get(keys)
+        if names is None:
+            names = self._names[keys] = self._plan.carries(keys)
         taken = self._plan.output_names.intersection(names)
         if taken:
             raise InvalidInput(f"it has a key {min(taken)!r}, as has the answer; give the outputs another --prefix")
-        text, carried = self._lines[place].text, {name: document[name] for name in names}
+        carried = {name: document[name] for name in names}
         if self._plan.schema is not None:
-            self._exact[place] = _with_exact_numbers(carried, text)
-        else:
-            self._exact[place] = _exact(carried, text, self._plan.non_finite)
+            return _with_exact_numbers(carried, text)
+        return _exact(carried, text, self._plan.non_finite)
 
     def _fit_schema(self) -> None:
         """Make the carried columns; rows with a key or a value that the first rows did not lead to expect are bad."""
         from signet.clients.score.input import json_columns  # noqa: PLC0415  # needs pyarrow
 
-        known = set(self._plan.schema.names) | self._plan.used
+        expected = set(self._plan.schema.names) | self._plan.used
         for place, document in list(self.documents.items()):
-            if self._plan.carry is None and not document.keys() <= known:
-                new = min(document.keys() - known)
+            if self._plan.carry is None and not document.keys() <= expected:
+                new = min(document.keys() - expected)
                 self._spoil(place, f"it has a key {new!r}, which the first rows lack; say with --carry what to carry")
         self._columns, misfits = json_columns.table(
-            {place: self._exact[place] for place in self.documents}, len(self._lines), self._plan.schema
+            {place: self._carried[place] for place in self.documents}, len(self._lines), self._plan.schema
         )
         for place, problem in misfits.items():
             self._spoil(place, problem)
@@ -215,13 +214,17 @@ def parse(text: bytes, plan: Plan, partitions: Partitions = ()) -> dict[str, Any
     raise InvalidInput(f"it has no key {missing!r}, which --map names")
 
 
-def _has_booleans(text: bytes) -> bool:
-    return b"true" in text or b"false" in text
+def _nested(value: Any, shape: tuple[int | None, ...]) -> Any:
+    """A row's input as the model takes it: flat numbers in its shape, a lone number as the only one of (1,)."""
+    if not isinstance(value, list):
+        return [value] if shape == (1,) and isinstance(value, int | float) else value
+    return value if value and isinstance(value[0], list) else flat_columns.nested(value, shape)
 
 
 def _with_exact_numbers(carried: dict[str, Any], text: bytes) -> dict[str, Any]:
     """The same with whole numbers of any size, of which the quick parser makes floats beyond 64 bits."""
-    if not _LONG_NUMBER.search(text):
+    # The text is searched only where a value may have been rounded: that takes as long as parsing it.
+    if not any(map(_may_be_rounded, carried.values())) or not _LONG_NUMBER.search(text):
         return carried
     try:
         exact = json.loads(text)
@@ -245,6 +248,10 @@ def _exact(carried: dict[str, Any], text: bytes, non_finite: str) -> dict[str, A
         }
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"what it holds beside the inputs cannot be carried along: {error}") from error
+
+
+def _may_be_rounded(value: Any) -> bool:
+    return isinstance(value, list | dict) or (isinstance(value, float) and abs(value) >= 2**63)
 
 
 def _text_or_bytes(text: bytes) -> Any:
