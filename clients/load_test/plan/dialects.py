@@ -15,17 +15,13 @@ from urllib.parse import urlsplit
 from signet.clients.client import connecting, gateway_messages, infer_messages
 from signet.clients.client.connecting import Access
 from signet.clients.load_test.plan import first_answer
+from signet.clients.load_test.plan.first_answer import Shapes
 from signet.clients.load_test.plan.mix import MixEntry
-from signet.serving.errors import Internal
-from signet.serving.grpc_dialect.messages import parse
 from signet.serving.open_inference import open_inference_pb2, requests
 from signet.serving.open_inference.binary import to_bytes
 from signet.serving.tensors import dtypes
 from signet.serving.tensors.arrays import Arrays
-from signet.serving.tensors.protos import predict_pb2
 from signet.serving.tensors.signature import Signature
-
-_NO_ANSWER = "the answer is no {message}"
 
 Encode = Callable[[MixEntry, int | None, Arrays], gateway_messages.Request]
 
@@ -36,8 +32,8 @@ class HttpDialect:
 
     name: str
     build: Encode
-    check: Callable[[gateway_messages.Response, Signature, int], None]
-    """Raises `Internal` unless the answer to so many rows is one of that signature's."""
+    shapes: Callable[[gateway_messages.Response, Signature], Shapes]
+    """Reads an answer, for `first_answer.check`."""
 
     def payload(self, url: str, access: Access, entry: MixEntry, version: int | None, arrays: Arrays) -> bytes:
         """The whole request: head and body."""
@@ -63,8 +59,8 @@ class GrpcDialect:
     name: str
     method: str
     build: Callable[[MixEntry, int | None, Arrays], bytes]
-    check: Callable[[bytes, Signature, int], None]
-    """Raises `Internal` unless the answer to so many rows is one of that signature's."""
+    shapes: Callable[[bytes, Signature], Shapes]
+    """Reads an answer, for `first_answer.check`."""
 
 
 def _v1(entry: MixEntry, version: int | None, arrays: Arrays) -> gateway_messages.Request:
@@ -94,23 +90,13 @@ def _grpc(entry: MixEntry, version: int | None, arrays: Arrays) -> bytes:
     return call.request.SerializeToString()
 
 
-def _check_grpc(answer: bytes, signature: Signature, rows: int) -> None:
-    first_answer.check_grpc(parse(predict_pb2.PredictResponse, answer, Internal, _NO_ANSWER), signature, rows)
-
-
-def _check_grpc_v2(answer: bytes, signature: Signature, rows: int) -> None:
-    first_answer.check_grpc_v2(
-        parse(open_inference_pb2.ModelInferResponse, answer, Internal, _NO_ANSWER), signature, rows
-    )
-
-
 DIALECTS: dict[str, HttpDialect | GrpcDialect] = {
     dialect.name: dialect
     for dialect in (
-        HttpDialect("v1", _v1, first_answer.check_v1),
-        HttpDialect("v2", partial(_v2, binary=False), first_answer.check_v2),
-        HttpDialect("v2-binary", partial(_v2, binary=True), first_answer.check_v2),
-        GrpcDialect("grpc", "/tensorflow.serving.PredictionService/Predict", _grpc, _check_grpc),
-        GrpcDialect("grpc-v2", "/inference.GRPCInferenceService/ModelInfer", _grpc_v2, _check_grpc_v2),
+        HttpDialect("v1", _v1, first_answer.v1),
+        HttpDialect("v2", partial(_v2, binary=False), first_answer.v2),
+        HttpDialect("v2-binary", partial(_v2, binary=True), first_answer.v2),
+        GrpcDialect("grpc", "/tensorflow.serving.PredictionService/Predict", _grpc, first_answer.grpc),
+        GrpcDialect("grpc-v2", "/inference.GRPCInferenceService/ModelInfer", _grpc_v2, first_answer.grpc_v2),
     )
 }

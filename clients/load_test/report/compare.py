@@ -13,12 +13,9 @@ from pathlib import Path
 
 import numpy as np
 from hdrh.histogram import HdrHistogram
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
-from signet.clients.load_test.report import html_report
-from signet.clients.load_test.report.tables import milliseconds
+from signet.clients.load_test.report import html_report, tables
 from signet.clients.load_test.run import result
 from signet.clients.load_test.run.result import Result
 from signet.serving.errors import UsageError
@@ -51,10 +48,7 @@ def run(before: Path, after: Path, *, worse: float, html: Path | None, console: 
     if not first.slices or not second.slices:
         raise UsageError(f"{before if not first.slices else after} holds no requests")
     changes = compare(first, second)
-    table = Table(*_HEADINGS, box=box.SIMPLE_HEAD, pad_edge=False)
-    for row in map(_row, changes):
-        table.add_row(*row)
-    console.print(table)
+    console.print(tables.table(_HEADINGS, map(_row, changes)))
     remarks = _remarks(first, second)
     for remark in remarks:
         console.print(remark, highlight=False, markup=False, soft_wrap=True)
@@ -69,7 +63,7 @@ def compare(before: Result, after: Result) -> list[Change]:
     first, second = _Seconds(before), _Seconds(after)
     draws = [first.draw(chance), second.draw(chance)]
     changes = [
-        _change(f"p{p:g} ms", milliseconds, first, second, draws, place, better=-1)
+        _change(f"p{p:g} ms", tables.milliseconds, first, second, draws, place, better=-1)
         for place, p in enumerate(_PERCENTILES)
     ]
     goodput = len(_PERCENTILES)
@@ -214,7 +208,7 @@ def _write(
     sections = [
         "<h1>Two runs compared</h1>",
         html_report.notes([*lines, *(("", remark) for remark in remarks)]),
-        html_report.table_of(_HEADINGS, [_row(change) for change in changes]),
+        html_report.table(_HEADINGS, [_row(change) for change in changes]),
         f'<h2>Plots</h2><div class="plots">{curve}</div>',
     ]
     html_report.save(path, "Two runs compared", sections)

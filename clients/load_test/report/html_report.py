@@ -7,10 +7,11 @@ from pathlib import Path
 
 from signet.clients.load_test.plan.slo import seconds_text
 from signet.clients.load_test.report import tables
+from signet.clients.load_test.report.findings import findings
 from signet.clients.load_test.report.svg_charts import COLOURS, Axis, Series, chart, linear, logarithmic
 from signet.clients.load_test.report.tables import milliseconds
-from signet.clients.load_test.run.result import Result, Summary
-from signet.clients.load_test.run.target import OK
+from signet.clients.load_test.run.percentiles import Summary
+from signet.clients.load_test.run.result import Result
 from signet.serving.errors import UsageError
 
 _CURVE = tuple(100 * (1 - 10 ** (-place / 20)) for place in range(101))
@@ -61,12 +62,12 @@ def write(result: Result, path: Path) -> None:
     sections = [
         f"<h1>Load on {escape(names)}</h1>",
         f'<p class="soft">{escape(_subtitle(result))}</p>',
-        notes(_notes(result)),
+        notes(findings(result)),
         f'<div class="plots">{"".join(plots(result))}</div>',
         '<h2>Steps</h2><p class="soft">Latencies are in milliseconds.</p>',
-        table(tables.headings("load"), [str(step) for step in result.steps], result.by_step),
+        table(tables.headings("load"), tables.step_rows(result)),
         '<h2>Models</h2><p class="soft">The same over all steps.</p>',
-        table(tables.headings("model"), [tested.name for tested in result.models], result.by_model),
+        table(tables.headings("model"), tables.model_rows(result)),
         "<h2>How it was measured</h2>",
         _facts(result),
     ]
@@ -91,13 +92,7 @@ def notes(lines: Sequence[tuple[str, str]]) -> str:
     return f'<ul class="notes">{items}</ul>'
 
 
-def table(headings: Sequence[str], names: Sequence[str], parts: Sequence[Summary]) -> str:
-    """A line for each part."""
-    rows = [[name, *tables.cells(part)] for name, part in zip(names, parts, strict=True)]
-    return table_of(headings, rows)
-
-
-def table_of(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of texts."""
     head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
@@ -240,29 +235,6 @@ def _subtitle(result: Result) -> str:
         f"{result.url}, protocol {result.protocol}, {result.started}: {total.requests:,} requests in "
         f"{result.seconds:,.0f} s, {total.errors:.2%} failed"
     )
-
-
-def _notes(result: Result) -> list[tuple[str, str]]:
-    found = []
-    if result.trials:
-        rate = result.found_rate
-        found.append(
-            ("bad", "No rate met the limits.")
-            if rate is None
-            else ("good", f"{rate:,.4g} requests per second is the highest rate that met the limits.")
-        )
-    kinds = {True: ("good", "Kept"), False: ("bad", "Not kept")}
-    for verdict in result.verdicts:
-        kind, word = kinds[verdict.kept]
-        found.append((kind, f"{word}: {verdict.limit}; measured {verdict.measured}."))
-    for outcome, count in sorted(result.total.outcomes.items()):
-        if outcome != OK:
-            said = f" – {result.said[outcome]}" if result.said.get(outcome) else ""
-            found.append(("bad", f"{count:,} requests: {outcome}{said}"))
-    found += [("bad", f"This client was a bottleneck: {limit}.") for limit in result.client.limits]
-    if result.interrupted:
-        found.append(("", f"Interrupted after {result.seconds:.0f} s."))
-    return found
 
 
 def _facts(result: Result) -> str:

@@ -1,6 +1,7 @@
 """A result as tables on a terminal, or for a pipe to read."""
 
 import math
+from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.console import Console
@@ -8,8 +9,9 @@ from rich.table import Table
 
 from signet.clients.load_test.plan.slo import Verdict, seconds_text
 from signet.clients.load_test.plan.steps import Step
-from signet.clients.load_test.run.result import Result, Summary
-from signet.clients.load_test.run.target import OK
+from signet.clients.load_test.report.findings import findings
+from signet.clients.load_test.run.percentiles import Summary
+from signet.clients.load_test.run.result import Result
 
 COLUMNS = (50, 90, 99, 99.9, 100)
 _WIDEST = 10_000
@@ -17,11 +19,11 @@ _WIDEST = 10_000
 
 def show(result: Result, console: Console) -> None:
     """Print all that a person wants to know first."""
-    console.print(_table("load", [str(step) for step in result.steps], result.by_step))
+    console.print(table(headings("load"), step_rows(result)))
     if len(result.models) > 1:
-        console.print(_table("model", [tested.name for tested in result.models], result.by_model))
+        console.print(table(headings("model"), model_rows(result)))
     failed = " Failed requests count as never answered." if result.total.errors else ""
-    for line in (f"Latencies are in milliseconds.{failed}", *_lines(result)):
+    for line in (f"Latencies are in milliseconds.{failed}", *(text for _, text in findings(result)), *_kept_up(result)):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -38,6 +40,22 @@ def trial_line(step: Step, part: Summary, verdicts: list[Verdict]) -> str:
     return f"{step}: {mark} ({measured}; {part.goodput:,.0f} good answers/s)"
 
 
+def headings(first: str) -> list[str]:
+    """The headings of `step_rows` and `model_rows`; latencies are in milliseconds."""
+    percentiles = [f"p{percentile:g}" if percentile < 100 else "max" for percentile in COLUMNS]
+    return [first, "requests", "good/s", "failed", *percentiles]
+
+
+def step_rows(result: Result) -> list[list[str]]:
+    """A row for each step."""
+    return [[str(step), *cells(part)] for step, part in zip(result.steps, result.by_step, strict=True)]
+
+
+def model_rows(result: Result) -> list[list[str]]:
+    """A row for each model, over all steps."""
+    return [[tested.name, *cells(part)] for tested, part in zip(result.models, result.by_model, strict=True)]
+
+
 def cells(part: Summary) -> list[str]:
     """Requests, good answers per second, failed ones, percentiles."""
     latencies = [milliseconds(value) for value in part.latencies_s(COLUMNS)]
@@ -52,42 +70,19 @@ def milliseconds(seconds: float) -> str:
     return "–" if math.isnan(value) else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def headings(first: str) -> list[str]:
-    """Of what `cells` gives, after a first column; latencies are in milliseconds."""
-    percentiles = [f"p{percentile:g}" if percentile < 100 else "max" for percentile in COLUMNS]
-    return [first, "requests", "good/s", "failed", *percentiles]
+def table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A table for a terminal: the first column to the left, figures to the right."""
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for place, name in enumerate(names):
+        made.add_column(name, justify="right" if place else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    return made
 
 
-def _table(first: str, names: list[str], parts: list[Summary]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for heading in headings(first):
-        table.add_column(heading, justify="left" if heading == first else "right", overflow="fold")
-    for name, part in zip(names, parts, strict=True):
-        table.add_row(name, *cells(part))
-    return table
-
-
-def _lines(result: Result) -> list[str]:
-    lines = [
-        f"{count:,} requests: {outcome}" + (f" – {result.said[outcome]}" if result.said.get(outcome) else "")
-        for outcome, count in sorted(result.total.outcomes.items())
-        if outcome != OK
-    ]
-    if result.trials:
-        found = "no rate met the limits"
-        if result.found_rate is not None:
-            found = f"highest rate that met the limits: {result.found_rate:,.4g}/s"
-        lines.append(found)
-    else:
-        lines += [
-            f"{'kept' if verdict.kept else 'NOT KEPT'}: {verdict.limit}; measured {verdict.measured}"
-            for verdict in result.verdicts
-        ]
+def _kept_up(result: Result) -> list[str]:
     client = result.client
-    lines += [f"This client was a bottleneck: {limit}." for limit in client.limits]
-    if not client.limits:
-        sends = f"sends at most {seconds_text(client.late_max_s)} late, " if result.arrivals != "closed" else ""
-        lines.append(f"This client kept up: {sends}{client.cpu_share:.0%} of a core.")
-    if result.interrupted:
-        lines.append(f"Interrupted after {result.seconds:.0f} s.")
-    return lines
+    if client.limits:
+        return []
+    sends = f"sends at most {seconds_text(client.late_max_s)} late, " if result.arrivals != "closed" else ""
+    return [f"This client kept up: {sends}{client.cpu_share:.0%} of a core."]

@@ -16,9 +16,9 @@ import httptools
 from signet.clients.client import values
 from signet.clients.client.connecting import NOTHING, Access, without_password
 from signet.clients.client.gateway_messages import Response
-from signet.clients.load_test.plan import first_answer
 from signet.clients.load_test.run.target import BROKEN, OK, TIMEOUT, UNREACHABLE, Done
 from signet.serving.errors import Unavailable, UsageError
+from signet.serving.open_inference.bodies import HEADER
 
 _IDLE_S = 4.0
 """Idle connections are given up before the gateway, which waits 5 s, closes them under a request."""
@@ -39,7 +39,7 @@ class HttpTarget:
         self._tls = access.ssl_context() if parts.scheme == "https" else None
         self._limit = connections
         self._open: set[_Connection] = set()
-        self._connecting: set[asyncio.Task[None]] = set()
+        self._connecting: set[asyncio.Task[_Connection | None]] = set()
         self._idle: list[_Connection] = []
         self._queue: deque[tuple[bytes, Done]] = deque()
 
@@ -85,23 +85,23 @@ class HttpTarget:
         await asyncio.sleep(0)
 
     async def ask(self, payload: bytes) -> Response:
-        """The answer to one request, for a look at it. Raises `Unavailable`."""
-        try:
-            async with asyncio.timeout(self.timeout_s):
-                return await first_answer.exchange(self.host, self.port, self._tls, payload)
-        except TimeoutError:
-            raise Unavailable(f"{TIMEOUT}: no answer within {self.timeout_s:g} s") from None
-        except OSError as error:
-            raise Unavailable(f"{UNREACHABLE}: {error}") from error
-        except httptools.HttpParserError as error:
-            raise Unavailable(f"{BROKEN}: the answer is not HTTP: {error}") from error
+        """The whole answer to one request, over a connection of its own. Raises `Unavailable`."""
+        told: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
+        connection = await self._connect(payload, lambda *outcome: told.set_result(outcome), _WholeAnswer)
+        outcome, said = await told
+        if not isinstance(connection, _WholeAnswer) or connection.response is None:
+            raise Unavailable(f"{outcome}: {said}")
+        return connection.response
 
-    async def _connect(self, payload: bytes, done: Done) -> None:
+    async def _connect(
+        self, payload: bytes, done: Done, make: "type[_Connection] | None" = None
+    ) -> "_Connection | None":
+        """A new connection with a request on it; None when there is none, which `done` is told."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.timeout_s):
                 _, connection = await loop.create_connection(
-                    lambda: _Connection(self, loop), self.host, self.port, ssl=self._tls
+                    lambda: (make or _Connection)(self, loop), self.host, self.port, ssl=self._tls
                 )
         except TimeoutError:
             done(TIMEOUT, f"no connection within {self.timeout_s:g} s")
@@ -110,6 +110,8 @@ class HttpTarget:
         else:
             self._open.add(connection)
             connection.send(payload, done)
+            return connection
+        return None
 
 
 class _Connection(asyncio.Protocol):
@@ -152,12 +154,12 @@ class _Connection(asyncio.Protocol):
         done(BROKEN, str(error or "the server closed the connection"))
 
     def on_body(self, body: bytes) -> None:
-        """Of httptools."""
+        """Called by httptools."""
         if self._parser.get_status_code() != HTTPStatus.OK and len(self._said) < _SAID_BYTES:
             self._said += body[:_SAID_BYTES]
 
     def on_message_complete(self) -> None:
-        """Of httptools."""
+        """Called by httptools."""
         status, said, done = self._parser.get_status_code(), self._said, self._take()
         self._said = b""
         # Free again before `done`, which may send the next request at once.
@@ -184,6 +186,30 @@ class _Connection(asyncio.Protocol):
             self._timeout.cancel()
             self._timeout = None
         return done or _nobody
+
+
+class _WholeAnswer(_Connection):
+    """A connection for one request whose answer is looked at."""
+
+    def __init__(self, target: HttpTarget, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(target, loop)
+        self.response: Response | None = None
+        self._body = bytearray()
+        self._json_bytes: int | None = None
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Called by httptools."""
+        if name.lower() == HEADER.lower().encode():
+            self._json_bytes = int(value)
+
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        self.response = Response(self._parser.get_status_code(), bytes(self._body), json_bytes=self._json_bytes)
+        done = self._take()
+        self.close()
+        done(OK, "")
 
 
 def _nobody(outcome: str, said: str) -> None:

@@ -8,8 +8,8 @@ from rich.console import Console
 
 from signet.clients.load_test.plan.slo import seconds_text
 from signet.clients.load_test.run.load_generator import LoadGenerator
+from signet.clients.load_test.run.percentiles import Summary
 from signet.clients.load_test.run.recording import WARM_UP, Interval, new_histogram
-from signet.clients.load_test.run.result import Summary
 from signet.clients.load_test.run.target import OK
 
 LINE_EVERY_S = 5.0

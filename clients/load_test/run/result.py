@@ -1,29 +1,24 @@
 """What a run gave: everything the report, a comparison and another program need, as one JSON document.
 
-    slices (model × second) ──summary──▶ requests, outcomes, percentiles, of the whole run, a step, a model, a second
+    slices (model × second) ──percentiles.py──▶ summaries of the whole run, a step, a model, a second
 
 The document holds the slices with their histograms, from which all else follows, and what follows, for people with jq.
-Percentiles are of all requests: one that failed or timed out was never answered, which is null in JSON.
+A latency that is infinite, of requests that were never answered, is null in JSON.
 """
 
 import json
-import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hdrh.histogram import HdrHistogram
-
-from signet.clients.load_test.plan.slo import Measured, Verdict
+from signet.clients.load_test.plan.slo import Verdict
 from signet.clients.load_test.plan.steps import Step
-from signet.clients.load_test.run.recording import Slice, new_histogram
-from signet.clients.load_test.run.target import OK
+from signet.clients.load_test.run.percentiles import Summary, summary
+from signet.clients.load_test.run.recording import Slice
 from signet.serving.errors import UsageError
 
-PERCENTILES = (50, 90, 95, 99, 99.9, 99.99)
 _FORM = 1
 """Of the document; another number is another form."""
 
@@ -96,8 +91,8 @@ class Result:
         return all(verdict.kept for verdict in self.verdicts)
 
     @cached_property
-    def by_second(self) -> list[tuple[int, int, "Summary"]]:
-        """(step, second, what was measured), in order."""
+    def by_second(self) -> list[tuple[int, int, Summary]]:
+        """What was measured in each second: (step, second, summary), in order."""
         seconds = sorted({(part.step, part.second) for part in self.slices})
         grouped: dict[tuple[int, int], list[Slice]] = {second: [] for second in seconds}
         for part in self.slices:
@@ -109,7 +104,7 @@ class Result:
         ]
 
     @cached_property
-    def by_step(self) -> list["Summary"]:
+    def by_step(self) -> list[Summary]:
         """What was measured in each step."""
         return [
             summary((part for part in self.slices if part.step == number), self._seconds(number))
@@ -117,7 +112,7 @@ class Result:
         ]
 
     @cached_property
-    def by_model(self) -> list["Summary"]:
+    def by_model(self) -> list[Summary]:
         """What was measured of each model, over all steps."""
         return [
             summary((part for part in self.slices if part.model == number), self.seconds)
@@ -125,7 +120,7 @@ class Result:
         ]
 
     @cached_property
-    def total(self) -> "Summary":
+    def total(self) -> Summary:
         """What was measured, over all steps and models."""
         return summary(self.slices, self.seconds)
 
@@ -139,88 +134,6 @@ class Result:
         if not self.interrupted:
             return planned
         return min(planned, max((part.second + 1.0 for part in self.slices if part.step == step), default=0.0))
-
-
-class Summary:
-    """Requests, outcomes and latencies of some part of a run."""
-
-    def __init__(self, outcomes: Counter[str], histogram: HdrHistogram, answered: int, seconds: float) -> None:
-        """answered: good answers that came within these seconds; those that came later are in `outcomes` alone."""
-        self.outcomes, self.histogram, self.answered, self.seconds = outcomes, histogram, answered, seconds
-        self.requests = outcomes.total()
-        self.good = outcomes[OK]
-
-    @property
-    def errors(self) -> float:
-        """The share of requests that failed, 0 to 1."""
-        return (self.requests - self.good) / self.requests if self.requests else 0.0
-
-    @property
-    def goodput(self) -> float:
-        """Good answers that came per second."""
-        return self.answered / self.seconds if self.seconds else 0.0
-
-    def latency_s(self, percentile: float) -> float:
-        """Below which that percentile of all requests was answered well; a failed one never was: infinite.
-
-        NaN without requests. Rounded by less than a thousandth.
-        """
-        return self.latencies_s([percentile])[0]
-
-    def latencies_s(self, percentiles: Sequence[float]) -> list[float]:
-        """`latency_s` of each, ascending, in one pass."""
-        if not self.requests:
-            return [math.nan] * len(percentiles)
-        if not self.good:
-            return [math.inf] * len(percentiles)
-        of_good = [percentile * self.requests / self.good for percentile in percentiles]
-        reached = [min(share, 100.0) for share in of_good if share <= 100 + 1e-9]  # but for rounding
-        found = self.histogram.get_percentile_to_value_dict(reached) if reached else {}
-        return [found[share] / 1e6 for share in reached] + [math.inf] * (len(of_good) - len(reached))
-
-    @property
-    def mean_of_good_s(self) -> float:
-        """Of the good answers; NaN without any."""
-        return self.histogram.get_mean_value() / 1e6 if self.good else math.nan
-
-    def measured(self) -> Measured:
-        """As limits are held against it."""
-        return Measured(self.latency_s, self.errors, self.goodput)
-
-    def document(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "requests": self.requests,
-            "good": self.good,
-            "outcomes": dict(self.outcomes),
-            "errors": self.errors,
-            "goodput_per_s": self.goodput,
-            "latency_s": {
-                "mean_of_good": _finite(self.mean_of_good_s),
-                **{f"p{percentile:g}": _finite(self.latency_s(percentile)) for percentile in PERCENTILES},
-                "max": _finite(self.latency_s(100)),
-            }
-            if self.requests
-            else None,
-        }
-
-
-def _finite(seconds: float) -> float | None:
-    """None, JSON's null, for what was never answered."""
-    return seconds if math.isfinite(seconds) else None
-
-
-def summary(slices: Iterable[Slice], seconds: float) -> Summary:
-    """The sum of the slices, which took so many seconds."""
-    outcomes: Counter[str] = Counter()
-    histogram = new_histogram()
-    answered = 0
-    for part in slices:
-        outcomes.update(part.outcomes)
-        answered += part.answered
-        if part.histogram:
-            histogram.decode_and_add(part.histogram)
-    return Summary(outcomes, histogram, answered, seconds)
 
 
 def write(result: Result, path: Path) -> None:

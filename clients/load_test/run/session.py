@@ -10,11 +10,11 @@ from http import HTTPStatus
 from rich.console import Console
 
 from signet.clients.client import connecting
-from signet.clients.load_test.plan import bodies
-from signet.clients.load_test.plan.dialects import GrpcDialect, HttpDialect
+from signet.clients.load_test.plan import bodies, first_answer
+from signet.clients.load_test.plan.dialects import HttpDialect
 from signet.clients.load_test.plan.load_plan import LoadPlan
 from signet.clients.load_test.plan.steps import Step
-from signet.clients.load_test.run import client_limits, http_target, load_progress, result
+from signet.clients.load_test.run import client_limits, http_target, load_progress, percentiles, result
 from signet.clients.load_test.run.http_target import HttpTarget
 from signet.clients.load_test.run.load_generator import LoadGenerator
 from signet.clients.load_test.run.prepared import PreparedLoad
@@ -65,7 +65,7 @@ class LoadSession:
     def client(self, numbers: list[int], cpu_share: float) -> result.ClientHealth:
         """What this process did to these steps."""
         recorder = self.generator.recorder
-        total = result.summary((part for part in recorder.slices if part.step in numbers), 1.0)
+        total = percentiles.summary((part for part in recorder.slices if part.step in numbers), 1.0)
         return client_limits.assess(
             [recorder.late[number] for number in numbers if number in recorder.late],
             [recorder.lag[number] for number in numbers if number in recorder.lag],
@@ -75,9 +75,11 @@ class LoadSession:
             p99_s=total.latency_s(99),
         )
 
-    def summary(self, number: int, step: Step) -> result.Summary:
+    def summary(self, number: int, step: Step) -> percentiles.Summary:
         """What was measured in a step."""
-        return result.summary((part for part in self.generator.recorder.slices if part.step == number), step.seconds)
+        return percentiles.summary(
+            (part for part in self.generator.recorder.slices if part.step == number), step.seconds
+        )
 
     def result(self, done: list[Step], cpu_share: float) -> Result:
         """Of the steps that were done."""
@@ -127,13 +129,10 @@ class LoadSession:
 
 async def _check_first(target: Target, plan: LoadPlan, payload: bytes, signature: Signature) -> None:
     dialect = plan.dialect
-    if isinstance(dialect, GrpcDialect):
-        dialect.check(await target.ask(payload), signature, plan.rows)
-        return
-    response = await target.ask(payload)
-    if response.status != HTTPStatus.OK:
-        raise Unavailable(f"{response.status}: {http_target.words(response.body)}")
-    dialect.check(response, signature, plan.rows)
+    answer = await target.ask(payload)
+    if isinstance(dialect, HttpDialect) and answer.status != HTTPStatus.OK:
+        raise Unavailable(f"{answer.status}: {http_target.words(answer.body)}")
+    first_answer.check(dialect.shapes(answer, signature), signature, plan.rows)
 
 
 def _target(plan: LoadPlan) -> Target:

@@ -14,7 +14,7 @@ from signet.clients.load_test.plan.slo import Verdict
 from signet.clients.load_test.plan.steps import Step
 from signet.clients.load_test.report import compare, html_report, tables
 from signet.clients.load_test.report.svg_charts import Series, chart, linear, logarithmic
-from signet.clients.load_test.run import result
+from signet.clients.load_test.run import percentiles, result
 from signet.clients.load_test.run.result import ModelUnderTest
 from signet.serving.errors import UsageError
 from tests.clients.load_test.runs import CLIENT, run, slice_of
@@ -58,16 +58,16 @@ def test_slices_add_up():
 
 
 def test_failed_requests_count_as_never_answered():
-    part = result.summary([slice_of(0, 0, [0.01] * 90 + [0.02] * 8, failed=2)], 1.0)
+    part = percentiles.summary([slice_of(0, 0, [0.01] * 90 + [0.02] * 8, failed=2)], 1.0)
     assert part.errors == 0.02
     assert part.latencies_s((90, 98)) == pytest.approx([0.01, 0.02], rel=1e-3)
     assert part.latencies_s((50, 99, 100)) == [pytest.approx(0.01, rel=1e-3), math.inf, math.inf]
     assert part.measured().latency_s(99) == part.latency_s(99) == math.inf
     assert part.document()["latency_s"]["p99"] is None
     assert tables.cells(part)[3:] == ["10", "10", "never", "never", "never"]
-    nothing = result.summary([slice_of(0, 0, [], failed=3)], 1.0)
+    nothing = percentiles.summary([slice_of(0, 0, [], failed=3)], 1.0)
     assert (nothing.latency_s(1), nothing.errors, nothing.goodput) == (math.inf, 1.0, 0.0)
-    assert math.isnan(result.summary([], 1.0).latency_s(50))
+    assert math.isnan(percentiles.summary([], 1.0).latency_s(50))
 
 
 def test_more_failed_requests_are_a_worse_percentile():

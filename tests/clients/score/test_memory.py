@@ -1,4 +1,4 @@
-"""A source far larger than what is held of it: memory does not grow with the rows."""
+"""A source far larger than what is held of it: memory does not grow with the rows, by the ratio of two sizes."""
 
 import io
 import re
@@ -65,4 +65,4 @@ def write(path: Path, rows: int) -> Path:
 def test_memory_is_flat(kind, rows, tmp_path, embedded_url):
     few = peak_bytes(write(tmp_path / f"few.{kind}", 20_000), tmp_path / f"few.out.{kind}", embedded_url)
     many = peak_bytes(write(tmp_path / f"many.{kind}", rows), tmp_path / f"many.out.{kind}", embedded_url)
-    assert many < few + (48 << 20)  # the source alone holds more at five million rows: 360 and 1,000 MB
+    assert many < 1.4 * few  # the source alone holds more at five million rows: 360 and 1,000 MB
