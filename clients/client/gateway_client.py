@@ -29,7 +29,7 @@ from signet.clients.client.gateway_messages import Model, Request, Response
 from signet.clients.client.http_connections import FOREIGN, Connections
 from signet.clients.client.retries import Budget, Retry
 from signet.serving.errors import NotFound, UsageError
-from signet.serving.open_inference.bodies import HEADER
+from signet.serving.open_inference.binary import HEADER
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.signature import DEFAULT, Signature, select
 

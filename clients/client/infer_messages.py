@@ -13,8 +13,7 @@ from signet.clients.client import values
 from signet.clients.client.calls import Which
 from signet.clients.client.gateway_messages import Request, Response, document_of, path_of, quoted, time_limit
 from signet.serving.errors import Internal, InvalidInput
-from signet.serving.open_inference.binary import from_bytes, to_bytes
-from signet.serving.open_inference.bodies import HEADER
+from signet.serving.open_inference.binary import HEADER, from_bytes, to_bytes
 from signet.serving.open_inference.requests import datatype
 from signet.serving.tensors import dtypes
 from signet.serving.tensors.arrays import Array, Arrays

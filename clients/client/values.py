@@ -19,9 +19,8 @@ import numpy as np
 import orjson
 
 from signet.serving.errors import InvalidInput, Unsupported
+from signet.serving.json_arrays.inputs import to_input
 from signet.serving.json_arrays.values import MAX_DEPTH
-from signet.serving.rest_dialect import json_codec
-from signet.serving.rest_dialect.json_codec import Layout, PredictBody
 from signet.serving.tensors import dtypes
 from signet.serving.tensors.arrays import Array, Arrays
 from signet.serving.tensors.signature import Signature, TensorSpec
@@ -70,8 +69,7 @@ def from_json(spec: TensorSpec, value: Any, *, has_booleans: bool) -> Array:
 
     has_booleans: whether true or false may stand in it; each element is then looked at, which takes longer.
     """
-    alone = Signature("", {spec.name: spec}, {})
-    return json_codec.decode(PredictBody("", Layout.COLUMNS, {spec.name: value}, has_booleans), alone)[spec.name]
+    return spec.in_shape(to_input(spec, value, has_booleans))
 
 
 def to_json(name: str, array: Array) -> Any:

@@ -4,7 +4,7 @@
 
 In a large body a Python object for every number costs more than all the rest. A picture of 128 × 128 × 3 floats becomes
 an array in 1.2 ms where orjson and numpy take 4.9, as a flat list in 0.9 where they take 2.1, 500 whole numbers in 12 µs
-where they take 20. Whether a list becomes an array is a matter of speed only: `as_lists` gives what orjson reads.
+where they take 20. Whether a list becomes an array is a matter of speed only: `values.as_lists` gives what orjson reads.
 """
 
 import itertools
@@ -17,6 +17,7 @@ import numpy as np
 import orjson
 import simdjson
 
+from signet.serving.json_arrays.values import MAX_DEPTH
 from signet.serving.tensors.arrays import Array
 
 LARGE_BYTES = 1024
@@ -27,15 +28,11 @@ BYTES_PER_VALUE = 256
 """So many bytes a name, string, object or list that stays one are worth simdjson's way; denser bodies are orjson's."""
 
 _HEAD_BYTES = 16384
-_MAX_DEPTH = 32
 _MAX_LENGTH = 0xFFFFFF
 """simdjson does not count further than this: a longer list says that it has as many elements."""
 _MAX_KEPT_BYTES = 1 << 22
 """A parser keeps several times its largest body for the next one; larger bodies get a parser that is thrown away."""
-_EXACT = 1 << 53
-"""Whole numbers from here on may have been rounded when they became floats."""
 
-_CONTAINERS = {list, dict, np.ndarray}
 _NUMBERS_AND_SPACES = b"0123456789.+-eE \t\r\n"
 
 _threads = threading.local()
@@ -68,31 +65,6 @@ def _with_arrays(body: bytes) -> Any:
     if len(body) <= _MAX_KEPT_BYTES:
         _threads.parser = parser
     return value
-
-
-def as_lists(value: Any, depth: int = 0) -> Any:
-    """The same value with its arrays as lists again, for those who look at elements one by one.
-
-    Whole numbers among others were floats in the array, and are whole again. depth: of the value; far down are no arrays.
-    """
-    if isinstance(value, np.ndarray):
-        return _mixed_list(value) if value.dtype.kind == "f" else value.tolist()
-    if depth > _MAX_DEPTH + 1 or not isinstance(value, list | dict):
-        return value
-    if isinstance(value, dict):
-        return {name: as_lists(element, depth + 1) for name, element in value.items()}
-    if _CONTAINERS.isdisjoint(map(type, value)):  # told apart in C: there may be millions
-        return value
-    return [as_lists(element, depth + 1) for element in value]
-
-
-def _mixed_list(array: Array) -> Any:
-    whole = (array == np.floor(array)) & (np.abs(array) < _EXACT)
-    if not whole.any() or whole.all():
-        return array.tolist()
-    mixed = array.astype(object)
-    mixed[whole] = array[whole].astype(np.int64).astype(object)
-    return mixed.tolist()
 
 
 def _is_dense(body: bytes) -> bool:
@@ -148,7 +120,7 @@ class _Reader:
 
     def _step(self, steps: int, depth: int) -> None:
         self._steps_left -= steps
-        if self._steps_left < 0 or depth > _MAX_DEPTH:
+        if self._steps_left < 0 or depth > MAX_DEPTH:
             raise _BetterByOrjson
 
 
@@ -158,7 +130,7 @@ def _array(node: Any) -> Array | None:
     first = node
     while isinstance(first, simdjson.Array):
         shape.append(len(first))
-        if shape[-1] == _MAX_LENGTH or len(shape) > _MAX_DEPTH:
+        if shape[-1] == _MAX_LENGTH or len(shape) > MAX_DEPTH:
             raise _BetterByOrjson
         if not shape[-1]:
             return None

@@ -17,7 +17,6 @@ import numpy as np
 
 from signet.serving.errors import InvalidInput
 from signet.serving.json_arrays.non_finite import WORDS
-from signet.serving.json_arrays.number_arrays import as_lists
 from signet.serving.tensors.arrays import Array
 from signet.serving.tensors.dtypes import DType
 from signet.serving.tensors.signature import TensorSpec, shape_text
@@ -33,6 +32,9 @@ Place = Callable[[int], tuple[int, ...]]
 
 
 _CONTAINERS = {list, np.ndarray}
+_NESTED = {list, dict, np.ndarray}
+_EXACT = 1 << 53
+"""Whole numbers from here on may have been rounded when they became floats."""
 
 
 class Uneven(Exception):
@@ -41,6 +43,31 @@ class Uneven(Exception):
     def __init__(self, place: tuple[int, ...], value: Any, length: int | None) -> None:
         super().__init__(place)
         self.place, self.value, self.length = place, value, length
+
+
+def as_lists(value: Any, depth: int = 0) -> Any:
+    """The same value with its arrays as lists again, for those who look at elements one by one.
+
+    Whole numbers among others were floats in the array, and are whole again. depth: of the value; far down are no arrays.
+    """
+    if isinstance(value, np.ndarray):
+        return _mixed_list(value) if value.dtype.kind == "f" else value.tolist()
+    if depth > MAX_DEPTH + 1 or not isinstance(value, list | dict):
+        return value
+    if isinstance(value, dict):
+        return {name: as_lists(element, depth + 1) for name, element in value.items()}
+    if _NESTED.isdisjoint(map(type, value)):  # told apart in C: there may be millions
+        return value
+    return [as_lists(element, depth + 1) for element in value]
+
+
+def _mixed_list(array: Array) -> Any:
+    whole = (array == np.floor(array)) & (np.abs(array) < _EXACT)
+    if not whole.any() or whole.all():
+        return array.tolist()
+    mixed = array.astype(object)
+    mixed[whole] = array[whole].astype(np.int64).astype(object)
+    return mixed.tolist()
 
 
 def numeric(value: Any, dtype: DType, has_booleans: bool) -> Array | None:
@@ -88,7 +115,7 @@ def to_flat(spec: TensorSpec, dtype: DType, rows: list[Any]) -> tuple[Array, Arr
 
     [[1, 2, 3], [4]] -> [3, 1], [1, 2, 3, 4]. Raises `InvalidInput` as `to_array` does.
     """
-    rows = _as_lists(rows)
+    rows = _each_as_lists(rows)
     if set(map(type, rows)) != {list}:
         return None
     flat = list(chain.from_iterable(rows))
@@ -112,7 +139,7 @@ def flattened(value: Any) -> tuple[tuple[int, ...], list[Any]]:
     if type(value) is list and _CONTAINERS.isdisjoint(map(type, value)):
         return (len(value),), value
     shape: tuple[int, ...] = ()
-    level = _as_lists([value])
+    level = _each_as_lists([value])
     while level and isinstance(level[0], list):
         if len(shape) == MAX_DEPTH:
             raise InvalidInput(f"lists are nested deeper than {MAX_DEPTH}")
@@ -122,14 +149,14 @@ def flattened(value: Any) -> tuple[tuple[int, ...], list[Any]]:
             i = list(fits).index(False)
             raise Uneven(_place(i, shape), level[i], length)
         shape = (*shape, length)
-        level = _as_lists(list(chain.from_iterable(level)))
+        level = _each_as_lists(list(chain.from_iterable(level)))
     if list in set(map(type, level)):
         i = list(map(type, level)).index(list)
         raise Uneven(_place(i, shape), level[i], None)
     return shape, level
 
 
-def _as_lists(level: list[Any]) -> list[Any]:
+def _each_as_lists(level: list[Any]) -> list[Any]:
     """The same values with those that are arrays as lists again."""
     return list(map(as_lists, level)) if np.ndarray in set(map(type, level)) else level
 

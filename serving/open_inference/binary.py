@@ -14,6 +14,8 @@ from signet.serving.errors import InvalidInput
 from signet.serving.tensors.arrays import Array
 from signet.serving.tensors.dtypes import DType
 
+HEADER = "Inference-Header-Content-Length"
+"""Says how many bytes of a body are JSON; the tensors' bytes come after them."""
 _LENGTH = struct.Struct("<I")
 
 

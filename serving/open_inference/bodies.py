@@ -16,8 +16,8 @@ import orjson
 from signet.serving.errors import InvalidInput
 from signet.serving.json_arrays import number_arrays, parsing
 from signet.serving.json_arrays.non_finite import NonFinite, text
-from signet.serving.json_arrays.values import described
-from signet.serving.open_inference.binary import to_bytes
+from signet.serving.json_arrays.values import as_lists, described
+from signet.serving.open_inference.binary import HEADER, to_bytes
 from signet.serving.open_inference.requests import (
     BASE64,
     InferRequest,
@@ -33,8 +33,6 @@ from signet.serving.open_inference.requests import (
     refuse_shared_memory,
     requested,
 )
-
-HEADER = "Inference-Header-Content-Length"
 
 
 def json_bytes(header: str | None, body_bytes: int) -> int | None:
@@ -130,7 +128,7 @@ def _input(value: dict[str, Any], name: str, said: dict[str, Any], raw: memoryvi
     datatype = value.get("datatype")
     if not isinstance(datatype, str):
         raise InvalidInput(f"{where}'datatype' is {described(datatype)}; expected a string such as 'FP32'")
-    sizes = number_arrays.as_lists(value.get("shape"))
+    sizes = as_lists(value.get("shape"))
     if not isinstance(sizes, list):
         raise InvalidInput(f"{where}'shape' is {described(sizes)}; expected a list of whole numbers")
     shape = checked_shape(sizes, where)

@@ -14,25 +14,21 @@ import base64
 import enum
 import json
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NoReturn, get_args
 
 import numpy as np
 import orjson
 
-from signet.serving.errors import InvalidInput, Unsupported
+from signet.serving.errors import InvalidInput
 from signet.serving.json_arrays import number_arrays, parsing, values
+from signet.serving.json_arrays.inputs import JSON_DTYPES, to_input
 from signet.serving.json_arrays.non_finite import NonFinite, is_finite, text
 from signet.serving.json_arrays.values import QUOTED_CHARACTERS, described
 from signet.serving.tensors import dtypes
 from signet.serving.tensors.arrays import Array, Arrays
 from signet.serving.tensors.padding import Fill
-from signet.serving.tensors.signature import Signature, TensorSpec
-
-JSON_DTYPES = frozenset(row.name for row in dtypes.ROWS if not row.name.startswith("complex"))
-"""What is read and written here; TensorFlow Serving has no form for half, bfloat16 and uint16."""
-MAX_FILLED_ROWS = 100_000
-"""Rows that are filled up one by one, about 10 µs each: those that are nested lists of different shapes."""
+from signet.serving.tensors.signature import Signature
 
 
 class Layout(enum.Enum):
@@ -128,11 +124,8 @@ def decode(body: PredictBody, signature: Signature, fill: Fill | None = None) ->
     if not signature.inputs and (body.layout is Layout.ROWS or not isinstance(body.value, dict)):
         raise InvalidInput(f"signature {signature.name!r} has no inputs: send 'inputs': {{}}")
     columns = _rows(body.value, signature) if body.layout is Layout.ROWS else _columns(body.value, signature)
-    arrays = {name: _array(spec, columns[name], body.has_booleans, fill) for name, spec in signature.inputs.items()}
-    for name, spec in signature.inputs.items():
-        shape = spec.check_shape(arrays[name].shape)
-        if shape != arrays[name].shape:
-            arrays[name] = arrays[name].reshape(shape)
+    arrays = {name: to_input(spec, columns[name], body.has_booleans, fill) for name, spec in signature.inputs.items()}
+    arrays = {name: spec.in_shape(arrays[name]) for name, spec in signature.inputs.items()}
     signature.check_rows(arrays)
     return arrays
 
@@ -223,46 +216,6 @@ def _columns(value: Any, signature: Signature) -> dict[str, Any]:
             f"expected an object with {_names(signature.inputs)}"
         )
     return {next(iter(signature.inputs)): value}
-
-
-def _array(spec: TensorSpec, value: Any, has_booleans: bool, fill: Fill | None = None) -> Array:
-    """One input's value as array of the spec's dtype; numbers take the fast way when nothing is doubtful."""
-    dtype = spec.dtype
-    if dtype is None or dtype.name not in JSON_DTYPES:
-        name = dtype.name if dtype else "a type unknown here"
-        raise Unsupported(f"input {spec.name!r} is {name}, which JSON cannot carry; use gRPC")
-    array = None if dtype.is_string else values.numeric(value, dtype, has_booleans)
-    if array is None and fill and spec.name in fill.axes and isinstance(value, list):
-        array = _filled_up(spec, value, has_booleans, fill)
-    if array is None:
-        array = values.to_array(spec, dtype, value)
-    if not array.size and spec.shape is not None and array.ndim < len(spec.shape):
-        # [] says nothing of the inner dimensions of its zero rows.
-        array = array.reshape(array.shape + tuple(size or 0 for size in spec.shape[array.ndim :]))
-    return array
-
-
-def _filled_up(spec: TensorSpec, rows: list[Any], has_booleans: bool, fill: Fill) -> Array | None:
-    """Rows as one array, each as long as the longest; None where they differ in more than the lengths that may."""
-    free = fill.axes[spec.name]
-    assert spec.dtype is not None, "the caller has looked"
-    flat = values.to_flat(spec, spec.dtype, rows) if free == (1,) else None
-    if flat is not None:
-        return fill.rows(spec.name, *flat)
-    if len(rows) > MAX_FILLED_ROWS:
-        problem = f"{len(rows)} rows of different shapes; at most {MAX_FILLED_ROWS} are filled up in a request"
-        raise InvalidInput(f"input {spec.name!r} has {problem}")
-    row_spec = replace(spec, shape=None)
-    arrays = []
-    for i, row in enumerate(rows):
-        try:
-            arrays.append(_array(row_spec, row, has_booleans)[np.newaxis])
-        except InvalidInput as error:
-            raise InvalidInput(f"row {i}: {error}") from error
-    fixed = {tuple(size for axis, size in enumerate(array.shape) if axis not in free) for array in arrays}
-    if len(fixed) != 1 or len({array.ndim for array in arrays}) != 1:
-        return None
-    return fill.concatenated(spec.name, arrays, bounded=True)
 
 
 # Writing

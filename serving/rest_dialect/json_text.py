@@ -17,8 +17,7 @@ import rapidjson
 
 from signet.serving.errors import InvalidInput
 from signet.serving.json_arrays import parsing
-from signet.serving.json_arrays.number_arrays import as_lists
-from signet.serving.json_arrays.values import is_base64, unbase64
+from signet.serving.json_arrays.values import as_lists, is_base64, unbase64
 
 _MAX_QUOTED = 256
 """Characters of a value that a message quotes."""

@@ -63,6 +63,10 @@ class TensorSpec:
         if array.dtype != self.dtype.numpy:
             sent = dtypes.from_numpy(array.dtype).name
             raise InvalidInput(f"input {self.name!r} is {sent}; the model takes {self.dtype.name}")
+        return self.in_shape(array)
+
+    def in_shape(self, array: Array) -> Array:
+        """The array in the shape that `fitted` gives it. Raises `InvalidInput` unless that is this tensor's."""
         shape = self.check_shape(array.shape)
         return array if shape == array.shape else array.reshape(shape)
 

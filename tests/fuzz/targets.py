@@ -25,6 +25,7 @@ from signet.serving.errors import InvalidInput, SignetError, TooLarge
 from signet.serving.http.connection import Connection
 from signet.serving.http.server import HttpServer, Request, Response
 from signet.serving.json_arrays import number_arrays
+from signet.serving.json_arrays.values import as_lists
 from signet.serving.model_server import monitoring
 from signet.serving.model_server.rest import predict_json, request_body, routes
 from signet.serving.model_server.tfs_batching import parameters
@@ -109,7 +110,7 @@ def numbers(data: bytes) -> None:
     except orjson.JSONDecodeError:
         expected = None
     try:
-        value = number_arrays.as_lists(number_arrays.loads(body))
+        value = as_lists(number_arrays.loads(body))
     except orjson.JSONDecodeError:
         value = None
     assert plain(value) == plain(expected)

@@ -19,14 +19,14 @@ from signet.serving.http.server import Request
 from signet.serving.offload import large_bodies
 from signet.serving.offload.pool import LARGE_BYTES, LARGE_ELEMENTS, Offload
 from signet.serving.offload.reading import reading
-from signet.serving.open_inference import bodies
+from signet.serving.open_inference import binary, bodies
 from signet.serving.open_inference.requests import InferRequest
 
 PROTOCOL = "v2"
 PATH = re.compile(rb"/v2/models/([^/?]+)(?:/versions/([^/?]+))?/infer(?:\?.*)?")
 
-_HEADER = bodies.HEADER.lower().encode()
-_BINARY = b"Content-Type: application/octet-stream\r\n%b: %%d\r\n" % bodies.HEADER.encode()
+_HEADER = binary.HEADER.lower().encode()
+_BINARY = b"Content-Type: application/octet-stream\r\n%b: %%d\r\n" % binary.HEADER.encode()
 
 
 class V2:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from signet.serving.json_arrays.inputs import JSON_DTYPES
 from signet.serving.models.independence import Verdict
-from signet.serving.rest_dialect.json_codec import JSON_DTYPES
 from signet.serving.tensors.signature import DEFAULT, Signature, TensorSpec, internal
 
 FRIENDLY = ("from_text", "from_bytes", DEFAULT)

@@ -10,7 +10,7 @@ from signet.serving.gateway.openapi.described_model import DescribedModel, Descr
 from signet.serving.gateway.openapi.dialect import Dialect, Values
 from signet.serving.gateway.openapi.schemas import BOOLEAN, NUMERAL, TEXT, Schema, array, closed, explained, record, ref
 from signet.serving.json_arrays import values
-from signet.serving.open_inference.bodies import HEADER
+from signet.serving.open_inference.binary import HEADER
 from signet.serving.open_inference.requests import BASE64, DATATYPES
 from signet.serving.tensors.signature import DEFAULT, Signature, TensorSpec
 

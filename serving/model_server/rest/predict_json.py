@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from signet.serving.errors import InvalidInput, ServingError, Unsupported
-from signet.serving.json_arrays import values
-from signet.serving.json_arrays.number_arrays import as_lists
+from signet.serving.json_arrays import inputs, values
+from signet.serving.json_arrays.values import as_lists
 from signet.serving.rest_dialect import json_codec
 from signet.serving.rest_dialect.json_codec import Layout, is_named
 from signet.serving.rest_dialect.json_text import NOT_UTF8, format_error, kind, quote, to_bytes
@@ -25,7 +25,7 @@ from signet.serving.tensors import dtypes
 from signet.serving.tensors.arrays import MAX_RANK, Array, Arrays
 from signet.serving.tensors.signature import Signature, TensorSpec
 
-JSON_DTYPES = json_codec.JSON_DTYPES - {"half", "bfloat16", "uint16"}
+JSON_DTYPES = inputs.JSON_DTYPES - {"half", "bfloat16", "uint16"}
 """What the original reads and writes."""
 
 MAX_WALKED = 100_000

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signet.serving.json_arrays import number_arrays
-from signet.serving.json_arrays.number_arrays import as_lists, loads
+from signet.serving.json_arrays.number_arrays import loads
+from signet.serving.json_arrays.values import as_lists
 
 PADDING = " " * number_arrays.LARGE_BYTES * 2
 

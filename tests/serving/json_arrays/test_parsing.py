@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from signet.serving.errors import InvalidInput
 from signet.serving.json_arrays import number_arrays
-from signet.serving.json_arrays.number_arrays import as_lists
 from signet.serving.json_arrays.parsing import loads
+from signet.serving.json_arrays.values import as_lists
 
 PADDING = " " * number_arrays.LARGE_BYTES * 2
 READERS = pytest.mark.parametrize("read", [orjson.loads, number_arrays.loads], ids=["orjson", "arrays"])
