@@ -8,13 +8,6 @@ What is offered here costs nothing until it is asked for: a client needs no Tens
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from signet.clients.client.gateway_client import AsyncClient, Client
-    from signet.clients.client.grpc_client import GrpcClient
-    from signet.clients.client.retries import NEVER, Retry
-    from signet.serving import errors
-    from signet.training.export.from_python import ExportBest, Exported, export
-
 __all__ = [
     "NEVER",
     "AsyncClient",
@@ -27,23 +20,25 @@ __all__ = [
     "export",
 ]
 
-_HOMES = {
-    "AsyncClient": "signet.clients.client.gateway_client",
-    "Client": "signet.clients.client.gateway_client",
-    "ExportBest": "signet.training.export.from_python",
-    "Exported": "signet.training.export.from_python",
-    "GrpcClient": "signet.clients.client.grpc_client",
-    "NEVER": "signet.clients.client.retries",
-    "Retry": "signet.clients.client.retries",
-    "errors": "signet.serving",
-    "export": "signet.training.export.from_python",
-}
-"""The module that each public name lives in."""
+if TYPE_CHECKING:
+    from signet.clients.client.gateway_client import AsyncClient, Client
+    from signet.clients.client.grpc_client import GrpcClient
+    from signet.clients.client.retries import NEVER, Retry
+    from signet.serving import errors
+    from signet.training.export.from_python import ExportBest, Exported, export
+else:  # a type checker that saw this would take any name for one of ours
+    _NAMES = {
+        "signet.clients.client.gateway_client": ("AsyncClient", "Client"),
+        "signet.clients.client.grpc_client": ("GrpcClient",),
+        "signet.clients.client.retries": ("NEVER", "Retry"),
+        "signet.training.export.from_python": ("ExportBest", "Exported", "export"),
+    }
+    _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
-
-def __getattr__(name: str) -> Any:
-    """A public name, imported when it is first asked for."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'signet' has no attribute {name!r}")
-    home = _HOMES[name]
-    return import_module(f"{home}.errors") if name == "errors" else getattr(import_module(home), name)
+    def __getattr__(name: str) -> Any:
+        """A public name, imported when it is first asked for."""
+        if name == "errors":
+            return import_module("signet.serving.errors")
+        if name not in _HOMES:
+            raise AttributeError(f"module 'signet' has no attribute {name!r}")
+        return getattr(import_module(_HOMES[name]), name)
