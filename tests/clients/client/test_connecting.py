@@ -300,6 +300,11 @@ def certificates(folder: Path) -> tuple[Path, Path, Path]:
             .not_valid_after(now + datetime.timedelta(days=1))
             .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), False)
+            .add_extension(
+                x509.KeyUsage(True, False, False, False, False, is_authority, is_authority, False, False), True
+            )
         )
         return builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
