@@ -1,6 +1,7 @@
 # Two commands do everything on a fresh machine: `make run` and `make test`.
 .DELETE_ON_ERROR:
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+IS_ONE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3; do $$each -c '$(IS_ONE)' 2>/dev/null && echo $$each && break; done)
 BIN := .venv/bin
 SIGNET := $(BIN)/signet
 QUICK := digits question_answering social_posts
@@ -14,7 +15,7 @@ help:            ## these lines
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 14
 
 .venv/.done: requirements.lock pyproject.toml setup.py serving/open_inference/open_inference.proto
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Signet needs Python 3.11: set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(or $(PYTHON),false) -c '$(IS_ONE)' || { echo "Signet needs Python 3.11, 3.12 or 3.13: set PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "Installing the locked packages into .venv (about two minutes the first time)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
@@ -67,8 +68,8 @@ wheel: .venv/.done  ## dist/signet_serving-…-none-any.whl: clients and gateway
 COMPILE := uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet
 KSERVE_UNUSED := aiohttp aiohttp-retry aiosignal aiohappyeyeballs attrs cffi cryptography frozenlist grpcio-tools httptools \
 	multidict pillow propcache pyasn1 pycparser pyjwt python-dotenv setuptools tzdata uvloop websockets yarl
-lock: .venv/.done  ## pin every package again, with hashes; the images' files are parts of requirements.lock
-	$(BIN)/$(COMPILE) pyproject.toml --extra dev --output-file requirements.lock
+lock: .venv/.done  ## pin every package again, with hashes: one file for each Python; the images' files are parts of it
+	$(BIN)/$(COMPILE) --universal pyproject.toml --extra dev --output-file requirements.lock
 	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra gateway --output-file deploy/gateway.lock
 	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra gateway --extra s3 --extra gs --output-file deploy/model-store.lock
 	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra engine --extra build --output-file deploy/model-server.lock

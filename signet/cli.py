@@ -1,6 +1,7 @@
 """The `signet` command: what a mistake of the user's looks like; the sub-commands are in `commands/`."""
 
 import os
+import platform
 import signal
 import sys
 
@@ -10,9 +11,9 @@ _EXTRAS = {
     "load": "load",
     "load-compare": "load",
 }
-"""What sub-commands need beyond what the clients do; training says itself what it needs."""
-
-
+"""The extras that sub-commands need; training and scoring say themselves what they need beyond `cli`."""
+_ON_ANY_PYTHON = {"predict", "models"}
+"""The sub-commands that run on Python 3.10 too, as the clients do."""
 _READER_GONE = 141
 
 
@@ -20,10 +21,14 @@ def main() -> None:
     """Entry point of the `signet` script: a mistake of the user's is one sentence, not a traceback."""
     # As process 1 of a container a signal without a handler is ignored; servers put their own in place later.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    from signet.commands.app import app
-    from signet.serving.errors import SignetError
+    from signet.serving.errors import SignetError, UsageError
 
+    command = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), "")
     try:
+        if sys.version_info < (3, 11) and command and command not in _ON_ANY_PYTHON:
+            raise UsageError(f"`signet {command}` needs Python 3.11 or newer; this is {platform.python_version()}")
+        from signet.commands.app import app
+
         app()
     except SignetError as error:
         if error.exit_code == _READER_GONE:
@@ -32,12 +37,9 @@ def main() -> None:
             print(f"signet: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
-        extra = _EXTRAS.get(sys.argv[1], "")
+        extra = _EXTRAS.get(command, "cli" if error.name in ("rich", "typer") else "")
         if not extra or str(error.name).partition(".")[0] == "signet":
             raise
-        wanted = "grpc,load" if (extra, error.name) == ("load", "grpc") else extra
-        print(
-            f"signet: `signet {sys.argv[1]}` needs {error.name}: pip install 'signet-serving[{wanted}]'",
-            file=sys.stderr,
-        )
+        called = f"signet {command}".strip()
+        print(f"signet: `{called}` needs {error.name}: pip install 'signet-serving[{extra}]'", file=sys.stderr)
         sys.exit(1)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, TypeVar, cast
 
 import httpx
 
@@ -130,6 +130,9 @@ class _Server:
 # Sending
 
 
+C = TypeVar("C", bound="_Client")
+
+
 class _Client:
     """What both clients are. They can be pickled: a copy has its own connections."""
 
@@ -137,13 +140,13 @@ class _Client:
 
     @classmethod
     def of(
-        cls,
+        cls: type[C],
         url: str,
         access: Access,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         retry: Retry = Retry(),  # noqa: B008  # it is frozen
-    ) -> Self:
+    ) -> C:
         """A client by what commands were told."""
         made = cls.__new__(cls)
         made._begin(url, access, timeout_s, retry)

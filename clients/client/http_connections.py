@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+import anyio
 import httpcore
 import httpx
 
@@ -89,8 +90,9 @@ class Connections:
             self._of_loops = {other: made for other, made in self._of_loops.items() if not other.is_closed()}
             self._of_loops[loop] = (self._made(httpx.AsyncClient), asyncio.Semaphore(CONNECTIONS))
         client, turns = self._of_loops[loop]
-        async with asyncio.timeout(_finite(request.timeout_s)), turns:
-            return await client.request(**_sent(request))
+        with anyio.fail_after(_finite(request.timeout_s)):  # as httpx does; asyncio.timeout came with Python 3.11
+            async with turns:
+                return await client.request(**_sent(request))
 
     def close(self) -> None:
         self._closed = True

@@ -119,7 +119,9 @@ def _library_path() -> str:
         for name in ("libtensorflow_cc.so.2", "libtensorflow_cc.2.dylib"):
             if (Path(folder) / name).exists():
                 return str(Path(folder) / name)
-    raise ImportError("the engine needs TensorFlow's C library: pip install 'signet-serving[engine]'")
+    raise ImportError(
+        "the engine needs TensorFlow's C library: pip install 'signet-serving[engine]', on Python 3.11 to 3.13"
+    )
 
 
 # TensorFlow logs to stderr and reads the level from the environment. What matters comes back as a status and is

@@ -82,3 +82,83 @@ def test_a_call_with_real_answers_imports_no_tensorflow(embedded_url, model_serv
         print("tensorflow" in sys.modules)
     """
     assert in_a_new_process(code).split("\n") == ["echo echo_bytes len", "echo echo_bytes len", "False"]
+
+
+CLIENTS = (
+    "signet",
+    "signet.clients.client.gateway_client",
+    "signet.clients.client.grpc_client",
+    "signet.cli",
+    "signet.clients.commands",
+)
+COMMANDS = ("signet.commands.app", "signet.commands.predict", "signet.commands.models")
+UNIX = {
+    "crypt",
+    "fcntl",
+    "grp",
+    "nis",
+    "ossaudiodev",
+    "posix",
+    "pty",
+    "pwd",
+    "resource",
+    "spwd",
+    "syslog",
+    "termios",
+    "tty",
+}
+UNIX_NAMES = {
+    *("fork", "forkpty", "getgid", "geteuid", "getuid", "killpg", "nice", "sched_getaffinity", "setsid", "mkfifo"),
+    *("SIGHUP", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIGPIPE", "SIGALRM", "add_signal_handler"),
+}
+
+
+def walked(*modules: str, inside_functions: bool) -> dict[str, ast.Module]:
+    """The project's modules that these import, and so on. inside_functions: also when something is called."""
+    found: dict[str, ast.Module] = {}
+    left = list(modules)
+    while left:
+        module = left.pop()
+        path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+        path = path if path.exists() else ROOT.joinpath(*module.split("."), "__init__.py")
+        if module in found or not module.startswith("signet") or not path.exists():
+            continue
+        found[module] = ast.parse(path.read_text(), feature_version=(3, 10))
+        nodes = list(ast.walk(found[module])) if inside_functions else found[module].body
+        for node in nodes:
+            left += imported(node)
+    return found
+
+
+def imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        return [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return []
+
+
+def test_what_clients_run_is_python_3_10_and_knows_nothing_of_unix():
+    """macOS and Windows; the syntax is that of 3.10, or it cannot be parsed."""
+    modules = walked(*CLIENTS, inside_functions=False) | walked(*COMMANDS, inside_functions=False)
+    assert {
+        "signet.serving.errors",
+        "signet.serving.json_arrays.inputs",
+        "signet.serving.tensors.protos",
+    } <= modules.keys()
+    for module, tree in modules.items():
+        packages = {name.partition(".")[0] for node in ast.walk(tree) for name in imported(node)}
+        assert not packages & UNIX, module
+        names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        assert not names & UNIX_NAMES, module
+
+
+def test_the_http_client_needs_the_base_requirements_alone():
+    modules = walked("signet.clients.client.gateway_client", inside_functions=True)
+    packages = {
+        name.partition(".")[0] for tree in modules.values() for node in ast.walk(tree) for name in imported(node)
+    }
+    needed = packages - set(sys.stdlib_module_names) - {"signet"}
+    assert needed == {"anyio", "google", "httpcore", "httpx", "ml_dtypes", "numpy", "orjson"}, (
+        "httpx brings anyio, httpcore"
+    )
