@@ -18,7 +18,7 @@ from signet.clients.client.connecting import NOTHING, Access, without_password
 from signet.clients.client.gateway_messages import Response
 from signet.clients.load_test.run.target import BROKEN, OK, TIMEOUT, UNREACHABLE, Done
 from signet.serving.errors import Unavailable, UsageError
-from signet.serving.open_inference.bodies import HEADER
+from signet.serving.open_inference.binary import HEADER
 
 _IDLE_S = 4.0
 """Idle connections are given up before the gateway, which waits 5 s, closes them under a request."""
