@@ -19,8 +19,8 @@ from signet.serving.gateway.http.pipeline import JSON, HttpPipeline
 from signet.serving.gateway.http.probes import Probes
 from signet.serving.gateway.http.v1_routes import add_error_handlers, create_router, malformed
 from signet.serving.gateway.observability.metrics import Metrics
-from signet.serving.gateway.openapi import fixed, page
-from signet.serving.gateway.openapi.documents import Documents
+from signet.serving.gateway.openapi import fixed_routes, page
+from signet.serving.gateway.openapi.document_cache import DocumentCache
 from signet.serving.gateway.settings import Settings
 from signet.serving.http.messages import without_body
 from signet.serving.http.server import Request, Response
@@ -54,8 +54,8 @@ class Gateway:
             self.inference, self.backend, self.readiness, running_version(), settings.batch_max_rows
         )
         self._v2 = v2.V2(self.open_inference, self.offload)
-        self.fastapi = fixed.create_app(running_version())
-        self.documents = Documents(self.backend, self.inference, self.fastapi)
+        self.fastapi = fixed_routes.create_app(running_version())
+        self.documents = DocumentCache(self.backend, self.inference, self.fastapi)
         self.fastapi.include_router(create_router(self.backend, self.inference, self.probes))
         self.fastapi.include_router(v2_routes.create_router(self.open_inference))
         self.fastapi.include_router(page.create_router(self.documents))

@@ -1,6 +1,6 @@
 """What a route tells FastAPI of its answers for the OpenAPI document: `responses=gives("Status", "The states")`.
 
-The schemas have names here and stand in `openapi/fixed.py`; so does what an error is like, whose status alone is told.
+The schemas have names here and stand in `openapi/fixed_routes.py`; so does what an error is like, whose status alone is told.
 """
 
 from typing import Any

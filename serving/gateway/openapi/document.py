@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from signet.serving.gateway.openapi import dialect, fixed, schemas, tensors, v1, v2
+from signet.serving.gateway.openapi import dialect, fixed_routes, schemas, tensors, v1, v2
 from signet.serving.gateway.openapi.described_model import DescribedModel
 from signet.serving.gateway.openapi.schemas import Schema
 
@@ -20,7 +20,7 @@ def document(models: Sequence[DescribedModel], missing: Mapping[str, str], app: 
 
     missing: models without an available version, and why. app: has the routes that are the same whatever is served.
     """
-    start = fixed.document(app, sorted([*(model.name for model in models), *missing]))
+    start = fixed_routes.document(app, sorted([*(model.name for model in models), *missing]))
     absent = ({"name": name, "description": f"Not available: {why}"} for name, why in missing.items())
     start["tags"] = [*map(_tag, models), *absent, *start["tags"]]
     return _joined(start, models)
@@ -28,7 +28,7 @@ def document(models: Sequence[DescribedModel], missing: Mapping[str, str], app: 
 
 def model_document(model: DescribedModel, app: FastAPI) -> Schema:
     """The routes of one model."""
-    start = fixed.document(app, [model.name])
+    start = fixed_routes.document(app, [model.name])
     start["info"] |= {"title": model.name, "description": _about(model)}
     start["tags"] = [_tag(model), *start["tags"]]
     start["paths"] = {path: described for path, described in start["paths"].items() if "{model}" in path}

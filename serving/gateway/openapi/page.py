@@ -1,6 +1,6 @@
 """What the gateway says of itself: its OpenAPI documents, and the page that shows them.
 
-/openapi.json, /v1/models/NAME/openapi.json      `documents.py`: they follow what is loaded
+/openapi.json, /v1/models/NAME/openapi.json      `document_cache.py`: they follow what is loaded
 /docs, /docs/FILE                                Swagger UI, from a package: nothing comes from another host
 """
 
@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
 from signet.serving.errors import NotFound
-from signet.serving.gateway.openapi.documents import Document, Documents
+from signet.serving.gateway.openapi.document_cache import Document, DocumentCache
 
 _PACKAGE = "fastapi_offline"
 """Carries Swagger UI's files."""
@@ -66,7 +66,7 @@ _DOCUMENT: dict[int | str, dict[str, Any]] = {
 _ERRORS: dict[int | str, dict[str, Any]] = {status: {} for status in (400, 404, 429, 500, 502, 503, 504)}
 
 
-def create_router(documents: Documents) -> APIRouter:
+def create_router(documents: DocumentCache) -> APIRouter:
     """The routes of one gateway."""
     router = APIRouter(tags=["service"])
 

@@ -18,9 +18,9 @@ from signet.serving.tensors import dtypes, signature
 from signet.serving.tensors.protos import saved_model_pb2
 from signet.serving.tensors.signature import Signature, TensorSpec
 from tests.servers import GOLDEN_MODELS
-from tests.serving.gateway.openapi import fixed_routes
+from tests.serving.gateway.openapi import app_without_gateway
 
-APP = fixed_routes()
+APP = app_without_gateway()
 DTYPES = {row.name: row for row in dtypes.ROWS}
 FLOAT = {"$ref": "#/components/schemas/Float"}
 
@@ -40,7 +40,7 @@ def model(*signatures: Signature, **known: object) -> DescribedModel:
 def golden(name: str) -> DescribedModel:
     message = saved_model_pb2.SavedModel.FromString((GOLDEN_MODELS / name / "1" / "saved_model.pb").read_bytes())
     protos = dict(message.meta_graphs[0].signature_def)
-    read = {key: signature.from_proto(key, proto) for key, proto in protos.items()}
+    read = {key: signature.from_signature_def(key, proto) for key, proto in protos.items()}
     return DescribedModel(name, 1, read, protos, versions=[1])
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signet.serving.errors import Unavailable
-from signet.serving.gateway.openapi import documents
+from signet.serving.gateway.openapi import document_cache
 from signet.serving.gateway.openapi.described_model import DescribedModel
 from signet.serving.tensors.signature import Signature
 from tests.servers import GOLDEN_MODELS
@@ -60,7 +60,7 @@ def card_of(tensor) -> dict:
 @settings(max_examples=20, deadline=None)
 @given(JSON | JSON.map(card_of) | st.dictionaries(KEYS, JSON).map(card_of))
 def test_whatever_a_card_holds_the_document_is_valid(validate, card):
-    _, document = documents.written(BARE, card, {}, APP)
+    _, document = document_cache.written(BARE, card, {}, APP)
     validate(orjson.loads(document.body))
 
 
@@ -81,11 +81,11 @@ def nested(depth: int) -> object:
     ],
 )
 def test_a_card_that_spoils_the_document_is_left_out(card, caplog):
-    model, document = documents.written(BARE, card, {}, APP)
+    model, document = document_cache.written(BARE, card, {}, APP)
     if isinstance(card, dict):
         assert model is BARE
         assert "the card of model m, version 3, is left out" in caplog.text
-    assert document == documents.written(BARE, {}, {}, APP)[1]
+    assert document == document_cache.written(BARE, {}, {}, APP)[1]
 
 
 def calls(running: in_process.InProcess) -> float:

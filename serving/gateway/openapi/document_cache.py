@@ -70,7 +70,7 @@ class _Described:
         return same_version and self.bare == bare and time.monotonic() < self.until
 
 
-class Documents:
+class DocumentCache:
     """Describes the models of one gateway. All fields belong to the event loop."""
 
     def __init__(self, backend: Backend, inference: Inference, app: FastAPI) -> None:
