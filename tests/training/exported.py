@@ -1,19 +1,22 @@
 """A model's SavedModel with its golden examples, written and verified in this process: quicker than `export.export`."""
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys
 import warnings
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-import keras
+from typing import TYPE_CHECKING, Any
 
 from signet.training.export import verify
-from signet.training.export import write as write_version
 from signet.training.export.golden import to_json
 from signet.training.model import Data
+from tests.training.late import Late
+
+if TYPE_CHECKING:
+    import keras
 from tests import programs
 
 _ANSWER = """
@@ -52,7 +55,7 @@ def write(name: str, module: Any, model: keras.Model, data: Data[Any], folder: P
     with warnings.catch_warnings():  # Keras reads weights in a way that TensorFlow 2.20 and numpy 2 warn of
         warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy keyword")
         model.save_weights(trained / "weights.weights.h5")
-        write_version.write(trained, folder)
+        Late("signet.training.export.write").write(trained, folder)
     assert verify.verify(folder) is None
     check_card(folder)
     signatures: dict[str, Any] = json.loads((folder / "assets.extra" / "golden.json").read_bytes())["signatures"]

@@ -7,14 +7,17 @@ import subprocess
 import sys
 from dataclasses import replace
 
-import keras
 import numpy as np
 import pytest
 
-from signet.training import fit, train
+from signet.training import train
 from signet.training.model import BadOption, Recipe
-from signet.training.models import digits
 from tests import servers
+from tests.training import late
+from tests.training.late import keras
+
+digits = late.model("digits")
+fit = late.Late("signet.training.fit")
 
 # Keras reads and writes weights in a way that numpy 2 warns of.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")

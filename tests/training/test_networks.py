@@ -2,17 +2,18 @@
 
 from dataclasses import replace
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from signet.training import train
 from signet.training.data import posts, stories
 from signet.training.model import Recipe
-from signet.training.models import counting, digits, question_answering, social_posts
+from signet.training.models import counting
 from signet.training.models.registry import models
-from tests.training import exported
+from tests.training import exported, late
+from tests.training.late import keras, tf
+
+digits, question_answering, social_posts = map(late.model, ("digits", "question_answering", "social_posts"))
 
 
 def small(name, architecture="default"):

@@ -16,8 +16,10 @@ from signet.serving.errors import UsageError
 from signet.training import train
 from signet.training.export import export, publish
 from signet.training.export.errors import ExportFailed
-from signet.training.models import digits
 from tests import servers
+from tests.training import late
+
+digits = late.model("digits")
 
 
 def run(*arguments, **options):

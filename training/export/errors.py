@@ -39,4 +39,4 @@ def first_line(text: str) -> str:
 
 
 _MOST_SAID = 500
-"""Characters of a foreign error that are passed on."""
+"""Characters of an error of others that are passed on."""

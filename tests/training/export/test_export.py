@@ -14,10 +14,11 @@ from signet.serving.tensors.protos import prediction_log_pb2, saved_model_pb2
 from signet.training.export import card, export, plots, publish, verify
 from signet.training.export.errors import ExportFailed
 from signet.training.export.names import generic
-from signet.training.models import digits
 from signet.training.models.registry import models
 from tests import servers
-from tests.training import exported
+from tests.training import exported, late
+
+digits = late.model("digits")
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,13 @@ import json
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 
 import signet
 from signet.serving.engine import loading
 from tests import servers
+from tests.training.late import keras
 
 _SCRIPT = """
 import json, sys

@@ -72,7 +72,7 @@ def test_what_the_file_system_refuses_is_one_sentence(tmp_path):
             raise AssertionError("there is no folder")
 
 
-def test_foreign_errors_become_one_sentence():
+def test_errors_of_others_become_one_sentence():
     disk = OSError(28, "x; No space left on device [Op:SaveV2]\n" + "more\n" * 100)
     assert said_by(disk) == "the disk is full; nothing was published"
     assert said_by(ValueError("\n\x1b[1mException encountered when calling layer\x1b[0m\n\nshapes differ.\nmore")) == (

@@ -1,15 +1,15 @@
-import keras
+from __future__ import annotations
+
 import numpy as np
 import pytest
-from keras import layers
 
-from signet.training.models import blocks
+from tests.training import late
+from tests.training.late import keras, layers
 
-BLOCKS = {
-    "inception": (blocks.inception, 4),
-    "identity_residual": (blocks.identity_residual, 1),
-    "projected_residual": (blocks.projected_residual, 1),
-}
+blocks = late.model("blocks")
+
+BLOCKS = {"inception": 4, "identity_residual": 1, "projected_residual": 1}
+"""Name -> how many times the channels it gives."""
 
 
 def convolutions(model: keras.Model) -> list[tuple[int, int, int, str]]:
@@ -32,13 +32,12 @@ def test_branches_agree_for_pictures_of_any_size(side):
 
 @pytest.mark.parametrize("name", BLOCKS)
 def test_pictures_of_free_size_run(name):
-    block, times = BLOCKS[name]
     x = keras.Input((None, None, 2))
-    model = keras.Model(x, block(x, 2))
+    model = keras.Model(x, getattr(blocks, name)(x, 2))
     for height, width in ((7, 10), (8, 8)):
         answer = model.predict(np.ones((3, height, width, 2), np.float32), verbose=0)
         size = (height, width) if name == "identity_residual" else ((height + 1) // 2, (width + 1) // 2)
-        assert answer.shape == (3, *size, 2 * times)
+        assert answer.shape == (3, *size, 2 * BLOCKS[name])
 
 
 def test_the_blocks_are_the_notebooks_layers():
@@ -77,4 +76,4 @@ def test_an_identity_that_cannot_be_added_is_refused(channels):
 @pytest.mark.parametrize("shape", [(8, 128), (8, 8, None)])
 def test_tensors_that_are_no_pictures_are_refused(name, shape):
     with pytest.raises(ValueError, match=rf"{name} takes a tensor of shape \(batch, height, width, channels\)"):
-        BLOCKS[name][0](keras.Input(shape))
+        getattr(blocks, name)(keras.Input(shape))

@@ -3,18 +3,19 @@
 from dataclasses import replace
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
 from signet.training import train
 from signet.training.data import digits
 from signet.training.model import BadOption, Recipe
-from signet.training.models import digit_pictures, inception, residual
 from signet.training.options import TrainOptions
-from tests.training import exported
+from tests.training import exported, late
+from tests.training.late import keras
 
-MODELS = {"inception": inception, "residual": residual}
+digit_pictures = late.model("digit_pictures")
+
+MODELS = {name: late.model(name) for name in ("inception", "residual")}
 CHOICES = [(name, architecture) for name in MODELS for architecture in ("default", "notebook")]
 
 
@@ -84,7 +85,7 @@ def test_each_choice_has_a_recipe_for_each_preset():
 
 
 def test_epochs_differ_and_come_again():
-    epochs = inception.load(None, "quick", 3).epoch
+    epochs = MODELS["inception"].load(None, "quick", 3).epoch
     images = [epochs(number).inputs["image"] for number in (0, 1, 0)]
     assert not np.array_equal(images[0], images[1])
     np.testing.assert_array_equal(images[0], images[2])
@@ -114,7 +115,7 @@ def test_unknown_data_is_refused_before_anything_starts(name, source, problem):
 def test_scenes_are_data_and_files_are_not(tmp_path):
     assert train.check(["inception"], TrainOptions(data=Path("scenes"))) == ["inception"]
     with pytest.raises(BadOption, match="this model learns from scikit-learn's digits, or from --data scenes"):
-        inception.load(tmp_path, "quick", 0)
+        MODELS["inception"].load(tmp_path, "quick", 0)
 
 
 def test_an_unknown_architecture_is_refused():

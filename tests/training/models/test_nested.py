@@ -1,10 +1,11 @@
-import keras
 import numpy as np
 import pytest
 
 from signet.training.model import BadOption
-from signet.training.models import nested
-from tests.training import exported
+from tests.training import exported, late
+from tests.training.late import keras
+
+nested = late.model("nested")
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,15 @@
 """The Siamese network: one reader for both sides, and answers that do not depend on padding or on which side is which."""
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from signet.training import train
 from signet.training.data import people
 from signet.training.model import BadData, Recipe
-from signet.training.models import siamese_lstm
-from tests.training import exported
+from tests.training import exported, late
+from tests.training.late import keras, tf
+
+siamese_lstm = late.model("siamese_lstm")
 
 SMALL = {"state": 8, "notebook_state": 8, "dense": 8}
 

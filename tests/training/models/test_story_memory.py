@@ -1,10 +1,12 @@
 """How the memory network reads a story: which word is in which sentence, and what is forgotten."""
 
-import keras
 import numpy as np
 import pytest
 
-from signet.training.models.story_memory import StoryMemory
+from tests.training import late
+from tests.training.late import keras
+
+story_memory = late.model("story_memory")
 
 END = 2
 ANSWERS = np.array([[3, 0], [4, 5], [6, 0]], np.int32)
@@ -14,7 +16,7 @@ ANSWERS = np.array([[3, 0], [4, 5], [6, 0]], np.int32)
 def network():
     keras.utils.set_random_seed(0)
     text, question = (keras.Input((None,), dtype="int32", name=name) for name in ("text", "question"))
-    memory = StoryMemory(10, END, ANSWERS, dim=8, hops=2, memories=3)
+    memory = story_memory.StoryMemory(10, END, ANSWERS, dim=8, hops=2, memories=3)
     return keras.Model([text, question], memory([text, question]))
 
 
@@ -23,7 +25,7 @@ def scores(network, text, question=(3, 4)):
 
 
 def test_words_belong_to_the_sentence_that_the_next_end_closes(network):
-    (memory,) = (layer for layer in network.layers if isinstance(layer, StoryMemory))
+    (memory,) = (layer for layer in network.layers if isinstance(layer, story_memory.StoryMemory))
     text = np.array([[3, 4, 5, END, 6, END, 7, 8, END, 0, 0]], np.int32)
     belongs, lengths, places = (np.array(part)[0] for part in memory._sentences(text))
     assert belongs.argmax(axis=1)[[0, 1, 2, 4, 6, 7]].tolist() == [2, 2, 2, 1, 0, 0]  # 0 is the newest

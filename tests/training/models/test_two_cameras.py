@@ -2,16 +2,16 @@ import base64
 from dataclasses import replace
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from signet.training.data import stereo
 from signet.training.model import BadOption, Data, Recipe
-from signet.training.models import two_cameras
-from signet.training.models.two_cameras import EYES, Config
-from tests.training import exported
+from tests.training import exported, late
+from tests.training.late import keras, tf
+
+two_cameras = late.model("two_cameras")
+EYES = ("left_camera", "right_camera")
 
 SIDE = 32
 
@@ -19,7 +19,7 @@ SIDE = 32
 @pytest.fixture(scope="module")
 def data():
     train, test = (stereo.generate(rows, SIDE, np.random.default_rng(rows)) for rows in (128, 64))
-    return Data("pairs", Config(SIDE), lambda _: train, test)
+    return Data("pairs", two_cameras.Config(SIDE), lambda _: train, test)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Models as strangers make them: built, saved and exported here, in one process of its own.
 
-python -m tests.training.foreign FOLDER
+python -m tests.training.export.third_party FOLDER
   FOLDER/models/NAME/1/       exported by training/export/any_keras.py, or a SavedModel made elsewhere
   FOLDER/expected/NAME.json   rows, and what the model answered to them before it was saved
   FOLDER/refused.json         name -> what is said of a model that is not exported
@@ -506,8 +506,6 @@ def save_tf1(folder: Path) -> tuple[Arrays, Arrays]:
 
 
 SAVED = {"tf_module": save_module, "tf1": save_tf1}
-
-NAMES = [*(build.__name__ for build in EXPORTED), *SAVED]
 
 
 def export_case(name: str, case: Case, folder: Path) -> Path:

@@ -8,24 +8,55 @@ import sys
 import httpx
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from signet.serving.engine import loading
 from signet.training.export import publish
 from signet.training.export.golden import difference, from_json
 from tests import servers
-from tests.training.foreign import EXPORTED, NAMES
+from tests.training.late import tf
 
-OWN_NAMES = [build.__name__ for build in EXPORTED]
+OWN_NAMES = [
+    "sequential",
+    "functional_of_pictures",
+    "pictures_of_any_size",
+    "lists",
+    "dicts",
+    "shared_layers",
+    "nested_models",
+    "subclassed",
+    "subclassed_with_two_arguments",
+    "strings",
+    "recurrent",
+    "compiled",
+    "unmasked",
+    "fixed_rows",
+    "half_precision",
+    "lambdas",
+    "hdf5",
+    "sequential_with_states",
+    "sequential_with_a_dict",
+    "nested_dicts",
+    "logits",
+    "chances",
+    "unregistered",
+    "similarities",
+    "sampled",
+    "of_keras_2",
+    "pictures_in_pictures_out",
+]
+"""Models that `third_party.py` saves and exports."""
+NAMES = [*OWN_NAMES, "tf_module", "tf1"]
+"""Those that it writes as SavedModels without an export, too."""
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    """The folder that `foreign.py` fills."""
-    folder = tmp_path_factory.mktemp("foreign")
-    command = [sys.executable, "-m", "tests.training.foreign", folder]
+    """The folder that `third_party.py` fills."""
+    folder = tmp_path_factory.mktemp("third_party")
+    command = [sys.executable, "-m", "tests.training.export.third_party", folder]
     child = subprocess.run(command, capture_output=True, text=True, check=False, cwd=servers.ROOT)
     assert child.returncode == 0, child.stderr[-3000:]
+    assert {path.stem for path in (folder / "expected").iterdir()} == set(NAMES)
     return folder
 
 
@@ -216,7 +247,7 @@ def test_the_same_file_gives_the_same_bytes_and_another_that_breaks_callers_is_r
     assert "output 'mood' is gone" in refused.stderr
     assert publish.versions(tmp_path / "moods") == [1, 2]
 
-    code = servers.ROOT / "tests" / "training" / "foreign.py"  # defines the class of the model
+    code = servers.ROOT / "tests" / "training" / "export" / "third_party.py"  # defines the class of the model
     example = corpus / "files" / "subclassed" / "example.json"
     allowed = exported("subclassed", "--code", code, "--example", example, "--allow-breaking")
     assert allowed.returncode == 0, allowed.stderr
