@@ -1,12 +1,13 @@
 """What a user asks of `signet score`, and what is told to them at the end."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
-from signet.clients.client.connecting import NOTHING, Access
+from signet.clients.client.connecting import DEFAULT_URL, NOTHING, Access, Url
 from signet.clients.score.input.csv_dialect import UNKNOWN, Dialect
 from signet.serving.errors import UsageError
-from signet.serving.tensors.signature import DEFAULT
+from signet.serving.options import Option
 
 STDOUT = "-"
 LOCAL, RAY = "local", "ray"
@@ -15,46 +16,81 @@ NON_FINITE = ("bare", "null", "string")
 
 @dataclass(frozen=True)
 class ScoreOptions:
-    """What is to be scored, and how; the fields are the options of `signet score`."""
+    """What is to be scored, and how."""
 
-    model: str
-    inputs: list[str]
-    output: str
-    url: str
-    signature: str = DEFAULT
-    version: int | None = None
-    """None: the highest at the start."""
-    input_format: str = ""
+    model: Annotated[str, Option("The model; `signet models` lists them.", metavar="MODEL", is_argument=True)]
+    inputs: list[str] = field(default_factory=list)
+    """Files, folders, patterns, URLs, or - for standard input."""
+    output: str = ""
+    """A folder, a file, or - for standard output."""
+    url: Url = DEFAULT_URL
+    signature: Annotated[str, Option("Which way to call the model.")] = "serving_default"
+    version: Annotated[int | None, Option("The version that scores all rows. Default: the highest at the start.")] = (
+        None
+    )
+    maps: Annotated[
+        list[str],
+        Option(
+            "Where an input lies when no column is called so: INPUT=COLUMN, or INPUT=COLUMN,COLUMN… side by side; "
+            "may be given again. Columns x_0, x_1 … make the input x without it.",
+            flag="--map",
+            metavar="INPUT=COLUMN",
+        ),
+    ] = field(default_factory=list)
+    carry: Annotated[
+        str | None,
+        Option("Columns to write beside the outputs, separated by commas. Default: all that are no inputs."),
+    ] = None
+    prefix: Annotated[
+        str, Option("Stands before the name of each output, for rows that have such a column already.")
+    ] = ""
+    flat: Annotated[bool, Option("A column for each number of an output: digit_0, digit_1 … instead of a list.")] = (
+        False
+    )
+    format: Annotated[
+        str,
+        Option("Of a folder's parts: parquet, jsonl, csv, arrow, tfrecord; csv.gz, jsonl.zst. [default: parquet]"),
+    ] = ""
+    input_format: Annotated[str, Option("Of all inputs, where names do not tell. [default for -: jsonl]")] = ""
+    batch_rows: Annotated[
+        int | None,
+        Option(
+            "Rows in a request. Default: 64 of texts, 256 of rows of any length, else 8 to 1024, about 256 KiB.",
+            min=1,
+        ),
+    ] = None
+    part_rows: Annotated[
+        int, Option("Rows in a part; what is lost by a kill is scored again from the last part.", min=1)
+    ] = 65_536
+    concurrency: Annotated[
+        int, Option("Most requests in flight; fewer while the server is busy with others.", min=1, max=100)
+    ] = 4
+    rows_per_s: Annotated[
+        float | None, Option("Rate limit: most rows a second. Default: no limit.", flag="--rate", min=0.001)
+    ] = None
+    max_bad: Annotated[
+        int, Option("Rows that may be bad: they go to the dead letters, with the reason. -1: any number.", min=-1)
+    ] = 0
+    overwrite: Annotated[
+        bool, Option("Replace OUTPUT if it exists; start anew where inputs or model have changed.")
+    ] = False
+    non_finite: Annotated[str, Option("NaN and infinity in lines of JSON: bare, null, or string.")] = "bare"
+    verify: Annotated[bool, Option("Read every part again at the end, and hold it against its SHA-256.")] = False
+    patience_s: Annotated[
+        float,
+        Option("Seconds to go on while nothing is answered: the server is away or busy, the version gone.", min=0),
+    ] = 60.0
+    engine: Annotated[
+        str,
+        Option("local: this process sends the requests. ray: the workers of a Ray cluster (signet-serving[ray])."),
+    ] = LOCAL
+    ray_address: Annotated[
+        str, Option("The Ray cluster, as HOST:PORT; without it Ray looks for one here, or starts one.")
+    ] = ""
     dialect: Dialect = UNKNOWN
     """How CSV files are written, as far as the user says."""
-    format: str = ""
-    maps: tuple[str, ...] = ()
-    carry: str | None = None
-    """Names separated by commas; None: all columns that are no inputs."""
-    prefix: str = ""
-    flat: bool = False
-    non_finite: str = "bare"
-    """NaN and infinity in lines of JSON: the `bare` words, `null` or a `string`."""
-    batch_rows: int | None = None
-    """Rows of a request; None: by the size of a row."""
-    part_rows: int = 65_536
-    """Rows of a part file, or up to a request more."""
-    concurrency: int = 4
-    """Requests in flight."""
-    rows_per_s: float | None = None
-    """The rate limit; None: as fast as it goes."""
-    max_bad: int | None = 0
-    """Rows that may be bad; None: any number."""
-    overwrite: bool = False
-    verify: bool = False
-    """Whether every part is read again at the end."""
-    patience_s: float = 60.0
-    """Seconds to go on asking a server that is away."""
     access: Access = NOTHING
     """What is shown to the server."""
-    engine: str = LOCAL
-    """`local`, or `ray`."""
-    ray_address: str = ""
     in_process: Path | None = None
     """The folder of models to load from, instead of asking a server."""
 

@@ -73,7 +73,8 @@ def prepare(
         access=options.access,
     )
     part_rows = -(-options.part_rows // batch_rows) * batch_rows
-    work = Work(found, plan, goal, connection, options.in_process, batch_rows, part_rows, options.max_bad)
+    max_bad = None if options.max_bad < 0 else options.max_bad
+    work = Work(found, plan, goal, connection, options.in_process, batch_rows, part_rows, max_bad)
     named = f"score-{hashlib.sha256(json.dumps(identity(work, pinned)).encode()).hexdigest()[:16]}"
     return replace(work, connection=replace(connection, job=named)), itertools.chain(head, chunks)
 

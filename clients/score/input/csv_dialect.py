@@ -9,9 +9,10 @@ import codecs
 import csv
 import io
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from signet.serving.errors import UsageError
+from signet.serving.options import Option
 
 HEAD_BYTES = 1 << 16
 """Of a file, from which its dialect is told."""
@@ -41,9 +42,22 @@ _SAMPLE_ROWS = 20
 class Dialect:
     """An empty text: as the file tells."""
 
-    delimiter: str = ""
-    encoding: str = ""
-    quoting: str = ""
+    delimiter: Annotated[
+        str,
+        Option(
+            "Of CSV files: one character, or tab. Default: , or tab by the name; ; tab or | where the first rows say so."
+        ),
+    ] = ""
+    encoding: Annotated[
+        str, Option("Of CSV files: utf-8, utf-16, cp1252, latin-1 … Default: as the file's beginning tells.")
+    ] = ""
+    quoting: Annotated[
+        str,
+        Option(
+            'Of CSV files: double: "" is a quote within quotes, as RFC 4180 has it; backslash: \\" too; single: quotes '
+            "are '; none: quotes are text. Default: double, or backslash where the first rows say so."
+        ),
+    ] = ""
 
     @property
     def format(self) -> dict[str, Any]:

@@ -303,7 +303,7 @@ def test_too_many_bad_rows_end_the_job_which_can_go_on(job, tmp_path):
     ) as caught:
         run(made)
     assert caught.value.exit_code == 4
-    done = run(replace(made, max_bad=None))
+    done = run(replace(made, max_bad=-1))
     assert (done.rows, done.bad, done.new_rows) == (36, 4, 22)  # two parts, of 14 good rows, were there
 
 
