@@ -11,8 +11,8 @@ from rich.table import Table
 
 from signet.clients.client import values
 from signet.clients.client.connecting import Access
-from signet.clients.client.gateway_client import Client
-from signet.clients.client.gateway_messages import Model
+from signet.clients.client.http_client import Client
+from signet.clients.client.http_messages import Model
 from signet.serving.errors import UsageError
 from signet.serving.tensors.arrays import Array, Arrays
 

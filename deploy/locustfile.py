@@ -16,8 +16,8 @@ from typing import Any
 
 from locust import FastHttpUser, constant_throughput, events, task
 
-from signet.clients.client.gateway_client import Client
-from signet.clients.client.gateway_messages import Request
+from signet.clients.client.http_client import Client
+from signet.clients.client.http_messages import Request
 from signet.clients.load_test.plan import bodies, mix
 from signet.clients.load_test.plan.dialects import DIALECTS, HttpDialect
 

@@ -21,14 +21,14 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from signet.clients.client.gateway_client import AsyncClient, Client
     from signet.clients.client.grpc_client import GrpcClient
+    from signet.clients.client.http_client import AsyncClient, Client
     from signet.clients.client.retries import NEVER, Retry
     from signet.serving import errors
     from signet.training.export.from_python import ExportBest, Exported, export
 else:  # a type checker that saw this would take any name for one of ours
     _NAMES = {
-        "signet.clients.client.gateway_client": ("AsyncClient", "Client"),
+        "signet.clients.client.http_client": ("AsyncClient", "Client"),
         "signet.clients.client.grpc_client": ("GrpcClient",),
         "signet.clients.client.retries": ("NEVER", "Retry"),
         "signet.training.export.from_python": ("ExportBest", "Exported", "export"),

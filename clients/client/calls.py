@@ -5,7 +5,7 @@
 
     drive(listing(), send)     await drive_async(listing(), send)
 
-A client only sends. What it meets when it sends is thrown into the generator, which may know an answer to it.
+A client only sends. What it meets when it sends is thrown into the generator, selector may know an answer to it.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.signature import Signature, nearest_hint, select
 
 T = TypeVar("T")
-Steps = Generator[Any, Any, T]
+CallSteps = Generator[Any, Any, T]
 """Yields requests or pauses, is sent responses, returns the result."""
 
 _POLL_S = 0.05
@@ -59,13 +59,13 @@ class Version:
     """SHA-256 of its graph and weights, where the server tells it."""
 
 
-Which = int | str | None
+VersionSelector = int | str | None
 """One of a model's versions: by its number, by a label, or None for the one that calls without a version get."""
 
-Known = dict[tuple[str, Which], Version]
+SignatureCache = dict[tuple[str, VersionSelector], Version]
 """What was asked for, by model and version; a label or None is the one that answered last. Threads may share it."""
 
-Describe = Callable[[str, Which], Steps[Version]]
+Describe = Callable[[str, VersionSelector], CallSteps[Version]]
 """Asks for the signatures of a model's version."""
 
 
@@ -77,14 +77,14 @@ def seconds_of(timeout_s: float | None, usual_s: float) -> float:
     return float(given) if given < _LONGEST_S else math.inf
 
 
-def which_of(version: int | None, label: str | None) -> Which:
+def selector_of(version: int | None, label: str | None) -> VersionSelector:
     """What a caller asks for. Raises `InvalidInput` when both are given."""
     if version is not None and label is not None:
         raise InvalidInput(f"both version {version} and label {label!r} are given; expected one of them")
     return version if label is None else label
 
 
-def drive(steps: Steps[T], send: Callable[[Any], Any]) -> T:
+def drive(steps: CallSteps[T], send: Callable[[Any], Any]) -> T:
     """The result of the steps, whose requests `send` answers."""
     sleep: Callable[[float], Any] = time.sleep
     try:
@@ -103,7 +103,7 @@ def drive(steps: Steps[T], send: Callable[[Any], Any]) -> T:
         return result
 
 
-async def drive_async(steps: Steps[T], send: Callable[[Any], Awaitable[Any]]) -> T:
+async def drive_async(steps: CallSteps[T], send: Callable[[Any], Awaitable[Any]]) -> T:
     """As `drive`, with a `send` to await."""
     try:
         step = next(steps)
@@ -125,27 +125,32 @@ def _misused(error: Exception) -> InvalidInput:
     return InvalidInput(f"the call cannot be made as it was asked for: {type(error).__name__}: {error}")
 
 
-def describing(known: Known, describe: Describe, model: str, which: Which) -> Steps[Version]:
+def describing(cache: SignatureCache, describe: Describe, model: str, selector: VersionSelector) -> CallSteps[Version]:
     """The signatures of a version, asked for unless they are known."""
-    described = known.get((model, which))
+    described = cache.get((model, selector))
     if described is None:
-        described = known[model, which] = yield from describe(model, which)
+        described = cache[model, selector] = yield from describe(model, selector)
     return described
 
 
 def fitting(
-    known: Known, describe: Describe, model: str, which: Which, signature: str, inputs: Mapping[str, Any]
-) -> Steps[tuple[Version, Signature, Arrays]]:
+    cache: SignatureCache,
+    describe: Describe,
+    model: str,
+    selector: VersionSelector,
+    signature: str,
+    inputs: Mapping[str, Any],
+) -> CallSteps[tuple[Version, Signature, Arrays]]:
     """The inputs as arrays of the signature. Asks again before it says that they do not fit what was known."""
-    was_known = (model, which) in known
-    described = yield from describing(known, describe, model, which)
+    was_known = (model, selector) in cache
+    described = yield from describing(cache, describe, model, selector)
     try:
         return _fit(described, signature, inputs)
     except (InvalidInput, FailedPrecondition, Unsupported):
         if not was_known:
             raise
-        known.pop((model, which), None)
-        newer = yield from describing(known, describe, model, which)
+        cache.pop((model, selector), None)
+        newer = yield from describing(cache, describe, model, selector)
         if newer.number == described.number:
             raise
     return _fit(newer, signature, inputs)
@@ -164,7 +169,7 @@ def check_outputs(outputs: Collection[str], signature: Signature) -> None:
 
 def sending(
     budget: Budget, build: Callable[[float], Any], failure: Callable[[Any], ServingError | None], deadline: float
-) -> Steps[Any]:
+) -> CallSteps[Any]:
     """The response to a request, which is sent again as the budget allows. Raises what is met when it is sent.
 
     build: makes the request, given the seconds that are left until the deadline, a time of `time.monotonic`.
@@ -200,7 +205,7 @@ def parsed(parse: Callable[[], T]) -> T:
         raise Internal(f"the answer cannot be read: {type(error).__name__}: {error}") from error
 
 
-def waiting(ask: Callable[[float], Steps[str]], server: str, timeout_s: float) -> Steps[None]:
+def waiting(ask: Callable[[float], CallSteps[str]], server: str, timeout_s: float) -> CallSteps[None]:
     """Returns when `ask`, which is given the seconds left, finds nothing that keeps the server from being ready."""
     deadline = time.monotonic() + timeout_s
     said = ""

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from signet.clients.client import flat_columns
-from signet.clients.client.calls import CONVERTING, Steps
+from signet.clients.client.calls import CONVERTING, CallSteps
 from signet.clients.client.values import text_of
 from signet.serving.errors import InvalidInput, UsageError
 from signet.serving.tensors.arrays import Array, Arrays
@@ -26,8 +26,8 @@ ROWS = 1024
 
 
 def predicting(
-    frame: Any, signature: Signature, rows: int, predict: Callable[[dict[str, Any]], Steps[Arrays]]
-) -> Steps[Any]:
+    frame: Any, signature: Signature, rows: int, predict: Callable[[dict[str, Any]], CallSteps[Arrays]]
+) -> CallSteps[Any]:
     """A frame of outputs, from as many calls as it takes with so many rows each."""
     kind(frame)
     answers = []

@@ -23,10 +23,18 @@ import grpc
 from google.protobuf.message import Message
 
 from signet.clients.client import calls, connecting, dataframes, values
-from signet.clients.client.calls import Describe, Known, Steps, Version, Which, drive, which_of
+from signet.clients.client.calls import (
+    CallSteps,
+    Describe,
+    SignatureCache,
+    Version,
+    VersionSelector,
+    drive,
+    selector_of,
+)
 from signet.clients.client.connecting import Access, Certificate, FilePath
 from signet.clients.client.dataframes import Frame
-from signet.clients.client.gateway_messages import Model
+from signet.clients.client.http_messages import Model
 from signet.clients.client.retries import Budget, Retry
 from signet.serving.errors import (
     CODE_NAMES,
@@ -89,13 +97,13 @@ def build_predict(
     arrays: Arrays,
     timeout_s: float,
     *,
-    which: Which = None,
+    selector: VersionSelector = None,
     signature: str = DEFAULT,
     outputs: Collection[str] = (),
 ) -> Call:
     """A PredictRequest of arrays that were held against the signature. outputs: those to answer; empty: all."""
     request = predict_pb2.PredictRequest(output_filter=outputs)
-    _name(request.model_spec, model, which).signature_name = signature
+    _name(request.model_spec, model, selector).signature_name = signature
     for name, array in arrays.items():
         request.inputs[name].CopyFrom(to_proto(array))
     return Call("Predict", request, timeout_s)
@@ -106,10 +114,10 @@ def parse_predict(response: predict_pb2.PredictResponse) -> Arrays:
     return {name: from_proto(tensor) for name, tensor in sorted(response.outputs.items())}
 
 
-def build_metadata(model: str, which: Which, timeout_s: float) -> Call:
+def build_metadata(model: str, selector: VersionSelector, timeout_s: float) -> Call:
     """The question for the signatures of a version; None: the one that calls without a version get."""
     request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
-    _name(request.model_spec, model, which)
+    _name(request.model_spec, model, selector)
     return Call("GetModelMetadata", request, timeout_s)
 
 
@@ -169,33 +177,33 @@ class _Server:
     """A server as a client knows it: the signatures it told, and what may be spent on retries."""
 
     def __init__(self, retry: Retry) -> None:
-        self._known: Known = {}
+        self._cache: SignatureCache = {}
         self._budget = Budget(retry)
 
     def predict(
         self,
         model: str,
-        which: Which,
+        selector: VersionSelector,
         signature: str,
         inputs: Mapping[str, Any],
         outputs: Collection[str],
         deadline: float,
-    ) -> Steps[Arrays]:
+    ) -> CallSteps[Arrays]:
         describe = self._describe(deadline)
-        expected, chosen, arrays = yield from calls.fitting(self._known, describe, model, which, signature, inputs)
+        expected, chosen, arrays = yield from calls.fitting(self._cache, describe, model, selector, signature, inputs)
         calls.check_outputs(outputs, chosen)
         try:
             response = yield from self._send(
                 lambda left_s: build_predict(
-                    model, arrays, left_s, which=which, signature=chosen.name, outputs=outputs
+                    model, arrays, left_s, selector=selector, signature=chosen.name, outputs=outputs
                 ),
                 deadline,
             )
         except (InvalidInput, FailedPrecondition):
-            self._known.pop((model, which), None)  # it may be another version that answered
+            self._cache.pop((model, selector), None)  # it may be another version that answered
             raise
         if response.model_spec.version.value != expected.number:
-            self._known.pop((model, which), None)
+            self._cache.pop((model, selector), None)
         answered = calls.parsed(lambda: parse_predict(response))
         calls.check_answered(arrays, answered, chosen)
         return answered
@@ -203,17 +211,17 @@ class _Server:
     def predict_frame(
         self,
         model: str,
-        which: Which,
+        selector: VersionSelector,
         signature: str,
         frame: Any,
         outputs: Collection[str],
         rows: int,
         deadline: float,
-    ) -> Steps[Any]:
+    ) -> CallSteps[Any]:
         dataframes.check(frame, rows)
-        described = yield from self.describe(model, which, deadline)
+        described = yield from self.describe(model, selector, deadline)
         chosen = select(described.signatures, signature, model)
-        pinned = which if dataframes.fits(frame, rows) else described.number  # all parts by one version
+        pinned = selector if dataframes.fits(frame, rows) else described.number  # all parts by one version
         return (
             yield from dataframes.predicting(
                 frame,
@@ -223,11 +231,11 @@ class _Server:
             )
         )
 
-    def describe(self, model: str, which: Which, deadline: float) -> Steps[Version]:
-        described = self._known[model, which] = yield from self._describe(deadline)(model, which)
+    def describe(self, model: str, selector: VersionSelector, deadline: float) -> CallSteps[Version]:
+        described = self._cache[model, selector] = yield from self._describe(deadline)(model, selector)
         return described
 
-    def models(self, deadline: float) -> Steps[list[Model]]:
+    def models(self, deadline: float) -> CallSteps[list[Model]]:
         index = parse_index((yield from self._send(build_index, deadline)))
         models = []
         for name, versions in index.items():
@@ -239,11 +247,11 @@ class _Server:
                 models.append(Model(name, tuple(versions), described.signatures))
         return models
 
-    def status(self, model: str, deadline: float) -> Steps[list[VersionStatus]]:
+    def status(self, model: str, deadline: float) -> CallSteps[list[VersionStatus]]:
         build = partial(build_status, model)
         return parse_status((yield from self._send(build, deadline)))
 
-    def ready(self, model: str | None, timeout_s: float) -> Steps[str]:
+    def ready(self, model: str | None, timeout_s: float) -> CallSteps[str]:
         """What keeps the server, or one model, from answering; empty when nothing does. Asks once."""
         if model is None:
             return "" if (yield build_ready(timeout_s)).ready else "not every model has a version that answers"
@@ -256,14 +264,14 @@ class _Server:
         return f"the versions of model {model!r} are {', '.join(state.name for state in states) or 'none'}"
 
     def _describe(self, deadline: float) -> Describe:
-        def describe(model: str, which: Which) -> Steps[Version]:
-            build = partial(build_metadata, model, which)
+        def describe(model: str, selector: VersionSelector) -> CallSteps[Version]:
+            build = partial(build_metadata, model, selector)
             response = yield from self._send(build, deadline)
             return calls.parsed(lambda: parse_metadata(response))
 
         return describe
 
-    def _send(self, build: Callable[[float], Call], deadline: float) -> Steps[Any]:
+    def _send(self, build: Callable[[float], Call], deadline: float) -> CallSteps[Any]:
         return calls.sending(self._budget, build, _no_failure, deadline)
 
 
@@ -340,8 +348,8 @@ class GrpcClient:
         signature: default `serving_default`. outputs: those wanted; default all. timeout_s: to wait for an answer,
         retries included.
         """
-        which, deadline = which_of(version, label), self._deadline(timeout_s)
-        steps = self._server.predict(model, which, signature or DEFAULT, inputs, outputs, deadline)
+        selector, deadline = selector_of(version, label), self._deadline(timeout_s)
+        steps = self._server.predict(model, selector, signature or DEFAULT, inputs, outputs, deadline)
         return values.with_texts(drive(steps, self._send))
 
     def predict_frame(
@@ -356,14 +364,14 @@ class GrpcClient:
         timeout_s: float | None = None,
         rows: int = dataframes.ROWS,
     ) -> Frame:
-        """As `gateway_client.Client.predict_frame`."""
-        which, deadline = which_of(version, label), self._deadline(timeout_s)
-        steps = self._server.predict_frame(model, which, signature or DEFAULT, frame, outputs, rows, deadline)
+        """As `http_client.Client.predict_frame`."""
+        selector, deadline = selector_of(version, label), self._deadline(timeout_s)
+        steps = self._server.predict_frame(model, selector, signature or DEFAULT, frame, outputs, rows, deadline)
         return cast(Frame, drive(steps, self._send))
 
     def describe(self, model: str, *, version: int | None = None, label: str | None = None) -> Version:
         """The version that answers now, with all its signatures."""
-        return drive(self._server.describe(model, which_of(version, label), self._deadline()), self._send)
+        return drive(self._server.describe(model, selector_of(version, label), self._deadline()), self._send)
 
     def signature(
         self, model: str, signature: str = DEFAULT, *, version: int | None = None, label: str | None = None
@@ -464,10 +472,10 @@ def _translated(error: Any, address: str, timeout_s: float) -> ServingError:
     return from_code(code, details)
 
 
-def _name(spec: model_pb2.ModelSpec, model: str, which: Which) -> model_pb2.ModelSpec:
+def _name(spec: model_pb2.ModelSpec, model: str, selector: VersionSelector) -> model_pb2.ModelSpec:
     spec.name = model
-    if isinstance(which, str):
-        spec.version_label = which
-    elif which is not None:
-        spec.version.value = which
+    if isinstance(selector, str):
+        spec.version_label = selector
+    elif selector is not None:
+        spec.version.value = selector
     return spec

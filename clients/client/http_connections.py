@@ -18,7 +18,7 @@ import httpcore
 import httpx
 
 from signet.clients.client.connecting import Access, proxy_of, without_password
-from signet.clients.client.gateway_messages import Request
+from signet.clients.client.http_messages import Request
 from signet.serving.errors import DeadlineExceeded, ServingError, Unavailable, UsageError
 
 _CONNECT_S = 5.0

@@ -10,8 +10,8 @@ from collections.abc import Collection
 from typing import Any
 
 from signet.clients.client import values
-from signet.clients.client.calls import Which
-from signet.clients.client.gateway_messages import Request, Response, document_of, path_of, quoted, time_limit
+from signet.clients.client.calls import VersionSelector
+from signet.clients.client.http_messages import Request, Response, document_of, path_of, quoted, time_limit
 from signet.serving.errors import Internal, InvalidInput
 from signet.serving.open_inference.binary import HEADER, from_bytes, to_bytes
 from signet.serving.open_inference.requests import datatype
@@ -38,7 +38,7 @@ def build_infer(
     model: str,
     arrays: Arrays,
     *,
-    which: Which = None,
+    selector: VersionSelector = None,
     signature: str = DEFAULT,
     outputs: Collection[str] = (),
     timeout_s: float,
@@ -57,7 +57,7 @@ def build_infer(
     headers = time_limit(timeout_s)
     if binary:
         headers += (("content-type", "application/octet-stream"), (HEADER, str(len(head))))
-    path = path_of(model, which, "/v2/models/", "/versions/")
+    path = path_of(model, selector, "/v2/models/", "/versions/")
     return Request("POST", f"{path}/infer", timeout_s, b"".join([head, *blobs]), headers)
 
 

@@ -17,7 +17,7 @@ from types import TracebackType
 
 from signet.clients.client.calls import Version
 from signet.clients.client.connecting import Access
-from signet.clients.client.gateway_client import DEFAULT_TIMEOUT_S, Client
+from signet.clients.client.http_client import DEFAULT_TIMEOUT_S, Client
 from signet.clients.client.retries import NEVER
 from signet.clients.score.predictor import Connection, PinnedVersion, VersionGone
 from signet.clients.score.throttle import BUSY_S, Throttle

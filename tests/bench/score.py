@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from signet.clients.client.connecting import NOTHING
-from signet.clients.client.gateway_client import Client
+from signet.clients.client.http_client import Client
 from signet.clients.score import preparing
 from signet.clients.score.chunk_scoring import parse
 from signet.clients.score.input import sources

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from signet.clients.client.gateway_client import Client
+from signet.clients.client.http_client import Client
 from tests import servers
 
 

@@ -13,8 +13,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from signet.clients.client.gateway_client import AsyncClient, Client
 from signet.clients.client.grpc_client import GrpcClient
+from signet.clients.client.http_client import AsyncClient, Client
 from signet.clients.client.infer_messages import BINARY_FROM_BYTES
 from signet.serving.errors import InvalidInput, NotFound, ServingError, Unavailable
 from tests.answers import assert_close

@@ -63,7 +63,7 @@ def test_signet_offers_the_clients_when_they_are_asked_for():
         import signet
         assert "httpx" not in sys.modules
         from signet import AsyncClient, Client
-        assert Client.__module__ == AsyncClient.__module__ == "signet.clients.client.gateway_client"
+        assert Client.__module__ == AsyncClient.__module__ == "signet.clients.client.http_client"
         assert "tensorflow" not in sys.modules
         assert not hasattr(signet, "nothing")
         print("ok")
@@ -86,7 +86,7 @@ def test_a_call_with_real_answers_imports_no_tensorflow(embedded_url, model_serv
 
 CLIENTS = (
     "signet",
-    "signet.clients.client.gateway_client",
+    "signet.clients.client.http_client",
     "signet.clients.client.grpc_client",
     "signet.cli",
     "signet.clients.commands",
@@ -154,7 +154,7 @@ def test_what_clients_run_is_python_3_10_and_knows_nothing_of_unix():
 
 
 def test_the_http_client_needs_the_base_requirements_alone():
-    modules = walked("signet.clients.client.gateway_client", inside_functions=True)
+    modules = walked("signet.clients.client.http_client", inside_functions=True)
     packages = {
         name.partition(".")[0] for tree in modules.values() for node in ast.walk(tree) for name in imported(node)
     }

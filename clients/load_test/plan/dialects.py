@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit
 
-from signet.clients.client import connecting, gateway_messages, infer_messages
+from signet.clients.client import connecting, http_messages, infer_messages
 from signet.clients.client.connecting import Access
 from signet.clients.load_test.plan import first_answer
 from signet.clients.load_test.plan.first_answer import Shapes
@@ -23,7 +23,7 @@ from signet.serving.tensors import dtypes
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.signature import Signature
 
-Encode = Callable[[MixEntry, int | None, Arrays], gateway_messages.Request]
+Encode = Callable[[MixEntry, int | None, Arrays], http_messages.Request]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class HttpDialect:
 
     name: str
     build: Encode
-    shapes: Callable[[gateway_messages.Response, Signature], Shapes]
+    shapes: Callable[[http_messages.Response, Signature], Shapes]
     """Reads an answer, for `first_answer.check`."""
 
     def payload(self, url: str, access: Access, entry: MixEntry, version: int | None, arrays: Arrays) -> bytes:
@@ -63,13 +63,13 @@ class GrpcDialect:
     """Reads an answer, for `first_answer.check`."""
 
 
-def _v1(entry: MixEntry, version: int | None, arrays: Arrays) -> gateway_messages.Request:
-    return gateway_messages.build_predict(entry.model, arrays, which=version, signature=entry.signature, timeout_s=0)
+def _v1(entry: MixEntry, version: int | None, arrays: Arrays) -> http_messages.Request:
+    return http_messages.build_predict(entry.model, arrays, selector=version, signature=entry.signature, timeout_s=0)
 
 
-def _v2(entry: MixEntry, version: int | None, arrays: Arrays, *, binary: bool) -> gateway_messages.Request:
+def _v2(entry: MixEntry, version: int | None, arrays: Arrays, *, binary: bool) -> http_messages.Request:
     return infer_messages.build_infer(
-        entry.model, arrays, which=version, signature=entry.signature, timeout_s=0, binary=binary
+        entry.model, arrays, selector=version, signature=entry.signature, timeout_s=0, binary=binary
     )
 
 
@@ -86,7 +86,7 @@ def _grpc_v2(entry: MixEntry, version: int | None, arrays: Arrays) -> bytes:
 def _grpc(entry: MixEntry, version: int | None, arrays: Arrays) -> bytes:
     from signet.clients.client.grpc_client import build_predict  # noqa: PLC0415  # gRPC is only imported where it is used
 
-    call = build_predict(entry.model, arrays, 0, which=version, signature=entry.signature)
+    call = build_predict(entry.model, arrays, 0, selector=version, signature=entry.signature)
     return call.request.SerializeToString()
 
 

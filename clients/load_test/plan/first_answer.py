@@ -10,8 +10,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from signet.clients.client import gateway_messages, infer_messages
-from signet.clients.client.gateway_messages import Response
+from signet.clients.client import http_messages, infer_messages
+from signet.clients.client.http_messages import Response
 from signet.serving.errors import Internal
 from signet.serving.grpc_dialect.messages import parse
 from signet.serving.open_inference import open_inference_pb2
@@ -27,21 +27,21 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 def v1(response: Response, signature: Signature) -> Shapes:
     """The shapes in an answer of TensorFlow Serving's REST dialect. Raises `Internal` for one that is none."""
-    return _shapes(gateway_messages.parse_predict(response, signature))
+    return _shapes(http_messages.parse_predict(response, signature))
 
 
 def v2(response: Response, signature: Signature) -> Shapes:
     """The shapes in an answer of the Open Inference Protocol, in JSON or with bytes behind it. Raises `Internal`."""
     if response.json_bytes is not None:
         return _shapes(infer_messages.parse_infer(response, signature))
-    document = gateway_messages.document_of(response)
+    document = http_messages.document_of(response)
     try:
         found = {tensor["name"]: tuple(tensor["shape"]) for tensor in document["outputs"]}
         whole = all(math.prod(tensor["shape"]) == _count(tensor["data"]) for tensor in document["outputs"])
     except (KeyError, TypeError) as error:
-        raise Internal(f"the answer is no inference: {gateway_messages.quoted(response)}") from error
+        raise Internal(f"the answer is no inference: {http_messages.quoted(response)}") from error
     if not whole:
-        raise Internal(f"the answer has other data than its shapes say: {gateway_messages.quoted(response)}")
+        raise Internal(f"the answer has other data than its shapes say: {http_messages.quoted(response)}")
     return found
 
 

@@ -15,7 +15,7 @@ import httptools
 
 from signet.clients.client import values
 from signet.clients.client.connecting import NOTHING, Access, without_password
-from signet.clients.client.gateway_messages import Response
+from signet.clients.client.http_messages import Response
 from signet.clients.load_test.run.target import BROKEN, OK, TIMEOUT, UNREACHABLE, Done
 from signet.serving.errors import Unavailable, UsageError
 from signet.serving.open_inference.binary import HEADER

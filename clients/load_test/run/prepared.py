@@ -4,7 +4,7 @@ import random
 from dataclasses import dataclass
 
 from signet.clients.client.calls import Version
-from signet.clients.client.gateway_client import Client
+from signet.clients.client.http_client import Client
 from signet.clients.load_test.plan import bodies, mix
 from signet.clients.load_test.plan.dialects import HttpDialect
 from signet.clients.load_test.plan.load_plan import LoadPlan

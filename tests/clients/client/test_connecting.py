@@ -30,8 +30,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from signet.clients.client import connecting
-from signet.clients.client.gateway_client import AsyncClient, Client
 from signet.clients.client.grpc_client import GrpcClient
+from signet.clients.client.http_client import AsyncClient, Client
 from signet.clients.client.retries import NEVER
 from signet.serving.errors import (
     DeadlineExceeded,

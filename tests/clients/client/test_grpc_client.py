@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from signet.clients.client.gateway_client import Client
 from signet.clients.client.grpc_client import GrpcClient, build_predict, build_status
+from signet.clients.client.http_client import Client
 from signet.serving.errors import DeadlineExceeded, FailedPrecondition, InvalidInput, NotFound, Unavailable
 from signet.serving.models.model_status import State
 from tests import servers
@@ -22,7 +22,7 @@ def client(model_server_address) -> Iterator[GrpcClient]:
 
 
 def test_requests_name_model_version_signature_and_outputs():
-    call = build_predict("m", {"x": np.float32([1])}, 2.0, which=3, signature="sig", outputs=["y"])
+    call = build_predict("m", {"x": np.float32([1])}, 2.0, selector=3, signature="sig", outputs=["y"])
     assert (call.method, call.timeout_s) == ("Predict", 2.0)
     assert call.request.model_spec.name == "m"
     assert call.request.model_spec.version.value == 3

@@ -9,8 +9,8 @@ import grpc
 import numpy as np
 import pytest
 
-from signet.clients.client.gateway_client import Client
 from signet.clients.client.grpc_client import CHANNEL_OPTIONS, GrpcClient, build_predict
+from signet.clients.client.http_client import Client
 from signet.clients.client.retries import NEVER, Budget, Retry
 from signet.serving.errors import DeadlineExceeded, Internal, InvalidInput, NotFound, Overloaded, TooLarge, Unavailable
 from tests import servers

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from signet.clients.client.gateway_client import Client
+from signet.clients.client.http_client import Client
 from signet.clients.score import score_progress
 from signet.clients.score.options import ScoreOptions
 from signet.clients.score.preparing import usual_batch_rows

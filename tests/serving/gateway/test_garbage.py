@@ -8,7 +8,7 @@ import grpc
 import numpy as np
 import pytest
 
-from signet.clients.client import gateway_messages
+from signet.clients.client import http_messages
 from signet.serving.errors import BadGateway, InvalidInput, NotFound, Overloaded, ServingError, Unavailable
 from signet.serving.gateway.backends import remote_answers
 from signet.serving.gateway.backends.addresses import Address
@@ -200,7 +200,7 @@ def test_made_up_labels_are_asked_for_only_so_often():
 
 
 def test_502_is_an_error_of_the_client_too():
-    error = gateway_messages.error_of(gateway_messages.Response(502, b'{"error": "the answer is no message"}'))
+    error = http_messages.error_of(http_messages.Response(502, b'{"error": "the answer is no message"}'))
     assert isinstance(error, BadGateway)
     assert str(error) == "the answer is no message"
     assert not isinstance(error, InvalidInput | NotFound)

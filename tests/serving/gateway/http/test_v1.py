@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
-from signet.clients.client.gateway_client import Client
+from signet.clients.client.http_client import Client
 from tests import servers
 from tests.answers import assert_close
 from tests.serving.gateway.http.test_v1_routes import RECORDED

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from google.protobuf import json_format
 
 from signet.clients.client import values
-from signet.clients.client.calls import Version, Which
+from signet.clients.client.calls import Version, VersionSelector
 from signet.serving.errors import BadGateway, Internal, InvalidInput, Overloaded, ServingError, TooLarge, from_code
 from signet.serving.tensors import dtypes
 from signet.serving.tensors.arrays import Arrays
@@ -87,7 +87,7 @@ def build_predict(
     model: str,
     arrays: Arrays,
     *,
-    which: Which = None,
+    selector: VersionSelector = None,
     signature: str = DEFAULT,
     outputs: Collection[str] = (),
     timeout_s: float,
@@ -96,7 +96,7 @@ def build_predict(
     inputs = {name: values.to_json(name, array) for name, array in arrays.items()}
     wanted = {"output_filter": list(outputs), "named_outputs": True} if outputs else {}
     body = values.dumps({"signature_name": signature, **wanted, "inputs": inputs})
-    return Request("POST", f"{path_of(model, which)}:predict", timeout_s, body, time_limit(timeout_s))
+    return Request("POST", f"{path_of(model, selector)}:predict", timeout_s, body, time_limit(timeout_s))
 
 
 def parse_predict(response: Response, signature: Signature, wanted: Collection[str] = ()) -> Arrays:
@@ -117,9 +117,9 @@ def parse_predict(response: Response, signature: Signature, wanted: Collection[s
         raise Internal(f"the answer does not fit signature {signature.name!r}: {error}") from error
 
 
-def build_metadata(model: str, which: Which, timeout_s: float) -> Request:
+def build_metadata(model: str, selector: VersionSelector, timeout_s: float) -> Request:
     """The question for the signatures of a version; None: the one that calls without a version get."""
-    return Request("GET", f"{path_of(model, which)}/metadata", timeout_s)
+    return Request("GET", f"{path_of(model, selector)}/metadata", timeout_s)
 
 
 def parse_metadata(response: Response) -> Version:
@@ -204,15 +204,15 @@ def error_of(response: Response) -> ServingError:
     return error
 
 
-def path_of(model: str, which: Which, root: str = "/v1/models/", label: str = "/labels/") -> str:
+def path_of(model: str, selector: VersionSelector, root: str = "/v1/models/", label: str = "/labels/") -> str:
     """The path of a model, of one of its versions, or of what a label stands for."""
     if not re.fullmatch(r"[^/:]+", model) or model in (".", ".."):
         raise InvalidInput(f"the model's name is {model!r}; expected one without '/' and ':'")
-    if isinstance(which, str):
-        if not re.fullmatch(r"[^/:]+", which) or which in (".", ".."):
-            raise InvalidInput(f"the label is {which!r}; expected one without '/' and ':'")
-        return f"{root}{quote(model, safe='')}{label}{quote(which, safe='')}"
-    return f"{root}{quote(model, safe='')}" + ("" if which is None else f"/versions/{which}")
+    if isinstance(selector, str):
+        if not re.fullmatch(r"[^/:]+", selector) or selector in (".", ".."):
+            raise InvalidInput(f"the label is {selector!r}; expected one without '/' and ':'")
+        return f"{root}{quote(model, safe='')}{label}{quote(selector, safe='')}"
+    return f"{root}{quote(model, safe='')}" + ("" if selector is None else f"/versions/{selector}")
 
 
 def time_limit(timeout_s: float) -> tuple[tuple[str, str], ...]:

@@ -21,12 +21,21 @@ from typing import Any, TypeVar, cast
 
 import httpx
 
-from signet.clients.client import calls, connecting, dataframes, gateway_messages, infer_messages, values
-from signet.clients.client.calls import Describe, Known, Steps, Version, Which, drive, drive_async, which_of
+from signet.clients.client import calls, connecting, dataframes, http_messages, infer_messages, values
+from signet.clients.client.calls import (
+    CallSteps,
+    Describe,
+    SignatureCache,
+    Version,
+    VersionSelector,
+    drive,
+    drive_async,
+    selector_of,
+)
 from signet.clients.client.connecting import Access, Certificate, FilePath
 from signet.clients.client.dataframes import Frame
-from signet.clients.client.gateway_messages import Model, Request, Response
 from signet.clients.client.http_connections import FOREIGN, Connections
+from signet.clients.client.http_messages import Model, Request, Response
 from signet.clients.client.retries import Budget, Retry
 from signet.serving.errors import NotFound, UsageError
 from signet.serving.open_inference.binary import HEADER
@@ -43,32 +52,34 @@ class _Server:
     """A gateway as a client knows it: the signatures it told, and what may be spent on retries."""
 
     def __init__(self, retry: Retry) -> None:
-        self._known: Known = {}
+        self._cache: SignatureCache = {}
         self._budget = Budget(retry)
 
     def predict(
         self,
         model: str,
-        which: Which,
+        selector: VersionSelector,
         signature: str,
         inputs: Mapping[str, Any],
         outputs: Collection[str],
         deadline: float,
-    ) -> Steps[Arrays]:
+    ) -> CallSteps[Arrays]:
         describe = self._describe(deadline)
-        expected, chosen, arrays = yield from calls.fitting(self._known, describe, model, which, signature, inputs)
+        expected, chosen, arrays = yield from calls.fitting(self._cache, describe, model, selector, signature, inputs)
         calls.check_outputs(outputs, chosen)
         binary = infer_messages.wanted(arrays, chosen)
-        build = infer_messages.build_infer if binary else gateway_messages.build_predict
-        parse = infer_messages.parse_infer if binary else gateway_messages.parse_predict
+        build = infer_messages.build_infer if binary else http_messages.build_predict
+        parse = infer_messages.parse_infer if binary else http_messages.parse_predict
         response = yield from self._send(
-            lambda left_s: build(model, arrays, which=which, signature=chosen.name, outputs=outputs, timeout_s=left_s),
+            lambda left_s: build(
+                model, arrays, selector=selector, signature=chosen.name, outputs=outputs, timeout_s=left_s
+            ),
             deadline,
         )
         if response.version not in (None, expected.number):
-            self._known.pop((model, which), None)  # another version answered
+            self._cache.pop((model, selector), None)  # another version answered
             if response.status == HTTPStatus.OK:
-                answered = self._known[model, which] = yield from describe(model, response.version)
+                answered = self._cache[model, selector] = yield from describe(model, response.version)
                 chosen = select(answered.signatures, signature, model)
         answered_outputs = calls.parsed(lambda: parse(response, chosen, outputs))
         calls.check_answered(arrays, answered_outputs, chosen)
@@ -77,17 +88,17 @@ class _Server:
     def predict_frame(
         self,
         model: str,
-        which: Which,
+        selector: VersionSelector,
         signature: str,
         frame: Any,
         outputs: Collection[str],
         rows: int,
         deadline: float,
-    ) -> Steps[Any]:
+    ) -> CallSteps[Any]:
         dataframes.check(frame, rows)
-        described = yield from self.describe(model, which, deadline)
+        described = yield from self.describe(model, selector, deadline)
         chosen = select(described.signatures, signature, model)
-        pinned = which if dataframes.fits(frame, rows) else described.number  # all parts by one version
+        pinned = selector if dataframes.fits(frame, rows) else described.number  # all parts by one version
         return (
             yield from dataframes.predicting(
                 frame,
@@ -97,34 +108,34 @@ class _Server:
             )
         )
 
-    def describe(self, model: str, which: Which, deadline: float) -> Steps[Version]:
-        described = self._known[model, which] = yield from self._describe(deadline)(model, which)
+    def describe(self, model: str, selector: VersionSelector, deadline: float) -> CallSteps[Version]:
+        described = self._cache[model, selector] = yield from self._describe(deadline)(model, selector)
         return described
 
-    def models(self, deadline: float) -> Steps[list[Model]]:
-        response = yield from self._send(gateway_messages.build_models, deadline)
-        return calls.parsed(lambda: gateway_messages.parse_models(response))
+    def models(self, deadline: float) -> CallSteps[list[Model]]:
+        response = yield from self._send(http_messages.build_models, deadline)
+        return calls.parsed(lambda: http_messages.parse_models(response))
 
-    def ready(self, model: str | None, timeout_s: float) -> Steps[str]:
+    def ready(self, model: str | None, timeout_s: float) -> CallSteps[str]:
         """What keeps the server, or one model, from answering; empty when nothing does. Asks once."""
         if model is None:
-            return gateway_messages.parse_ready((yield gateway_messages.build_ready(timeout_s)))
+            return http_messages.parse_ready((yield http_messages.build_ready(timeout_s)))
         try:
-            gateway_messages.parse_metadata((yield gateway_messages.build_metadata(model, None, timeout_s)))
+            http_messages.parse_metadata((yield http_messages.build_metadata(model, None, timeout_s)))
         except NotFound as error:
             return str(error)
         return ""
 
     def _describe(self, deadline: float) -> Describe:
-        def describe(model: str, which: Which) -> Steps[Version]:
-            build = partial(gateway_messages.build_metadata, model, which)
+        def describe(model: str, selector: VersionSelector) -> CallSteps[Version]:
+            build = partial(http_messages.build_metadata, model, selector)
             response = yield from self._send(build, deadline)
-            return calls.parsed(lambda: gateway_messages.parse_metadata(response))
+            return calls.parsed(lambda: http_messages.parse_metadata(response))
 
         return describe
 
-    def _send(self, build: Callable[[float], Request], deadline: float) -> Steps[Response]:
-        return calls.sending(self._budget, build, gateway_messages.failure, deadline)
+    def _send(self, build: Callable[[float], Request], deadline: float) -> CallSteps[Response]:
+        return calls.sending(self._budget, build, http_messages.failure, deadline)
 
 
 # Sending
@@ -214,8 +225,8 @@ class Client(_Client):
         of a file that holds them. version or label: default the highest version. signature: default `serving_default`.
         outputs: those wanted; default all. timeout_s: to wait for an answer, retries included.
         """
-        which, deadline = which_of(version, label), self._deadline(timeout_s)
-        steps = self._server.predict(model, which, signature or DEFAULT, inputs, outputs, deadline)
+        selector, deadline = selector_of(version, label), self._deadline(timeout_s)
+        steps = self._server.predict(model, selector, signature or DEFAULT, inputs, outputs, deadline)
         return values.with_texts(drive(steps, self._send))
 
     def predict_frame(
@@ -235,13 +246,13 @@ class Client(_Client):
         frame: its columns of the inputs' names are sent, others are not. An output of several numbers a row becomes a
         column of lists. rows: in a request; a frame of more is sent in parts, all to one version.
         """
-        which, deadline = which_of(version, label), self._deadline(timeout_s)
-        steps = self._server.predict_frame(model, which, signature or DEFAULT, frame, outputs, rows, deadline)
+        selector, deadline = selector_of(version, label), self._deadline(timeout_s)
+        steps = self._server.predict_frame(model, selector, signature or DEFAULT, frame, outputs, rows, deadline)
         return cast(Frame, drive(steps, self._send))
 
     def describe(self, model: str, *, version: int | None = None, label: str | None = None) -> Version:
         """The version that answers now, with all its signatures."""
-        return drive(self._server.describe(model, which_of(version, label), self._deadline()), self._send)
+        return drive(self._server.describe(model, selector_of(version, label), self._deadline()), self._send)
 
     def signature(
         self, model: str, signature: str = DEFAULT, *, version: int | None = None, label: str | None = None
@@ -309,8 +320,8 @@ class AsyncClient(_Client):
         timeout_s: float | None = None,
     ) -> Arrays:
         """As `Client.predict`."""
-        which, deadline = which_of(version, label), self._deadline(timeout_s)
-        steps = self._server.predict(model, which, signature or DEFAULT, inputs, outputs, deadline)
+        selector, deadline = selector_of(version, label), self._deadline(timeout_s)
+        steps = self._server.predict(model, selector, signature or DEFAULT, inputs, outputs, deadline)
         return values.with_texts(await drive_async(steps, self._send))
 
     async def predict_frame(
@@ -326,13 +337,15 @@ class AsyncClient(_Client):
         rows: int = dataframes.ROWS,
     ) -> Frame:
         """As `Client.predict_frame`."""
-        which, deadline = which_of(version, label), self._deadline(timeout_s)
-        steps = self._server.predict_frame(model, which, signature or DEFAULT, frame, outputs, rows, deadline)
+        selector, deadline = selector_of(version, label), self._deadline(timeout_s)
+        steps = self._server.predict_frame(model, selector, signature or DEFAULT, frame, outputs, rows, deadline)
         return cast(Frame, await drive_async(steps, self._send))
 
     async def describe(self, model: str, *, version: int | None = None, label: str | None = None) -> Version:
         """As `Client.describe`."""
-        return await drive_async(self._server.describe(model, which_of(version, label), self._deadline()), self._send)
+        return await drive_async(
+            self._server.describe(model, selector_of(version, label), self._deadline()), self._send
+        )
 
     async def signature(
         self, model: str, signature: str = DEFAULT, *, version: int | None = None, label: str | None = None

@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler
 import numpy as np
 import pytest
 
-from signet.clients.client.gateway_client import AsyncClient, Client
-from signet.clients.client.gateway_messages import (
+from signet.clients.client.http_client import AsyncClient, Client
+from signet.clients.client.http_messages import (
     Request,
     Response,
     build_models,
@@ -56,7 +56,7 @@ def client(gateway_url) -> Iterator[Client]:
 
 def test_requests_are_built_in_columns():
     arrays = {"a": np.float32([[0.5]]), "s": np.array([b"\xff"], object)}
-    assert build_predict("m", arrays, which=3, signature="sig", timeout_s=2) == Request(
+    assert build_predict("m", arrays, selector=3, signature="sig", timeout_s=2) == Request(
         "POST",
         "/v1/models/m/versions/3:predict",
         2,
