@@ -62,20 +62,20 @@ class Gateway:
         add_error_handlers(self.fastapi)
 
     async def answer(self, request: Request) -> Response:
-        request.path = paths.normal(request.path)
-        response = await self._answered(request)
+        request.path = paths.normalized(request.path)
+        response = await self._routed(request)
         return response if request.method != "HEAD" else without_body(response)
 
-    async def _answered(self, request: Request) -> Response:
+    async def _routed(self, request: Request) -> Response:
         if match := v1.PATH.fullmatch(request.path):
             if request.method == "POST":
                 return await self._pipeline.answer(v1.PROTOCOL, request, partial(self._v1.answer, match))
             if match[4] == b":":  # an escaped colon may as well be one of the model's name
-                return only_post(request)
+                return method_not_allowed(request)
         if match := v2.PATH.fullmatch(request.path):
             if request.method == "POST":
                 return await self._pipeline.answer(v2.PROTOCOL, request, partial(self._v2.answer, match))
-            return only_post(request)
+            return method_not_allowed(request)
         return await asgi.answer(self.fastapi, request)
 
     async def stop(self) -> None:
@@ -89,7 +89,7 @@ class Gateway:
         self.metrics.draining.set(1)
 
 
-def only_post(request: Request) -> Response:
+def method_not_allowed(request: Request) -> Response:
     """405 for another method on a path of an inference."""
     message = malformed(request.method, request.path.decode("latin-1"))
     return Response(HTTPStatus.METHOD_NOT_ALLOWED, json_codec.encode_error(message), JSON + b"Allow: POST\r\n")

@@ -85,15 +85,15 @@ async def _serve(gateway: Gateway, listener: socket.socket, admin: AdminServer |
     stop = asyncio.Event()
     tasks: set[asyncio.Task[None]] = set()
 
-    def look() -> None:
+    def poll_now() -> None:
         """What files say of labels needs no look: it is read anew when they change."""
         task = asyncio.create_task(gateway.backend.poll_now())
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    signals.install_handlers(stop, look)
+    signals.install_handlers(stop, poll_now)
     if admin:
-        tasks.add(asyncio.create_task(admin.beat()))
+        tasks.add(asyncio.create_task(admin.heartbeat()))
     server = HttpServer(
         gateway.answer,
         limits(settings, open_files.connections(settings.max_connections)),
@@ -105,7 +105,7 @@ async def _serve(gateway: Gateway, listener: socket.socket, admin: AdminServer |
     grpc_port = await grpc_server.start() if grpc_server else None
     await server.start(listener)
     try:
-        await _until(stop, gateway.backend.start())
+        await _run_until(stop, gateway.backend.start())
         if not stop.is_set():
             gc_tuning.freeze_startup_objects()
             _announce(gateway, listener, grpc_port)
@@ -141,7 +141,7 @@ def limits(settings: Settings, connections: int) -> Limits:
     )
 
 
-async def _until(stop: asyncio.Event, work: object) -> None:
+async def _run_until(stop: asyncio.Event, work: object) -> None:
     """Do the work, unless the stop comes first."""
     task = asyncio.ensure_future(work)  # type: ignore[call-overload]
     stopped = asyncio.create_task(stop.wait())

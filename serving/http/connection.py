@@ -27,7 +27,7 @@ _PROGRESS_BYTES = 1 << 16
 _LARGE_BYTES = 1 << 16
 """Bodies of answers from here on are not copied behind their head."""
 
-_ASK_S = 1.0
+_SIGN_S = 1.0
 """Seconds after which a caller who has closed its side is asked for a sign of life, then twice as many, and so on."""
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed Request"}
@@ -61,10 +61,10 @@ class Server(Protocol):
     def admit(self, connection: "Connection") -> bool:
         """Count a new connection; False when there is no room for it."""
 
-    def left(self, connection: "Connection") -> None:
+    def remove(self, connection: "Connection") -> None:
         """Count a connection no more: it has ended."""
 
-    def relieve(self) -> None:
+    def shed_slow_readers(self) -> None:
         """Shed the connections that have not read for longest while too much is unread."""
 
     def write(self, transport: asyncio.Transport, data: bytes) -> None:
@@ -88,11 +88,11 @@ class Connection(asyncio.Protocol):
         self._parser = RequestParser(server.limits)
         self._transport: asyncio.Transport | None = None
         self._worker: asyncio.Task[None] | None = None
-        self._unlooked: bytes = b""
+        self._unparsed: bytes = b""
         """What the parser has not looked at, because there are requests to be answered first."""
-        self._place: dict[Connection, None] | None = None
+        self._group: dict[Connection, None] | None = None
         """The server's list that it is in: idle, receiving or unread."""
-        self._since = time.monotonic()
+        self._progress_at = time.monotonic()
         """When a request last made progress."""
         self._counted_bytes = 0
         """What the budget knows of, without the request in work."""
@@ -101,21 +101,21 @@ class Connection(asyncio.Protocol):
         self._unread_bytes = self._counted_unread_bytes = 0
         """Of answers, when the caller does not read; what the budget knows of it."""
         self._unread_since = 0.0
-        self._working = False
+        self._handler_called = False
         """Whether the handler has been called; a task that is cancelled before knows nothing of it."""
         self._version = ""
         """Of the request in work."""
         self._writable = self._reading = True
         self._ending = self._lingering = False
         """No further request is taken; the connection ends with the last answer; that was given to what was no request."""
-        self._last: Response | None = None
+        self._last_answer: Response | None = None
         """That answer, when it is to what is no request or not complete."""
         self._other_side_closed = False
-        self._overdue: asyncio.TimerHandle | None = None
+        self._request_timer: asyncio.TimerHandle | None = None
         """Gives up a request that does not become complete."""
-        self._room: asyncio.TimerHandle | None = None
+        self._room_timer: asyncio.TimerHandle | None = None
         """Gives up a body that waits for room."""
-        self._ask: asyncio.TimerHandle | None = None
+        self._sign_timer: asyncio.TimerHandle | None = None
         self._in_budget = False
         """Whether the budget may know of a body that comes."""
 
@@ -126,7 +126,7 @@ class Connection(asyncio.Protocol):
         transport.set_write_buffer_limits(high=UNREAD_BYTES)
         self.address = address_of(transport.get_extra_info("peername"))
         if self._server.admit(self):
-            self._move(self._server.idle)
+            self._join_group(self._server.idle)
         else:
             self.abort()
 
@@ -134,27 +134,27 @@ class Connection(asyncio.Protocol):
         """A request in work goes on, unless the limits say otherwise; its answer goes nowhere."""
         self._transport = None
         self._ending = True
-        self._last = None
-        self._forget()
-        self._forget_complete()
+        self._last_answer = None
+        self._drop_incomplete()
+        self._drop_complete()
         self._unread_bytes = 0
         self._count()
-        if self._ask:
-            self._ask.cancel()
+        if self._sign_timer:
+            self._sign_timer.cancel()
         if self._worker and self._server.limits.cancels:
             self._worker.cancel()
-            if not self._working:
-                self._worked()
-        self._move(None)
-        self._server.left(self)
+            if not self._handler_called:
+                self._work_ended()
+        self._join_group(None)
+        self._server.remove(self)
         if not self.closed.done():
             self.closed.set_result(None)
 
     def data_received(self, data: bytes) -> None:
         if self._ending:
             return  # also for whom a refusal waits: it would be lost if the connection were closed with bytes unread
-        if self._unlooked:
-            self._unlooked += data
+        if self._unparsed:
+            self._unparsed += data
             return
         self._read(data)
         self._advance()
@@ -162,11 +162,11 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The other side may still read what it has asked for."""
         self._other_side_closed = True
-        if self._transport and (self._worker or self._parser.complete or self._unlooked):
+        if self._transport and (self._worker or self._parser.complete or self._unparsed):
             if self._worker and self._server.limits.cancels:
-                self._ask = asyncio.get_running_loop().call_later(_ASK_S, self._ask_for_a_sign, _ASK_S)
+                self._sign_timer = asyncio.get_running_loop().call_later(_SIGN_S, self._ask_for_a_sign, _SIGN_S)
             return True
-        self._forget()
+        self._drop_incomplete()
         self._server.flush()
         self.close()
         return True  # it ends when what it was told is read
@@ -175,9 +175,9 @@ class Connection(asyncio.Protocol):
         self._writable = False
         self._watch_reader()
         self._count()
-        self._set_place()
+        self._update_group()
         self._set_reading()
-        self._server.relieve()
+        self._server.shed_slow_readers()
 
     def resume_writing(self) -> None:
         self._writable = True
@@ -191,23 +191,23 @@ class Connection(asyncio.Protocol):
         before = len(parser.complete)
         try:
             rest = parser.feed(data)
-            self._unlooked = bytes(rest) if rest else b""
+            self._unparsed = bytes(rest) if rest else b""
         except TooLarge as error:
             self._end_with(self._server.refusal(error))
         except BadRequest as error:
             self._end_with(page(error.status))
-        if len(parser.complete) != before and (self._overdue or self._in_budget):
+        if len(parser.complete) != before and (self._request_timer or self._in_budget):
             self._received()
         if parser.begun or parser.complete:  # a drip of empty lines is none
-            self._since = time.monotonic()
+            self._progress_at = time.monotonic()
 
     def _advance(self) -> None:
         """Start what can be started, end what is at its end, and say whether more is to be read."""
         if not self._transport:
             return
         parser = self._parser
-        if self._unlooked and not parser.complete and not self._worker and self._writable:
-            self._read(memoryview(self._unlooked))
+        if self._unparsed and not parser.complete and not self._worker and self._writable:
+            self._read(memoryview(self._unparsed))
         if parser.begun:
             self._watch_request()
         if not self._worker and self._writable:
@@ -217,7 +217,7 @@ class Connection(asyncio.Protocol):
                 self._finish()
         if parser.begun or parser.complete or self._counted_bytes or not self._writable:
             self._count()
-        self._set_place()
+        self._update_group()
         self._set_reading()
 
     def _start(self, request: Request) -> None:
@@ -229,7 +229,7 @@ class Connection(asyncio.Protocol):
         self._worker = asyncio.get_running_loop().create_task(self._work(request))
 
     async def _work(self, request: Request) -> None:
-        self._working = True
+        self._handler_called = True
         try:
             response = await self._server.handler(request)
             self._answer(request, response)
@@ -237,22 +237,22 @@ class Connection(asyncio.Protocol):
             self.abort()
             raise
         finally:
-            self._worked()
-        self._since = time.monotonic()
+            self._work_ended()
+        self._progress_at = time.monotonic()
         if self._server.stopping and not self._parser.begun:
             self._ending = True
-        if self._parser.complete or self._unlooked:
+        if self._parser.complete or self._unparsed:
             self._server.flush()  # or nobody would know that the reader does not read
         self._advance()
 
-    def _worked(self) -> None:
-        self._worker, self._working = None, False
+    def _work_ended(self) -> None:
+        self._worker, self._handler_called = None, False
         self._server.budget.change(-self._in_work_bytes)
         self._in_work_bytes = 0
 
     def _finish(self) -> None:
         """Nothing is left to be answered, but perhaps what was no request."""
-        last, self._last = self._last, None
+        last, self._last_answer = self._last_answer, None
         if last:
             self._answer(Request("", b"", {}, b"", "1.1", False), last)
             self._server.flush()
@@ -264,41 +264,41 @@ class Connection(asyncio.Protocol):
 
     def _end_with(self, refusal: Response) -> None:
         """The last answer of this connection, to a request that is not complete."""
-        self._ending, self._last = True, refusal
-        self._forget()
+        self._ending, self._last_answer = True, refusal
+        self._drop_incomplete()
 
-    def _forget(self) -> None:
+    def _drop_incomplete(self) -> None:
         """Let go of what is not complete."""
         self._parser.drop()
-        self._unlooked = b""
+        self._unparsed = b""
         self._received()
 
-    def _forget_complete(self) -> None:
+    def _drop_complete(self) -> None:
         self._parser.complete.clear()
         self._parser.complete_bytes = 0
 
     def _received(self) -> None:
         """The request that was coming is here, or is given up."""
-        for timer in (self._overdue, self._room):
+        for timer in (self._request_timer, self._room_timer):
             if timer:
                 timer.cancel()
-        self._overdue = self._room = None
+        self._request_timer = self._room_timer = None
         if self._in_budget:
             self._in_budget = False
-            self._server.budget.leave(self)
+            self._server.budget.release(self)
 
     # Bounds
 
     def _watch_request(self) -> None:
         """A request that has begun has its time, while it is read, and its body finds room or waits for it."""
         parser, budget, limits = self._parser, self._server.budget, self._server.limits
-        if parser.complete or self._unlooked or not self._writable:
-            if self._overdue:
-                self._overdue.cancel()
-                self._overdue = None
-        elif not self._overdue and limits.request_s is not None:
-            self._overdue = asyncio.get_running_loop().call_later(limits.request_s, self._give_up)
-        if parser.in_head or self._room:
+        if parser.complete or self._unparsed or not self._writable:
+            if self._request_timer:
+                self._request_timer.cancel()
+                self._request_timer = None
+        elif not self._request_timer and limits.request_s is not None:
+            self._request_timer = asyncio.get_running_loop().call_later(limits.request_s, self._time_out)
+        if parser.in_head or self._room_timer:
             return
         self._in_budget = True
         if budget.has_room(self, parser.declared):
@@ -306,26 +306,26 @@ class Connection(asyncio.Protocol):
                 parser.expects = False
                 self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
         elif budget.wait(self):
-            self._room = asyncio.get_running_loop().call_later(limits.room_s, self._no_room)
+            self._room_timer = asyncio.get_running_loop().call_later(limits.room_s, self._no_room)
         else:
             self._no_room()
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """There is room in the budget: read on."""
-        if self._room:
-            self._room.cancel()
-            self._room = None
+        if self._room_timer:
+            self._room_timer.cancel()
+            self._room_timer = None
             self._advance()
 
     def _no_room(self) -> None:
-        waited = self._room is not None
+        waited = self._room_timer is not None
         self._end_with(self._server.refusal(self._server.budget.refusal()))
         if waited:
             self._advance()
 
-    def _give_up(self) -> None:
+    def _time_out(self) -> None:
         """The rest of the request has not come in time."""
-        self._overdue = None
+        self._request_timer = None
         self._end_with(self._server.refusal(DeadlineExceeded("the whole request was not here in time")))
         self._advance()
 
@@ -333,11 +333,11 @@ class Connection(asyncio.Protocol):
         """Closing one side and leaving look alike, until something is sent: who has left refuses it."""
         if self._worker and self._version == "1.1":
             self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            self._ask = asyncio.get_running_loop().call_later(2 * after_s, self._ask_for_a_sign, 2 * after_s)
+            self._sign_timer = asyncio.get_running_loop().call_later(2 * after_s, self._ask_for_a_sign, 2 * after_s)
 
     def _set_reading(self) -> None:
         wanted = self._ending or not (
-            self._parser.complete or self._unlooked or not self._writable or self._room is not None
+            self._parser.complete or self._unparsed or not self._writable or self._room_timer is not None
         )
         if wanted is self._reading or not self._transport:
             return
@@ -351,7 +351,7 @@ class Connection(asyncio.Protocol):
 
     def _count(self) -> None:
         """Tell the budget what is held."""
-        size = self._parser.held_bytes + len(self._unlooked) + self._unread_bytes
+        size = self._parser.held_bytes + len(self._unparsed) + self._unread_bytes
         if size != self._counted_bytes:
             change, self._counted_bytes = size - self._counted_bytes, size
             self._server.budget.change(change)
@@ -359,23 +359,23 @@ class Connection(asyncio.Protocol):
             self._server.budget.unread_bytes += self._unread_bytes - self._counted_unread_bytes
             self._counted_unread_bytes = self._unread_bytes
 
-    def _set_place(self) -> None:
+    def _update_group(self) -> None:
         server = self._server
         if self._worker or not self._transport:
-            place = None
+            group = None
         elif self._ending or not self._writable:
-            place = server.unread
+            group = server.unread
         else:
-            place = server.receiving if self._parser.begun else server.idle
-        if place is not self._place:
-            self._move(place)
+            group = server.receiving if self._parser.begun else server.idle
+        if group is not self._group:
+            self._join_group(group)
 
-    def _move(self, place: "dict[Connection, None] | None") -> None:
-        if self._place is not None:
-            del self._place[self]
-        if place is not None:
-            place[self] = None
-        self._place = place
+    def _join_group(self, group: "dict[Connection, None] | None") -> None:
+        if self._group is not None:
+            del self._group[self]
+        if group is not None:
+            group[self] = None
+        self._group = group
 
     # Answers
 
@@ -402,9 +402,9 @@ class Connection(asyncio.Protocol):
             self._write(response.body)
         if not stays:
             self._ending = True
-            self._last = None
-            self._forget_complete()
-            self._forget()
+            self._last_answer = None
+            self._drop_complete()
+            self._drop_incomplete()
 
     def _write(self, *parts: bytes) -> None:
         if self._transport:
@@ -437,23 +437,23 @@ class Connection(asyncio.Protocol):
         self._server.watched.discard(self)
         self._unread_bytes = 0
         self._count()
-        self._move(None)
+        self._join_group(None)
 
     def close_when_idle(self) -> None:
         if not self._worker and not self._parser.begun and not self._parser.complete:
             self.close()
 
     def close_if_idle_since(self, moment: float) -> None:
-        if not self._worker and self._writable and self._since < moment:
+        if not self._worker and self._writable and self._progress_at < moment:
             self.close()
 
-    def make_room(self) -> None:
-        """Another connection needs its place."""
-        if self._place is self._server.idle and self._transport and not self._transport.get_write_buffer_size():
+    def evict(self) -> None:
+        """Close this connection, as another one needs its place."""
+        if self._group is self._server.idle and self._transport and not self._transport.get_write_buffer_size():
             self.close()
         else:
             self.abort()
-        self._move(None)
+        self._join_group(None)
 
     def close(self) -> None:
         if self._transport and not self._transport.is_closing():

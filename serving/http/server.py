@@ -102,16 +102,16 @@ class HttpServer:
         limits, address = self.limits, connection.address
         admitted = True
         if limits.address_connections is not None and self._addresses[address] >= limits.address_connections:
-            admitted = self._make_room(address)
+            admitted = self._evict_one(address)
             self.shed("address_connections")
         elif limits.connections is not None and len(self.connections) >= limits.connections:
-            admitted = self._make_room(None)
+            admitted = self._evict_one(None)
             self.shed("connections")
         self.connections.add(connection)
         self._addresses[address] += 1
         return admitted
 
-    def left(self, connection: Connection) -> None:
+    def remove(self, connection: Connection) -> None:
         """A connection is no more."""
         self.watched.discard(connection)
         if connection in self.connections:
@@ -120,15 +120,15 @@ class HttpServer:
             if not self._addresses[connection.address]:
                 del self._addresses[connection.address]
 
-    def relieve(self) -> None:
+    def shed_slow_readers(self) -> None:
         """When too much is unread, those who have not read for longest go; one may stay, whatever it asked for."""
         while self.budget.too_much_unread and len(self.unread) > 1:
             next(iter(self.unread)).cut_off()
 
-    def _make_room(self, address: str | None) -> bool:
+    def _evict_one(self, address: str | None) -> bool:
         for connection in chain(self.idle, self.receiving, self.unread):
             if address is None or connection.address == address:
-                connection.make_room()
+                connection.evict()
                 return True
         return False
 

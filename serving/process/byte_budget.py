@@ -28,7 +28,7 @@ _READ_BYTES = 1 << 18
 class Receiver(Protocol):
     """Who receives a body."""
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """There is room: read on."""
 
 
@@ -45,7 +45,7 @@ class ByteBudget:
         self.large_limit_bytes = limit_bytes - limit_bytes // 8
         self.unread_bytes = 0
         """Of those held, what callers do not read."""
-        self._beyond: Receiver | None = None
+        self._over_limit: Receiver | None = None
         """Who may receive beyond the limit."""
         self._waiting: dict[Receiver, None] = {}
 
@@ -63,25 +63,25 @@ class ByteBudget:
     def has_room(self, receiver: Receiver, body_bytes: int | None) -> bool:
         """Whether a body, of so many bytes if that is known, may be read on."""
         small = body_bytes is not None and body_bytes <= SMALL_BYTES
-        if self.held_bytes < (self.limit_bytes if small else self.large_limit_bytes) or self._beyond is receiver:
+        if self.held_bytes < (self.limit_bytes if small else self.large_limit_bytes) or self._over_limit is receiver:
             return True
-        if self._beyond is None:
-            self._beyond = receiver
+        if self._over_limit is None:
+            self._over_limit = receiver
             return True
         return False
 
     def wait(self, receiver: Receiver) -> bool:
-        """Call its `go_on` when there is room. False: too many wait."""
+        """Call its `resume` when there is room. False: too many wait."""
         if len(self._waiting) >= _MAX_WAITING:
             return False
         self._waiting[receiver] = None
         return True
 
-    def leave(self, receiver: Receiver) -> None:
+    def release(self, receiver: Receiver) -> None:
         """Its body is here, or will never be."""
         self._waiting.pop(receiver, None)
-        if self._beyond is receiver:
-            self._beyond = None
+        if self._over_limit is receiver:
+            self._over_limit = None
             self._wake()
 
     def refusal(self) -> Overloaded:
@@ -105,10 +105,10 @@ class ByteBudget:
 
     def _wake(self) -> None:
         room = self.large_limit_bytes - self.held_bytes
-        while self._waiting and (room > 0 or self._beyond is None):
+        while self._waiting and (room > 0 or self._over_limit is None):
             receiver = next(iter(self._waiting))
             del self._waiting[receiver]
             if room <= 0:
-                self._beyond = receiver
+                self._over_limit = receiver
             room -= _READ_BYTES
-            receiver.go_on()
+            receiver.resume()

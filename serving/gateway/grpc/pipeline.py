@@ -82,9 +82,9 @@ class GrpcPipeline:
                 self._inference.count(context, ended.grpc_code, 0)
                 raise
             except Exception as error:  # noqa: BLE001  # every error becomes a status
-                known = _known(error)
-                self._inference.count(context, known.grpc_code, 0)
-                await _abort(servicer_context, known)
+                refusal = _serving_error(error)
+                self._inference.count(context, refusal.grpc_code, 0)
+                await _abort(servicer_context, refusal)
             self._inference.count(context, "OK", len(answered))
             if context.version != UNKNOWN:
                 servicer_context.set_trailing_metadata(((VERSION_KEY, context.version),))
@@ -113,10 +113,10 @@ class GrpcPipeline:
         async def answer(data: bytes, servicer_context: ServicerContext) -> bytes:
             try:
                 with self._budget.holding(len(data)):
-                    told = (await method(parse(message_class, data))).SerializeToString()
+                    answered = (await method(parse(message_class, data))).SerializeToString()
             except Exception as error:  # noqa: BLE001  # every error becomes a status
-                await _abort(servicer_context, _known(error))
-            return told
+                await _abort(servicer_context, _serving_error(error))
+            return answered
 
         return grpc.unary_unary_rpc_method_handler(answer)
 
@@ -126,7 +126,7 @@ def service(name: str, handlers: Mapping[str, Handler]) -> Service:
     return grpc.method_handlers_generic_handler(name, dict(handlers))
 
 
-def _known(error: Exception) -> ServingError:
+def _serving_error(error: Exception) -> ServingError:
     if isinstance(error, ServingError):
         return error
     log.error("a call failed", exc_info=error)

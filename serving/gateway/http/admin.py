@@ -15,7 +15,7 @@ import time
 
 import uvloop
 
-from signet.serving.gateway.http.probes import Probes, answer
+from signet.serving.gateway.http.probes import Probes, json_response
 from signet.serving.http.messages import without_body
 from signet.serving.http.server import HttpServer, Limits, Request, Response
 
@@ -46,7 +46,7 @@ class AdminServer:
         self._started.wait()
         log.info("probes and metrics also at port %d", self._listener.getsockname()[1])
 
-    async def beat(self) -> None:
+    async def heartbeat(self) -> None:
         """Runs in the main loop, and tells that it turns."""
         while True:
             self._beaten_at = time.monotonic()
@@ -70,17 +70,19 @@ class AdminServer:
         await server.stop(0.0)
 
     async def _answer(self, request: Request) -> Response:
-        response = self._told(request)
+        response = self._respond(request)
         return response if request.method != "HEAD" else without_body(response)
 
-    def _told(self, request: Request) -> Response:
+    def _respond(self, request: Request) -> Response:
         path = request.path.partition(b"?")[0]
         if path not in self._probes.paths:
-            return answer({"error": f"there are {', '.join(sorted(map(bytes.decode, self._probes.paths)))}"}, 404)
+            return json_response(
+                {"error": f"there are {', '.join(sorted(map(bytes.decode, self._probes.paths)))}"}, 404
+            )
         if request.method not in ("GET", "HEAD"):
-            told = json.dumps({"error": "only GET and HEAD"}).encode()
-            return Response(405, told, b"Content-Type: application/json\r\nAllow: GET, HEAD\r\n")
+            body = json.dumps({"error": "only GET and HEAD"}).encode()
+            return Response(405, body, b"Content-Type: application/json\r\nAllow: GET, HEAD\r\n")
         still_s = time.monotonic() - self._beaten_at
         if path == b"/livez" and still_s > STANDSTILL_S:
-            return answer({"live": False, "standstill_s": round(still_s)}, 503)
+            return json_response({"live": False, "standstill_s": round(still_s)}, 503)
         return self._probes.paths[path]()

@@ -73,7 +73,7 @@ class _Name(StringConvertor):
     """`{model:name}` in a route: a part of a path, decoded once it is known to be one part."""
 
     def convert(self, value: str) -> str:
-        return paths.text(value)
+        return paths.decoded(value)
 
 
 register_url_convertor("name", _Name())

@@ -27,14 +27,14 @@ class Probes:
 
     def livez(self) -> Response:
         """200 while the process works. Restart it when this fails."""
-        return answer({"live": True})
+        return json_response({"live": True})
 
     def readyz(self) -> Response:
         """200 when each model declared or there at the start has been served and no stop is under way; else 503, and why."""
         backend, readiness = self._backend, self._readiness
         known = {"draining": readiness.draining, "models": backend.models, "missing": backend.unready()}
         ready = readiness.ready
-        return answer({"ready": ready, **known}, 200 if ready else 503)
+        return json_response({"ready": ready, **known}, 200 if ready else 503)
 
     def exposition(self) -> Response:
         """Prometheus metrics."""
@@ -46,6 +46,6 @@ class Probes:
             return Response(200, self._metrics.exposition(), _TEXT)
 
 
-def answer(told: dict[str, object], status: int = 200) -> Response:
+def json_response(values: dict[str, object], status: int = 200) -> Response:
     """A JSON answer."""
-    return Response(status, json.dumps(told, separators=(",", ":")).encode(), _JSON)
+    return Response(status, json.dumps(values, separators=(",", ":")).encode(), _JSON)

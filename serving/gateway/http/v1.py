@@ -119,13 +119,13 @@ class V1:
 def request_from_path(match: re.Match[bytes], request: Request, signature_name: str) -> InferenceRequest:
     """What a path (model, version, label) and the headers ask for. Raises `InvalidInput` and `NotFound`."""
     version = _version(match[2]) if match[2] else None
-    label = paths.text(match[3]) if match[3] else None
-    return inference_headers.request_from_headers(request, paths.text(match[1]), version, label, signature_name)
+    label = paths.decoded(match[3]) if match[3] else None
+    return inference_headers.request_from_headers(request, paths.decoded(match[1]), version, label, signature_name)
 
 
 def _version(digits: bytes) -> int:
     if not _VERSION.fullmatch(digits):
         raise InvalidInput(
-            f"the version is {paths.text(digits)[:40]!r}; expected a whole number, at most {MAX_VERSION}"
+            f"the version is {paths.decoded(digits)[:40]!r}; expected a whole number, at most {MAX_VERSION}"
         )
     return int(digits)

@@ -39,8 +39,8 @@ class V2:
     async def answer(self, match: re.Match[bytes], request: Request, body: bytes, context: RequestContext) -> Answer:
         """An inference. match: of `PATH` and the request's."""
         started = time.perf_counter()
-        model = paths.text(match[1])
-        version, label = version_or_label(model, paths.text(match[2]) if match[2] else "")
+        model = paths.decoded(match[1])
+        version, label = version_or_label(model, paths.decoded(match[2]) if match[2] else "")
         make_request = partial(inference_headers.request_from_headers, request, model, version, label)
         header = request.headers.get(_HEADER)
         said = None if header is None else header.decode("latin-1")

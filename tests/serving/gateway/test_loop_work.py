@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 import pytest
 
-from signet.serving.gateway.core import open_inference as gateway_open_inference
+from signet.serving.gateway.core import open_inference
 from signet.serving.gateway.http import v1, v2
 from signet.serving.http.server import Request
 from signet.serving.json_arrays import parsing
@@ -138,7 +138,7 @@ def test_strings_as_bytes_are_cut_in_a_thread(running, monkeypatch):
         threads.append(threading.get_ident())
         return requests.decode(request, signature)
 
-    monkeypatch.setattr(gateway_open_inference, "decode", decode)
+    monkeypatch.setattr(open_inference, "decode", decode)
     answer = running.ask("POST", V2.encode(), head + strings, header)
     assert (answer.status, b"datatype 'BYTES'" in answer.body) == (400, True)
     assert len(threads) == 1

@@ -22,7 +22,7 @@ class Receiver:
     def __init__(self) -> None:
         self.went_on = 0
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         self.went_on += 1
 
 
@@ -47,7 +47,7 @@ def test_above_the_limit_one_body_goes_on_and_its_end_lets_the_next_one():
     assert not budget.has_room(second, None)
     assert budget.wait(second)
     assert budget.wait(third)
-    budget.leave(first)
+    budget.release(first)
     assert (second.went_on, third.went_on) == (1, 0)
     assert budget.has_room(second, None)
     budget.change(-LIMIT)
@@ -58,7 +58,7 @@ def test_no_more_than_a_few_wait():
     budget, waiting = full(), [Receiver() for _ in range(65)]
     assert budget.has_room(Receiver(), None)
     assert [budget.wait(receiver) for receiver in waiting] == [True] * 64 + [False]
-    budget.leave(waiting[0])
+    budget.release(waiting[0])
     assert budget.wait(waiting[64])
 
 

@@ -59,14 +59,14 @@ V2 = ("/ready", "/config", "/stats", "/versions/1", "/versions/1/ready", "/versi
     ],
 )
 def test_a_path_is_routed_in_one_spelling(sent, routed):
-    assert paths.normal(sent) == routed
-    assert paths.normal(routed) == routed
+    assert paths.normalized(sent) == routed
+    assert paths.normalized(routed) == routed
 
 
 def test_a_part_is_decoded_once():
-    assert paths.text(b"team%2Fsch%C3%B6n") == "team/schön"
-    assert paths.text("%2541") == "%41"
-    assert paths.text(b"%FF") == "\ufffd"
+    assert paths.decoded(b"team%2Fsch%C3%B6n") == "team/schön"
+    assert paths.decoded("%2541") == "%41"
+    assert paths.decoded(b"%FF") == "\ufffd"
 
 
 @pytest.fixture(scope="module")
