@@ -25,16 +25,16 @@ class Panel:
     kind: str = "timeseries"
     stacked: bool = False
     threshold: float | None = None
-    """Where an alert fires: a red line."""
+    """The value at which an alert fires, drawn as a red line."""
 
 
 def quantile(q: float, metric: str, by: str, selector: str = MODEL) -> str:
-    """Of the observations of a histogram, for each value of a label."""
+    """The query of a quantile of a histogram, for each value of a label."""
     return f"histogram_quantile({q}, sum by ({by}, le) (rate({metric}_bucket{{{selector}}}[$__rate_interval])))"
 
 
 def rate(metric: str, by: str, selector: str = MODEL) -> str:
-    """By how much a counter grows in a second, for each value of a label."""
+    """The query of how fast a counter grows in a second, for each value of a label."""
     return f"sum by ({by}) (rate({metric}{{{selector}}}[$__rate_interval]))"
 
 
@@ -255,7 +255,7 @@ ROWS: dict[str, list[Panel]] = {
 
 
 def dashboard() -> dict[str, Any]:
-    """As Grafana reads it."""
+    """The dashboard in the form that Grafana reads."""
     panels: list[dict[str, Any]] = []
     top = 0
     for title, row in ROWS.items():

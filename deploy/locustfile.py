@@ -25,7 +25,7 @@ DEFAULT_HOST = "http://localhost:8080"
 
 
 class Requests:
-    """What the users of this process send."""
+    """The requests that the users of this process send."""
 
     names: list[str]
     weights: list[float]
@@ -56,7 +56,7 @@ class Requests:
                 self.turns.append(itertools.cycle([dialect.build(entry, None, arrays) for arrays in requests]))
 
     def draw(self) -> tuple[str, Request]:
-        """The next one, with the model's name."""
+        """The next request to send, with its model's name."""
         (place,) = random.choices(range(len(self.names)), self.weights)  # noqa: S311  # no secret
         return self.names[place], next(self.turns[place])
 
@@ -66,7 +66,7 @@ REQUESTS = Requests()
 
 @events.init_command_line_parser.add_listener
 def add_options(parser: Any) -> None:
-    """Those of `signet load` that make requests."""
+    """Add the options of `signet load` that say what requests are made of."""
     http = [name for name, dialect in DIALECTS.items() if isinstance(dialect, HttpDialect)]
     parser.add_argument("--models", required=True, help="NAME[:SIGNATURE][=WEIGHT], several separated by commas")
     parser.add_argument("--protocol", default="v1", choices=http, help="how to ask")
@@ -82,7 +82,7 @@ def add_options(parser: Any) -> None:
 
 @events.test_start.add_listener
 def prepare(environment: Any, **_: Any) -> None:
-    """On each worker, when a test starts."""
+    """Prepare the requests on each worker, when a test starts."""
     REQUESTS.prepare(environment.host or DEFAULT_HOST, environment.parsed_options)
 
 
@@ -92,13 +92,13 @@ class Caller(FastHttpUser):
     host = DEFAULT_HOST
 
     def wait_time(self) -> float:
-        """Until the next request, in seconds."""
+        """Seconds until the next request."""
         per_user = self.environment.parsed_options.per_user
         return float(constant_throughput(per_user)(self)) if per_user else 0.0
 
     @task
     def ask(self) -> None:
-        """One request, counted under the model's name."""
+        """Send one request, which is counted under the model's name."""
         name, request = REQUESTS.draw()
         headers = {"content-type": "application/json", **dict(request.headers)}
         self.client.post(request.path, data=request.body, headers=headers, name=name)

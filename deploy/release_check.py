@@ -23,7 +23,7 @@ PACKAGES = {"signet"}
 
 
 def main() -> int:
-    """Gives the exit code."""
+    """Look for every fault, print them, and give the exit code."""
     parser = argparse.ArgumentParser(description="Whether this checkout can be released.")
     parser.add_argument("--allow-dirty", action="store_true", help="do not ask whether everything is committed")
     options = parser.parse_args()
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def versions(version: str) -> Iterator[str]:
-    """Where another version is named."""
+    """Files that name another version than this one."""
     files = [ROOT / "Dockerfile", ROOT / "deploy/README.md", ROOT / "deploy/compose.yaml"]
     files += sorted((ROOT / "deploy/kubernetes").rglob("*.yaml"))
     for file in files:
@@ -51,7 +51,7 @@ def versions(version: str) -> Iterator[str]:
 
 
 def changes(version: str) -> Iterator[str]:
-    """What CHANGELOG.md lacks."""
+    """What CHANGELOG.md does not say of this version."""
     sections = re.split(r"^## ", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)[1:]
     newest = sections[0].splitlines()
     if not re.fullmatch(rf"{re.escape(version)} – (unreleased|\d{{4}}-\d\d-\d\d)", newest[0]):
@@ -73,7 +73,7 @@ def made_files() -> Iterator[str]:
 
 
 def uncommitted() -> Iterator[str]:
-    """What git does not know."""
+    """Files that are not committed."""
     status = subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S607
     for line in status.stdout.splitlines():
         yield f"not committed: {line}"

@@ -17,7 +17,7 @@ from typing import Any
 
 
 def main(arguments: list[str]) -> None:
-    """Print the file."""
+    """Print the CycloneDX file of a folder of packages."""
     folder, lock, *rest = arguments
     hashes = locked(Path(lock))
     components = [component(found, hashes) for found in installed(Path(folder))]
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> None:
 
 
 def installed(folder: Path) -> Iterator[Distribution]:
-    """The packages of a virtual environment."""
+    """The packages that are installed in a virtual environment."""
     for site in sorted(folder.glob("lib/python*/site-packages")):
         yield from distributions(path=[str(site)])
 
@@ -47,7 +47,7 @@ def locked(lock: Path) -> dict[tuple[str, str], list[str]]:
 
 
 def component(found: Distribution, hashes: dict[tuple[str, str], list[str]]) -> dict[str, Any]:
-    """An installed package; `KeyError` when the lock file does not know it."""
+    """The component of an installed package; `KeyError` when the lock file does not know it."""
     name = canonical(found.metadata["Name"])
     said = [found.metadata[key] for key in ("License-Expression", "License") if key in found.metadata]
     licence = said[0] if said else ""
@@ -55,7 +55,7 @@ def component(found: Distribution, hashes: dict[tuple[str, str], list[str]]) -> 
 
 
 def described(name: str, version: str, digests: list[str], licence: str = "") -> dict[str, Any]:
-    """A component in CycloneDX's words."""
+    """A component as CycloneDX writes it."""
     return {
         "type": "library",
         "name": name,

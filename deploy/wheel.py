@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 
 
 def build(folder: Path) -> Path:
-    """The wheel, put into the folder."""
+    """Build the wheel and put it into the folder; gives its path."""
     import message_files  # noqa: PLC0415  # it imports what is in ROOT
 
     with tempfile.TemporaryDirectory() as text:

@@ -103,13 +103,13 @@ def gateway(request: pytest.FixtureRequest) -> tuple[str, str]:
 
 @pytest.fixture
 def gateway_url(gateway: tuple[str, str]) -> str:
-    """Its URL alone."""
+    """The URL of that gateway, once with each backend."""
     return gateway[0]
 
 
 @pytest.fixture
 def gateway_channel(gateway: tuple[str, str]) -> Iterator[grpc.Channel]:
-    """A channel to its gRPC port."""
+    """A channel to the gRPC port of that gateway, once with each backend."""
     with grpc.insecure_channel(gateway[1]) as channel:
         yield channel
 

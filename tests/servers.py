@@ -58,7 +58,7 @@ class Program:
         return self.process.returncode
 
     def resident_bytes(self) -> int:
-        """Memory that it holds now."""
+        """The resident memory of the program now."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
 
@@ -92,7 +92,7 @@ def gateway(*arguments: str | Path, environment: dict[str, str] | None = None) -
 
 
 def grpc_address(gateway: Program) -> str:
-    """Where a gateway that has said so answers over gRPC."""
+    """The gRPC address that a gateway has printed."""
     match = gateway.read_until(r"gRPC: localhost:(\d+)")
     return f"127.0.0.1:{match[1]}"
 
@@ -117,7 +117,7 @@ def both_apis(*arguments: str | Path, environment: dict[str, str] | None = None)
 
 @contextmanager
 def rest_api(*arguments: str | Path, environment: dict[str, str] | None = None) -> Iterator[tuple[str, Program]]:
-    """The REST side of that: its URL and the program."""
+    """`signet model-server`, answering over REST: its URL and the program."""
     with both_apis(*arguments, environment=environment) as (_, url, running):
         yield url, running
 
@@ -145,7 +145,7 @@ def write_model_config(path: Path, models_dir: Path) -> Path:
 
 
 def wait_until(condition: object, timeout_s: float = 30.0, what: str = "the condition") -> None:
-    """Ask again and again until the answer is yes."""
+    """Wait until a condition is true; fails after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not come within {timeout_s} s"
@@ -153,7 +153,7 @@ def wait_until(condition: object, timeout_s: float = 30.0, what: str = "the cond
 
 
 def get(url: str) -> httpx.Response:
-    """One GET on a fresh connection."""
+    """The response to one GET on a fresh connection."""
     return httpx.get(url, timeout=30)
 
 

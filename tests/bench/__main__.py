@@ -31,7 +31,7 @@ HTTP_ONLY = ("V1",)
 
 @dataclass(frozen=True)
 class Case:
-    """One measurement."""
+    """What is measured: a model, a dialect, rows and connections."""
 
     model: str
     dialect: str

@@ -111,7 +111,7 @@ class Service:
         return sum(resident_mb(pid) for pid in self.processes())
 
     def processes(self) -> list[int]:
-        """Its own and its workers'. One that is about to become a worker still has the memory of the gateway itself."""
+        """The processes of the gateway and its workers. One that is about to become a worker still has the gateway's memory."""
         own = read(Path(f"/proc/{self.pid}/cmdline"))
         files = Path(f"/proc/{self.pid}/task").glob("*/children")
         children = [int(pid) for file in files for pid in read(file).split()]

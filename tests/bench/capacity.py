@@ -50,7 +50,7 @@ class Figures:
     request_bytes: int
     response_bytes: int
     tensor_bytes: int
-    """Between gateway and model server, in both directions."""
+    """Bytes of one request between gateway and model server, in both directions."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,11 @@ class Plan:
     embedded_cores: int
     cells: int
     connections: int
-    """Between gateways and model servers of one cell."""
+    """Connections between the gateways and model servers of one cell."""
     client_gbit_per_s: float
     server_gbit_per_s: float
     samples_per_s: int
-    """That Prometheus takes in, in all cells."""
+    """Samples that Prometheus takes in a second, of all cells."""
 
 
 def plan(figures: Figures, rate: float, series: int) -> Plan:
@@ -121,7 +121,7 @@ def leaves_within_s(service_s: float, share: float = 0.99) -> float:
 
 
 def page(workloads: dict[str, Figures], series: int) -> str:
-    """deploy/capacity.md."""
+    """The text of deploy/capacity.md."""
     lines = [
         "# What a load needs",
         "",
@@ -236,7 +236,7 @@ def cost(url: str, model: str, request: rows.Post, programs: list[servers.Progra
 
 
 def processor_s(program: servers.Program) -> float:
-    """Processor time that it has used."""
+    """Processor seconds that a program has used."""
     fields = Path(f"/proc/{program.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -15,7 +15,7 @@ _DEFAULT_EXECUTOR: bytes = config_pb2.ConfigProto(experimental={"executor_type":
 
 
 def calls_per_second(folder: Path, model: str, row_count: int, seconds: float) -> float:
-    """How often the model answers that many rows."""
+    """How often a second the model answers a call of so many rows."""
     servable = load(model, 1, folder / model / "1", _DEFAULT_EXECUTOR)
     signature = servable.signatures["serving_default"]
     inputs = rows.arrays(model, row_count)

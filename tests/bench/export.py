@@ -6,6 +6,6 @@ from pathlib import Path
 
 
 def models(folder: Path) -> None:
-    """Export them all."""
+    """Export every model of the benchmark into the folder."""
     print("exporting the models of tests/bench/models.py", file=sys.stderr)
     subprocess.run([sys.executable, "-m", "tests.bench.models", folder], check=True, stderr=subprocess.DEVNULL)

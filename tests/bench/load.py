@@ -16,7 +16,7 @@ from tests.bench.rows import Post
 
 _PREDICT = "/tensorflow.serving.PredictionService/Predict"
 _FRAME_BYTES = 5
-"""Of gRPC, before each message."""
+"""The head that gRPC puts before each message: not compressed, and its length."""
 
 _UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 

@@ -47,7 +47,7 @@ def arguments() -> argparse.Namespace:
 
 
 def compare(url: str, rows: int, connections: int, options: argparse.Namespace, folder: Path) -> None:
-    """A line; medians of the rounds."""
+    """A line of the table: medians of the rounds."""
     body = json.dumps({"inputs": {"a": [[1, 2, 3]] * rows, "b": [[1, 2]] * rows}}, separators=(",", ":")).encode()
     (folder / "body.json").write_bytes(body)
     post = Post(f"/v1/models/{MODEL}:predict", body)
@@ -65,7 +65,7 @@ def compare(url: str, rows: int, connections: int, options: argparse.Namespace, 
 
 
 def ours(url: str, rows: int, connections: int, seconds: float, folder: Path) -> Result:
-    """The same by `signet load`, in a process of its own."""
+    """Measure with `signet load`, in a process of its own."""
     command = [*servers.SIGNET, "load", MODEL, "--url", url, "--closed", connections, "--seconds", seconds]
     command += ["--bodies", folder / "body.json", "--rows", rows, "--json", folder / "result.json", "--warmup-s", 0.5]
     subprocess.run(list(map(str, command)), check=True, capture_output=True)

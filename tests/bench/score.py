@@ -73,13 +73,13 @@ def line(folder: Path, url: str, model: str, kind: str, options: argparse.Namesp
 
 
 def engine(folder: Path, model: str, seconds: float) -> float:
-    """Rows per second of the loop."""
+    """Rows per second of the engine's own loop."""
     command = [sys.executable, "-m", "tests.bench.engine", folder / "models", model, str(_CALL_ROWS), str(seconds)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout) * _CALL_ROWS
 
 
 def write(path: Path, model: str, count: int) -> Path:
-    """A source of so many rows."""
+    """Write a source of so many rows."""
     arrays = rows.arrays(model, min(count, _DISTINCT_ROWS))
     if path.suffix == ".parquet":
         columns = {

@@ -92,7 +92,7 @@ def write_warmup(version: Path) -> None:
 
 
 def request() -> Any:
-    """One row for MODEL."""
+    """A Predict request of one row for MODEL."""
     message = predict_pb2.PredictRequest()
     message.model_spec.name = "default"
     message.inputs["x"].CopyFrom(to_proto(np.ones((1, 4), np.float32)))
@@ -100,7 +100,7 @@ def request() -> Any:
 
 
 def ask(client: AbstractContextManager[Call], load: Load, phase: list[str], ended: threading.Event) -> None:
-    """Call at the fixed rate until it has ended."""
+    """Call at the fixed rate until the swaps have ended."""
     with client as call:
         due = time.perf_counter()
         while not ended.wait(max(0.0, due - time.perf_counter())):
@@ -138,7 +138,7 @@ def over_rest(url: str) -> Iterator[Call]:
 
 
 def table(loads: dict[str, Load], swaps: int) -> str:
-    """A row for each protocol."""
+    """Print a row of the table for each protocol."""
     lines = [
         f"| over | requests during {swaps} swaps | failed | p99 ms without swaps | p99 ms during swaps |",
         "| --- | --- | --- | --- | --- |",

@@ -30,12 +30,12 @@ def arguments() -> dict[str, str]:
 
 
 def last(stage: str, word: str) -> str:
-    """What the last instruction of that word says."""
+    """What the last instruction of a stage that begins with the word says."""
     return next(rest for other, rest in reversed(stages()[stage]) if other == word)
 
 
 def command(stage: str, word: str = "ENTRYPOINT") -> list[str]:
-    """The exec form of an instruction; a shell form fails."""
+    """The words of an instruction in exec form; a shell form fails."""
     words: list[str] = json.loads(re.sub(r"^.*?CMD (?=\[)", "", last(stage, word)))
     return words
 

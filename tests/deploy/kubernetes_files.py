@@ -41,7 +41,7 @@ def pod_specs(overlay: str) -> dict[str, Object]:
 
 
 def containers(spec: Object) -> list[Object]:
-    """Those that run and those that run before."""
+    """The containers of a pod, and before them those that run first."""
     found: list[Object] = [*spec.get("initContainers", []), *spec["containers"]]
     return found
 

@@ -35,7 +35,7 @@ def panels() -> dict[str, list[str]]:
 
 
 def selectors(expression: str) -> set[str]:
-    """What an expression picks series by: `signet_shed_total`, `up{job="gateway"}`, …; functions and labels are not."""
+    """The series that an expression picks: `signet_shed_total`, `up{job="gateway"}`, …; functions and labels are not."""
     plain = re.sub(r"\[[^]]*\]", "", re.sub(r"\b(by|on|without|ignoring)\s*\([^)]*\)", "", expression))
     return {
         f"{name}{labels}"

@@ -128,7 +128,7 @@ def open_inference_rest(data: bytes) -> None:
 
 
 def open_inference_message(data: bytes) -> None:
-    """The same with a message."""
+    """Read the bytes as a ModelInferRequest; what is decoded goes back as an answer."""
     message = open_inference_pb2.ModelInferRequest()
     with suppress(DecodeError, SignetError):
         message.ParseFromString(data)
@@ -223,7 +223,7 @@ def zipped_body(data: bytes) -> None:
 
 
 class _Transport:
-    """Keeps what is written."""
+    """A transport that keeps what is written."""
 
     def __init__(self) -> None:
         self.written = io.BytesIO()

@@ -35,10 +35,10 @@ class Place:
     name: str
     url: str
     address: str
-    """Of gRPC."""
+    """The address of the program's gRPC port."""
     running: Program
     is_gateway: bool = True
-    """Else it is a model server: no V2, no metrics, no health over HTTP."""
+    """Whether it is a gateway; a model server has no V2, no metrics and no health over HTTP."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Question:
 
 
 def questions(count: int = 20) -> list[Question]:
-    """Of every kind of tensor: floats, whole numbers up to 64 bits, strings, booleans; one to five rows."""
+    """Questions of every kind of tensor: floats, whole numbers up to 64 bits, strings, booleans; one to five rows."""
     random = np.random.default_rng(13)
     asked = []
     for i in range(count):
@@ -82,7 +82,7 @@ class Caller:
             gateway.close()
 
     def kinds(self) -> list[tuple[str, Callable[[Random], None]]]:
-        """Everything that it can ask, by name."""
+        """Everything that this caller can ask, by name."""
         found: list[tuple[str, Callable[[Random], None]]] = []
         for place, gateway in self._asked:
             dialects = DIALECTS if place.is_gateway else ("grpc_v1",)
@@ -105,7 +105,7 @@ class Caller:
         return ask
 
     def _posting(self, http: httpx.Client) -> Callable[[Random], None]:
-        """Rows without names, which a model server takes as well."""
+        """Ask with rows without names, which a model server takes as well."""
 
         def post(random: Random) -> None:
             question, expected = random.choice([pair for pair in self._expected if pair[0].model == "two_in"])
@@ -117,7 +117,7 @@ class Caller:
         return post
 
     def _half_closed(self, place: Place) -> Callable[[Random], None]:
-        """A caller who has closed its side of the connection, as `nc` does at the end of its input."""
+        """Ask as a caller who has closed its side of the connection, as `nc` does at the end of its input."""
 
         def post(random: Random) -> None:
             question, expected = random.choice([pair for pair in self._expected if pair[0].model == "three_out"])
@@ -140,7 +140,7 @@ class Caller:
 
 
 def assert_right(got: Mapping[str, ArrayLike], expected: Arrays) -> None:
-    """Floats but for the order of sums, everything else exactly."""
+    """Compare floats but for the order of sums, everything else exactly."""
     assert got.keys() == expected.keys()
     for name, array in expected.items():
         if array.dtype.kind == "f":
@@ -179,8 +179,11 @@ def getting(gateway: Gateway, method: str, page: str) -> Callable[[Random], None
 
 
 def eventually(answered: Callable[[], bool], problem: Callable[[], str]) -> None:
-    """At once where nobody else is asked. What a gateway tells of its model servers it may not know for a while: a starved
-    machine answers it late, and its patience with them is short."""
+    """Wait until something is answered as it should be, which is at once where nobody else is asked.
+
+    What a gateway tells of its model servers it may not know for a while: a starved machine answers it late, and its
+    patience with them is short.
+    """
     deadline = time.monotonic() + PATIENCE_S
     while not answered():
         assert time.monotonic() < deadline, problem()

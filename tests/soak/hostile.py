@@ -22,7 +22,7 @@ from signet.serving.tensors.protos import predict_pb2
 from tests.soak.good import Place
 
 DEADLINE_S = 60.0
-"""Generous: nothing here takes long, but machines may be slow. Who waits longer has met a hang."""
+"""Seconds after which a caller has met a hang: nothing here takes long, but machines may be slow."""
 
 
 def post(path: str, body: bytes | object, *headers: str) -> bytes:
@@ -31,13 +31,13 @@ def post(path: str, body: bytes | object, *headers: str) -> bytes:
 
 
 def request(method: str, path: str, content: bytes = b"", *headers: str) -> bytes:
-    """The last on its connection."""
+    """A request that is the last on its connection."""
     lines = [f"{method} {path} HTTP/1.1", "Host: x", *headers, "Connection: close"]
     return "\r\n".join([*lines, "", ""]).encode() + content
 
 
 def kept(method: str, path: str, content: bytes = b"", *headers: str) -> bytes:
-    """One after which more may come."""
+    """A request after which more may come on its connection."""
     lines = [f"{method} {path} HTTP/1.1", "Host: x", *headers, f"Content-Length: {len(content)}"]
     return "\r\n".join([*lines, "", ""]).encode() + content
 
@@ -59,7 +59,7 @@ TENSOR = {"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]
 
 
 def large(last: bytes) -> bytes:
-    """A megabyte of rows, the last as given."""
+    """A body with a megabyte of rows, the last of them as given."""
     return b'{"instances": [' + b"[1, 2, 3, 4]," * 80_000 + last + b"]}"
 
 
@@ -106,7 +106,7 @@ BAD: dict[str, Callable[[Random], bytes]] = {
     "V2 heads that lie": lambda r: post(V2, tensor(), f"Inference-Header-Content-Length: {r.choice([0, 7, 10**9, -1])}"),
     "V2 unknown models": lambda r: post(f"/v2/models/nobody{r.random()}/infer", tensor()),
 }  # fmt: skip
-"""What must be refused."""
+"""Requests that must be refused."""
 
 ODD: dict[str, Callable[[Random], bytes]] = {
     "a large body": lambda r: post(THREE, large(b"[1, 2, 3, 4]")),
@@ -145,7 +145,7 @@ ODD: dict[str, Callable[[Random], bytes]] = {
     "escapes in the path": lambda r: post("/v1/models/three%5Fout%3Apredict", GOOD),
     "an initialiser as signature": lambda r: post(THREE, {**ROWS, "signature_name": "__saved_model_init_op"}),
 }  # fmt: skip
-"""What one server may answer and another refuse."""
+"""Requests that one server may answer and another refuse."""
 
 UNFINISHED: dict[str, Callable[[Random], bytes]] = {
     "half a head": lambda r: post(THREE, GOOD)[: r.randrange(1, 60)],
@@ -156,7 +156,7 @@ UNFINISHED: dict[str, Callable[[Random], bytes]] = {
     "a drip of line ends": lambda r: b"\r\n" * 50,
     "nothing": lambda r: b"",
 }
-"""What the server waits on for more: its sender goes away."""
+"""Requests of which the server waits for more, while their sender goes away."""
 
 
 def v2_bytes(said: int, content: bytes) -> bytes:
@@ -172,7 +172,7 @@ def whole(connection: socket.socket, data: bytes, _: Random) -> bytes:
 
 
 def piece_by_piece(connection: socket.socket, data: bytes, random: Random) -> bytes:
-    """In up to six pieces, a few milliseconds apart."""
+    """Send bytes in up to six pieces, a few milliseconds apart."""
     cuts = sorted(random.randrange(len(data) + 1) for _ in range(5))
     for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
         connection.sendall(data[start:end])
@@ -196,7 +196,7 @@ def left_unread(connection: socket.socket, data: bytes, random: Random) -> None:
 
 
 def reset(connection: socket.socket, data: bytes, random: Random) -> None:
-    """The other end sees ECONNRESET instead of the end of the stream."""
+    """Close a socket so that the other end sees ECONNRESET instead of the end of the stream."""
     left_unread(connection, data, random)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
@@ -207,7 +207,7 @@ LEFT: tuple[Manner, ...] = (cut_off, left_unread, reset)
 
 
 def read(connection: socket.socket) -> bytes:
-    """To the end; a peer that has refused the rest may reset the connection behind its answer."""
+    """Read to the end; a peer that has refused the rest may reset the connection behind its answer."""
     received = b""
     with suppress(ConnectionResetError):
         while piece := connection.recv(1 << 16):
@@ -216,7 +216,7 @@ def read(connection: socket.socket) -> bytes:
 
 
 def send(url: str, data: bytes, manner: Manner, random: Random) -> bytes | None:
-    """What came back, or None when that was not waited for."""
+    """The bytes that came back, or None when they were not waited for."""
     place = urlsplit(url)
     with socket.create_connection((place.hostname, place.port), timeout=DEADLINE_S) as connection:
         try:
@@ -226,7 +226,7 @@ def send(url: str, data: bytes, manner: Manner, random: Random) -> bytes | None:
 
 
 def statuses(received: bytes) -> list[int]:
-    """The first answer's status, and 100 before it."""
+    """The status of the first answer, and 100 before it."""
     found = []
     while received.startswith(b"HTTP/"):
         found.append(int(received[9:12]))
@@ -248,7 +248,7 @@ class Caller:
             channel.close()
 
     def kinds(self) -> list[tuple[str, Callable[[Random], None]]]:
-        """Everything that it can send, by name."""
+        """Everything that this caller can send, by name."""
         found: list[tuple[str, Callable[[Random], None]]] = []
         for place in self._places:
             for payloads, manners in ((BAD, ANSWERED), (ODD, ANSWERED), (UNFINISHED, LEFT), (BAD | ODD, LEFT)):
@@ -279,7 +279,7 @@ def sending(
 
 
 def knocking(place: Place) -> Callable[[Random], None]:
-    """Whatever is no gRPC on its port."""
+    """Send whatever is no gRPC to the gRPC port."""
 
     def knock(random: Random) -> None:
         data = random.choice(
@@ -299,7 +299,7 @@ def predict(model: str = "three_out", signature: str = "", **inputs: np.ndarray)
 
 
 def repeated_string(random: Random) -> bytes:
-    """One string of 10 kB that stands for a thousand rows."""
+    """A request whose one string of 10 kB stands for a thousand rows."""
     message = predict_pb2.PredictRequest()
     message.model_spec.name, message.model_spec.signature_name = "mixed", "s"
     tensor = message.inputs["s"]
@@ -332,7 +332,7 @@ TOLD = {
     "RESOURCE_EXHAUSTED",
     "UNIMPLEMENTED",
 }
-"""Codes that put the fault where it is."""
+"""gRPC codes that put the fault where it is: with the caller, or with the load."""
 
 
 def calling(

@@ -85,10 +85,10 @@ class Traffic:
         self._places = places
         self.done: Counter[str] = Counter()
         self.problems: dict[str, str] = {}
-        """The first of each kind."""
+        """The first problem of each kind of call."""
 
     def run(self, seconds: float) -> None:
-        """Until the time is over and each has done everything once."""
+        """Let all callers go on until the time is over and each has done everything once."""
         until = time.monotonic() + seconds
         callers: list[Any] = [good.Caller(self._places, self._expected) for _ in range(GOOD_THREADS)]
         callers += [hostile.Caller(self._places) for _ in range(HOSTILE_THREADS)]

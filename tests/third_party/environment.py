@@ -44,7 +44,7 @@ def python(name: str, *, borrows: bool = False) -> Path:
 
 
 def _run(*command: str | Path, may_fail: bool = False) -> str:
-    """What it says when it fails, and "" when it does not."""
+    """The output of a command that failed, and "" when it did not."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert may_fail or done.returncode == 0, done.stderr
     return done.stderr if done.returncode else ""

@@ -26,7 +26,7 @@ def two_in(module, **options):
 
 
 def value(answer, *names):
-    """The same field of a message and of JSON."""
+    """The value of a field, in a message as in JSON."""
     for name in names:
         answer = answer[name] if isinstance(answer, dict | list) or isinstance(name, int) else getattr(answer, name)
     return answer
