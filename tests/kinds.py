@@ -6,10 +6,13 @@ A marker that stands at a test already is left as it is.
 """
 
 import inspect
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
+
+from tests.servers import ROOT
 
 KINDS = {
     "outside": "needs programs or packages of others: promtool, kubectl, a browser, an index of packages",
@@ -55,6 +58,13 @@ def uses(function: FunctionType) -> frozenset[str]:
                 waiting += functions_of(value)
         names = set(all_names(one.__code__))
         found |= {name for name in map(of_module, names) if name}
+        if any(
+            imports_tensorflow(f"{package}.{name}")
+            for package in names
+            if package.startswith("tests.")
+            for name in names
+        ):
+            found.add("train")
         if "getfixturevalue" in names:  # of a server that the test's parameter names
             found.add("server")
     return frozenset(found)
@@ -63,6 +73,13 @@ def uses(function: FunctionType) -> frozenset[str]:
 def of_module(name: str) -> str | None:
     """The kind of a test that uses a module of this name."""
     return {"tensorflow": "train", "keras": "train", "subprocess": "server"}.get(name.partition(".")[0])
+
+
+@cache
+def imports_tensorflow(module: str) -> bool:
+    """Whether a module of tests/, which a test may import where it needs it, imports TensorFlow or Keras."""
+    path = ROOT / f"{module.replace('.', '/')}.py"
+    return path.is_file() and re.search("^(import|from) (tensorflow|keras)", path.read_text(), re.MULTILINE) is not None
 
 
 def values(function: FunctionType) -> Iterator[Any]:

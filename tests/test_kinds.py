@@ -35,6 +35,12 @@ def imports_tensorflow():
     return tf.constant(1)
 
 
+def imports_what_imports_it():
+    from tests.serving.engine import trial_models
+
+    return trial_models
+
+
 @pytest.mark.parametrize(
     ("functions", "kind"),
     [
@@ -43,6 +49,7 @@ def imports_tensorflow():
         ([asks_another_function], "server"),
         ([subprocess.run, lambda: subprocess.run(["true"], check=True)], "server"),
         ([lambda request: request.getfixturevalue("embedded_url")], "server"),
+        ([imports_what_imports_it], "train"),
         ([imports_tensorflow, asks_another_function], "train"),
         ([runs_the_program_of_another], "outside"),
     ],
