@@ -18,11 +18,11 @@ from signet.clients.load_test.run.session import LoadSession
 
 _BY_SIGNAL = 128
 _TRIES = 3
-"""Of a rate at which the limits broke while this client could not keep up."""
+"""How often a rate is tried at which the limits broke while this client could not keep up."""
 
 
 def load(plan: LoadPlan, console: Console, progress_console: Console) -> int:
-    """Do it, and print what came of it. Gives the exit code: 0, 1 when a limit was not kept, 130 or 143 after a signal."""
+    """Run a load test and print what came of it. Gives the exit code: 0; 1 when a limit was not kept; 130, 143 by signal."""
     plan.check()
     ready = prepare(plan)
     run = _finding if plan.find else _measuring
@@ -38,7 +38,7 @@ def load(plan: LoadPlan, console: Console, progress_console: Console) -> int:
 
 
 async def _measuring(plan: LoadPlan, ready: PreparedLoad, console: Console) -> Result:
-    """The steps as they were planned."""
+    """Run the steps as they were planned."""
     planned = plan.steps
     async with LoadSession(plan, ready, console) as session:
         await session.warm_up(planned[0])
@@ -51,7 +51,7 @@ async def _measuring(plan: LoadPlan, ready: PreparedLoad, console: Console) -> R
 
 
 async def _finding(plan: LoadPlan, ready: PreparedLoad, console: Console) -> Result:
-    """A search for the highest rate within the limits, from the planned one."""
+    """Search for the highest rate within the limits, beginning with the planned one."""
     (first,) = plan.steps
     search, limits = rate_search.RateSearch(first.from_rate), plan.limits
     done: list[Step] = []

@@ -13,23 +13,23 @@ class RateSearch:
     """The next rate to try, given how the ones before went."""
 
     rate: float
-    """To begin with, in requests per second."""
+    """The first rate to try, in requests per second."""
     precision: float = 0.05
     """The rate found is at most this much, as a share of it, below one that broke the limits."""
     kept: float | None = field(default=None, init=False)
     """The highest rate that met the limits so far."""
     broken: float | None = field(default=None, init=False)
-    """The lowest that did not."""
+    """The lowest rate that broke the limits so far."""
 
     def judged(self, rate: float, kept: bool) -> None:
-        """Whether the limits were kept at that rate."""
+        """Take in whether the limits were kept at a rate."""
         if kept:
             self.kept = rate
         else:
             self.broken = rate
 
     def next_rate(self) -> float | None:
-        """What to try; None when the rate is found, or there is none."""
+        """The rate to try next; None when the rate is found, or there is none."""
         if self.kept is None and self.broken is None:
             return self.rate
         if self.broken is None:

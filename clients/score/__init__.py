@@ -1,1 +1,1 @@
-"""Batch scoring: files in, files out, no row lost and none twice. `job.py` has the flow."""
+"""Batch scoring: files in, files out, each row exactly once. `job.py` has the flow and says which file does what."""

@@ -1,4 +1,4 @@
-"""What a file's name says of its format: `rows.csv.gz` is CSV, compressed by gzip."""
+"""The formats of files, by their names: `rows.csv.gz` is CSV, compressed by gzip."""
 
 import difflib
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ ENDINGS = {
     "arrow": ("arrow", "feather", "ipc"),
     "tfrecord": ("tfrecord", "tfrecords"),
 }
-"""How files of each format end."""
+"""The endings of files of each format."""
 COMPRESSIONS = {"gz": "gzip", "zst": "zstd"}
 SEPARATED = {"csv": ",", "tsv": "\t"}
-"""Formats of cells in lines, with what stands between two."""
+"""Formats of cells in lines, with the delimiter between two."""
 UNCOMPRESSED = frozenset(["parquet", "arrow"])
 """Formats that compress inside."""
 
@@ -35,7 +35,7 @@ class Format:
 
     @property
     def ending(self) -> str:
-        """`csv.gz`."""
+        """The ending of its files, such as `csv.gz`."""
         around = [ending for ending, name in COMPRESSIONS.items() if name == self.compression]
         return ".".join([ENDINGS[self.name][0], *around])
 

@@ -33,14 +33,14 @@ class InProcessPredictor:
             return self._servable.predict(self._signature, arrays)
 
     def stop(self) -> None:
-        """Nothing waits here."""
+        """Do nothing: no request waits for long here."""
 
     def close(self) -> None:
-        """The model stays loaded for the next part of the job that comes to this process."""
+        """Do nothing: the model stays loaded for the next part of the job that comes to this process."""
 
 
 def pin(models_dir: Path, model: str, version: int | None, signature: str) -> PinnedVersion:
-    """The version to load; None: the highest. Raises `UsageError` for one that is not there."""
+    """The version to load, where None stands for the highest. Raises `UsageError` for one that is not there."""
     folder = models_dir / model
     numbers = sorted(int(child.name) for child in folder.iterdir() if child.name.isdecimal()) if folder.is_dir() else []
     if not numbers:

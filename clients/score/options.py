@@ -1,4 +1,4 @@
-"""What a user asks of `signet score`, and what is told to them at the end."""
+"""The options of `signet score`, and the summary that it ends with."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

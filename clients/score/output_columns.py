@@ -24,10 +24,10 @@ class OutputColumn:
     output: str
     spec: TensorSpec
     place: tuple[int, ...] | None
-    """Of the element within a row of the output; None: the whole row."""
+    """The place of the element within a row of the output; None: the column holds the whole row."""
 
     def of(self, array: Array) -> Array:
-        """The column, out of the output: rows first."""
+        """The column's values, out of those of the output: rows first."""
         if self.place is None:
             return array
         element: Any = (slice(None), *self.place)
@@ -36,7 +36,7 @@ class OutputColumn:
 
 
 def output_columns(signature: Signature, prefix: str, flat: bool) -> tuple[OutputColumn, ...]:
-    """In the order of the outputs. Raises `UsageError` when an output of unknown size is to be flat."""
+    """The columns, in the order of the outputs. Raises `UsageError` when an output of unknown size is to be flat."""
     if not flat:
         return tuple(OutputColumn(prefix + name, name, spec, None) for name, spec in signature.outputs.items())
     return tuple(column for name, spec in signature.outputs.items() for column in _flat(prefix, name, spec))

@@ -17,19 +17,19 @@ from signet.serving.tensors.signature import Signature, nearest_hint
 
 @dataclass(frozen=True)
 class Plan:
-    """The same for every row of a job."""
+    """How every row of a job is read and written."""
 
     signature: Signature
     columns: Mapping[str, tuple[str, ...]]
-    """For each input the column that holds it, or several that are put side by side."""
+    """The columns of each input: the one that holds it, or several that are put side by side."""
     carry: tuple[str, ...] | None
     """Columns that are written beside the outputs; None: all that are no inputs."""
     prefix: str
-    """Stands before the name of each output."""
+    """The text before the name of each output."""
     flat: bool
     """Each number of an output gets a column of its own: `digit_0`, `digit_1` …"""
     format: Format
-    """Of what is written."""
+    """The format of what is written."""
     non_finite: str = "bare"
     """NaN and infinity in JSON: as the bare words, as `null`, or as a `string`."""
     schema: Any = None
@@ -42,7 +42,7 @@ class Plan:
 
     @cached_property
     def output_columns(self) -> tuple[OutputColumn, ...]:
-        """What is written of the outputs."""
+        """The columns that the outputs become."""
         return output_columns(self.signature, self.prefix, self.flat)
 
     @cached_property
@@ -56,14 +56,14 @@ class Plan:
         return None if self.carry is None else (*self.used, *self.carry)
 
     def carries(self, names: Iterable[str]) -> list[str]:
-        """Those of the columns that are carried along, in their order."""
+        """Which of these columns are carried along, in their order."""
         if self.carry is None:
             return [name for name in names if name not in self.used]
         return [name for name in names if name in self.carry]
 
 
 def mapping(options: Iterable[str], signature: Signature) -> dict[str, tuple[str, ...]]:
-    """What `--map INPUT=COLUMN[,COLUMN…]` says, and each other input's own name. Raises `UsageError`."""
+    """The columns of each input, by `--map INPUT=COLUMN[,COLUMN…]` or its own name. Raises `UsageError`."""
     columns: dict[str, tuple[str, ...]] = {name: (name,) for name in signature.inputs}
     for option in options:
         name, equals, given = option.partition("=")

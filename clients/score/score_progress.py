@@ -1,6 +1,6 @@
-"""How far a file has come: a bar on a terminal, now and then a line elsewhere.
+"""The progress of a job: a bar on a terminal, now and then a line elsewhere.
 
-with Progress(console, "digits", total_bytes) as progress: progress.advance(rows, source_bytes); progress.note("…")
+with ScoreProgress(console, "digits", total_bytes) as progress: progress.advance(rows, source_bytes); progress.note("…")
 """
 
 import time
@@ -11,11 +11,14 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bars
 
 LINE_EVERY_S = 5.0
-"""Without a terminal: seconds between two lines."""
+"""Seconds between two lines where there is no terminal."""
 
 
 class ScoreProgress:
-    """Rows done, by the part of the file's bytes they come from; use it as a context."""
+    """Shows the rows that are done, by their part of the sources' bytes; use it as a context.
+
+    One thread advances it; any thread of the job may leave a note.
+    """
 
     def __init__(self, console: Console, name: str, total_bytes: int | None) -> None:
         """total_bytes: None for a source whose size is not known, such as a pipe."""
@@ -42,19 +45,19 @@ class ScoreProgress:
         self._bars.stop()
 
     def resume(self, rows: int, source_bytes: int) -> None:
-        """So much was done before; it does not count for the rate."""
+        """Begin with what was done before, which does not count for the rate."""
         self._before_rows, self._before_bytes = rows, source_bytes
         self._show()
 
     def advance(self, rows: int, source_bytes: int) -> None:
-        """So many more rows are done, which took so many bytes of the source."""
+        """Add rows that are done, and the bytes that they took of the sources."""
         self._rows += rows
         self._bytes += source_bytes
         self._note = ""
         self._show()
 
     def note(self, text: str) -> None:
-        """What keeps it from going on; shown until it does."""
+        """Show what keeps the job from going on, until it does."""
         self._note = text
         self._show()
 

@@ -30,9 +30,9 @@ _LONGEST_DELAY_S = 2.0
 _SHORTEST_TIMEOUT_S = 5.0
 """The shortest time-out of a request, however short the patience is: models take their time."""
 BATCHING_HEADER = "X-Signet-Batching"
-"""`off`: the request is not merged with others, so that its answer depends on its rows alone."""
+"""The header that says `off`: the request is not merged with others, so its answer depends on its rows alone."""
 JOB_HEADER = "X-Signet-Job"
-"""Names the job; the gateway keeps a version loaded while requests of a job come for it."""
+"""The header with the job's name; the gateway keeps a version loaded while requests of a job come for it."""
 
 
 def pin(url: str, access: Access, model: str, version: int | None, signature: str, patience_s: float) -> PinnedVersion:
@@ -72,7 +72,7 @@ class ServicePredictor:
     """The service over HTTP; use it as a context. The threads of a job share it."""
 
     def __init__(self, connection: Connection, note: Callable[[str], None]) -> None:
-        """note: is told why there is a wait."""
+        """A client of the service. note: is told why there is a wait."""
         self._to, self._note = connection, note
         self._throttle = Throttle(connection.concurrency, connection.rows_per_s)
         # Answers are not compressed: numbers gain little by it, and the server has better things to do.

@@ -1,4 +1,4 @@
-"""Where files lie: in local folders, or anywhere that fsspec reaches (`s3://bucket/rows.parquet`).
+"""Storage: local folders, or anywhere that fsspec reaches (`s3://bucket/rows.parquet`).
 
 A file that is written appears whole or not at all: it is made aside and renamed, or uploaded in one go.
 
@@ -28,35 +28,35 @@ _PIECE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Info:
-    """What is known of a file without reading it."""
+    """The facts about a file that are known without reading it."""
 
     size_bytes: int
     changed: str
-    """Differs when the content does: the time of the last change, or the store's own tag."""
+    """The time of the last change, or the store's own tag: it differs when the content does."""
     is_folder: bool = False
     is_regular: bool = True
     """False for a pipe or device, which can be read once and has no size."""
     identity: str = ""
-    """The same for two names of one file, where that can be told."""
+    """What two names of one file have in common, where that can be told."""
 
 
 class Storage(Protocol):
-    """Files by path."""
+    """Reads and writes files by path."""
 
     def info(self, path: str) -> Info | None:
-        """None when nothing is there."""
+        """The facts about a file or folder; None when nothing is there."""
 
     def find(self, path: str) -> list[str]:
         """All files in a folder and the folders in it, or those that a pattern matches, sorted."""
 
     def names(self, folder: str) -> list[str]:
-        """What is in a folder; nothing when it is not there."""
+        """The names in a folder; none when it is not there."""
 
     def same(self, path: str, other: str) -> bool:
         """Whether two paths lead to one file."""
 
     def open(self, path: str) -> BinaryIO:
-        """To read from."""
+        """A file to read from."""
 
     def written(self, path: str, aside: str = "") -> Any:
         """A context with a local `Path` to write to; the file is at `path` when it ends well, else nothing is.
@@ -65,10 +65,10 @@ class Storage(Protocol):
         """
 
     def make_folder(self, path: str) -> None:
-        """So that files can be written into it."""
+        """Make a folder, so that files can be written into it."""
 
     def remove(self, path: str) -> None:
-        """A file or a whole folder; nothing happens when it is not there."""
+        """Remove a file or a whole folder; do nothing when it is not there."""
 
     def locked(self, folder: str) -> Any:
         """A context in which no other process is in it for this folder. Raises `UsageError` when one is."""

@@ -20,7 +20,7 @@ def offsets(step: Step, chance: random.Random | None) -> Iterator[float]:
 
 
 def _time_of(due: float, step: Step) -> float:
-    """When `due` requests are due: the t with from_rate * t + slope * t² / 2 = due."""
+    """The time at which `due` requests are due: the t with from_rate * t + slope * t² / 2 = due."""
     slope = (step.to_rate - step.from_rate) / step.seconds
     if not slope:
         return due / step.from_rate

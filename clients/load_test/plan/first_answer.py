@@ -22,7 +22,7 @@ from signet.serving.tensors.signature import Signature
 _NO_ANSWER = "the answer is no {message}"
 
 Shapes = Mapping[str, tuple[int, ...]]
-"""Of the outputs, by name."""
+"""Shapes of the outputs, by name."""
 
 
 def v1(response: Response, signature: Signature) -> Shapes:

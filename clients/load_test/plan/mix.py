@@ -15,7 +15,7 @@ class MixEntry:
     model: str
     signature: str = DEFAULT
     weight: float = 1.0
-    """Its share of the requests is its weight by the sum of all."""
+    """The share of the requests is this weight by the sum of all."""
 
     def __str__(self) -> str:
         return self.model if self.signature == DEFAULT else f"{self.model}:{self.signature}"

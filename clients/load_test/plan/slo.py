@@ -23,17 +23,17 @@ class Limit:
 
     text: str
     percentile: float | None = None
-    """Of the latency, 0 to 100; else the limit is on errors or goodput."""
+    """Percentile of the latency, 0 to 100; None: the limit is on errors or goodput."""
     seconds: float = math.inf
     errors: float | None = None
-    """Highest share of failed requests, 0 to 1."""
+    """The highest share of failed requests, 0 to 1; None: the limit is on something else."""
     goodput: float | None = None
-    """Fewest good answers per second."""
+    """The fewest good answers per second; None: the limit is on something else."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a promise was kept."""
+    """Whether a limit was kept."""
 
     limit: str
     measured: str
@@ -42,7 +42,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a limit is held against."""
+    """The figures that a limit is held against."""
 
     latency_s: Callable[[float], float]
     """The latency below which that percentile of all requests was answered well; infinite when too many failed."""

@@ -1,4 +1,4 @@
-"""What load a run consists of: steps, one after the other, each at a rate, over a ramp, or with so many in flight.
+"""The steps of a load test, one after the other: an open loop at a rate or over a ramp, or a closed loop of callers.
 
 "100,100..400,400" ──open_steps──▶ 100 a second, a ramp from 100 to 400, 400 a second
 "4,16"             ──closed_steps──▶ 4 in flight, 16 in flight
@@ -15,14 +15,17 @@ MAX_RATE = 1e6
 
 @dataclass(frozen=True)
 class Step:
-    """A part of a run under one kind of load. In an open loop the rate goes evenly from one value to the other."""
+    """A part of a run under one kind of load. In an open loop the rate goes evenly from one value to the other.
+
+    An open loop starts requests when they are due, whether or not earlier ones are answered; a closed loop waits for them.
+    """
 
     seconds: float
     from_rate: float = 0.0
-    """Requests per second at its beginning."""
+    """Requests per second at the beginning of the step."""
     to_rate: float = 0.0
     in_flight: int = 0
-    """In a closed loop: each of so many callers asks again as soon as it is answered. 0: an open loop."""
+    """The callers of a closed loop, each of which asks again as soon as it is answered. 0: an open loop."""
 
     @property
     def planned(self) -> float:

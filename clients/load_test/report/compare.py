@@ -29,13 +29,13 @@ BETTER, WORSE, SAME, UNKNOWN = "better", "worse", "no clear change", "too short 
 
 @dataclass(frozen=True)
 class Change:
-    """Of one figure, from the first run to the second."""
+    """How one figure changed from the first run to the second."""
 
     name: str
     before: str
     after: str
     change: float
-    """As a share of the first: 0.1 is a tenth more. NaN without a first value."""
+    """The change as a share of the first: 0.1 is a tenth more. NaN without a first value."""
     low: float
     """The least that the change may be with 95 % confidence; NaN when the runs are too short."""
     high: float

@@ -57,7 +57,7 @@ th { font-weight: 600; color: var(--soft); } th:first-child, td:first-child { te
 
 
 def write(result: Result, path: Path) -> None:
-    """The report. Raises `UsageError` when the path cannot be written."""
+    """Write the report. Raises `UsageError` when the path cannot be written."""
     names = ", ".join(tested.name for tested in result.models)
     sections = [
         f"<h1>Load on {escape(names)}</h1>",
@@ -75,7 +75,7 @@ def write(result: Result, path: Path) -> None:
 
 
 def save(path: Path, title: str, sections: Sequence[str]) -> None:
-    """A page with the sections. Raises `UsageError` when the path cannot be written."""
+    """Write a page with the sections. Raises `UsageError` when the path cannot be written."""
     page = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{escape(title)}</title><style>{STYLE}</style><body>{''.join(sections)}</body></html>\n"
@@ -162,7 +162,7 @@ def _percentiles(result: Result) -> str:
 
 
 def _against_offered(result: Result) -> str:
-    """By step; a ramp gives a point for each second."""
+    """Goodput by what was offered in each step; a ramp gives a point for each second."""
     points = []
     for step, second, part in result.by_second:
         ramp = result.steps[step].from_rate != result.steps[step].to_rate

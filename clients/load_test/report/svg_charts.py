@@ -13,7 +13,7 @@ COLOURS = 6
 _WIDTH, _HEIGHT = 640, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 26, 44
 _MOST_DOTS = 60
-"""Of a line; more would hide it."""
+"""The most dots on a line; more would hide it."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Axis:
     log: bool = False
     text: Callable[[float], str] = lambda value: f"{value:,.6g}"
     ticks: Sequence[float] = ()
-    """Where there are to be numbers; empty: round ones are chosen."""
+    """The places of the numbers; empty: round ones are chosen."""
 
     def place(self, value: float) -> float:
-        """0 at the low end, 1 at the high one."""
+        """Where a value lies on the axis: 0 at the low end, 1 at the high one."""
         if self.log:
             value = max(value, self.low)
             return math.log(value / self.low) / math.log(self.high / self.low)
@@ -49,13 +49,13 @@ class Series:
 
 
 def linear(label: str, values: Sequence[float], text: Callable[[float], str] | None = None) -> Axis:
-    """From zero to a little beyond the highest of the values."""
+    """An axis from zero to a little beyond the highest of the values."""
     highest = max((value for value in values if math.isfinite(value)), default=0.0) or 1.0
     return Axis(label, 0.0, highest * 1.02, text=text or (lambda value: f"{value:,.6g}"))
 
 
 def logarithmic(label: str, values: Sequence[float], text: Callable[[float], str] | None = None) -> Axis:
-    """Around the values that are above zero."""
+    """An axis around the values that are above zero."""
     above = [value for value in values if math.isfinite(value) and value > 0] or [1.0]
     low, high = min(above) / 1.15, max(above) * 1.15
     if high < 4 * low:

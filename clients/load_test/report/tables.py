@@ -28,13 +28,13 @@ def show(result: Result, console: Console) -> None:
 
 
 def wide_console() -> Console:
-    """For results: as wide as need be where nobody looks at it, for who reads a pipe wants whole lines."""
+    """A console for results: as wide as need be where it is no terminal, for who reads a pipe wants whole lines."""
     console = Console()
     return console if console.is_terminal else Console(width=_WIDEST)
 
 
 def trial_line(step: Step, part: Summary, verdicts: list[Verdict]) -> str:
-    """How a trial of a search went."""
+    """A sentence on how a trial of a search went."""
     mark = "kept" if all(verdict.kept for verdict in verdicts) else "not kept"
     measured = ", ".join(f"{verdict.limit} is {verdict.measured}" for verdict in verdicts)
     return f"{step}: {mark} ({measured}; {part.goodput:,.0f} good answers/s)"
@@ -57,13 +57,13 @@ def model_rows(result: Result) -> list[list[str]]:
 
 
 def cells(part: Summary) -> list[str]:
-    """Requests, good answers per second, failed ones, percentiles."""
+    """The cells of a row: requests, good answers per second, failed ones, percentiles."""
     latencies = [milliseconds(value) for value in part.latencies_s(COLUMNS)]
     return [f"{part.requests:,}", f"{part.goodput:,.1f}", f"{part.errors:.2%}", *latencies]
 
 
 def milliseconds(seconds: float) -> str:
-    """Three digits of it, all digits of whole milliseconds; – for NaN, `never` where too many requests failed."""
+    """A time in milliseconds, with three digits or all whole ones; – for NaN, `never` where too many requests failed."""
     value = seconds * 1e3
     if math.isinf(value):
         return "never"

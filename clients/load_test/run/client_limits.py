@@ -30,7 +30,7 @@ class CpuClock:
         self._cpu, self._wall = time.process_time(), time.perf_counter()
 
     def cpu_share(self) -> float:
-        """Of one core."""
+        """The share of one core that this process used since the clock was made."""
         return (time.process_time() - self._cpu) / max(1e-9, time.perf_counter() - self._wall)
 
 

@@ -18,7 +18,7 @@ _CONNECTIONS = 4
 
 
 class GrpcTarget:
-    """A method of a server at HOST:PORT."""
+    """A method of a server at HOST:PORT, as a `Target`. Everything runs on one event loop."""
 
     def __init__(self, address: str, method: str, *, timeout_s: float, access: Access = NOTHING) -> None:
         """method: such as /tensorflow.serving.PredictionService/Predict."""
@@ -38,7 +38,7 @@ class GrpcTarget:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def send(self, payload: bytes, done: Done) -> None:
-        """As `Target.send`; payload: the message."""
+        """Send a request, a serialized message; `done` is called once with its outcome."""
         task = asyncio.get_running_loop().create_task(self._send(payload, done))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -52,7 +52,7 @@ class GrpcTarget:
         return answer
 
     async def close(self) -> None:
-        """As `Target.close`."""
+        """Give up what is in flight and close the channels."""
         for task in list(self._tasks):
             task.cancel()
         for channel in self._channels:

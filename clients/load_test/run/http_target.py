@@ -26,7 +26,7 @@ _SAID_BYTES = 4096
 
 
 class HttpTarget:
-    """A server at a URL."""
+    """A server at a URL, as a `Target`. Everything runs on one event loop, which alone changes the pool of connections."""
 
     def __init__(self, url: str, *, timeout_s: float, connections: int, access: Access = NOTHING) -> None:
         """timeout_s: for an answer, from when a request is sent. connections: the most that are open."""
@@ -44,7 +44,7 @@ class HttpTarget:
         self._queue: deque[tuple[bytes, Done]] = deque()
 
     def send(self, payload: bytes, done: Done) -> None:
-        """As `Target.send`; payload: a whole request, head and body."""
+        """Send a whole request, head and body; `done` is called once with its outcome."""
         loop = asyncio.get_running_loop()
         while self._idle:
             connection = self._idle.pop()
@@ -61,14 +61,14 @@ class HttpTarget:
         task.add_done_callback(self._connecting.discard)
 
     def release(self, connection: "_Connection") -> None:
-        """The connection has its answer; it may be used again."""
+        """Take back a connection that has its answer, or let it carry the next waiting request."""
         if self._queue:
             connection.send(*self._queue.popleft())
         else:
             self._idle.append(connection)
 
     def lost(self, connection: "_Connection") -> None:
-        """The connection is closed."""
+        """Forget a connection that is closed; a waiting request gets a new one."""
         self._open.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
@@ -76,7 +76,7 @@ class HttpTarget:
             self.send(*self._queue.popleft())
 
     async def close(self) -> None:
-        """As `Target.close`."""
+        """Give up what is in flight and close the connections."""
         self._queue.clear()
         for task in list(self._connecting):
             task.cancel()
@@ -180,7 +180,7 @@ class _Connection(asyncio.Protocol):
         done(TIMEOUT, f"no answer within {self._target.timeout_s:g} s")
 
     def _take(self) -> Done:
-        """Whom to tell of the outcome: nobody when there is no request, or its outcome was told."""
+        """The callback of the request, once: nobody's when there is no request, or its outcome was told."""
         done, self._done = self._done, None
         if self._timeout:
             self._timeout.cancel()

@@ -1,6 +1,7 @@
 """Runs steps of load against a target: starts requests when they are due and records how each went.
 
-open loop:    offsets ──Pacer──▶ start what is due ──▶ target.send ──▶ record(done - intended start)
+open loop (no coordinated omission: latency counts from when a request was due, even if it was sent late):
+              offsets ──Pacer──▶ start what is due ──▶ target.send ──▶ record(done - intended start)
 closed loop:  so many callers, each of which starts again when it is answered
 """
 
@@ -19,7 +20,7 @@ from signet.clients.load_test.run.recording import WARM_UP, Interval, Recorder
 from signet.clients.load_test.run.target import BROKEN, UNFINISHED, UNREACHABLE, Target
 
 Again = Callable[[str], None]
-"""What a caller of a closed loop does after an outcome."""
+"""What a caller of a closed loop does after an outcome: it asks again."""
 
 _AGAIN_S = 0.01
 """A closed loop's pause after a connection that failed: else it would do nothing but fail."""
@@ -33,21 +34,21 @@ _GRACE_S = 1.0
 
 @dataclass(frozen=True)
 class Share:
-    """A model's part of the requests."""
+    """The requests of one model, and their part in the mix."""
 
     weight: float
     payloads: Sequence[bytes]
-    """Sent in turn."""
+    """The bodies of the requests, sent in turn."""
 
 
 class LoadGenerator:
-    """Steps of load on one target, recorded in one place."""
+    """Runs steps of load on one target and records them. The event loop alone reads and writes its fields."""
 
     def __init__(self, target: Target, shares: Sequence[Share], *, poisson: bool, seed: int) -> None:
         self.recorder = Recorder(len(shares))
         self.at_step = WARM_UP
         self.begun = 0.0
-        """When the first counted step began, by `time.perf_counter`; 0 before."""
+        """The time at which the first counted step began, by `time.perf_counter`; 0 before."""
         self._target = target
         self._chance = random.Random(seed)  # noqa: S311  # no secret
         self._poisson = poisson
@@ -68,7 +69,7 @@ class LoadGenerator:
         self._over.set()
 
     async def run(self, steps: Sequence[Step], first: int = 0) -> None:
-        """Do the steps, all open or all closed, one right after the other; the first has this number.
+        """Run the steps, all open or all closed, one right after the other; the first has this number.
 
         Returns when the last is over; requests may still be in flight. `WARM_UP` as the number: they do not count.
         """
@@ -116,7 +117,7 @@ class LoadGenerator:
             await self._over.wait()
 
     def _due(self, steps: Sequence[Step], first: int, started: float) -> Iterator[tuple[float, int, int]]:
-        """When requests are due, by `time.perf_counter`, the number of the step and the second within it."""
+        """For each request the time at which it is due, by `time.perf_counter`, its step and the second within it."""
         for number, step in enumerate(steps, first):
             for offset in arrivals.offsets(step, self._chance if self._poisson else None):
                 yield started + offset, number, int(offset)

@@ -1,4 +1,4 @@
-"""How a run goes: a line that changes each second on a terminal, now and then a line elsewhere."""
+"""The progress of a load test: a line that changes each second on a terminal, now and then a line elsewhere."""
 
 import asyncio
 import time
@@ -13,11 +13,11 @@ from signet.clients.load_test.run.recording import WARM_UP, Interval, new_histog
 from signet.clients.load_test.run.target import OK
 
 LINE_EVERY_S = 5.0
-"""Without a terminal: seconds between two lines."""
+"""Seconds between two lines where there is no terminal."""
 
 
 async def show(generator: LoadGenerator, console: Console, what: str) -> None:
-    """Until cancelled. what: stands before each line."""
+    """Show how the load test goes until cancelled. what: stands before each line."""
     spoken = time.monotonic()
     with console.status(f"{what}: warming up") as status:
         while True:

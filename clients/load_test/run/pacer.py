@@ -14,7 +14,10 @@ from types import TracebackType
 
 
 class Pacer:
-    """Calls `tick` on the loop; the time that `tick` gives is when it is called next. Use it as a context."""
+    """Calls `tick` on the loop; the time that `tick` gives is when it is called next. Use it as a context.
+
+    The loop's thread and the pacer's meet in `_times` and `_stop` alone.
+    """
 
     def __init__(self, tick: Callable[[], float], lagged: Callable[[float], None]) -> None:
         """tick: gives a time of `time.perf_counter`, infinite to be called no more. lagged: is told lags in seconds."""

@@ -24,11 +24,11 @@ class PreparedLoad:
     tested: list[ModelUnderTest]
     shares: list[Share]
     signatures: list[Signature]
-    """Of each model, for its first answer."""
+    """The signature of each model, which its first answer is held against."""
 
 
 def prepare(plan: LoadPlan) -> PreparedLoad:
-    """Asks the server what the models take, and makes the requests."""
+    """Ask the server what the models take, and make the requests."""
     entries = mix.parse(plan.models)
     chance = random.Random(plan.seed)  # noqa: S311  # no secret
     tested, shares, signatures = [], [], []
@@ -55,7 +55,7 @@ def _described(plan: LoadPlan, entries: list[MixEntry]) -> list[Version]:
 
 
 def _payloads(plan: LoadPlan, entry: MixEntry, requests: list[Arrays]) -> list[bytes]:
-    """As many as fit in memory, at least one."""
+    """The requests as they are sent: as many as fit in memory, at least one."""
     dialect = plan.dialect
     payloads: list[bytes] = []
     taken_bytes = 0

@@ -17,7 +17,7 @@ from signet.clients.load_test.run.target import OK
 LONGEST_S = 3600
 DIGITS = 3
 WARM_UP = -1
-"""The step whose requests are not counted."""
+"""The step of the warm-up, whose requests are not counted."""
 _SAID_CHARACTERS = 200
 
 
@@ -27,11 +27,11 @@ class Slice:
 
     step: int
     second: int
-    """Since the step's beginning."""
+    """Seconds since the step's beginning, whole ones."""
     model: int
-    """Its place in the mix."""
+    """The model's place in the mix."""
     outcomes: dict[str, int]
-    """Of these requests, whenever they were answered."""
+    """How many of these requests had each outcome, whenever they were answered."""
     answered: int
     """Good answers that came in this second, to these requests or to earlier ones."""
     histogram: str
@@ -39,12 +39,12 @@ class Slice:
 
 
 def new_histogram() -> HdrHistogram:
-    """For 1 µs to an hour."""
+    """An empty histogram of latencies from 1 µs to an hour."""
     return HdrHistogram(1, LONGEST_S * 1_000_000, DIGITS)
 
 
 class Interval:
-    """The second of a step that requests belong to."""
+    """The requests of one second of a step, until they are all answered."""
 
     __slots__ = ("_recorder", "answered", "histograms", "outcomes", "over", "pending", "second", "started", "step")
 
@@ -60,12 +60,12 @@ class Interval:
         self.histograms: list[HdrHistogram | None] = [None] * recorder.models
 
     def start(self, model: int) -> None:
-        """A request of this second is to start."""
+        """Count a request of this second that starts."""
         self.started[model] += 1
         self.pending += 1
 
     def record(self, model: int, outcome: str, said: str, latency_s: float) -> None:
-        """A request of this second is answered, or will not be."""
+        """Take in the outcome of a request of this second."""
         self.pending -= 1
         self.outcomes[model][outcome] += 1
         if outcome == OK:
@@ -81,7 +81,7 @@ class Interval:
 
 
 class Recorder:
-    """What a run has measured so far."""
+    """What a run has measured so far. The event loop alone reads and writes it."""
 
     def __init__(self, models: int) -> None:
         """models: how many there are in the mix."""
@@ -89,9 +89,9 @@ class Recorder:
         self.said: dict[str, str] = {}
         """What the server said the first time, by outcome."""
         self.late: dict[int, HdrHistogram] = {}
-        """By step: how long after its time each request of an open loop was sent, in µs."""
+        """How long after its time each request of an open loop was sent, in µs, by step."""
         self.lag: dict[int, HdrHistogram] = {}
-        """By step: how long the event loop took to wake up, in µs."""
+        """How long the event loop took to wake up, in µs, by step."""
         self.slices: list[Slice] = []
         self.totals: Counter[str] = Counter()
         """Outcomes of complete seconds."""
@@ -107,7 +107,7 @@ class Recorder:
         return sum(interval.pending for interval in self._open.values())
 
     def interval(self, step: int, second: int) -> Interval:
-        """The one that a request belongs to that is to start now. Seconds come in order."""
+        """The interval of a request that is to start now. Seconds come in order."""
         current = self._current
         if current is None or current.second != second or current.step != step:
             self._end(current)
@@ -115,12 +115,12 @@ class Recorder:
         return current
 
     def answered(self, model: int) -> None:
-        """A good answer came."""
+        """Count a good answer by the second in which it came."""
         if self._current:
             self._current.answered[model] += 1
 
     async def drain(self) -> None:
-        """Return when nothing is in flight, no more requests being started."""
+        """Wait until nothing is in flight; no more requests are started meanwhile."""
         self._end(self._current)
         self._current = None
         if self._open:
@@ -128,7 +128,7 @@ class Recorder:
             await self._drained.wait()
 
     def give_up(self, outcome: str) -> None:
-        """What is still in flight has that outcome."""
+        """Give what is still in flight that outcome."""
         for interval in list(self._open.values()):
             for outcomes, started in zip(interval.outcomes, interval.started, strict=True):
                 if missing := started - outcomes.total():
@@ -152,11 +152,11 @@ class Recorder:
                 self.totals.update(outcomes)
 
     def record_late(self, step: int, seconds: float) -> None:
-        """A request was sent so long after its time."""
+        """Take in how long after its time a request was sent."""
         _record(self.late, step, seconds)
 
     def record_lag(self, step: int, seconds: float) -> None:
-        """The event loop woke so long after it was to."""
+        """Take in how late the event loop woke."""
         _record(self.lag, step, seconds)
 
     def _end(self, interval: Interval | None) -> None:

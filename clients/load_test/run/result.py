@@ -20,27 +20,27 @@ from signet.clients.load_test.run.recording import Slice
 from signet.serving.errors import UsageError
 
 _FORM = 1
-"""Of the document; another number is another form."""
+"""The form of the document; another number is another form."""
 
 
 @dataclass(frozen=True)
 class ModelUnderTest:
-    """A model of the mix, and what its requests were."""
+    """A model of the mix, and what its requests were; the fields are those of the JSON document."""
 
     name: str
     version: int
     weight: float
     rows: int
-    """In each request."""
+    """Rows of each request."""
     bodies: str
-    """Where they came from."""
+    """Where the bodies came from: golden, signature or a file."""
     payload_bytes: int
-    """Of a request, in the mean."""
+    """Mean size of a request."""
 
 
 @dataclass(frozen=True)
 class ClientHealth:
-    """What this side of the connection did to the measurement."""
+    """What this process did to the measurement: how late it sent, how late it looked, how busy it was."""
 
     late_p50_s: float
     late_p99_s: float
@@ -48,7 +48,7 @@ class ClientHealth:
     lag_p99_s: float
     lag_max_s: float
     cpu_share: float
-    """Of one core; the process uses one."""
+    """Processor time as a share of one core; the process uses one."""
     waited: int
     """Requests that waited for a connection, because the most that are allowed were in use."""
     overworked: bool
@@ -59,14 +59,14 @@ class ClientHealth:
 
 @dataclass(frozen=True)
 class Result:
-    """One run."""
+    """One run of a load test; the fields are those of the JSON document."""
 
     url: str
     protocol: str
     arrivals: str
-    """poisson, fixed or closed."""
+    """How requests came: poisson, fixed or closed."""
     started: str
-    """In UTC, ISO 8601."""
+    """When the run began, in UTC, ISO 8601."""
     seed: int
     models: list[ModelUnderTest]
     steps: list[Step]
@@ -76,12 +76,12 @@ class Result:
     """What the server said the first time, by outcome."""
     verdicts: list[Verdict] = field(default_factory=list)
     trials: list[bool] = field(default_factory=list)
-    """Of a search: whether each step met its limits."""
+    """Whether each step of a search met its limits; empty where nothing was searched."""
     found_rate: float | None = None
-    """Of a search: the highest rate, in requests per second, that met the limits."""
+    """The highest rate, in requests per second, that met the limits of a search."""
     interrupted: bool = False
     signal: int = 0
-    """That interrupted it: 2 for Ctrl-C, 15 for SIGTERM."""
+    """The signal that interrupted the run: 2 for Ctrl-C, 15 for SIGTERM; 0: none did."""
 
     @property
     def kept(self) -> bool:
@@ -126,7 +126,7 @@ class Result:
 
     @property
     def seconds(self) -> float:
-        """How long it took; less than planned when it was interrupted."""
+        """The length of the run; less than planned when it was interrupted."""
         return sum(self._seconds(number) for number in range(len(self.steps)))
 
     def _seconds(self, step: int) -> float:
@@ -137,7 +137,7 @@ class Result:
 
 
 def write(result: Result, path: Path) -> None:
-    """As JSON. Raises `UsageError` when the path cannot be written."""
+    """Write a result as JSON. Raises `UsageError` when the path cannot be written."""
     document = {
         "signet_load": _FORM,
         **asdict(result),
@@ -160,7 +160,7 @@ def write(result: Result, path: Path) -> None:
 
 
 def read(path: Path) -> Result:
-    """A document that `write` wrote. Raises `UsageError`."""
+    """Read a document that `write` wrote. Raises `UsageError`."""
     try:
         document = json.loads(path.read_text())
         if document.pop("signet_load") != _FORM:

@@ -26,7 +26,7 @@ from signet.serving.tensors.signature import Signature
 
 
 class LoadSession:
-    """A target with a runner on it, and the progress shown, until the end."""
+    """A target with a load generator on it, and the progress shown, until the end; use it as a context."""
 
     def __init__(self, plan: LoadPlan, ready: PreparedLoad, console: Console) -> None:
         self._plan, self._ready = plan, ready
@@ -35,7 +35,7 @@ class LoadSession:
         self._console = console
         self._started = datetime.now(UTC)
         self.signal = 0
-        """The one that ended the run."""
+        """The signal that ended the run; 0: none did."""
         self._shown: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "LoadSession":
@@ -55,7 +55,7 @@ class LoadSession:
         await self._target.close()
 
     async def warm_up(self, first: Step) -> None:
-        """Load as in the first step, which does not count."""
+        """Run the warm-up: load as in the first step, which does not count."""
         if self._plan.warmup_s:
             rate = first.from_rate or first.to_rate
             await self.generator.run(
@@ -76,13 +76,13 @@ class LoadSession:
         )
 
     def summary(self, number: int, step: Step) -> percentiles.Summary:
-        """What was measured in a step."""
+        """The summary of a step."""
         return percentiles.summary(
             (part for part in self.generator.recorder.slices if part.step == number), step.seconds
         )
 
     def result(self, done: list[Step], cpu_share: float) -> Result:
-        """Of the steps that were done."""
+        """The result of the steps that were done."""
         plan, recorder = self._plan, self.generator.recorder
         return Result(
             url=connecting.without_password(plan.url),
@@ -119,7 +119,7 @@ class LoadSession:
             raise
 
     def _interrupt(self, number: int) -> None:
-        """End with a report; the next Ctrl-C ends at once."""
+        """End with a report at a signal; the next Ctrl-C ends at once."""
         loop = asyncio.get_running_loop()
         for signal_ in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(signal_)

@@ -1,4 +1,4 @@
-"""What is loaded: something that takes a payload and says later how it went."""
+"""What is loaded: something that takes a payload and says later what came of it."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -20,10 +20,10 @@ class Target(Protocol):
     """Requests that had to wait for a connection, because --connections were in use."""
 
     def send(self, payload: bytes, done: Done) -> None:
-        """Send it now; `done` is called once, later, by the event loop."""
+        """Send a payload now; `done` is called once, later, by the event loop."""
 
     async def ask(self, payload: bytes) -> Any:
-        """The answer to one request, for a look at it: a `Response`, or the bytes of gRPC's message.
+        """The whole answer to one request, for a look at it: a `Response`, or the bytes of gRPC's message.
 
         Raises `Unavailable` when there is none.
         """

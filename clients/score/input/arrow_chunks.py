@@ -23,14 +23,14 @@ from signet.serving.models import tfrecords
 _ARROW_MAGIC = b"ARROW1"
 _PARQUET_BUFFER_BYTES = 1 << 20
 _PARQUET_ROWS = 1 << 13
-"""Rows decoded at a time."""
+"""How many rows are decoded at a time."""
 _TFRECORD_FRAME_BYTES = 16
 
 
 def parquet(
     source: Source, content: BinaryIO, start: Position, rows: int, columns: tuple[str, ...] | None = None
 ) -> Iterator[Chunk]:
-    """content: a table of the columns that are wanted."""
+    """Chunks of a Parquet file; their content is a table of the columns that are wanted."""
     try:
         file = pq.ParquetFile(_seekable(source, content), pre_buffer=False, buffer_size=_PARQUET_BUFFER_BYTES)
     except pa.ArrowException as error:
@@ -55,7 +55,7 @@ def parquet(
 def arrow(
     source: Source, content: BinaryIO, start: Position, rows: int, columns: tuple[str, ...] | None = None
 ) -> Iterator[Chunk]:
-    """content: a table. An Arrow file, whose batches are found by number, or a stream."""
+    """Chunks of an Arrow file, whose batches are found by number, or of a stream; their content is a table."""
     file = _seekable(source, content) if source.seekable else pa.PythonFile(content, mode="r")
     is_file = source.seekable and content.read(len(_ARROW_MAGIC)) == _ARROW_MAGIC
     if source.seekable:
@@ -89,7 +89,7 @@ def _empty(source: Source, start: Position, schema: Any, columns: tuple[str, ...
 
 
 def count(source: Source, content: BinaryIO) -> int | None:
-    """Rows of a Parquet or Arrow file; None for a stream."""
+    """How many rows a Parquet or Arrow file has; None for a stream."""
     if source.format.name == "parquet":
         return int(pq.ParquetFile(_seekable(source, content)).metadata.num_rows)
     if content.read(len(_ARROW_MAGIC)) != _ARROW_MAGIC:
@@ -99,7 +99,7 @@ def count(source: Source, content: BinaryIO) -> int | None:
 
 
 def tfrecord(source: Source, content: BinaryIO, start: Position, rows: int, columns: Any = None) -> Iterator[Chunk]:
-    """content: list of serialized tf.Examples."""
+    """Chunks of a TFRecord file; their content is a list of serialized tf.Examples."""
     skip(source, content, start.offset)
     try:
         records = tfrecords.read(content, MAX_RECORD_BYTES)

@@ -58,7 +58,7 @@ def json_values(column: Any, name: str, non_finite: str = "bare") -> list[Any]:
 
 
 def json_value(value: Any, short: Callable[[float], Any] | None, non_finite: str) -> Any:
-    """short: the type whose floats are written with as few digits as tell them apart."""
+    """One value as JSON has it. short: the type whose floats are written with as few digits as tell them apart."""
     if isinstance(value, float):
         made = values.in_json(float(value), non_finite)
         return float(str(short(value))) if short and made == value else made
@@ -90,7 +90,7 @@ def _has_nanoseconds(kind: Any) -> bool:
 
 
 def _with_nanoseconds(column: Any) -> list[Any]:
-    """Python's times end at microseconds: the rest is written behind them."""
+    """Times as text with all their digits: Python's end at microseconds, the rest is written behind them."""
     kind = column.type
     if pa.types.is_nested(kind):
         return [json_value(value, None, "bare") for value in column.cast(_in_microseconds(kind)).to_pylist()]

@@ -24,7 +24,7 @@ _ARROW_TYPES = {
     "int8": pa.int8(), "int16": pa.int16(), "int32": pa.int32(), "int64": pa.int64(),
     "uint8": pa.uint8(), "uint16": pa.uint16(), "uint32": pa.uint32(), "uint64": pa.uint64(),
 }  # fmt: skip
-"""What a text is read as, by the dtype of the input."""
+"""The type that a text is read as, by the dtype of the input."""
 
 
 def whole_column(column: Any, spec: TensorSpec) -> Array | None:

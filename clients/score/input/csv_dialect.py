@@ -1,4 +1,4 @@
-"""How a CSV file is written: its delimiter, encoding and quoting, as the user says or as its beginning tells.
+"""The dialect of a CSV file: its delimiter, encoding and quoting, as the user says or as its beginning tells.
 
     b"id;x\\r\\n1;2\\r\\n" ──detect──▶ Dialect(";", "utf-8", "double"), "the delimiter ';', as its first rows tell"
 
@@ -15,7 +15,7 @@ from signet.serving.errors import UsageError
 from signet.serving.options import Option
 
 HEAD_BYTES = 1 << 16
-"""Of a file, from which its dialect is told."""
+"""How much of a file is read to tell its dialect."""
 DELIMITERS = (",", ";", "\t", "|")
 QUOTINGS: dict[str, dict[str, Any]] = {
     "double": {"quotechar": '"', "doublequote": True},
@@ -40,7 +40,7 @@ _SAMPLE_ROWS = 20
 
 @dataclass(frozen=True)
 class Dialect:
-    """An empty text: as the file tells."""
+    """The delimiter, encoding and quoting of a CSV file; an empty text stands for what the file itself tells."""
 
     delimiter: Annotated[
         str,
@@ -82,11 +82,11 @@ class Dialect:
 
 
 UNKNOWN = Dialect()
-"""All as each file tells."""
+"""The dialect of which the user says nothing."""
 
 
 def of_options(delimiter: str, encoding: str, quoting: str) -> Dialect:
-    """What `--delimiter`, `--encoding` and `--quoting` ask for; empty: as each file tells. Raises `UsageError`."""
+    """The dialect that `--delimiter`, `--encoding` and `--quoting` ask for. Raises `UsageError`."""
     mark = _NAMED.get(delimiter.lower(), delimiter)
     if len(mark) > 1 or mark in ("\r", "\n", '"'):
         raise UsageError(f"--delimiter is {delimiter!r}; expected one character, or {', '.join(_NAMED)}")
@@ -96,7 +96,7 @@ def of_options(delimiter: str, encoding: str, quoting: str) -> Dialect:
 
 
 def detect(head: bytes, asked: Dialect, usual: str, whole: bool) -> tuple[Dialect, str]:
-    """How a file that begins so is written, and what of it is worth telling. usual: the delimiter of its format.
+    """The dialect of a file that begins so, and what of it is worth telling. usual: the delimiter of its format.
 
     whole: whether the head is all there is.
     """

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from signet.clients.score.formats import SEPARATED
-from signet.clients.score.input import csv_dialect as dialects
+from signet.clients.score.input import csv_dialect
 from signet.clients.score.input.chunk import MAX_RECORD_BYTES, Chunk, Position, check_names, skip
 from signet.clients.score.input.csv_dialect import Dialect
 from signet.clients.score.input.sources import Source
@@ -29,22 +29,22 @@ class Record(NamedTuple):
     """One row, not yet held against the header."""
 
     parsed: list[str] | None
-    """Its cells; None for a line without quotes, which is cut up where it is scored."""
+    """The cells; None for a line without quotes, which is cut up where it is scored."""
     text: str
-    """With its line end. Bytes that are no text are half surrogates."""
+    """The record as it came, with its line end. Bytes that are no text are half surrogates."""
     line: int
-    """At which it begins, from 1."""
+    """The line at which it begins, from 1."""
     end_line: int
     end_offset: int
 
     def cells(self, dialect: Dialect) -> list[str]:
-        """What stands in the columns."""
+        """The cells, parsed now if they were not before."""
         return next(csv.reader([self.text], **dialect.format), []) if self.parsed is None else self.parsed
 
 
 @dataclass(frozen=True)
 class CsvRecords:
-    """What a chunk of a CSV file holds."""
+    """The content of a chunk of a CSV file."""
 
     header: tuple[str, ...]
     records: list[Record]
@@ -58,9 +58,9 @@ class CsvRecords:
 
 
 def read(source: Source, content: BinaryIO, start: Position, rows: int, columns: Any = None) -> Iterator[Chunk]:
-    """content: CsvRecords. A file with a header alone gives one chunk without rows."""
+    """Chunks of a CSV file; their content is `CsvRecords`. A file with a header alone gives one chunk without rows."""
     head, whole = _head(source, content)
-    dialect, told = dialects.detect(head, source.dialect, SEPARATED[source.format.name], whole)
+    dialect, told = csv_dialect.detect(head, source.dialect, SEPARATED[source.format.name], whole)
     records = _records(source, cast(BinaryIO, io.BufferedReader(_Joined(head, content))), dialect, Position())
     first = next(_without_blank(records, dialect, 2), None)
     if first is None:
@@ -95,7 +95,7 @@ def _chunks(
 
 
 def _without_blank(records: Iterator[Record], dialect: Dialect, width: int) -> Iterator[Record]:
-    """Without lines of nothing; one of spaces is nothing where a record has several cells."""
+    """The records without blank lines; one of spaces is blank where a record has several cells."""
     for record in records:
         if record.text.isspace() and (not record.text.strip("\r\n") or width > 1 == len(record.cells(dialect))):
             continue
@@ -126,7 +126,7 @@ def _records(source: Source, content: BinaryIO, dialect: Dialect, start: Positio
             count = len(lines.taken)
             text, size = lines.next_record()
             offset += size
-            if line or not dialects.says_delimiter(text):
+            if line or not csv_dialect.says_delimiter(text):
                 yield Record(cells, text, line + 1, line + count, offset)
             line += count
     except csv.Error as error:
@@ -151,7 +151,7 @@ class _Lines:
         self._taken_bytes = 0
 
     def advance(self) -> bool:
-        """Whether there is a line more."""
+        """Read the next line. Gives whether there is one."""
         text = self._wrapped.readline(MAX_RECORD_BYTES)
         self._length += len(text)
         if self._length >= MAX_RECORD_BYTES:
@@ -164,7 +164,7 @@ class _Lines:
         return bool(text)
 
     def take(self) -> None:
-        """The next line belongs to the record."""
+        """Let the next line belong to the record."""
         self.taken.append(self.next)
 
     def next_record(self) -> tuple[str, int]:
@@ -176,7 +176,7 @@ class _Lines:
         return text, size
 
     def close(self) -> None:
-        """Leave the content open."""
+        """Let go of the content, which stays open."""
         with suppress(ValueError):  # it is closed already
             self._wrapped.detach()
 
@@ -184,7 +184,7 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        """For the csv reader."""
+        """The next line of the record, for the csv reader."""
         if self.taken and not self.advance():
             self.ended = True
             raise StopIteration
@@ -219,8 +219,8 @@ class _Joined(io.RawIOBase):
 def _head(source: Source, content: BinaryIO) -> tuple[bytes, bool]:
     """The beginning of the file, and whether it is all. A pipe is not waited for longer than for its first line."""
     head = b""
-    while len(head) < dialects.HEAD_BYTES:
-        piece = cast(io.BufferedReader, content).read1(dialects.HEAD_BYTES - len(head))
+    while len(head) < csv_dialect.HEAD_BYTES:
+        piece = cast(io.BufferedReader, content).read1(csv_dialect.HEAD_BYTES - len(head))
         if not piece:
             return head, True
         head += piece

@@ -14,9 +14,9 @@ from signet.clients.score.formats import Format
 from signet.serving.errors import UsageError
 
 Documents = dict[int, dict[str, Any]]
-"""Rows by place."""
+"""The objects of rows, by their place in the chunk."""
 _MISFITS = (pa.ArrowException, OverflowError, TypeError, ValueError)
-"""What Arrow says of values that are not of a type; half surrogate pairs are a ValueError."""
+"""The errors of Arrow for values that are not of a type; half surrogate pairs are a ValueError."""
 _AS_JSON = {b"signet": b"json"}
 
 

@@ -1,6 +1,6 @@
-"""What a chunk's rows are to the scoring, whatever file they come from.
+"""Parsed rows: what a chunk is to the scoring, whatever file it comes from.
 
-Batch ──groups──▶ [([0, 2], {"x": (2, 5)}), ([1], {"x": (1, 7)})]      arrays, together where the shapes agree
+ParsedRows ──groups──▶ [([0, 2], {"x": (2, 5)}), ([1], {"x": (1, 7)})]      arrays, together where the shapes agree
 """
 
 from collections.abc import Mapping
@@ -17,29 +17,29 @@ Group = tuple[list[int], Arrays]
 
 
 class ParsedRows(Protocol):
-    """Parsed rows. What is wrong with a row is found by `groups` at the latest."""
+    """The rows of one chunk, parsed. What is wrong with a row is found by `groups` at the latest."""
 
     bad: dict[int, str]
-    """By place: why a row cannot be scored."""
+    """Why a row cannot be scored, by its place in the chunk. `groups` adds to it, and then whoever asks the model."""
 
     def groups(self) -> list[Group]:
         """The inputs of the rows that are not bad; it adds to `bad` those that do not fit."""
 
     def carried(self, places: list[int]) -> list[dict[str, Any]]:
-        """What is written beside the outputs, with values that `values.dumps` writes."""
+        """The columns that are written beside the outputs, with values that `values.dumps` writes."""
 
     def carried_table(self, places: list[int]) -> Any:
-        """The same as an Arrow table with the plan's schema."""
+        """The columns that are written beside the outputs, as an Arrow table with the plan's schema."""
 
     def original(self, place: int) -> Any:
-        """The row as it came, for `values.dumps`."""
+        """A row as it came, for `values.dumps`: it goes to the dead letters."""
 
     def where(self, place: int) -> str:
-        """`line 3`, for messages."""
+        """Where a row stands in its file, such as `line 3`, for messages."""
 
 
 def of_row(spec: TensorSpec) -> TensorSpec:
-    """What one row has to look like."""
+    """The spec that one row of an input has to fit."""
     return replace(spec, shape=None if spec.shape is None else spec.shape[1:])
 
 

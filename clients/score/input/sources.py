@@ -27,26 +27,26 @@ _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 _SAMPLES, _SAMPLE_BYTES = 16, 1 << 16
 
 Partitions = tuple[tuple[str, str | None], ...]
-"""Names and values of columns; None for a null."""
+"""Names and values of the columns that a file's folders give it; None for a null."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One file."""
+    """One file of rows."""
 
     path: str
     format: Format
     size_bytes: int | None
-    """None for a pipe."""
+    """The size on disk; None for a pipe."""
     changed: str = ""
     dialect: Dialect = UNKNOWN
-    """Of a CSV file: what the user says of it."""
+    """What the user says of a CSV file."""
     sample: str = ""
-    """SHA-256 of its content, or of pieces all over it where it is large; of files here alone."""
+    """SHA-256 of the content, or of pieces all over it where it is large; of local files alone."""
     identity: str = ""
-    """The same for two names of one file."""
+    """What two names of one file have in common."""
     partitions: Partitions = ()
-    """What its folders within the one that was given say of all its rows: `date=2026-11-28` a column `date`."""
+    """Columns that the folders within the given one stand for: `date=2026-11-28` is a column `date` of all rows."""
 
     @property
     def shown(self) -> str:
@@ -64,7 +64,7 @@ class Source:
         return self.size_bytes is None
 
     def fingerprint(self) -> dict[str, Any]:
-        """Differs when the content does."""
+        """A description that differs when the content does."""
         return {"path": self.shown, "bytes": self.size_bytes, "changed": self.changed, "sample": self.sample}
 
     def check_unchanged(self) -> None:
@@ -86,7 +86,7 @@ class Source:
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """Its content, decompressed, from the start."""
+        """The content, decompressed, from the start."""
         with ExitStack() as stack:
             if self.path == STDIN:
                 file: BinaryIO = sys.stdin.buffer
@@ -160,7 +160,7 @@ def _expand(path: str, forced: Format | None) -> list[Source]:
 
 
 def _partitions(path: str) -> Partitions:
-    """As Hive names folders, and Spark, DuckDB and Arrow after it."""
+    """The columns in the names of folders, as Hive has them, and Spark, DuckDB and Arrow after it."""
     pairs = [folder.partition("=") for folder in path.split("/")[:-1] if "=" in folder.strip("=")]
     found = {name: None if value == _HIVE_NULL else unquote(value) for name, _, value in pairs if name}
     return tuple(found.items())
@@ -181,7 +181,7 @@ def _source(path: str, info: storage.Info, forced: Format | None) -> Source:
 
 
 def _sample(path: str, info: storage.Info) -> str:
-    """Reads at most a megabyte; nothing from a store, whose own tag tells of changes."""
+    """A hash of at most a megabyte all over the file; empty for a store, whose own tag tells of changes."""
     if "://" in path:
         return ""
     found = hashlib.sha256()
@@ -218,7 +218,7 @@ def _absolute(path: str) -> str:
 
 
 def _regular_expression(pattern: str) -> re.Pattern[str]:
-    """What `glob` finds: * within a name, ** over folders."""
+    """The paths that `glob` finds by a pattern: * within a name, ** over folders."""
     parts = []
     for part in pattern.split("/"):
         name = fnmatch.translate(part).removesuffix("\\Z").replace(".*", "[^/]*")

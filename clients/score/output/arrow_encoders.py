@@ -33,7 +33,7 @@ _TYPES = {
 
 
 def schema(plan: Plan) -> Any:
-    """Of what is written. Raises `UsageError` and `Unsupported` for outputs that have no column type."""
+    """The Arrow schema of what is written. Raises `UsageError` and `Unsupported` for outputs that have no column type."""
     fields = [pa.field(column.name, _type(column)) for column in plan.output_columns]
     return pa.schema([*plan.schema, *fields])
 
@@ -51,7 +51,7 @@ def check_carried(plan: Plan) -> None:
 
 
 def table(plan: Plan, rows: ParsedRows, answers: Answers) -> Any:
-    """What is carried, then the outputs."""
+    """The block of Parquet and Arrow: a table of what is carried, then the outputs."""
     places = [place for some, _ in answers for place in some]
     in_order = sorted(places)
     carried = rows.carried_table(in_order)
@@ -65,7 +65,7 @@ def table(plan: Plan, rows: ParsedRows, answers: Answers) -> Any:
 
 
 def csv(plan: Plan, rows: ParsedRows, answers: Answers) -> bytes:
-    """Records without the header."""
+    """The block of CSV: records without the header."""
     out = pa.BufferOutputStream()
     options = pa_csv.WriteOptions(include_header=False, delimiter=formats.SEPARATED[plan.format.name])
     pa_csv.write_csv(_csv_cells(table(plan, rows, answers)), out, options)
@@ -73,13 +73,13 @@ def csv(plan: Plan, rows: ParsedRows, answers: Answers) -> bytes:
 
 
 def csv_header(plan: Plan) -> bytes:
-    """The first line, quoted as the texts are."""
+    """The first line of a CSV file, quoted as the texts are."""
     delimiter = formats.SEPARATED[plan.format.name]
     return delimiter.join('"' + name.replace('"', '""') + '"' for name in schema(plan).names).encode() + b"\n"
 
 
 def tfrecord(plan: Plan, rows: ParsedRows, answers: Answers) -> bytes:
-    """Serialized tf.Examples: whole numbers, other numbers and texts as int64, float and bytes lists."""
+    """The block of TFRecords, tf.Examples: whole numbers, other numbers and texts as int64, float and bytes lists."""
     made = table(plan, rows, answers)
     out = io.BytesIO()
     for i, field in enumerate(made.schema):

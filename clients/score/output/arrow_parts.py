@@ -14,11 +14,11 @@ from signet.clients.score.plan import Plan
 from signet.serving.errors import UsageError
 
 _GROUP_ROWS = 1 << 13
-"""Rows of a row group or record batch, or up to a chunk more: as many are in memory."""
+"""Rows of a row group or record batch, or up to a chunk more: so many are in memory."""
 
 
 class Tables:
-    """Collects small tables into groups; where one ends depends on the numbers of rows alone."""
+    """Collects small tables into groups, used by one thread; where a group ends depends on the numbers of rows alone."""
 
     def __init__(self, writer: Any) -> None:
         self._writer = writer
@@ -49,7 +49,7 @@ class Tables:
 
 @contextmanager
 def writer(plan: Plan, path: Path) -> Iterator[Tables]:
-    """A file of the plan's format."""
+    """A Parquet or Arrow file that tables are appended to."""
     schema = arrow_encoders.schema(plan)
     if plan.format.name == "parquet":
         # Outputs are numbers that hardly ever repeat: looking for repetitions takes as long as all the rest.
@@ -64,7 +64,7 @@ def writer(plan: Plan, path: Path) -> Iterator[Tables]:
 
 
 def tables(kind: Format, file: BinaryIO) -> Iterator[Any]:
-    """The groups of such a file."""
+    """The groups of a Parquet or Arrow file, one table each."""
     if kind.name == "parquet":
         parquet = pq.ParquetFile(file)
         for group in range(parquet.num_row_groups):

@@ -22,7 +22,7 @@ _OURS = re.compile(rf"part-\d{{5,}}\..+|_dead_letters.*\.jsonl|{re.escape(MANIFE
 
 @dataclass(frozen=True)
 class Destination:
-    """The paths of a result."""
+    """The paths of a result, and the storage where they are."""
 
     path: str
     is_file: bool

@@ -121,7 +121,7 @@ def commit(destination: Destination, done: Manifest, number: int, part: PartEntr
 
 
 def difference(begun: dict[str, Any], job: dict[str, Any]) -> str:
-    """What is not the same in two jobs, in words; empty when all is."""
+    """The first difference between two jobs in words; empty when they are the same."""
     for name in sorted(begun.keys() | job.keys()):
         was, now = begun.get(name), job.get(name)
         if was != now:
@@ -145,6 +145,6 @@ def _sources(was: Any, now: Any) -> str:
 
 
 def entry(part: dict[str, Any]) -> PartEntry:
-    """What `asdict` made of one."""
+    """The entry that `asdict` made a dict of."""
     files = tuple((number, rows, scored, bad) for number, rows, scored, bad in part["files"])
     return PartEntry(**{**part, "end": Position(**part["end"]), "files": files})

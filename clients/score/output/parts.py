@@ -17,7 +17,7 @@ class Part(Protocol):
     """A file that is being written."""
 
     def append(self, block: Any) -> None:
-        """What an encoder of the format gave."""
+        """Write a block that an encoder of the format gave."""
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def part_writer(plan: Plan, path: Path, with_header: bool) -> Iterator[Part]:
 
 
 def header(plan: Plan) -> bytes:
-    """What stands before the first block."""
+    """The bytes before the first block: the header of CSV, else nothing."""
     if plan.format.name not in formats.SEPARATED:
         return b""
     from signet.clients.score.output import arrow_encoders  # noqa: PLC0415  # needs pyarrow
@@ -43,7 +43,7 @@ def header(plan: Plan) -> bytes:
 
 
 def join(plan: Plan, parts: Iterable[BinaryIO], path: Path) -> None:
-    """One file of many parts, of which only the first has a header."""
+    """Make one file of many parts, of which only the first has a header."""
     if plan.format.name not in formats.UNCOMPRESSED:
         with path.open("wb") as out:
             for part in parts:
@@ -76,7 +76,7 @@ def _tables_to(plan: Plan, path: Path) -> Iterator[Part]:
 
 @contextmanager
 def _compressed(file: BinaryIO, compression: str) -> Iterator[BinaryIO]:
-    """Members and frames may stand one after the other: files of parts can simply be joined."""
+    """A file with compression around it, whose members may stand one after the other: parts can simply be joined."""
     if compression == "gzip":
         with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as out:  # no time: equal rows, equal bytes
             yield cast(BinaryIO, out)
