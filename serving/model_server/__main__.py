@@ -30,8 +30,8 @@ from signet.serving.model_server.rest.server import start_server
 from signet.serving.model_server.rest.service import RestService
 from signet.serving.model_server.services import ModelService, PredictionService
 from signet.serving.model_server.tfs_batching import parameters
-from signet.serving.model_server.tfs_batching.parameters import Batching
-from signet.serving.model_server.tfs_batching.scheduler import BatchingRunner
+from signet.serving.model_server.tfs_batching.parameters import BatchingSettings
+from signet.serving.model_server.tfs_batching.scheduler import BatchScheduler
 from signet.serving.models.model_config import ModelConfig
 from signet.serving.offload.pool import Offload
 from signet.serving.process import gc_tuning, output, signals
@@ -93,7 +93,7 @@ async def serve(flags: Flags) -> int:
     monitoring = Monitoring()
     runner = Runner()
     if batching := _batching(flags):
-        runner = BatchingRunner(runner, batching)
+        runner = BatchScheduler(runner, batching)
         runner.observe = monitoring.batch_ran
     repository = Repository(
         _models(flags),
@@ -144,7 +144,7 @@ def _models(flags: Flags) -> list[ModelConfig]:
     return [ModelConfig(flags.model_name, Path(flags.model_base_path))]
 
 
-def _batching(flags: Flags) -> Batching | None:
+def _batching(flags: Flags) -> BatchingSettings | None:
     if flags.enable_batching:
         return parameters.read(flags.batching_parameters_file, per_version=flags.enable_per_model_batching_parameters)
     if flags.batching_parameters_file:
@@ -161,7 +161,7 @@ def _loader(flags: Flags, runner: Runner, monitoring: Monitoring) -> Loader:
         warmup_rounds=max(1, flags.num_request_iterations_for_warmup) if flags.enable_model_warmup else 0,
         warmed_up=monitoring.warmed_up,
     )
-    if isinstance(runner, BatchingRunner):
+    if isinstance(runner, BatchScheduler):
         return replace(loader, admit=runner.admit, warmup_run=runner.alone)
     return loader
 

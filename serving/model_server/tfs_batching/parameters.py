@@ -70,7 +70,7 @@ class Parameters:
 
 
 @dataclass(frozen=True)
-class Batching:
+class BatchingSettings:
     """What a server was told: its threads, and where a version's parameters stand."""
 
     threads: int = os.cpu_count() or 1
@@ -86,13 +86,13 @@ class Batching:
         return from_proto(text_file.read(file, BatchingParameters())) if file.exists() else None
 
 
-def read(file: str, per_version: bool) -> Batching:
+def read(file: str, per_version: bool) -> BatchingSettings:
     """From the flags; no file: all defaults. Raises `NotFound` and `InvalidInput`."""
     message = text_file.read(Path(file), BatchingParameters()) if file else BatchingParameters()
-    threads = message.num_batch_threads.value if message.HasField("num_batch_threads") else Batching.threads
+    threads = message.num_batch_threads.value if message.HasField("num_batch_threads") else BatchingSettings.threads
     if threads < 1:
         raise InvalidInput(f"num_batch_threads must be positive; was {threads}")
-    return Batching(threads, None if per_version else message)
+    return BatchingSettings(threads, None if per_version else message)
 
 
 def from_proto(message: BatchingParameters) -> Parameters:

@@ -27,7 +27,7 @@ from signet.serving.engine.servable import Servable
 from signet.serving.engine.tensorflow_c import RunOptions
 from signet.serving.errors import Cancelled, InvalidInput, Overloaded, Unavailable
 from signet.serving.model_server.tfs_batching.batch import cut, merge, rows_of, split
-from signet.serving.model_server.tfs_batching.parameters import Batching, Parameters
+from signet.serving.model_server.tfs_batching.parameters import BatchingSettings, Parameters
 from signet.serving.process.concurrency import gather_or_cancel
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.signature import Signature
@@ -117,10 +117,10 @@ class _Queue:
         return self._batches.popleft()
 
 
-class BatchingRunner(Runner):
+class BatchScheduler(Runner):
     """A runner that joins the calls of those versions that have batching parameters; for one event loop."""
 
-    def __init__(self, unbatched: Runner, batching: Batching) -> None:
+    def __init__(self, unbatched: Runner, batching: BatchingSettings) -> None:
         """unbatched: runs the calls of all other versions."""
         super().__init__(batching.threads)
         self.observe: Observe | None = None

@@ -29,7 +29,7 @@ from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.gateway.settings import Settings
 from signet.serving.grpc_dialect import example_inference
 from signet.serving.model_server.tfs_batching.parameters import Parameters
-from signet.serving.model_server.tfs_batching.scheduler import BatchingRunner
+from signet.serving.model_server.tfs_batching.scheduler import BatchScheduler
 from signet.serving.models.model_config import ModelConfig, VersionPolicy
 from signet.serving.offload.pool import Offload
 from signet.serving.process.supervision import Failures
@@ -167,7 +167,7 @@ class ModelServer:
     def __init__(self, folder: Path, sessions: Sessions, threads: int) -> None:
         self.models = [ModelConfig(name, folder / name, VersionPolicy()) for name in MODELS]
         parameters = SimpleNamespace(threads=threads, of=lambda _: Parameters(9, max_execution_batch_size=2))
-        self.runner = BatchingRunner(Runner(threads), parameters)
+        self.runner = BatchScheduler(Runner(threads), parameters)
 
         def made(name, version, path):
             servable = sessions.load(name, version, path)

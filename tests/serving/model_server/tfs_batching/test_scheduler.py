@@ -12,7 +12,7 @@ from signet.serving.engine.loading import load
 from signet.serving.engine.runner import Runner
 from signet.serving.errors import FailedPrecondition, Internal, InvalidInput, Overloaded, ServingError, Unavailable
 from signet.serving.model_server.tfs_batching.parameters import Parameters
-from signet.serving.model_server.tfs_batching.scheduler import BatchingRunner
+from signet.serving.model_server.tfs_batching.scheduler import BatchScheduler
 from tests.answers import assert_close
 from tests.servers import GOLDEN_MODELS
 
@@ -62,7 +62,7 @@ def gate(mixed):
 
 
 def batched(servable, parameters, threads=1):
-    runner = BatchingRunner(Runner(1), All(threads, parameters))
+    runner = BatchScheduler(Runner(1), All(threads, parameters))
     runner.admit(servable, GOLDEN_MODELS)
     return runner
 
@@ -380,7 +380,7 @@ def test_batched_answers_equal_those_given_alone(real, sent, parameters, cut, th
             return error
 
     async def main():
-        runner = BatchingRunner(Runner(1), All(threads, parameters))
+        runner = BatchScheduler(Runner(1), All(threads, parameters))
         prepared = []
         for seed, (((model, name), outputs, rows, width), pause) in enumerate(sent):
             runner.admit(real[model], GOLDEN_MODELS)
