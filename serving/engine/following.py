@@ -41,7 +41,7 @@ _LONGEST_BACKOFF_S = 300.0
 
 @dataclass(frozen=True)
 class Rules:
-    """When a version is tried."""
+    """When the load of a version is tried, and tried again."""
 
     heals: bool = False
     """Whether `signet serve`'s rules hold; else TensorFlow Serving's, with the two numbers below."""
@@ -51,15 +51,15 @@ class Rules:
 
 
 @dataclass
-class _Known:
-    """What a healing follower remembers of a version on disk."""
+class _SeenVersion:
+    """What a healing follower remembers of a version on disk. Written by the follower's thread alone."""
 
     look: Look | None = None
-    """The last one."""
+    """What the last look found."""
     tried: Look | None = None
-    """The one that came before the last load."""
+    """What the look before the last load found."""
     digest: str = ""
-    """Of the content that is served; empty when nobody knows."""
+    """SHA-256 of the content that is served; empty when nobody knows."""
     pause: Backoff = field(default_factory=lambda: Backoff(_LONGEST_BACKOFF_S))
     due_s: float = 0.0
     """When a load that failed is tried again, by the monotonic clock; 0: it did not fail."""
@@ -78,7 +78,11 @@ def scan(base_path: Path, names: Iterable[str]) -> dict[int, Path]:
 
 
 class Follower:
-    """The thread of one model. What it remembers is its own; what others see is in the repository."""
+    """The thread of one model, which polls its folder. What others see of it is in `Versions`.
+
+    `start`, `wake`, `stop`, `join` and `alive` are for any thread. All else runs in the model's own, which alone reads
+    and writes the fields; what waits for last calls in another thread (`_release`) touches none of them.
+    """
 
     def __init__(
         self,
@@ -100,13 +104,13 @@ class Follower:
         self._passed_over = PassedOver(f"model {name!r}", "version")
         self._failed: set[int] = set()
         """Versions that are not tried again until their folder has gone."""
-        self._known: dict[int, _Known] = {}
+        self._seen: dict[int, _SeenVersion] = {}
 
     def start(self) -> None:
         self._background.start()
 
     def wake(self) -> None:
-        """Look at once."""
+        """Make the follower look at its folder at once, rather than when the next poll is due."""
         self._background.wake()
 
     def stop(self) -> None:
@@ -129,7 +133,7 @@ class Follower:
             if model is None:
                 for servable in list(self._loaded.values()):
                     self._unload(servable)
-                if self._versions.ended(self._name, forgotten=self._rules.heals):
+                if self._versions.end_unwanted(self._name, forgotten=self._rules.heals):
                     return None
             elif self._poll_s >= 0:
                 self._look(model)
@@ -137,7 +141,7 @@ class Follower:
             self._looks += 1
             again = self._changing and self._looks == 1
             if not again:
-                self._versions.looked(self._name)
+                self._versions.first_look_done(self._name)
         if again:
             return _SECOND_LOOK_S
         return self._poll_s if self._poll_s > 0 else -1.0
@@ -166,7 +170,7 @@ class Follower:
             chosen = model.policy.choose(others)
             live = self._bring_up_all(chosen, found)
             others = others - chosen if chosen else set()
-        self._versions.excuse(self._name, aspired)
+        self._versions.clear_unwanted_reasons(self._name, aspired)
         if live or not aspired:
             for version in sorted(set(self._loaded) - aspired - live - self._versions.kept(self._name)):
                 self._unload(self._loaded[version])
@@ -182,9 +186,9 @@ class Follower:
     def _forget(self, found: Mapping[int, Path]) -> None:
         """A failed version whose folder has gone may be tried again when it comes back."""
         self._failed &= set(found)
-        gone = set(self._known) - set(found)
+        gone = set(self._seen) - set(found)
         for version in gone:
-            del self._known[version]
+            del self._seen[version]
         never = gone - set(self._loaded) if self._rules.heals else set()
         self._versions.forget(self._name, never, found)
 
@@ -214,14 +218,14 @@ class Follower:
 
     def _heal(self, version: int, path: Path) -> None:
         """Load the version if it is new, other than what is served, or due again; and if it is whole."""
-        known = self._known.setdefault(version, _Known())
-        before = known.look
+        seen = self._seen.setdefault(version, _SeenVersion())
+        before = seen.look
         try:
-            known.look = look = version_files.look(path)
+            seen.look = look = version_files.look(path)
         except OSError as error:
             self._say(version, State.START, INCOMPLETE, f"cannot be read: {error}")
             return
-        if known.tried == look and (not known.due_s or time.monotonic() < known.due_s):
+        if seen.tried == look and (not seen.due_s or time.monotonic() < seen.due_s):
             return
         if not self.may_load(version) and version not in self._loaded:
             return  # on its way out
@@ -229,40 +233,40 @@ class Follower:
             self._changing = True
             self._say(version, State.START, INCOMPLETE, "its files are still changing")
             return
-        if known.tried != look:
-            known.pause.reset()
-        known.tried = look
+        if seen.tried != look:
+            seen.pause.reset()
+        seen.tried = look
         if lacking := completeness.missing(path):
             failure = VersionStatus(
                 version, State.END, "FAILED_PRECONDITION", f"it is not whole: {lacking}", INCOMPLETE
             )
             log.error("version %d of model %r is not loaded: %s", version, self._name, failure.error_message)
-        elif self._same_content(version, path, known, look):
+        elif self._same_content(version, path, seen, look):
             return
         else:
-            failed = self._try(version, path, known, look)
+            failed = self._try(version, path, seen, look)
             if failed is None:
-                known.due_s = 0.0
+                seen.due_s = 0.0
                 return
             failure = failed
-        pause_s = known.pause.failed()
-        known.due_s = time.monotonic() + pause_s
+        pause_s = seen.pause.failed()
+        seen.due_s = time.monotonic() + pause_s
         log.info(
             "version %d of model %r is tried again in %g s, or when its files change", version, self._name, pause_s
         )
         self._say(version, State.END, failure.reason, failure.error_message, failure.error_code)
 
-    def _same_content(self, version: int, path: Path, known: _Known, look: Look) -> bool:
+    def _same_content(self, version: int, path: Path, seen: _SeenVersion, look: Look) -> bool:
         """Whether what is served has other files now that say the same."""
-        if version not in self._loaded or not known.digest:
+        if version not in self._loaded or not seen.digest:
             return False
-        if version_files.digest(path, look) != known.digest:
+        if version_files.digest(path, look) != seen.digest:
             return False
-        known.due_s = 0.0
+        seen.due_s = 0.0
         self._versions.publish(self._name, VersionStatus(version, State.AVAILABLE))
         return True
 
-    def _try(self, version: int, path: Path, known: _Known, look: Look) -> VersionStatus | None:
+    def _try(self, version: int, path: Path, seen: _SeenVersion, look: Look) -> VersionStatus | None:
         """Load it, beside the one of the same number if there is one; else what is wrong."""
         replaced = self._loaded.get(version)
         if replaced is not None:
@@ -279,7 +283,7 @@ class Follower:
 
         failure = self._load(version, path, check)
         if failure is None:
-            known.digest = digest
+            seen.digest = digest
             if replaced is not None:
                 self._release(replaced, self._replaced)
         return failure
@@ -326,7 +330,7 @@ class Follower:
 
     def _unload(self, servable: Servable) -> None:
         """Out of the lookup first; its memory goes when the last running call is done."""
-        self._known.pop(servable.version, None)
+        self._seen.pop(servable.version, None)
         self._versions.withdraw(self._name, servable.version)
         self._release(servable, self._ended)
 
@@ -338,13 +342,13 @@ class Follower:
         self._versions.unloaded(self._name, servable.version)
 
     def _release(self, servable: Servable, then: Callable[[Servable], None]) -> None:
-        self._versions.leave(servable)
+        self._versions.drain(servable)
         servable.close()
 
         def wait() -> None:
             servable.closed.wait()
             then(servable)
-            self._versions.left(servable)
+            self._versions.drained(servable)
 
         if servable.closed.is_set():
             wait()

@@ -63,7 +63,7 @@ class Repository(Versions):
         for name, servable in leaving:
             if servable.closed.wait(max(0.0, deadline - time.monotonic())):
                 self.unloaded(name, servable.version)
-        for servable in self.leaving:
+        for servable in self.draining:
             servable.closed.wait(max(0.0, deadline - time.monotonic()))
         self.first_pass.set()  # whoever waits for it need not any more
 

@@ -22,7 +22,7 @@ _MAX_ENDED = 32
 
 
 class Versions:
-    """The state, and what may be asked of it."""
+    """The versions of all models: what threads share, and what may be asked of it."""
 
     def __init__(self, models: Sequence[ModelConfig]) -> None:
         self.stopping = threading.Event()
@@ -37,7 +37,7 @@ class Versions:
         """Replaced under the lock, by `declare`."""
         self._statuses: dict[str, dict[int, VersionStatus]] = {name: {} for name in self.models}
         """Read and written under the lock: by a follower, and by who waits for a version's last call, for one model."""
-        self.leaving: frozenset[Servable] = frozenset()
+        self.draining: frozenset[Servable] = frozenset()
         """Handed out no more, and not free yet. Replaced under the lock, by followers and who waits for last calls."""
         self._kept_until: dict[tuple[str, int], float] = {}
         """Read and written under the lock: by `keep`, and by followers, who drop what is over."""
@@ -109,7 +109,7 @@ class Versions:
     # ---- For followers: each changes what belongs to its own model.
 
     def status(self, name: str, version: int) -> VersionStatus | None:
-        """Of one version; None for one that is not known."""
+        """The status of one version; None for one that is not known."""
         with self._changed:
             return self._statuses.get(name, {}).get(version)
 
@@ -130,18 +130,18 @@ class Versions:
             self._statuses.setdefault(name, {})[version] = VersionStatus(version, State.UNLOADING)
             self._changed.notify_all()
 
-    def leave(self, servable: Servable) -> None:
-        """It is closing."""
+    def drain(self, servable: Servable) -> None:
+        """Remember a servable that is handed out no more and waits for its last calls (graceful shutdown)."""
         with self._changed:
-            self.leaving |= {servable}
+            self.draining |= {servable}
 
-    def left(self, servable: Servable) -> None:
-        """Its memory is free."""
+    def drained(self, servable: Servable) -> None:
+        """Forget a servable whose last call is done and whose memory is free."""
         with self._changed:
-            self.leaving -= {servable}
+            self.draining -= {servable}
 
     def unloaded(self, name: str, version: int) -> None:
-        """Its memory is free. Says nothing of a version of that number that has come meanwhile."""
+        """Tell that a version's memory is free. Says nothing of a version of that number that has come meanwhile."""
         with self._changed:
             known = self._statuses.get(name, {})
             if version in known and known[version].state is State.UNLOADING:
@@ -155,8 +155,8 @@ class Versions:
             self._kept_until = {key: until for key, until in self._kept_until.items() if until >= now}
             return {version for model, version in self._kept_until if model == name}
 
-    def excuse(self, name: str, aspired: Iterable[int]) -> None:
-        """That a version which nobody wants any more is not served is no fault."""
+    def clear_unwanted_reasons(self, name: str, aspired: Iterable[int]) -> None:
+        """Drop the reasons why versions are not served that nobody wants any more: it is no fault then."""
         with self._changed:
             for version, status in self._statuses[name].items():
                 if status.reason and version not in aspired:
@@ -174,8 +174,8 @@ class Versions:
                     del statuses[version]
             self._changed.notify_all()
 
-    def looked(self, name: str) -> None:
-        """The follower of a model has looked once."""
+    def first_look_done(self, name: str) -> None:
+        """Tell that the follower of a model has looked once, and has loaded what it found or failed."""
         with self._changed:
             if name in self._unseen:
                 self._unseen.discard(name)
@@ -183,8 +183,11 @@ class Versions:
                     self.first_pass.set()
                 self._changed.notify_all()
 
-    def ended(self, name: str, *, forgotten: bool) -> bool:
-        """Whether the model's follower ends: nobody wants the model, and nothing of it is handed out."""
+    def end_unwanted(self, name: str, *, forgotten: bool) -> bool:
+        """Whether the model's follower ends, because nobody wants the model and nothing of it is handed out.
+
+        forgotten: whether the statuses of its versions go with it.
+        """
         with self._changed:
             if name in self.models or self.versions(name):
                 return False
