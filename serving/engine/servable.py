@@ -11,7 +11,7 @@ under `_lock` only; a version that has been freed has no users and takes none.
 import threading
 from collections.abc import Hashable, Sequence
 
-from signet.serving.engine.tensorflow_c import Call, RunOptions, Session
+from signet.serving.engine.tensorflow_c import PreparedCall, RunOptions, Session
 from signet.serving.errors import NotFound
 from signet.serving.models import model_card
 from signet.serving.models.independence import Verdict
@@ -42,7 +42,7 @@ class Servable:
         """Of each signature whether rows of several requests may share its calls, where somebody has found out."""
         self.seconds: dict[tuple[Hashable, bool], float] = {}
         """What a call takes, by kind and size and whether it ran in the calling thread; kept by the runner."""
-        self._calls: dict[tuple[str, tuple[str, ...]], Call] = {}
+        self._calls: dict[tuple[str, tuple[str, ...]], PreparedCall] = {}
         self._users = 0
         self._closing = False
         self._lock = threading.Lock()
@@ -98,7 +98,7 @@ class Servable:
         finally:
             self.release()
 
-    def _prepare(self, signature: Signature, names: tuple[str, ...]) -> Call:
+    def _prepare(self, signature: Signature, names: tuple[str, ...]) -> PreparedCall:
         call = self._session.call(
             [spec.tensor for spec in signature.inputs.values()], [signature.outputs[name].tensor for name in names]
         )

@@ -1,6 +1,6 @@
 """TensorFlow's C API (`tensorflow/c/c_api.h`), as much of it as serving needs, through ctypes.
 
-    Session(path): variables loaded, .meta_graph bytes ──.call(feeds, fetches)──▶ Call: arrays in, arrays out
+    Session(path): variables loaded, .meta_graph bytes ──.call(feeds, fetches)──▶ PreparedCall: arrays in, arrays out
 
 Loading and running go through `_LIB`, which lets the interpreter lock go; the many tiny functions (sizes, pointers,
 allocation) go through `_HELD`, the same library with the lock held, because letting it go costs more than they do.
@@ -196,9 +196,9 @@ class Session:
             if self._session is None:
                 _LIB.TF_DeleteGraph(self._graph)
 
-    def call(self, feeds: Sequence[str], fetches: Sequence[str]) -> "Call":
+    def call(self, feeds: Sequence[str], fetches: Sequence[str]) -> "PreparedCall":
         """A prepared call: tensors to feed and to fetch, by name in the graph, in this order."""
-        return Call(self._handle(), self._outputs(feeds), self._outputs(fetches))
+        return PreparedCall(self._handle(), self._outputs(feeds), self._outputs(fetches))
 
     def device_count(self) -> int:
         """Processors and GPUs that operations may be placed on; the processor with all its cores is one."""
@@ -250,7 +250,7 @@ class RunOptions:
 _PLAIN = RunOptions()
 
 
-class Call:
+class PreparedCall:
     """Arrays in, arrays out, in the order of the feeds and fetches it was made for. May run in several threads."""
 
     def __init__(self, session: c_void_p, feeds: Any, fetches: Any) -> None:

@@ -29,7 +29,7 @@ REGRESS = "tensorflow/serving/regress"
 PREDICT_METHODS = ("tensorflow/serving/predict", CLASSIFY, REGRESS)
 
 
-class Version(Protocol):
+class HasSignatures(Protocol):
     """A version of a model, as far as its signatures go."""
 
     @property
@@ -62,7 +62,7 @@ def as_inputs(texts: Sequence[bytes]) -> Array:
     return array
 
 
-def signature_of(version: Version, name: str) -> Signature:
+def signature_of(version: HasSignatures, name: str) -> Signature:
     """The signature of that name, `serving_default` for the empty name."""
     signature = version.signatures.get(name or DEFAULT)
     if signature is None:
@@ -91,14 +91,14 @@ def task_names(tasks: Sequence[inference_pb2.InferenceTask]) -> list[str]:
     return names
 
 
-def task_signature(version: Version, name: str) -> Signature:
+def task_signature(version: HasSignatures, name: str) -> Signature:
     """The signature of a task of MultiInference."""
     if name not in version.signatures:
         raise InvalidInput(f"Requested signature not found in model graph: {name}")
     return version.signatures[name]
 
 
-def classify_outputs(version: Version, signature: Signature) -> tuple[str, ...]:
+def classify_outputs(version: HasSignatures, signature: Signature) -> tuple[str, ...]:
     """What a Classify has to fetch: `classes`, `scores` or both. `InvalidInput` for a signature of another kind."""
     text = version.signature_defs[signature.name]
     if len(signature.inputs) != 1:
@@ -116,7 +116,7 @@ def classify_outputs(version: Version, signature: Signature) -> tuple[str, ...]:
     return names
 
 
-def regress_outputs(version: Version, signature: Signature) -> tuple[str, ...]:
+def regress_outputs(version: HasSignatures, signature: Signature) -> tuple[str, ...]:
     """What a Regress has to fetch: `outputs`. `InvalidInput` for a signature of another kind."""
     if len(signature.inputs) != 1:
         raise InvalidInput("Expected one input Tensor.")
@@ -130,7 +130,7 @@ def regress_outputs(version: Version, signature: Signature) -> tuple[str, ...]:
     return (_OUTPUTS,)
 
 
-def task_outputs(version: Version, signature: Signature, method: str) -> tuple[str, ...]:
+def task_outputs(version: HasSignatures, signature: Signature, method: str) -> tuple[str, ...]:
     """What a task of MultiInference has to fetch, by its method name."""
     if method == CLASSIFY:
         return classify_outputs(version, signature)

@@ -7,13 +7,13 @@ refuses what does not fit. Source: `predict_util.cc`.
 from collections.abc import Iterable
 
 from signet.serving.errors import FailedPrecondition, InvalidInput, Unsupported
-from signet.serving.grpc_dialect.example_inference import Version
+from signet.serving.grpc_dialect.example_inference import HasSignatures
 from signet.serving.tensors.arrays import Array, Arrays, check_empty, from_proto
 from signet.serving.tensors.protos import predict_pb2
 from signet.serving.tensors.signature import DEFAULT, Signature
 
 
-def signature_of(version: Version, request: predict_pb2.PredictRequest) -> Signature:
+def signature_of(version: HasSignatures, request: predict_pb2.PredictRequest) -> Signature:
     """The signature that is asked for, `serving_default` for the empty name; `FailedPrecondition` when missing."""
     name = request.model_spec.signature_name or DEFAULT
     try:

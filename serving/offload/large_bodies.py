@@ -20,7 +20,7 @@ from signet.serving.tensors.padding import Fill
 from signet.serving.tensors.protos import input_pb2
 from signet.serving.tensors.signature import Signature
 
-Kept = dict[str, Any]
+StepState = dict[str, Any]
 """What one step of a session leaves for the next."""
 
 _FEW = 1 << 12
@@ -52,13 +52,13 @@ def text_elements(request: InferRequest, outputs: Arrays) -> int:
     return elements(texts)
 
 
-def parse_predict(kept: Kept, text: bytes) -> PredictBody:
+def parse_predict(kept: StepState, text: bytes) -> PredictBody:
     """A predict body of TensorFlow Serving's REST dialect."""
     kept["body"] = body = json_codec.parse(text)
     return replace(body, value=None)
 
 
-def decode_predict(kept: Kept, signature: Signature, fill: Fill | None) -> Arrays:
+def decode_predict(kept: StepState, signature: Signature, fill: Fill | None) -> Arrays:
     """The arrays of that body; as `json_codec.decode`."""
     return json_codec.decode(kept.pop("body"), signature, fill)
 
@@ -90,13 +90,13 @@ def encode_examples(outputs: Arrays, count: int, classify: bool) -> bytes:
     return examples_json.encode_regressions(example_inference.regressions(outputs, count))
 
 
-def parse_infer(kept: Kept, body: bytes, json_bytes: int | None) -> InferRequest:
+def parse_infer(kept: StepState, body: bytes, json_bytes: int | None) -> InferRequest:
     """A body of the Open Inference Protocol whose JSON is large."""
     kept["request"] = request = bodies.parse(body, json_bytes)
     return request.without_inputs()
 
 
-def decode_infer(kept: Kept, signature: Signature) -> Arrays:
+def decode_infer(kept: StepState, signature: Signature) -> Arrays:
     """The arrays of that body; as `open_inference.decode`."""
     return requests.decode(kept.pop("request"), signature)
 

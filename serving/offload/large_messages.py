@@ -10,7 +10,7 @@ from typing import NamedTuple
 from signet.serving.errors import InvalidInput, ServingError
 from signet.serving.grpc_dialect import example_inference, predict_request
 from signet.serving.grpc_dialect.messages import NO_MESSAGE, parse
-from signet.serving.offload.large_bodies import Kept
+from signet.serving.offload.large_bodies import StepState
 from signet.serving.open_inference import messages, open_inference_pb2, requests
 from signet.serving.open_inference.requests import InferRequest
 from signet.serving.tensors.arrays import Arrays, to_typed_proto
@@ -32,7 +32,7 @@ OF_EXAMPLES: dict[str, type[_OfExamples]] = {
 
 
 def parse_predict(
-    kept: Kept, data: bytes, error: type[ServingError] = InvalidInput, problem: str = NO_MESSAGE
+    kept: StepState, data: bytes, error: type[ServingError] = InvalidInput, problem: str = NO_MESSAGE
 ) -> bytes:
     """A PredictRequest: the same without its inputs. error, problem: what is raised for bytes that are none."""
     kept["message"] = message = parse(predict_pb2.PredictRequest, data, error, problem)
@@ -40,12 +40,12 @@ def parse_predict(
     return head.SerializeToString()
 
 
-def decode_predict(kept: Kept, signature: Signature) -> Arrays:
+def decode_predict(kept: StepState, signature: Signature) -> Arrays:
     """The inputs of that PredictRequest, held against the signature."""
     return signature.check(decode_unchecked(kept, signature))
 
 
-def decode_unchecked(kept: Kept, signature: Signature) -> Arrays:
+def decode_unchecked(kept: StepState, signature: Signature) -> Arrays:
     """The inputs of that PredictRequest, whose dtypes and shapes are left to TensorFlow to refuse."""
     return predict_request.inputs_of(kept.pop("message"), signature)
 
@@ -59,7 +59,7 @@ def encode_predict(head: bytes, outputs: Arrays) -> bytes:
 
 
 def parse_examples(
-    kept: Kept, name: str, data: bytes, error: type[ServingError] = InvalidInput, problem: str = NO_MESSAGE
+    kept: StepState, name: str, data: bytes, error: type[ServingError] = InvalidInput, problem: str = NO_MESSAGE
 ) -> bytes:
     """A message of the given name that has examples: the same without them. error, problem: for bytes that are none."""
     message = parse(OF_EXAMPLES[name], data, error, problem)
@@ -68,7 +68,7 @@ def parse_examples(
     return message.SerializeToString()
 
 
-def decode_examples(kept: Kept) -> Arrays:
+def decode_examples(kept: StepState) -> Arrays:
     """The examples of that message, serialized."""
     return {"inputs": example_inference.serialized(kept.pop("examples"))}
 
@@ -81,14 +81,14 @@ class InferHead(NamedTuple):
     request: InferRequest
 
 
-def parse_infer(kept: Kept, data: bytes) -> InferHead:
+def parse_infer(kept: StepState, data: bytes) -> InferHead:
     """A ModelInferRequest."""
     message = parse(open_inference_pb2.ModelInferRequest, data)
     kept["request"] = request = messages.parse(message)
     return InferHead(message.model_name, message.model_version, request.without_inputs())
 
 
-def decode_infer(kept: Kept, signature: Signature) -> Arrays:
+def decode_infer(kept: StepState, signature: Signature) -> Arrays:
     """Its inputs, held against the signature."""
     return requests.decode(kept.pop("request"), signature)
 

@@ -61,7 +61,7 @@ class Offload:
             return await session.call(function, *arguments)
 
     @contextlib.asynccontextmanager
-    async def session(self) -> AsyncIterator["Session"]:
+    async def session(self) -> AsyncIterator["WorkerSession"]:
         """A worker of one's own, until it is released. Raises `Overloaded` when too many wait for one."""
         if self._places.locked() and self._waiting >= _WAITING:
             self._refused()
@@ -73,7 +73,7 @@ class Offload:
             self._waiting -= 1
         worker = self._idle.pop() if self._idle else _Worker()
         self._busy.add(worker)
-        session = Session(self, worker)
+        session = WorkerSession(self, worker)
         try:
             yield session
         finally:
@@ -107,7 +107,7 @@ class Offload:
             self._threads.submit(worker.reap)
 
 
-class Session:
+class WorkerSession:
     """One worker, in the hands of one caller."""
 
     def __init__(self, pool: Offload, worker: "_Worker") -> None:
@@ -125,7 +125,7 @@ class Session:
     async def _ask(self, function: Callable[..., T], arguments: tuple[Any, ...], *, step: bool) -> T:
         worker = self._worker
         assert worker is not None, "it is released"
-        message = (function, wire.beside(arguments), step)
+        message = (function, wire.out_of_band(arguments), step)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool._threads, worker.ask, message)
         except asyncio.CancelledError:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Generic, TypeVar
 
-from signet.serving.offload.pool import Offload, Session
+from signet.serving.offload.pool import Offload, WorkerSession
 from signet.serving.tensors.arrays import Arrays
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ class Reading(Generic[T]):
     ) -> None:
         self._pool, self._stack = pool, stack
         self._parse, self._decode, self._body = parse, decode, body
-        self._session: Session | None = None
+        self._session: WorkerSession | None = None
 
     async def head(self) -> T:
         """What the body asks for. Raises what `parse` raises, and `Overloaded`."""

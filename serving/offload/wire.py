@@ -27,7 +27,7 @@ class Ended(Exception):
     """The other side has closed the socket."""
 
 
-class _Beside:
+class _OutOfBand:
     """Bytes that travel beside the pickle, and arrive as they were."""
 
     def __init__(self, content: bytes) -> None:
@@ -37,11 +37,11 @@ class _Beside:
         return _as_it_is, (pickle.PickleBuffer(self._content),)
 
 
-def beside(value: Any) -> Any:
+def out_of_band(value: Any) -> Any:
     """The value, or in a tuple or list its parts, such that bytes are not copied when it is sent."""
     if type(value) in (tuple, list):
-        return type(value)(map(beside, value))
-    return _Beside(value) if type(value) is bytes else value
+        return type(value)(map(out_of_band, value))
+    return _OutOfBand(value) if type(value) is bytes else value
 
 
 def send(connection: socket.socket, value: Any) -> None:
@@ -69,7 +69,7 @@ class _Pickler(pickle.Pickler):
         if isinstance(value, np.ndarray) and value.dtype == object:
             flat = value.reshape(-1).tolist()
             lengths = np.fromiter(map(len, flat), np.int64, len(flat))
-            return _strings, (lengths, _Beside(b"".join(flat)), value.shape)
+            return _strings, (lengths, _OutOfBand(b"".join(flat)), value.shape)
         return NotImplemented
 
 

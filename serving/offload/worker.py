@@ -54,7 +54,7 @@ def main(descriptor: int) -> None:
             outcome = _outcome(function, (kept, *arguments) if step else arguments)
             del message, arguments
             last = _most_held_bytes() > _RETIRE_BYTES
-            wire.send(connection, wire.beside((*outcome, last and not kept)))
+            wire.send(connection, wire.out_of_band((*outcome, last and not kept)))
             del outcome
 
 

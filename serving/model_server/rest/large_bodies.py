@@ -5,7 +5,7 @@ body ──parse──▶ the name of its signature; the rest is kept ──deco
 
 from signet.serving.json_arrays import number_arrays
 from signet.serving.model_server.rest import predict_json
-from signet.serving.offload.large_bodies import Kept
+from signet.serving.offload.large_bodies import StepState
 from signet.serving.rest_dialect import examples_json
 from signet.serving.rest_dialect.json_codec import Layout
 from signet.serving.rest_dialect.json_text import loads
@@ -14,19 +14,19 @@ from signet.serving.tensors.protos import input_pb2
 from signet.serving.tensors.signature import Signature
 
 
-def parse_predict(kept: Kept, body: bytes) -> tuple[str, Layout]:
+def parse_predict(kept: StepState, body: bytes) -> tuple[str, Layout]:
     """A predict body: the name of its signature, empty without one, and how it lays its tensors out."""
     kept["document"] = document = loads(body, number_arrays.loads)
     kept["has_booleans"] = predict_json.may_hold_booleans(document, body)
     return document.get("signature_name", ""), predict_json.layout_of(document)
 
 
-def decode_predict(kept: Kept, signature: Signature) -> Arrays:
+def decode_predict(kept: StepState, signature: Signature) -> Arrays:
     """The arrays of that predict body."""
     return predict_json.decode(kept.pop("document"), signature, kept.pop("has_booleans"))[0]
 
 
-def parse_examples(kept: Kept, body: bytes) -> str:
+def parse_examples(kept: StepState, body: bytes) -> str:
     """A classify or regress body: the name of its signature, empty without one. Decoded by `large_messages`."""
     document = loads(body)
     kept["examples"] = examples = input_pb2.Input()

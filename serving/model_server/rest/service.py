@@ -109,11 +109,11 @@ class RestService:
 
     async def _api(self, request: Request) -> Response:
         started = time.perf_counter()
-        told = _Told()
+        context = _RequestContext()
         code = "OK"
         try:
             with self._monitoring.in_flight[REST]:
-                status, answer = 200, await self._asked(request, told)
+                status, answer = 200, await self._asked(request, context)
         except ServingError as error:
             status, code, answer = error.http_status, error.grpc_code, error_body(str(error))
         except VersionTooLarge:
@@ -124,26 +124,26 @@ class RestService:
             status, code, answer = Internal.http_status, Internal.grpc_code, error_body(message)
         seconds = time.perf_counter() - started
         self._monitoring.answered(
-            REST, told.verb, told.model, code, seconds, version=told.version, signature=told.signature
+            REST, context.verb, context.model, code, seconds, version=context.version, signature=context.signature
         )
         return Response(status, answer, _JSON + self._cors)
 
-    async def _asked(self, request: Request, told: "_Told") -> bytes:
+    async def _asked(self, request: Request, context: "_RequestContext") -> bytes:
         """The answer to a request of the API. Raises `ServingError` and `VersionTooLarge`."""
         target = routes.parse(request.method, request.path)
         if target is None:
             raise InvalidInput(f"Malformed request: {request.method} {request.path.decode(errors=NOT_UTF8)}")
-        told.verb, told.model = target.verb, target.name.encode(errors="replace").decode()
+        context.verb, context.model = target.verb, target.name.encode(errors="replace").decode()
         if target.verb == "status":
             return await self._status(target)
         if target.verb == "metadata":
             return await self._metadata(target)
         body = await request_body.plain(request.body, request.headers)
         if target.verb == "predict":
-            return await self._predict(target, body, told)
-        return await self._infer(target, body, told)
+            return await self._predict(target, body, context)
+        return await self._infer(target, body, context)
 
-    async def _predict(self, target: Target, body: bytes, told: "_Told") -> bytes:
+    async def _predict(self, target: Target, body: bytes, context: "_RequestContext") -> bytes:
         if len(body) < LARGE_BYTES:
             document = loads(body, number_arrays.loads)
 
@@ -151,19 +151,21 @@ class RestService:
                 return predict_json.decode(document, signature, predict_json.may_hold_booleans(document, body))[0]
 
             name, layout = document.get("signature_name", ""), predict_json.layout_of(document)
-            return await self._run(target, name, decode, layout, told)
+            return await self._run(target, name, decode, layout, context)
         async with reading(self._offload, parse_predict, decode_predict, body) as large:
             name, layout = await large.head()
-            return await self._run(target, name, large.arrays, layout, told)
+            return await self._run(target, name, large.arrays, layout, context)
 
-    async def _run(self, target: Target, signature_name: str, decode: Decode, layout: Layout, told: "_Told") -> bytes:
+    async def _run(
+        self, target: Target, signature_name: str, decode: Decode, layout: Layout, context: "_RequestContext"
+    ) -> bytes:
         """The answer to a predict body that names that signature."""
         servable = self._lease(target)
         try:
             signature = self._signature(servable, signature_name)
             decoded = decode(signature)
             inputs = decoded if isinstance(decoded, dict) else await decoded
-            told.version, told.signature = str(servable.version), signature.name
+            context.version, context.signature = str(servable.version), signature.name
             outputs = await self._prediction.run("Predict", servable, signature, inputs, (), self._limit)
         finally:
             servable.release()
@@ -183,7 +185,7 @@ class RestService:
             raise example_inference.wrong_method(signature)
         return signature
 
-    async def _infer(self, target: Target, body: bytes, told: "_Told") -> bytes:
+    async def _infer(self, target: Target, body: bytes, context: "_RequestContext") -> bytes:
         """Classify or Regress, through the service that gRPC uses."""
         classify = target.verb == "classify"
         message = classification_pb2.ClassificationRequest() if classify else regression_pb2.RegressionRequest()
@@ -192,16 +194,16 @@ class RestService:
             document = loads(body)
             spec.signature_name = document.get("signature_name", "")
             examples_json.fill(document, message.input)
-            return await self._on_examples(message, None, told)
+            return await self._on_examples(message, None, context)
         async with reading(self._offload, parse_examples, large_messages.decode_examples, body) as large:
             spec.signature_name = await large.head()
-            return await self._on_examples(message, large, told)
+            return await self._on_examples(message, large, context)
 
     async def _on_examples(
         self,
         message: classification_pb2.ClassificationRequest | regression_pb2.RegressionRequest,
         large: Large,
-        told: "_Told",
+        context: "_RequestContext",
     ) -> bytes:
         if isinstance(message, classification_pb2.ClassificationRequest):
             classified = await self._prediction.classify(message, self._limit, large)
@@ -209,7 +211,7 @@ class RestService:
         else:
             regressed = await self._prediction.regress(message, self._limit, large)
             used, answer = regressed.model_spec, examples_json.encode_regressions(regressed.result)
-        told.version, told.signature = str(used.version.value), used.signature_name
+        context.version, context.signature = str(used.version.value), used.signature_name
         return answer
 
     async def _status(self, target: Target) -> bytes:
@@ -245,7 +247,7 @@ def _name(spec: model_pb2.ModelSpec, target: Target) -> model_pb2.ModelSpec:
     return spec
 
 
-class _Told:
+class _RequestContext:
     """What is known of a request so far; it is counted with that."""
 
     __slots__ = ("model", "signature", "verb", "version")
