@@ -40,7 +40,7 @@ class Repository(Versions):
         self._poll_s, self._rules, self._load = poll_s, rules or Rules(), load or Loader()
         self._failures = failures or Failures()
         self._followers: list[Follower] = []
-        """Replaced by `start` and `configure`, which one thread calls at a time."""
+        """Replaced by `start` and `configure`, which one thread calls at a time, and only read by others."""
 
     def start(self) -> None:
         """Look and load in the background; `wait` tells what came of it."""
@@ -83,7 +83,7 @@ class Repository(Versions):
             follower.wake()
 
     def _follow(self) -> None:
-        """A follower for each model that has none."""
+        """Start a follower for each model that has none."""
         fresh = [
             Follower(self, name, self._load, self._rules, self._poll_s, self._failures) for name in self.unfollowed()
         ]

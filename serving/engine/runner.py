@@ -45,7 +45,10 @@ _MAX_ESTIMATES = 4096
 
 
 class Runner:
-    """Runs calls of servables for one event loop. A call holds its servable from before it is submitted to its end."""
+    """Runs calls of servables for one event loop. A call holds its servable from before it is submitted to its end.
+
+    `run` and `call` are for the event loop. The pool's threads write nothing but `Servable.seconds`.
+    """
 
     def __init__(self, threads: int | None = None) -> None:
         """threads: calls that run side by side; default: one a core."""
@@ -96,7 +99,7 @@ class Runner:
 
 
 def size_class(parts: Sequence[Arrays]) -> tuple[int, int]:
-    """Inputs that go into one call, by the orders of magnitude of their rows and elements."""
+    """The orders of magnitude of the rows and elements that go into one call: the power of two above each."""
     rows = elements = 0
     for inputs in parts:
         array = next(iter(inputs.values()), None)

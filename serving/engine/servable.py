@@ -37,11 +37,20 @@ class Servable:
         self.loops = not _LOOPS.isdisjoint(self.operations)
         """Whether the values in a request, not only its shapes, may decide how long a call takes."""
         self.card = model_card.NONE
-        """What its folder says of it, where somebody has looked."""
+        """The card in its folder. Set by the thread that loads the version, before it is handed out."""
         self.joining: dict[str, Verdict] = {}
-        """Of each signature whether rows of several requests may share its calls, where somebody has found out."""
+        """Of each signature whether rows of several requests may share its calls, as far as that was found out.
+
+        Written by the thread that loads the version, and by the gateway's one that asks models (`core/joining.py`): an
+        entry comes as a whole, so that the event loop reads it without a lock.
+        """
         self.seconds: dict[tuple[Hashable, bool], float] = {}
-        """What a call takes, by kind and size and whether it ran in the calling thread; kept by the runner."""
+        """Seconds that a call takes, by kind and size and whether it ran in the calling thread.
+
+        Written by the runner in whichever thread a call has run; single operations of a dict, which need no lock, and a
+        measurement that is lost to another thread's does no harm.
+        """
+        # Written by whichever thread prepares a call first; two that do so at once leave either's, which are alike.
         self._calls: dict[tuple[str, tuple[str, ...]], PreparedCall] = {}
         self._users = 0
         self._closing = False
@@ -57,12 +66,12 @@ class Servable:
             return True
 
     def hold(self) -> None:
-        """The same for who has to make a call. Raises `NotFound`."""
+        """Count one more user, who has to make a call. Raises `NotFound` when the session is freed."""
         if not self.acquire():
             raise NotFound(f"Servable not found for request: Specific({self.name}, {self.version})")
 
     def release(self) -> None:
-        """One user less; the last one out frees the session."""
+        """Count one user less; the last one of a closing version frees the session."""
         with self._lock:
             self._users -= 1
             last = self._closing and self._users == 0
@@ -70,7 +79,7 @@ class Servable:
             self._free()
 
     def close(self) -> None:
-        """Free the session at once, or when the last user is done. Calling it twice is harmless."""
+        """Free the session at once, or when the last user is done (graceful shutdown). Calling it twice is harmless."""
         with self._lock:
             idle = self._users == 0 and not self._closing
             self._closing = True

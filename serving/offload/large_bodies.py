@@ -21,7 +21,7 @@ from signet.serving.tensors.protos import input_pb2
 from signet.serving.tensors.signature import Signature
 
 StepState = dict[str, Any]
-"""What one step of a session leaves for the next."""
+"""What one step of a worker's session leaves for the next, such as a parsed body whose tensors wait for a signature."""
 
 _FEW = 1 << 12
 """Numbers that nobody need look at more closely."""
@@ -41,7 +41,7 @@ def elements(outputs: Mapping[str, Array]) -> int:
 
 
 def text_elements(request: InferRequest, outputs: Arrays) -> int:
-    """The same for the Open Inference Protocol, where numbers that go as bytes are no work."""
+    """How much there is to write in an answer of the Open Inference Protocol, where numbers that go as bytes are no work."""
     if (count := elements(outputs)) < _FEW:
         return count
     if not request.outputs:
@@ -59,12 +59,15 @@ def parse_predict(kept: StepState, text: bytes) -> PredictBody:
 
 
 def decode_predict(kept: StepState, signature: Signature, fill: Fill | None) -> Arrays:
-    """The arrays of that body; as `json_codec.decode`."""
+    """The arrays of a predict body that `parse_predict` has kept; raises as `json_codec.decode` does."""
     return json_codec.decode(kept.pop("body"), signature, fill)
 
 
 def encode_predict(outputs: Arrays, layout: Layout, named: bool, non_finite: NonFinite) -> bytes:
-    """The answer; as `json_codec.encode`. Rows that are objects are written some at a time: each costs a kilobyte till then."""
+    """The answer to a predict body, as `json_codec.encode` writes it.
+
+    Rows that are objects are written some at a time: each costs a kilobyte till then.
+    """
     encode = partial(json_codec.encode, layout=layout, named=named, non_finite=non_finite)
     counts = {len(array) if array.ndim else 0 for array in outputs.values()}
     if layout is Layout.COLUMNS or len(outputs) == 1 or len(counts) != 1:
@@ -97,7 +100,7 @@ def parse_infer(kept: StepState, body: bytes, json_bytes: int | None) -> InferRe
 
 
 def decode_infer(kept: StepState, signature: Signature) -> Arrays:
-    """The arrays of that body; as `open_inference.decode`."""
+    """The arrays of a body that `parse_infer` has kept, held against the signature."""
     return requests.decode(kept.pop("request"), signature)
 
 

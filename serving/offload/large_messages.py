@@ -41,12 +41,12 @@ def parse_predict(
 
 
 def decode_predict(kept: StepState, signature: Signature) -> Arrays:
-    """The inputs of that PredictRequest, held against the signature."""
+    """The inputs of a PredictRequest that `parse_predict` has kept, held against the signature."""
     return signature.check(decode_unchecked(kept, signature))
 
 
 def decode_unchecked(kept: StepState, signature: Signature) -> Arrays:
-    """The inputs of that PredictRequest, whose dtypes and shapes are left to TensorFlow to refuse."""
+    """The inputs of a PredictRequest that `parse_predict` has kept; their dtypes and shapes are TensorFlow's to refuse."""
     return predict_request.inputs_of(kept.pop("message"), signature)
 
 
@@ -69,7 +69,7 @@ def parse_examples(
 
 
 def decode_examples(kept: StepState) -> Arrays:
-    """The examples of that message, serialized."""
+    """The examples that `parse_examples` has kept, serialized."""
     return {"inputs": example_inference.serialized(kept.pop("examples"))}
 
 
@@ -89,7 +89,7 @@ def parse_infer(kept: StepState, data: bytes) -> InferHead:
 
 
 def decode_infer(kept: StepState, signature: Signature) -> Arrays:
-    """Its inputs, held against the signature."""
+    """The inputs of a ModelInferRequest that `parse_infer` has kept, held against the signature."""
     return requests.decode(kept.pop("request"), signature)
 
 

@@ -42,7 +42,10 @@ class Bug(Exception):
 
 
 class Offload:
-    """The workers of one event loop."""
+    """The worker processes of one event loop, and the queue for them.
+
+    All fields are read and written by that loop alone. A thread of `_threads` waits for the answer of one worker.
+    """
 
     def __init__(self, workers: int | None = None, refused: Callable[[], None] = lambda: None) -> None:
         """workers: default: one a core, four at most. refused: called when too many wait."""
@@ -50,8 +53,10 @@ class Offload:
         self._refused = refused
         self._places = asyncio.Semaphore(self._most)
         self._waiting = 0
+        """Callers in the queue; beyond `_WAITING` they are refused (load shedding)."""
         self._idle: list[_Worker] = []
         self._busy: set[_Worker] = set()
+        """Workers that a session has; each worker is in one of the two, or is being ended."""
         self._threads = ThreadPoolExecutor(2 * self._most, thread_name_prefix="offload")
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -108,18 +113,18 @@ class Offload:
 
 
 class WorkerSession:
-    """One worker, in the hands of one caller."""
+    """One worker that one caller has, until it is released."""
 
     def __init__(self, pool: Offload, worker: "_Worker") -> None:
         self._pool = pool
         self._worker: _Worker | None = worker
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        """As `Offload.call`."""
+        """What the function gives, called in the worker; raises as `Offload.call` does."""
         return await self._ask(function, arguments, step=False)
 
     async def step(self, function: Callable[..., T], *arguments: Any) -> T:
-        """The same for a function that first gets the dict of this session."""
+        """What the function gives, called in the worker with the session's `StepState` first; raises as `call` does."""
         return await self._ask(function, arguments, step=True)
 
     async def _ask(self, function: Callable[..., T], arguments: tuple[Any, ...], *, step: bool) -> T:
@@ -140,12 +145,17 @@ class WorkerSession:
 
 
 class _Worker:
-    """A process, started with its first message. `ask` is for threads, the rest for the event loop."""
+    """A process, started with its first message.
+
+    `ask` is for one thread of the pool at a time, `reap` for any, the rest for the event loop. `_process`, `_connection`
+    and `_ended` are written under `_lock`, because the loop may end a worker while a thread starts it. `usable` is only
+    ever set to False, by any of them.
+    """
 
     def __init__(self) -> None:
         self.usable = True
         self.given_back = 0
-        """How often it was; tells whether it has worked since."""
+        """How often a caller has given it back; tells a timer whether it has worked since."""
         self._lock = threading.Lock()
         self._ended = False
         self._process: subprocess.Popen[bytes] | None = None
@@ -172,7 +182,7 @@ class _Worker:
             del value  # it leads to this frame, and so to the body; both would wait for the garbage collector
 
     def forget(self) -> None:
-        """Let go what functions kept."""
+        """Have the process let go what a session's functions kept."""
         if self._connection:
             try:
                 wire.send(self._connection, FORGET)

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Reading(Generic[T]):
-    """One body."""
+    """One large body or message, which a worker process reads in two steps."""
 
     def __init__(
         self, pool: Offload, stack: AsyncExitStack, parse: Callable[..., T], decode: Callable[..., Arrays], *body: Any
@@ -30,7 +30,7 @@ class Reading(Generic[T]):
         return await self._session.step(self._parse, *self._body)
 
     async def arrays(self, *arguments: Any) -> Arrays:
-        """Its arrays; the worker is free then. Whoever asks again, for another version, has the body read again."""
+        """The arrays of the body; the worker is free then. Whoever asks again, for another version, has it read again."""
         if self._session is None:
             await self.head()
         session, self._session = self._session, None

@@ -36,13 +36,15 @@ _Key = tuple[Servable, frozenset[str], frozenset[str]]
 
 
 class Observe(Protocol):
-    """Told of each call that starts: seconds that its requests have waited, their rows, the rows of the call."""
+    """What is called when a call starts: with the seconds its requests have waited, their rows, and the rows of the call."""
 
     def __call__(self, model: str, waited_s: Sequence[float], rows: Sequence[int], size: int) -> None: ...
 
 
 @dataclass(slots=True)
 class _Task:
+    """One request, or a part of one that was cut, which waits for its batch."""
+
     inputs: Arrays
     """By the names of the tensors that are fed."""
     rows: int
@@ -55,6 +57,8 @@ class _Task:
 
 @dataclass(slots=True)
 class _Batch:
+    """Requests that go into one call, and their rows together."""
+
     tasks: list[_Task] = field(default_factory=list)
     rows: int = 0
 
@@ -118,7 +122,11 @@ class _Queue:
 
 
 class BatchScheduler(Runner):
-    """A runner that joins the calls of those versions that have batching parameters; for one event loop."""
+    """A runner that joins the calls of those versions that have batching parameters; for one event loop.
+
+    Queues, counts and the timer are read and written by that loop alone. Batch threads see the tensors of their batch
+    and nothing else; `alone` runs in a loading thread and reads `_parameters` only.
+    """
 
     def __init__(self, unbatched: Runner, batching: BatchingSettings) -> None:
         """unbatched: runs the calls of all other versions."""
@@ -126,11 +134,15 @@ class BatchScheduler(Runner):
         self.observe: Observe | None = None
         self._unbatched, self._batching = unbatched, batching
         self._parameters: WeakKeyDictionary[Servable, Parameters] = WeakKeyDictionary()
+        """Of the versions that are batched. Written by the thread that loads a version, before it is handed out."""
         self._queues: dict[_Key, _Queue] = {}
-        """Those in which something waits, in the order of their turns."""
+        """The queues in which something waits, in the order of their turns."""
         self._running = 0
+        """Calls in batch threads, `threads` at most."""
         self._dispatch_due = False
+        """Whether `_dispatch` runs at the end of this turn of the event loop."""
         self._timer: asyncio.TimerHandle | None = None
+        """When the next open batch has waited long enough; None while all threads are busy, or nothing waits."""
 
     def admit(self, servable: Servable, path: Path) -> None:
         """Batch the calls of the version at `path` by its parameters, if any. Raises `InvalidInput` for bad ones."""

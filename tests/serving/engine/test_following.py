@@ -292,7 +292,7 @@ def test_a_version_that_failed_is_tried_again_without_a_change(tmp_path):
     following.step()
     pauses = []
     while not versions.versions("m"):
-        known = following._known[1]
+        known = following._seen[1]
         pauses.append(known.pause._failures)
         known.due_s = 1e-9  # the pause is over
         following.step()

@@ -32,7 +32,7 @@ ROWS = Signature("serving_default", {"x": TensorSpec("x", FLOAT, (None, 2), "x:0
 def there_and_back(value):
     ours, theirs = socket.socketpair()
     with ours, theirs, ThreadPoolExecutor() as threads:
-        sent = threads.submit(wire.send, ours, wire.beside(value))
+        sent = threads.submit(wire.send, ours, wire.out_of_band(value))
         got = wire.receive(theirs)
         sent.result()
         return got
