@@ -20,7 +20,7 @@ from signet.clients.score.output import encoders
 from signet.clients.score.output.destination import Destination
 from signet.clients.score.output.manifest import Manifest
 from signet.clients.score.output_columns import can_be_flat
-from signet.clients.score.plan import Plan, check_carried, check_outputs, find, mapping
+from signet.clients.score.plan import Plan, mapping
 from signet.clients.score.predictor import Connection, PinnedVersion
 from signet.clients.score.work import Work
 from signet.serving.errors import UsageError
@@ -123,27 +123,17 @@ def _head(chunks: Iterator[Chunk], rows: int) -> list[Chunk]:
 
 def _fitted(plan: Plan, head: list[Chunk]) -> Plan:
     """The plan, held against the columns that the first rows have; with the schema of what is carried."""
-    with_schema = plan.format.has_schema
     if not head:
-        return replace(plan, schema=formats.pyarrow("writing").schema([]) if with_schema else None)
-    source = head[0].source
-    if source.format.name == "jsonl":
-        check_outputs(plan, plan.carry or (), source.shown)
-        plan = json_rows.with_flat_columns(head, plan)
-        json_rows.check_carried(head, plan)
-        return replace(plan, schema=json_rows.schema(head, plan)) if with_schema else plan
+        return replace(plan, schema=formats.pyarrow("writing").schema([])) if plan.format.has_schema else plan
+    if head[0].source.format.name == "jsonl":
+        return json_rows.fitted(head, plan)
     from signet.clients.score.input import arrow_rows  # noqa: PLC0415  # needs pyarrow
 
-    names = arrow_rows.header(head)
-    plan = replace(plan, columns=find(plan.columns, names, source.shown))
-    check_carried(plan.carry or (), names, source.shown)
-    check_outputs(plan, names, source.shown)
-    if not with_schema:
-        return plan
-    from signet.clients.score.output import arrow_encoders  # noqa: PLC0415  # needs pyarrow
+    plan = arrow_rows.fitted(head, plan)
+    if plan.schema is not None:
+        from signet.clients.score.output import arrow_encoders  # noqa: PLC0415  # needs pyarrow
 
-    plan = replace(plan, schema=arrow_rows.schema(head, plan))
-    arrow_encoders.check_carried(plan)
+        arrow_encoders.check_carried(plan)
     return plan
 
 

@@ -10,6 +10,7 @@ number another width that has room for it; nothing else is cast.
 """
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from signet.clients.score.input.cell_tensors import shaped, single_cell, whole_c
 from signet.clients.score.input.chunk import Chunk
 from signet.clients.score.input.csv_records import CsvRecords
 from signet.clients.score.input.rows import Group, by_shape, of_row
-from signet.clients.score.plan import Plan
+from signet.clients.score.plan import Plan, check_carried, check_outputs, find
 from signet.serving.errors import InvalidInput, UsageError
 from signet.serving.tensors.arrays import Array, Arrays
 from signet.serving.tensors.signature import TensorSpec
@@ -148,7 +149,19 @@ class ArrowRows:
         return of_row(spec).check(shaped(found[np.newaxis], spec.shape)[0, ...])
 
 
-def header(head: list[Chunk]) -> list[str]:
+def fitted(head: list[Chunk], plan: Plan) -> Plan:
+    """The plan, held against the columns of the first rows; with the schema of what is carried, where the result has one.
+
+    Raises `UsageError` for a column that is missing, or that an output has too.
+    """
+    where, names = head[0].source.shown, _header(head)
+    plan = replace(plan, columns=find(plan.columns, names, where))
+    check_carried(plan.carry or (), names, where)
+    check_outputs(plan, names, where)
+    return replace(plan, schema=_schema(head, plan)) if plan.format.has_schema else plan
+
+
+def _header(head: list[Chunk]) -> list[str]:
     """The names of the columns, as far as the first chunks tell."""
     content = head[0].content
     if isinstance(content, CsvRecords):
@@ -161,7 +174,7 @@ def header(head: list[Chunk]) -> list[str]:
     return list(dict.fromkeys([*names, *(name for name, _ in head[0].source.partitions)]))
 
 
-def schema(head: list[Chunk], plan: Plan) -> Any:
+def _schema(head: list[Chunk], plan: Plan) -> Any:
     """The Arrow schema of the columns that are carried, as the first chunks have it."""
     found: dict[str, Any] = {}
     for chunk in head:

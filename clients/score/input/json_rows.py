@@ -20,7 +20,7 @@ from signet.clients.score.input.chunk import Chunk
 from signet.clients.score.input.lines import TextLine
 from signet.clients.score.input.rows import Group, by_shape, of_row
 from signet.clients.score.input.sources import Partitions
-from signet.clients.score.plan import Plan, find
+from signet.clients.score.plan import Plan, check_outputs, find
 from signet.serving.errors import InvalidInput, UsageError
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.signature import TensorSpec, nearest_hint
@@ -141,45 +141,37 @@ class JsonRows:
         self.documents.pop(place, None)
 
 
-def check_carried(head: list[Chunk], plan: Plan) -> None:
-    """Raise `UsageError` for a key to carry that none of the first rows has."""
-    if not plan.carry:
-        return
-    parsed = (_parsed(line, plan, chunk.source.partitions) for chunk in head for line in chunk.content)
-    documents = [found[0] for found in parsed if found]
-    names = list(dict.fromkeys(key for document in documents for key in document))
-    missing = [name for name in plan.carry if documents and name not in names]
-    if missing:
-        raise UsageError(
-            f"none of the first {len(documents)} rows of {head[0].source.shown} has a key {missing[0]!r} to carry"
-            f"{nearest_hint(missing[0], names)}; they have {', '.join(map(repr, names[:20]))}"
-        )
+def fitted(head: list[Chunk], plan: Plan) -> Plan:
+    """The plan, held against the keys of the first rows; with the schema of what is carried, where the result has one.
 
-
-def _parsed(line: TextLine, plan: Plan, partitions: Partitions) -> tuple[dict[str, Any], bytes] | None:
-    """The object of a line, and its text; None for a bad one."""
-    try:
-        return parse(line.text, plan, partitions), line.text
-    except InvalidInput:
-        return None
-
-
-def schema(head: list[Chunk], plan: Plan) -> Any:
-    """The Arrow schema of the keys that are carried, by the values of the first rows."""
-    from signet.clients.score.input import json_columns  # noqa: PLC0415  # needs pyarrow
-
+    Inputs that no row has may lie in keys x_0, x_1 …. Raises `UsageError` for a key to carry that no row has.
+    """
+    where = head[0].source.shown
+    check_outputs(plan, plan.carry or (), where)
+    plan = _with_flat_columns(head, plan)
+    if not plan.carry and not plan.format.has_schema:
+        return plan
     documents = []
     for chunk in head:
-        rows = (parsed for line in chunk.content if (parsed := _parsed(line, plan, chunk.source.partitions)))
-        documents += [_with_exact_numbers(document, text) for document, text in rows]
-    names = (
-        plan.carry if plan.carry is not None else plan.carries(dict.fromkeys(key for row in documents for key in row))
-    )
-    return json_columns.schema(documents, list(names), plan.format)
+        for line in chunk.content:
+            with suppress(InvalidInput):
+                documents.append(_with_exact_numbers(parse(line.text, plan, chunk.source.partitions), line.text))
+    names = list(dict.fromkeys(key for document in documents for key in document))
+    missing = [name for name in plan.carry or () if documents and name not in names]
+    if missing:
+        raise UsageError(
+            f"none of the first {len(documents)} rows of {where} has a key {missing[0]!r} to carry"
+            f"{nearest_hint(missing[0], names)}; they have {', '.join(map(repr, names[:20]))}"
+        )
+    if not plan.format.has_schema:
+        return plan
+    from signet.clients.score.input import json_columns  # noqa: PLC0415  # needs pyarrow
+
+    carried = plan.carries(names) if plan.carry is None else list(plan.carry)
+    return replace(plan, schema=json_columns.schema(documents, carried, plan.format))
 
 
-def with_flat_columns(head: list[Chunk], plan: Plan) -> Plan:
-    """The plan, where inputs that no row has lie in keys x_0, x_1 … of the first rows."""
+def _with_flat_columns(head: list[Chunk], plan: Plan) -> Plan:
     for chunk in head:
         for line in chunk.content:
             with suppress(ValueError, UsageError):

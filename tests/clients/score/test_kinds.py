@@ -3,7 +3,6 @@
 import datetime
 import decimal
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +67,7 @@ def taken(table: Any, of: Any, output: str, path: Path) -> tuple[int, int]:
     plan = Plan(of, mapping([], of), None, "", False, Format(output))
     try:
         if output != "jsonl":
-            plan = replace(plan, schema=arrow_rows.schema([chunk], plan))
+            plan = arrow_rows.fitted([chunk], plan)
             arrow_encoders.check_carried(plan)
         done = score(chunk, plan, lambda arrays: {"y": np.zeros(len(arrays["x"]), np.float32)})
         with parts.part_writer(plan, path, True) as part:
@@ -132,7 +131,7 @@ def test_lines_of_any_json_are_values_dead_letters_or_a_sentence(texts, output, 
     plan = Plan(of, mapping([], of), None, "", False, Format(output), non_finite)
     try:
         if output != "jsonl":
-            plan = replace(plan, schema=json_rows.schema([chunk], plan))
+            plan = json_rows.fitted([chunk], plan)
         done = score(chunk, plan, lambda arrays: {"y": np.zeros(len(arrays["x"]), np.float32)})
         with parts.part_writer(plan, tmp_path / "out", True) as part:
             part.append(done.block)
