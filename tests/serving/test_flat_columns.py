@@ -4,8 +4,6 @@ import json
 import re
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -83,10 +81,14 @@ def arrays(of: Signature) -> Arrays:
 
 
 def pandas(of: Signature) -> Arrays:
+    import pandas as pd
+
     return frame(pd.DataFrame({"age": [31, 42], "name": ["Ann", "Bob"]}), of)
 
 
 def polars(of: Signature) -> Arrays:
+    import polars as pl
+
     return frame(pl.DataFrame({"age": [31, 42], "name": ["Ann", "Bob"]}), of)
 
 

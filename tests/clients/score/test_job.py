@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
-import pyarrow.dataset as pa_dataset
 import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
@@ -88,6 +87,8 @@ def read(path: Path) -> list[dict[str, Any]]:
     """Rows of a result with flat outputs, whatever its format."""
     name = path.name.removesuffix(".zst").removesuffix(".gz")
     if path.is_dir():
+        import pyarrow.dataset as pa_dataset  # imports pandas
+
         return pa_dataset.dataset(path).to_table().to_pylist()
     data = path.read_bytes()
     data = gzip.decompress(data) if path.suffix == ".gz" else data
