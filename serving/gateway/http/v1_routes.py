@@ -106,10 +106,10 @@ def create_router(backend: Backend, inference: Inference, probes: Probes) -> API
         _check_declared(backend, model)
         if label is not None:
             version = await inference.version_of_label(model, label)
-        known = await backend.statuses(model)
-        statuses = [entry for entry in known if version in (None, entry.version)]
+        all_statuses = await backend.statuses(model)
+        statuses = [entry for entry in all_statuses if version in (None, entry.version)]
         if not statuses:
-            hint = signature.nearest_hint(str(version), [str(entry.version) for entry in known])
+            hint = signature.nearest_hint(str(version), [str(entry.version) for entry in all_statuses])
             raise NotFound(f"Could not find version {version} of model {model}{hint}")
         body = json.loads(_to_json(model_status.to_message(statuses)))
         for line in body["model_version_status"]:
@@ -140,9 +140,9 @@ def create_router(backend: Backend, inference: Inference, probes: Probes) -> API
     return router
 
 
-def _as_starlette(told: HttpResponse) -> Response:
-    headers = dict(line.split(": ", 1) for line in told.headers.decode("latin-1").splitlines())
-    return Response(told.body, told.status, headers)
+def _as_starlette(response: HttpResponse) -> Response:
+    headers = dict(line.split(": ", 1) for line in response.headers.decode("latin-1").splitlines())
+    return Response(response.body, response.status, headers)
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -171,7 +171,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
 
 def malformed(method: str, path: str) -> str:
-    """What is said of a method and path that nobody answers."""
+    """The error of a request whose method and path have no route."""
     return f"Malformed request: {method} {path[:200]}. Routes: {'; '.join(ROUTES)}"
 
 

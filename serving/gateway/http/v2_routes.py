@@ -41,12 +41,13 @@ _ABSENT_PATHS = (
 )
 
 _SignatureName = Annotated[
-    str, Query(description=f"Whose tensors are told; missing: those of `{DEFAULT}`, or of the only one there is")
+    str,
+    Query(description=f"The signature to describe; missing: `{DEFAULT}`, or the only one there is"),
 ]
 _ERRORS = fails(400, 404, 500, 501, 503, 504)
-_METADATA = gives("ModelMetadata", "What is known") | _ERRORS
-_CONFIG = gives("ModelConfig", "What is known") | _ERRORS
-_STATISTICS = gives("Statistics", "What is known") | _ERRORS
+_METADATA = gives("ModelMetadata", "The tensors") | _ERRORS
+_CONFIG = gives("ModelConfig", "The configuration") | _ERRORS
+_STATISTICS = gives("Statistics", "The statistics") | _ERRORS
 _READY = ready_or_not("ModelReadiness") | gives("NoModel", "No such model", 404) | fails(400, 500, 504)
 _INDEX = {"requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/OnlyReady"}}}}}
 
@@ -55,7 +56,7 @@ def create_router(open_inference: OpenInference) -> APIRouter:
     """The routes of one gateway."""
     router = APIRouter(prefix="/v2", tags=["open inference protocol"])
 
-    @router.get("", responses=gives("ServerMetadata", "What is known"))
+    @router.get("", responses=gives("ServerMetadata", "The server"))
     @router.get("/", include_in_schema=False)
     async def server() -> Response:
         """Name, version and extensions of the server."""
@@ -72,7 +73,7 @@ def create_router(open_inference: OpenInference) -> APIRouter:
         ready = open_inference.ready()
         return JSONResponse({"ready": ready, "live": True}, 200 if ready else 503)
 
-    @router.get("/models/stats", responses=gives("Statistics", "What is known"))
+    @router.get("/models/stats", responses=gives("Statistics", "The statistics"))
     async def all_statistics() -> Response:
         """Counts and times of every available version."""
         return JSONResponse(await open_inference.statistics("", ""))
@@ -88,12 +89,12 @@ def create_router(open_inference: OpenInference) -> APIRouter:
     async def model_ready(model: str, version: str = "") -> Response:
         """Whether a model can be asked."""
         ready = await open_inference.model_ready(model, version)
-        said = {"name": model, "ready": ready}
+        answer = {"name": model, "ready": ready}
         try:
             open_inference.check_declared(model)
         except NotFound as error:
-            return JSONResponse({**said, "error": str(error)}, error.http_status)
-        return JSONResponse(said, 200 if ready else 503)
+            return JSONResponse({**answer, "error": str(error)}, error.http_status)
+        return JSONResponse(answer, 200 if ready else 503)
 
     @router.get("/models/{model:name}/config", responses=_CONFIG)
     @router.get("/models/{model:name}/versions/{version:name}/config", responses=_CONFIG)
@@ -110,7 +111,7 @@ def create_router(open_inference: OpenInference) -> APIRouter:
         """
         return JSONResponse(await open_inference.statistics(model, version))
 
-    @router.post("/repository/index", responses=gives("Index", "What is known") | fails(400), openapi_extra=_INDEX)
+    @router.post("/repository/index", responses=gives("Index", "The versions") | fails(400), openapi_extra=_INDEX)
     async def index(request: Request) -> Response:
         """Every known version and its state."""
         return JSONResponse(await open_inference.index(_only_ready(await request.body())))
@@ -136,8 +137,8 @@ def create_router(open_inference: OpenInference) -> APIRouter:
 
 
 def _only_ready(body: bytes) -> bool:
-    """What a body asks for; clients send none, or one without its media type."""
-    said = parsing.loads(body) if body else {}
-    if not isinstance(said, dict):
-        raise InvalidInput(f"the body is {described(said)}; expected an object, or nothing")
-    return parameter(said, "ready", bool, False)
+    """Whether the body asks only for versions that are ready; clients send none, or one without its media type."""
+    value = parsing.loads(body) if body else {}
+    if not isinstance(value, dict):
+        raise InvalidInput(f"the body is {described(value)}; expected an object, or nothing")
+    return parameter(value, "ready", bool, False)

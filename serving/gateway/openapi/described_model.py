@@ -116,6 +116,13 @@ def servable_outputs(signature: Signature) -> dict[str, TensorSpec]:
     return {name: spec for name, spec in signature.outputs.items() if _carried(spec)}
 
 
+def in_rows(signature: Signature) -> bool:
+    """Whether the V1 dialect can take and give rows: every tensor has some, and there are not two fixed numbers of them."""
+    specs = [*signature.inputs.values(), *servable_outputs(signature).values()]
+    counts = {spec.shape[0] for spec in specs if spec.shape}
+    return all(spec.shape != () for spec in specs) and len(counts - {None}) <= 1
+
+
 def _carried(spec: TensorSpec) -> bool:
     return spec.dtype is not None and spec.dtype.name in JSON_DTYPES  # the V2 dialect has datatypes for the same
 

@@ -4,6 +4,7 @@ DescribedModel, Dialect ──paths──▶ /v1/models/digits:predict, …/vers
                         ──components──▶ the request body and the answer that these paths share
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -94,18 +95,13 @@ def components(model: DescribedModel, dialect: Dialect) -> dict[str, dict[str, S
         return {}
     key = _key(model, dialect)
     shown = [dialect.examples(each, model.examples[each.name]) for each in signatures if each.name in model.examples]
-    asked = _content(
-        {"oneOf": [body for each in signatures for body in dialect.bodies(model, each)]},
-        [requests for requests, _ in shown],
-    )
-    answered = _content(
-        {"anyOf": [answer for each in signatures for answer in dialect.answers(model, each)]},
-        [answers for _, answers in shown],
-    )
-    content = {"application/json": answered, **dialect.answer.get("content", {})}
+    bodies = {"oneOf": [body for each in signatures for body in dialect.bodies(model, each)]}
+    answers = {"anyOf": [answer for each in signatures for answer in dialect.answers(model, each)]}
+    request = {"application/json": _content(bodies, [requests for requests, _ in shown])}
+    response = {"application/json": _content(answers, [responses for _, responses in shown])}
     return {
-        "requestBodies": {key: {"required": True, "content": {"application/json": asked}}},
-        "responses": {key: {**dialect.answer, "content": content}},
+        "requestBodies": {key: {"required": True, "content": request}},
+        "responses": {key: {**dialect.answer, "content": response | dialect.answer.get("content", {})}},
     }
 
 
@@ -116,10 +112,8 @@ def _content(schema: Schema, shown: list[Values]) -> Schema:
 
 def _key(model: DescribedModel, dialect: Dialect) -> str:
     """A key of components, which may hold letters, digits, dot, hyphen and underscore."""
-    letters = (
-        sign if (sign.isascii() and sign.isalnum()) or sign in "._-" else f".{ord(sign):x}." for sign in model.name
-    )
-    return f"{dialect.verb}.{''.join(letters)}"
+    name = re.sub(r"[^A-Za-z0-9._-]", lambda sign: f".{ord(sign[0]):x}.", model.name)
+    return f"{dialect.verb}.{name}"
 
 
 def _operation(model: DescribedModel, verb: str, place: str, parameters: list[Schema], shared: Schema) -> Schema:

@@ -1,6 +1,6 @@
 """Example requests: from a model's card or golden examples, else made up from its signature.
 
-card, golden.json, signature ──candidates──▶ predict bodies, best first; whoever shows one tries it before
+card, golden.json, signature ──candidates──▶ predict bodies, best first, which `trials.py` tries
 inputs, outputs ──inference──▶ the same by the Open Inference Protocol
 golden.json ──curl_commands──▶ lines to paste
 """
@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import orjson
 
-from signet.serving.gateway.openapi import v1
-from signet.serving.gateway.openapi.described_model import FRIENDLY, DescribedModel, Example, servable_outputs
+from signet.serving.gateway.openapi.described_model import FRIENDLY, DescribedModel, Example, in_rows, servable_outputs
 from signet.serving.models import small_file
 from signet.serving.open_inference import bodies, requests
 from signet.serving.open_inference.requests import InferRequest
@@ -27,7 +27,7 @@ LONGEST = 1 << 16
 """Characters of an example; a longer one is not shown."""
 
 _FREE_SIZE = 8
-"""For a size that the signature leaves open: enough for a few convolutions, and short."""
+"""What a made-up example has where the signature leaves a size open: enough for a few convolutions, and short."""
 
 
 def candidates(model: DescribedModel, signature: Signature, golden: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -48,8 +48,8 @@ def candidates(model: DescribedModel, signature: Signature, golden: dict[str, An
     shapes = {name: _example_shape(spec, count) for name, spec in signature.inputs.items()}
     if sum(map(math.prod, shapes.values())) > LONGEST // 4:  # as "1.0,"
         return
-    columns = {name: _filled(shapes[name], _value(spec)) for name, spec in signature.inputs.items()}
-    if v1.in_rows(signature) and columns:
+    columns = {name: np.full(shapes[name], _value(spec), object).tolist() for name, spec in signature.inputs.items()}
+    if in_rows(signature) and columns:
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         yield {**start, "instances": rows}
     else:
@@ -60,20 +60,20 @@ def inference(
     model: DescribedModel, signature: Signature, inputs: Arrays, outputs: Arrays, wanted: Sequence[str]
 ) -> Example:
     """A request with such inputs and its answer, by the Open Inference Protocol. wanted: none means all outputs."""
-    body: dict[str, Any] = {"inputs": _written(signature.inputs, inputs)}
+    body: dict[str, Any] = {"inputs": _tensors(signature.inputs, inputs)}
     if signature.name != DEFAULT:
         body["parameters"] = {"signature_name": signature.name}
     if wanted:
         body["outputs"] = [{"name": name} for name in wanted]
-    given = {name: signature.outputs[name] for name in wanted or signature.outputs}
+    specs = {name: signature.outputs[name] for name in wanted or signature.outputs}
     version = {"model_name": model.name, "model_version": str(model.version)}
-    return Example(body, {**version, "outputs": _written(given, outputs)})
+    return Example(body, {**version, "outputs": _tensors(specs, outputs)})
 
 
-def _written(specs: Mapping[str, TensorSpec], arrays: Arrays) -> Any:
+def _tensors(specs: Mapping[str, TensorSpec], arrays: Arrays) -> Any:
     """Tensors as the protocol writes them: inputs have the form of outputs."""
-    tensors = requests.answer(InferRequest([]), Signature("", {}, specs), arrays, {})
-    text, _ = bodies.encode("", "", "", tensors, "string")
+    written = requests.answer(InferRequest([]), Signature("", {}, specs), arrays, {})
+    text, _ = bodies.encode("", "", "", written, "string")
     return orjson.loads(text)["outputs"]
 
 
@@ -123,12 +123,6 @@ def _example_shape(spec: TensorSpec, rows: int) -> tuple[int, ...]:
         return (rows,)
     free = (rows, *[_FREE_SIZE] * len(spec.shape[1:]))
     return tuple(size or free[axis] for axis, size in enumerate(spec.shape))
-
-
-def _filled(shape: tuple[int, ...], value: Any) -> Any:
-    for size in reversed(shape):
-        value = [value] * size
-    return value
 
 
 def _value(spec: TensorSpec) -> Any:

@@ -166,6 +166,8 @@ SCHEMAS: dict[str, Schema] = {
     ),
 }
 
+_PARTS = ("model", "version", "label")
+"""Parts of paths."""
 _NAME: Schema = {"type": "string", "minLength": 1}
 PARAMETERS: dict[str, Schema] = {
     "Version": in_path("version", VERSION),
@@ -200,34 +202,36 @@ def document(app: FastAPI, models: Sequence[str]) -> Schema:
 
 
 def _finish(operation: Schema, path: str) -> None:
-    """Give it what FastAPI does not know: summary, the parts of the path, errors."""
+    """Add what FastAPI does not know of an operation: its summary, the parts of its path, what errors are like."""
     place = _place(path)
     summary, _, text = operation.pop("description").partition("\n\n")
     operation["summary"] = summary.rstrip(".") + (f", by {place}" if place else "")
     if text:
         operation["description"] = text
-    parameters = [_parameter(one, path) for one in operation.get("parameters", ())]
-    operation["parameters"] = [one for one in parameters if one]
+    parameters = operation.get("parameters", ())
+    # A handler of several paths takes what is in one of them from the query of the others: nobody is to use that.
+    operation["parameters"] = [
+        _parameter(one, path) for one in parameters if one["in"] == "path" or one["name"] not in _PARTS
+    ]
     responses = operation["responses"]
     responses.pop("422", None)  # FastAPI's own form; ours are 400 and like all errors
     responses |= errors(*(int(status) for status, response in responses.items() if "content" not in response))
 
 
 def _parameter(one: Schema, path: str) -> Schema:
-    """None for a part of another path, which FastAPI takes from the query here: nobody is to use that."""
-    names = {"model": "Model", "version": "VersionOrLabel" if path.startswith("/v2") else "Version", "label": "Label"}
-    if one["in"] == "path":
-        return {"$ref": f"#/components/parameters/{names[one['name']]}"}
-    one["schema"].pop("title", None)
-    return {} if one["name"] in names else one
+    """A part of the path as a component; one of the query without the title that pydantic makes of its name."""
+    if one["in"] != "path":
+        return {**one, "schema": {key: value for key, value in one["schema"].items() if key != "title"}}
+    name = "VersionOrLabel" if one["name"] == "version" and path.startswith("/v2") else one["name"].capitalize()
+    return {"$ref": f"#/components/parameters/{name}"}
 
 
 def _place(path: str) -> str:
-    """What tells the version: `version`, `label`, or nothing."""
+    """What the path names a version by: `version`, `label`, or nothing."""
     return next((place for place in ("version", "label") if f"{{{place}}}" in path), "")
 
 
 def _operation_id(route: APIRoute) -> str:
-    """`metadata_version`, `v2_metadata`: what generated clients call the method."""
+    """What generated clients call the method of a route: `metadata_version`, `v2_metadata`."""
     path = route.path_format
     return "_".join(filter(None, ("v2" if path.startswith("/v2") else "", route.name, _place(path))))

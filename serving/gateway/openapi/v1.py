@@ -1,4 +1,4 @@
-"""A model's routes of TensorFlow Serving's REST dialect in the OpenAPI document: predict, classify and regress.
+"""A model's routes in TensorFlow Serving's REST dialect in the OpenAPI document: predict, classify and regress.
 
 DescribedModel ──▶ predict by the one builder of `dialect.py`, and classify and regress where a signature allows them
 """
@@ -9,7 +9,13 @@ from typing import get_args
 
 from signet.serving.errors import InvalidInput
 from signet.serving.gateway.openapi import dialect, tensors
-from signet.serving.gateway.openapi.described_model import DescribedModel, DescribedTensor, Examples, servable_outputs
+from signet.serving.gateway.openapi.described_model import (
+    DescribedModel,
+    DescribedTensor,
+    Examples,
+    in_rows,
+    servable_outputs,
+)
 from signet.serving.gateway.openapi.dialect import Dialect, Values
 from signet.serving.gateway.openapi.schemas import BOOLEAN, TEXT, Schema, array, closed, ref
 from signet.serving.grpc_dialect import example_inference
@@ -51,13 +57,6 @@ def _bodies(model: DescribedModel, signature: Signature) -> list[Schema]:
         *([_body(signature, "rows", "instances", rows, "inputs")] if in_rows(signature) else []),
         _body(signature, "columns", "inputs", columns, "instances"),
     ]
-
-
-def in_rows(signature: Signature) -> bool:
-    """Whether every tensor has rows, and not two fixed numbers of them."""
-    specs = [*signature.inputs.values(), *servable_outputs(signature).values()]
-    counts = {spec.shape[0] for spec in specs if spec.shape}
-    return all(spec.shape != () for spec in specs) and len(counts - {None}) <= 1
 
 
 def _inputs(model: DescribedModel, signature: Signature, *, row: bool) -> list[Schema]:
