@@ -64,15 +64,20 @@ class RemoteVersion:
     signatures: Mapping[str, Signature]
     signature_defs: Mapping[str, meta_graph_pb2.SignatureDef]
     card: Card = model_card.NONE
-    """From the folder of models, where there is one; looked for again while it is not there. Written by the event loop."""
+    """The version's card from the folder of models, if there is one; looked for again until it is there, by the event loop."""
     joining: dict[str, Verdict] = field(default_factory=dict)
 
     def release(self) -> None:
-        """Nothing to give back: the model server decides."""
+        """Do nothing: the model server decides how long the version stays loaded."""
 
 
 class RemoteBackend:
-    """Serves what model servers hold."""
+    """Serves what one or several model servers hold.
+
+    Only the event loop writes these fields; `_probe_predict` reads `_versions` from the probe's thread. `_current` holds
+    the version of unversioned requests, chosen under the model's `_choosing` lock, and `_versions` all that were asked
+    for; an entry goes when no server offers the version any more, or the model is not served any more.
+    """
 
     def __init__(
         self,
@@ -90,7 +95,8 @@ class RemoteBackend:
         """
         self.models = list(models)
         self._declared = frozenset(models)
-        self._watch = FolderWatch(folder, self._set_models, poll_s) if folder else None
+        self._folder = folder
+        self._watch: FolderWatch | None = None
         self._failures = failures or Failures()
         self._upstream, self._poll_s = upstream, poll_s
         self._joining, self._models_dir = joining, models_dir
@@ -109,6 +115,13 @@ class RemoteBackend:
         return side_by_side * max(1, len(self._upstream.servers))
 
     async def start(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def changed(models: list[ModelConfig]) -> None:
+            loop.call_soon_threadsafe(self._set_models, models)  # a thread looks at the folder
+
+        if self._folder:
+            self._watch = FolderWatch(self._folder, changed, self._poll_s)
         await self._upstream.start()
         await asyncio.gather(*(self._poll(server) for server in self._upstream.servers))
         self._poller = asyncio.create_task(self._keep_polling())
@@ -122,7 +135,7 @@ class RemoteBackend:
         await self._upstream.stop()
 
     def missing(self) -> list[str]:
-        """Models that none of the servers has which answer. One that is left out may: overload is not absence."""
+        """The models that no answering server has. A server that is ejected still counts: overload is not absence."""
         servers = [server for server in self._upstream.servers if server.answers]
         return [
             name
@@ -160,7 +173,7 @@ class RemoteBackend:
         return self._predict(lease, signature, inputs, outputs, timeout_s)
 
     async def version_of_label(self, model: str, label: str) -> int | None:
-        """As the model servers know it."""
+        """The version that the label stands for at the model servers; None for a label that they do not know."""
         return await self._labels.version(model, label)
 
     async def _labelled(self, model: str, label: str) -> int | None:
@@ -172,7 +185,7 @@ class RemoteBackend:
             return None
 
     def keep(self, model: str, version: int, seconds: float) -> None:
-        """The model servers decide; their version policy can keep a version."""
+        """Do nothing: the model servers decide; their version policy can keep a version."""
 
     async def statuses(self, model: str) -> list[VersionStatus]:
         """What the servers say now: each version in the liveliest state that it has on one of them."""
@@ -183,7 +196,7 @@ class RemoteBackend:
         return found
 
     def last_statuses(self, model: str) -> list[VersionStatus]:
-        """What those servers said last which answered when they were asked last."""
+        """The statuses as polled last, of the servers that answered their last poll."""
         return _liveliest([server for server in self._upstream.servers if server.answers], model)
 
     async def poll_now(self) -> None:
@@ -236,7 +249,7 @@ class RemoteBackend:
             await self._choose_current(model)
 
     async def _poll_all_servers(self, model: str) -> None:
-        """Raises `Unavailable` when none of the servers answers; those left out are asked if there are no others."""
+        """Poll the servers that are in, or all when none is. Raises `Unavailable` when none of them answers."""
         servers = [server for server in self._upstream.servers if not server.is_ejected()] or self._upstream.servers
         asking = (self._upstream.poll_status(server, model, _STATUS_TIMEOUT_S) for server in servers)
         answers = await asyncio.gather(*asking, return_exceptions=True)
@@ -248,7 +261,7 @@ class RemoteBackend:
             raise Unavailable(f"no model server tells the versions of {model!r}: {'; '.join(map(str, problems[:3]))}")
 
     async def _choose_current(self, model: str) -> None:
-        """Let unversioned requests have what the servers have by now."""
+        """Choose the version that unversioned requests get from what the servers have by now, and forget what none has."""
         async with self._choosing[model]:
             offered = [version for server in self._upstream.servers for version in server.available(model)]
             for key in [key for key in self._versions if key[0] == model and key[1] not in offered]:
