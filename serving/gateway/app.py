@@ -37,7 +37,7 @@ class Gateway:
     """Answers the requests of the HTTP server, and holds the parts it is joined from."""
 
     def __init__(self, settings: Settings, backend: Backend | None = None, failures: Failures | None = None) -> None:
-        """failures: of background work that has begun before. Raises `UsageError` when nobody says what to serve."""
+        """failures: counts those of background work that has begun before. Raises `UsageError` when nobody says what to serve."""
         self.settings = settings
         failures = failures or Failures()
         self.metrics = Metrics(running_version(), failures)
@@ -62,6 +62,7 @@ class Gateway:
         add_error_handlers(self.fastapi)
 
     async def answer(self, request: Request) -> Response:
+        """Answer any request of the HTTP port; this is the handler of the HTTP server."""
         request.path = paths.normalized(request.path)
         response = await self._routed(request)
         return response if request.method != "HEAD" else without_body(response)
@@ -84,19 +85,19 @@ class Gateway:
         await self.offload.close()
 
     def drain(self) -> None:
-        """From now on /readyz says no; requests are still answered."""
+        """Begin the graceful shutdown: from now on /readyz says no, while requests are still answered."""
         self.readiness.draining = True
         self.metrics.draining.set(1)
 
 
 def method_not_allowed(request: Request) -> Response:
-    """405 for another method on a path of an inference."""
+    """The 405 for a request that is no POST on a path of an inference."""
     message = malformed(request.method, request.path.decode("latin-1"))
     return Response(HTTPStatus.METHOD_NOT_ALLOWED, json_codec.encode_error(message), JSON + b"Allow: POST\r\n")
 
 
 def create_backend(settings: Settings, metrics: Metrics, failures: Failures, offload: Offload) -> Backend:
-    """Remote when the settings name addresses, else embedded."""
+    """The backend: remote model servers when the settings name addresses, else the embedded engine."""
     if settings.backend:
         from signet.serving.gateway.backends import remote  # noqa: PLC0415  # gRPC is not needed without it
 

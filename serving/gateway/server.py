@@ -1,4 +1,4 @@
-"""`signet serve`: the gateway on its ports, from start to drained stop.
+"""`signet serve`: the gateway on its ports, from start to graceful shutdown.
 
 ports bound ──▶ /livez answers ──▶ models load ──▶ /readyz turns 200, addresses printed
 SIGTERM, Ctrl-C ──▶ /readyz turns 503 ──▶ drain_s later no new connections ──▶ requests in flight end ──▶ exit 0

@@ -12,7 +12,7 @@ from signet.serving.models.model_store import is_address
 
 
 class Settings(BaseSettings):
-    """Read once, frozen, handed down."""
+    """The settings of one gateway: read once at the start, frozen, handed down to its parts."""
 
     model_config = SettingsConfigDict(env_prefix="SIGNET_", frozen=True, extra="forbid")
 
@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     backend_cert_file: Path | None = None
     """PEM certificate chain that the gateway shows to model servers; goes with the two around it."""
     backend_key_file: Path | None = None
-    """PEM private key of that certificate."""
+    """PEM private key of the certificate that the gateway shows to model servers."""
 
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 lets other machines in."""
@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     max_connections: int = Field(4096, ge=1)
     """HTTP connections at once; for one more the longest idle one is closed."""
     max_connections_per_address: int = Field(2048, ge=1)
-    """The same for one address, so that no single one takes all; a proxy in front is one address."""
+    """HTTP connections at once of one address, so that no single one takes all; a proxy in front is one address."""
     poll_s: float = Field(1.0, gt=0)
     """Seconds between two looks for new versions."""
     allow_missing: bool = False
@@ -77,9 +77,9 @@ class Settings(BaseSettings):
     drain_s: float = Field(0.0, ge=0)
     """Seconds to go on answering after SIGTERM with /readyz at 503, so that load balancers turn away first."""
     shutdown_s: float = Field(30.0, gt=0)
-    """Seconds that requests in flight then have to finish."""
+    """Seconds that requests in flight have to finish once a graceful shutdown has drained."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """What is worth a line on stderr."""
+    """The least severe events that get a line on stderr."""
 
     @model_validator(mode="before")
     @classmethod
@@ -124,7 +124,7 @@ class Settings(BaseSettings):
 
     @property
     def tag_names(self) -> tuple[str, ...]:
-        """The tags."""
+        """The tags of the graph that is loaded from a SavedModel."""
         return tuple(_entries(self.tags))
 
     @property

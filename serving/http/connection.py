@@ -1,4 +1,4 @@
-"""One connection of the HTTP server: requests are answered one at a time, in order, while the caller reads.
+"""One connection of the HTTP server: requests are answered one at a time, in order, with backpressure on the caller.
 
     bytes ──parser──▶ complete ──one at a time──▶ handler ──▶ Response ──▶ bytes ──▶ the caller reads them?
       ▲                                                                                        │ no
@@ -78,41 +78,46 @@ class Server(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """One connection."""
+    """The state machine of one connection. Everything here runs in the server's event loop, which alone writes the fields.
+
+    At most one request is in work (`_worker`); nothing is read while another waits, answers are unread or a body finds no
+    room. What is held is in the budget at all times: `_counted_bytes` and `_in_work_bytes` are what it was told. A
+    connection is in one `_group` of the server at most, in none while a request is in work.
+    """
 
     def __init__(self, server: Server) -> None:
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.address = ""
-        """The caller's; empty for a UNIX socket."""
+        """The caller's address; empty for a UNIX socket."""
         self._server = server
         self._parser = RequestParser(server.limits)
         self._transport: asyncio.Transport | None = None
         self._worker: asyncio.Task[None] | None = None
         self._unparsed: bytes = b""
-        """What the parser has not looked at, because there are requests to be answered first."""
+        """Bytes that the parser has not looked at, because there are requests to be answered first."""
         self._group: dict[Connection, None] | None = None
-        """The server's list that it is in: idle, receiving or unread."""
+        """The server's group that this connection is in: idle, receiving or unread."""
         self._progress_at = time.monotonic()
         """When a request last made progress."""
         self._counted_bytes = 0
-        """What the budget knows of, without the request in work."""
+        """Bytes that the budget knows of, without the request in work."""
         self._in_work_bytes = 0
-        """Of the request in work, which the budget knows of beside those."""
+        """Bytes of the request in work, which the budget knows of beside those."""
         self._unread_bytes = self._counted_unread_bytes = 0
-        """Of answers, when the caller does not read; what the budget knows of it."""
+        """Bytes of answers that the caller does not read; how many of them the budget knows of."""
         self._unread_since = 0.0
         self._handler_called = False
         """Whether the handler has been called; a task that is cancelled before knows nothing of it."""
         self._version = ""
-        """Of the request in work."""
+        """HTTP version of the request in work."""
         self._writable = self._reading = True
         self._ending = self._lingering = False
-        """No further request is taken; the connection ends with the last answer; that was given to what was no request."""
+        """Whether no further request is taken; whether the last answer is out and only the caller's close is awaited."""
         self._last_answer: Response | None = None
-        """That answer, when it is to what is no request or not complete."""
+        """The answer with which the connection ends, to what is no request or not complete."""
         self._other_side_closed = False
         self._request_timer: asyncio.TimerHandle | None = None
-        """Gives up a request that does not become complete."""
+        """Times out a request that does not become complete."""
         self._room_timer: asyncio.TimerHandle | None = None
         """Gives up a body that waits for room."""
         self._sign_timer: asyncio.TimerHandle | None = None
@@ -311,7 +316,7 @@ class Connection(asyncio.Protocol):
             self._no_room()
 
     def resume(self) -> None:
-        """There is room in the budget: read on."""
+        """Read on: there is room in the budget."""
         if self._room_timer:
             self._room_timer.cancel()
             self._room_timer = None
@@ -420,7 +425,7 @@ class Connection(asyncio.Protocol):
     # The server's side
 
     def check_reader(self, now: float) -> None:
-        """Cut off a caller who does not read what waits for it."""
+        """Cut off the caller if it has not read what waits for it for too long."""
         size = self._transport.get_write_buffer_size() if self._transport else 0
         if not size:
             self._server.watched.discard(self)
@@ -431,7 +436,7 @@ class Connection(asyncio.Protocol):
             self.cut_off()
 
     def cut_off(self) -> None:
-        """The caller does not read; what waits for it is let go."""
+        """Shed a caller who does not read: what waits for it is let go."""
         self._server.shed("slow_reader")
         self.abort()
         self._server.watched.discard(self)
@@ -471,7 +476,7 @@ class Connection(asyncio.Protocol):
 
 
 def address_of(peer: Any) -> str:
-    """What is one caller: an IPv4 address, the first 64 bits of an IPv6 address, all of a UNIX socket."""
+    """What counts as one caller: an IPv4 address, the first 64 bits of an IPv6 address, all of a UNIX socket."""
     if not isinstance(peer, tuple):
         return ""
     host: str = peer[0]

@@ -10,13 +10,13 @@ import zlib
 from signet.serving.errors import InvalidInput, TooLarge
 
 WINDOW_BITS = {"gzip": 31, "deflate": 15}
-"""What zlib calls the names of Content-Encoding."""
+"""Names of Content-Encoding -> zlib's number for them."""
 
 MAX_RATIO = 200
 """Most bytes for each of a body, beyond `FREE_BYTES`. Numbers reach about 10, a body of one repeated digit 1000."""
 
 FREE_BYTES = 1 << 20
-"""So many bytes may come out of any body."""
+"""Bytes that may come out of any body, however small it is."""
 
 _MAX_MEMBERS = 1000
 _PIECE_BYTES = 1 << 16
@@ -26,7 +26,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 
 def decompress(body: bytes, name: str, max_bytes: int) -> bytes:
-    """A body that is `gzip` or `deflate`. Raises `InvalidInput` for broken and `TooLarge` for too many bytes."""
+    """Decompress a body that is `gzip` or `deflate`. Raises `InvalidInput` for a broken one, `TooLarge` for too many bytes."""
     most = min(max_bytes, max(FREE_BYTES, MAX_RATIO * len(body)))
     parts: list[bytes] = []
     place = size = members = 0

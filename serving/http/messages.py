@@ -8,25 +8,25 @@ from typing import NamedTuple
 
 @dataclass(slots=True)
 class Request:
-    """One request, its body as it came."""
+    """One HTTP request that came whole, its body still in its Content-Encoding."""
 
     method: str
     path: bytes
-    """As sent, with the query."""
+    """The path as it was sent, with the query."""
     headers: dict[bytes, bytes]
-    """By name in lower case; the first of each. Trailers are never among them."""
+    """Name in lower case -> value of the first header of that name. Trailers are never among them."""
     body: bytes
     version: str
     keep_alive: bool
 
 
 class Response(NamedTuple):
-    """One answer."""
+    """One HTTP response."""
 
     status: int
     body: bytes
     headers: bytes = b""
-    """Complete lines, without Date, Content-Length and Connection."""
+    """Headers as complete lines, without Date, Content-Length and Connection."""
     close: bool = False
 
 
@@ -35,7 +35,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True)
 class Limits:
-    """What a stranger controls, bounded."""
+    """The bounds of what a stranger may cost the HTTP server."""
 
     head_bytes: int = 1 << 20
     """Most bytes of a request's line, headers and trailers, and of what else is no body, such as chunk extensions."""
@@ -52,7 +52,7 @@ class Limits:
     connections: int | None = None
     """Connections at once; one more takes the place of the longest idle one."""
     address_connections: int | None = None
-    """The same for one address; of IPv6, for the 64 bits that one customer gets."""
+    """Connections at once of one address; of IPv6, of the 64 bits that one customer gets."""
     checks_host: bool = True
     """Whether `Host` must be there once and be a host (RFC 9112, 3.2); HTTP/1.0 may leave it out."""
     cancels: bool = False
@@ -60,7 +60,7 @@ class Limits:
 
 
 def page(status: HTTPStatus) -> Response:
-    """What libevent answers by itself."""
+    """The HTML page with which libevent answers errors by itself."""
     title = f"{status.value} {status.phrase}"
     text = f"<HTML><HEAD>\n<TITLE>{title}</TITLE>\n</HEAD><BODY>\n<H1>{status.phrase}</H1>\n</BODY></HTML>\n"
     return Response(status.value, text.encode(), b"Content-Type: text/html\r\n", close=True)

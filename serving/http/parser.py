@@ -34,7 +34,7 @@ _HOST = re.compile(rb"(?:\[[0-9A-Fa-fvV.:]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(?::[
 
 
 class BadRequest(Exception):
-    """What came is no request that can be answered."""
+    """What came is no HTTP request that can be answered."""
 
     def __init__(self, problem: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
         super().__init__(problem)
@@ -42,7 +42,7 @@ class BadRequest(Exception):
 
 
 class RequestParser:
-    """Of one connection; after an error it is of no more use. llhttp calls the `on_…` methods."""
+    """The parser of one connection; after an error it is of no more use. llhttp calls the `on_…` methods."""
 
     def __init__(self, limits: Limits) -> None:
         self.complete: deque[Request] = deque()
@@ -50,11 +50,11 @@ class RequestParser:
         self.begun = False
         """Whether a request has begun and is not complete."""
         self.expects = False
-        """Whether its sender waits for `100 Continue` before the body."""
+        """Whether the sender of the request that has begun waits for `100 Continue` before the body."""
         self.declared: int | None = None
-        """Bytes that its body will have, where that is known."""
+        """Bytes that the body of the request that has begun will have, where that is known."""
         self.complete_bytes = 0
-        """Of the bodies of complete requests; who takes one away takes its bytes away here."""
+        """Bytes of the bodies of complete requests; who takes one away takes its bytes away here."""
         self.in_head = self._in_line = False
         self._limits = limits
         self._llhttp: Any = httptools.HttpRequestParser(self)
@@ -66,12 +66,12 @@ class RequestParser:
         self._fields: list[tuple[bytes, bytes]] = []
         self._headers: dict[bytes, bytes] = {}
         self._pieces: list[bytes | bytearray] = []
-        """Of the body; small ones are joined, or they would take more than their bytes."""
+        """The pieces of the body; small ones are joined, or they would take more than their bytes."""
         self._body_bytes = 0
 
     @property
     def held_bytes(self) -> int:
-        """Of the request that is not complete, and of the bodies of those that are."""
+        """Bytes held: of the request that is not complete, and of the bodies of those that are."""
         return self.complete_bytes + (self._head_bytes + self._body_bytes if self.begun else 0)
 
     @property
@@ -80,7 +80,7 @@ class RequestParser:
         return bool(self._body_bytes)
 
     def feed(self, data: bytes | memoryview) -> memoryview | None:
-        """Read on. Gives what was not looked at, because requests are complete that should be taken first.
+        """Parse more bytes. Gives those that were not looked at, because requests are complete that should be taken first.
 
         Raises `BadRequest` and `TooLarge`; the requests that were complete before stay.
         """

@@ -1,4 +1,4 @@
-"""One count of the bytes that strangers make a process hold, and the order in which bodies wait for room in it.
+"""Backpressure by memory: one count of the bytes that strangers make a process hold; bodies wait unread for room in it.
 
     bodies that come ─┐                                  below the limit: all are read
     bodies in work   ─┼─▶ held_bytes ◀──── limit_bytes   above: bodies wait unread, first come, first served; one of them
@@ -26,10 +26,10 @@ _READ_BYTES = 1 << 18
 
 
 class Receiver(Protocol):
-    """Who receives a body."""
+    """Whoever receives a body and can stop reading it."""
 
     def resume(self) -> None:
-        """There is room: read on."""
+        """Read on: there is room."""
 
 
 def _uncounted() -> None:
@@ -37,27 +37,27 @@ def _uncounted() -> None:
 
 
 class ByteBudget:
-    """How many bytes are held, of how many that may be."""
+    """How many bytes are held, of how many that may be. For one event loop, which alone touches it."""
 
     def __init__(self, limit_bytes: int, refused: Callable[[], None] = _uncounted) -> None:
         """refused: called for everybody for whom there is no room."""
         self.limit_bytes, self.held_bytes, self._refused = limit_bytes, 0, refused
         self.large_limit_bytes = limit_bytes - limit_bytes // 8
         self.unread_bytes = 0
-        """Of those held, what callers do not read."""
+        """Bytes of those held that are answers which callers do not read."""
         self._over_limit: Receiver | None = None
-        """Who may receive beyond the limit."""
+        """The one receiver that may go on beyond the limit, so that the count can sink again."""
         self._waiting: dict[Receiver, None] = {}
 
     def change(self, size: int) -> None:
-        """So many bytes more, or fewer, are held; what is here is counted, wanted or not."""
+        """Count bytes that are held from now on, or for a negative size no more; what is here counts, wanted or not."""
         self.held_bytes += size
         if size < 0 and self._waiting:
             self._wake()
 
     @property
     def too_much_unread(self) -> bool:
-        """Whether somebody who does not read has to go."""
+        """Whether so much is unread that a caller who does not read has to be shed."""
         return self.unread_bytes > self.limit_bytes // 2
 
     def has_room(self, receiver: Receiver, body_bytes: int | None) -> bool:
@@ -71,21 +71,21 @@ class ByteBudget:
         return False
 
     def wait(self, receiver: Receiver) -> bool:
-        """Call its `resume` when there is room. False: too many wait."""
+        """Queue a receiver, whose `resume` is called when there is room; False when too many wait."""
         if len(self._waiting) >= _MAX_WAITING:
             return False
         self._waiting[receiver] = None
         return True
 
     def release(self, receiver: Receiver) -> None:
-        """Its body is here, or will never be."""
+        """Forget a receiver: its body is here, or will never be."""
         self._waiting.pop(receiver, None)
         if self._over_limit is receiver:
             self._over_limit = None
             self._wake()
 
     def refusal(self) -> Overloaded:
-        """What a caller is told for whom there is no room; counted."""
+        """The error for a caller for whom there is no room; counts it as shed."""
         self._refused()
         return Overloaded(
             f"{self.held_bytes} bytes of requests and answers are held, of {self.limit_bytes} that may be; "

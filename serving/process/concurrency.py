@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 async def gather_or_cancel(calls: Iterable[Awaitable[T]]) -> list[T]:
-    """The answers, in order. When one fails, or the caller leaves, the others are cancelled and awaited first."""
+    """Gather the answers, in order; when one fails, or the caller leaves, the others are cancelled and awaited first."""
     futures = [asyncio.ensure_future(call) for call in calls]
     try:
         return await asyncio.gather(*futures)

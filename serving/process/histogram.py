@@ -46,7 +46,7 @@ class Histogram(Collector):
         bounds: Sequence[float],
         registry: CollectorRegistry | None,
     ) -> None:
-        """registry: None for one that is told in another way."""
+        """registry: None for a histogram that is exposed in another way."""
         self.name, self.labels = name, tuple(labels)
         self._documentation, self._bounds = documentation, tuple(map(float, bounds))
         self._series: dict[tuple[str, ...], Series] = {}
@@ -66,7 +66,7 @@ class Histogram(Collector):
         self._series = {labels: series for labels, series in self._series.items() if labels[place] not in values}
 
     def series(self) -> list[tuple[tuple[str, ...], Series]]:
-        """All label values that there are, each with its series."""
+        """The series of all label values that there are, with those values."""
         return list(self._series.items())
 
     def describe(self) -> Iterator[HistogramMetricFamily]:

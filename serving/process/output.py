@@ -32,7 +32,7 @@ class LineFormatter(logging.Formatter):
 
 
 def is_news(record: logging.LogRecord) -> bool:
-    """False for what gRPC logs with a traceback when a caller goes away while its answer is being sent."""
+    """A log filter: False for what gRPC logs when a caller goes away while its answer is being sent."""
     error = record.exc_info and record.exc_info[0]
     return not (error and error.__name__ == "ExecuteBatchError" and record.name.startswith("grpc."))
 

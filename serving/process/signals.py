@@ -17,12 +17,12 @@ INTERRUPTED = 130
 
 
 def ignore_hangups() -> None:
-    """Until `install_handlers` says what a SIGHUP is for, it does not end the process."""
+    """Ignore SIGHUP, which would end the process, until `install_handlers` says what it is for."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def install_handlers(stop: asyncio.Event, look: Callable[[], object]) -> None:
-    """In the running event loop: set `stop`, or call `look`, when such a signal comes."""
+    """Begin a graceful shutdown by setting `stop`, or call `look`, when such a signal comes; for the running event loop."""
 
     def interrupted() -> None:
         if stop.is_set():

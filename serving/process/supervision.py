@@ -20,12 +20,12 @@ TASKS = (REPOSITORY, FOLDER, STORE, POLLER, CONFIG, JOINING)
 
 
 class Failures:
-    """How often each kind of background work has failed. Any thread may count."""
+    """The number of failures of each kind of background work. Any thread may count."""
 
     def __init__(self, tasks: Iterable[str] = TASKS) -> None:
         self._lock = threading.Lock()
         self._counts = dict.fromkeys(tasks, 0)
-        """Written under the lock."""
+        """Task -> failures; written under the lock."""
 
     def count(self, task: str) -> None:
         with self._lock:
@@ -38,18 +38,18 @@ class Failures:
 
 
 class Backoff:
-    """How long to wait after failures in a row: 1, 2, 4, … up to `longest_s` seconds."""
+    """Exponential backoff: how long to wait after failures in a row, 1, 2, 4, … up to `longest_s` seconds."""
 
     def __init__(self, longest_s: float = _LONGEST_BACKOFF_S) -> None:
         self._longest_s, self._failures = longest_s, 0
 
     def failed(self) -> float:
-        """One failure more: seconds to wait."""
+        """Count one failure more; gives the seconds to wait."""
         self._failures += 1
         return min(self._longest_s, float(1 << min(self._failures - 1, 32)))
 
     def reset(self) -> None:
-        """It went well."""
+        """Begin anew, after a success."""
         self._failures = 0
 
 
@@ -80,7 +80,7 @@ class Background:
         self._woken.set()
 
     def join(self, timeout_s: float | None = None) -> bool:
-        """Whether it has ended, within so many seconds."""
+        """Wait so many seconds at most for the thread to end; True when it has."""
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()

@@ -23,10 +23,10 @@ _MAX_ADDRESSES = 256
 
 @dataclass(frozen=True)
 class Address:
-    """One server."""
+    """The address of one model server."""
 
     target: str
-    """HOST:PORT or unix:PATH, as gRPC takes it."""
+    """The address as gRPC takes it: HOST:PORT or unix:PATH."""
     server_name: str = ""
     """The name that its certificate must have, when that is not the target's host."""
 
@@ -48,7 +48,7 @@ class Name:
 
 
 def parse(entries: Sequence[str]) -> list[Address | Name]:
-    """What each entry stands for. Raises `UsageError` naming the one that is none."""
+    """The addresses and names that the entries of the setting stand for. Raises `UsageError` naming one that is neither."""
     return [_parse(entry) for entry in dict.fromkeys(entries)]
 
 

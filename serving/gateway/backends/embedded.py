@@ -30,7 +30,11 @@ log = logging.getLogger(__name__)
 
 
 class EmbeddedBackend:
-    """Serves the versions that lie in folders of this machine."""
+    """Serves the versions that lie in folders of this machine.
+
+    Versions are loaded and freed by the repository's threads, requests come from the event loop; what both touch is
+    guarded in the repository, and a version stays loaded while somebody holds a lease.
+    """
 
     def __init__(
         self,
@@ -99,7 +103,7 @@ class EmbeddedBackend:
         return self._repository.lease(model, version)
 
     async def version_of_label(self, model: str, label: str) -> int | None:
-        """The files say all there is to say."""
+        """None: here the gateway's files say all there is to say of labels."""
         return None
 
     def keep(self, model: str, version: int, seconds: float) -> None:
@@ -111,7 +115,7 @@ class EmbeddedBackend:
         self._repository.look()
 
     async def refresh(self, model: str) -> None:
-        """The repository knows already."""
+        """Do nothing: the repository knows its versions without being asked."""
 
     def run(
         self, lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str], timeout_s: float

@@ -22,12 +22,12 @@ Fetch = Callable[[str, str], Awaitable[int | None]]
 
 
 class LabelCache:
-    """What was said of the labels of all models."""
+    """The versions of labels as the model servers said last. Only the event loop touches it."""
 
     def __init__(self, fetch: Fetch, clock: Callable[[], float] = time.monotonic) -> None:
         self._fetch, self._clock = fetch, clock
         self._known: dict[str, dict[str, tuple[float, asyncio.Task[int | None]]]] = {}
-        """Of a model, the oldest first: when a label was asked for, and its answer."""
+        """Model -> label -> when it was asked for, and its answer; the oldest first."""
 
     async def version(self, model: str, label: str) -> int | None:
         """The version that the label of a declared model stands for. Raises what the question raises, and `Overloaded`."""

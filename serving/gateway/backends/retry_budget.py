@@ -1,21 +1,21 @@
-"""How many calls may be tried twice: a share of all, so that retries cannot bury servers that are in trouble already."""
+"""The retry budget: a share of all calls may be tried twice, so that retries cannot bury servers in trouble."""
 
 
 class RetryBudget:
-    """A bucket of retries: every call adds a share of one, every second a few, each retry takes one."""
+    """A token bucket of retries: every call adds a share of one, every second a few, each retry takes one. For one loop."""
 
     def __init__(self, share: float = 0.2, per_second: float = 10.0, most: float = 100.0) -> None:
-        """share: retries for each call. per_second: those that even few calls may have. most: saved up, at most."""
+        """share: retries that each call adds. per_second: retries added each second. most: saved up, at most."""
         self._share, self._per_second, self._most = share, per_second, most
         self._left = most
         self._filled_at_s = 0.0
 
     def add_call(self) -> None:
-        """A call is made for the first time."""
+        """Count a call that is made for the first time."""
         self._left = min(self._most, self._left + self._share)
 
     def take(self, now_s: float) -> bool:
-        """Whether a call may be made once more at this time of a monotonic clock."""
+        """Take a retry from the budget; False when there is none left at this time of a monotonic clock."""
         self._left = min(self._most, self._left + (now_s - self._filled_at_s) * self._per_second)
         self._filled_at_s = now_s
         if self._left < 1:

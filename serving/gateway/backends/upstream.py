@@ -1,4 +1,4 @@
-"""The model servers behind the gateway, as one: which there are, which of them gets a call, what happens when it fails.
+"""The model servers behind the gateway, as one: discovery, load balancing, retries and outlier ejection.
 
     call ──▶ of the servers that are in and have the version: the one with the fewest calls, equals in turn
                │ UNAVAILABLE ──▶ once more on another, if the retry budget has one left; failures in a row: out
@@ -63,16 +63,19 @@ ReadAnswer = Callable[[bytes], T]
 
 
 class Server:
-    """One address: its connection, its calls in work, the versions it has."""
+    """One model server: its connection, its calls in work, the versions it has.
+
+    Only the event loop writes: `statuses` and `answers` from polls, `ejection` from polls and calls.
+    """
 
     def __init__(self, address: Address, credentials: grpc.ChannelCredentials | None, sent: Counter) -> None:
         self.address, self.sent = address, sent
         self.ejection = OutlierEjection()
         self.calls: set[BytesCall] = set()
         self.statuses: dict[str, list[VersionStatus]] = {}
-        """Of each model, as it said last; without an entry it has not been asked."""
+        """Model -> its versions as this server said last; without an entry it has not been asked."""
         self.answers = False
-        """Whether it did when it was asked last."""
+        """Whether this server answered its last poll."""
         if credentials:
             names = [("grpc.ssl_target_name_override", address.server_name)] if address.server_name else []
             self.channel = grpc.aio.secure_channel(address.target, credentials, [*_OPTIONS, *names])
@@ -91,24 +94,28 @@ class Server:
         return self.address.target
 
     def available(self, model: str) -> list[int]:
-        """The versions of a model that it serves."""
+        """The versions of a model that this server serves."""
         return [entry.version for entry in self.statuses.get(model, ()) if entry.state is State.AVAILABLE]
 
     def has(self, model: str, version: int | None) -> bool:
-        """Whether it serves that version, or any."""
+        """Whether this server serves that version of a model, or for None any."""
         versions = self.available(model)
         return bool(versions) if version is None else version in versions
 
     def is_ejected(self) -> bool:
+        """Whether this server is left out now; see `OutlierEjection`."""
         return self.ejection.is_ejected(time.monotonic())
 
     def forget(self, model: str, version: int) -> None:
-        """It said that it does not have this version."""
+        """Note that this server said that it does not have this version."""
         self.statuses[model] = [entry for entry in self.statuses.get(model, ()) if entry.version != version]
 
 
 class Upstream:
-    """All model servers."""
+    """All model servers, balanced: the ready one with the fewest calls in work gets a call, equals in turn.
+
+    Only the event loop touches it. `servers` changes in `resolve` alone; a server that leaves finishes its calls.
+    """
 
     def __init__(
         self,
@@ -166,7 +173,7 @@ class Upstream:
     async def predict_unrecorded(
         self, model: str, version: int, request: bytes, timeout_s: float, read: ReadAnswer[T]
     ) -> T:
-        """The same for a request that is nobody's: made once, and not counted."""
+        """What `read` makes of the answer to a probe, which is nobody's request: made once, not retried, not counted."""
         server = self._pick(model, version, set())
         if server is None:
             raise Unavailable("there is no model server")
@@ -292,7 +299,7 @@ class Upstream:
         return equals[self._round_robin % len(equals)]
 
     def _failed(self, server: Server, problem: ServingError) -> bool:
-        """Whether the server is out because of that, and was not before."""
+        """Note a failure; True when it ejects the server and that was in before."""
         ejected = server.ejection.failed(time.monotonic())
         if ejected:
             log.warning("model server %s is left out for a while: %s", server, problem)

@@ -26,18 +26,18 @@ class Lease(Protocol):
 
     @property
     def card(self) -> Card:
-        """What its folder says of it, where that is at hand."""
+        """The card of this version, where its folder is at hand."""
 
     @property
     def joining(self) -> dict[str, Verdict]:
-        """Of each signature whether rows of several requests share its calls; until there is an entry they do not."""
+        """Signature -> whether rows of several requests share its calls; until there is an entry they do not."""
 
     def release(self) -> None:
-        """Give it back; after this it may be unloaded."""
+        """Give the version back; after this it may be unloaded."""
 
 
 class Backend(Protocol):
-    """Runs calls on named arrays. Errors are those of `serving/errors.py`."""
+    """Runs the models: calls on named arrays. Errors are those of `serving/errors.py`; all methods are for the event loop."""
 
     @property
     def models(self) -> list[str]:
@@ -47,10 +47,10 @@ class Backend(Protocol):
         """Calls on a model, of one shape, that are worth running side by side now."""
 
     async def start(self) -> None:
-        """Get ready to answer."""
+        """Load or find the models; returns when the backend is ready to answer."""
 
     async def stop(self) -> None:
-        """Let go of everything."""
+        """Let go of the models and of all connections and threads."""
 
     def missing(self) -> list[str]:
         """Models without an available version."""
@@ -63,7 +63,7 @@ class Backend(Protocol):
         """A sentence about a model without an available version."""
 
     async def lease(self, model: str, version: int | None) -> Lease:
-        """The given version or the highest; the caller releases it. Raises `NotFound`."""
+        """Lease the given version, or for None the current one; the caller releases it. Raises `NotFound`."""
 
     async def version_of_label(self, model: str, label: str) -> int | None:
         """The version that a label stands for which no file of the gateway knows; None for an unknown one."""
@@ -75,7 +75,7 @@ class Backend(Protocol):
         """Look at once which models and versions there are, rather than at the next poll."""
 
     async def refresh(self, model: str) -> None:
-        """Look at once which versions there are."""
+        """Look at once which versions of a model there are."""
 
     def run(
         self, lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str], timeout_s: float
@@ -86,4 +86,4 @@ class Backend(Protocol):
         """Every known version, highest first, as it is now. Raises `NotFound`."""
 
     def last_statuses(self, model: str) -> list[VersionStatus]:
-        """The same as it was last told, without asking anybody; empty for a model of which nothing is known."""
+        """The statuses as they were last polled, without any I/O; empty for a model of which nothing is known."""

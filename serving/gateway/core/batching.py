@@ -11,7 +11,8 @@ A call may take as long as the most patient of its callers waits; when all of th
 
 Every request is answered exactly once, whatever the functions that were handed in raise: from `submit` on it is in its
 queue's `waiting` or in one batch, and whoever takes it out answers it or puts it back. All this happens in one event
-loop; only it touches queues and requests.
+loop; only it touches queues and requests. `running` counts the calls of a queue that have begun and not ended; one more begins
+only while it is below the key's slots. A queue is forgotten when nothing waits or runs in it.
 """
 
 import asyncio
@@ -77,9 +78,9 @@ class _Request:
     run: Run
     inputs: Arrays
     rows: int
-    """For the count and the cut; 1 for inputs without rows."""
+    """The rows of its inputs, for the count and the cut; 1 for inputs without rows."""
     alone: bool
-    """Whether it must not be joined."""
+    """Whether the request must not be joined with others."""
     answer: "asyncio.Future[Arrays]"
     queued_at: float
     timeout_s: float
@@ -92,12 +93,12 @@ class _Request:
         return self.queued_at + self.timeout_s
 
     def give(self, outputs: Arrays) -> None:
-        """Answer, unless it has been answered or its caller has left."""
+        """Answer the request, unless it has been answered or its caller has left."""
         if not self.answer.done():
             self.answer.set_result(outputs)
 
     def refuse(self, error: BaseException) -> None:
-        """The same with an error."""
+        """Answer the request with an error, unless it has been answered or its caller has left."""
         if self.answer.done():
             return
         if isinstance(error, Exception) and not isinstance(error, StopIteration):
@@ -116,7 +117,7 @@ class _Call:
     future: "asyncio.Future[Arrays]"
 
     def cancel_if_abandoned(self) -> None:
-        """One of its callers has left: nobody needs a call that all have left."""
+        """Cancel the call when all of its callers have left."""
         if all(request.answer.done() for request in self.batch):
             self.future.cancel()
 
@@ -129,7 +130,7 @@ class _Queue:
 
 
 class Batcher:
-    """Joins the requests of one event loop."""
+    """Joins the requests of one event loop into batches, greedily: the queue of what cannot start yet is the next batch."""
 
     def __init__(
         self,
@@ -155,7 +156,7 @@ class Batcher:
         fill: Fill | None = None,
         on_start: Callable[[float], None] | None = None,
     ) -> Arrays:
-        """This request's own outputs, as if it had been run alone.
+        """Run a request in a batch with others; gives its own outputs, as if it had been run alone.
 
         key: requests of equal key may be joined, and `run` of any of them serves all. rows: along axis 0; None for
         inputs that must not be joined. fill: of the key; needed when its requests differ in length. on_start(seconds):
@@ -190,7 +191,7 @@ class Batcher:
                 timer.cancel()
 
     def waiting(self, of: Callable[[Hashable], bool] = lambda _: True) -> int:
-        """Requests, of the keys that `of` accepts, that no call has taken yet."""
+        """How many requests, of the keys that `of` accepts, wait in queues for a call."""
         return sum(len(queue.waiting) for key, queue in list(self._queues.items()) if of(key))
 
     def _flush(self, key: Hashable, queue: _Queue) -> None:
@@ -273,7 +274,7 @@ class Batcher:
 
 
 def _reraise_exit(error: BaseException) -> None:
-    """What ends the program goes on doing so."""
+    """Raise again what ends the program."""
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
         raise error
 

@@ -23,7 +23,7 @@ from signet.serving.tensors.padding import Fill
 from signet.serving.tensors.signature import Signature, nearest_hint, select
 
 MAX_VERSION = (1 << 63) - 1
-"""What the messages of a backend can carry."""
+"""The highest version that the messages of a backend can carry."""
 
 KEPT_S = 60.0
 """Seconds that a version stays loaded after a request of a job that needs it."""
@@ -36,7 +36,7 @@ class InferenceRequest(NamedTuple):
     version: int | None = None
     label: str | None = None
     signature_name: str = ""
-    """Empty: `serving_default`."""
+    """The name of the signature; empty for `serving_default`."""
     joined: bool = True
     """Whether other requests may share the call."""
     keep: bool = False
@@ -60,11 +60,14 @@ class LeasedSignature(NamedTuple):
 Decoded = tuple[Arrays, Sequence[str]]
 """The inputs, whose names, dtypes, shapes and rows fit the signature, and the outputs that are wanted: none means all."""
 Decode = Callable[[LeasedSignature], Decoded | Awaitable[Decoded]]
-"""Gives them at once, or for a large body something to await."""
+"""What a dialect hands in: gives the decoded inputs at once, or for a large body something to await."""
 
 
 class Inference:
-    """Calls of the models that are served. All of it runs in one event loop."""
+    """Answers inference requests of every dialect: leases a version, decodes, joins, calls.
+
+    All of it runs in one event loop; the lease of a request is held from before it is decoded until its call has ended.
+    """
 
     def __init__(self, settings: Settings, backend: Backend, metrics: Metrics) -> None:
         self._timeout_s, self._backend, self._metrics = settings.request_timeout_s, backend, metrics

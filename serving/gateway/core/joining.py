@@ -1,4 +1,4 @@
-"""For each signature of each version: whether rows of several requests share its calls, and why.
+"""Request batching, for each signature of each version: whether rows of several requests share its calls, and why.
 
     version appears ──▶ set by `batch_models`? its card's proof? ──▶ verdict at once
                          └── neither ──▶ its signature is asked, in a thread of this file ──▶ verdict later
@@ -27,7 +27,7 @@ from signet.serving.tensors.signature import Signature
 log = logging.getLogger(__name__)
 
 CALL_S = 10.0
-"""Seconds that one question may take."""
+"""Seconds that one call of a probe may take."""
 
 _PROBE_S = 120.0
 """Seconds that all questions about a signature may take."""
@@ -43,16 +43,16 @@ Predict = Callable[[Signature, Arrays], Arrays]
 
 
 class Gone(Exception):
-    """Nobody needs the verdict any more."""
+    """The version that is probed has gone: nobody needs the verdict any more."""
 
 
 class _TooLong(Exception):
-    """Asking once more would not be quicker."""
+    """The probe has used up its time; asking once more would not be quicker."""
 
 
 @dataclass
 class _Open:
-    """A signature without a verdict."""
+    """A signature that has no verdict yet, and when to probe it."""
 
     lease: Lease
     signature: Signature
@@ -62,25 +62,29 @@ class _Open:
 
 
 def verdicts(lease: Lease) -> dict[str, Verdict]:
-    """Of each signature that can be called, by name: what holds now."""
+    """Signature -> the verdict that holds now, for each signature that can be called."""
     names = sorted(name for name in lease.signatures if not signature.internal(name))
     return {name: lease.joining.get(name, _UNKNOWN) for name in names}
 
 
 class Joining:
-    """Makes the verdicts of one gateway."""
+    """Makes the verdicts of one gateway.
+
+    `decide` may be called by any thread, `stop` by the event loop. A verdict is written once into the lease's `joining`,
+    by whoever reaches it: `decide`, or the one thread of this object, which takes signatures off `_open`.
+    """
 
     def __init__(self, settings: Settings, failures: Failures) -> None:
         self._switches, self._max_rows = settings.batch_switches, settings.batch_max_rows
         self._failures = failures
         self._open: deque[_Open] = deque()
         self._changed = threading.Condition()
-        """Guards `_open` and `_thread`."""
+        """Guards `_open`, `_thread` and `_stopping`."""
         self._stopping = False
         self._thread: threading.Thread | None = None
 
     def decide(self, lease: Lease, predict: Predict) -> None:
-        """A version has appeared, or its card has: say what is known of it, and find out the rest meanwhile."""
+        """Take in a version that has appeared, or whose card has: note known verdicts, and find out the rest meanwhile."""
         for each in lease.signatures.values():
             if signature.internal(each.name):
                 continue
@@ -144,7 +148,7 @@ class Joining:
                 self._tell(entry.lease, entry.signature, verdict)
 
     def _next(self) -> _Open | None:
-        """The first that is due; None when all is over."""
+        """Wait for the first signature that is due; None when all is over."""
         with self._changed:
             while not self._stopping:
                 now = time.monotonic()

@@ -20,7 +20,7 @@ _Stamp = tuple[int, int, int]
 
 
 class Labels:
-    """The labels of all models, as the files say now."""
+    """The labels of all models, as the files say now. Only the event loop reads them."""
 
     def __init__(self, settings: Settings) -> None:
         self._config_file, self._models_dir = settings.model_config_file, settings.models_dir
@@ -31,7 +31,7 @@ class Labels:
         return self.of(model).get(label)
 
     def of(self, model: str) -> Mapping[str, int]:
-        """All labels of a declared model."""
+        """Label -> version, of a declared model, as its file says."""
         if self._config_file:
             return self._fresh(self._config_file).get(model, {})
         if self._models_dir:

@@ -31,16 +31,16 @@ INDEX_STATES = {
 
 
 class Outcome(NamedTuple):
-    """What a request has got from a model."""
+    """What a model has answered, and what the answer needs to be written."""
 
     signature: Signature
     labels: Mapping[str, Sequence[str]]
-    """Names of the classes of outputs, where the request asks for classes."""
+    """Output -> names of its classes, where the request asks for classes."""
     outputs: Arrays
 
 
 class OpenInference:
-    """Answers for one gateway."""
+    """The Open Inference Protocol of one gateway, in values that REST and gRPC write in their own form."""
 
     def __init__(
         self, inference: Inference, backend: Backend, readiness: Readiness, version: str, max_rows: int
@@ -56,7 +56,7 @@ class OpenInference:
         context: RequestContext,
         arrays: Callable[[Signature], Awaitable[Arrays]] | None = None,
     ) -> Outcome:
-        """What the model gives. arrays: gives the inputs where the request itself does not have them."""
+        """Run an inference. arrays: gives the inputs where the request itself does not have them."""
         served: list[tuple[Signature, Mapping[str, Sequence[str]]]] = []
 
         def known(leased: LeasedSignature) -> Signature:
@@ -82,6 +82,7 @@ class OpenInference:
     # Readiness
 
     def ready(self) -> bool:
+        """Whether the gateway should get traffic."""
         return self._readiness.ready
 
     async def model_ready(self, model: str, version: str) -> bool:
@@ -99,6 +100,7 @@ class OpenInference:
     # Metadata
 
     def server(self) -> dict[str, Any]:
+        """Name, version and extensions of the server."""
         return metadata.server(self._version)
 
     async def metadata(self, model: str, version: str, signature_name: str = "") -> dict[str, Any]:
@@ -119,7 +121,7 @@ class OpenInference:
             lease.release()
 
     async def statistics(self, model: str, version: str) -> dict[str, Any]:
-        """Of one version, of all that are available, or for the empty name of all models."""
+        """The statistics of one version, of all that are available, or for the empty name of all models."""
         lines: list[dict[str, Any]] = []
         for name in [model] if model else self._backend.models:
             versions = await self._versions(name)
@@ -142,7 +144,7 @@ class OpenInference:
         return lines
 
     def refuse_change(self, verb: str, model: str) -> NoReturn:
-        """Nobody loads or unloads a model over the network."""
+        """Raise the refusal of loading or unloading a model over the network."""
         message = (
             f"cannot {verb} {model[:100]!r} by request: what is served is declared where the gateway starts, "
             "and a new version is loaded when it appears in the model's folder"

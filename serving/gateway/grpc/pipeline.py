@@ -27,7 +27,7 @@ from signet.serving.process.byte_budget import ByteBudget
 log = logging.getLogger(__name__)
 
 VERSION_KEY = "x-signet-model-version"
-"""Of the trailing metadata, as the header over HTTP."""
+"""Key of the trailing metadata that says which version answered, as X-Signet-Model-Version does over HTTP."""
 
 _MAX_MESSAGE = 1024
 """Bytes of an error's text; gRPC bounds its headers at eight kilobytes."""
@@ -48,13 +48,13 @@ else:
 InferenceMethod = Callable[[M, RequestContext, Reading[Any] | None], Awaitable[Message | bytes]]
 """A method that asks for an inference: (message, context, the tensors of a large message) -> message or bytes."""
 WorkerSteps = tuple[Any, ...]
-"""Of a method: how a worker parses its messages and decodes their tensors, and what it parses before the bytes."""
+"""How a worker parses a method's large messages and decodes their tensors, and what it is told before the bytes."""
 UnaryMethod = Callable[[M], Awaitable[Message]]
-"""message -> message, of a method that only tells something."""
+"""A method that asks for no inference: message -> message."""
 
 
 class GrpcPipeline:
-    """Makes handlers of one gateway's methods."""
+    """Makes handlers of one gateway's methods, with admission, deadline, errors and metrics around each inference."""
 
     def __init__(self, inference: Inference, budget: ByteBudget, offload: Offload) -> None:
         """offload: reads large messages."""
@@ -108,7 +108,7 @@ class GrpcPipeline:
             return await method(message, context, large)
 
     def unary_handler(self, method: UnaryMethod[M], message_class: type[M]) -> Handler:
-        """The handler of a method that only tells something."""
+        """The handler of a method that asks for no inference, such as metadata: neither admitted nor counted."""
 
         async def answer(data: bytes, servicer_context: ServicerContext) -> bytes:
             try:

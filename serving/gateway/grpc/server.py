@@ -28,7 +28,7 @@ _WATCH_S = 1.0
 
 
 class GrpcServer:
-    """Listens once it is started, in the running event loop."""
+    """The gRPC port: listens once it is started, in the running event loop."""
 
     def __init__(self, settings: Settings, services: Sequence[Any], readiness: Readiness) -> None:
         """services: the handlers of `SERVICES`, as `GrpcV1.services` and `GrpcV2.services` make them."""
@@ -60,7 +60,7 @@ class GrpcServer:
         return port
 
     async def stop(self, grace_s: float) -> None:
-        """Take no new calls; give those in work that many seconds."""
+        """Shut down gracefully: take no new calls, and give those in work that many seconds."""
         await self._server.stop(grace_s)
 
 

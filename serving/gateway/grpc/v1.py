@@ -50,14 +50,14 @@ class HasModelSpec(Protocol):
 
 
 class GrpcV1:
-    """Both services of one gateway."""
+    """PredictionService and ModelService of one gateway."""
 
     def __init__(self, inference: Inference, backend: Backend, offload: Offload) -> None:
         """offload: writes large answers."""
         self._inference, self._backend, self._offload = inference, backend, offload
 
     def services(self, pipeline: GrpcPipeline) -> list[Service]:
-        """For a server to add."""
+        """The handlers of both services, for a server to add."""
 
         def examples_handler(method: InferenceMethod[M], kind: type[M]) -> Handler:
             return pipeline.inference_handler(PROTOCOL, method, kind, (*_EXAMPLES_STEPS, kind.DESCRIPTOR.name))

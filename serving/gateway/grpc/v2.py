@@ -27,14 +27,14 @@ _STEPS = (large_messages.parse_infer, large_messages.decode_infer)
 
 
 class GrpcV2:
-    """The service of one gateway."""
+    """GRPCInferenceService of one gateway."""
 
     def __init__(self, open_inference: OpenInference, offload: Offload) -> None:
         """offload: writes large answers."""
         self._open_inference, self._offload = open_inference, offload
 
     def services(self, pipeline: GrpcPipeline) -> list[Service]:
-        """For a server to add."""
+        """The handlers of the service, for a server to add."""
         handlers = {
             "ServerLive": pipeline.unary_handler(self.server_live, pb2.ServerLiveRequest),
             "ServerReady": pipeline.unary_handler(self.server_ready, pb2.ServerReadyRequest),

@@ -31,7 +31,11 @@ _LIMITS = Limits(
 
 
 class AdminServer:
-    """Answers on a bound socket, from `start` to `stop`."""
+    """Answers probes on a bound socket, from `start` to `stop`, in a thread with an event loop of its own.
+
+    `_beaten_at` is written by the main loop's `heartbeat` alone and read here; `_loop` and `_stop` are written by the
+    thread before `start` returns.
+    """
 
     def __init__(self, probes: Probes, listener: socket.socket) -> None:
         self._probes, self._listener = probes, listener
@@ -47,7 +51,7 @@ class AdminServer:
         log.info("probes and metrics also at port %d", self._listener.getsockname()[1])
 
     async def heartbeat(self) -> None:
-        """Runs in the main loop, and tells that it turns."""
+        """Run in the main loop for ever, and note that it turns."""
         while True:
             self._beaten_at = time.monotonic()
             await asyncio.sleep(_BEAT_S)

@@ -21,7 +21,7 @@ _REDIRECTS = range(300, 400)
 
 
 async def answer(app: Any, request: Request) -> Response:
-    """What the application gives, whole."""
+    """The whole answer of an ASGI application to a request."""
     path, _, query = request.path.partition(b"?")
     scope = {
         "type": "http",

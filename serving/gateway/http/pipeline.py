@@ -25,24 +25,25 @@ JSON = b"Content-Type: application/json\r\n"
 
 
 class Answer(NamedTuple):
-    """What a protocol gives back."""
+    """The answer of a dialect, before it is compressed and counted."""
 
     body: bytes
     headers: bytes = JSON
-    """Complete lines."""
+    """Headers as complete lines."""
 
 
 InferenceHandler = Callable[[Request, bytes, RequestContext], Awaitable[Answer]]
-"""(request, its body without encoding, its context) -> answer."""
+"""What a dialect hands in: (request, its body without encoding, its context) -> answer."""
 
 
 class HttpPipeline:
-    """Answers the requests of one gateway."""
+    """Answers the inference requests of one gateway over HTTP, whatever their dialect. For the event loop."""
 
     def __init__(self, inference: Inference, max_body_bytes: int, budget: ByteBudget) -> None:
         self._inference, self._max_body_bytes, self._budget = inference, max_body_bytes, budget
 
     async def answer(self, protocol: str, request: Request, handler: InferenceHandler) -> Response:
+        """Answer with what the handler gives, or with the error in TensorFlow Serving's form. protocol: for the metrics."""
         context = self._inference.context(protocol)
         status, code, arrays_bytes = 200, "OK", 0
         try:

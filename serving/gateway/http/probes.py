@@ -14,7 +14,7 @@ _TEXT = b"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
 
 
 class Probes:
-    """Of one gateway."""
+    """The answers of /livez, /readyz and /metrics of one gateway. Any thread may ask; `_scraping` keeps scrapes apart."""
 
     def __init__(self, backend: Backend, readiness: Readiness, metrics: Metrics) -> None:
         self._backend, self._readiness, self._metrics = backend, readiness, metrics
@@ -37,7 +37,7 @@ class Probes:
         return json_response({"ready": ready, **known}, 200 if ready else 503)
 
     def exposition(self) -> Response:
-        """Prometheus metrics."""
+        """The metrics, as Prometheus scrapes them; they cost no I/O."""
         with self._scraping:
             models = self._backend.models
             self._metrics.keep_only(models)

@@ -43,7 +43,7 @@ class V1:
         self._inference, self._offload = inference, offload
 
     async def answer(self, match: re.Match[bytes], request: Request, body: bytes, context: RequestContext) -> Answer:
-        """Predict, classify or regress, as the path says. match: of `PATH` and the request's."""
+        """Answer predict, classify or regress, as the path says. match: of `PATH` with the request's path."""
         verb = match[5]
         if verb == b"predict":
             return await self._predict(match, request, body, context)

@@ -37,7 +37,7 @@ class V2:
         self._open_inference, self._offload = open_inference, offload
 
     async def answer(self, match: re.Match[bytes], request: Request, body: bytes, context: RequestContext) -> Answer:
-        """An inference. match: of `PATH` and the request's."""
+        """Answer an inference. match: of `PATH` with the request's path."""
         started = time.perf_counter()
         model = paths.decoded(match[1])
         version, label = version_or_label(model, paths.decoded(match[2]) if match[2] else "")

@@ -49,7 +49,7 @@ def _reason(status: VersionStatus, newest: int) -> str:
 
 
 class _AtScrape(Collector):
-    """Makes a registry ask for metrics when it is scraped."""
+    """A collector that makes its metrics when the registry is scraped."""
 
     def __init__(self, families: Callable[[], Iterator[Metric]]) -> None:
         self._families = families
@@ -59,7 +59,7 @@ class _AtScrape(Collector):
 
 
 class InFlight:
-    """How many requests are in work."""
+    """The number of requests in work of one protocol; only the event loop writes it."""
 
     __slots__ = ("count",)
 
@@ -68,7 +68,7 @@ class InFlight:
 
 
 class Metrics:
-    """All that is counted; one instance for each gateway."""
+    """All that one gateway counts: requests, stages, queues, load shedding, versions, model servers."""
 
     def __init__(self, version: str, failures: Failures | None = None) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each of the others, which no panel shows
@@ -165,7 +165,7 @@ class Metrics:
         self._counter = lru_cache(4096)(self._requests.labels)
         self._versions: dict[str, list[str]] = {}
         self._models_before: set[str] = set()
-        """Models that there were at the last scrape."""
+        """The models that there were at the last scrape."""
         self._by_model: tuple[MetricWrapperBase, ...] = (
             self._requests,
             self._model_state,
@@ -178,7 +178,7 @@ class Metrics:
     def observe_request(
         self, protocol: str, model: str, version: str, signature: str, code: str, seconds: float
     ) -> None:
-        """A predict request has been answered. model and signature: names of something loaded, or `unknown`."""
+        """Count a predict request that has been answered. model, signature: names of something loaded, or `unknown`."""
         self._limit_versions(model, version)
         self._counter(protocol, model, version, signature, code).inc()
         self._durations.observe(seconds, protocol, model, signature)
@@ -192,11 +192,11 @@ class Metrics:
         self._response_bytes.observe(response_bytes, protocol)
 
     def observe_rows(self, model: str, rows: int) -> None:
-        """So many rows go into a call."""
+        """Count a call into which so many rows go."""
         self._batch_rows.observe(rows, model)
 
     def watch_queues(self, models: Callable[[], Iterable[str]], waiting: Callable[[str], int], limit: int) -> None:
-        """Tell how many requests of each model wait for a call, and how many may be in work in all."""
+        """Show at each scrape how many requests of each model wait for a call, and how many may be in work in all."""
 
         def depths() -> Iterator[Metric]:
             name, text = "signet_admission_queue_depth", "Requests that wait for a call."
@@ -210,14 +210,14 @@ class Metrics:
         most.set(limit)
 
     def watch_bytes(self, held: Callable[[], float]) -> None:
-        """Tell how many bytes of requests and answers are held."""
+        """Show at each scrape how many bytes of requests and answers are held."""
         gauge = Gauge(
             "signet_buffered_bytes", "Bytes of bodies and unread answers that are held.", registry=self.registry
         )
         gauge.set_function(held)
 
     def watch_store(self, store: ModelStore) -> None:
-        """Tell when the folder of models was last as the store is."""
+        """Show at each scrape when the folder of models was last as the store is."""
         synced = Gauge(
             "signet_model_store_synced_timestamp_seconds",
             "When the folder of models was last as the store is, in seconds since 1970.",
@@ -226,7 +226,7 @@ class Metrics:
         synced.set_function(lambda: store.synced_s)
 
     def set_states(self, model: str, statuses: Sequence[VersionStatus]) -> None:
-        """What is said of a model from now on; of its versions, only the highest are told."""
+        """Set the states of a model's versions, of which only the highest are shown."""
         self._model_available.labels(model).set(any(status.state is State.AVAILABLE for status in statuses))
         for labels in [sample.labels for sample in _samples(self._model_state)]:
             if labels["model"] == model:
@@ -240,7 +240,7 @@ class Metrics:
                 self._model_state.labels(model, str(status.version), state.name).set(status.state is state)
 
     def keep_only(self, models: Iterable[str]) -> None:
-        """Drop all series of models that are served no more; those that a late answer has brought back, too."""
+        """Drop all series of models that are served no more, and those that a late answer has brought back."""
         kept = {UNKNOWN, *models}
         gone = (self._models_before | self._versions.keys()) - kept
         self._models_before = set(kept)
@@ -257,7 +257,7 @@ class Metrics:
         self._counter.cache_clear()
 
     def exposition(self) -> bytes:
-        """The text that Prometheus scrapes."""
+        """All metrics in the text format that Prometheus scrapes."""
         return generate_latest(self.registry)
 
     def _limit_versions(self, model: str, version: str) -> None:

@@ -21,21 +21,21 @@ _MAX_VERSIONS = 8
 
 @dataclass(slots=True)
 class VersionStatistics:
-    """One version."""
+    """The counts and seconds of one version since the start."""
 
     rows: int = 0
     calls: int = 0
     last_inference_s: float = 0.0
-    """Since 1970; 0: never."""
+    """When the version answered last, in seconds since 1970; 0 for never."""
     successes: int = 0
     success_s: float = 0.0
     failures: int = 0
     failure_s: float = 0.0
     stages_s: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
-    """Of successful requests."""
+    """Stage -> seconds that successful requests spent in it."""
 
     def values(self) -> dict[str, Any]:
-        """As the extension has them."""
+        """The statistics in the form of the protocol's extension."""
         stages_s, count = self.stages_s, self.successes
         return {
             "last_inference": round(self.last_inference_s * 1e3),
@@ -57,19 +57,19 @@ def _duration(count: int, seconds: float) -> dict[str, int]:
 
 
 class Statistics:
-    """Of all models of a gateway."""
+    """The statistics of all models of a gateway. Only the event loop touches them."""
 
     def __init__(self, served: Callable[[], Collection[str]]) -> None:
-        """served: the models there are now; of others nothing is kept once another one comes."""
+        """served: gives the models there are now; of others nothing is kept once another one comes."""
         self._served = served
         self._models: dict[str, dict[str, VersionStatistics]] = {}
 
     def count_call(self, model: str, version: int) -> None:
-        """A call of the model starts."""
+        """Count a call of a version that starts."""
         self._version(model, str(version)).calls += 1
 
     def count_request(self, context: RequestContext, ok: bool, seconds: float) -> None:
-        """A request has been answered. One that never got as far as a version is nobody's."""
+        """Count a request that has been answered, unless it never got as far as a version."""
         if context.version == UNKNOWN:
             return
         version = self._version(context.model, context.version)
@@ -85,7 +85,7 @@ class Statistics:
             version.stages_s[name] += duration
 
     def of(self, model: str, versions: Iterable[int]) -> list[dict[str, Any]]:
-        """One line for each version."""
+        """One line of statistics for each of these versions."""
         known = self._models.get(model, {})
         return [
             {"name": model, "version": str(version), **known.get(str(version), VersionStatistics()).values()}
