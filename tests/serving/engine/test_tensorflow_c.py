@@ -5,6 +5,7 @@ import resource
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -108,12 +109,14 @@ def test_the_interpreter_goes_on_while_a_call_runs(slow_model):
         ended.set()
 
     thread = threading.Thread(target=run)
+    started = last = time.perf_counter()
     thread.start()
-    counted = 0
+    longest = 0.0
     while not ended.is_set():
-        counted += 1
+        last, before = time.perf_counter(), last
+        longest = max(longest, last - before)
     thread.join()
-    assert counted > 10_000
+    assert longest < 0.5 * (last - started), "this thread stood still while the call ran"
     session.close()
 
 
@@ -142,4 +145,4 @@ def test_200_loads_and_unloads_keep_no_memory():
     before = resident_bytes()
     load_and_unload(200)
     gc.collect()
-    assert resident_bytes() - before < 2 << 20
+    assert resident_bytes() < 1.005 * before

@@ -236,17 +236,17 @@ def test_a_batch_lives_as_long_as_the_latest_of_its_members(mixed, gate):
         gate.open.clear()
         running = doubled(runner, mixed, 0)
         await gate.entered()
-        short = doubled(runner, mixed, 1, timeout_s=0.001)
+        short = doubled(runner, mixed, 1, timeout_s=0.0)
         long = doubled(runner, mixed, 2, timeout_s=30)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         gate.open.set()
         assert results(await asyncio.gather(running, short, long)) == [[0], [2], [4]]
         gate.open.clear()
         running = doubled(runner, mixed, 0)
         await gate.entered()
         await gate.entered()
-        short = [doubled(runner, mixed, i, timeout_s=0.001) for i in range(2)]
-        await asyncio.sleep(0.01)
+        short = [doubled(runner, mixed, i, timeout_s=0.0) for i in range(2)]
+        await asyncio.sleep(0)
         gate.open.set()
         assert results([await running]) == [[0]]
         for future in short:
@@ -359,7 +359,7 @@ def arrays(signature, rows, width, seed):
             Parameters(3),
             Parameters(8),
             Parameters(8, allowed_batch_sizes=(2, 5, 8)),
-            Parameters(8, batch_timeout_s=0.001),
+            Parameters(8, batch_timeout_s=0.0),
         ]
     ),
     cut=st.booleans(),
