@@ -99,7 +99,7 @@ def create_router(backend: Backend, inference: Inference, probes: Probes) -> API
     async def status(model: str, version: int | None = None, label: str | None = None) -> Response:
         """The state of the versions of a model.
 
-        Highest first, or of one; `name` and `ready` are for KServe's client.
+        All versions, highest first, or the one that the path names; `name` and `ready` are for KServe's client.
         `joining` says of each signature whether rows of several requests share its calls, and why: of that version, or
         of the one that unversioned requests get.
         """

@@ -1,6 +1,7 @@
 """The OpenAPI document, as tables: signatures, cards and labels in, paths and schemas out. No server."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema_rs
@@ -266,6 +267,11 @@ def test_the_schema_takes_what_the_open_inference_protocol_takes(one, body):
     assert validator(document, "requestBodies/infer.m").is_valid(body) == taken()
 
 
+def test_both_dialects_carry_the_same_element_types():
+    """So which signatures are offered is one question."""
+    assert requests.DATATYPES.keys() == json_codec.JSON_DTYPES
+
+
 def test_only_outputs_that_the_protocol_can_carry_may_be_named():
     check = validator(openapi.document([model(PARTLY)], {}, APP), "requestBodies/infer.m")
     assert check.is_valid({"inputs": [X], "outputs": [{"name": "y"}]})
@@ -420,6 +426,20 @@ def test_names_that_paths_and_components_cannot_hold_are_written_otherwise(valid
     validate(document)
 
 
+def references(part: object) -> Iterator[str]:
+    """What a document refers to."""
+    if isinstance(part, dict):
+        yield from [part["$ref"]] if isinstance(part.get("$ref"), str) else []
+        part = list(part.values())
+    if isinstance(part, list):
+        for inner in part:
+            yield from references(inner)
+
+
+def named_parts(document: dict[str, dict[str, dict[str, object]]]) -> list[tuple[str, str]]:
+    return [(kind, name) for kind, entries in document["components"].items() for name in entries]
+
+
 @pytest.mark.parametrize("name", sorted(path.name for path in GOLDEN_MODELS.iterdir()))
 def test_documents_are_valid_openapi(name, validate):
     for document in (
@@ -427,6 +447,7 @@ def test_documents_are_valid_openapi(name, validate):
         openapi.model_document(golden(name), APP),
     ):
         validate(document)
+        assert set(references(document)) <= {f"#/components/{kind}/{name}" for kind, name in named_parts(document)}
         identifiers = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
         assert len(set(identifiers)) == len(identifiers)
 
