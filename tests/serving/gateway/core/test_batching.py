@@ -97,8 +97,8 @@ def test_what_arrives_while_all_slots_are_busy_goes_together():
         first = asyncio.create_task(batcher.submit("k", engine.run, x(1), 1))
         await engine.called.wait()
         rest = [asyncio.create_task(batcher.submit("k", engine.run, x(i), 1)) for i in range(3)]
-        await asyncio.sleep(0.01)
-        assert batcher.waiting() == 3
+        while batcher.waiting() < len(rest):  # noqa: ASYNC110  # the queue tells nobody
+            await asyncio.sleep(0)
         engine.go.set()
         await asyncio.gather(first, *rest)
         assert engine.calls == [1, 3]
@@ -203,12 +203,13 @@ def test_a_call_may_take_as_long_as_its_most_patient_caller_waits():
     async def run():
         engine, batcher = Engine(quick=False), Batcher(8, one)
         engine.go.clear()
+        started = time.perf_counter()
         hasty = asyncio.create_task(batcher.submit("k", engine.run, x(1), 1, 0.01))
         patient = asyncio.create_task(batcher.submit("k", engine.run, x(2), 1, 30))
         with pytest.raises(DeadlineExceeded, match=r"no answer within 0\.0 seconds"):
             await hasty
         assert (len(engine.timeouts), engine.cancelled) == (1, 0)
-        assert 29 < engine.timeouts[0] <= 30
+        assert 30 - (time.perf_counter() - started) <= engine.timeouts[0] <= 30
         engine.go.set()
         assert (await patient)["y"].tolist() == [4]
 
