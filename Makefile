@@ -79,8 +79,8 @@ lock: .venv/.done  ## pin every package again, with hashes: one file for each Py
 	$(BIN)/$(COMPILE) tests/third_party/kserve.in --no-annotate $(KSERVE_UNUSED:%=--no-emit-package=%) \
 		--output-file tests/third_party/kserve.lock
 
-images-check: .venv/.done  ## build the images on BASE and run them: needs podman or buildah; PIP_CONF=a pip configuration
-	$(BIN)/python deploy/images_check.py $(BASE) $(if $(PIP_CONF),--pip-conf $(PIP_CONF))
+images-check: .venv/.done  ## build the images on BASE and run them: needs docker or podman; PIP_CONF=a pip configuration
+	$(BIN)/python -m tests.deploy.images_check $(BASE) $(if $(PIP_CONF),--pip-conf $(PIP_CONF))
 
 RULE := deploy/kubernetes/base/monitoring/prometheus-rule.yaml
 deploy-files: .venv/.done  ## write again what is made from other files: the dashboard, Kubernetes's copy of the rules, the drawing of rooms
