@@ -14,7 +14,7 @@ VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["versi
 def test_this_checkout_could_be_released():
     command = [sys.executable, ROOT / "deploy/release_check.py", "--allow-dirty"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert done.stdout.splitlines() == [f"ok    signet {VERSION} can be released"], done.stdout + done.stderr
+    assert done.stdout.splitlines() == [f"ok    signet-serving {VERSION} can be released"], done.stdout + done.stderr
 
 
 def test_every_place_that_names_another_version_is_found():
