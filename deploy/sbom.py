@@ -4,7 +4,8 @@
 
 Every package that is installed below FOLDER, with version and licence, and the hashes that IMAGE.lock allows it; and the
 named packages of OTHER.lock, of which the image has parts only. The same image gives the same bytes: no time, no
-serial number. The base image's own packages are its makers' to list.
+serial number. The base image's own packages are its makers' to list. (cyclonedx-bom tells either licences, of an environment,
+or hashes, of a lock file, not both; it has no word for parts of a package; and it would bring 30 packages into the build.)
 """
 
 import json

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from tests.servers import ROOT
-from tests.test_architecture import MODULES, imports, room
+from tests.test_architecture import below, graph
 
 PAGE = ROOT / "docs/architecture.md"
 DRAWING = re.compile(r"(?<=<!-- drawing -->\n).*?(?=<!-- end of drawing -->)", re.DOTALL)
@@ -17,25 +17,6 @@ DRAWING = re.compile(r"(?<=<!-- drawing -->\n).*?(?=<!-- end of drawing -->)", r
 
 def main() -> None:
     PAGE.write_text(DRAWING.sub(lambda _: drawing(), PAGE.read_text()))
-
-
-def graph() -> dict[str, set[str]]:
-    """Room -> the rooms that files in it import."""
-    rooms: dict[str, set[str]] = {room(module): set() for module in MODULES}
-    for module, path in MODULES.items():
-        rooms[room(module)] |= {room(name) for name in imports(path) if name in MODULES} - {room(module)}
-    return rooms
-
-
-def below(name: str, rooms: dict[str, set[str]]) -> set[str]:
-    """Every room that can be reached from one."""
-    found: set[str] = set()
-    waiting = [name]
-    while waiting:
-        new = rooms[waiting.pop()] - found
-        found |= new
-        waiting += new
-    return found
 
 
 def drawing() -> str:
