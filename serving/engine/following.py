@@ -24,7 +24,7 @@ from signet.serving.models import completeness, version_files
 from signet.serving.models.model_config import ModelConfig
 from signet.serving.models.model_status import BROKEN, INCOMPLETE, State, VersionStatus
 from signet.serving.models.models_folder import LABELS, PassedOver, is_version
-from signet.serving.models.version_files import Look
+from signet.serving.models.version_files import Snapshot
 from signet.serving.process.supervision import REPOSITORY, Background, Backoff, Failures
 
 log = logging.getLogger(__name__)
@@ -54,10 +54,10 @@ class Rules:
 class _SeenVersion:
     """What a healing follower remembers of a version on disk. Written by the follower's thread alone."""
 
-    look: Look | None = None
-    """What the last look found."""
-    tried: Look | None = None
-    """What the look before the last load found."""
+    snapshot: Snapshot | None = None
+    """Its files at the last look."""
+    tried: Snapshot | None = None
+    """Its files before the last load."""
     digest: str = ""
     """SHA-256 of the content that is served; empty when nobody knows."""
     pause: Backoff = field(default_factory=lambda: Backoff(_LONGEST_BACKOFF_S))
@@ -219,32 +219,32 @@ class Follower:
     def _heal(self, version: int, path: Path) -> None:
         """Load the version if it is new, other than what is served, or due again; and if it is whole."""
         seen = self._seen.setdefault(version, _SeenVersion())
-        before = seen.look
+        before = seen.snapshot
         try:
-            seen.look = look = version_files.look(path)
+            seen.snapshot = snapshot = version_files.snapshot(path)
         except OSError as error:
             self._say(version, State.START, INCOMPLETE, f"cannot be read: {error}")
             return
-        if seen.tried == look and (not seen.due_s or time.monotonic() < seen.due_s):
+        if seen.tried == snapshot and (not seen.due_s or time.monotonic() < seen.due_s):
             return
         if not self.may_load(version) and version not in self._loaded:
             return  # on its way out
-        if not look.settled(before, time.time()):
+        if not snapshot.settled(before, time.time()):
             self._changing = True
             self._say(version, State.START, INCOMPLETE, "its files are still changing")
             return
-        if seen.tried != look:
+        if seen.tried != snapshot:
             seen.pause.reset()
-        seen.tried = look
+        seen.tried = snapshot
         if lacking := completeness.missing(path):
             failure = VersionStatus(
                 version, State.END, "FAILED_PRECONDITION", f"it is not whole: {lacking}", INCOMPLETE
             )
             log.error("version %d of model %r is not loaded: %s", version, self._name, failure.error_message)
-        elif self._same_content(version, path, seen, look):
+        elif self._same_content(version, path, seen, snapshot):
             return
         else:
-            failed = self._try(version, path, seen, look)
+            failed = self._try(version, path, seen, snapshot)
             if failed is None:
                 seen.due_s = 0.0
                 return
@@ -256,17 +256,17 @@ class Follower:
         )
         self._say(version, State.END, failure.reason, failure.error_message, failure.error_code)
 
-    def _same_content(self, version: int, path: Path, seen: _SeenVersion, look: Look) -> bool:
+    def _same_content(self, version: int, path: Path, seen: _SeenVersion, snapshot: Snapshot) -> bool:
         """Whether what is served has other files now that say the same."""
         if version not in self._loaded or not seen.digest:
             return False
-        if version_files.digest(path, look) != seen.digest:
+        if version_files.digest(path, snapshot) != seen.digest:
             return False
         seen.due_s = 0.0
         self._versions.publish(self._name, VersionStatus(version, State.AVAILABLE))
         return True
 
-    def _try(self, version: int, path: Path, seen: _SeenVersion, look: Look) -> VersionStatus | None:
+    def _try(self, version: int, path: Path, seen: _SeenVersion, snapshot: Snapshot) -> VersionStatus | None:
         """Load it, beside the one of the same number if there is one; else what is wrong."""
         replaced = self._loaded.get(version)
         if replaced is not None:
@@ -276,8 +276,8 @@ class Follower:
         def check() -> str:
             nonlocal digest
             try:
-                digest = version_files.digest(path, look)
-                return "" if version_files.look(path) == look else "its files changed while it was loaded"
+                digest = version_files.digest(path, snapshot)
+                return "" if version_files.snapshot(path) == snapshot else "its files changed while it was loaded"
             except OSError as error:
                 return f"its files cannot be read any more: {error}"
 

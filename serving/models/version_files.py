@@ -1,6 +1,6 @@
 """The files of a version, as looks at its folder find them: whether somebody still writes, and whether they are others.
 
-    look, look again ──settled──▶ nobody writes          look now, look before ──differ──▶ digest: other content?
+    snapshot, another one ──settled──▶ nobody writes      snapshots differ ──digest──▶ other content?
 
 Hidden files count for nothing: they are what copying programs write to, and what file systems leave behind.
 """
@@ -35,8 +35,8 @@ class File:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What was found. Two looks are equal when nothing has changed between them."""
+class Snapshot:
+    """What lies below a version's folder at some time. Two are equal when nothing has changed between them."""
 
     files: Mapping[str, File]
     """Path below the version -> what is there."""
@@ -45,8 +45,8 @@ class Look:
     renamed: bool
     """Whether the folder's last change is a rename (or the like) after everything in it: it came whole."""
 
-    def settled(self, before: "Look | None", now_s: float) -> bool:
-        """Whether nobody writes: nothing changed since the look before, or for long, or the version came whole.
+    def settled(self, before: "Snapshot | None", now_s: float) -> bool:
+        """Whether nobody writes: nothing changed since the snapshot before, or for long, or the version came whole.
 
         now_s: seconds since 1970.
         """
@@ -58,7 +58,7 @@ class Look:
         return sum(file.nbytes for file in self.files.values())
 
 
-def look(version: Path) -> Look:
+def snapshot(version: Path) -> Snapshot:
     """What lies below a version's folder now. Raises `OSError` when that cannot be said."""
     top = version.stat()
     files, changed_ns = {}, 0
@@ -71,7 +71,7 @@ def look(version: Path) -> Look:
     # A new entry in a folder sets both of its times. A rename of the folder sets only that of its last change, and
     # what is written to files afterwards sets theirs.
     renamed = top.st_ctime_ns > max(top.st_mtime_ns, changed_ns)
-    return Look(files, max(top.st_ctime_ns, changed_ns) / 1e9, renamed)
+    return Snapshot(files, max(top.st_ctime_ns, changed_ns) / 1e9, renamed)
 
 
 def _walk(folder: Path, prefix: str, levels: int) -> Iterator[tuple[str, os.stat_result]]:
@@ -88,7 +88,7 @@ def _walk(folder: Path, prefix: str, levels: int) -> Iterator[tuple[str, os.stat
             yield from _walk(path, f"{prefix}{name}/", levels - 1)
 
 
-def digest(version: Path, found: Look) -> str:
+def digest(version: Path, found: Snapshot) -> str:
     """SHA-256 of names and contents; empty for a version that is too large to be read for this. Raises `OSError`."""
     if found.nbytes > HASHED_BYTES:
         return ""
