@@ -14,7 +14,7 @@ from signet.serving.errors import InvalidInput, Unsupported
 from signet.serving.json_arrays import values
 from signet.serving.tensors import dtypes
 from signet.serving.tensors.arrays import Array
-from signet.serving.tensors.padding import Fill
+from signet.serving.tensors.padding import PaddingRule
 from signet.serving.tensors.signature import TensorSpec
 
 JSON_DTYPES = frozenset(row.name for row in dtypes.ROWS if not row.name.startswith("complex"))
@@ -23,7 +23,7 @@ MAX_FILLED_ROWS = 100_000
 """Rows that are filled up one by one, about 10 µs each: those that are nested lists of different shapes."""
 
 
-def to_input(spec: TensorSpec, value: Any, has_booleans: bool, fill: Fill | None = None) -> Array:
+def to_input(spec: TensorSpec, value: Any, has_booleans: bool, fill: PaddingRule | None = None) -> Array:
     """One input's value as array of the spec's dtype; numbers take the fast way when nothing is doubtful."""
     dtype = spec.dtype
     if dtype is None or dtype.name not in JSON_DTYPES:
@@ -40,7 +40,7 @@ def to_input(spec: TensorSpec, value: Any, has_booleans: bool, fill: Fill | None
     return array
 
 
-def _filled_up(spec: TensorSpec, rows: list[Any], has_booleans: bool, fill: Fill) -> Array | None:
+def _filled_up(spec: TensorSpec, rows: list[Any], has_booleans: bool, fill: PaddingRule) -> Array | None:
     """Rows as one array, each as long as the longest; None where they differ in more than the lengths that may."""
     free = fill.axes[spec.name]
     assert spec.dtype is not None, "the caller has looked"

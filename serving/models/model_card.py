@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from signet.serving.models import small_file
-from signet.serving.tensors.padding import Fill
+from signet.serving.tensors.padding import PaddingRule
 from signet.serving.tensors.signature import Signature
 
 FILE = Path("assets.extra") / "model-card.json"
@@ -45,7 +45,7 @@ class Card:
         found = {name: _entry(outputs, name).get("labels") for name in outputs}
         return {name: list(map(str, labels)) for name, labels in found.items() if isinstance(labels, list) and labels}
 
-    def padding(self, signature: Signature) -> Fill | None:
+    def padding(self, signature: Signature) -> PaddingRule | None:
         """How rows of that signature may be made longer without changing an answer; None where they may not.
 
         Not where an output grows with its inputs either: nobody could tell where to cut it.
@@ -55,7 +55,7 @@ class Card:
             return None
         try:
             axes = {str(name): tuple(map(int, axes)) for name, axes in padding["inputs"].items()}
-            return Fill(float(padding["value"]), axes)
+            return PaddingRule(float(padding["value"]), axes)
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
             return None
 

@@ -16,7 +16,7 @@ from signet.serving.open_inference.requests import InferRequest
 from signet.serving.rest_dialect import examples_json, json_codec, json_text
 from signet.serving.rest_dialect.json_codec import Layout, PredictBody
 from signet.serving.tensors.arrays import Array, Arrays
-from signet.serving.tensors.padding import Fill
+from signet.serving.tensors.padding import PaddingRule
 from signet.serving.tensors.protos import input_pb2
 from signet.serving.tensors.signature import Signature
 
@@ -58,7 +58,7 @@ def parse_predict(kept: StepState, text: bytes) -> PredictBody:
     return replace(body, value=None)
 
 
-def decode_predict(kept: StepState, signature: Signature, fill: Fill | None) -> Arrays:
+def decode_predict(kept: StepState, signature: Signature, fill: PaddingRule | None) -> Arrays:
     """The arrays of a predict body that `parse_predict` has kept; raises as `json_codec.decode` does."""
     return json_codec.decode(kept.pop("body"), signature, fill)
 

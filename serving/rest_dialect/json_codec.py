@@ -27,7 +27,7 @@ from signet.serving.json_arrays.non_finite import NonFinite, is_finite, text
 from signet.serving.json_arrays.values import QUOTED_CHARACTERS, described
 from signet.serving.tensors import dtypes
 from signet.serving.tensors.arrays import Array, Arrays
-from signet.serving.tensors.padding import Fill
+from signet.serving.tensors.padding import PaddingRule
 from signet.serving.tensors.signature import Signature
 
 
@@ -115,7 +115,7 @@ def _options(document: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def decode(body: PredictBody, signature: Signature, fill: Fill | None = None) -> Arrays:
+def decode(body: PredictBody, signature: Signature, fill: PaddingRule | None = None) -> Arrays:
     """The arrays of a predict request, held against its signature: names, dtypes, shapes and equal rows.
 
     fill: where given, rows of different lengths are filled up to the longest. Raises `InvalidInput`, which names the

@@ -18,7 +18,7 @@ MOST_TIMES = 4
 
 
 @dataclass(frozen=True)
-class Fill:
+class PaddingRule:
     """How rows may be made longer, at their ends, without changing an answer."""
 
     value: float

@@ -5,7 +5,7 @@
 A free slot takes what is waiting, at once: nobody waits for a timer. What arrives in one turn of the event loop, or
 while all slots are busy, goes together. A key stands for one model version, signature and inner shapes, so that its
 requests can be joined; rows are counted, not requests. A request that fails in company is run again alone. Where a
-`Fill` says that longer rows change no answer, requests of different lengths go together too.
+`PaddingRule` says that longer rows change no answer, requests of different lengths go together too.
 
 A call may take as long as the most patient of its callers waits; when all of them have left it is cancelled.
 
@@ -28,7 +28,7 @@ import numpy as np
 
 from signet.serving.errors import Cancelled, DeadlineExceeded, Internal, Overloaded, Unavailable
 from signet.serving.tensors.arrays import Arrays
-from signet.serving.tensors.padding import Fill
+from signet.serving.tensors.padding import PaddingRule
 
 Run = Callable[[Arrays, float], Arrays | Awaitable[Arrays]]
 """run(inputs, timeout_s) answers at once, or gives something to await, which may be cancelled."""
@@ -37,7 +37,7 @@ _UNRELATED_TO_CONTENT = (Cancelled, DeadlineExceeded, Overloaded, Unavailable)
 """Errors that have nothing to do with a request's content: running its members alone would not help."""
 
 
-def join(parts: list[Arrays], fill: Fill | None = None) -> Arrays:
+def join(parts: list[Arrays], fill: PaddingRule | None = None) -> Arrays:
     """Stack requests along axis 0: [{"x": (2, 3)}, {"x": (1, 3)}] -> {"x": (3, 3)}."""
     if len(parts) == 1:
         return parts[0]
@@ -84,7 +84,7 @@ class _Request:
     answer: "asyncio.Future[Arrays]"
     queued_at: float
     timeout_s: float
-    fill: Fill | None
+    fill: PaddingRule | None
     on_start: Callable[[float], None] | None
     call: "_Call | None" = None
 
@@ -153,7 +153,7 @@ class Batcher:
         inputs: Arrays,
         rows: int | None,
         timeout_s: float = math.inf,
-        fill: Fill | None = None,
+        fill: PaddingRule | None = None,
         on_start: Callable[[float], None] | None = None,
     ) -> Arrays:
         """Run a request in a batch with others; gives its own outputs, as if it had been run alone.

@@ -19,7 +19,7 @@ from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.gateway.observability.statistics import Statistics
 from signet.serving.gateway.settings import Settings
 from signet.serving.tensors.arrays import Arrays
-from signet.serving.tensors.padding import Fill
+from signet.serving.tensors.padding import PaddingRule
 from signet.serving.tensors.signature import Signature, nearest_hint, select
 
 MAX_VERSION = (1 << 63) - 1
@@ -48,7 +48,7 @@ class LeasedSignature(NamedTuple):
 
     lease: Lease
     signature: Signature
-    padding: Fill | None
+    padding: PaddingRule | None
     """How rows of different lengths may be filled up, where the version's card says that this changes no answer."""
 
     @classmethod

@@ -12,7 +12,7 @@ from signet.serving.gateway.openapi import examples
 from signet.serving.models import example_rows, model_card, small_file, tfrecords
 from signet.serving.tensors.arrays import to_proto
 from signet.serving.tensors.dtypes import from_enum
-from signet.serving.tensors.padding import Fill
+from signet.serving.tensors.padding import PaddingRule
 from signet.serving.tensors.protos import prediction_log_pb2
 from signet.serving.tensors.signature import Signature, TensorSpec
 from tests.servers import GOLDEN_MODELS
@@ -35,7 +35,7 @@ def test_what_a_card_says(tmp_path):
     read = card(tmp_path, {"digest": {"sha256": "abc"}, "signatures": {"s": said}})
     assert (read.digest, read.folder, read.problem) == ("abc", tmp_path, "")
     assert read.labels("s") == {"y": ["a", "b"]}
-    assert read.padding(FIXED) == Fill(0, {"x": (1,)})
+    assert read.padding(FIXED) == PaddingRule(0, {"x": (1,)})
     assert read.padding(GROWING) is None, "nobody could tell where to cut"
     assert read.independent("s") is True
     assert read.independent("t") is None

@@ -15,7 +15,7 @@ from signet.serving.errors import InvalidInput, Unsupported
 from signet.serving.json_arrays import number_arrays
 from signet.serving.rest_dialect.json_codec import Layout, decode, encode, parse
 from signet.serving.tensors import dtypes
-from signet.serving.tensors.padding import Fill
+from signet.serving.tensors.padding import PaddingRule
 from signet.serving.tensors.signature import Signature, TensorSpec
 
 
@@ -37,7 +37,7 @@ SPACES = ["", " " * 4 * number_arrays.LARGE_BYTES]
 """Beside a body: none, and as many as make it a large one, whose numbers are read in another way."""
 
 
-def read(body: object, of: Signature, spaces: str = "", fill: Fill | None = None) -> dict[str, np.ndarray]:
+def read(body: object, of: Signature, spaces: str = "", fill: PaddingRule | None = None) -> dict[str, np.ndarray]:
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
     return decode(parse(text.replace(b"{", b"{" + spaces.encode(), 1)), of, fill)
 
@@ -234,7 +234,7 @@ def test_any_json_is_read_or_refused(key, value, of):
     ],
 )
 def test_rows_of_different_lengths_are_filled_up_where_that_is_safe(body, spaces):
-    fill = Fill(0, {"text": (1,), "question": (1,)})
+    fill = PaddingRule(0, {"text": (1,), "question": (1,)})
     arrays = read(body, QA, spaces, fill)
     np.testing.assert_array_equal(arrays["text"], [[1, 2, 3], [4, 0, 0]])
     np.testing.assert_array_equal(arrays["question"], [[9, 0], [7, 8]])
@@ -246,18 +246,18 @@ def test_rows_of_different_lengths_are_filled_up_where_that_is_safe(body, spaces
 def test_a_wrong_element_in_a_row_of_any_length_is_named():
     rows = [{"text": [1], "question": [9]}, {"text": [4, 2.5], "question": [7, 8]}]
     with pytest.raises(InvalidInput, match=re.escape("input 'text'[1][1] is the number 2.5; the model takes whole")):
-        read({"instances": rows}, QA, fill=Fill(0, {"text": (1,), "question": (1,)}))
+        read({"instances": rows}, QA, fill=PaddingRule(0, {"text": (1,), "question": (1,)}))
 
 
 def test_little_is_not_filled_up_to_gigabytes():
     rows = [{"text": [1], "question": [9]}] * 50_000 + [{"text": [1] * 50_000, "question": [9]}]
     with pytest.raises(InvalidInput, match=re.escape("filled up to [50001, 50000]: that is too much for 400000 bytes")):
-        read({"instances": rows}, QA, fill=Fill(0, {"text": (1,), "question": (1,)}))
+        read({"instances": rows}, QA, fill=PaddingRule(0, {"text": (1,), "question": (1,)}))
 
 
 def test_only_the_lengths_that_may_differ_are_filled_up():
     pairs = signature(x=("float", (None, None, 2)))
-    fill = Fill(-1, {"x": (1,)})
+    fill = PaddingRule(-1, {"x": (1,)})
     np.testing.assert_array_equal(
         read({"instances": [[[1, 2]], [[3, 4], [5, 6]]]}, pairs, fill=fill)["x"],
         [[[1, 2], [-1, -1]], [[3, 4], [5, 6]]],
