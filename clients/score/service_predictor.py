@@ -15,9 +15,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
 
+from signet.clients.client.caller import DEFAULT_TIMEOUT_S
 from signet.clients.client.calls import Version
 from signet.clients.client.connecting import Access
-from signet.clients.client.http_client import DEFAULT_TIMEOUT_S, Client
+from signet.clients.client.http_client import Client
 from signet.clients.client.retries import NEVER
 from signet.clients.score.predictor import Connection, PinnedVersion, VersionGone
 from signet.clients.score.throttle import BUSY_S, Throttle

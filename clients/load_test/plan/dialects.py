@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit
 
-from signet.clients.client import connecting, http_messages, infer_messages
+from signet.clients.client import connecting, grpc_messages, http_messages, infer_messages
 from signet.clients.client.connecting import Access
 from signet.clients.load_test.plan import first_answer
 from signet.clients.load_test.plan.first_answer import Shapes
@@ -84,9 +84,7 @@ def _grpc_v2(entry: MixEntry, version: int | None, arrays: Arrays) -> bytes:
 
 
 def _grpc(entry: MixEntry, version: int | None, arrays: Arrays) -> bytes:
-    from signet.clients.client.grpc_client import build_predict  # noqa: PLC0415  # gRPC is only imported where it is used
-
-    call = build_predict(entry.model, arrays, 0, selector=version, signature=entry.signature)
+    call = grpc_messages.build_predict(entry.model, arrays, 0, selector=version, signature=entry.signature)
     return call.request.SerializeToString()
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from signet.clients.client.grpc_client import GrpcClient, build_predict, build_status
+from signet.clients.client.grpc_client import GrpcClient
+from signet.clients.client.grpc_messages import build_predict, build_status
 from signet.clients.client.http_client import Client
 from signet.serving.errors import DeadlineExceeded, FailedPrecondition, InvalidInput, NotFound, Unavailable
 from signet.serving.models.model_status import State

@@ -9,7 +9,8 @@ import grpc
 import numpy as np
 import pytest
 
-from signet.clients.client.grpc_client import CHANNEL_OPTIONS, GrpcClient, build_predict
+from signet.clients.client.grpc_client import CHANNEL_OPTIONS, GrpcClient
+from signet.clients.client.grpc_messages import build_predict
 from signet.clients.client.http_client import Client
 from signet.clients.client.retries import NEVER, Budget, Retry
 from signet.serving.errors import DeadlineExceeded, Internal, InvalidInput, NotFound, Overloaded, TooLarge, Unavailable

@@ -1,0 +1,94 @@
+"""The calls of a server as steps, of which each protocol states its own messages; nothing is sent here.
+
+    predict, predict_frame, describe, models, ready ──▶ CallSteps: yields requests, is sent responses, returns the result
+          │
+          └── fitted inputs ──▶ the protocol's request … its response ──▶ outputs with as many rows as were asked for
+
+Signatures are asked for once and kept, until another version answers.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import Any
+
+from signet.clients.client import calls, dataframes
+from signet.clients.client.calls import CallSteps, Describe, SignatureCache, Version, VersionSelector
+from signet.clients.client.http_messages import Model
+from signet.clients.client.retries import Budget, Retry
+from signet.serving.errors import ServingError
+from signet.serving.tensors.arrays import Arrays
+from signet.serving.tensors.signature import select
+
+
+class ServerCalls(ABC):
+    """A server as one client knows it: the signatures it has told, and what may be spent on retries."""
+
+    _build_metadata: Callable[[str, VersionSelector, float], Any]
+    """The request for a version's signatures, with the seconds that it may take."""
+    _parse_metadata: Callable[[Any], Version]
+    """The signatures that its response holds."""
+    _failure: Callable[[Any], ServingError | None]
+    """The error that a response stands for, where errors are not raised when it is sent."""
+
+    def __init__(self, retry: Retry) -> None:
+        self._cache: SignatureCache = {}
+        """Any thread that calls may write it: an entry is replaced as a whole, and a lost one is asked for again."""
+        self._budget = Budget(retry)
+
+    @abstractmethod
+    def predict(
+        self,
+        model: str,
+        selector: VersionSelector,
+        signature: str,
+        inputs: Mapping[str, Any],
+        outputs: Collection[str],
+        deadline: float,
+    ) -> CallSteps[Arrays]:
+        """The steps to the outputs by name, whose strings are bytes. deadline: a time of `time.monotonic`."""
+
+    @abstractmethod
+    def models(self, deadline: float) -> CallSteps[list[Model]]:
+        """The steps to all that is served."""
+
+    @abstractmethod
+    def ready(self, model: str | None, timeout_s: float) -> CallSteps[str]:
+        """The steps to what keeps the server, or one model, from answering; empty when nothing does. Asks once."""
+
+    def predict_frame(
+        self,
+        model: str,
+        selector: VersionSelector,
+        signature: str,
+        frame: Any,
+        outputs: Collection[str],
+        rows: int,
+        deadline: float,
+    ) -> CallSteps[Any]:
+        """The steps to a frame of outputs, in requests of so many rows, all to one version."""
+        dataframes.check(frame, rows)
+        described = yield from self.describe(model, selector, deadline)
+        chosen = select(described.signatures, signature, model)
+        pinned = selector if dataframes.fits(frame, rows) else described.number
+
+        def predict(inputs: dict[str, Any]) -> CallSteps[Arrays]:
+            return self.predict(model, pinned, signature, inputs, outputs, deadline)
+
+        return (yield from dataframes.predicting(frame, chosen, rows, predict))
+
+    def describe(self, model: str, selector: VersionSelector, deadline: float) -> CallSteps[Version]:
+        """The steps to the version that answers now, with its signatures."""
+        described = self._cache[model, selector] = yield from self._describe(deadline)(model, selector)
+        return described
+
+    def _describe(self, deadline: float) -> Describe:
+        def describe(model: str, selector: VersionSelector) -> CallSteps[Version]:
+            response = yield from self._send(partial(self._build_metadata, model, selector), deadline)
+            return calls.parsed(lambda: self._parse_metadata(response))
+
+        return describe
+
+    def _send(self, build: Callable[[float], Any], deadline: float) -> CallSteps[Any]:
+        """The steps to the response to a request, which `build` makes for the seconds that are left."""
+        return calls.sending(self._budget, build, self._failure, deadline)
