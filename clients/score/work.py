@@ -93,12 +93,12 @@ def in_order(
 
 
 def announced(chunks: Iterable[Chunk], console: Console) -> Iterator[Chunk]:
-    """The chunks; of each CSV file is told in which way it is read, unless that is the usual one."""
-    told = ""
+    """The chunks; for each CSV file the user is told how it is read, unless that is the usual way."""
+    last = ""
     for chunk in chunks:
         content, path = chunk.content, chunk.source.shown
-        if isinstance(content, CsvRecords) and content.told and path != told:
-            text = f"{path} is read with {content.told}; --delimiter, --encoding and --quoting say otherwise"
+        if isinstance(content, CsvRecords) and content.guesses and path != last:
+            text = f"{path} is read with {content.guesses}; --delimiter, --encoding and --quoting say otherwise"
             console.print(text, highlight=False, markup=False, soft_wrap=True)
-            told = path
+            last = path
         yield chunk

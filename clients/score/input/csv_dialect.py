@@ -100,8 +100,8 @@ def detect(head: bytes, asked: Dialect, usual: str, whole: bool) -> tuple[Dialec
 
     whole: whether the head is all there is.
     """
-    encoding, told = _marked(head, asked.encoding)
-    told = f"the encoding {encoding}, {told}" if told else ""
+    encoding, reason = _marked(head, asked.encoding)
+    encoded = f"the encoding {encoding}, {reason}" if reason else ""
     text = codecs.getincrementaldecoder(encoding)(Dialect(encoding=encoding).errors).decode(head, whole)
     text = text.removeprefix("\ufeff")
     rows = io.StringIO(text, newline="").readlines()
@@ -111,7 +111,7 @@ def detect(head: bytes, asked: Dialect, usual: str, whole: bool) -> tuple[Dialec
     delimiter, quoting, why = _separated(rows[1:] if said else rows, asked, said or usual)
     if said and not asked.delimiter:
         why = f"the delimiter {said!r}, as its first line says"
-    return Dialect(delimiter, encoding, quoting), "; ".join(filter(None, [told, why]))
+    return Dialect(delimiter, encoding, quoting), "; ".join(filter(None, [encoded, why]))
 
 
 def says_delimiter(line: str) -> bool:
@@ -171,19 +171,19 @@ def _are_zeros(half: bytes) -> bool:
 
 def _separated(rows: list[str], asked: Dialect, usual: str) -> tuple[str, str, str]:
     """The delimiter and the quoting, and what of it is not usual."""
-    quoting, told = asked.quoting or "double", []
+    quoting, guesses = asked.quoting or "double", []
     delimiter = asked.delimiter or usual
     if not asked.delimiter and not _width(rows, Dialect(usual, "", quoting), header_only=True) > 1:
         others = [mark for mark in DELIMITERS if mark != usual and _width(rows, Dialect(mark, "", quoting)) > 1]
         if len(others) == 1:
             delimiter = others[0]
-            told.append(f"the delimiter {delimiter!r}, as its first rows tell")
+            guesses.append(f"the delimiter {delimiter!r}, as its first rows tell")
     if not asked.quoting and any('\\"' in row for row in rows):
         plain, escaped = (_width(rows, Dialect(delimiter, "", name)) for name in ("double", "backslash"))
         if escaped > 1 and not plain:
             quoting = "backslash"
-            told.append("quotes within quotes behind a backslash, as its first rows tell")
-    return delimiter, quoting, "; ".join(told)
+            guesses.append("quotes within quotes behind a backslash, as its first rows tell")
+    return delimiter, quoting, "; ".join(guesses)
 
 
 def _width(rows: list[str], dialect: Dialect, header_only: bool = False) -> int:

@@ -49,7 +49,7 @@ class CsvRecords:
     header: tuple[str, ...]
     records: list[Record]
     dialect: Dialect
-    told: str
+    guesses: str
     """What of the dialect was found out; empty where it is the usual one."""
 
     def rows(self) -> list[list[str]]:
@@ -60,14 +60,14 @@ class CsvRecords:
 def read(source: Source, content: BinaryIO, start: Position, rows: int, columns: Any = None) -> Iterator[Chunk]:
     """Chunks of a CSV file; their content is `CsvRecords`. A file with a header alone gives one chunk without rows."""
     head, whole = _head(source, content)
-    dialect, told = csv_dialect.detect(head, source.dialect, SEPARATED[source.format.name], whole)
+    dialect, guesses = csv_dialect.detect(head, source.dialect, SEPARATED[source.format.name], whole)
     records = _records(source, cast(BinaryIO, io.BufferedReader(_Joined(head, content))), dialect, Position())
     first = next(_without_blank(records, dialect, 2), None)
     if first is None:
         return
     header = tuple(first.cells(dialect))
     check_names(source.shown, header)
-    chunk = partial(CsvRecords, header, dialect=dialect, told=told)
+    chunk = partial(CsvRecords, header, dialect=dialect, guesses=guesses)
     if start.offset:
         with source.open() as again:
             skip(source, again, start.offset)

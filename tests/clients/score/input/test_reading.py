@@ -18,7 +18,6 @@ from signet.clients.score.input import csv_records, lines, sources
 from signet.clients.score.input.chunk import Chunk, Position
 from signet.clients.score.input.reading import count, read
 from signet.clients.score.input.sources import Source, expand
-from signet.clients.score.output import destination
 from signet.clients.score.plan import Plan, find, mapping
 from signet.serving.errors import UsageError
 from signet.serving.models import tfrecords
@@ -258,26 +257,6 @@ def test_a_result_among_the_inputs_is_refused(inputs, output, within, tmp_path, 
         assert str(error).startswith(f"OUTPUT {output} lies within the input {inputs[0]}")  # noqa: PT017
     else:
         assert not within
-
-
-@pytest.mark.parametrize(
-    ("output", "problem"),
-    [
-        ("out.jsnol", "out.jsnol ends as no result does (did you mean 'jsonl'?); expected .jsonl, .csv"),
-        ("a/out.xlsx", "a/out.xlsx ends as no result does; expected"),
-        ("out.parquet.gz", "out.parquet.gz ends as no result does"),
-    ],
-)
-def test_results_of_unknown_endings_are_refused(output, problem):
-    with pytest.raises(UsageError, match=re.escape(problem)):
-        destination.of(output, "")
-    assert not destination.of(output + "/", "").is_file
-
-
-def test_folders_may_have_dots_in_their_names(tmp_path):
-    (tmp_path / "scores.latest").mkdir()
-    for name in ("scores.latest", "2026.11.28", "v1.2"):
-        assert not destination.of(str(tmp_path / name), "").is_file
 
 
 def test_formats_can_be_said(tmp_path):
