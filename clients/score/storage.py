@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO
 
 from signet.clients.client.connecting import without_password
 from signet.serving.errors import UsageError
@@ -40,40 +40,6 @@ class Info:
     """What two names of one file have in common, where that can be told."""
 
 
-class Storage(Protocol):
-    """Reads and writes files by path."""
-
-    def info(self, path: str) -> Info | None:
-        """The facts about a file or folder; None when nothing is there."""
-
-    def find(self, path: str) -> list[str]:
-        """All files in a folder and the folders in it, or those that a pattern matches, sorted."""
-
-    def names(self, folder: str) -> list[str]:
-        """The names in a folder; none when it is not there."""
-
-    def same(self, path: str, other: str) -> bool:
-        """Whether two paths lead to one file."""
-
-    def open(self, path: str) -> BinaryIO:
-        """A file to read from."""
-
-    def written(self, path: str, aside: str = "") -> Any:
-        """A context with a local `Path` to write to; the file is at `path` when it ends well, else nothing is.
-
-        aside: the folder that holds it meanwhile, in which `locked` finds what a killed process has left.
-        """
-
-    def make_folder(self, path: str) -> None:
-        """Make a folder, so that files can be written into it."""
-
-    def remove(self, path: str) -> None:
-        """Remove a file or a whole folder; do nothing when it is not there."""
-
-    def locked(self, folder: str) -> Any:
-        """A context in which no other process is in it for this folder. Raises `UsageError` when one is."""
-
-
 def shown(path: str) -> str:
     """A path for messages; of a URL, without whoever signs in there."""
     return without_password(path) if "://" in path else path
@@ -87,15 +53,11 @@ def sha256_of(file: BinaryIO) -> str:
     return found.hexdigest()
 
 
-def of(path: str) -> Storage:
-    """The storage that a path or URL names."""
-    return Remote(path) if "://" in path else Local()
-
-
 class Local:
-    """This machine's files."""
+    """The files of this machine. `Remote` has the same methods."""
 
     def info(self, path: str) -> Info | None:
+        """The facts about a file or folder; None when nothing is there."""
         place = Path(path)
         if not place.exists():
             return None
@@ -104,21 +66,29 @@ class Local:
         return Info(status.st_size, str(status.st_mtime_ns), place.is_dir(), place.is_file(), identity)
 
     def find(self, path: str) -> list[str]:
+        """All files in a folder and the folders in it, or those that a pattern matches, sorted."""
         if Path(path).is_dir():
             return sorted(str(file) for file in Path(path).rglob("*") if file.is_file() and _is_data(file, path))
         return sorted(name for name in glob.glob(path, recursive=True) if Path(name).is_file())
 
     def names(self, folder: str) -> list[str]:
+        """The names in a folder; none when it is not there."""
         return os.listdir(folder) if Path(folder).is_dir() else []
 
     def same(self, path: str, other: str) -> bool:
+        """Whether two paths lead to one file."""
         return Path(other).exists() and Path(path).samefile(other)
 
     def open(self, path: str) -> BinaryIO:
+        """A file to read from."""
         return Path(path).open("rb")
 
     @contextmanager
     def written(self, path: str, aside: str = "") -> Iterator[Path]:
+        """A context with a local `Path` to write to; the file is at `path` when it ends well, else nothing is.
+
+        aside: the folder that holds it meanwhile, in which `locked` finds what a killed process has left.
+        """
         target = Path(path)
         local = Path(aside or target.parent) / f".{target.name}{_WRITING}{secrets.token_hex(4)}"
         try:
@@ -131,9 +101,11 @@ class Local:
         _sync_folder(target.parent)
 
     def make_folder(self, path: str) -> None:
+        """Make a folder, so that files can be written into it."""
         Path(path).mkdir(exist_ok=True)
 
     def remove(self, path: str) -> None:
+        """Remove a file or a whole folder; do nothing when it is not there."""
         if Path(path).is_dir():
             shutil.rmtree(path)
         else:
@@ -141,6 +113,7 @@ class Local:
 
     @contextmanager
     def locked(self, folder: str) -> Iterator[None]:
+        """A context in which no other process is in it for this folder. Raises `UsageError` when one is."""
         lock = os.open(folder, os.O_RDONLY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -154,7 +127,7 @@ class Local:
 
 
 class Remote:
-    """Files behind an fsspec URL."""
+    """The files behind an fsspec URL; each method does what the one of `Local` does."""
 
     def __init__(self, url: str) -> None:
         try:
@@ -215,6 +188,14 @@ class Remote:
     @contextmanager
     def locked(self, folder: str) -> Iterator[None]:
         yield  # object stores have no locks; equal jobs write equal bytes
+
+
+Storage = Local | Remote
+
+
+def of(path: str) -> Storage:
+    """The storage that a path or URL names."""
+    return Remote(path) if "://" in path else Local()
 
 
 def _clear(folder: str) -> None:
