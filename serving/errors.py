@@ -38,7 +38,7 @@ class ServingError(SignetError):
     http_status: ClassVar[int] = 500
     grpc_code: ClassVar[str] = "INTERNAL"
     reason: str = ""
-    """Of a version that cannot be served: one of `model_status.REASONS`; empty when it is none of them."""
+    """Why a version cannot be served, as one of `model_status.REASONS`; empty for other errors."""
 
 
 class InvalidInput(ServingError):
@@ -87,7 +87,7 @@ class Overloaded(ServingError):
     http_status = 429
     grpc_code = "RESOURCE_EXHAUSTED"
     retry_after_s: float | None = None
-    """For callers: when to come back, where the server said so."""
+    """Seconds after which a caller may come back, where the server said so (rate limit)."""
 
 
 class Unavailable(ServingError):

@@ -30,7 +30,7 @@ from signet.serving.process.supervision import REPOSITORY, Background, Backoff, 
 log = logging.getLogger(__name__)
 
 _LOADS = threading.BoundedSemaphore(8)
-"""So many versions are loaded side by side; a pause between two tries holds none of them."""
+"""Versions that are loaded side by side; a pause between two tries holds no place."""
 
 _SECOND_LOOK_S = 0.25
 """Seconds between the first two looks, when there is something that was written just before: a start should not wait."""
@@ -126,7 +126,7 @@ class Follower:
         return not self._background.join(0)
 
     def step(self) -> float | None:
-        """One look at the folder and what follows from it; seconds until the next. None: the model has gone."""
+        """Look at the folder once and do what follows from it. Gives the seconds until the next look; None: the model is gone."""
         self._changing = False
         try:
             model = self._versions.models.get(self._name)
@@ -176,7 +176,7 @@ class Follower:
                 self._unload(self._loaded[version])
 
     def _bring_up_all(self, versions: set[int], found: Mapping[int, Path]) -> set[int]:
-        """Those of the versions that are available then."""
+        """Load those of the versions that are due; gives those that are available then."""
         for version in sorted(versions, reverse=True):
             if self._versions.stopping.is_set():
                 break

@@ -44,7 +44,7 @@ class Loader:
     config: bytes = SOFT
     """A serialized ConfigProto."""
     tags: tuple[str, ...] = ("serve",)
-    """Of the MetaGraph to load."""
+    """Tags of the MetaGraph to load."""
     warmup_rounds: int = 1
     """Times that each warm-up request is run; 0: not at all."""
     warmup_run: Run = Servable.predict
@@ -52,11 +52,11 @@ class Loader:
     admit: Callable[[Servable, Path], None] | None = None
     """Called before the warm-up; may refuse the version by a `ServingError`."""
     allowed_operations: frozenset[str] | None = None
-    """Of those that reach beyond the model, such as ReadFile; None: all of them, with a warning."""
+    """Operations that a graph may have although they reach beyond the model, such as ReadFile; None: all, with a warning."""
     trial: bool = False
     """Whether a version without warm-up requests has to answer something before it is ready."""
     warmed_up: Callable[[Path, str, float], None] | None = None
-    """Told of each warm-up, in the loading thread: the version's folder, OK or the code of its error, seconds."""
+    """Called after each warm-up, in the loading thread, with the version's folder, OK or the code of its error, and seconds."""
 
     def __call__(self, name: str, version: int, path: Path) -> Servable:
         """A version, ready. Raises `ServingError`s when it is broken or a warm-up request fails."""

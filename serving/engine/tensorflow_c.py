@@ -139,7 +139,7 @@ def _buffer(message: config_pb2.RunOptions) -> Any:
 
 
 _RUN_IN_CALLER = _buffer(config_pb2.RunOptions(inter_op_thread_pool=-1))
-"""For every call that runs so: the library only reads it."""
+"""The options of every call that runs in the calling thread: the library only reads them."""
 
 
 def version() -> str:

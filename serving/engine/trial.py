@@ -25,7 +25,7 @@ _LIMIT_S = 60.0
 """Seconds that the answer may take; a slow model is no broken one."""
 
 _LARGEST_BYTES = 64 << 20
-"""Of a made-up input; larger ones are not tried."""
+"""Most bytes of a made-up input; larger ones are not tried."""
 
 _TEXT = b"made-up"
 
@@ -33,7 +33,7 @@ _LACKING = frozenset({"FAILED_PRECONDITION", "NOT_FOUND", "UNIMPLEMENTED", "DATA
 """Codes of TensorFlow for what a model needs and does not have; values are met with others."""
 
 _NO_KERNEL = ("No OpKernel was registered", "Cannot assign a device", "Op type not registered", "No registered ")
-"""Of messages with other codes that mean the same."""
+"""Words in messages with other codes that mean the same."""
 
 
 def try_out(servable: Servable, path: Path) -> None:

@@ -71,7 +71,7 @@ def signature_of(version: HasSignatures, name: str) -> Signature:
 
 
 def wrong_method(signature: Signature) -> Internal:
-    """Of a signature whose method is checked and none of those that a Predict may have."""
+    """The error for a Predict whose signature has a method that is none of Predict's, where that is checked."""
     methods = ", ".join(PREDICT_METHODS)
     return Internal(
         f"Expected prediction signature method_name to be one of {{{methods}}}. Was: {signature.method_name}"
@@ -215,7 +215,7 @@ def regressions(outputs: Arrays, rows: int) -> regression_pb2.RegressionResult:
 
 
 def _shape(array: Array) -> str:
-    """As TensorFlow writes it: `[2,3]`."""
+    """The shape as TensorFlow writes it: `[2,3]`."""
     return f"[{','.join(map(str, array.shape))}]"
 
 

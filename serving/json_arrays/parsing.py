@@ -91,7 +91,7 @@ def _strict(text: bytes, read: Read, trailing: bool) -> tuple[Any, bytes]:
 
 
 def _raw(body: bytes, marked: bytes, read: Read, trailing: bool) -> tuple[Any, bytes]:
-    """The same where text is not UTF-8."""
+    """The value of a body whose text is not UTF-8, and the text without what follows it."""
     text = marked.decode(errors="surrogateescape")
     as_utf8 = text.encode(errors="replace")  # a question mark for each byte
     try:
@@ -110,7 +110,7 @@ def _not_utf8(body: bytes) -> UnicodeDecodeError | None:
 
 
 def _broken(body: bytes, error: orjson.JSONDecodeError, not_utf8: UnicodeDecodeError | None) -> InvalidInput:
-    """What is wrong, in RapidJSON's words."""
+    """The error for a body that is broken JSON, in RapidJSON's words."""
     if not_utf8 is not None:
         place = not_utf8.start
         return InvalidInput(f"{PREFIX}the text is not UTF-8: byte 0x{body[place]:02x} at offset: {place}")
@@ -144,7 +144,7 @@ def _marked(text: bytes) -> bytes:
 
 
 def _with_numbers(document: Any) -> Any:
-    """The same value, changed in place, with the numbers that the marks stand for. Nests may be deeper than calls can be."""
+    """The document, changed in place, with the numbers that the marks stand for. Nests may be deeper than calls can be."""
     outermost = [document]
     left: list[Any] = [outermost]
     while left:

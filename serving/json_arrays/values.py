@@ -25,7 +25,7 @@ MAX_DEPTH = 32
 """Deepest nesting of lists read into a tensor; numpy's own limit on dimensions is 64."""
 
 QUOTED_CHARACTERS = 80
-"""Of what a caller sent, in a message."""
+"""Most characters of what a caller sent that a message quotes."""
 
 Place = Callable[[int], tuple[int, ...]]
 """Where the i-th of all elements is in the lists."""
@@ -157,7 +157,7 @@ def flattened(value: Any) -> tuple[tuple[int, ...], list[Any]]:
 
 
 def _each_as_lists(level: list[Any]) -> list[Any]:
-    """The same values with those that are arrays as lists again."""
+    """The values of a level, with those that are arrays as lists again."""
     return list(map(as_lists, level)) if np.ndarray in set(map(type, level)) else level
 
 

@@ -71,7 +71,7 @@ class Monitoring:
 
     def __init__(self) -> None:
         self.failures = Failures()
-        """Of background work; whoever does it counts there."""
+        """Faults of background work, counted by whoever does it, in any thread."""
         self._repository: Repository | None = None
         self._names: set[str] = set()
         self._versions: dict[str, list[str]] = {}
@@ -150,7 +150,7 @@ class Monitoring:
         self._our_durations.observe(seconds, *told, signature)
 
     def answered_rpc(self, rpc: str, request: object, response: object, code: str, seconds: float) -> None:
-        """The same for gRPC, from the messages; response: None when there is only an error."""
+        """A request over gRPC has its answer, which its messages tell of. response: None when there is only an error."""
         tasks = getattr(request, "tasks", ())
         asked = getattr(tasks[0] if tasks else request, "model_spec", None)
         chosen = getattr(response, "model_spec", None)

@@ -43,7 +43,10 @@ def from_flags(flags: Flags) -> bytes:
 
 
 def placed_softly(flags: Flags) -> bytes:
-    """The same, where a graph that wants a GPU runs without one; the original does not load it. A file says itself."""
+    """The ConfigProto of `from_flags`, with which a graph that wants a GPU runs without one; the original does not load it.
+
+    A ConfigProto file says that itself.
+    """
     config = config_pb2.ConfigProto.FromString(from_flags(flags))
     if not flags.tensorflow_session_config_file:
         config.allow_soft_placement = True
@@ -51,5 +54,5 @@ def placed_softly(flags: Flags) -> bytes:
 
 
 def tags(flags: Flags) -> tuple[str, ...]:
-    """Of the MetaGraph to load."""
+    """Tags of the MetaGraph to load."""
     return tuple(flags.saved_model_tags.split(","))

@@ -30,7 +30,7 @@ _MOST_RECORDS = 20
 
 
 def of(folder: Path | None, signature: Signature) -> Iterator[Arrays]:
-    """Such inputs, which fit the signature."""
+    """The inputs that a version's folder carries and that fit the signature."""
     if folder is None:
         return
     for inputs in (_golden, _warmup):

@@ -153,7 +153,7 @@ class _Asked:
 
 
 def _numbers(array: Array) -> Array | None:
-    """Of floats, as doubles; None for what has to be equal exactly."""
+    """Floats as doubles, to be compared with a tolerance; None for what has to be equal exactly."""
     if array.dtype.kind == "c":
         return array.astype(np.complex128)
     return array.astype(np.float64) if array.dtype.kind == "f" or array.dtype.name == "bfloat16" else None
@@ -224,10 +224,10 @@ def _is_new(row: Arrays, seen: set[bytes]) -> bool:
 
 
 _FREE_SIZES = (8, 32, 1, 3)
-"""For sizes that the signature leaves open, by turns."""
+"""Sizes that are tried, by turns, where the signature leaves one open."""
 
 _RANGES = ((0, 10), (0, 2), (1, 4), (-3, 4), (0, 100))
-"""Of whole numbers, by turns: indexes, flags, counts, measurements."""
+"""Ranges that whole numbers are drawn from, by turns: indexes, flags, counts, measurements."""
 
 _WORDS = ("good", "seven", "the red house", "no", "7", "John went to the kitchen", "a", "what is it?")
 

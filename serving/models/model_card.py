@@ -29,7 +29,7 @@ class Card:
 
     content: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
-    """Of the version, where it is at hand."""
+    """The version's folder, where it is at hand."""
     problem: str = ""
     """Why there is no card although there is something in its place."""
 

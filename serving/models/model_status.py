@@ -34,7 +34,7 @@ class VersionStatus:
     error_message: str = ""
     """Why it is not served, or why what has replaced it on disk is not."""
     reason: str = ""
-    """The same in one of the words of `REASONS`; empty when nothing is wrong, or nobody knows."""
+    """Why it is not served, in one of the words of `REASONS`; empty when nothing is wrong, or nobody knows."""
 
 
 def to_message(statuses: Iterable[VersionStatus]) -> get_model_status_pb2.GetModelStatusResponse:

@@ -191,7 +191,7 @@ def follow(store: ModelStore, poll_s: float) -> None:
 
 
 def _step(store: ModelStore, poll_s: float, failures: Failures) -> float:
-    """One look; seconds until the next. The first is a pause: somebody has just looked."""
+    """Look at the store once, and tell the seconds until the next look. The first is a pause: somebody has just looked."""
     try:
         tell(store, store.sync())
     except UsageError as error:

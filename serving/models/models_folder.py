@@ -54,7 +54,7 @@ class ModelsFolder:
         self._passed_over = PassedOver(f"models folder {str(path)!r}", "model")
 
     def models(self) -> list[ModelConfig]:
-        """One for each model that is there now, in the order of their names. Raises `UsageError`."""
+        """The configuration of each model that is there now, in the order of their names. Raises `UsageError`."""
         try:
             names = sorted(os.listdir(self.path))
         except OSError as error:
@@ -87,7 +87,7 @@ class FolderWatch:
         self._problem = ""
 
     def step(self) -> float:
-        """One look; seconds until the next. A folder that cannot be read changes nothing."""
+        """Look at the folder once, and tell the seconds until the next look. A folder that cannot be read changes nothing."""
         try:
             models = self._folder.models()
         except UsageError as error:

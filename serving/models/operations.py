@@ -62,7 +62,7 @@ _RESTORING = frozenset({"Restore", "RestoreSlice", "RestoreV2"})
 _TABLE_FILES = frozenset({"InitializeTableFromTextFile", "InitializeTableFromTextFileV2"})
 """Their second input names the file."""
 _PASSING = frozenset({"Identity", "ReadVariableOp"})
-"""They give on what they get."""
+"""Operations that pass on what they get."""
 _INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
 
 
@@ -139,7 +139,7 @@ def _components(info: meta_graph_pb2.TensorInfo) -> list[str]:
 
 
 def _node_of(name: str) -> str:
-    """Of an input or a tensor: `^a`, `a:0`, `a:output:0` -> `a`."""
+    """The node that an input or a tensor belongs to: `^a`, `a:0`, `a:output:0` -> `a`."""
     return name.removeprefix("^").partition(":")[0]
 
 

@@ -43,7 +43,7 @@ def masked_crc(data: bytes) -> int:
 
 
 def _checked(file: BinaryIO, offset: int, length: int) -> bytes | None:
-    """So many bytes, and the checksum behind them, which must be theirs; None at the end of the file."""
+    """The next `length` bytes, held against the checksum behind them; None at the end of the file."""
     found = _up_to(file, length + _CRC_BYTES)
     if not found:
         return None
@@ -56,7 +56,7 @@ def _checked(file: BinaryIO, offset: int, length: int) -> bytes | None:
 
 
 def _up_to(file: BinaryIO, length: int) -> bytes:
-    """So many bytes, or what there is: a file that claims a long record must not make room for it before it comes."""
+    """The next `length` bytes, or fewer at the end: a file that claims a long record must not make room for it in advance."""
     if length <= _PIECE_BYTES:
         return file.read(length)
     pieces = []
@@ -71,7 +71,7 @@ def _data_loss(message: str, offset: int) -> ServingError:
 
 
 def write(file: BinaryIO, data: bytes) -> None:
-    """One more record."""
+    """Append one record to a file."""
     length = len(data).to_bytes(_HEADER_BYTES - _CRC_BYTES, "little")
     for part in (length, data):
         file.write(part + masked_crc(part).to_bytes(_CRC_BYTES, "little"))

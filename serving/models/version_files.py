@@ -54,7 +54,7 @@ class Snapshot:
 
     @property
     def nbytes(self) -> int:
-        """Of all files together."""
+        """Bytes of all files together."""
         return sum(file.nbytes for file in self.files.values())
 
 

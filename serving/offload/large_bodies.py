@@ -28,7 +28,7 @@ _FEW = 1 << 12
 _ROWS_AT_ONCE = 1 << 14
 """Rows of several outputs that are objects at the same time."""
 _STRING_BYTES = 16
-"""So many bytes of strings are as much work as a number."""
+"""Bytes of strings that are as much work as one number."""
 
 
 def elements(outputs: Mapping[str, Array]) -> int:

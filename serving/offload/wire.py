@@ -17,7 +17,7 @@ import numpy as np
 from signet.serving.tensors.arrays import Array
 
 _STRINGS_AT_ONCE = 1 << 14
-"""So many strings are made before another thread gets a chance to run."""
+"""Strings that are made before another thread gets a chance to run."""
 
 _COUNT = struct.Struct("<I")
 _LENGTH = struct.Struct("<Q")

@@ -85,7 +85,7 @@ def encode(
 
 
 def _loads(text: bytes) -> Any:
-    """As V1 reads it, but that nothing may follow the JSON."""
+    """The JSON of a body, by the rules of the REST dialect, but that nothing may follow it."""
     try:
         return parsing.loads(text, number_arrays.loads, trailing=False)
     except InvalidInput as error:
@@ -141,7 +141,7 @@ def _output(value: Any, i: int, said: Parameters) -> RequestedOutput:
 
 
 def _named(value: Any, key: str, i: int) -> tuple[str, str, dict[str, Any]]:
-    """Of the i-th tensor in a list: what messages call it, its name and its parameters."""
+    """What messages call the i-th tensor of a list, its name and its parameters."""
     if not isinstance(value, dict):
         raise InvalidInput(f"'{key}'[{i}] is {described(value)}; expected an object with 'name'")
     name = value.get("name")

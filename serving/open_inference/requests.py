@@ -58,11 +58,11 @@ class InputTensor(NamedTuple):
     datatype: str
     shape: tuple[int, ...]
     values: Any = None
-    """Of JSON: a flat list, or one nested like the shape; an array where `number_arrays` made one."""
+    """The elements in JSON: a flat list, or one nested like the shape; an array where `number_arrays` made one."""
     raw: memoryview | None = None
     """The bytes, as `binary.py` lays them out."""
     typed: Array | None = None
-    """Of gRPC's typed contents: flat, of the datatype."""
+    """The elements in gRPC's typed contents: flat, of the datatype."""
     base64: bool = False
     """Whether the strings in `values` are bytes in base64."""
 
@@ -73,7 +73,7 @@ class RequestedOutput(NamedTuple):
     name: str
     binary: bool
     classes: int = 0
-    """So many of the highest values, as text, instead of all numbers; 0: the numbers."""
+    """How many of the highest values are answered, as text, instead of all numbers; 0: all numbers."""
     base64: bool = False
 
 
@@ -91,7 +91,7 @@ class InferRequest(NamedTuple):
     """Whether outputs are bytes where their own parameters say nothing."""
     non_finite: NonFinite = "string"
     whole_body: memoryview | None = None
-    """Of the raw form: one row of the only input, without a name and shape; `inputs` is empty then."""
+    """The body in the raw form: one row of the only input, without a name and shape; `inputs` is empty then."""
 
     def without_inputs(self) -> "InferRequest":
         """What it asks for."""

@@ -279,7 +279,7 @@ def _strings(name: str, array: Array, raw_text: bool) -> Any:
 
 
 def _texts(strings: list[bytes]) -> list[Any] | None:
-    """As text; None where one of them is not UTF-8."""
+    """The strings as text; None where one of them is not UTF-8."""
     try:
         return [text.decode() for text in strings]
     except UnicodeDecodeError:

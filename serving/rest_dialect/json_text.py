@@ -52,7 +52,7 @@ def string(text: str) -> bytes:
 
 
 def format_error(value: Any, problem: str) -> InvalidInput:
-    """What is wrong with the form of a value."""
+    """The error for a value of another form than was expected, which it quotes."""
     return InvalidInput(f"JSON Value: {quote(value)} {problem}")
 
 
@@ -115,7 +115,7 @@ def _decimal(value: float) -> str:
 
 
 def _shortened(value: Any, left: list[int]) -> Any:
-    """The same value as far as that many characters of it can show: to quote a large body should cost little."""
+    """A value cut down to what the characters that are left can show: to quote a large body should cost little."""
     left[0] -= 1
     value = as_lists(value) if isinstance(value, np.ndarray) else value
     if isinstance(value, str):

@@ -18,7 +18,7 @@ class DType:
 
     enum: int
     name: str
-    """As TensorFlow prints it: `float`, `int32`, `string`; the messages of TensorFlow Serving use these."""
+    """The name that TensorFlow prints: `float`, `int32`, `string`; the messages of TensorFlow Serving use these."""
     numpy: np.dtype[Any]
     field: str
     """The typed field of TensorProto that holds the values."""

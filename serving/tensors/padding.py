@@ -23,7 +23,7 @@ class PaddingRule:
 
     value: float
     axes: Mapping[str, tuple[int, ...]]
-    """Of each input that may be filled up; axis 0 is that of the rows."""
+    """The axes along which each input may be filled up; axis 0 is that of the rows."""
 
     def joint_shape(self, name: str, array: Array) -> tuple[int, ...]:
         """The inner shape, in which lengths that may go together, up to twice the shorter, are equal."""
@@ -47,7 +47,7 @@ class PaddingRule:
         return joint
 
     def rows(self, name: str, lengths: Array, flat: Array) -> Array:
-        """The same, bounded, of flat rows by their lengths and all their elements: [2, 1], [1, 2, 3] -> [[1, 2], [3, 0]]."""
+        """Flat rows, given by their lengths and all elements, as one bounded array: [2, 1], [1, 2, 3] -> [[1, 2], [3, 0]]."""
         longest = int(lengths.max())
         self._check(name, (len(lengths), longest), flat.dtype, flat.nbytes)
         joint = self._filled((len(lengths), longest), flat.dtype)

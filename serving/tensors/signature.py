@@ -35,7 +35,7 @@ class TensorSpec:
     """The name in the graph that is fed or fetched, such as `serving_default_pixels:0`."""
 
     def __str__(self) -> str:
-        """For messages: `pixels: float (None, 64)`."""
+        """The tensor as messages name it: `pixels: float (None, 64)`."""
         dtype = self.dtype.name if self.dtype else "unsupported"
         return f"{self.name}: {dtype} {shape_text(self.shape)}"
 

@@ -82,7 +82,7 @@ def _options(arguments: str) -> list[tuple[str, int | str]]:
 
 
 def _credentials(path: str) -> grpc.ServerCredentials | None:
-    """Of an SSLConfig file, whose keys and certificates stand in it as PEM text."""
+    """The credentials in an SSLConfig file, where keys and certificates stand as PEM text; None without a file."""
     if not path:
         return None
     config = SSLConfig()

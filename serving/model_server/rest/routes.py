@@ -29,7 +29,7 @@ class Target:
     verb: str
     """predict, classify, regress, status or metadata."""
     name: str
-    """Of the model; empty when the path has none."""
+    """Name of the model; empty when the path has none."""
     version: int | None
     label: str | None
 
@@ -45,7 +45,7 @@ def is_api(path: bytes) -> bool:
 
 @lru_cache(1024)
 def parse(method: str, path: bytes) -> Target | None:
-    """What is asked, or None for a path that asks nothing. Raises `VersionTooLarge`."""
+    """What a method and path ask for, or None for a path that asks nothing. Raises `VersionTooLarge`."""
     match = _CALL.fullmatch(path) if method == "POST" else _LOOK.fullmatch(path) if method == "GET" else None
     if match is None:
         return None

@@ -13,7 +13,7 @@ from signet.serving.process.output import say
 log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 4096
-"""For one more the longest idle one is closed; from one address there may be half as many."""
+"""Most connections: for one more the longest idle one is closed; from one address there may be half as many."""
 
 LIMITS = Limits(body_bytes=1 << 30, request_s=120.0, address_connections=MAX_CONNECTIONS // 2, checks_host=False)
 """The original has no bounds but libevent's 50 s without a byte; `Host` is as optional as there (`no_host` is recorded)."""

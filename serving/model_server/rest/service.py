@@ -248,7 +248,7 @@ def _name(spec: model_pb2.ModelSpec, target: Target) -> model_pb2.ModelSpec:
 
 
 class _RequestContext:
-    """What is known of a request so far; it is counted with that."""
+    """What is known of a request so far, with which its answer is counted."""
 
     __slots__ = ("model", "signature", "verb", "version")
 

@@ -16,7 +16,7 @@ from signet.serving.tensors import dtypes
 from signet.serving.tensors.arrays import Array, Arrays
 
 _MOST_DIMENSIONS = 6
-"""Of a tensor that is padded, as in the original."""
+"""Most dimensions of a tensor that is padded, as in the original."""
 
 
 def rows_of(inputs: Arrays) -> int:

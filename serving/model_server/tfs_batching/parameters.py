@@ -61,7 +61,7 @@ class Parameters:
 
     @property
     def most_rows(self) -> int:
-        """Of one call, before it is padded."""
+        """Most rows of one call, before it is padded."""
         return self.max_batch_size if self.max_execution_batch_size is None else self.max_execution_batch_size
 
     def padded(self, rows: int) -> int:
@@ -71,7 +71,7 @@ class Parameters:
 
 @dataclass(frozen=True)
 class BatchingSettings:
-    """What a server was told: its threads, and where a version's parameters stand."""
+    """What the flags say of batching: the threads, and where a version's parameters stand."""
 
     threads: int = os.cpu_count() or 1
     """Calls that run side by side, of all models."""
@@ -79,7 +79,7 @@ class BatchingSettings:
     """BatchingParameters of all versions; None: each has a file of its own, or is not batched."""
 
     def of(self, path: Path) -> Parameters | None:
-        """Those of the version at `path`; None when it is not batched. `InvalidInput` for what cannot work."""
+        """The parameters of the version at `path`; None when it is not batched. `InvalidInput` for what cannot work."""
         if self.common is not None:
             return from_proto(self.common)
         file = path / _PER_VERSION

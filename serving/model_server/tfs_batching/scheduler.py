@@ -134,7 +134,7 @@ class BatchScheduler(Runner):
         self.observe: Observe | None = None
         self._unbatched, self._batching = unbatched, batching
         self._parameters: WeakKeyDictionary[Servable, Parameters] = WeakKeyDictionary()
-        """Of the versions that are batched. Written by the thread that loads a version, before it is handed out."""
+        """The parameters of each version that is batched. Written by the thread that loads it, before it is handed out."""
         self._queues: dict[_Key, _Queue] = {}
         """The queues in which something waits, in the order of their turns."""
         self._running = 0
