@@ -32,18 +32,18 @@ from signet.serving.tensors.signature import Signature, nearest_hint, select
 
 T = TypeVar("T")
 CallSteps = Generator[Any, Any, T]
-"""Yields requests or pauses, is sent responses, returns the result."""
+"""A call as a generator: it yields requests or pauses, is sent responses, and returns the result."""
 
 _POLL_S = 0.05
 _LONGEST_S = 1e8
 """Three years; what is longer is no limit, and no number that sockets take."""
 CONVERTING = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError)
-"""What values of any kind may raise when they are looked at."""
+"""The exceptions that values of any kind may raise when they are converted."""
 
 
 @dataclass(frozen=True)
 class Pause:
-    """Nothing is to be sent for a while."""
+    """A step in which nothing is sent for a while: the backoff before a retry, or the time between two polls."""
 
     seconds: float
 
@@ -63,10 +63,10 @@ VersionSelector = int | str | None
 """One of a model's versions: by its number, by a label, or None for the one that calls without a version get."""
 
 SignatureCache = dict[tuple[str, VersionSelector], Version]
-"""What was asked for, by model and version; a label or None is the one that answered last. Threads may share it."""
+"""The versions that were described, by model and selector; for a label or None the one that answered last."""
 
 Describe = Callable[[str, VersionSelector], CallSteps[Version]]
-"""Asks for the signatures of a model's version."""
+"""Makes the steps that ask for the signatures of a model's version."""
 
 
 def seconds_of(timeout_s: float | None, usual_s: float) -> float:
@@ -78,7 +78,7 @@ def seconds_of(timeout_s: float | None, usual_s: float) -> float:
 
 
 def selector_of(version: int | None, label: str | None) -> VersionSelector:
-    """What a caller asks for. Raises `InvalidInput` when both are given."""
+    """The version that a caller asks for. Raises `InvalidInput` when both are given."""
     if version is not None and label is not None:
         raise InvalidInput(f"both version {version} and label {label!r} are given; expected one of them")
     return version if label is None else label
@@ -104,7 +104,7 @@ def drive(steps: CallSteps[T], send: Callable[[Any], Any]) -> T:
 
 
 async def drive_async(steps: CallSteps[T], send: Callable[[Any], Awaitable[Any]]) -> T:
-    """As `drive`, with a `send` to await."""
+    """The result of the steps, whose requests an awaited `send` answers; `drive` for asyncio."""
     try:
         step = next(steps)
         while True:
@@ -198,7 +198,7 @@ def sending(
 
 
 def parsed(parse: Callable[[], T]) -> T:
-    """What an answer says. Raises `Internal` for one that makes no sense, besides what `parse` raises by itself."""
+    """What `parse` reads from an answer. Raises `Internal` for one that makes no sense, besides what `parse` raises by itself."""
     try:
         return parse()
     except CONVERTING as error:

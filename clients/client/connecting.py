@@ -37,13 +37,13 @@ class Access:
     """What a client shows to its server."""
 
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    """Of every request, the bearer token among them."""
+    """The headers of every request, the bearer token among them."""
     ca_file: str = ""
     """PEM of those who may sign the server's certificate, beside the usual ones."""
     certificate: str = ""
     """PEM of the client's own certificate."""
     key: str = ""
-    """PEM of its key; empty: in the same file."""
+    """PEM of that certificate's key; empty: in the same file."""
 
     @property
     def has_tls(self) -> bool:
@@ -51,7 +51,7 @@ class Access:
         return bool(self.ca_file or self.certificate)
 
     def ssl_context(self) -> "ssl.SSLContext":
-        """Of a client. Raises `UsageError` for files that cannot be used."""
+        """The TLS context of a client that shows this. Raises `UsageError` for files that cannot be used."""
         import ssl  # noqa: PLC0415  # needed for TLS alone
 
         import httpx  # noqa: PLC0415  # knows where the usual ones are; GrpcClient hardly needs it
@@ -79,7 +79,9 @@ def access(
     ca_file: FilePath | None = None,
     client_certificate: Certificate | None = None,
 ) -> Access:
-    """token: sent as `Authorization: Bearer`; None: that of $SIGNET_TOKEN, if any; empty: none.
+    """What a client shows, from what its caller says.
+
+    token: sent as `Authorization: Bearer`; None: that of $SIGNET_TOKEN, if any; empty: none.
 
     client_certificate: a PEM file with certificate and key, or the two files. Raises `UsageError`.
     """
@@ -107,7 +109,7 @@ def access(
 
 
 def of_options(headers: list[str] | None, ca_file: str, certificate: str, key: str) -> Access:
-    """What the options of a command say, and $SIGNET_TOKEN. Raises `UsageError`."""
+    """What a client shows, from the options of a command and $SIGNET_TOKEN. Raises `UsageError`."""
     if key and not certificate:
         raise UsageError("--key is that of a --certificate, which is not given")
     return access(header_options(headers or []), None, ca_file, (certificate, key) if certificate else None)
@@ -128,7 +130,7 @@ def usual_url() -> str:
 
 
 def header_options(options: list[str]) -> dict[str, str]:
-    """What `--header 'NAME: VALUE'` says. Raises `UsageError`."""
+    """The headers by name, from options `--header 'NAME: VALUE'`. Raises `UsageError`."""
     found = {}
     for option in options:
         name, colon, value = option.partition(":")

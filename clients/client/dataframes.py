@@ -13,7 +13,7 @@ import numpy as np
 
 from signet.clients.client import flat_columns
 from signet.clients.client.calls import CONVERTING, CallSteps
-from signet.clients.client.values import text_of
+from signet.clients.client.values import texts
 from signet.serving.errors import InvalidInput, UsageError
 from signet.serving.tensors.arrays import Array, Arrays
 from signet.serving.tensors.signature import Signature, TensorSpec
@@ -22,7 +22,7 @@ Frame = TypeVar("Frame")
 """A pandas or polars DataFrame, a pyarrow Table or RecordBatch."""
 
 ROWS = 1024
-"""In a request."""
+"""Rows of a frame in one request, unless a caller says otherwise."""
 
 
 def predicting(
@@ -58,7 +58,7 @@ def fits(frame: Any, rows: int) -> bool:
 
 
 def kind(frame: Any) -> str:
-    """pandas, polars or pyarrow. Raises `InvalidInput` for anything else."""
+    """The package of a frame: pandas, polars or pyarrow. Raises `InvalidInput` for anything else."""
     package = type(frame).__module__.partition(".")[0]
     if type(frame).__name__ == "LazyFrame":
         raise InvalidInput("the frame is a LazyFrame, whose rows are not there yet; expected what .collect() gives")
@@ -143,9 +143,7 @@ def _column(spec: TensorSpec, cells: Any) -> Any:
 def _cells(array: Array) -> Any:
     """An output as a column: rows of one value as that value, others as lists; strings as text where they are UTF-8."""
     if array.dtype == object:
-        texts = np.empty(array.size, object)
-        texts[:] = [text_of(value) for value in array.flat]
-        array = texts.reshape(array.shape)
+        array = texts(array)
     if math.prod(array.shape[1:]) != 1:
         return array.tolist()
     column = array.reshape(len(array))
@@ -156,4 +154,4 @@ _PLAIN = {
     *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
     *("float", "double", "float16", "float32", "float64", "halffloat", "bool", "boolean"),
 }
-"""What the packages call numbers that may not be missing."""
+"""The names of the three packages for dtypes of numbers, none of which may be missing."""

@@ -32,7 +32,7 @@ FOREIGN = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, Runtim
 
 
 class Connections:
-    """Of one client; they are made when they are needed."""
+    """The connection pools of one client, made when they are needed."""
 
     def __init__(self, url: str, access: Access) -> None:
         """Raises `UsageError` for what is no URL, for files that are none, and for a proxy that cannot be used."""
@@ -60,7 +60,9 @@ class Connections:
         self._lock = threading.Lock()
         self._deadline = _Deadline()
         self._client: httpx.Client | None = None
+        """This process's pool. The first thread that sends makes it, under the lock."""
         self._of_loops: dict[asyncio.AbstractEventLoop, tuple[httpx.AsyncClient, asyncio.Semaphore]] = {}
+        """Each event loop's pool, and whose turn it is; only a thread that runs the loop adds to it."""
         self._made(httpx.Client).close()  # says what is wrong with the proxy
 
     @property
@@ -69,7 +71,7 @@ class Connections:
         return f"{self.shown} through the proxy {without_password(self._proxy)}" if self._proxy else self.shown
 
     def send(self, request: Request) -> httpx.Response:
-        """Raises what `FOREIGN` names."""
+        """The response to a request. Raises what `FOREIGN` names."""
         self._check_open()
         if self._pid != os.getpid():  # at first, and after a fork: the parent's connections are not to be shared
             self._lock, self._pid, self._client = threading.Lock(), os.getpid(), None
@@ -81,7 +83,7 @@ class Connections:
             return self._client.request(**_sent(request))
 
     async def send_async(self, request: Request) -> httpx.Response:
-        """The same on the running event loop."""
+        """The response to a request that the running event loop sends. Raises what `FOREIGN` names."""
         self._check_open()
         if self._pid != os.getpid():
             self._pid, self._of_loops = os.getpid(), {}
@@ -95,19 +97,20 @@ class Connections:
                 return await client.request(**_sent(request))
 
     def close(self) -> None:
+        """Close the pool of this process."""
         self._closed = True
         if self._client is not None and self._pid == os.getpid():
             self._client.close()
 
     async def close_async(self) -> None:
-        """Those of the running event loop; those of others end with their loops."""
+        """Close the pool of the running event loop; those of others end with their loops."""
         self._closed = True
         client, _ = self._of_loops.pop(asyncio.get_running_loop(), (None, None))
         if client is not None:
             await client.aclose()
 
     def translated(self, error: Exception, timeout_s: float) -> ServingError:
-        """What went wrong, as one of our errors."""
+        """The error of `serving/errors.py` for what httpx raised."""
         said = str(error) or type(error).__name__
         if isinstance(error, httpx.ConnectTimeout) and timeout_s > _CONNECT_S:
             return Unavailable(f"cannot reach {self.way}: no connection in time")
@@ -186,6 +189,8 @@ class _Deadline(threading.local):
 
 
 class _Network(httpcore.NetworkBackend):
+    """The network below a pool, whose connections keep to the deadline of the call that uses them."""
+
     def __init__(self, network: httpcore.NetworkBackend, deadline: _Deadline) -> None:
         self._network, self._deadline = network, deadline
 
@@ -202,6 +207,8 @@ class _Network(httpcore.NetworkBackend):
 
 
 class _Stream(httpcore.NetworkStream):
+    """A connection whose reads and writes end at the deadline of the call that uses it."""
+
     def __init__(self, stream: httpcore.NetworkStream, deadline: _Deadline) -> None:
         self._stream, self._deadline = stream, deadline
 

@@ -44,7 +44,7 @@ _CODES = {
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be sent."""
+    """A request to the gateway, as it is to be sent."""
 
     method: str
     path: str
@@ -55,7 +55,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What came back."""
+    """A response of the gateway, as it came."""
 
     status: int
     body: bytes
@@ -69,15 +69,15 @@ class Response:
 
 @dataclass(frozen=True)
 class Model:
-    """One of the models that are served."""
+    """A model that is served, as `Client.models` lists it."""
 
     name: str
     versions: tuple[int, ...]
-    """Those that answer, the highest first; it is the one that calls without a version get."""
+    """The versions that answer, the highest first; it is the one that calls without a version get."""
     signatures: Mapping[str, Signature]
-    """By name; of the highest version."""
+    """The signatures of the highest version, by name."""
     problem: str = ""
-    """Why there is no version."""
+    """Why no version answers; empty when one does."""
 
 
 # Pure: requests and what their responses say

@@ -1,10 +1,10 @@
-"""When a request is sent again: to a server that is overloaded or away, after a pause, within a budget.
+"""Retries: exponential backoff with full jitter, for a server that is overloaded or away, within a retry budget.
 
     send ✗ … wait 0 to 0.05 s … send ✗ … wait 0 to 0.1 s … send ✓
 
-Predictions change nothing, so that sending one twice does no harm. But a server that fails because it has too much to do
-must not get more to do for it: retries are at most a tenth of the requests, and their pauses are drawn at random, so
-that callers who failed together do not come back together.
+Predictions are idempotent: they change nothing, so that sending one twice does no harm. But a server that fails because
+it has too much to do must not get more to do for it (a retry storm): retries are at most a tenth of the requests, and their
+pauses are drawn at random, so that callers who failed together do not come back together.
 """
 
 import random
@@ -16,13 +16,14 @@ from signet.serving.errors import Overloaded, ServingError, Unavailable
 
 @dataclass(frozen=True)
 class Retry:
-    """How often and how patiently."""
+    """How often and how patiently a client sends a request again; `NEVER` is the policy without retries."""
 
     attempts: int = 3
     """Times that a request is sent, at most; 1: never again."""
     first_delay_s: float = 0.05
     """Longest pause before the second attempt; twice as long before each further one."""
     longest_delay_s: float = 2.0
+    """The pause beyond which the backoff does not grow."""
     budget: float = 0.1
     """Retries for each request, over all calls of a client."""
     burst: float = 10.0
@@ -33,11 +34,12 @@ NEVER = Retry(attempts=1)
 
 
 class Budget:
-    """What a client may spend on retries; threads share it."""
+    """A client's retry budget, as a token bucket: requests fill it, retries draw from it."""
 
     def __init__(self, retry: Retry) -> None:
         self.retry = retry
         self._left = retry.burst
+        """Retries that are left; any thread that calls writes it, under the lock."""
         self._lock = threading.Lock()
 
     def __getstate__(self) -> Retry:

@@ -90,7 +90,7 @@ def to_json(name: str, array: Array) -> Any:
 def with_texts(outputs: Arrays) -> Arrays:
     """The outputs as callers get them: text is `str`, but for names that end in `_bytes` and for what is no UTF-8."""
     return {
-        name: _texts(array) if array.dtype == object and not name.endswith("_bytes") else array
+        name: texts(array) if array.dtype == object and not name.endswith("_bytes") else array
         for name, array in outputs.items()
     }
 
@@ -228,7 +228,8 @@ def _strings(array: Array, as_base64: bool) -> Any:
     return _string(array[()], as_base64)
 
 
-def _texts(array: Array) -> Array:
+def texts(array: Array) -> Array:
+    """An array of strings with text in place of bytes, where they are UTF-8."""
     found = np.empty(array.size, object)
     found[:] = [text_of(value) for value in array.flat]
     return found.reshape(array.shape)
