@@ -1,5 +1,6 @@
 """Fixtures that several folders of tests use; each test's marker; what a unit test may cost."""
 
+import sys
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -28,6 +29,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if isinstance(item, pytest.Function) and not any(map(item.get_closest_marker, kinds.KINDS)):
             fixtures = [found.func for several in item._fixtureinfo.name2fixturedefs.values() for found in several]
             item.add_marker(kinds.kind(item.nodeid, [item.function, *fixtures]))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note what collecting has imported: a test looks at it."""
+    session.config.stash[kinds.COLLECTED] = frozenset(sys.modules)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -12,6 +12,8 @@ from functools import cache
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+import pytest
+
 from tests.servers import ROOT
 
 KINDS = {
@@ -24,6 +26,12 @@ KINDS = {
 
 FOLDERS = {"tests/third_party": "outside", "tests/training": "train", "tests/examples": "train"}
 """Folders all of whose tests are of one kind."""
+
+DEAR = {"tensorflow", "keras", "schemathesis", "ray", "jax", "sklearn", "matplotlib", "mlflow"}
+"""Packages that take seconds to import: tests do it in fixtures and functions, or collecting them all would take as long."""
+
+COLLECTED = pytest.StashKey[frozenset[str]]()
+"""The modules that were imported when all tests had been collected."""
 
 UNIT_BUDGET_S = 2.0
 """Seconds of processor time, not of the clock, that a unit test may take without its fixtures."""

@@ -62,6 +62,10 @@ def test_some_folders_are_of_one_kind():
     assert kinds.kind("tests/training/test_any.py", [plain]) == "train"
 
 
+def test_collecting_imports_nothing_that_takes_seconds(pytestconfig):
+    assert not pytestconfig.stash[kinds.COLLECTED] & kinds.DEAR
+
+
 def test_a_unit_test_that_costs_too_much_fails_with_a_sentence(tmp_path):
     file = tmp_path / "test_dear.py"
     file.write_text("""if True:
