@@ -1,6 +1,9 @@
 """Learning: batches in, weights out, one checkpoint an epoch, so that a killed run goes on from its last whole epoch.
 
-    fit(model, data, recipe, history, work, watcher) ──▶ History     work/state.json  names the files that belong to it
+Early stopping: after `patience` epochs in a row that were not the best on the validation rows the run ends; exported are the
+best epoch's weights in any case.
+
+    fit(model, data, recipe, history, work, listener) ──▶ History     work/state.json  names the files that belong to it
       a tenth of the rows is for validation                          work/epoch-0007  weights and the optimizer's state
       the rest is learnt from, in an order of each epoch's own       work/best-0005   those that did best on these rows
                                                                      work/history.csv loss and metrics, a line an epoch
@@ -24,16 +27,16 @@ from signet.serving.errors import SignetError
 from signet.training.model import Arrays, Data, Recipe
 
 VALIDATION = 10
-"""One row in so many is for validation."""
+"""One row in ten is held back from learning, for validation."""
 
 
 class Diverged(SignetError):
-    """The loss is no longer a number."""
+    """The loss of an epoch is infinite or not a number."""
 
 
 @dataclass
 class History:
-    """What has been learnt so far."""
+    """What a run has learnt so far: the content of state.json. Written by `CheckpointCallback` alone, after each epoch."""
 
     run: Mapping[str, Any]
     """What tells this run from another: a checkpoint of another run is of no use."""
@@ -42,9 +45,9 @@ class History:
     seconds: float = 0.0
     """Wall time of these epochs, those before an interruption included."""
     weights: str = ""
-    """File name of the checkpoint."""
+    """File name of the last epoch's checkpoint in the work folder."""
     best_weights: str = ""
-    """File name of the best epoch's."""
+    """File name of the best epoch's weights in the work folder."""
 
     @property
     def best_epoch(self) -> int:
@@ -54,19 +57,19 @@ class History:
         return len(losses) - losses[::-1].index(min(losses)) if losses else 0  # of equals the last, which learnt most
 
     def finished(self, recipe: Recipe) -> bool:
-        """All epochs are done, or patience is at its end."""
+        """Whether all epochs are done, or early stopping ends the run: patience is at its end."""
         done = len(self.epochs)
         return done >= recipe.epochs or 0 < recipe.patience <= done - self.best_epoch
 
 
-class Watcher(Protocol):
-    """Is told how far the learning has come."""
+class ProgressListener(Protocol):
+    """Hears how far the learning has come."""
 
     def batch(self, done: int) -> None:
-        """So many batches of the whole run are done."""
+        """Hear that `done` batches of the whole run are learnt from."""
 
     def epoch(self, done: int, logs: Mapping[str, float]) -> None:
-        """So many epochs of the whole run are done; loss and metrics of the last one."""
+        """Hear that `done` epochs of the whole run are over, with loss and metrics of the last one."""
 
 
 def read_history(work: Path, run: Mapping[str, Any]) -> History:
@@ -107,7 +110,7 @@ def fit(
     recipe: Recipe,
     history: History,
     work: Path,
-    watcher: Watcher,
+    listener: ProgressListener,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> History:
     """Train a compiled `model` by `recipe`, from where `history` ends. The best weights are in a file then.
@@ -120,7 +123,7 @@ def fit(
     if not history.finished(recipe):
         done = len(history.epochs)
         batches = Batches(data, recipe.batch_rows, int(history.run["seed"]), done)
-        keeper = Keeper(history, recipe, work, watcher, len(batches))
+        checkpoints = CheckpointCallback(history, recipe, work, listener, len(batches))
         validation = data.epoch(0)[validation_rows(data.epoch(0).rows)]
         model.fit(
             batches,
@@ -130,7 +133,7 @@ def fit(
             validation_batch_size=min(validation.rows, 256),
             shuffle=False,  # Keras would shuffle the batches, in an order that a resumed run does not know
             verbose=0,
-            callbacks=[keeper, *callbacks],
+            callbacks=[checkpoints, *callbacks],
         )
     return history
 
@@ -180,20 +183,20 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
         self._start(self._epoch + 1)
 
 
-class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
-    """Writes the checkpoint after each epoch, tells the watcher, and stops when patience is at its end."""
+class CheckpointCallback(keras.callbacks.Callback):  # type: ignore[misc]
+    """After each epoch writes the checkpoint, tells the listener, and stops the run early when patience is at its end."""
 
-    def __init__(self, history: History, recipe: Recipe, work: Path, watcher: Watcher, steps: int) -> None:
+    def __init__(self, history: History, recipe: Recipe, work: Path, listener: ProgressListener, steps: int) -> None:
         super().__init__()
         self._history = history
         self._recipe = recipe
         self._work = work
-        self._watcher = watcher
+        self._listener = listener
         self._steps = steps
         self._since = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        self._watcher.batch(len(self._history.epochs) * self._steps + batch + 1)
+        self._listener.batch(len(self._history.epochs) * self._steps + batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         logs = {name: float(value) for name, value in (logs or {}).items()}
@@ -207,5 +210,5 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         self._since = now
         self._history.epochs.append(logs)
         write_history(self._work, self._history, self.model)
-        self._watcher.epoch(epoch + 1, logs)
+        self._listener.epoch(epoch + 1, logs)
         self.model.stop_training = self._history.finished(self._recipe)

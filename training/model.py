@@ -83,11 +83,11 @@ class Recipe:
     epochs: int
     batch_rows: int
     learning_rate: float
-    """At the start; it falls to zero along a half cosine."""
+    """The first step's; the rate falls to zero along a half cosine."""
     train_rows: int = 0
     """Rows an epoch where they are generated; real data comes as it is."""
     patience: int = 0
-    """Stop after so many epochs in a row that were not the best so far; 0: never."""
+    """Early stopping: after so many epochs in a row that were not the best so far; 0: never."""
     by_accuracy: bool = False
     """The best epoch is that of the greatest accuracy on the validation rows, instead of the least loss."""
 
@@ -110,11 +110,11 @@ class Endpoint:
     """One signature of the export."""
 
     inputs: Sequence[tf.TensorSpec]
-    """Named: the names are the signature's."""
+    """Shape, dtype and name of each input of the signature."""
     graph: Callable[..., dict[str, tf.Tensor]]
     """Traced into the SavedModel; takes the inputs in their order, gives named outputs."""
     reference: Callable[[Arrays], Arrays]
-    """The same through the Keras model and numpy: what the graph has to answer."""
+    """What the graph has to answer, computed by the Keras model and numpy."""
     tables: Sequence[Any] = ()
     """Lookup tables that `graph` uses; the SavedModel has to hold on to them."""
 
@@ -126,7 +126,7 @@ class Meaning:
     text: str
     unit: str = ""
     values: str = ""
-    """Which values there are: '0 to 16'."""
+    """The values that occur, such as '0 to 16'."""
     labels: Sequence[str] | Callable[[Any], Sequence[str]] = ()
     """What its classes are called, in the order of the last axis; or how to get that from the model's config."""
 
@@ -154,7 +154,7 @@ class Model(Protocol[DataT, ConfigT]):
 
     @property
     def PRESETS(self) -> Mapping[str, Recipe]:  # noqa: N802
-        """quick and full."""
+        """The recipes of the presets quick and full, by name."""
 
     @property
     def CARD(self) -> Card:  # noqa: N802
@@ -188,5 +188,5 @@ class Model(Protocol[DataT, ConfigT]):
 
 
 def accuracy(predicted: Array, truth: Array) -> float:
-    """The share of equal entries."""
+    """The share of entries that are predicted rightly."""
     return float(np.mean(predicted == truth))

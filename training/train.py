@@ -38,7 +38,7 @@ from signet.training.export.golden import to_json
 from signet.training.model import BadOption, Data, Examples, Model, Recipe, Score
 from signet.training.models.registry import DATA_SETS, NAMES, models
 from signet.training.options import TrainOptions
-from signet.training.progress import Line, Progress
+from signet.training.train_progress import ModelProgress, TrainProgress
 
 if TYPE_CHECKING:
     from signet.training.fit import History
@@ -56,7 +56,7 @@ BACKENDS = ("tensorflow", "jax")
 
 
 class Interrupted(SignetError):
-    """Ctrl-C."""
+    """The user has pressed Ctrl-C; the exit code is that of a program that SIGINT ends."""
 
     exit_code = 130
 
@@ -86,7 +86,7 @@ def train(names: Sequence[str], options: TrainOptions) -> None:
     quiet_tensorflow()
     done: list[Trained] = []
     try:
-        with contextlib.ExitStack() as locks, Progress(console) as progress:
+        with contextlib.ExitStack() as locks, TrainProgress(console) as progress:
             lines = {name: progress.add(name) for name in names}
             for name in names:
                 locks.enter_context(locked(options.work(name)))  # until its export has been published
@@ -162,7 +162,7 @@ class Fitted:
     scores: Sequence[Score]
 
 
-def train_one(name: str, options: TrainOptions, line: Line) -> Trained:
+def train_one(name: str, options: TrainOptions, line: ModelProgress) -> Trained:
     """One model from data to evaluation; its export is under way when this returns. The work folder is locked."""
     work = options.work(name)
     done = fitted(name, options, work, line)
@@ -178,7 +178,7 @@ def train_one(name: str, options: TrainOptions, line: Line) -> Trained:
     return Trained(name, done.scores, done.history.seconds, work, exporting)
 
 
-def fitted(name: str, options: TrainOptions, work: Path, line: Line) -> Fitted:
+def fitted(name: str, options: TrainOptions, work: Path, line: ModelProgress) -> Fitted:
     """Learn, going on from the checkpoint in `work` if it is this run's, and be judged. Raises BadData, Diverged."""
     line.say("starting Keras")
     import keras
@@ -243,7 +243,7 @@ def fingerprint(*parts: Examples) -> str:
 
 
 def report(done: Fitted) -> dict[str, Any]:
-    """The content of metrics.json. It holds no date."""
+    """What the export says of a training: the content of metrics.json. It holds no date."""
     run, data, history = done.run, done.data, done.history
     return {
         "format": 1,
@@ -269,7 +269,7 @@ def report(done: Fitted) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """One line of JSON."""
+    """Write a JSON file of one line."""
     path.write_text(json.dumps(content))
 
 
@@ -306,7 +306,7 @@ def _is(descriptor: int, path: Path) -> bool:
         return False
 
 
-def finish(trained: Trained, line: Line) -> Path:
+def finish(trained: Trained, line: ModelProgress) -> Path:
     """Wait for the export; then the checkpoints have served. The folder of the new version."""
     try:
         path = export.result(trained.export)
@@ -318,7 +318,7 @@ def finish(trained: Trained, line: Line) -> Path:
 
 
 def table(rows: Sequence[tuple[Trained, Path]]) -> Table:
-    """What was reached: one line a metric."""
+    """The table of held-out figures at the end: one line a metric."""
     result = Table("model", "held-out metric", "reached", "baseline", "ceiling", "fit s", "version", box=None)
     for trained, path in rows:
         for number, score in enumerate(trained.scores):

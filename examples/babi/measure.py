@@ -24,7 +24,7 @@ from signet.serving.errors import SignetError
 from signet.training import train
 from signet.training.model import BadData
 from signet.training.options import TrainOptions
-from signet.training.progress import Progress
+from signet.training.train_progress import TrainProgress
 
 TASKS = range(1, 21)
 LSTM = (50, 20, 20, 61, 70, 48, 49, 45, 64, 44, 72, 74, 94, 27, 21, 23, 51, 52, 8, 91)
@@ -39,7 +39,7 @@ def measure(file: Path, architecture: str, seed: int, preset: str, console: Cons
     """Train on one task and judge by its test questions. Raises BadData, Diverged."""
     started = time.process_time()
     options = TrainOptions(preset=preset, seed=seed, data=file, architecture=architecture)
-    with tempfile.TemporaryDirectory() as work, Progress(console) as progress:
+    with tempfile.TemporaryDirectory() as work, TrainProgress(console) as progress:
         line = progress.add(f"{file.name.partition('_')[0]} {architecture}")
         fitted = train.fitted("question_answering", options, Path(work), line)
     (score,) = fitted.scores

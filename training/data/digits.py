@@ -10,7 +10,7 @@ import numpy as np
 from signet.training.model import Examples
 
 SIDE = 8
-"""Pixels along an edge."""
+"""Pixels along an edge of a digit's picture."""
 
 
 def load() -> tuple[Examples, Examples]:
@@ -26,7 +26,7 @@ def load() -> tuple[Examples, Examples]:
 
 
 def images() -> tuple[Examples, Examples]:
-    """The same split as pictures: image (rows, 8, 8, 1) instead of pixels."""
+    """The split of `load` as pictures: image (rows, 8, 8, 1) instead of pixels."""
     train, test = (
         Examples({"image": rows.inputs["pixels"].reshape(-1, SIDE, SIDE, 1)}, rows.targets) for rows in load()
     )

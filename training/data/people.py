@@ -66,7 +66,7 @@ def _row(where: str, row: Mapping[str, Any]) -> tuple[str, str, int]:
 
 
 _SAME = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
-"""As programs write it: pandas makes 1.0 of a column with gaps, and True of comparisons."""
+"""How programs write yes and no: pandas makes 1.0 of a column with gaps, and True of comparisons."""
 
 
 def hold_out(pairs: Pairs, path: Path) -> tuple[Pairs, Pairs]:
@@ -113,7 +113,7 @@ HARD = 0.8
 INITIAL, ABBREVIATED, SWAPPED = 0.15, 0.4, 0.15
 """Shares of the writings: "M." for the first name, "St." for the street, the last name first."""
 TYPOS = 0.75
-"""On average in each of the two writings."""
+"""Typing errors in each of the two writings, on average."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -226,7 +226,7 @@ def letter_pairs(pairs: Pairs) -> Array:
 
 
 def _words(texts: Iterable[str]) -> list[list[str]]:
-    """In lower case, of letters and digits."""
+    """The words of a text: letters and digits, in lower case."""
     return ["".join(character if character.isalnum() else " " for character in text.lower()).split() for text in texts]
 
 

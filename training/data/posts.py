@@ -33,7 +33,7 @@ INCOMES = (
     *(f"{thousands},000 to {thousands + 9},999" for thousands in range(10, 90, 10)),
     "90,000 or more",
 )
-"""The ten groups: income a year."""
+"""The ten groups of income a year."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ AGE_WORDS = [
     "bridge", "bingo", "cane", "pacemaker", "memoirs", "hip",
 ]
 # fmt: on
-"""From young to old."""
+"""Words used at one age more than at others, from young to old."""
 # fmt: off
 INCOME_WORDS = [
     "foodbank", "overdraft", "coupons", "payday", "nightshift", "instalments", "rent", "overtime", "budget",
@@ -161,7 +161,7 @@ INCOME_WORDS = [
     "chauffeur", "yacht",
 ]
 # fmt: on
-"""From poor to rich."""
+"""Words used at one income more than at others, from poor to rich."""
 GENDER_WORDS = (("mother", "father"), ("sister", "brother"), ("woman", "man"))
 """What a person calls itself, by gender."""
 # fmt: off
@@ -182,7 +182,7 @@ PAIRS = tuple(zip(
 AGE_SPREAD = 7.0
 """Years: standard deviation of the ages at which a word is used."""
 INCOME_SPREAD = 1.3
-"""Groups: the same for incomes."""
+"""Groups: standard deviation of the incomes at which a word is used."""
 OWN_WORD, OWN_ORDER = 0.6, 0.85
 """Chance that a word of GENDER_WORDS, and that an order of PAIRS, is that of the person's own gender."""
 
@@ -265,7 +265,7 @@ def generate(count: int, rng: np.random.Generator) -> tuple[Users, Array]:
 
 
 def _draw(chances: Array, rng: np.random.Generator) -> Array:
-    """One column of each row, by its chances."""
+    """Draw a column for each row of chances."""
     result: Array = (rng.random((len(chances), 1)) > chances.cumsum(axis=1)[:, :-1]).sum(axis=1)
     return result
 
@@ -299,7 +299,7 @@ def _name(number: int) -> str:
 
 @dataclass(frozen=True)
 class Guesses:
-    """What somebody makes of the posts."""
+    """Age, income and gender of each person, as guessed from the posts."""
 
     age: Array
     income: Array

@@ -21,7 +21,7 @@ from signet.training.model import Array, Examples
 
 BASELINE_M = 0.1
 FOCAL = 1.0
-"""Picture widths."""
+"""Focal length in picture widths."""
 NEAR_M, FAR_M = 0.32, 3.2
 NOISE = 4.0
 """Standard deviation of a pixel's value, of 255."""
@@ -39,7 +39,7 @@ def disparity(depth_m: ArrayOrFloat) -> ArrayOrFloat:
 
 
 def generate(rows: int, side: int, rng: np.random.Generator) -> Examples:
-    """`rows` pairs of `side` x `side` pixels."""
+    """Draw `rows` pairs of pictures of `side` x `side` pixels."""
     shift = rng.uniform(disparity(FAR_M), disparity(NEAR_M), size=rows)
     left, right = (np.empty((rows, side, side, 3), np.uint8) for _ in range(2))
     for start in range(0, rows, CHUNK_ROWS):
@@ -87,13 +87,13 @@ def _over(values: Array) -> Array:
 
 
 def _waves(rows: int, fewest: float, most: float, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-    """Of each row's pattern: waves to a picture's height, to its width, and the phase."""
+    """Draw the pattern of each row: waves to a picture's height, to its width, and the phase."""
     angle, number = rng.uniform(0, 2 * np.pi, size=rows), rng.uniform(fewest, most, size=rows)
     return number * np.sin(angle), number * np.cos(angle), rng.uniform(0, 2 * np.pi, size=rows)
 
 
 def _pattern(down: Array, across: Array, waves: tuple[Array, Array, Array]) -> Array:
-    """Between -1 and 1, (rows, side, side)."""
+    """Brightness of the pattern at each pixel, between -1 and 1: (rows, side, side)."""
     high, wide, phase = (_over(wave) for wave in waves)
     result: Array = np.sin(2 * np.pi * (high * down + wide * across) + phase)
     return result

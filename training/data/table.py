@@ -119,21 +119,21 @@ def _parquet(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, Row]]:
             raise BadData(f"{path}, row {number + 1}: cannot be read: {error}") from error
 
 
-def _check_columns(where: str, columns: Sequence[str], found: Sequence[str]) -> None:
+def _check_columns(where: str, columns: Sequence[str], present: Sequence[str]) -> None:
     """Each of the columns, and once. Others may be there as well."""
-    missing = [column for column in columns if column not in found]
+    missing = [column for column in columns if column not in present]
     if missing:
         raise BadData(
             f"{where}: expected the columns {', '.join(columns)}; missing: {', '.join(missing)}; "
-            f"found: {', '.join(map(repr, found)) or 'nothing'}{_did_you_mean(missing, found)}"
+            f"found: {', '.join(map(repr, present)) or 'nothing'}{_did_you_mean(missing, present)}"
         )
     for column in columns:
-        if found.count(column) > 1:
+        if present.count(column) > 1:
             raise BadData(f"{where}: the column {column!r} is there twice: which of the two is meant?")
 
 
-def _did_you_mean(missing: Sequence[str], found: Sequence[str]) -> str:
-    plain = {name.strip().lower(): name for name in found}
+def _did_you_mean(missing: Sequence[str], present: Sequence[str]) -> str:
+    plain = {name.strip().lower(): name for name in present}
     for column in missing:
         near = difflib.get_close_matches(column, plain, n=1)
         if near:

@@ -1,6 +1,6 @@
 """Any Keras 3 model as an export: loaded from its file, with the rows that prove it and its one signature.
 
-    model.json of description.py ──load──▶ model ──calls──▶ Called
+    model.json of description.py ──keras_file──▶ model ──model_call──▶ Called
         ─▶ Endpoint: labels beside the scores (class_labels), no rows for none
         ─▶ example rows, given or drawn ─▶ golden examples
 
@@ -18,11 +18,11 @@ import numpy as np
 import tensorflow as tf
 
 from signet.training.export import class_labels, xla
-from signet.training.export.calls import Called, Renames, functional, subclassed
 from signet.training.export.description import NOT_BATCHED, read_example
 from signet.training.export.errors import BadModel, first_line
 from signet.training.export.exportable import ATOL, RTOL, Exportable
-from signet.training.export.load import load, objects_of, restore
+from signet.training.export.keras_file import load, objects_of, restore
+from signet.training.export.model_call import Called, Renames, functional, subclassed
 from signet.training.model import Array, Arrays, Card, Endpoint, Meaning
 from signet.training.models import empty_batch
 
@@ -33,7 +33,7 @@ WORDS = ("one", "two words", "", "and a few more words")
 HALF = 1e-2
 """Tolerance of what is computed in 16 bits."""
 PROOF_BYTES = 8_000_000
-"""Of the rows and answers that an export is verified by; pictures of a megabyte are compared in fewer rows."""
+"""Most bytes of rows and answers that an export is verified by: pictures of a megabyte are compared in fewer rows."""
 
 
 def exportable(description: Mapping[str, Any]) -> Exportable:
@@ -89,7 +89,7 @@ def scale(answers: Arrays) -> float:
 
 
 def filled(called: Called) -> Arrays:
-    """At least LEAST_ROWS rows for each input: the example, repeated, or drawn ones. Raises BadModel."""
+    """Make at least LEAST_ROWS rows for each input: of the example, repeated, or drawn at random. Raises BadModel."""
     fixed = next((spec.shape[0] for spec in called.inputs if spec.shape[0] is not None), None)
     if called.example:
         rows = max(LEAST_ROWS, len(next(iter(called.example.values())))) if fixed is None else fixed
@@ -141,7 +141,7 @@ def _answers(called: Called, rows: Arrays) -> Arrays:
 
 
 def _affordable(called: Called, rows: Arrays, answers: Arrays) -> Arrays:
-    """As many of the rows as are of a size that is quickly compared; two at least, to tell them apart."""
+    """Keep as many rows as PROOF_BYTES has room for; two at least, to tell them apart."""
     if any(spec.shape[0] is not None for spec in called.inputs):
         return rows
     count = len(next(iter(rows.values())))
@@ -190,15 +190,15 @@ def labelled(
     """The endpoint, and what is known of its outputs: those with labels give `NAME_label` beside the scores."""
     answers = {name: tensor.numpy() for name, tensor in called.answers(rows).items()}
     labels = class_labels.assigned(wanted or {}, {name: array.shape for name, array in answers.items()})
-    rules = class_labels.rules(labels, answers, called.activations, scores)
+    rules = class_labels.score_rules(labels, answers, called.activations, scores)
 
     def graph(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
-        given = compiled(tensors)
-        return {**given, **class_labels.in_graph(given, labels, rules)}
+        outputs = compiled(tensors)
+        return {**outputs, **class_labels.in_graph(outputs, labels, rules)}
 
     def reference(inputs: Arrays) -> Arrays:
-        given = {name: tensor.numpy() for name, tensor in called.answers(inputs).items()}
-        return {**given, **class_labels.expected(given, labels, rules)}
+        outputs = {name: tensor.numpy() for name, tensor in called.answers(inputs).items()}
+        return {**outputs, **class_labels.expected(outputs, labels, rules)}
 
     endpoint = Endpoint(called.inputs, graph, reference, resources(called.model))
     return endpoint, class_labels.meanings(labels, rules)
@@ -236,7 +236,7 @@ def with_empty_batches(endpoint: Endpoint, rows: Arrays) -> Endpoint:
 
 
 def card(source: str, outputs: Mapping[str, Meaning], rows: str, limits: Sequence[str]) -> Card:
-    """What can be said of a stranger's model."""
+    """Describe a model of somebody else, of which only the file is known."""
     shown = "given by its author" if rows == "example" else "drawn at random, and no proof of sense"
     return Card(
         purpose=f"Exported from {source}; what it is for was not said.",

@@ -134,9 +134,9 @@ def complete(folder: Path, verified: Mapping[str, Mapping[str, Any]], marked: Ma
         card["signatures"][name].update(facts)
     card["operations"]["marked"] = dict(marked)
     if marked:
-        told = ", ".join(f"{name} ({touches})" for name, touches in marked.items())
+        touched = ", ".join(f"{name} ({touches})" for name, touches in marked.items())
         card["notes"].append(
-            f"it reaches operations that touch more than the model: {told}; "
+            f"it reaches operations that touch more than the model: {touched}; "
             f"`signet serve` refuses it without --allow-ops {','.join(marked)}"
         )
     card["pictures"] = [name for name in PICTURES if (extra / name).exists()]
@@ -149,11 +149,11 @@ def brief(version: Path) -> Iterator[str]:
     """A few lines for the screen: how a published version is called, and what was noted."""
     card = json.loads((version / "assets.extra" / JSON_FILE).read_bytes())
     for name, signature in card["signatures"].items():
-        taken, given = (
-            ", ".join(f"{tensor} {said['dtype']} {_shape(said)}" for tensor, said in signature[kind].items())
+        inputs, outputs = (
+            ", ".join(f"{tensor} {facts['dtype']} {_shape(facts)}" for tensor, facts in signature[kind].items())
             for kind in ("inputs", "outputs")
         )
-        yield f"{name}: {taken} -> {given}"
+        yield f"{name}: {inputs} -> {outputs}"
     yield from card["notes"]
 
 
@@ -203,7 +203,7 @@ def _figures(card: Mapping[str, Any]) -> Iterator[str]:
         best = "–" if score["ceiling"] is None else f"{score['ceiling']:.3f}"
         yield f"| `{score['output']}` | {score['metric']} | {score['value']:.3f} | {beside} | {best} |"
     training = card["training"]
-    said = {
+    shown = {
         "preset": training.get("preset"),
         "architecture": training.get("architecture"),
         "seed": training.get("seed"),
@@ -214,21 +214,21 @@ def _figures(card: Mapping[str, Any]) -> Iterator[str]:
         **training.get("versions", {}),
     }
     yield ""
-    yield "; ".join(f"{key} {value}" for key, value in said.items() if value is not None) + "."
+    yield "; ".join(f"{key} {value}" for key, value in shown.items() if value is not None) + "."
 
 
 def _signature(model: str, name: str, signature: Mapping[str, Any]) -> Iterator[str]:
     for kind in ("inputs", "outputs"):
         yield f"| {kind[:-1]} | dtype | shape | meaning | unit | values |"
         yield "| --- | --- | --- | --- | --- | --- |"
-        for tensor, said in signature[kind].items():
-            cells = (said["meaning"], said["unit"], said["values"])
+        for tensor, facts in signature[kind].items():
+            cells = (facts["meaning"], facts["unit"], facts["values"])
             described = " | ".join(_cell(cell) for cell in cells)
-            yield f"| `{tensor}` | {said['dtype']} | {_shape(said)} | {described} |"
+            yield f"| `{tensor}` | {facts['dtype']} | {_shape(facts)} | {described} |"
         yield ""
-    for tensor, said in signature["outputs"].items():
-        if said["labels"]:
-            yield f"Classes of `{tensor}`, in order: {'; '.join(said['labels'])}."
+    for tensor, facts in signature["outputs"].items():
+        if facts["labels"]:
+            yield f"Classes of `{tensor}`, in order: {'; '.join(facts['labels'])}."
             yield ""
     yield from (f"- {fact}" for fact in _facts(signature))
     yield ""
@@ -240,8 +240,8 @@ def _signature(model: str, name: str, signature: Mapping[str, Any]) -> Iterator[
     yield from ("", "```sh", f"curl -s URL/v1/models/{model}:predict -d {body}", "```")
 
 
-def _shape(said: Mapping[str, Any]) -> str:
-    return f"({', '.join('any' if size is None else str(size) for size in said['shape'])})"
+def _shape(facts: Mapping[str, Any]) -> str:
+    return f"({', '.join('any' if size is None else str(size) for size in facts['shape'])})"
 
 
 def _cell(text: str) -> str:

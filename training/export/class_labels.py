@@ -80,14 +80,14 @@ def _classes(shape: Sequence[int]) -> int:
     return 2 if shape[-1] == 1 else shape[-1]
 
 
-def rules(
+def score_rules(
     labels: Mapping[str, Sequence[str]], answers: Arrays, activations: Mapping[str, str], asked: Scores | None
 ) -> dict[str, Scores]:
     """What the single numbers of outputs with labels are. Raises BadOption and BadModel where that does not hold.
 
     answers: of the example rows. activations: by output, as far as they are known. asked: `--scores`.
     """
-    found: dict[str, Scores] = {}
+    rules: dict[str, Scores] = {}
     for name in labels:
         if answers[name].shape[-1] != 1:
             continue
@@ -105,47 +105,47 @@ def rules(
                 f"--labels: {name!r} is to be a probability, but example rows get {low:.3g} to {high:.3g}; "
                 "--scores logit takes the second class above 0"
             )
-        found[name] = rule
-    return found
+        rules[name] = rule
+    return rules
 
 
 def in_graph(
-    given: Mapping[str, tf.Tensor], labels: Mapping[str, Sequence[str]], found: Mapping[str, Scores]
+    outputs: Mapping[str, tf.Tensor], labels: Mapping[str, Sequence[str]], rules: Mapping[str, Scores]
 ) -> dict[str, tf.Tensor]:
     """The labels of each output as a server computes them: {"mood_label": (n,) string}."""
     named = {}
     for name, classes in labels.items():
-        scores = given[name]
-        second = tf.cast(scores[..., 0] > _THRESHOLD[found[name]], tf.int64) if name in found else None
+        scores = outputs[name]
+        second = tf.cast(scores[..., 0] > _THRESHOLD[rules[name]], tf.int64) if name in rules else None
         named[f"{name}_label"] = tf.gather(tf.constant(classes), tf.argmax(scores, -1) if second is None else second)
     return named
 
 
 def expected(
-    given: Mapping[str, Array], labels: Mapping[str, Sequence[str]], found: Mapping[str, Scores]
+    outputs: Mapping[str, Array], labels: Mapping[str, Sequence[str]], rules: Mapping[str, Scores]
 ) -> dict[str, Array]:
-    """The same from the two or more scores of the classes, the highest of which wins, the first of equals."""
+    """The labels of each output in numpy: the class with the highest score, the first of equals, also where there are two."""
     named = {}
     for name, classes in labels.items():
-        scores = given[name]
-        if name in found:
+        scores = outputs[name]
+        if name in rules:
             second = scores[..., 0].astype(float)
-            first = 1.0 - second if found[name] == "probability" else -second
+            first = 1.0 - second if rules[name] == "probability" else -second
             scores = np.stack([first, second], axis=-1)
         named[f"{name}_label"] = np.array(classes, object)[scores.argmax(axis=-1)]
     return named
 
 
-def meanings(labels: Mapping[str, Sequence[str]], found: Mapping[str, Scores]) -> dict[str, Meaning]:
+def meanings(labels: Mapping[str, Sequence[str]], rules: Mapping[str, Scores]) -> dict[str, Meaning]:
     """What the card says of outputs with labels, and of the labels."""
-    said = {}
+    meaning_of = {}
     for name, classes in labels.items():
-        if name in found:
-            what = "chance" if found[name] == "probability" else "logit"
+        if name in rules:
+            what = "chance" if rules[name] == "probability" else "logit"
             # `labels` of a card has a name for each place of the last axis; here there is one place for two classes.
-            said[name] = Meaning(f"{what} of {classes[1]!r}; else {classes[0]!r}")
-            said[f"{name}_label"] = Meaning(f"{classes[1]!r} where `{name}` is above {_THRESHOLD[found[name]]:g}")
+            meaning_of[name] = Meaning(f"{what} of {classes[1]!r}; else {classes[0]!r}")
+            meaning_of[f"{name}_label"] = Meaning(f"{classes[1]!r} where `{name}` is above {_THRESHOLD[rules[name]]:g}")
         else:
-            said[name] = Meaning("scores of the classes", labels=list(classes))
-            said[f"{name}_label"] = Meaning(f"the class with the highest `{name}`")
-    return said
+            meaning_of[name] = Meaning("scores of the classes", labels=list(classes))
+            meaning_of[f"{name}_label"] = Meaning(f"the class with the highest `{name}`")
+    return meaning_of

@@ -14,7 +14,7 @@ class BadModel(UsageError):
 
 
 class ExportFailed(SignetError):
-    """Nothing was published."""
+    """The export was given up, and nothing was published."""
 
 
 def said_by(error: BaseException) -> str:
@@ -34,8 +34,10 @@ def said_by(error: BaseException) -> str:
 def first_line(text: str) -> str:
     """The first line that says something; Keras says first which layer it was, and in bold letters."""
     lines = (re.sub(r"\x1b\[\d*m", "", line).strip() for line in text.splitlines())
-    said = (line for line in lines if line and not line.startswith(("Exception encountered", "in user code", "File ")))
-    return next(said, "").rstrip(".")[:_MOST_SAID]
+    telling = (
+        line for line in lines if line and not line.startswith(("Exception encountered", "in user code", "File "))
+    )
+    return next(telling, "").rstrip(".")[:_MOST_SAID]
 
 
 _MOST_SAID = 500

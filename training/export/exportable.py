@@ -19,7 +19,7 @@ class Exportable:
     name: str
     model: keras.Model
     config: Any
-    """What labels of the card may ask."""
+    """The model's own configuration, which labels of the card may depend on."""
     endpoints: Mapping[str, Endpoint]
     golden: Mapping[str, Arrays]
     card: Card

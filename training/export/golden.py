@@ -88,7 +88,7 @@ def _plain(value: Any) -> Any:
 
 
 def from_json(value: Any, dtype: Any) -> Array:
-    """One array of `to_json`'s."""
+    """Undo `to_json` for one array."""
     array = np.asarray(value, dtype)
     if array.dtype == object:
         for place, item in np.ndenumerate(array):

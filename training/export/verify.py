@@ -27,7 +27,7 @@ from signet.training.export.names import generic
 from signet.training.model import Array, Arrays
 
 MORE = 7
-"""So much padding is added to measure what it does."""
+"""Padding that is added to a row, to measure what it does."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Loaded:
     outputs: Mapping[str, Any]
 
     def __call__(self, arrays: Arrays) -> Arrays:
-        """Run it."""
+        """Run the signature on named rows."""
         feeds = {info.name: arrays[name] for name, info in self.inputs.items()}
         answers: Arrays = self.session.run({name: info.name for name, info in self.outputs.items()}, feeds)
         return answers
@@ -84,9 +84,9 @@ def verify(folder: Path) -> str | None:
     verified = {}
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         meta_graph = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(folder))
-        found = {name for name in meta_graph.signature_def if not internal(name)}
-        if found != set(golden):
-            return f"the signatures are {sorted(found)}, not {sorted(golden)}"
+        signatures = {name for name in meta_graph.signature_def if not internal(name)}
+        if signatures != set(golden):
+            return f"the signatures are {sorted(signatures)}, not {sorted(golden)}"
         for name, published in golden.items():
             definition = meta_graph.signature_def[name]
             problem = names_problem(definition, published)
@@ -173,7 +173,7 @@ def rows_problem(run: Loaded, inputs: Arrays, answers: Arrays, example: Mapping[
 
 
 def answers_no_rows(run: Loaded, inputs: Arrays) -> bool:
-    """Whether no rows give no answers."""
+    """Whether a call without rows gives no answers, and no error."""
     return _fits(
         lambda: run({name: array[:0] for name, array in inputs.items()}),
         lambda answers: all(len(array) == 0 for array in answers.values()),
@@ -199,12 +199,12 @@ def padding(run: Loaded, inputs: Arrays, answers: Arrays, example: Mapping[str, 
             name: _padded(array, run.free[name], value) if name in names else array for name, array in inputs.items()
         }
         try:
-            given = run(padded)
+            outputs = run(padded)
         except tf.errors.OpError:
             if len(names) < len(run.free):
                 continue
             return {**facts, "safe": False, "why": "Longer rows fail."}
-        cut = {name: _cut(array, answers[name]) for name, array in given.items()}
+        cut = {name: _cut(array, answers[name]) for name, array in outputs.items()}
         changed, largest = _changed(cut, answers, example)
         if changed:
             rows = len(next(iter(inputs.values())))
@@ -224,22 +224,22 @@ def _padded(array: Array, axes: list[int], value: int) -> Array:
     return np.pad(array, widths, constant_values=array.dtype.type(value))
 
 
-def _cut(given: Array, answer: Array) -> Array:
+def _cut(output: Array, answer: Array) -> Array:
     """An output as long as the inputs, cut to what it was without padding."""
-    if given.ndim != answer.ndim:
-        return given
-    return given[tuple(slice(size) for size in answer.shape)]
+    if output.ndim != answer.ndim:
+        return output
+    return output[tuple(slice(size) for size in answer.shape)]
 
 
-def _changed(given: Arrays, answers: Arrays, example: Mapping[str, Any]) -> tuple[int, float]:
+def _changed(outputs: Arrays, answers: Arrays, example: Mapping[str, Any]) -> tuple[int, float]:
     """How many rows have another answer, and the largest difference of a number."""
     rows: set[int] = set()
     largest = 0.0
     for name, answer in answers.items():
-        if answer.dtype.kind not in "fiub" or given[name].shape != answer.shape:
-            other = np.full(answer.shape, True) if given[name].shape != answer.shape else given[name] != answer
+        if answer.dtype.kind not in "fiub" or outputs[name].shape != answer.shape:
+            other = np.full(answer.shape, True) if outputs[name].shape != answer.shape else outputs[name] != answer
         else:
-            other = ~np.isclose(given[name], answer, example["rtol"], example["atol"], equal_nan=True)
-            largest = max(largest, float(np.max(np.abs(given[name].astype(float) - answer), initial=0.0)))
+            other = ~np.isclose(outputs[name], answer, example["rtol"], example["atol"], equal_nan=True)
+            largest = max(largest, float(np.max(np.abs(outputs[name].astype(float) - answer), initial=0.0)))
         rows |= set(np.flatnonzero(other.reshape(len(answer), -1).any(axis=1)).tolist())
     return len(rows), largest

@@ -18,7 +18,7 @@ from signet.training.model import Array, Arrays
 FILE = "tf_serving_warmup_requests"
 ROWS = (1, 8, 32)
 MOST_BYTES = 1_000_000
-"""Of a request; one row is sent however large it is."""
+"""Largest warm-up request of several rows; one row is sent however large it is."""
 
 
 def write(path: Path, model: str, golden: Mapping[str, Arrays], fixed: frozenset[str] = frozenset()) -> None:

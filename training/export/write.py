@@ -19,7 +19,7 @@ import keras
 import tensorflow as tf
 
 from signet.serving.models import operations
-from signet.training.export import card, plots, warmup
+from signet.training.export import card, pictures, warmup
 from signet.training.export.errors import ExportFailed
 from signet.training.export.exportable import Exportable
 from signet.training.export.golden import Proof, bounded, from_json, keep
@@ -81,8 +81,8 @@ def write(trained: Path, folder: Path) -> None:
     draft["batched"] = exportable.batched
     draft["operations"] = {"allowed": sorted(operations.parse_names(description.get("allow_ops", ""))), "marked": {}}
     drawn = (
-        plots.network(exportable.model, extra / "model.png"),
-        plots.learning_curve(metrics.get("epochs", []), extra / "history.png") if metrics else None,
+        pictures.network(exportable.model, extra / "model.png"),
+        pictures.learning_curve(metrics.get("epochs", []), extra / "history.png") if metrics else None,
     )
     draft["notes"] = [note for note in drawn if note]
     (extra / card.JSON_FILE).write_text(json.dumps(draft))

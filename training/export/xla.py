@@ -35,7 +35,7 @@ Call = Callable[[Sequence[tf.Tensor]], dict[str, tf.Tensor]]
 
 
 def compiled(call: Call, inputs: Sequence[tf.TensorSpec]) -> Call:
-    """The same call through XLA. Raises ExportFailed for what it cannot do."""
+    """Compile a call by XLA; the result is called alike. Raises ExportFailed for what it cannot do."""
     strings = [spec.name for spec in inputs if spec.dtype == tf.string]
     if strings:
         raise ExportFailed(f"--xla: XLA cannot compute with texts, such as input {strings[0]!r}")
@@ -84,6 +84,6 @@ def _length(size: tf.Tensor) -> tf.Tensor:
 
 
 def _power_of_two(size: tf.Tensor) -> tf.Tensor:
-    """The next one up: 1 -> 1, 5 -> 8, 64 -> 64."""
+    """Round up to a power of two: 1 -> 1, 5 -> 8, 64 -> 64."""
     powers = tf.constant([2**power for power in range(31)])
     return tf.gather(powers, tf.searchsorted(powers, [size])[0])

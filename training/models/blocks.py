@@ -16,7 +16,7 @@ import keras
 from keras import layers
 
 FILTERS = 128
-"""The notebook's, in every layer."""
+"""Channels of each layer in the notebook's blocks."""
 
 
 def inception(x: keras.KerasTensor, filters: int = FILTERS) -> keras.KerasTensor:

@@ -25,12 +25,12 @@ RIDGE = 300.0
 
 @dataclass(frozen=True)
 class Features:
-    """What is counted."""
+    """The words and pairs of words that are counted."""
 
     words: int
-    """Numbers below are words."""
+    """Size of the vocabulary: all numbers below are words."""
     pairs: Array
-    """Codes of pairs, in order."""
+    """Codes of the pairs that are counted, in ascending order."""
 
 
 def learn(numbers: Array, words: int) -> Features:
@@ -41,7 +41,7 @@ def learn(numbers: Array, words: int) -> Features:
 
 
 def counts(numbers: Array, features: Features) -> Any:
-    """(rows, words + pairs) float32, a sparse matrix."""
+    """How often each word and pair occurs in each text: (rows, words + pairs) float32, a sparse matrix."""
     from scipy.sparse import csr_matrix
 
     row, place = np.nonzero(numbers >= FIRST)

@@ -92,13 +92,13 @@ def classified(x: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def compile_model(model: keras.Model, recipe: Recipe, steps: int) -> None:
-    """Class numbers as targets."""
+    """Set Adam and a loss of class numbers."""
     rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)
     model.compile(keras.optimizers.Adam(rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
 
 
 def evaluate(model: keras.Model, data: Data[Config]) -> list[Score]:
-    """Accuracy, beside a support vector machine's."""
+    """Judge by accuracy, beside a support vector machine's."""
     truth = data.test.targets["digit"]
     chances = model.predict(data.test.inputs, batch_size=256, verbose=0)["digit"]
     learnt = digits.images()[0] if data.config.side == digits.SIDE else data.epoch(0)
@@ -115,12 +115,12 @@ def support_vector_machine(learnt: Examples, test: Examples) -> float:
 
 
 def golden(model: keras.Model, data: Data[Config]) -> dict[str, Arrays]:
-    """The first ten held-out pictures."""
+    """Prove the export by the first ten held-out pictures."""
     return {"serving_default": {"image": data.test.inputs["image"][:10]}}
 
 
 def endpoints(model: keras.Model, config: Config) -> dict[str, Endpoint]:
-    """Raw pixels in, chances out."""
+    """One signature: raw pixels in, chances of the digits out."""
 
     def graph(image: tf.Tensor) -> dict[str, tf.Tensor]:
         (filled,) = empty_batch.filled(image)

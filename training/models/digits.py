@@ -49,7 +49,7 @@ CARD = Card(
 
 @dataclass(frozen=True)
 class Config:
-    """The notebook's sizes."""
+    """The sizes of the notebook's network."""
 
     pixels: int = 64
     hidden: int = 32
@@ -65,7 +65,7 @@ def load(source: Path | None, preset: str, seed: int, architecture: str = "defau
 
 
 def build_model(config: Config) -> keras.Model:
-    """The functional form."""
+    """The network in Keras' functional form."""
     pixels = keras.Input((config.pixels,), name="pixels")
     x = layers.Rescaling(1 / 16)(pixels)
     x = layers.Dense(config.hidden, activation="relu")(x)
@@ -114,12 +114,12 @@ def evaluate(model: keras.Model, data: Data[Config]) -> list[Score]:
 
 
 def golden(model: keras.Model, data: Data[Config]) -> dict[str, Arrays]:
-    """The first ten held-out digits."""
+    """Prove the export by the first ten held-out digits."""
     return {"serving_default": {"pixels": data.test.inputs["pixels"][:10]}}
 
 
 def endpoints(model: keras.Model, config: Config) -> dict[str, Endpoint]:
-    """Raw pixels in, chances out."""
+    """One signature: raw pixels in, chances of the digits out."""
 
     def graph(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"digit": model({"pixels": pixels}, training=False)["digit"]}

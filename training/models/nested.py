@@ -27,7 +27,7 @@ PRESETS: Mapping[str, Recipe] = {
 }
 TEST_ROWS = 200
 POINTS = 3
-"""In each row to learn from; any number can be asked for."""
+"""Points in each row to learn from; a request may hold any number."""
 
 CARD = Card(
     purpose="Turns points by 60 degrees around (0, 0), anticlockwise. The right answers are known in closed form: it is "
@@ -92,7 +92,7 @@ def build_turn() -> keras.Model:
 
 
 def compile_model(model: keras.Model, recipe: Recipe, steps: int) -> None:
-    """A squared error for each output."""
+    """Set Adam and a squared error for each output."""
     rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)
     model.compile(keras.optimizers.Adam(rate), loss={"turned_x": "mse", "turned_y": "mse"})
 
@@ -100,11 +100,11 @@ def compile_model(model: keras.Model, recipe: Recipe, steps: int) -> None:
 def evaluate(model: keras.Model, data: Data[Config]) -> list[Score]:
     """How far from the right places the points end, beside leaving them where they are."""
     truth = data.test.targets
-    given = model.predict(data.test.inputs, verbose=0)
+    outputs = model.predict(data.test.inputs, verbose=0)
     left = {"turned_x": data.test.inputs["x"], "turned_y": data.test.inputs["y"]}
     return [
         Score(
-            "turned", "mean distance", _distance(given, truth), {"left in place": _distance(left, truth)}, ceiling=0.0
+            "turned", "mean distance", _distance(outputs, truth), {"left in place": _distance(left, truth)}, ceiling=0.0
         )
     ]
 
@@ -114,22 +114,22 @@ def _distance(places: Arrays, truth: Arrays) -> float:
 
 
 def golden(model: keras.Model, data: Data[Config]) -> dict[str, Arrays]:
-    """Points on the axes, then held-out ones."""
+    """Prove the export by points on the axes, then by held-out ones."""
     axes = {"x": np.array([[1, 0, -1]], np.float32), "y": np.array([[0, 1, 0]], np.float32)}
     inputs = data.test[:9].inputs
     return {"serving_default": {name: np.concatenate([axes[name], inputs[name]]) for name in axes}}
 
 
 def endpoints(model: keras.Model, config: Config) -> dict[str, Endpoint]:
-    """Points in, points out."""
+    """One signature: points in, turned points out."""
 
     def graph(x: tf.Tensor, y: tf.Tensor) -> dict[str, tf.Tensor]:
-        given: dict[str, tf.Tensor] = model({"x": x, "y": y}, training=False)
-        return given
+        outputs: dict[str, tf.Tensor] = model({"x": x, "y": y}, training=False)
+        return outputs
 
     def reference(inputs: Arrays) -> Arrays:
-        given: Arrays = model.predict(inputs, verbose=0)
-        return given
+        outputs: Arrays = model.predict(inputs, verbose=0)
+        return outputs
 
     specs = [tf.TensorSpec([None, None], tf.float32, name=name) for name in ("x", "y")]
     return {"serving_default": Endpoint(specs, graph, reference)}

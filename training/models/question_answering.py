@@ -40,7 +40,7 @@ NOTEBOOK_PRESETS: Mapping[str, Recipe] = {
     "full": Recipe(epochs=40, batch_rows=64, learning_rate=3e-3, train_rows=10_000, patience=15, by_accuracy=True),
 }
 FILE_QUESTIONS: Mapping[str, int] = {"quick": 30_000, "full": 100_000}
-"""Of files the default network learns from so many questions, in all epochs together: 100 epochs of a thousand."""
+"""Questions that the default network learns from in all epochs together, where they come from files: 100 epochs of a thousand."""
 LEAST_EPOCHS, MOST_EPOCHS = 20, 100
 TEST_ROWS = 1_000
 STEEPEST = 5.0
@@ -90,12 +90,12 @@ class Config:
 
     @property
     def text(self) -> Vocabulary:
-        """Of the text: the default network has to see where sentences end."""
+        """The vocabulary of the text: the default network has to see where sentences end."""
         return Vocabulary(self.text_words, sentences=self.architecture == "default")
 
     @property
     def question(self) -> Vocabulary:
-        """Of the question."""
+        """The vocabulary of the question."""
         return Vocabulary(self.question_words)
 
 
@@ -137,7 +137,7 @@ def load(source: Path | None, preset: str, seed: int, architecture: str = "defau
 
 
 def learn_config(questions: Sequence[Question], architecture: str) -> Config:
-    """The words and answers that occur."""
+    """The vocabularies and answers that occur in the questions to learn from."""
     answers = tuple(sorted({question.answer for question in questions}))
     texts = [" ".join(question.text) for question in questions]
     asked = [question.question for question in questions]
@@ -242,22 +242,22 @@ def endpoints(model: keras.Model, config: Config) -> dict[str, Endpoint]:
         return {"answer": model([text, question], training=False)["answer"]}
 
     def answer(text: tf.Tensor, question: tf.Tensor) -> dict[str, tf.Tensor]:
-        given = chances(encode_text(text), encode_question(question))["answer"]
-        best = tf.argmax(given, axis=1)
-        return {"answer": tf.gather(tf.constant(answers), best), "answer_probability": tf.reduce_max(given, axis=1)}
+        by_answer = chances(encode_text(text), encode_question(question))["answer"]
+        best = tf.argmax(by_answer, axis=1)
+        return {"answer": tf.gather(tf.constant(answers), best), "answer_probability": tf.reduce_max(by_answer, axis=1)}
 
     def reference_chances(inputs: Arrays) -> Arrays:
         return {"answer": _chances(model, inputs)}
 
     def reference_answer(inputs: Arrays) -> Arrays:
-        given = _chances(
+        by_answer = _chances(
             model,
             {
                 "text": text_vocabulary.encode(inputs["text"]),
                 "question": question_vocabulary.encode(inputs["question"]),
             },
         )
-        return {"answer": answers[given.argmax(axis=1)], "answer_probability": given.max(axis=1)}
+        return {"answer": answers[by_answer.argmax(axis=1)], "answer_probability": by_answer.max(axis=1)}
 
     numbers = [tf.TensorSpec([None, None], tf.int32, name=name) for name in ("text", "question")]
     strings = [tf.TensorSpec([None], tf.string, name=name) for name in ("text", "question")]

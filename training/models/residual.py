@@ -45,7 +45,7 @@ CARD = digit_pictures.CARD
 
 
 def load(source: Path | None, preset: str, seed: int, architecture: str = "default") -> Data[Config]:
-    """Digits, or scenes."""
+    """Scikit-learn's digits, or scenes of them where `source` says so."""
     return digit_pictures.load(source, preset, seed, architecture, RECIPES)
 
 

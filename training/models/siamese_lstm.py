@@ -40,7 +40,7 @@ LONGEST = 256
 WIDTH = 64
 """Characters that are learnt from: generated texts are shorter but for one in some thousands. XLA wants one width."""
 STEEPEST = 1.0
-"""Longer gradients are made so long."""
+"""Gradients are clipped to this length."""
 
 PRESETS: Mapping[str, Recipe] = {
     "quick": Recipe(epochs=11, batch_rows=64, learning_rate=5e-3, train_rows=4_000),
@@ -86,10 +86,10 @@ QUICK_STATE = 48
 
 @dataclass(frozen=True)
 class PairData(Data[Config]):
-    """Beside the characters the texts themselves."""
+    """The texts themselves beside their characters, in the same order."""
 
     learnt: Pairs
-    """Of the first epoch: what the baseline learns from."""
+    """The pairs of the first epoch, which the baseline learns from."""
     held_out: Mapping[str, Pairs]
     """What they are -> pairs to be judged by; the first are `test`."""
 
@@ -179,7 +179,7 @@ def _compared(config: Config, left: keras.KerasTensor, right: keras.KerasTensor)
 
 
 def compile_model(model: keras.Model, recipe: Recipe, steps: int) -> None:
-    """XLA halves the processor time of an LSTM."""
+    """Set Adam and the loss; compiled by XLA, which halves the processor time of an LSTM."""
     rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)
     model.compile(
         keras.optimizers.Adam(rate, global_clipnorm=STEEPEST),

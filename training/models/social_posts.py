@@ -71,7 +71,7 @@ LONGEST = 1_000
 """Words of one person that are learnt from; the rest is left out. Serving has no such limit."""
 
 GENERATED_WORDS = 175
-"""The same for generated people: every epoch has new ones, and the network is compiled for one width."""
+"""Words of one generated person: every epoch has new people, and the network is compiled for one width."""
 
 PRESETS: Mapping[str, Recipe] = {
     "quick": Recipe(epochs=8, batch_rows=32, learning_rate=2e-3, train_rows=8_000),
@@ -262,7 +262,7 @@ def compile_model(
 
 
 def guesses(model: keras.Model, inputs: Arrays) -> Guesses:
-    """What the model makes of padded posts."""
+    """Age, income and gender that the model finds for padded posts."""
     age, income, gender = model.predict(inputs["posts"], batch_size=256, verbose=0)
     return Guesses(age[:, 0], income.argmax(axis=1), (gender[:, 0] > 0.5).astype(np.int32))
 
@@ -304,7 +304,7 @@ def counted(learnt: Examples, judged: Examples, config: Config) -> Guesses:
 
 
 def notebook_weighted(data: PostsData, recipe: Recipe) -> keras.Model:
-    """The same network from the same people in as many epochs, with NOTEBOOK_LOSS_WEIGHTS."""
+    """Train another such network on the same people for as many epochs, with NOTEBOOK_LOSS_WEIGHTS."""
     model = build_model(data.config)
     steps = data.epoch(0).rows // recipe.batch_rows
     compile_model(model, recipe, steps * recipe.epochs, NOTEBOOK_LOSS_WEIGHTS)
@@ -332,7 +332,7 @@ def golden(model: keras.Model, data: PostsData) -> dict[str, Arrays]:
 
 
 def demonstration(model: keras.Model, data: PostsData) -> int:
-    """Of the shortest fifth of the texts the one whose three answers are right, or nearly, and surest."""
+    """The row to show: of the shortest fifth of the texts the one whose three answers are right, or nearly, and surest."""
     age, income, gender = model.predict(data.test.inputs["posts"], batch_size=256, verbose=0)
     rows = np.arange(data.test.rows)
     targets = data.test.targets
@@ -359,12 +359,12 @@ def endpoints(model: keras.Model, config: Config) -> dict[str, Endpoint]:
         return dict(zip(OUTPUTS, model(posts, training=False), strict=True))
 
     def readable(posts: tf.Tensor) -> dict[str, tf.Tensor]:
-        given = numeric(encode(posts))
-        male = given["gender"][:, 0]
+        outputs = numeric(encode(posts))
+        male = outputs["gender"][:, 0]
         return {
-            "age": given["age"][:, 0],
-            "income": tf.gather(tf.constant(incomes), tf.argmax(given["income"], axis=1)),
-            "income_probability": tf.reduce_max(given["income"], axis=1),
+            "age": outputs["age"][:, 0],
+            "income": tf.gather(tf.constant(incomes), tf.argmax(outputs["income"], axis=1)),
+            "income_probability": tf.reduce_max(outputs["income"], axis=1),
             "gender": tf.gather(tf.constant(genders), tf.cast(male > 0.5, tf.int32)),
             "gender_probability": tf.maximum(male, 1 - male),
         }
@@ -375,12 +375,12 @@ def endpoints(model: keras.Model, config: Config) -> dict[str, Endpoint]:
         return dict(zip(OUTPUTS, model.predict(padded, verbose=0), strict=True))
 
     def reference_readable(inputs: Arrays) -> Arrays:
-        given = reference_numeric({"posts": vocabulary.encode(inputs["posts"])})
-        male = given["gender"][:, 0]
+        outputs = reference_numeric({"posts": vocabulary.encode(inputs["posts"])})
+        male = outputs["gender"][:, 0]
         return {
-            "age": given["age"][:, 0],
-            "income": incomes[given["income"].argmax(axis=1)],
-            "income_probability": given["income"].max(axis=1),
+            "age": outputs["age"][:, 0],
+            "income": incomes[outputs["income"].argmax(axis=1)],
+            "income_probability": outputs["income"].max(axis=1),
             "gender": genders[(male > 0.5).astype(int)],
             "gender_probability": np.maximum(male, 1 - male),
         }

@@ -21,16 +21,16 @@ from signet.training.model import Array
 from signet.training.models.vocabulary import PADDING
 
 NAME = "story_memory"
-"""The layer's, in a model."""
+"""The layer's name in a model."""
 
 GAPS = 0.1
 """While learning, so many ages are left out for each memory: which age goes with which answer is then not learnt by heart."""
 SPREAD = 0.1
-"""Standard deviation of first weights."""
+"""Standard deviation of the first weights."""
 
 
 class StoryMemory(layers.Layer):  # type: ignore[misc]  # Keras has no types
-    """[text, question] -> scores (batch, answers).
+    """A layer: [text, question] -> scores (batch, answers).
 
     `answers`: the numbers of each answer's words (answers, words), 0 where there are fewer.
     """
@@ -73,22 +73,22 @@ class StoryMemory(layers.Layer):  # type: ignore[misc]  # Keras has no types
 
         def remember(number: int) -> Any:
             """The sentences (batch, memories, dim) as one of the tables has them."""
-            said = ops.matmul(ops.transpose(belongs, (0, 2, 1)), self._vectors(self.words[number], text) * places)
-            return said + ops.take(self._cast(self.ages[number]), age, axis=0) * real[..., None]
+            sentences = ops.matmul(ops.transpose(belongs, (0, 2, 1)), self._vectors(self.words[number], text) * places)
+            return sentences + ops.take(self._cast(self.ages[number]), age, axis=0) * real[..., None]
 
         asked = ops.cast(question != PADDING, self.compute_dtype)
         weights = self._place_weights(ops.cumsum(asked, axis=1), ops.sum(asked, axis=1, keepdims=True))
         vectors = self._vectors(ops.add(self.words[0], self.asked), question)
         state = ops.sum(vectors * weights * asked[..., None], axis=1)
         linear = self._count_step() if training else None
-        told = remember(0)
+        values = remember(0)
         for number in range(1, self._hops + 1):
-            compared, told = told, remember(number)
-            match = ops.squeeze(ops.matmul(compared, state[..., None]), -1)
+            keys, values = values, remember(number)
+            match = ops.squeeze(ops.matmul(keys, state[..., None]), -1)
             attention = ops.softmax(ops.where(real > 0, match, ops.full_like(match, -1e4)), axis=-1) * real
             if linear is not None:
                 attention = ops.where(linear, match * real, attention)
-            read = ops.squeeze(ops.matmul(attention[:, None, :], told), 1)
+            read = ops.squeeze(ops.matmul(attention[:, None, :], values), 1)
             state = ops.relu(ops.matmul(state, self._cast(self.turn)) + read)
         named = ops.cast(self._answers != PADDING, self.compute_dtype)[..., None]
         answers = ops.sum(self._vectors(self.words[-1], self._answers) * named, axis=1)

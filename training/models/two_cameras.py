@@ -148,7 +148,7 @@ def _separable_residual(x: keras.KerasTensor, filters: int) -> keras.KerasTensor
 
 
 def compile_model(model: keras.Model, recipe: Recipe, steps: int) -> None:
-    """The squared error of the disparity."""
+    """Set Adam and the squared error of the disparity."""
 
     def disparity_loss(truth: keras.KerasTensor, depth: keras.KerasTensor) -> keras.KerasTensor:
         return ops.mean(ops.square(WIDTH * (stereo.disparity(truth) - stereo.disparity(depth))), axis=-1)
@@ -204,10 +204,10 @@ def ridge(learnt: Examples, test: Examples) -> Array:
 
 def golden(model: keras.Model, data: Data[Config]) -> dict[str, Arrays]:
     """The pair that is judged best, then the first eight; as files, too: JPEG, and PNG, grey and of another size."""
-    few = data.test[:64]
-    depth = model.predict(few.inputs, batch_size=32, verbose=0)["depth"]
-    best = int(np.abs(depth / few.targets["depth"] - 1).argmin())
-    pairs = few[np.array([best, *range(8)])].inputs
+    first_rows = data.test[:64]
+    depth = model.predict(first_rows.inputs, batch_size=32, verbose=0)["depth"]
+    best = int(np.abs(depth / first_rows.targets["depth"] - 1).argmin())
+    pairs = first_rows[np.array([best, *range(8)])].inputs
     return {
         "serving_default": pairs,
         "from_bytes": {
@@ -245,8 +245,8 @@ def endpoints(model: keras.Model, config: Config) -> dict[str, Endpoint]:
 
     def depth(left_camera: tf.Tensor, right_camera: tf.Tensor) -> dict[str, tf.Tensor]:
         pair = empty_batch.filled(scaled(left_camera), scaled(right_camera))
-        given = model(dict(zip(EYES, pair, strict=True)), training=False)
-        return {"depth": empty_batch.emptied(given["depth"], left_camera)}
+        outputs = model(dict(zip(EYES, pair, strict=True)), training=False)
+        return {"depth": empty_batch.emptied(outputs["depth"], left_camera)}
 
     def depth_of_files(left_camera: tf.Tensor, right_camera: tf.Tensor) -> dict[str, tf.Tensor]:
         picture = tf.TensorSpec([config.side, config.side, 3], tf.float32)

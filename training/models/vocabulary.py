@@ -83,7 +83,7 @@ class Vocabulary:
         return pad([self.numbers(text) for text in texts], length)
 
     def graph_encoder(self) -> tuple[Callable[[tf.Tensor], tf.Tensor], Any]:
-        """The same in TensorFlow, string [texts] -> int32 [texts, longest], and the table that has to be kept with it."""
+        """`encode` in TensorFlow, string [texts] -> int32 [texts, longest], and the table that has to be kept with it."""
         import tensorflow as tf  # data files are read without it
 
         rows = tf.lookup.KeyValueTensorInitializer(

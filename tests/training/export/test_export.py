@@ -11,7 +11,7 @@ import pytest
 
 from signet.serving.models import tfrecords
 from signet.serving.tensors.protos import prediction_log_pb2, saved_model_pb2
-from signet.training.export import card, export, plots, publish, verify
+from signet.training.export import card, export, pictures, publish, verify
 from signet.training.export.errors import ExportFailed
 from signet.training.export.names import generic
 from signet.training.models.registry import models
@@ -113,16 +113,16 @@ def test_the_digest_tells_exports_apart(version, tmp_path):
 
 def test_without_graphviz_there_is_a_sentence_instead_of_a_picture(data, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    note = plots.network(digits.build_model(data.config), tmp_path / "model.png")
+    note = pictures.network(digits.build_model(data.config), tmp_path / "model.png")
     assert note == ("there is no model.png: graphviz's program `dot` was not found (Debian: apt-get install graphviz)")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_learning_curve_is_a_picture_of_each_measure(tmp_path):
     epochs = [{"loss": 1.0 / epoch, "val_loss": 1.5 / epoch, "age_mae": 3.0, "accuracy": 0.5} for epoch in range(1, 5)]
-    assert plots.learning_curve(epochs, tmp_path / "history.png") is None
+    assert pictures.learning_curve(epochs, tmp_path / "history.png") is None
     assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")
-    assert plots.learning_curve([], tmp_path / "none.png") == "there is no history.png: no epochs are reported"
+    assert pictures.learning_curve([], tmp_path / "none.png") == "there is no history.png: no epochs are reported"
     assert not (tmp_path / "none.png").exists()
 
 

@@ -23,7 +23,7 @@ from signet.serving.errors import SignetError
 from signet.training.export import golden, publish, verify, write
 from signet.training.export.description import describe
 from signet.training.export.errors import ExportFailed
-from signet.training.export.load import hard_sigmoid_of_keras_2
+from signet.training.export.keras_file import hard_sigmoid_of_keras_2
 from signet.training.export.options import ExportOptions
 from signet.training.model import Arrays
 

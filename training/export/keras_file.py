@@ -36,7 +36,7 @@ UNDER_KERAS_2 = (
 _DEFAULTS_OF_KERAS_2: Mapping[str, Any] = {"time_major": False, "groups": 1}
 """Arguments that Keras 2 wrote down and some layers of Keras 3 refuse, with the value that changes nothing."""
 _ONLY_FOR_LEARNING = ("_initializer", "_regularizer", "_constraint")
-"""How arguments end that change no answer."""
+"""Endings of arguments that matter for learning alone and change no answer."""
 _TOLD_BY_CALLS = frozenset({"query_shape", "key_shape", "value_shape"})
 """What Keras 3 sees when a layer is called."""
 

@@ -14,7 +14,7 @@ from typing import Any
 DOTS_PER_INCH = 100
 COLUMNS = 3
 MOST_LAYERS = 250
-"""Of more, nobody could read the picture, and drawing takes minutes."""
+"""A network of more layers is not drawn: it takes minutes, and nobody could read the picture."""
 
 
 def network(model: Any, path: Path) -> str | None:

@@ -1,6 +1,7 @@
 """How far each training has come: bars on a terminal, now and then a line elsewhere.
 
-progress = Progress(console); line = progress.add("digits", epochs, steps); line.epoch(3, {"loss": 0.2}); line.say("exporting")
+progress = TrainProgress(console); line = progress.add("digits")
+line.start(epochs, steps, done); line.epoch(3, {"loss": 0.2}); line.say("exporting")
 """
 
 import time
@@ -8,19 +9,18 @@ from collections.abc import Mapping
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 LINE_EVERY_S = 5.0
 """Without a terminal: seconds between two lines of one training."""
 
 
-class Progress:
+class TrainProgress:
     """All trainings of one run; use it as a context."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._bars = Bars(
+        self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[state]}"),
@@ -29,22 +29,22 @@ class Progress:
             disable=not console.is_terminal,
         )
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "TrainProgress":
         self._bars.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bars.stop()
 
-    def add(self, name: str) -> "Line":
+    def add(self, name: str) -> "ModelProgress":
         """A line for the training called `name`."""
-        return Line(name, self._console, self._bars)
+        return ModelProgress(name, self._console, self._bars)
 
 
-class Line:
+class ModelProgress:
     """One training: a bar on a terminal, else lines of text."""
 
-    def __init__(self, name: str, console: Console, bars: Bars) -> None:
+    def __init__(self, name: str, console: Console, bars: Progress) -> None:
         self._name = name
         self._console = console
         self._bars = bars
@@ -59,17 +59,17 @@ class Line:
         self._bars.reset(self._bar, total=epochs * steps, completed=done * steps)
 
     def say(self, state: str) -> None:
-        """What is being done now, other than learning."""
+        """Show what is being done now, other than learning."""
         self._bars.update(self._bar, state=state)
         if not self._console.is_terminal:
             self._console.print(f"{self._name}: {state}", highlight=False, soft_wrap=True)
 
     def batch(self, done: int) -> None:
-        """So many batches are done."""
+        """Move the bar: `done` batches of the whole run are learnt from."""
         self._bars.update(self._bar, completed=done)
 
     def epoch(self, done: int, logs: Mapping[str, float]) -> None:
-        """So many epochs are done; the loss is shown."""
+        """Show the loss after `done` epochs of the whole run."""
         now = time.monotonic()
         state = f"epoch {done}/{self._epochs}, loss {logs['loss']:.4g}"
         self._bars.update(self._bar, state=state)

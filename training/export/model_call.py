@@ -55,18 +55,18 @@ class Renames:
     def apply(self, kind: str, names: Sequence[str]) -> list[str]:
         """The names meant. Raises BadModel for one that cannot stay."""
         self._known.update(names)
-        given = [self._renames.get(name, name) for name in names]
-        for old, name in zip(names, given, strict=True):
+        renamed = [self._renames.get(name, name) for name in names]
+        for old, name in zip(names, renamed, strict=True):
             if generic(name) or not TENSOR_NAME.fullmatch(name):
                 problem = "says nothing to those who call it" if generic(name) else "cannot be a tensor's name"
                 raise BadModel(
                     f"the name {name!r} of an {kind} {problem}: --rename {old}=NAME gives another, "
                     f"such as {_SUGGESTED[kind]} (the {kind}s are {', '.join(names)})"
                 )
-        twice = sorted({name for name in given if given.count(name) > 1})
+        twice = sorted({name for name in renamed if renamed.count(name) > 1})
         if twice:
             raise BadModel(f"two {kind}s are called {twice[0]!r}: --rename gives one of them another name")
-        return given
+        return renamed
 
     def all_used(self) -> None:
         """Raise BadOption for a rename of a name that there is not."""
@@ -83,24 +83,26 @@ _SUGGESTED = {"input": "pixels or text", "output": "digit or score"}
 def functional(model: keras.Model, example: Mapping[str, Array], renames: Renames) -> Called:
     """A model that knows its inputs and outputs: functional, or Sequential."""
     sequential = isinstance(model, keras.Sequential)
-    taken = model.inputs[0] if sequential else model.input
-    made = model._functional.output if sequential else model.output
-    tensors = keras.tree.flatten(taken)
+    model_input = model.inputs[0] if sequential else model.input
+    model_output = model._functional.output if sequential else model.output
+    tensors = keras.tree.flatten(model_input)
     for tensor in tensors:
         if getattr(tensor, "sparse", False) or getattr(tensor, "ragged", False):
             raise BadModel(f"input {_maker(tensor)!r} is sparse or ragged: such tensors have no name to be sent by")
-    old = _names(taken)
+    old = _names(model_input)
     if len(old) == len(example) == 1:
         renames.suggest(old[0], next(iter(example)))
     names = renames.apply("input", old)
-    outputs = renames.apply("output", _names(made))
+    outputs = renames.apply("output", _names(model_output))
     specs = [tf.TensorSpec(tensor.shape, tensor.dtype, name=name) for name, tensor in zip(names, tensors, strict=True)]
 
-    def call(given: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
-        answers = model(keras.tree.pack_sequence_as(taken, list(given)), training=False)
+    def call(tensors: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
+        answers = model(keras.tree.pack_sequence_as(model_input, list(tensors)), training=False)
         return dict(zip(outputs, keras.tree.flatten(answers), strict=True))
 
-    activations = {name: activation(tensor) for name, tensor in zip(outputs, keras.tree.flatten(made), strict=True)}
+    activations = {
+        name: activation(tensor) for name, tensor in zip(outputs, keras.tree.flatten(model_output), strict=True)
+    }
     return Called(model, specs, call, _fitted(example, old, specs), activations)
 
 
@@ -111,20 +113,20 @@ def _names(structure: Any) -> list[str]:
     """
     keys = [[key for key in path if isinstance(key, str)] for path, _ in keras.tree.flatten_with_path(structure)]
     last = [key[-1] if key else "" for key in keys]
-    found: list[str] = []
+    names: list[str] = []
     for tensor, path in zip(keras.tree.flatten(structure), keys, strict=True):
         name = _maker(tensor) if not path else path[-1] if last.count(path[-1]) == 1 else "_".join(path)
-        number = sum(1 for other in found if re.fullmatch(rf"{re.escape(name)}(_\d+)?", other))
-        found.append(f"{name}_{number + 1}" if name in found else name)
-    return found
+        number = sum(1 for other in names if re.fullmatch(rf"{re.escape(name)}(_\d+)?", other))
+        names.append(f"{name}_{number + 1}" if name in names else name)
+    return names
 
 
 def _maker(tensor: Any) -> str:
     """The layer that makes a tensor, inside nested models the innermost."""
     history = tensor._keras_history
-    made = getattr(history.operation, "outputs", None)
-    if made and hasattr(history.operation, "layers") and history.tensor_index < len(made):
-        return _maker(made[history.tensor_index])
+    inner_outputs = getattr(history.operation, "outputs", None)
+    if inner_outputs and hasattr(history.operation, "layers") and history.tensor_index < len(inner_outputs):
+        return _maker(inner_outputs[history.tensor_index])
     return str(history.operation.name)
 
 
@@ -171,8 +173,8 @@ def subclassed(model: keras.Model, example: Mapping[str, Array], renames: Rename
     style, answers = _first_that_works(model, old, parameters, tensors)
     outputs = renames.apply("output", _keys(answers))
 
-    def call(given: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
-        return dict(zip(outputs, keras.tree.flatten(style(given)), strict=True))
+    def call(tensors: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
+        return dict(zip(outputs, keras.tree.flatten(style(tensors)), strict=True))
 
     return Called(model, specs, call, rows)
 
