@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 from signet.clients.client.connecting import without_password
 from signet.serving.errors import UsageError
+from signet.serving.process.durable import sync
 
 _WRITING = ".writing-"
 _PIECE_BYTES = 1 << 20
@@ -98,7 +99,7 @@ class Local:
             local.replace(target)
         finally:
             local.unlink(missing_ok=True)
-        _sync_folder(target.parent)
+        sync(target.parent)  # makes the rename last
 
     def make_folder(self, path: str) -> None:
         """Make a folder, so that files can be written into it."""
@@ -207,12 +208,3 @@ def _clear(folder: str) -> None:
 def _is_data(file: Path, folder: str) -> bool:
     """Not hidden: names that begin with a dot or an underscore hold no rows, as everywhere with Parquet folders."""
     return not any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,7 +11,7 @@ from signet.training.model import Recipe
 from signet.training.models import counting
 from signet.training.models.registry import models
 from tests.training import exported, late
-from tests.training.late import keras, tf
+from tests.training.late import keras, layers, tf
 
 digits, question_answering, social_posts = map(late.model, ("digits", "question_answering", "social_posts"))
 
@@ -67,7 +67,15 @@ def test_the_export_answers_as_the_model_does(name, architecture, tmp_path):
 
 def test_the_functional_form_is_the_sequential_one():
     _, data, functional = small("digits")
-    sequential = digits.build_sequential(data.config)
+    sequential = keras.Sequential(
+        [
+            keras.Input((64,), name="pixels"),
+            layers.Rescaling(1 / 16),
+            layers.Dense(32, activation="relu"),
+            layers.Dense(32, activation="relu"),
+            layers.Dense(10, activation="softmax", name="digit"),
+        ]
+    )
     assert functional.count_params() == sequential.count_params() == 3466
     sequential.set_weights(functional.get_weights())
     pixels = data.test.inputs["pixels"]

@@ -48,12 +48,13 @@ def take(folder: Path) -> dict[str, Proof]:
 def bounded(arrays: Arrays) -> dict[str, Any]:
     """`to_json`, with digests and samples in place of large arrays."""
     return {
-        name: _digest(array) if _bytes(array) > MOST_BYTES else to_json({name: array})[name]
+        name: _digest(array) if byte_count(array) > MOST_BYTES else to_json({name: array})[name]
         for name, array in arrays.items()
     }
 
 
-def _bytes(array: Array) -> int:
+def byte_count(array: Array) -> int:
+    """Bytes of an array's numbers or texts."""
     return sum(len(value) for value in array.flat) if array.dtype == object else array.nbytes
 
 

@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from signet.serving.process.durable import sync
 from signet.training.export.errors import ExportFailed
 
 _writers = itertools.count()
@@ -83,12 +84,12 @@ def publish(folder: Path, check: Callable[[], None] = lambda: None) -> Path:
     """
     with in_one_sentence(folder.parent):
         for path in [*folder.rglob("*"), folder]:
-            _fsync(path)
+            sync(path)
         with _locked(folder.parent.parent):
             check()
             target = folder.parent / str(next_version(folder.parent))
             folder.rename(target)
-            _fsync(folder.parent)
+            sync(folder.parent)
         return target
 
 
@@ -111,13 +112,5 @@ def _locked(folder: Path) -> Iterator[None]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)

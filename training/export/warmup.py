@@ -13,6 +13,7 @@ import numpy as np
 
 from signet.serving.tensors.arrays import to_proto
 from signet.serving.tensors.protos import predict_pb2, prediction_log_pb2
+from signet.training.export.golden import byte_count
 from signet.training.model import Array, Arrays
 
 FILE = "tf_serving_warmup_requests"
@@ -35,17 +36,11 @@ def _sizes(inputs: Arrays, fixed: bool) -> list[Arrays]:
     if fixed:
         return [inputs]
     sizes = [{name: _repeated(array, rows) for name, array in inputs.items()} for rows in ROWS]
-    return [rows for rows in sizes if rows is sizes[0] or _bytes(rows) <= MOST_BYTES]
+    return [rows for rows in sizes if rows is sizes[0] or sum(map(byte_count, rows.values())) <= MOST_BYTES]
 
 
 def _repeated(array: Array, rows: int) -> Array:
     return np.take(array, np.arange(rows) % len(array), axis=0)
-
-
-def _bytes(arrays: Arrays) -> int:
-    return sum(
-        sum(len(value) for value in array.flat) if array.dtype == object else array.nbytes for array in arrays.values()
-    )
 
 
 def _request(model: str, signature: str, inputs: Arrays) -> prediction_log_pb2.PredictionLog:

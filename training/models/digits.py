@@ -4,8 +4,8 @@
         -> digit (batch, 10) float32, rows sum to 1
 
 3,466 parameters. Source: the notebook's dense digit classifier (7.1.1), which it writes down twice, as a Sequential and
-as a functional model. Mended: its targets were random numbers and not distributions, and it judged the model by the rows
-that it had learnt from.
+as a functional model: the same weights, the same answers. Mended: its targets were random numbers and not
+distributions, and it judged the model by the rows that it had learnt from.
 """
 
 from collections.abc import Mapping
@@ -72,19 +72,6 @@ def build_model(config: Config) -> keras.Model:
     x = layers.Dense(config.hidden, activation="relu")(x)
     digit = layers.Dense(config.digits, activation="softmax", dtype="float32", name="digit")(x)
     return keras.Model({"pixels": pixels}, {"digit": digit})
-
-
-def build_sequential(config: Config) -> keras.Sequential:
-    """The same network as a Sequential model: the same weights in the same order, hence the same answers."""
-    return keras.Sequential(
-        [
-            keras.Input((config.pixels,), name="pixels"),
-            layers.Rescaling(1 / 16),
-            layers.Dense(config.hidden, activation="relu"),
-            layers.Dense(config.hidden, activation="relu"),
-            layers.Dense(config.digits, activation="softmax", dtype="float32", name="digit"),
-        ]
-    )
 
 
 def compile_model(model: keras.Model, recipe: Recipe, steps: int) -> None:
