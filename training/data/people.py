@@ -70,11 +70,8 @@ _SAME = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 
 
 def hold_out(pairs: Pairs, path: Path) -> tuple[Pairs, Pairs]:
-    """A fifth of the rows, chosen once and for all, is held out."""
-    if len(pairs) < 5:
-        raise BadData(f"{path}: expected five pairs or more, to hold some out; found {len(pairs)}")
-    order = np.random.default_rng(0).permutation(len(pairs)).tolist()
-    learnt, kept = pairs[order[len(pairs) // 5 :]], pairs[order[: len(pairs) // 5]]
+    """Pairs to learn from, and a fifth of them that is held out. Raises BadData."""
+    learnt, kept = (pairs[rows] for rows in table.fifth(path, len(pairs), "pairs"))
     table.check_several(path, "same", [int(value) for value in learnt.same])
     return learnt, kept
 

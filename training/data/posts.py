@@ -125,12 +125,8 @@ def _class(where: str, column: str, value: Any, names: Sequence[str]) -> int:
 
 
 def hold_out(users: Users, path: Path) -> tuple[Users, Users]:
-    """A fifth of the rows, chosen once and for all, is held out."""
-    count = len(users.texts)
-    if count < 5:
-        raise BadData(f"{path}: expected five rows or more, to hold some out; found {count}")
-    order = np.random.default_rng(0).permutation(count)
-    learnt, kept = users[order[count // 5 :]], users[order[: count // 5]]
+    """People to learn from, and a fifth of them that is held out. Raises BadData."""
+    learnt, kept = (users[rows] for rows in table.fifth(path, len(users.texts), "rows"))
     table.check_several(path, "income", learnt.income.tolist())
     table.check_several(path, "gender", learnt.gender.tolist())
     return learnt, kept

@@ -17,7 +17,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from signet.training.model import BadData
+import numpy as np
+
+from signet.training.model import Array, BadData
 
 _SEPARATORS = ",;\t|"
 Row = dict[str, Any]
@@ -156,6 +158,14 @@ def _check_text(where: str, column: str, value: Any) -> None:
 def shown(value: Any) -> str:
     """A value as messages quote it."""
     return "empty" if value in ("", None) else repr(value)[:60]
+
+
+def fifth(path: Path, count: int, kind: str) -> tuple[Array, Array]:
+    """Numbers of the rows to learn from, and of the fifth that is held out, chosen once and for all. Raises BadData."""
+    if count < 5:
+        raise BadData(f"{path}: expected five {kind} or more, to hold some out; found {count}")
+    order = np.random.default_rng(0).permutation(count)
+    return order[count // 5 :], order[: count // 5]
 
 
 def check_several(path: Path, column: str, values: Sequence[Any]) -> None:
