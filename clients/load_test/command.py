@@ -11,7 +11,6 @@ from signet.clients.load_test.plan.load_plan import LoadPlan
 from signet.clients.load_test.plan.steps import Step
 from signet.clients.load_test.report import html_report, tables
 from signet.clients.load_test.run import result
-from signet.clients.load_test.run.client_limits import CpuClock
 from signet.clients.load_test.run.prepared import PreparedLoad, prepare
 from signet.clients.load_test.run.result import Result
 from signet.clients.load_test.run.session import LoadSession
@@ -42,11 +41,7 @@ async def _measuring(plan: LoadPlan, ready: PreparedLoad, console: Console) -> R
     planned = plan.steps
     async with LoadSession(plan, ready, console) as session:
         await session.warm_up(planned[0])
-        clock = CpuClock()
-        await session.generator.run(planned)
-        cpu_share = clock.cpu_share()
-        await session.generator.settle(plan.timeout_s + 1)
-        measured = session.result(planned, cpu_share)
+        measured = session.result(planned, await session.run(planned))
         return replace(measured, verdicts=slo.judge(plan.limits, measured.total.measured()))
 
 
@@ -62,10 +57,7 @@ async def _finding(plan: LoadPlan, ready: PreparedLoad, console: Console) -> Res
         await session.warm_up(first)
         while (rate := search.next_rate()) is not None and len(done) < rate_search.MOST_TRIALS:
             number, step = len(done), Step(plan.seconds, rate, rate)
-            clock = CpuClock()
-            await session.generator.run([step], first=number)
-            cpu_share = clock.cpu_share()
-            await session.generator.settle(plan.timeout_s + 1)
+            cpu_share = await session.run([step], first=number)
             if session.generator.interrupted:
                 break
             busiest = max(busiest, cpu_share)

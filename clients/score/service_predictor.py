@@ -13,7 +13,6 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from types import TracebackType
 
 from signet.clients.client.caller import DEFAULT_TIMEOUT_S
 from signet.clients.client.calls import Version
@@ -70,7 +69,7 @@ def digest(described: Version) -> str:
 
 
 class ServicePredictor:
-    """The service over HTTP; use it as a context. The threads of a job share it."""
+    """The service over HTTP. The threads of a job share it."""
 
     def __init__(self, connection: Connection, note: Callable[[str], None]) -> None:
         """A client of the service. note: is told why there is a wait."""
@@ -124,12 +123,6 @@ class ServicePredictor:
     def close(self) -> None:
         """Close the connections to the server."""
         self._client.close()
-
-    def __enter__(self) -> "ServicePredictor":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
 
     def _why_missing(self, error: NotFound) -> ServingError | UsageError:
         """The error to report: `VersionGone` only when other versions are served; a server that starts has none at first."""

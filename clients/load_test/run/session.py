@@ -62,6 +62,14 @@ class LoadSession:
                 [replace(first, seconds=self._plan.warmup_s, from_rate=rate, to_rate=rate)], WARM_UP
             )
 
+    async def run(self, steps: list[Step], first: int = 0) -> float:
+        """Run the steps and wait for their answers. Gives the share of a core that it took; the first has this number."""
+        clock = client_limits.CpuClock()
+        await self.generator.run(steps, first)
+        cpu_share = clock.cpu_share()
+        await self.generator.settle(self._plan.timeout_s + 1)
+        return cpu_share
+
     def client(self, numbers: list[int], cpu_share: float) -> result.ClientHealth:
         """What this process did to these steps."""
         recorder = self.generator.recorder
