@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 
 from signet.serving.gateway.openapi.described_model import FRIENDLY, DescribedModel, Example, in_rows, servable_outputs
-from signet.serving.models import small_file
+from signet.serving.models import example_rows, small_file
 from signet.serving.open_inference import bodies, requests
 from signet.serving.open_inference.requests import InferRequest
 from signet.serving.tensors.arrays import Arrays
@@ -107,7 +107,7 @@ def example_body(model_dir: Path) -> dict[str, Any] | None:
 def first_rows(version_dir: Path) -> dict[str, dict[str, Any]]:
     """The first golden row of each signature of a version: {"from_text": {"text": "…"}}; empty when none can be read."""
     try:
-        signatures = json.loads(small_file.read(version_dir / "assets.extra" / "golden.json"))["signatures"]
+        signatures = json.loads(small_file.read(version_dir / example_rows.GOLDEN))["signatures"]
         return {
             name: {key: column[0] for key, column in golden["inputs"].items()}
             for name, golden in signatures.items()
