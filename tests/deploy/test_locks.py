@@ -1,4 +1,5 @@
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.deploy.locks import IMAGES, pins
+from tests.deploy.pythons import VERSIONS, python
 from tests.servers import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -34,6 +36,27 @@ def test_an_image_pins_what_the_project_pins(image):
 )
 def test_an_image_holds_what_its_part_of_the_project_needs(image, extras):
     assert direct(*extras) <= pins(f"deploy/{image}.lock").keys()
+
+
+def test_one_lock_pins_the_same_for_each_python_that_make_takes():
+    """Its markers leave packages out on Windows or for Python 3.14, for which there is no TensorFlow."""
+    lines = re.findall(r"^[\w.-]+==[^\\\n]+", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    locked = {}
+    for version in ("3.11", "3.12", "3.13"):
+        linux = {"python_version": version, "python_full_version": f"{version}.0", "sys_platform": "linux"}
+        found = [Requirement(line) for line in lines]
+        locked[version] = {each.name for each in found if each.marker is None or each.marker.evaluate(linux)}
+    assert locked["3.11"] == locked["3.12"] == locked["3.13"]
+    assert {name.lower() for name in direct("engine", "training", "load", "dev")} <= locked["3.11"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_make_takes_the_pythons_for_which_there_is_tensorflow(version):
+    asked = ["make", "--dry-run", "--assume-new=requirements.lock", ".venv/.done", f"PYTHON={python(version)}"]
+    check = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[0]
+    done = subprocess.run(["sh", "-c", check], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) == (version != "3.10"), check
+    assert done.returncode == 0 or "Signet needs Python 3.11, 3.12 or 3.13" in done.stderr
 
 
 @pytest.mark.parametrize("image", ["gateway", "model-store"])
