@@ -331,7 +331,7 @@ class Connection(asyncio.Protocol):
     def _time_out(self) -> None:
         """The rest of the request has not come in time."""
         self._request_timer = None
-        self._end_with(self._server.refusal(DeadlineExceeded("the whole request was not here in time")))
+        self._end_with(self._server.refusal(DeadlineExceeded("the request was not received completely in time")))
         self._advance()
 
     def _ask_for_a_sign(self, after_s: float) -> None:

@@ -46,7 +46,9 @@ def decompress(body: bytes, name: str, max_bytes: int) -> bytes:
                 raise InvalidInput(f"the body is not {name}, as its Content-Encoding says: {error}") from error
             size += len(parts[-1])
             if size > most:
-                reason = "" if most == max_bytes else f", {MAX_RATIO} for each of its {len(body)}: send it as it is"
+                reason = (
+                    "" if most == max_bytes else f", {MAX_RATIO} times its {len(body)} compressed: send it uncompressed"
+                )
                 raise TooLarge(f"the body has more than {most} bytes when decompressed{reason}")
         place -= len(decompressor.unused_data)
         if place < len(body) and not (name == "gzip" and body.startswith(_GZIP_MAGIC, place)):

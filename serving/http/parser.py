@@ -236,7 +236,7 @@ class RequestParser:
     def _check_body(self, size: int) -> None:
         most = self._limits.body_bytes
         if most is not None and size > most:
-            raise TooLarge(f"the body has {size} bytes; the most is {most}")
+            raise TooLarge(f"the body has {size} bytes; at most {most} are allowed")
 
     def _check_codings(self) -> None:
         """llhttp takes any codings before `chunked` and passes over them; the body would not be what the caller meant."""

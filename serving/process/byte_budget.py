@@ -88,7 +88,7 @@ class ByteBudget:
         """The error for a caller for whom there is no room; counts it as shed."""
         self._refused()
         return Overloaded(
-            f"{self.held_bytes} bytes of requests and answers are held, of {self.limit_bytes} that may be; "
+            f"requests and answers hold {self.held_bytes} bytes of memory, of at most {self.limit_bytes}; "
             "try again in a second"
         )
 

@@ -244,7 +244,7 @@ class RemoteBackend:
             try:
                 await self._upstream.poll_status(server, model, _STATUS_TIMEOUT_S)
             except ServingError as error:
-                log.debug("model server %s does not tell its versions: %s", server, error)
+                log.debug("model server %s does not say which versions it has: %s", server, error)
                 return
             await self._choose_current(model)
 
@@ -258,7 +258,9 @@ class RemoteBackend:
             if not isinstance(problem, ServingError):
                 raise problem
         if len(problems) == len(servers):
-            raise Unavailable(f"no model server tells the versions of {model!r}: {'; '.join(map(str, problems[:3]))}")
+            raise Unavailable(
+                f"no model server says which versions of {model!r} it has: {'; '.join(map(str, problems[:3]))}"
+            )
 
     async def _choose_current(self, model: str) -> None:
         """Choose the version that unversioned requests get from what the servers have by now, and forget what none has."""
@@ -279,7 +281,7 @@ class RemoteBackend:
             try:
                 self._current[model] = self._versions.get((model, version)) or await self._fetch(model, version)
             except ServingError as error:
-                log.warning("the signatures of model %r, version %d, are not to be had: %s", model, version, error)
+                log.warning("cannot get the signatures of model %r, version %d: %s", model, version, error)
                 return
             log.info("model %r is at version %d", model, version)
 

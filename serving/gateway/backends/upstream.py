@@ -248,7 +248,7 @@ class Upstream:
     ) -> T:
         left_s = deadline - time.monotonic()
         if left_s <= 0:
-            raise DeadlineExceeded("the time for the call to the model server was over before it began")
+            raise DeadlineExceeded("the deadline passed before the model server was called")
         if counted:
             server.sent.inc()
         call = method(request, timeout=left_s)
@@ -302,7 +302,7 @@ class Upstream:
         """Note a failure; True when it ejects the server and that was in before."""
         ejected = server.ejection.failed(time.monotonic())
         if ejected:
-            log.warning("model server %s is left out for a while: %s", server, problem)
+            log.warning("model server %s is ejected for a while: %s", server, problem)
         return ejected
 
     def _give_up_calls(self, server: Server) -> None:
@@ -325,7 +325,7 @@ class Upstream:
         try:
             self._resolved[name] = await name.resolve()
         except OSError as error:
-            log.warning("the addresses of %s are not to be had: %s", name.host, error)
+            log.warning("the name %s cannot be resolved: %s", name.host, error)
 
     def _add(self, address: Address) -> None:
         server = Server(address, self._credentials, self._metrics.upstream_requests.labels(address.target))

@@ -26,7 +26,7 @@ class Admission:
         """Count one request more as in work. Raises `Overloaded` when there are too many."""
         if self._in_flight >= self._max_in_flight:
             self._metrics.shed.labels("in_flight").inc()
-            raise Overloaded(f"{self._in_flight} requests are in work, which is the most; try again in a second")
+            raise Overloaded(f"{self._in_flight} requests are in progress, which is the limit; try again in a second")
         gauge = self._metrics.in_flight[protocol]
         self._in_flight += 1
         gauge.count += 1

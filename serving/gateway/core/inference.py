@@ -206,7 +206,7 @@ def _checked_outputs(chosen: Signature, wanted: Sequence[str]) -> tuple[str, ...
             known = ", ".join(map(repr, chosen.outputs))
             raise InvalidInput(f"signature {chosen.name!r} has no output {name[:100]!r}{hint}; it gives {known}")
         if wanted.count(name) > 1:
-            raise InvalidInput(f"output {name!r} is asked for more than once")
+            raise InvalidInput(f"output {name!r} is requested more than once")
     return tuple(wanted)
 
 

@@ -81,10 +81,10 @@ class AdminServer:
         path = request.path.partition(b"?")[0]
         if path not in self._probes.paths:
             return json_response(
-                {"error": f"there are {', '.join(sorted(map(bytes.decode, self._probes.paths)))}"}, 404
+                {"error": f"this port answers {', '.join(sorted(map(bytes.decode, self._probes.paths)))}"}, 404
             )
         if request.method not in ("GET", "HEAD"):
-            body = json.dumps({"error": "only GET and HEAD"}).encode()
+            body = json.dumps({"error": "use GET or HEAD"}).encode()
             return Response(405, body, b"Content-Type: application/json\r\nAllow: GET, HEAD\r\n")
         still_s = time.monotonic() - self._beaten_at
         if path == b"/livez" and still_s > STANDSTILL_S:

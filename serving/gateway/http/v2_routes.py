@@ -128,7 +128,9 @@ def create_router(open_inference: OpenInference) -> APIRouter:
 
     async def absent(request: Request) -> None:
         """501: an extension that other servers of the protocol have."""
-        raise Unsupported(f"{request.scope['path'][:200]} belongs to an extension that this server has not: {_ABSENT}")
+        raise Unsupported(
+            f"{request.scope['path'][:200]} belongs to an extension that this server does not have: {_ABSENT}"
+        )
 
     for path in _ABSENT_PATHS:
         router.add_api_route(path, absent, methods=["GET", "POST"], include_in_schema=False)

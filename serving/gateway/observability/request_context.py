@@ -78,4 +78,4 @@ class RequestContext:
 
     def _over(self) -> DeadlineExceeded:
         seconds = time.perf_counter() - self.started
-        return DeadlineExceeded(f"the time of the request was over after {seconds:.1f} seconds")
+        return DeadlineExceeded(f"the request timed out after {seconds:.1f} seconds")

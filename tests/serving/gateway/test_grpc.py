@@ -191,7 +191,7 @@ def test_bodies_and_calls_in_work_are_bounded(slow_model, tmp_path, monkeypatch)
         with pytest.raises(grpc.RpcError) as caught:
             call(count_to(1), timeout=10)
         assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert "1 requests are in work" in caught.value.details()
+        assert "1 requests are in progress, which is the limit" in caught.value.details()
         first.cancel()
 
 

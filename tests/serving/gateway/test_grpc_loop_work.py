@@ -164,4 +164,4 @@ def test_tensors_that_are_runs_of_bytes_need_no_worker(running, monkeypatch, met
 def test_the_callers_deadline_holds_for_reading_too(running):
     code, details = call(running, "Predict", MESSAGES["typed"][1], Context(1e-6))
     assert code is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert details.startswith("the time of the request was over")
+    assert details.startswith("the request timed out after")

@@ -303,7 +303,10 @@ def test_limits_are_kept(slow_model, tmp_path, monkeypatch):
             assert forever.result().status_code == 504
             assert forever.result().json() == {"error": "no answer within 1.0 seconds"}
         too_large = httpx.post(path, content=b"x" * 101)
-        assert (too_large.status_code, too_large.json()) == (413, {"error": "the body has 101 bytes; the most is 100"})
+        assert (too_large.status_code, too_large.json()) == (
+            413,
+            {"error": "the body has 101 bytes; at most 100 are allowed"},
+        )
         streamed = httpx.post(path, content=iter([b"x" * 60, b"x" * 60]))
         assert streamed.status_code == 413
         packed = httpx.post(path, content=b"\x1f\x8b" + b"x" * 20, headers={"content-encoding": "gzip"})

@@ -66,7 +66,7 @@ def test_what_does_not_fit_is_refused_unless_nothing_else_is_held():
     refused = []
     budget = ByteBudget(LIMIT, lambda: refused.append(1))
     with budget.holding(2 * LIMIT):
-        with pytest.raises(Overloaded, match=f"{2 * LIMIT} bytes of requests and answers are held"), budget.holding(1):
+        with pytest.raises(Overloaded, match=f"hold {2 * LIMIT} bytes"), budget.holding(1):
             pass
         assert budget.held_bytes == 2 * LIMIT
     assert (budget.held_bytes, refused) == (0, [1])

@@ -48,7 +48,7 @@ def test_only_the_wanted_outputs_come(gateway_url):
     ("names", "problem"),
     [
         (["qq"], "signature 'serving_default' has no output 'qq' (did you mean 'q'?); it gives 'p', 'q', 'r'"),
-        (["q", "q"], "output 'q' is asked for more than once"),
+        (["q", "q"], "output 'q' is requested more than once"),
     ],
 )
 def test_wrong_outputs_are_named(gateway_url, names, problem):
