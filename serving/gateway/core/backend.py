@@ -1,6 +1,7 @@
 """What the gateway needs of whatever runs the models: the embedded engine or TensorFlow Serving."""
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 from signet.serving.models.independence import Verdict
@@ -34,6 +35,15 @@ class Lease(Protocol):
 
     def release(self) -> None:
         """Give the version back; after this it may be unloaded."""
+
+
+@contextmanager
+def releasing(lease: Lease) -> Iterator[Lease]:
+    """A block that ends with the release of the lease, whatever happens in it."""
+    try:
+        yield lease
+    finally:
+        lease.release()
 
 
 class Backend(Protocol):

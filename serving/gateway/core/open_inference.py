@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from signet.serving.errors import InvalidInput, NotFound, ServingError, Unavailable, from_code
-from signet.serving.gateway.core.backend import Backend, Lease
+from signet.serving.gateway.core.backend import Backend, Lease, releasing
 from signet.serving.gateway.core.inference import MAX_VERSION, Decoded, Inference, InferenceRequest, LeasedSignature
 from signet.serving.gateway.core.joining import verdicts
 from signet.serving.gateway.core.readiness import Readiness
@@ -88,10 +88,10 @@ class OpenInference:
     async def model_ready(self, model: str, version: str) -> bool:
         """Whether there is such a model, and it has that version or label, or any version for the empty one."""
         try:
-            (await self._lease(model, version)).release()
+            with releasing(await self._lease(model, version)):
+                return True
         except (InvalidInput, NotFound, Unavailable):
             return False
-        return True
 
     def check_declared(self, model: str) -> None:
         """Raise `NotFound`, with the names there are, for a model that is not served."""
@@ -104,21 +104,15 @@ class OpenInference:
         return metadata.server(self._version)
 
     async def metadata(self, model: str, version: str, signature_name: str = "") -> dict[str, Any]:
-        lease = await self._lease(model, version)
-        try:
+        with releasing(await self._lease(model, version)) as lease:
             chosen = _described_signature(lease, signature_name, model)
             return metadata.model(model, await self._versions(model), chosen, lease.signatures)
-        finally:
-            lease.release()
 
     async def config(self, model: str, version: str) -> dict[str, Any]:
-        lease = await self._lease(model, version)
-        try:
+        with releasing(await self._lease(model, version)) as lease:
             chosen = _described_signature(lease, "", model)
             joining = verdicts(lease)[chosen.name] if chosen else None
             return metadata.config(model, chosen, self._max_rows, joining)
-        finally:
-            lease.release()
 
     async def statistics(self, model: str, version: str) -> dict[str, Any]:
         """The statistics of one version, of all that are available, or for the empty name of all models."""
@@ -126,9 +120,8 @@ class OpenInference:
         for name in [model] if model else self._backend.models:
             versions = await self._versions(name)
             if version:
-                lease = await self._lease(name, version)
-                versions = [lease.version]
-                lease.release()
+                with releasing(await self._lease(name, version)) as lease:
+                    versions = [lease.version]
             lines += self._inference.statistics.of(name, versions)
         return {"model_stats": lines}
 

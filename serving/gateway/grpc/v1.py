@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
 from signet.serving.errors import InvalidInput, NotFound, from_code
-from signet.serving.gateway.core.backend import Backend, Lease
+from signet.serving.gateway.core.backend import Backend, Lease, releasing
 from signet.serving.gateway.core.inference import Decoded, Inference, InferenceRequest, LeasedSignature
 from signet.serving.gateway.grpc.pipeline import GrpcPipeline, Handler, InferenceMethod, Service, service
 from signet.serving.gateway.observability.request_context import RequestContext
@@ -168,8 +168,7 @@ class GrpcV1:
         request = request_from_model_spec(message.tasks[0])
         inputs = await self._serialized(message.input, large, context)
         rows = len(inputs["inputs"])
-        lease = await self._inference.lease(request)
-        try:
+        with releasing(await self._inference.lease(request)) as lease:
             context.model, context.version = lease.name, str(lease.version)
             chosen = [example_inference.task_signature(lease, name) for name in names]
             context.signature = chosen[0].name
@@ -182,8 +181,6 @@ class GrpcV1:
                 for signature, outputs in zip(chosen, wanted, strict=True)
             ]
             results = await gather_or_cancel(calls)
-        finally:
-            lease.release()
         response = inference_pb2.MultiInferenceResponse()
         for signature, task, outputs in zip(chosen, message.tasks, results, strict=True):
             result = response.results.add()
@@ -204,15 +201,12 @@ class GrpcV1:
             if name != "signature_def":
                 raise InvalidInput(f"Metadata field {name[:100]} is not supported; expected signature_def")
         _check_named(message.model_spec)
-        lease = await self._inference.lease(request_from_model_spec(message))
-        try:
+        with releasing(await self._inference.lease(request_from_model_spec(message))) as lease:
             response = get_model_metadata_pb2.GetModelMetadataResponse()
             response.model_spec.name, response.model_spec.version.value = lease.name, lease.version
             signatures = get_model_metadata_pb2.SignatureDefMap(signature_def=dict(lease.signature_defs))
             response.metadata["signature_def"].Pack(signatures)
             return response
-        finally:
-            lease.release()
 
     async def status(
         self, message: get_model_status_pb2.GetModelStatusRequest

@@ -12,7 +12,7 @@ from google.protobuf import json_format
 from starlette.exceptions import HTTPException
 
 from signet.serving.errors import Internal, InvalidInput, NotFound, ServingError
-from signet.serving.gateway.core.backend import Backend
+from signet.serving.gateway.core.backend import Backend, releasing
 from signet.serving.gateway.core.inference import Inference, InferenceRequest
 from signet.serving.gateway.core.joining import verdicts
 from signet.serving.gateway.http import v2_routes
@@ -124,8 +124,7 @@ def create_router(backend: Backend, inference: Inference, probes: Probes) -> API
     async def metadata(model: str, version: int | None = None, label: str | None = None) -> Response:
         """The signatures of a model, as TensorFlow Serving writes them."""
         _check_declared(backend, model)
-        lease = await inference.lease(InferenceRequest(model, version, label))
-        try:
+        with releasing(await inference.lease(InferenceRequest(model, version, label))) as lease:
             signatures = get_model_metadata_pb2.SignatureDefMap(signature_def=dict(lease.signature_defs))
             body: dict[str, Any] = {
                 "model_spec": {"name": model, "signature_name": "", "version": str(lease.version)},
@@ -134,8 +133,6 @@ def create_router(backend: Backend, inference: Inference, probes: Probes) -> API
             if lease.card.digest:
                 body["digest"] = lease.card.digest
             return JSONResponse(body)
-        finally:
-            lease.release()
 
     return router
 
@@ -187,10 +184,8 @@ async def _joining(backend: Backend, model: str, version: int | None) -> dict[st
         lease = await backend.lease(model, version)
     except ServingError:
         return {}
-    try:
+    with releasing(lease):
         return {name: asdict(verdict) for name, verdict in verdicts(lease).items()}
-    finally:
-        lease.release()
 
 
 async def _details(backend: Backend, name: str) -> dict[str, Any]:
@@ -200,7 +195,7 @@ async def _details(backend: Backend, name: str) -> dict[str, Any]:
         lease = await backend.lease(name, None)
     except ServingError as error:
         return {"name": name, "versions": [], "signatures": {}, "error": str(error)}
-    try:
+    with releasing(lease):
         return {
             "name": name,
             "versions": [status.version for status in statuses if status.state is State.AVAILABLE],
@@ -210,8 +205,6 @@ async def _details(backend: Backend, name: str) -> dict[str, Any]:
                 if not signature.internal(key)
             },
         }
-    finally:
-        lease.release()
 
 
 def _tensors(specs: Any) -> dict[str, Any]:
