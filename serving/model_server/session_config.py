@@ -39,7 +39,7 @@ def from_flags(flags: Flags) -> bytes:
         config.inter_op_parallelism_threads = inter
     if flags.per_process_gpu_memory_fraction:
         config.gpu_options.per_process_gpu_memory_fraction = flags.per_process_gpu_memory_fraction
-    return bytes(config.SerializeToString())
+    return config.SerializeToString()
 
 
 def placed_softly(flags: Flags) -> bytes:
@@ -50,7 +50,7 @@ def placed_softly(flags: Flags) -> bytes:
     config = config_pb2.ConfigProto.FromString(from_flags(flags))
     if not flags.tensorflow_session_config_file:
         config.allow_soft_placement = True
-    return bytes(config.SerializeToString())
+    return config.SerializeToString()
 
 
 def tags(flags: Flags) -> tuple[str, ...]:

@@ -91,7 +91,11 @@ def test_the_wheel_is_pure_and_small(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert not [name for name in names if name.endswith((".so", ".pyc"))]
-    assert {"signet/py.typed", "signet/serving/open_inference/open_inference_pb2.py"} <= set(names)
+    assert {
+        "signet/py.typed",
+        "signet/serving/open_inference/open_inference_pb2.py",
+        "signet/serving/tensors/protos.pyi",
+    } <= set(names)
     assert not [name for name in names if re.match("tensorflow|tests", name)]  # TensorFlow's own folder stays its own
     assert wheel.stat().st_size < 2e6
 

@@ -362,7 +362,7 @@ def _predict_request(lease: Lease, signature: Signature, inputs: Arrays, outputs
     request.model_spec.signature_name = signature.name
     for name, array in inputs.items():
         request.inputs[name].CopyFrom(arrays.to_proto(array))
-    return bytes(request.SerializeToString())
+    return request.SerializeToString()
 
 
 def _liveliest(servers: Sequence[Server], model: str) -> list[VersionStatus]:
