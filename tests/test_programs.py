@@ -11,7 +11,7 @@ from tests import programs
 from tests.servers import ROOT
 
 KUBECTL = "echo Client Version: v1.32.4"
-EVERY_SYSTEMS = {"bash", "make", "git", "kill", "true"}
+EVERY_SYSTEMS = {"sh", "bash", "make", "git", "kill", "true"}
 
 
 class Machine:
