@@ -139,7 +139,7 @@ def can_travel(spec: TensorSpec) -> bool:
     return spec.dtype is not None and spec.dtype.name in DATATYPES
 
 
-def given(signature: Signature) -> tuple[str, ...]:
+def servable_outputs(signature: Signature) -> tuple[str, ...]:
     """The outputs that a request gets which names none: all that can travel; none means all."""
     names = [name for name, spec in signature.outputs.items() if can_travel(spec)]
     return () if len(names) == len(signature.outputs) else tuple(names)
@@ -326,7 +326,9 @@ def answer(
     labels: names of the classes of an output, where they are known.
     """
     binary = request.binary
-    asked = request.outputs or [RequestedOutput(name, binary) for name in given(signature) or signature.outputs]
+    asked = request.outputs or [
+        RequestedOutput(name, binary) for name in servable_outputs(signature) or signature.outputs
+    ]
     return [_output(output, outputs[output.name], signature.batched, labels.get(output.name, ())) for output in asked]
 
 

@@ -40,8 +40,8 @@ class Name:
 
     async def resolve(self) -> list[Address]:
         """The addresses it has now, in a fixed order. Raises `OSError` when it has none or nobody can tell."""
-        found = await asyncio.get_running_loop().getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
-        targets = sorted({_join(str(sockaddr[0]), self.port) for *_, sockaddr in found})
+        infos = await asyncio.get_running_loop().getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        targets = sorted({_join(str(sockaddr[0]), self.port) for *_, sockaddr in infos})
         if len(targets) > _MAX_ADDRESSES:
             log.warning("%s has %d addresses; the first %d are used", self.host, len(targets), _MAX_ADDRESSES)
         return [Address(target, self.host) for target in targets[:_MAX_ADDRESSES]]

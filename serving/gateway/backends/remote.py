@@ -190,10 +190,10 @@ class RemoteBackend:
     async def statuses(self, model: str) -> list[VersionStatus]:
         """What the servers say now: each version in the liveliest state that it has on one of them."""
         await self._poll_all_servers(model)
-        found = _liveliest(self._upstream.servers, model)
-        if not found:
+        statuses = _liveliest(self._upstream.servers, model)
+        if not statuses:
             raise NotFound(f"Could not find any versions of model {model}")
-        return found
+        return statuses
 
     def last_statuses(self, model: str) -> list[VersionStatus]:
         """The statuses as polled last, of the servers that answered their last poll."""
@@ -367,13 +367,13 @@ def _predict_request(lease: Lease, signature: Signature, inputs: Arrays, outputs
 
 def _liveliest(servers: Sequence[Server], model: str) -> list[VersionStatus]:
     """Each version, the highest first, in the liveliest state that it has on one of the servers."""
-    found: dict[int, VersionStatus] = {}
+    statuses: dict[int, VersionStatus] = {}
     for server in servers:
         for entry in server.statuses.get(model, ()):
-            other = found.get(entry.version)
-            if other is None or _LIVELIEST.index(entry.state) < _LIVELIEST.index(other.state):
-                found[entry.version] = entry
-    return [found[version] for version in sorted(found, reverse=True)]
+            known = statuses.get(entry.version)
+            if known is None or _LIVELIEST.index(entry.state) < _LIVELIEST.index(known.state):
+                statuses[entry.version] = entry
+    return [statuses[version] for version in sorted(statuses, reverse=True)]
 
 
 def create(

@@ -61,8 +61,8 @@ def outputs_of(signature: Signature, names: Sequence[str], rows: int | None, dat
 
 def _output(spec: TensorSpec, response: predict_pb2.PredictResponse) -> Array:
     if spec.name not in response.outputs:
-        given = ", ".join(repr(name[:100]) for name in sorted(response.outputs)[:8]) or "none"
-        raise BadGateway(f"the answer lacks output {spec.name!r}; its outputs: {given}")
+        listed = ", ".join(repr(name[:100]) for name in sorted(response.outputs)[:8]) or "none"
+        raise BadGateway(f"the answer lacks output {spec.name!r}; its outputs: {listed}")
     proto = response.outputs[spec.name]
     if spec.dtype is not None and proto.dtype != spec.dtype.enum:
         raise BadGateway(f"output {spec.name!r} has type number {proto.dtype}; the signature says {spec}")

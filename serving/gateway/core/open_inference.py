@@ -17,7 +17,7 @@ from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.models.model_status import State, VersionStatus
 from signet.serving.offload.pool import LARGE_BYTES
 from signet.serving.open_inference import metadata
-from signet.serving.open_inference.requests import InferRequest, decode, given
+from signet.serving.open_inference.requests import InferRequest, decode, servable_outputs
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.signature import Signature, default_signature, select
 
@@ -67,12 +67,12 @@ class OpenInference:
 
         def read(leased: LeasedSignature) -> Decoded:
             signature = known(leased)
-            return decode(request, signature), request.wanted or given(signature)
+            return decode(request, signature), request.wanted or servable_outputs(signature)
 
         async def read_large(leased: LeasedSignature) -> Decoded:
             signature = known(leased)
             async with context.in_time():
-                return await read_elsewhere(signature), request.wanted or given(signature)
+                return await read_elsewhere(signature), request.wanted or servable_outputs(signature)
 
         read_elsewhere = arrays or (lambda signature: asyncio.to_thread(decode, request, signature))
         is_large = arrays is not None or raw_string_bytes(request) >= LARGE_BYTES

@@ -16,9 +16,9 @@ def hint(headers: Mapping[bytes, bytes], body: bytes) -> str:
     """A sentence for a body that could not be read, to stand after the reason; empty where a form is not the reason."""
     if body.lstrip()[:1] in (b"{", b"[") or _BINARY in headers:
         return ""
-    said = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if said in _TYPES:
-        return f". Its Content-Type is {said.decode()}: send JSON, not a form, with Content-Type: application/json"
+    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if kind in _TYPES:
+        return f". Its Content-Type is {kind.decode()}: send JSON, not a form, with Content-Type: application/json"
     if _FORM.match(body):
         return ". It looks like a form: send JSON, with Content-Type: application/json"
     return ""

@@ -43,8 +43,8 @@ class V2:
         version, label = version_or_label(model, paths.decoded(match[2]) if match[2] else "")
         make_request = partial(inference_headers.request_from_headers, request, model, version, label)
         header = request.headers.get(_HEADER)
-        said = None if header is None else header.decode("latin-1")
-        json_bytes = bodies.json_bytes(said, len(body))
+        length = None if header is None else header.decode("latin-1")
+        json_bytes = bodies.json_bytes(length, len(body))
         if (len(body) if json_bytes is None else json_bytes) < LARGE_BYTES:
             read = bodies.parse(body, json_bytes)
             context.stage("parse", started)
