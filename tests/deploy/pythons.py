@@ -8,21 +8,22 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 VERSIONS = ("3.10", "3.11", "3.12", "3.13")
 RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 @cache
-def python(version: str) -> str:
-    """A program of that version. Where there is none the test is skipped and says so."""
-    for program in candidates(version):
-        asked = [program, "-c", "import sys; print(*sys.version_info[:2], sep='.')"]
-        said = subprocess.run(asked, check=False, capture_output=True, text=True)
-        if said.stdout.strip() == version:  # pyenv's own `python3.x` on PATH may only say that it is not chosen
-            return program
-    return pytest.skip(f"there is no python{version} on PATH or among the versions of pyenv")
+def offered() -> dict[str, str]:
+    """Version -> a program of that version, of those in `VERSIONS` that this machine has: at least the one that runs this."""
+    found: dict[str, str] = {}
+    for version in VERSIONS:
+        for program in candidates(version):
+            asked = [program, "-c", "import sys; print(*sys.version_info[:2], sep='.')"]
+            said = subprocess.run(asked, check=False, capture_output=True, text=True)
+            if said.stdout.strip() == version:  # pyenv's own `python3.x` on PATH may only say that it is not chosen
+                found[version] = program
+                break
+    return found
 
 
 def candidates(version: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.deploy.locks import IMAGES, pins
-from tests.deploy.pythons import VERSIONS, python
+from tests.deploy.pythons import offered
 from tests.servers import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -50,9 +50,9 @@ def test_one_lock_pins_the_same_for_each_python_that_make_takes():
     assert {name.lower() for name in direct("engine", "training", "load", "dev")} <= locked["3.11"]
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", offered())
 def test_make_takes_the_pythons_for_which_there_is_tensorflow(version):
-    asked = ["make", "--dry-run", "--assume-new=requirements.lock", ".venv/.done", f"PYTHON={python(version)}"]
+    asked = ["make", "--dry-run", "--assume-new=requirements.lock", ".venv/.done", f"PYTHON={offered()[version]}"]
     check = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[0]
     done = subprocess.run(["sh", "-c", check], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode == 0) == (version != "3.10"), check

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.pythons import RUNNING, VERSIONS, python
+from tests.deploy.pythons import RUNNING, offered
 from tests.servers import GOLDEN_MODELS, ROOT
 
 PROGRAMS = Path(sys.executable).parent
@@ -27,7 +27,7 @@ def wheel(tmp_path_factory) -> Path:
 
 def environment(folder: Path, *requirements: object, version: str = RUNNING) -> Path:
     """A new virtual environment with these and nothing else: its folder of programs."""
-    subprocess.run([UV, "venv", "--quiet", "--python", python(version), folder], check=True, timeout=60)
+    subprocess.run([UV, "venv", "--quiet", "--python", offered()[version], folder], check=True, timeout=60)
     install(folder / "bin", *requirements)
     return folder / "bin"
 
@@ -100,7 +100,7 @@ def test_the_wheel_is_pure_and_small(wheel):
     assert wheel.stat().st_size < 2e6
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", offered())
 def test_clients_run_on_each_python_beside_any_folders(wheel, embedded_gateway, tmp_path, version):
     url, address = embedded_gateway
     programs = environment(tmp_path / "venv", wheel, version=version)
