@@ -212,7 +212,7 @@ def test_a_deadline_ends_the_call_and_says_nothing_against_the_server():
                     await upstream.predict("m", 1, b"", 0.1, bytes)
             await asyncio.wait_for(cancelled.get(), 10)
             assert not upstream.servers[0].is_ejected()
-            with pytest.raises(DeadlineExceeded, match="before it began"):
+            with pytest.raises(DeadlineExceeded, match="before the model server was called"):
                 await upstream.predict("m", 1, b"", 0, bytes)
             await upstream.stop()
 
