@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from signet.training.data import stereo
+from signet.training.export import golden as golden_examples
 from signet.training.model import BadOption, Data, Recipe
 from tests.training import exported, late
 from tests.training.late import keras, tf
@@ -139,7 +140,8 @@ def test_files_are_refused(tmp_path):
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_xception_at_250_builds_trains_and_serves(tmp_path):
+def test_xception_at_250_builds_trains_and_serves(tmp_path, monkeypatch):
+    monkeypatch.setattr(golden_examples, "MOST_BYTES", 1 << 30)  # pictures whole, as they are sent to the engine below
     data = two_cameras.load(None, "quick", 0, "notebook")
     model = two_cameras.build_model(data.config)
     assert model.get_layer("xception").count_params() == 20_861_480
