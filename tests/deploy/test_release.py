@@ -28,6 +28,20 @@ def test_a_version_without_a_word_of_what_changed_is_found():
     assert fault.startswith(f"CHANGELOG.md begins with '{VERSION}")
 
 
+def test_a_checkout_without_links_is_refused_with_what_to_do(tmp_path):
+    """As git makes it where `core.symlinks` is false: each link is a file that holds where it leads."""
+    (tmp_path / "signet").mkdir()
+    (tmp_path / "setup.py").write_text((ROOT / "setup.py").read_text())
+    for name in ("clients", "serving", "training"):
+        (tmp_path / "signet" / name).write_text((ROOT / "signet" / name).readlink().as_posix())
+    build = [sys.executable, "setup.py", "build_py"]
+    done = subprocess.run(build, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        "signet/clients is no link to the folder clients/: clone with `git clone -c core.symlinks"
+    )
+
+
 @pytest.mark.parametrize("field", ["description", "readme", "license", "requires-python", "keywords", "classifiers"])
 def test_the_package_says_what_it_is(field):
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][field]
