@@ -5,7 +5,7 @@
 
     drive(listing(), send)     await drive_async(listing(), send)
 
-A client only sends. What it meets when it sends is thrown into the generator, selector may know an answer to it.
+A client only sends. What it meets when it sends is thrown into the generator, which may know an answer to it.
 """
 
 import asyncio
@@ -20,12 +20,10 @@ from signet.clients.client.retries import Budget
 from signet.clients.client.values import to_arrays
 from signet.serving.errors import (
     DeadlineExceeded,
-    FailedPrecondition,
     Internal,
     InvalidInput,
     ServingError,
     Unavailable,
-    Unsupported,
 )
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.signature import Signature, nearest_hint, select
@@ -64,9 +62,6 @@ VersionSelector = int | str | None
 
 SignatureCache = dict[tuple[str, VersionSelector], Version]
 """The versions that were described, by model and selector; for a label or None the one that answered last."""
-
-Describe = Callable[[str, VersionSelector], CallSteps[Version]]
-"""Makes the steps that ask for the signatures of a model's version."""
 
 
 def seconds_of(timeout_s: float | None, usual_s: float) -> float:
@@ -123,37 +118,6 @@ async def drive_async(steps: CallSteps[T], send: Callable[[Any], Awaitable[Any]]
 
 def _misused(error: Exception) -> InvalidInput:
     return InvalidInput(f"the call cannot be made as it was asked for: {type(error).__name__}: {error}")
-
-
-def describing(cache: SignatureCache, describe: Describe, model: str, selector: VersionSelector) -> CallSteps[Version]:
-    """The signatures of a version, asked for unless they are known."""
-    described = cache.get((model, selector))
-    if described is None:
-        described = cache[model, selector] = yield from describe(model, selector)
-    return described
-
-
-def fitting(
-    cache: SignatureCache,
-    describe: Describe,
-    model: str,
-    selector: VersionSelector,
-    signature: str,
-    inputs: Mapping[str, Any],
-) -> CallSteps[tuple[Version, Signature, Arrays]]:
-    """The inputs as arrays of the signature. Asks again before it says that they do not fit what was known."""
-    was_known = (model, selector) in cache
-    described = yield from describing(cache, describe, model, selector)
-    try:
-        return _fit(described, signature, inputs)
-    except (InvalidInput, FailedPrecondition, Unsupported):
-        if not was_known:
-            raise
-        cache.pop((model, selector), None)
-        newer = yield from describing(cache, describe, model, selector)
-        if newer.number == described.number:
-            raise
-    return _fit(newer, signature, inputs)
 
 
 def check_outputs(outputs: Collection[str], signature: Signature) -> None:
@@ -224,7 +188,8 @@ def waiting(ask: Callable[[float], CallSteps[str]], server: str, timeout_s: floa
         yield Pause(min(_POLL_S, left_s))
 
 
-def _fit(described: Version, signature: str, inputs: Mapping[str, Any]) -> tuple[Version, Signature, Arrays]:
+def fitted(described: Version, signature: str, inputs: Mapping[str, Any]) -> tuple[Version, Signature, Arrays]:
+    """The inputs as arrays of the signature of that name. Raises `InvalidInput` and the like where they do not fit."""
     chosen = select(described.signatures, signature, described.model)
     if not isinstance(inputs, Mapping):
         raise InvalidInput(f"the inputs are a {type(inputs).__name__}; expected them by name, as {{'NAME': [ROW, …]}}")

@@ -75,9 +75,8 @@ class _GrpcServer(ServerCalls):
         outputs: Collection[str],
         deadline: float,
     ) -> CallSteps[Arrays]:
-        describe = self._describe(deadline)
-        expected, chosen, arrays = yield from calls.fitting(self._cache, describe, model, selector, signature, inputs)
-        calls.check_outputs(outputs, chosen)
+        steps = self._fitted(model, selector, signature, inputs, outputs, deadline)
+        expected, chosen, arrays = yield from steps
         try:
             response = yield from self._send(
                 lambda left_s: grpc_messages.build_predict(

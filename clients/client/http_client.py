@@ -47,9 +47,8 @@ class _Gateway(ServerCalls):
         outputs: Collection[str],
         deadline: float,
     ) -> CallSteps[Arrays]:
-        describe = self._describe(deadline)
-        expected, chosen, arrays = yield from calls.fitting(self._cache, describe, model, selector, signature, inputs)
-        calls.check_outputs(outputs, chosen)
+        steps = self._fitted(model, selector, signature, inputs, outputs, deadline)
+        expected, chosen, arrays = yield from steps
         binary = infer_messages.wanted(arrays, chosen)
         build = infer_messages.build_infer if binary else http_messages.build_predict
         parse = infer_messages.parse_infer if binary else http_messages.parse_predict
@@ -62,7 +61,8 @@ class _Gateway(ServerCalls):
         if response.version not in (None, expected.number):
             self._cache.pop((model, selector), None)  # another version answered
             if response.status == HTTPStatus.OK:
-                answered = self._cache[model, selector] = yield from describe(model, response.version)
+                answered = yield from self._described(model, response.version, deadline)
+                self._cache[model, selector] = answered
                 chosen = select(answered.signatures, signature, model)
         answered_outputs = calls.parsed(lambda: parse(response, chosen, outputs))
         calls.check_answered(arrays, answered_outputs, chosen)

@@ -13,12 +13,12 @@ from functools import partial
 from typing import Any
 
 from signet.clients.client import calls, dataframes
-from signet.clients.client.calls import CallSteps, Describe, SignatureCache, Version, VersionSelector
+from signet.clients.client.calls import CallSteps, SignatureCache, Version, VersionSelector
 from signet.clients.client.http_messages import Model
 from signet.clients.client.retries import Budget, Retry
-from signet.serving.errors import ServingError
+from signet.serving.errors import FailedPrecondition, InvalidInput, ServingError, Unsupported
 from signet.serving.tensors.arrays import Arrays
-from signet.serving.tensors.signature import select
+from signet.serving.tensors.signature import Signature, select
 
 
 class ServerCalls(ABC):
@@ -79,15 +79,40 @@ class ServerCalls(ABC):
 
     def describe(self, model: str, selector: VersionSelector, deadline: float) -> CallSteps[Version]:
         """The steps to the version that answers now, with its signatures."""
-        described = self._cache[model, selector] = yield from self._describe(deadline)(model, selector)
+        described = self._cache[model, selector] = yield from self._described(model, selector, deadline)
         return described
 
-    def _describe(self, deadline: float) -> Describe:
-        def describe(model: str, selector: VersionSelector) -> CallSteps[Version]:
-            response = yield from self._send(partial(self._build_metadata, model, selector), deadline)
-            return calls.parsed(lambda: self._parse_metadata(response))
+    def _described(self, model: str, selector: VersionSelector, deadline: float) -> CallSteps[Version]:
+        response = yield from self._send(partial(self._build_metadata, model, selector), deadline)
+        return calls.parsed(lambda: self._parse_metadata(response))
 
-        return describe
+    def _fitted(
+        self,
+        model: str,
+        selector: VersionSelector,
+        signature: str,
+        inputs: Mapping[str, Any],
+        outputs: Collection[str],
+        deadline: float,
+    ) -> CallSteps[tuple[Version, Signature, Arrays]]:
+        """The steps to the inputs as arrays of a signature that has these outputs.
+
+        Asks for the signatures again before it says that the inputs do not fit those that were known.
+        """
+        known = self._cache.get((model, selector))
+        described = known if known is not None else (yield from self.describe(model, selector, deadline))
+        try:
+            fitted = calls.fitted(described, signature, inputs)
+        except (InvalidInput, FailedPrecondition, Unsupported):
+            if known is None:
+                raise
+            self._cache.pop((model, selector), None)
+            newer = yield from self.describe(model, selector, deadline)
+            if newer.number == known.number:
+                raise
+            fitted = calls.fitted(newer, signature, inputs)
+        calls.check_outputs(outputs, fitted[1])
+        return fitted
 
     def _send(self, build: Callable[[float], Any], deadline: float) -> CallSteps[Any]:
         """The steps to the response to a request, which `build` makes for the seconds that are left."""
