@@ -35,6 +35,8 @@ ALLOWED: dict[str, list[str]] = {
     "serving.grpc_dialect": TENSORS,
     "serving.process": BASE,
     "serving.http": [*BASE, "serving.process"],
+    "serving.h2": [*BASE, "serving.process"],
+    "serving.grpc_transport": [*BASE, "serving.process", "serving.h2"],
     "serving.models": [*DIALECTS, "serving.process"],
     "serving.open_inference": [*JSON, "serving.models"],
     "serving.offload": [*DIALECTS, "serving.open_inference"],

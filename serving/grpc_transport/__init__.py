@@ -1,0 +1,1 @@
+"""gRPC as a transport: what a method is, and the servers and channels that carry calls."""

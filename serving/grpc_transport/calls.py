@@ -1,0 +1,59 @@
+"""What a method of gRPC is, whichever transport carries its calls.
+
+    request bytes, Call ──▶ handler ──▶ call.answer(bytes)  or  call.refuse(code, details)     once, at once or later
+
+A unary handler is a function that is called in the event loop and returns at once, so that a call costs no task. Messages are
+bytes here: who owns a method reads and writes them.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+Metadata = Sequence[tuple[str, str | bytes]]
+"""Keys in lower case and their values, in order; those of keys that end in `-bin` are bytes, without base64."""
+
+
+class StreamContext(Protocol):
+    """What the handler of a stream may know of its call."""
+
+    metadata: Metadata
+    """What the caller sent, without what is gRPC's own."""
+    peer: str
+    """Where the caller is, such as `ipv4:127.0.0.1:4711`."""
+
+    def time_remaining(self) -> float | None:
+        """Seconds until the caller's deadline; None when it has set none."""
+
+
+class Call(StreamContext, Protocol):
+    """A unary call in work. It ends once: by `answer`, by `refuse`, or because its caller has left or its time is over.
+
+    After its end the other two do nothing. Everything here is for the event loop.
+    """
+
+    on_cancel: Callable[[], object] | None
+    """Called once when the call ends without an answer of its handler, who sets this."""
+
+    def answer(self, message: bytes, trailing: Metadata = ()) -> None:
+        """End the call with OK and this message."""
+
+    def refuse(self, code: str, details: str, trailing: Metadata = ()) -> None:
+        """End the call with an error. code: the name of gRPC's status, such as `INVALID_ARGUMENT`."""
+
+
+UnaryHandler = Callable[[bytes, Call], None]
+"""handler(request, call) sees to it that the call ends. It raises nothing."""
+
+StreamHandler = Callable[[AsyncIterator[bytes], StreamContext], AsyncIterator[bytes]]
+"""handler(requests, context) gives answers; `ServingError`s that it raises become the status. Serves one or many requests."""
+
+
+class Method(NamedTuple):
+    """How a method is answered: by one of these."""
+
+    unary: UnaryHandler | None = None
+    stream: StreamHandler | None = None
+
+
+Services = Mapping[str, Method]
+"""The methods of a server by their paths, such as `/tensorflow.serving.PredictionService/Predict`."""
