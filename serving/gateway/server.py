@@ -126,7 +126,7 @@ def create_grpc_server(gateway: Gateway) -> GrpcServer:
     pipeline = GrpcPipeline(gateway.inference, gateway.budget, gateway.offload)
     v1 = GrpcV1(gateway.inference, gateway.backend, gateway.offload)
     v2 = GrpcV2(gateway.open_inference, gateway.offload)
-    return GrpcServer(gateway.settings, [*v1.services(pipeline), *v2.services(pipeline)], gateway.readiness)
+    return GrpcServer(gateway.settings, {**v1.services(pipeline), **v2.services(pipeline)}, gateway.readiness)
 
 
 def limits(settings: Settings, connections: int) -> Limits:

@@ -16,10 +16,13 @@ Metadata = Sequence[tuple[str, str | bytes]]
 class StreamContext(Protocol):
     """What the handler of a stream may know of its call."""
 
-    metadata: Metadata
-    """What the caller sent, without what is gRPC's own."""
-    peer: str
-    """Where the caller is, such as `ipv4:127.0.0.1:4711`."""
+    @property
+    def metadata(self) -> Metadata:
+        """What the caller sent, without what is gRPC's own."""
+
+    @property
+    def peer(self) -> str:
+        """Where the caller is, such as `ipv4:127.0.0.1:4711`."""
 
     def time_remaining(self) -> float | None:
         """Seconds until the caller's deadline; None when it has set none."""

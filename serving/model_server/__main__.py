@@ -22,7 +22,7 @@ from signet.serving.engine.runner import Runner
 from signet.serving.errors import InvalidInput, ServingError, UsageError
 from signet.serving.model_server import session_config, text_file
 from signet.serving.model_server.flags import Flags, parse, usage
-from signet.serving.model_server.grpc.handlers import add_services
+from signet.serving.model_server.grpc import handlers
 from signet.serving.model_server.grpc.server import GrpcServer
 from signet.serving.model_server.monitoring import Monitoring
 from signet.serving.model_server.reload import Reloader, available, failures, listed, settled
@@ -186,12 +186,11 @@ async def _answer(
     look: asyncio.Event,
 ) -> None:
     reloader = Reloader(repository, allow_unavailable_labels=flags.allow_version_labels_for_unavailable_models)
-    server = GrpcServer(flags)
     offload = Offload()
     prediction = PredictionService(flags, repository, runner, monitoring, offload)
     model = ModelService(repository, reloader, monitoring)
     budget = ByteBudget(MAX_BUFFERED_BYTES)
-    add_services(server.server, prediction, model, monitoring, budget, offload)
+    server = GrpcServer(flags, handlers.services(prediction, model, monitoring, budget, offload))
     service = None
     if flags.rest_api_port:
         service = RestService(flags, repository, prediction, model, monitoring, offload)

@@ -1,6 +1,6 @@
 """The pipeline (middleware) of a call over gRPC: admission, reading, errors as statuses, counting.
 
-    bytes ──▶ admitted? ──▶ message ──▶ method(message, context, large) ──▶ message ──▶ bytes
+    bytes ──▶ admitted? ──▶ message ──▶ method(message, context, large) ──▶ message ──▶ bytes ──▶ the transport
 
 A message that is much work to read is read by a worker process: the method gets it without its tensors, which `large` has.
 The gateway's deadline and the caller's both hold; a caller who cancels takes its work back.
@@ -9,16 +9,17 @@ The gateway's deadline and the caller's both hold; a caller who cancels takes it
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
-import grpc
 from google.protobuf.message import Message
 
-from signet.serving.errors import Cancelled, DeadlineExceeded, Internal, ServingError
+from signet.serving.errors import Cancelled, DeadlineExceeded, Internal, ServingError, from_code
 from signet.serving.gateway.core.inference import Inference
 from signet.serving.gateway.observability.metrics import UNKNOWN
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.grpc_dialect.messages import M, parse
+from signet.serving.grpc_transport.calls import Method, Services, StreamContext
+from signet.serving.grpc_transport.coroutine_methods import Answered, unary_handler
 from signet.serving.offload.message_weight import heavy_bytes
 from signet.serving.offload.pool import LARGE_BYTES, Offload
 from signet.serving.offload.reading import Reading, reading
@@ -38,13 +39,6 @@ _HELD = 2
 _EARLY_S = 0.1
 """A caller whose time is over cancels the call; its clock started so much earlier than ours, at most."""
 
-if TYPE_CHECKING:  # gRPC's classes are generic to type checkers alone
-    ServicerContext = grpc.aio.ServicerContext[bytes, bytes]
-    Handler = grpc.RpcMethodHandler[bytes, bytes]
-    Service = grpc.GenericRpcHandler[bytes, bytes]
-else:
-    ServicerContext, Handler, Service = grpc.aio.ServicerContext, grpc.RpcMethodHandler, grpc.GenericRpcHandler
-
 InferenceMethod = Callable[[M, RequestContext, Reading[Any] | None], Awaitable[Message | bytes]]
 """A method that asks for an inference: (message, context, the tensors of a large message) -> message or bytes."""
 WorkerSteps = tuple[Any, ...]
@@ -62,12 +56,12 @@ class GrpcPipeline:
 
     def inference_handler(
         self, protocol: str, method: InferenceMethod[M], message_class: type[M], steps: WorkerSteps
-    ) -> Handler:
+    ) -> Method:
         """The handler of a method that asks for an inference: admitted, with the caller's deadline, and counted."""
 
-        async def answer(data: bytes, servicer_context: ServicerContext) -> bytes:
+        async def answer(data: bytes, call: StreamContext) -> bytes | Answered:
             context = self._inference.context(protocol)
-            context.limit(servicer_context.time_remaining())
+            context.limit(call.time_remaining())
             context.bytes = len(data)
             try:
                 with self._inference.admission.admitted(protocol), self._budget.holding(_HELD * len(data)):
@@ -77,20 +71,20 @@ class GrpcPipeline:
                         response = await self._large(method, data, context, message_class, steps)
                 answered = response if isinstance(response, bytes) else response.SerializeToString()
             except asyncio.CancelledError:
-                left_s = servicer_context.time_remaining()
+                left_s = call.time_remaining()
                 ended = Cancelled if left_s is None or left_s > _EARLY_S else DeadlineExceeded
                 self._inference.count(context, ended.grpc_code, 0)
                 raise
-            except Exception as error:  # noqa: BLE001  # every error becomes a status
+            except Exception as error:  # every error becomes a status
                 refusal = _serving_error(error)
                 self._inference.count(context, refusal.grpc_code, 0)
-                await _abort(servicer_context, refusal)
+                raise refusal from error
             self._inference.count(context, "OK", len(answered))
             if context.version != UNKNOWN:
-                servicer_context.set_trailing_metadata(((VERSION_KEY, context.version),))
+                return Answered(answered, ((VERSION_KEY, context.version),))
             return answered
 
-        return grpc.unary_unary_rpc_method_handler(answer)
+        return Method(unary=unary_handler(answer))
 
     async def _large(
         self,
@@ -107,32 +101,28 @@ class GrpcPipeline:
             message = message_class.FromString(head) if isinstance(head, bytes) else head
             return await method(message, context, large)
 
-    def unary_handler(self, method: UnaryMethod[M], message_class: type[M]) -> Handler:
+    def unary_handler(self, method: UnaryMethod[M], message_class: type[M]) -> Method:
         """The handler of a method that asks for no inference, such as metadata: neither admitted nor counted."""
 
-        async def answer(data: bytes, servicer_context: ServicerContext) -> bytes:
+        async def answer(data: bytes, _: StreamContext) -> bytes:
             try:
                 with self._budget.holding(len(data)):
                     answered = (await method(parse(message_class, data))).SerializeToString()
-            except Exception as error:  # noqa: BLE001  # every error becomes a status
-                await _abort(servicer_context, _serving_error(error))
+            except Exception as error:  # every error becomes a status
+                raise _serving_error(error) from error
             return answered
 
-        return grpc.unary_unary_rpc_method_handler(answer)
+        return Method(unary=unary_handler(answer))
 
 
-def service(name: str, handlers: Mapping[str, Handler]) -> Service:
-    """The handlers of a service's methods, as a server takes them."""
-    return grpc.method_handlers_generic_handler(name, dict(handlers))
+def service(name: str, methods: Mapping[str, Method]) -> Services:
+    """The methods of a service by their paths, as a server takes them."""
+    return {f"/{name}/{method}": how for method, how in methods.items()}
 
 
 def _serving_error(error: Exception) -> ServingError:
+    """What the caller is told of an error, in a bounded length."""
     if isinstance(error, ServingError):
-        return error
+        return error if len(str(error)) <= _MAX_MESSAGE else from_code(error.grpc_code, str(error)[:_MAX_MESSAGE])
     log.error("a call failed", exc_info=error)
     return Internal("internal error; the gateway's log says more")
-
-
-async def _abort(servicer_context: ServicerContext, error: ServingError) -> NoReturn:
-    await servicer_context.abort(grpc.StatusCode[error.grpc_code], str(error)[:_MAX_MESSAGE])
-    raise AssertionError("abort raises")

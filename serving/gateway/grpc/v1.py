@@ -11,10 +11,11 @@ from typing import Any, NoReturn, Protocol
 from signet.serving.errors import InvalidInput, NotFound, from_code
 from signet.serving.gateway.core.backend import Backend, Lease, releasing
 from signet.serving.gateway.core.inference import Decoded, Inference, InferenceRequest, LeasedSignature
-from signet.serving.gateway.grpc.pipeline import GrpcPipeline, Handler, InferenceMethod, Service, service
+from signet.serving.gateway.grpc.pipeline import GrpcPipeline, InferenceMethod, service
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.grpc_dialect import example_inference, predict_request
 from signet.serving.grpc_dialect.messages import M
+from signet.serving.grpc_transport.calls import Method, Services
 from signet.serving.models import model_status
 from signet.serving.offload import large_bodies, large_messages
 from signet.serving.offload.pool import LARGE_ELEMENTS, Offload
@@ -56,10 +57,10 @@ class GrpcV1:
         """offload: writes large answers."""
         self._inference, self._backend, self._offload = inference, backend, offload
 
-    def services(self, pipeline: GrpcPipeline) -> list[Service]:
-        """The handlers of both services, for a server to add."""
+    def services(self, pipeline: GrpcPipeline) -> Services:
+        """The methods of both services by their paths."""
 
-        def examples_handler(method: InferenceMethod[M], kind: type[M]) -> Handler:
+        def examples_handler(method: InferenceMethod[M], kind: type[M]) -> Method:
             return pipeline.inference_handler(PROTOCOL, method, kind, (*_EXAMPLES_STEPS, kind.DESCRIPTOR.name))
 
         prediction = {
@@ -73,7 +74,7 @@ class GrpcV1:
             "GetModelStatus": pipeline.unary_handler(self.status, get_model_status_pb2.GetModelStatusRequest),
             "HandleReloadConfigRequest": pipeline.unary_handler(self.reload, model_management_pb2.ReloadConfigRequest),
         }
-        return [service(PREDICTION_SERVICE, prediction), service(MODEL_SERVICE, model)]
+        return {**service(PREDICTION_SERVICE, prediction), **service(MODEL_SERVICE, model)}
 
     async def predict(
         self,

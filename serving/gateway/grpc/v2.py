@@ -9,8 +9,9 @@ from typing import Any, NoReturn
 
 from signet.serving.gateway.core.inference import InferenceRequest
 from signet.serving.gateway.core.open_inference import OpenInference, version_or_label
-from signet.serving.gateway.grpc.pipeline import GrpcPipeline, Service, service
+from signet.serving.gateway.grpc.pipeline import GrpcPipeline, service
 from signet.serving.gateway.observability.request_context import RequestContext
+from signet.serving.grpc_transport.calls import Services
 from signet.serving.offload import large_bodies, large_messages
 from signet.serving.offload.large_messages import InferHead
 from signet.serving.offload.pool import LARGE_ELEMENTS, Offload
@@ -33,8 +34,8 @@ class GrpcV2:
         """offload: writes large answers."""
         self._open_inference, self._offload = open_inference, offload
 
-    def services(self, pipeline: GrpcPipeline) -> list[Service]:
-        """The handlers of the service, for a server to add."""
+    def services(self, pipeline: GrpcPipeline) -> Services:
+        """The methods of the service by their paths."""
         handlers = {
             "ServerLive": pipeline.unary_handler(self.server_live, pb2.ServerLiveRequest),
             "ServerReady": pipeline.unary_handler(self.server_ready, pb2.ServerReadyRequest),
@@ -48,7 +49,7 @@ class GrpcV2:
             "RepositoryModelLoad": pipeline.unary_handler(self.load, pb2.RepositoryModelLoadRequest),
             "RepositoryModelUnload": pipeline.unary_handler(self.unload, pb2.RepositoryModelUnloadRequest),
         }
-        return [service(SERVICE, handlers)]
+        return service(SERVICE, handlers)
 
     async def server_live(self, _: pb2.ServerLiveRequest) -> pb2.ServerLiveResponse:
         return pb2.ServerLiveResponse(live=True)

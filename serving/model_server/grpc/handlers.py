@@ -6,13 +6,15 @@ bytes ──parse──▶ message ──▶ method(message, deadline) ──▶
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import grpc
 from google.protobuf.message import Message
 
-from signet.serving.errors import Internal, ServingError
+from signet.serving.errors import Internal, ServingError, from_code
 from signet.serving.grpc_dialect.messages import M, parse
+from signet.serving.grpc_transport import calls
+from signet.serving.grpc_transport.calls import Services, StreamContext
+from signet.serving.grpc_transport.coroutine_methods import CoroutineMethod, unary_handler
 from signet.serving.model_server.monitoring import GRPC, Monitoring
 from signet.serving.model_server.services import ModelService, PredictionService, Written
 from signet.serving.offload import large_messages
@@ -30,12 +32,6 @@ from signet.serving.tensors.protos import (
     regression_pb2,
 )
 
-if TYPE_CHECKING:  # gRPC's classes are generic to type checkers alone
-    ServicerContext = grpc.aio.ServicerContext[bytes, bytes]
-    Handler = grpc.RpcMethodHandler[bytes, bytes]
-else:
-    ServicerContext, Handler = grpc.aio.ServicerContext, grpc.RpcMethodHandler
-
 _MAX_MESSAGE = 1024
 _TRUNCATED = "...TRUNCATED"
 
@@ -46,15 +42,14 @@ Method = Callable[..., Awaitable[Message | Written]]
 """(message, deadline), and for a message that brings much, (message, deadline, large)."""
 
 
-def add_services(
-    server: grpc.aio.Server,
+def services(
     prediction: PredictionService,
     model: ModelService,
     monitoring: Monitoring,
     budget: ByteBudget,
     offload: Offload,
-) -> None:
-    """Make a server answer as PredictionService and ModelService. offload: reads large messages."""
+) -> Services:
+    """The methods of PredictionService and ModelService by their paths. offload: reads large messages."""
     methods: dict[str, dict[str, tuple[Method, type[Message]]]] = {
         "tensorflow.serving.PredictionService": {
             "Classify": (prediction.classify, classification_pb2.ClassificationRequest),
@@ -68,15 +63,13 @@ def add_services(
             "HandleReloadConfigRequest": (model.reload, model_management_pb2.ReloadConfigRequest),
         },
     }
-    for service, handlers in methods.items():
-        rpcs = {
-            name: grpc.unary_unary_rpc_method_handler(
-                _answering(name, method, message_class, monitoring, budget, offload),
-                response_serializer=_serialized,
-            )
-            for name, (method, message_class) in handlers.items()
-        }
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, rpcs),))
+    return {
+        f"/{service}/{name}": calls.Method(
+            unary=unary_handler(_answering(name, method, message_class, monitoring, budget, offload))
+        )
+        for service, handlers in methods.items()
+        for name, (method, message_class) in handlers.items()
+    }
 
 
 def _serialized(response: Message | Written) -> bytes:
@@ -100,45 +93,45 @@ def _answering(
     monitoring: Monitoring,
     budget: ByteBudget,
     offload: Offload,
-) -> Callable[[bytes, ServicerContext], Awaitable[Message | Written]]:
+) -> CoroutineMethod:
     """Reads the request here, for its error to be INTERNAL as in C++, and turns errors into gRPC statuses."""
     steps = _worker_steps(message_class)
 
-    async def answer(data: bytes, context: ServicerContext) -> Message | Written:
+    async def answer(data: bytes, context: StreamContext) -> bytes:
         started = time.perf_counter()
-        if steps and len(data) >= LARGE_BYTES and heavy_bytes(data, message_class) >= LARGE_BYTES:
-            return await answer_large(data, context, started, *steps)
         try:
+            if steps and len(data) >= LARGE_BYTES and heavy_bytes(data, message_class) >= LARGE_BYTES:
+                return await answer_large(data, context, started, *steps)
             request = parse(message_class, data, *_UNREADABLE)
-        except Internal as error:
-            await context.abort(grpc.StatusCode.INTERNAL, str(error))
-        return await answer_read(request, context, started, len(data))
+            return await answer_read(request, context, started, len(data))
+        except ServingError as error:
+            raise _truncated(error) from error
 
     async def answer_large(
-        data: bytes, context: ServicerContext, started: float, first: Any, second: Any, *names: str
-    ) -> Message | Written:
-        try:
-            with budget.holding(2 * len(data)):
-                async with reading(offload, first, second, *names, data, *_UNREADABLE) as large:
-                    request = message_class.FromString(await large.head())
-                    return await answer_read(request, context, started, 0, large)
-        except ServingError as error:
-            await context.abort(grpc.StatusCode[error.grpc_code], str(error))
+        data: bytes, context: StreamContext, started: float, first: Any, second: Any, *names: str
+    ) -> bytes:
+        with budget.holding(2 * len(data)):
+            async with reading(offload, first, second, *names, data, *_UNREADABLE) as large:
+                request = message_class.FromString(await large.head())
+                return await answer_read(request, context, started, 0, large)
 
-    async def answer_read(
-        request: M, context: ServicerContext, started: float, size: int, *large: Any
-    ) -> Message | Written:
+    async def answer_read(request: M, context: StreamContext, started: float, size: int, *large: Any) -> bytes:
         try:
             # What is held for each byte of a message: that, and the arrays that it is decoded to.
             with budget.holding(2 * size), monitoring.in_flight[GRPC]:
                 response = await method(request, context, *large)
             monitoring.answered_rpc(name, request, response, "OK", time.perf_counter() - started)
-            return response
+            return _serialized(response)
         except ServingError as error:
             monitoring.answered_rpc(name, request, None, error.grpc_code, time.perf_counter() - started)
-            message = str(error)
-            if len(message) > _MAX_MESSAGE:
-                message = message[: _MAX_MESSAGE - len(_TRUNCATED)] + _TRUNCATED
-            await context.abort(grpc.StatusCode[error.grpc_code], message)
+            raise
 
     return answer
+
+
+def _truncated(error: ServingError) -> ServingError:
+    """The error with its message as long as C++ lets it be."""
+    message = str(error)
+    if len(message) <= _MAX_MESSAGE:
+        return error
+    return from_code(error.grpc_code, message[: _MAX_MESSAGE - len(_TRUNCATED)] + _TRUNCATED)

@@ -4,51 +4,48 @@ from pathlib import Path
 
 import grpc
 from google.protobuf import text_format
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health  # type: ignore[attr-defined]
-from grpc_reflection.v1alpha import reflection
 
 from signet.serving.errors import UsageError
 from signet.serving.grpc_dialect import service_descriptors
+from signet.serving.grpc_transport import health, reflection
+from signet.serving.grpc_transport.calls import Services
+from signet.serving.grpc_transport.grpcio_server import GrpcioServer
+from signet.serving.grpc_transport.health import Health
 from signet.serving.model_server.config_messages import SSLConfig
 from signet.serving.model_server.flags import Flags
 
 _HEALTH_NAMES = ("", "ModelService", "PredictionService")
-_HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 
 class GrpcServer:
-    """Listens where the flags say; answers once services are added and it is started."""
+    """Listens where the flags say; answers once it is started."""
 
-    def __init__(self, flags: Flags) -> None:
-        """Raises `UsageError` for an address that cannot be opened and for bad certificates."""
+    def __init__(self, flags: Flags, services: Services) -> None:
+        """Raises `UsageError` for channel arguments that cannot be read."""
         self._flags = flags
-        self.server = grpc.aio.server(options=_options(flags.grpc_channel_arguments))
-        self._health: health.HealthServicer | None = None
+        self._stopping = False
+        names = service_descriptors.describe()
+        methods = dict(services)
         if flags.enable_grpc_healthcheck_service:
-            self._health = health.HealthServicer()
-            health_pb2_grpc.add_HealthServicer_to_server(self._health, self.server)
-        names = (*service_descriptors.describe(), *([_HEALTH] if self._health else []), reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self.server)
+            methods |= Health(self._state, lambda: self._stopping, lambda _: "").services()
+            names = (*names, health.SERVICE)
+        methods |= reflection.services(names)
+        self._server = GrpcioServer(methods, _options(flags.grpc_channel_arguments))
 
     async def start(self) -> None:
         """Open the port and the socket. Raises `UsageError` when one of them cannot be opened."""
         credentials = _credentials(self._flags.ssl_config_file)
         for address in self._addresses():
             try:
-                if credentials:
-                    self.server.add_secure_port(address, credentials)
-                else:
-                    self.server.add_insecure_port(address)
+                self._server.add_port(address, credentials)
             except RuntimeError as error:
                 raise UsageError(f"{address} cannot be opened; is it in use? ({error})") from error
-        await self.server.start()
-        await self._say(health_pb2.HealthCheckResponse.SERVING)
+        await self._server.start()
 
     async def stop(self, grace_s: float) -> None:
         """Turn NOT_SERVING, take no new calls, let those in flight finish within `grace_s` seconds."""
-        await self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
-        await self.server.stop(grace_s)
+        self._stopping = True
+        await self._server.stop(grace_s)
 
     def _addresses(self) -> list[str]:
         addresses = [f"[::]:{self._flags.port}"] if self._flags.port else []
@@ -60,10 +57,10 @@ class GrpcServer:
             raise UsageError("neither --port nor --grpc_socket_path is set: there is nothing to listen on")
         return addresses
 
-    async def _say(self, status: int) -> None:
-        if self._health:
-            for name in _HEALTH_NAMES:
-                await self._health.set(name, status)
+    def _state(self, service: str) -> int | None:
+        if service not in _HEALTH_NAMES:
+            return None
+        return health.NOT_SERVING if self._stopping else health.SERVING
 
 
 def _options(arguments: str) -> list[tuple[str, int | str]]:

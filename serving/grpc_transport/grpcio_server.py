@@ -1,0 +1,128 @@
+"""`Services` on grpcio's server, `grpc.aio`: the way back from the transport of our own.
+
+grpc.aio ──bytes, ServicerContext──▶ Call ──▶ handler ──▶ answered or refused ──▶ grpc.aio
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+import grpc
+
+from signet.serving.errors import ServingError
+from signet.serving.grpc_transport.calls import Metadata, Services, StreamHandler, UnaryHandler
+
+if TYPE_CHECKING:  # gRPC's classes are generic to type checkers alone
+    ServicerContext = grpc.aio.ServicerContext[bytes, bytes]
+    Handler = grpc.RpcMethodHandler[bytes, bytes]
+else:
+    ServicerContext, Handler = grpc.aio.ServicerContext, grpc.RpcMethodHandler
+
+
+class GrpcioServer:
+    """Listens where it is told; answers once it is started, in the running event loop."""
+
+    def __init__(
+        self, services: Services, options: Sequence[tuple[str, int | str]], concurrent_calls: int | None = None
+    ) -> None:
+        """options: gRPC's channel arguments. concurrent_calls: at most, all connections together; None: no limit."""
+        self._server = grpc.aio.server(options=options, maximum_concurrent_rpcs=concurrent_calls)
+        by_service: dict[str, dict[str, Handler]] = {}
+        for path, method in services.items():
+            _, service, name = path.split("/")
+            handlers = by_service.setdefault(service, {})
+            if method.unary:
+                handlers[name] = grpc.unary_unary_rpc_method_handler(_unary(method.unary))
+            elif method.stream:  # it serves a single request too: on the wire both look alike
+                handlers[name] = grpc.stream_stream_rpc_method_handler(_stream(method.stream))
+        for service, handlers in by_service.items():
+            self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+
+    def add_port(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
+        """Open an address, such as `[::]:8500` or `unix:/path`; gives its port. Raises `RuntimeError` if that fails."""
+        if credentials:
+            return self._server.add_secure_port(address, credentials)
+        return self._server.add_insecure_port(address)
+
+    async def start(self) -> None:
+        """Answer from now on."""
+        await self._server.start()
+
+    async def stop(self, grace_s: float) -> None:
+        """Shut down gracefully: take no new calls, and give those in work that many seconds."""
+        await self._server.stop(grace_s)
+
+
+class _Context:
+    """What the handler of a stream may know of its call."""
+
+    def __init__(self, context: ServicerContext) -> None:
+        self._context = context
+
+    @property
+    def metadata(self) -> Metadata:
+        pairs = self._context.invocation_metadata() or ()
+        return [(key, value) for key, value in pairs if not key.startswith("grpc-")]
+
+    @property
+    def peer(self) -> str:
+        return self._context.peer()
+
+    def time_remaining(self) -> float | None:
+        return self._context.time_remaining()
+
+
+class _Call(_Context):
+    """A unary call in work, for the event loop alone: `_ended` gets its end, once."""
+
+    def __init__(self, context: ServicerContext) -> None:
+        super().__init__(context)
+        self.on_cancel: Callable[[], object] | None = None
+        self._ended: asyncio.Future[tuple[bytes, str, str, Metadata]] = asyncio.get_running_loop().create_future()
+
+    def answer(self, message: bytes, trailing: Metadata = ()) -> None:
+        if not self._ended.done():
+            self._ended.set_result((message, "OK", "", trailing))
+
+    def refuse(self, code: str, details: str, trailing: Metadata = ()) -> None:
+        if not self._ended.done():
+            self._ended.set_result((b"", code, details, trailing))
+
+    async def wait(self) -> bytes:
+        """Until the call ends: its answer. Refuses where the handler did."""
+        try:
+            message, code, details, trailing = await self._ended
+        except asyncio.CancelledError:  # the caller has left, or its time is over
+            if self.on_cancel:
+                self.on_cancel()
+            raise
+        if code != "OK":
+            await _abort(self._context, code, details, trailing)
+        if trailing:
+            self._context.set_trailing_metadata(tuple(trailing))
+        return message
+
+
+def _unary(handler: UnaryHandler) -> Callable[[bytes, ServicerContext], Awaitable[bytes]]:
+    async def answer(request: bytes, context: ServicerContext) -> bytes:
+        call = _Call(context)
+        handler(request, call)
+        return await call.wait()
+
+    return answer
+
+
+def _stream(handler: StreamHandler) -> Callable[[AsyncIterator[bytes], ServicerContext], AsyncIterator[bytes]]:
+    async def answers(requests: AsyncIterator[bytes], context: ServicerContext) -> AsyncIterator[bytes]:
+        try:
+            async for answer in handler(requests, _Context(context)):
+                yield answer
+        except ServingError as error:
+            await _abort(context, error.grpc_code, str(error))
+
+    return answers
+
+
+async def _abort(context: ServicerContext, code: str, details: str, trailing: Metadata = ()) -> NoReturn:
+    await context.abort(grpc.StatusCode[code], details, tuple(trailing))
+    raise AssertionError("abort raises")
