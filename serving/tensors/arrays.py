@@ -44,7 +44,7 @@ def to_proto(array: Array) -> tensor_pb2.TensorProto:
     """An array as TensorProto, its bytes in `tensor_content`: the fastest form to write and to read."""
     proto, dtype, array = _header(array)
     if dtype.is_string:
-        proto.string_val.extend(_as_bytes(value) for value in array.reshape(-1))
+        proto.string_val.extend(as_bytes(value) for value in array.reshape(-1))
     else:
         proto.tensor_content = array.tobytes()
     return proto
@@ -56,7 +56,7 @@ def to_typed_proto(array: Array) -> tensor_pb2.TensorProto:
     flat = array.reshape(-1)
     field = getattr(proto, dtype.field)
     if dtype.is_string:
-        field.extend(_as_bytes(value) for value in flat)
+        field.extend(as_bytes(value) for value in flat)
     elif dtype.field == "half_val":
         field.extend(flat.view(np.uint16).tolist())
     elif dtype.field in ("scomplex_val", "dcomplex_val"):
@@ -74,21 +74,31 @@ def from_proto(proto: tensor_pb2.TensorProto) -> Array:
     """
     dtype = dtypes.from_enum(proto.dtype)
     shape = () if proto.tensor_shape.unknown_rank else tuple(dim.size for dim in proto.tensor_shape.dim)
+    count = size_of(shape)
+    if proto.tensor_content and not dtype.is_string:
+        return from_content(proto.tensor_content, dtype, shape, count)
+    return from_values(_values(getattr(proto, dtype.field), dtype), count, dtype).reshape(shape)
+
+
+def size_of(shape: Sequence[int]) -> int:
+    """How many elements a tensor has that a message declares. Raises `InvalidInput` for a shape that cannot be."""
     if any(size < 0 for size in shape):
         raise InvalidInput(f"shape {list(shape)} has a negative dimension")
     if len(shape) > MAX_RANK:
         raise InvalidInput(f"the shape has {len(shape)} dimensions; at most {MAX_RANK} are supported")
     if math.prod(size or 1 for size in shape) > MAX_ELEMENTS:  # numpy refuses large sizes beside a zero, too
         raise InvalidInput(f"shape {list(shape)} has more than {MAX_ELEMENTS} elements")
-    count = math.prod(shape)
-    if proto.tensor_content and not dtype.is_string:
-        if len(proto.tensor_content) != count * dtype.numpy.itemsize:
-            raise InvalidInput(
-                f"tensor_content has {len(proto.tensor_content)} bytes; "
-                f"shape {list(shape)} of {dtype.name} needs {count * dtype.numpy.itemsize}"
-            )
-        return np.frombuffer(proto.tensor_content, dtype.numpy).reshape(shape)
-    return _fill(_values(getattr(proto, dtype.field), dtype), count, dtype).reshape(shape)
+    return math.prod(shape)
+
+
+def from_content(content: bytes | memoryview, dtype: dtypes.DType, shape: Sequence[int], count: int) -> Array:
+    """The array whose memory `tensor_content` is. Raises `InvalidInput` for another length than that of `count` elements."""
+    if len(content) != count * dtype.numpy.itemsize:
+        raise InvalidInput(
+            f"tensor_content has {len(content)} bytes; "
+            f"shape {list(shape)} of {dtype.name} needs {count * dtype.numpy.itemsize}"
+        )
+    return np.frombuffer(content, dtype.numpy).reshape(shape)
 
 
 def as_string_array(array: Array) -> Array:
@@ -96,7 +106,7 @@ def as_string_array(array: Array) -> Array:
     out = np.empty(array.shape, object)
     flat = out.reshape(-1)
     for i, value in enumerate(array.reshape(-1).tolist()):
-        flat[i] = _as_bytes(value)
+        flat[i] = as_bytes(value)
     return out
 
 
@@ -125,7 +135,8 @@ def _values(field: Sequence[Any], dtype: dtypes.DType) -> Array:
     return np.array(field, dtype.numpy)
 
 
-def _fill(values: Array, count: int, dtype: dtypes.DType) -> Array:
+def from_values(values: Array, count: int, dtype: dtypes.DType) -> Array:
+    """So many elements of what a typed field holds: repeats the last one, drops the rest. See `from_proto`."""
     if len(values) == count:
         return values
     if len(values) > count:
@@ -144,7 +155,8 @@ def _fill(values: Array, count: int, dtype: dtypes.DType) -> Array:
     return out
 
 
-def _as_bytes(value: Any) -> bytes:
+def as_bytes(value: Any) -> bytes:
+    """An element of a string tensor; str is encoded as UTF-8. Raises `InvalidInput` for anything else."""
     if isinstance(value, bytes):
         return value
     if isinstance(value, str):

@@ -28,6 +28,7 @@ from signet.serving.gateway.core.batching import row_count
 from signet.serving.gateway.core.joining import CALL_S, Gone, Joining
 from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.gateway.settings import Settings
+from signet.serving.grpc_dialect import predict_bytes
 from signet.serving.models import model_card
 from signet.serving.models.independence import Verdict
 from signet.serving.models.model_card import Card
@@ -37,9 +38,8 @@ from signet.serving.models.models_folder import FolderWatch, ModelsFolder
 from signet.serving.offload import large_bodies
 from signet.serving.offload.pool import LARGE_ELEMENTS, Offload
 from signet.serving.process.supervision import POLLER, Failures
-from signet.serving.tensors import arrays
 from signet.serving.tensors.arrays import Arrays
-from signet.serving.tensors.protos import get_model_metadata_pb2, meta_graph_pb2, predict_pb2
+from signet.serving.tensors.protos import get_model_metadata_pb2, meta_graph_pb2
 from signet.serving.tensors.signature import Signature
 
 log = logging.getLogger(__name__)
@@ -323,7 +323,7 @@ class RemoteBackend:
         """In another thread than the loop's: a call that is nobody's request. Raises `Gone` when the version is."""
         if self._versions.get((known.name, known.version)) is not known:
             raise Gone
-        data = _predict_request(known, signature, inputs, ())
+        data = predict_bytes.request(known.name, known.version, signature.name, inputs)
         read = partial(remote_answers.outputs_of, signature, tuple(signature.outputs), None)
         call = self._upstream.predict_unrecorded(known.name, known.version, data, CALL_S, read)
         try:
@@ -338,7 +338,7 @@ class RemoteBackend:
     async def _predict(
         self, lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str], timeout_s: float
     ) -> Arrays:
-        written = partial(_predict_request, lease, signature, inputs, outputs)
+        written = partial(predict_bytes.request, lease.name, lease.version, signature.name, inputs, outputs)
         large = large_bodies.elements(inputs) >= LARGE_ELEMENTS
         data = await asyncio.to_thread(written) if large else written()
         started = time.perf_counter()
@@ -352,17 +352,6 @@ class RemoteBackend:
     def _observe_duration(self, model: str, seconds: float) -> None:
         estimate = self._duration_s.get(model, seconds)
         self._duration_s[model] = min(seconds, estimate + _RISE * (seconds - estimate))
-
-
-def _predict_request(lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str]) -> bytes:
-    """A PredictRequest, serialized."""
-    request = predict_pb2.PredictRequest(output_filter=outputs)
-    request.model_spec.name = lease.name
-    request.model_spec.version.value = lease.version
-    request.model_spec.signature_name = signature.name
-    for name, array in inputs.items():
-        request.inputs[name].CopyFrom(arrays.to_proto(array))
-    return request.SerializeToString()
 
 
 def _liveliest(servers: Sequence[Server], model: str) -> list[VersionStatus]:

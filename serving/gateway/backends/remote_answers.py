@@ -5,16 +5,25 @@ PredictResponse ──▶ outputs by name      GetModelMetadataResponse ──�
 Pure, and light to import: a worker process reads large ones (`serving/offload/pool.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from google.protobuf.message import DecodeError
 
 from signet.serving.errors import CODE_NAMES, BadGateway, InvalidInput
+from signet.serving.grpc_dialect import predict_bytes
 from signet.serving.grpc_dialect.messages import M, parse
 from signet.serving.models.model_status import State, VersionStatus
 from signet.serving.tensors.arrays import Array, Arrays, from_proto
-from signet.serving.tensors.protos import get_model_metadata_pb2, get_model_status_pb2, meta_graph_pb2, predict_pb2
+from signet.serving.tensors.protos import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    meta_graph_pb2,
+    predict_pb2,
+    tensor_pb2,
+)
 from signet.serving.tensors.signature import Signature, TensorSpec, from_signature_def
+from signet.serving.tensors.wire_format import Unusual
 
 _STATES = frozenset(State)
 
@@ -51,23 +60,52 @@ def outputs_of(signature: Signature, names: Sequence[str], rows: int | None, dat
 
     rows: how many each output has, where it is known that they are as many as those of the inputs.
     """
-    response = message(predict_pb2.PredictResponse, data)
-    outputs = {name: _output(signature.outputs[name], response) for name in names}
+    tensors = _tensors(data)
+    outputs = {name: _output(signature.outputs[name], tensors) for name in names}
     for name, array in outputs.items():
         if rows is not None and len(array) != rows:
             raise BadGateway(f"output {name!r} has {len(array)} rows for {rows} rows of the inputs")
     return outputs
 
 
-def _output(spec: TensorSpec, response: predict_pb2.PredictResponse) -> Array:
-    if spec.name not in response.outputs:
-        listed = ", ".join(repr(name[:100]) for name in sorted(response.outputs)[:8]) or "none"
-        raise BadGateway(f"the answer lacks output {spec.name!r}; its outputs: {listed}")
-    proto = response.outputs[spec.name]
-    if spec.dtype is not None and proto.dtype != spec.dtype.enum:
-        raise BadGateway(f"output {spec.name!r} has type number {proto.dtype}; the signature says {spec}")
+class _Tensor(Protocol):
+    """A tensor that has not been read yet."""
+
+    @property
+    def dtype_enum(self) -> int: ...
+    def array(self) -> Array: ...
+
+
+class _Message(NamedTuple):
+    """A tensor in the library's form."""
+
+    proto: tensor_pb2.TensorProto
+
+    @property
+    def dtype_enum(self) -> int:
+        return self.proto.dtype
+
+    def array(self) -> Array:
+        return from_proto(self.proto)
+
+
+def _tensors(data: bytes) -> Mapping[str, _Tensor]:
     try:
-        array = from_proto(proto)
+        return predict_bytes.outputs(data)
+    except Unusual:
+        response = message(predict_pb2.PredictResponse, data)
+        return {name: _Message(proto) for name, proto in response.outputs.items()}
+
+
+def _output(spec: TensorSpec, tensors: Mapping[str, _Tensor]) -> Array:
+    tensor = tensors.get(spec.name)
+    if tensor is None:
+        listed = ", ".join(repr(name[:100]) for name in sorted(tensors)[:8]) or "none"
+        raise BadGateway(f"the answer lacks output {spec.name!r}; its outputs: {listed}")
+    if spec.dtype is not None and tensor.dtype_enum != spec.dtype.enum:
+        raise BadGateway(f"output {spec.name!r} has type number {tensor.dtype_enum}; the signature says {spec}")
+    try:
+        array = tensor.array()
     except InvalidInput as error:
         raise BadGateway(f"output {spec.name!r} is no tensor: {error}") from error
     if not spec.fits(array.shape):
