@@ -1,4 +1,4 @@
-"""Exports models of the notebook's sizes with random weights, to be timed: `python -m tests.bench.models FOLDER [NAME…]`.
+"""Exports models of the notebook's sizes with random weights, to be timed: `python -m tests.bench.models FOLDER`.
 
     digits              pixels (n, 64) float32                      64 -> 32 -> 32 -> 10
     question_answering  text (n, 64), question (n, 16) int32        two LSTMs, vocabularies of 10,000, 500 answers
@@ -74,10 +74,8 @@ def export(model: keras.Model, path: Path) -> None:
     tf.saved_model.save(module, str(path), signatures={"serving_default": serving_default})
 
 
-def main(folder: Path, names: list[str]) -> None:
+def main(folder: Path) -> None:
     for build in MODELS:
-        if names and build.__name__ not in names:
-            continue
         keras.utils.set_random_seed(0)
         target = folder / build.__name__ / "1"
         aside = folder / build.__name__ / ".writing"
@@ -88,4 +86,4 @@ def main(folder: Path, names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    main(Path(sys.argv[1]))

@@ -11,18 +11,19 @@ import contextlib
 import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import grpc
-
-from signet.serving.errors import InvalidInput, NotFound, ServingError, Unavailable, UsageError
+from signet.serving.errors import InvalidInput, NotFound, ServingError, Unavailable
 from signet.serving.gateway.backends import addresses, remote_answers
+from signet.serving.gateway.backends.connecting import connect_as
 from signet.serving.gateway.backends.label_cache import LabelCache
-from signet.serving.gateway.backends.upstream import GONE, Server, Upstream
+from signet.serving.gateway.backends.model_server import ModelServer
+from signet.serving.gateway.backends.upstream import Upstream
+from signet.serving.gateway.backends.upstream_call import GONE
 from signet.serving.gateway.core.backend import Lease
 from signet.serving.gateway.core.batching import row_count
 from signet.serving.gateway.core.joining import CALL_S, Gone, Joining
@@ -35,7 +36,6 @@ from signet.serving.models.model_card import Card
 from signet.serving.models.model_config import ModelConfig
 from signet.serving.models.model_status import State, VersionStatus
 from signet.serving.models.models_folder import FolderWatch, ModelsFolder
-from signet.serving.offload import large_bodies
 from signet.serving.offload.pool import LARGE_ELEMENTS, Offload
 from signet.serving.process.supervision import POLLER, Failures
 from signet.serving.tensors.arrays import Arrays
@@ -51,6 +51,8 @@ _SLOT_S = 0.010
 Python's gRPC costs up to 0.45 ms a call on either side, so that quick calls are better made together."""
 _RISE = 0.02
 """Weight of a slow call in an estimate; a fast one counts at once, so that a busy moment does not look like slow calls."""
+_BYTES_PER_STRING = 64
+"""Bytes of numbers that are copied about as quickly as one string is written."""
 _LIVELIEST = (State.AVAILABLE, State.LOADING, State.START, State.UNLOADING, State.END)
 """Which of a version's states on several servers is told."""
 
@@ -107,7 +109,7 @@ class RemoteBackend:
         self._choosing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._labels = LabelCache(self._labelled)
         self._duration_s: dict[str, float] = {}
-        self._polls: dict[Server, asyncio.Task[None]] = {}
+        self._polls: dict[ModelServer, asyncio.Task[None]] = {}
         self._poller: asyncio.Task[None] | None = None
 
     def slots(self, model: str) -> int:
@@ -170,7 +172,15 @@ class RemoteBackend:
     def run(
         self, lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str], timeout_s: float
     ) -> Awaitable[Arrays]:
-        return self._predict(lease, signature, inputs, outputs, timeout_s)
+        written = partial(predict_bytes.request, lease.name, lease.version, signature.name, inputs, outputs)
+        verdict = lease.joining.get(signature.name)
+        rows = row_count(inputs) if verdict and verdict.joined and signature.batched else None
+        read = partial(remote_answers.outputs_of, signature, outputs or tuple(signature.outputs), rows)
+        observe = partial(self._observe_duration, lease.name)
+        predict = partial(self._upstream.predict, lease.name, lease.version)
+        if _is_work(inputs):
+            return _write_beside(written, lambda data: predict(data, timeout_s, read, observe))
+        return predict(written(), timeout_s, read, observe)
 
     async def version_of_label(self, model: str, label: str) -> int | None:
         """The version that the label stands for at the model servers; None for a label that they do not know."""
@@ -231,7 +241,7 @@ class RemoteBackend:
             if server not in self._polls or self._polls[server].done():
                 self._polls[server] = asyncio.create_task(self._poll(server))
 
-    async def _poll(self, server: Server) -> None:
+    async def _poll(self, server: ModelServer) -> None:
         """Ask a server for the versions of all models. A fault here must not be the last poll: it is logged."""
         try:
             await self._poll_all_models(server)
@@ -239,7 +249,7 @@ class RemoteBackend:
             self._failures.count(POLLER)
             log.exception("a poll of model server %s failed", server)
 
-    async def _poll_all_models(self, server: Server) -> None:
+    async def _poll_all_models(self, server: ModelServer) -> None:
         for model in self.models:
             try:
                 await self._upstream.poll_status(server, model, _STATUS_TIMEOUT_S)
@@ -335,26 +345,22 @@ class RemoteBackend:
         except (TimeoutError, CancelledError, RuntimeError) as error:
             raise Unavailable("the gateway is stopping") from error
 
-    async def _predict(
-        self, lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str], timeout_s: float
-    ) -> Arrays:
-        written = partial(predict_bytes.request, lease.name, lease.version, signature.name, inputs, outputs)
-        large = large_bodies.elements(inputs) >= LARGE_ELEMENTS
-        data = await asyncio.to_thread(written) if large else written()
-        started = time.perf_counter()
-        verdict = lease.joining.get(signature.name)
-        rows = row_count(inputs) if verdict and verdict.joined and signature.batched else None
-        read = partial(remote_answers.outputs_of, signature, outputs or tuple(signature.outputs), rows)
-        answer = await self._upstream.predict(lease.name, lease.version, data, timeout_s, read)
-        self._observe_duration(lease.name, time.perf_counter() - started)
-        return answer
-
     def _observe_duration(self, model: str, seconds: float) -> None:
         estimate = self._duration_s.get(model, seconds)
         self._duration_s[model] = min(seconds, estimate + _RISE * (seconds - estimate))
 
 
-def _liveliest(servers: Sequence[Server], model: str) -> list[VersionStatus]:
+def _is_work(inputs: Arrays) -> bool:
+    """Whether it takes long to write them as a message: strings one by one, numbers as one piece of memory."""
+    work = sum(array.size if array.dtype.hasobject else array.nbytes // _BYTES_PER_STRING for array in inputs.values())
+    return work >= LARGE_ELEMENTS
+
+
+async def _write_beside(written: Callable[[], bytes], predict: Callable[[bytes], Awaitable[Arrays]]) -> Arrays:
+    return await predict(await asyncio.to_thread(written))
+
+
+def _liveliest(servers: Sequence[ModelServer], model: str) -> list[VersionStatus]:
     """Each version, the highest first, in the liveliest state that it has on one of the servers."""
     statuses: dict[int, VersionStatus] = {}
     for server in servers:
@@ -378,7 +384,7 @@ def create(
     """
     failures = failures or Failures()
     upstream = Upstream(
-        addresses.parse(settings.addresses), metrics, _credentials(settings), offload=offload, failures=failures
+        addresses.parse(settings.addresses), metrics, connect_as(settings), offload=offload, failures=failures
     )
     for model in models:  # at 0 from the start: a rate needs a value before the first one
         metrics.upstream_errors.labels(model, "UNAVAILABLE")
@@ -388,18 +394,3 @@ def create(
     return RemoteBackend(
         models, upstream, settings.poll_s, Joining(settings, failures), folder, failures, models_dir=settings.models_dir
     )
-
-
-def _credentials(settings: Settings) -> grpc.ChannelCredentials | None:
-    if not settings.backend_ca_file:
-        return None
-    return grpc.ssl_channel_credentials(
-        _read(settings.backend_ca_file), _read(settings.backend_key_file), _read(settings.backend_cert_file)
-    )
-
-
-def _read(path: Path | None) -> bytes | None:
-    try:
-        return path.read_bytes() if path else None
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error

@@ -274,7 +274,7 @@ def test_a_call_on_a_server_that_leaves_the_name_is_still_answered(monkeypatch):
             monkeypatch.setattr(socket, "getaddrinfo", look_up)
             upstream = Upstream([Name("service", port)], Metrics("test"))
             await upstream.start()
-            call = asyncio.create_task(upstream.predict("m", 1, b"", 20, bytes))
+            call = upstream.predict("m", 1, b"", 20, bytes)
             await calls.get()
             hosts[:] = ["127.0.0.2"]
             await upstream.resolve()
