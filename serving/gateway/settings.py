@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     backend_key_file: Path | None = None
     """PEM private key of the certificate that the gateway shows to model servers."""
 
+    grpc_transport: Literal["own", "grpcio"] = "own"
+    """What carries gRPC to model servers: frames of HTTP/2 of our own, or grpcio as before, which goes after a release."""
+
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 lets other machines in."""
     http_port: int = Field(8080, ge=0, le=65535)

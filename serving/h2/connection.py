@@ -768,7 +768,7 @@ class Connection:
         if stream.queue is None:
             stream.queue = deque()
             stream.stalled_at = self._clock()
-            if stream.send_window > 0:
+            if stream.id and stream.send_window > 0:  # without a number it has another line to wait in
                 self._ready[stream] = None
         stream.queue.append(item)
         size = len(item.data)

@@ -37,6 +37,10 @@ def serve(
     grpc: Annotated[
         bool | None, typer.Option("--grpc/--no-grpc", help="Open the gRPC port. [default: --grpc]", show_default=False)
     ] = None,
+    grpc_transport: Annotated[
+        str | None,
+        typer.Option(help="own, or grpcio: what carries gRPC to model servers, as before. [default: own]"),
+    ] = None,
     request_timeout_s: Annotated[
         float | None, typer.Option(help="Seconds a request may take before it gets 504. [default: 30]")
     ] = None,

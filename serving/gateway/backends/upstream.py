@@ -78,8 +78,7 @@ class Upstream:
         for task in self._closing:
             task.cancel()
         await asyncio.gather(*self._closing, return_exceptions=True)
-        for server in self.servers:
-            await server.channel.close()
+        await asyncio.gather(*(server.channel.close() for server in self.servers))
 
     async def resolve(self) -> None:
         """Look up the names. Servers that stay keep their connections; one whose address is gone ends its calls."""
