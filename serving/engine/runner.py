@@ -104,7 +104,8 @@ def size_class(parts: Sequence[Arrays]) -> tuple[int, int]:
     for inputs in parts:
         array = next(iter(inputs.values()), None)
         rows += len(array) if array is not None and array.ndim else 1
-        elements += sum([array.size for array in inputs.values()])
+        for each in inputs.values():
+            elements += each.size
     return rows.bit_length(), elements.bit_length()
 
 

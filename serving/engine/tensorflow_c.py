@@ -10,8 +10,11 @@ Errors of TensorFlow are raised as the classes of `serving/errors.py`, by status
 
 import ctypes
 import importlib.util
+import math
 import os
-from collections.abc import Sequence
+import struct
+import threading
+from collections.abc import Callable, Sequence
 from ctypes import POINTER, c_char_p, c_int, c_int64, c_size_t, c_void_p
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +24,13 @@ import numpy as np
 
 from signet.serving.errors import CODE_NAMES, InvalidInput, from_code
 from signet.serving.tensors import dtypes
-from signet.serving.tensors.arrays import Array
+from signet.serving.tensors.arrays import MAX_RANK, Array
 from signet.serving.tensors.protos import config_pb2
 
 _STRING_BYTES = 24
 """Size of one TF_TString (`tensorflow/core/platform/ctstring_internal.h`)."""
+_SMALL_BYTES = 1 << 13
+"""Up to here it is cheaper to copy an array twice, as bytes in between, than to ask numpy for its address."""
 
 
 class _Buffer(ctypes.Structure):
@@ -78,7 +83,7 @@ _PROTOTYPES: dict[str, tuple[Any, list[Any]]] = {
             c_void_p,
         ],
     ),
-    "TF_AllocateTensor": (c_void_p, [c_int, POINTER(c_int64), c_int, c_size_t]),
+    "TF_AllocateTensor": (c_void_p, [c_int, c_char_p, c_int, c_size_t]),  # the sizes as bytes: see `_SIZES`
     "TF_DeleteTensor": (None, [c_void_p]),
     "TF_TensorType": (c_int, [c_void_p]),
     "TF_NumDims": (c_int, [c_void_p]),
@@ -131,6 +136,14 @@ _PATH = _library_path()
 _LIB = _Functions(ctypes.CDLL(_PATH), _LOCK_FREE)
 _HELD = _Functions(ctypes.PyDLL(_PATH), [name for name in _PROTOTYPES if name not in _LOCK_FREE])
 
+_bytes_at = ctypes.PYFUNCTYPE(ctypes.py_object, c_void_p, ctypes.c_ssize_t)(
+    ("PyBytes_FromStringAndSize", ctypes.pythonapi)
+)
+"""What `ctypes.string_at` calls, without a Python function around it."""
+_copy_bytes = ctypes.PYFUNCTYPE(None, c_void_p, c_char_p, c_size_t)(("memcpy", ctypes.pythonapi))
+_SIZES = [struct.Struct(f"{rank}q") for rank in range(MAX_RANK + 1)]
+"""The sizes of an array as C's int64_t, by rank: a pointer to bytes is cheaper to make than an array of ctypes."""
+
 
 def _buffer(message: config_pb2.RunOptions) -> Any:
     """A serialized message in a TF_Buffer."""
@@ -148,22 +161,29 @@ def version() -> str:
 
 
 class _Status:
-    """A TF_Status for one call; `check` raises what it says."""
+    """A TF_Status; `check` raises what it says. Each call overwrites what the one before has said."""
 
     def __init__(self) -> None:
         self.pointer = c_void_p(_HELD.TF_NewStatus())
 
-    def __enter__(self) -> "_Status":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        _HELD.TF_DeleteStatus(self.pointer)
+    def __del__(self, delete: Callable[[c_void_p], None] = _HELD.TF_DeleteStatus) -> None:
+        delete(self.pointer)
 
     def check(self) -> None:
         code = _HELD.TF_GetCode(self.pointer)
         if code:
             message = _HELD.TF_Message(self.pointer).decode(errors="replace")
             raise from_code(CODE_NAMES[code] if code < len(CODE_NAMES) else "UNKNOWN", message)
+
+
+class _OfThread(threading.local):
+    """What each thread keeps for its calls, one of which runs at a time."""
+
+    def __init__(self) -> None:
+        self.status = _Status()
+
+
+_OF_THREAD = _OfThread()
 
 
 class Session:
@@ -181,13 +201,13 @@ class Session:
         names = (c_char_p * len(tags))(*[tag.encode() for tag in tags])
         self._session: c_void_p | None = None
         try:
-            with _Status() as status:
-                _HELD.TF_SetConfig(options, config, len(config), status.pointer)
-                status.check()
-                session = _LIB.TF_LoadSessionFromSavedModel(
-                    options, None, os.fsencode(path), names, len(tags), self._graph, meta_graph, status.pointer
-                )
-                status.check()
+            status = _Status()
+            _HELD.TF_SetConfig(options, config, len(config), status.pointer)
+            status.check()
+            session = _LIB.TF_LoadSessionFromSavedModel(
+                options, None, os.fsencode(path), names, len(tags), self._graph, meta_graph, status.pointer
+            )
+            status.check()
             self._session = c_void_p(session)
             self.meta_graph: bytes = ctypes.string_at(meta_graph.contents.data, meta_graph.contents.length)
         finally:
@@ -202,9 +222,9 @@ class Session:
 
     def device_count(self) -> int:
         """Processors and GPUs that operations may be placed on; the processor with all its cores is one."""
-        with _Status() as status:
-            devices = c_void_p(_HELD.TF_SessionListDevices(self._handle(), status.pointer))
-            status.check()
+        status = _Status()
+        devices = c_void_p(_HELD.TF_SessionListDevices(self._handle(), status.pointer))
+        status.check()
         try:
             return int(_HELD.TF_DeviceListCount(devices))
         finally:
@@ -215,9 +235,9 @@ class Session:
         session, self._session = self._session, None
         if session is None:
             return
-        with _Status() as status:
-            _LIB.TF_CloseSession(session, status.pointer)
-            _LIB.TF_DeleteSession(session, status.pointer)
+        status = _Status()
+        _LIB.TF_CloseSession(session, status.pointer)
+        _LIB.TF_DeleteSession(session, status.pointer)
         _LIB.TF_DeleteGraph(self._graph)
 
     def _handle(self) -> c_void_p:
@@ -255,39 +275,45 @@ class PreparedCall:
 
     def __init__(self, session: c_void_p, feeds: Any, fetches: Any) -> None:
         self._session, self._feeds, self._fetches = session, feeds, fetches
+        self._feed_count, self._fetch_count = len(feeds), len(fetches)
         self._input_array = c_void_p * len(feeds)
         self._output_array = c_void_p * len(fetches)
 
     def __call__(self, arrays: Sequence[Array], options: RunOptions = _PLAIN) -> list[Array]:
-        """Run the graph. Raises the error of TensorFlow's status; wrong dtypes and shapes give `InvalidInput`."""
-        inputs = self._input_array()
+        """Run the graph. Raises the error of TensorFlow's status; wrong dtypes and shapes give `InvalidInput`.
+
+        The arrays that come out may be read-only.
+        """
+        tensors: list[int] = []
         outputs = self._output_array()
         run_options = _RUN_IN_CALLER if options.in_caller else _time_limit(options.timeout_s)
         try:
-            for i, array in enumerate(arrays):
-                inputs[i] = _new_tensor(array)
-            with _Status() as status:
-                _LIB.TF_SessionRun(
-                    self._session,
-                    run_options,
-                    self._feeds,
-                    inputs,
-                    len(inputs),
-                    self._fetches,
-                    outputs,
-                    len(outputs),
-                    None,
-                    0,
-                    None,
-                    status.pointer,
-                )
-                status.check()
+            for array in arrays:
+                tensors.append(_new_tensor(array))  # each is freed, whatever happens to the next
+            status = _OF_THREAD.status
+            _LIB.TF_SessionRun(
+                self._session,
+                run_options,
+                self._feeds,
+                self._input_array(*tensors),
+                self._feed_count,
+                self._fetches,
+                outputs,
+                self._fetch_count,
+                None,
+                0,
+                None,
+                status.pointer,
+            )
+            status.check()
             # An output may share its input's memory: everything is copied before anything is freed.
             return [_to_array(tensor) for tensor in outputs if tensor]
         finally:
-            for tensor in (*inputs, *outputs):
-                if tensor:
-                    _HELD.TF_DeleteTensor(tensor)
+            for tensor in tensors:
+                _HELD.TF_DeleteTensor(tensor)
+            for output in outputs:
+                if output:
+                    _HELD.TF_DeleteTensor(output)
             if run_options and not options.in_caller:
                 _HELD.TF_DeleteBuffer(run_options)
 
@@ -301,19 +327,24 @@ def _time_limit(seconds: float | None) -> Any:
 
 def _new_tensor(array: Array) -> int:
     dtype = dtypes.from_numpy(array.dtype)
-    nbytes = array.size * (_STRING_BYTES if dtype.is_string else dtype.numpy.itemsize)
-    tensor = _HELD.TF_AllocateTensor(dtype.enum, (c_int64 * array.ndim)(*array.shape), array.ndim, nbytes)
+    is_string = dtype.enum == dtypes.STRING
+    nbytes = array.size * _STRING_BYTES if is_string else array.nbytes
+    shape = array.shape
+    rank = len(shape)
+    tensor: int | None = _HELD.TF_AllocateTensor(dtype.enum, _SIZES[rank].pack(*shape), rank, nbytes)
     if not tensor:
         raise from_code("RESOURCE_EXHAUSTED", f"no memory for a tensor of {nbytes} bytes")
     if not nbytes:
-        return int(tensor)
+        return tensor
     data = _HELD.TF_TensorData(tensor)
-    if dtype.is_string:
+    if is_string:
         _fill_strings(data, array)
+    elif nbytes <= _SMALL_BYTES:
+        _copy_bytes(data, array.tobytes(), nbytes)
     else:
         array = np.ascontiguousarray(array)
         ctypes.memmove(data, array.ctypes.data, nbytes)
-    return int(tensor)
+    return tensor
 
 
 def _fill_strings(data: int, array: Array) -> None:
@@ -326,14 +357,14 @@ def _fill_strings(data: int, array: Array) -> None:
 
 def _to_array(tensor: int) -> Array:
     dtype = dtypes.from_enum(_HELD.TF_TensorType(tensor))
-    shape = tuple([_HELD.TF_Dim(tensor, i) for i in range(_HELD.TF_NumDims(tensor))])
-    array: Array = np.empty(shape, dtype.numpy)
-    if not array.size:
-        return array
+    shape = [_HELD.TF_Dim(tensor, i) for i in range(_HELD.TF_NumDims(tensor))]
+    if 0 in shape:
+        return np.empty(shape, dtype.numpy)
     data = _HELD.TF_TensorData(tensor)
-    if not dtype.is_string:
-        ctypes.memmove(array.ctypes.data, data, array.nbytes)
-        return array
+    if dtype.enum != dtypes.STRING:
+        nbytes = math.prod(shape) * dtype.numpy.itemsize
+        return np.frombuffer(_bytes_at(data, nbytes), dtype.numpy).reshape(shape)
+    array: Array = np.empty(shape, dtype.numpy)
     flat = array.reshape(-1)
     for i in range(array.size):
         address = data + i * _STRING_BYTES
