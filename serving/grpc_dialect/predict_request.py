@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from signet.serving.errors import FailedPrecondition, InvalidInput, Unsupported
 from signet.serving.grpc_dialect.example_inference import HasSignatures
 from signet.serving.tensors.arrays import Array, Arrays, check_empty, from_proto
-from signet.serving.tensors.protos import predict_pb2
+from signet.serving.tensors.protos import predict_pb2, tensor_pb2
 from signet.serving.tensors.signature import DEFAULT, Signature
 
 
@@ -24,7 +24,10 @@ def signature_of(version: HasSignatures, request: predict_pb2.PredictRequest) ->
 
 def inputs_of(request: predict_pb2.PredictRequest, signature: Signature) -> Arrays:
     """An array for each input of the signature. `InvalidInput` for names and tensors that do not fit."""
-    sent, wanted = set(request.inputs), set(signature.inputs)
+    tensors = request.inputs
+    if len(tensors) == len(signature.inputs) and all(map(tensors.__contains__, signature.inputs)):
+        return {alias: _array(tensors[alias], alias) for alias in signature.sorted_inputs}
+    sent, wanted = set(tensors), set(signature.inputs)
     missing = sorted(wanted - sent - set(signature.defaults))
     if len(sent) > len(wanted) or (len(sent) < len(wanted) and not signature.defaults):
         raise InvalidInput(
@@ -32,7 +35,7 @@ def inputs_of(request: predict_pb2.PredictRequest, signature: Signature) -> Arra
             f"len({_listed(sent)}) != len({_listed(wanted)}). "
             f"Sent extra: {_listed(sent - wanted)}. Missing but required: {_listed(missing)}."
         )
-    inputs = {alias: _input(request, signature, alias) for alias in sorted(wanted)}
+    inputs = {alias: _input(request, signature, alias) for alias in signature.sorted_inputs}
     if sent - wanted:
         raise InvalidInput(f"Inputs contains invalid name. Used request inputs: {_listed(sent & wanted)}.")
     return inputs
@@ -40,6 +43,8 @@ def inputs_of(request: predict_pb2.PredictRequest, signature: Signature) -> Arra
 
 def outputs_of(request: predict_pb2.PredictRequest, signature: Signature) -> tuple[str, ...]:
     """The names in the output filter; none means all. `InvalidInput` for unknown and repeated ones."""
+    if not request.output_filter:
+        return ()
     wanted: list[str] = []
     for alias in request.output_filter:
         if alias not in signature.outputs:
@@ -62,9 +67,14 @@ def _input(request: predict_pb2.PredictRequest, signature: Signature, alias: str
             f"not found in request and no default value provided. Inputs expected to be in the request "
             f"{_listed(request.inputs)}, or default input alias set: {','.join(sorted(signature.defaults))}"
         )
+    return _array(request.inputs[alias], alias)
+
+
+def _array(tensor: tensor_pb2.TensorProto, alias: str) -> Array:
     try:
-        array = from_proto(request.inputs[alias])
-        check_empty(array.shape, "")
+        array = from_proto(tensor)
+        if not array.size:
+            check_empty(array.shape, "")
         return array
     except (InvalidInput, Unsupported) as error:
         raise InvalidInput(f"tensor parsing error: {alias}") from error

@@ -21,10 +21,10 @@ from signet.serving.model_server.flags import Flags
 from signet.serving.model_server.monitoring import Monitoring
 from signet.serving.model_server.reload import Reloader
 from signet.serving.models import model_config, model_status
-from signet.serving.offload import large_bodies, large_messages
+from signet.serving.offload import large_messages
 from signet.serving.offload.pool import LARGE_ELEMENTS, Offload
 from signet.serving.offload.reading import Reading
-from signet.serving.tensors.arrays import Array, Arrays, to_proto, to_typed_proto
+from signet.serving.tensors.arrays import Array, Arrays, fill_typed, to_proto
 from signet.serving.tensors.protos import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -76,12 +76,15 @@ class PredictionService:
             servable.release()
         response = predict_pb2.PredictResponse()
         _name(response.model_spec, servable).signature_name = signature.name
-        if not self._as_content and large_bodies.elements(outputs) >= LARGE_ELEMENTS:
+        if not self._as_content and large_messages.elements(outputs) >= LARGE_ELEMENTS:
             head = response.SerializeToString()
             written = await self._offload.call(large_messages.encode_predict, head, outputs)
             return Written(response.model_spec, written)
         for alias, array in outputs.items():
-            response.outputs[alias].CopyFrom(to_proto(array) if self._as_content else to_typed_proto(array))
+            if self._as_content:
+                response.outputs[alias].CopyFrom(to_proto(array))
+            else:
+                fill_typed(response.outputs[alias], array)
         return response
 
     async def classify(

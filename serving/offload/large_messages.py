@@ -10,10 +10,12 @@ from typing import NamedTuple
 from signet.serving.errors import InvalidInput, ServingError
 from signet.serving.grpc_dialect import example_inference, predict_request
 from signet.serving.grpc_dialect.messages import NO_MESSAGE, parse
+from signet.serving.offload import large_bodies
 from signet.serving.offload.large_bodies import StepState
 from signet.serving.open_inference import messages, open_inference_pb2, requests
 from signet.serving.open_inference.requests import InferRequest
-from signet.serving.tensors.arrays import Arrays, to_typed_proto
+from signet.serving.tensors import dtypes
+from signet.serving.tensors.arrays import Array, Arrays, fill_typed, is_packed
 from signet.serving.tensors.protos import classification_pb2, inference_pb2, predict_pb2, regression_pb2
 from signet.serving.tensors.signature import Signature
 
@@ -29,6 +31,22 @@ OF_EXAMPLES: dict[str, type[_OfExamples]] = {
     )
 }
 """The messages that bring examples, by their names."""
+
+
+_PACKED = 64
+"""Numbers of a packed field that are as much work as one that becomes an object."""
+
+
+def elements(outputs: Mapping[str, Array]) -> int:
+    """How much there is to write into typed fields, in numbers that are written one by one."""
+    packed_numbers = 0
+    others: Arrays = {}
+    for name, array in outputs.items():
+        if is_packed(dtypes.from_numpy(array.dtype)):
+            packed_numbers += array.size
+        else:
+            others[name] = array
+    return large_bodies.elements(others) + packed_numbers // _PACKED
 
 
 def parse_predict(
@@ -54,7 +72,7 @@ def encode_predict(head: bytes, outputs: Arrays) -> bytes:
     """A PredictResponse in bytes. head: the same without its outputs."""
     response = predict_pb2.PredictResponse.FromString(head)
     for name, array in outputs.items():
-        response.outputs[name].CopyFrom(to_typed_proto(array))
+        fill_typed(response.outputs[name], array)
     return response.SerializeToString()
 
 

@@ -24,6 +24,7 @@ from signet.serving.open_inference.requests import (
     refuse_shared_memory,
     requested,
 )
+from signet.serving.tensors import packed
 from signet.serving.tensors.arrays import Array
 
 _FIELDS = {
@@ -41,6 +42,7 @@ _FIELDS = {
     "BYTES": ("bytes_contents", np.object_),
 }
 """Where the elements of a datatype travel, and what they are."""
+_CONTENTS = open_inference_pb2.InferTensorContents.DESCRIPTOR
 
 
 def parse(message: open_inference_pb2.ModelInferRequest) -> InferRequest:
@@ -74,7 +76,10 @@ def encode(
             response.raw_output_contents.append(to_bytes(tensor.array))
         else:
             field, _ = _FIELDS[tensor.datatype]
-            getattr(output.contents, field).extend(tensor.array.reshape(-1).tolist())
+            if tensor.array.size >= packed.LEAST_NUMBERS and packed.is_packed(_CONTENTS, field):
+                packed.write(output.contents, field, tensor.array)
+            else:
+                getattr(output.contents, field).extend(tensor.array.reshape(-1).tolist())
     return response
 
 
@@ -101,6 +106,8 @@ def _typed(tensor: open_inference_pb2.ModelInferRequest.InferInputTensor, where:
         strings = np.empty(len(values), object)
         strings[:] = list(values)
         return strings
+    if len(values) >= packed.LEAST_NUMBERS and packed.is_packed(_CONTENTS, field):
+        return packed.read(tensor.contents, field)
     if field not in ("int_contents", "uint_contents"):
         return np.array(values, dtype)
     wide = np.array(values, np.int64)

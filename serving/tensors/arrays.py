@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signet.serving.errors import InvalidInput
-from signet.serving.tensors import dtypes
+from signet.serving.tensors import dtypes, packed
 from signet.serving.tensors.protos import tensor_pb2
 
 Array = NDArray[Any]
@@ -36,13 +36,14 @@ MAX_EMPTY = 1 << 16
 
 def check_empty(shape: Sequence[int], what: str) -> None:
     """Raise `InvalidInput` for a tensor without elements, but with very many rows or columns. what: begins the message."""
-    if shape and shape[0] and 0 in shape and math.prod(filter(None, shape)) > MAX_EMPTY:
+    if 0 in shape and shape[0] and math.prod(filter(None, shape)) > MAX_EMPTY:
         raise InvalidInput(f"{what}shape {list(shape)} is very large for a tensor without elements")
 
 
 def to_proto(array: Array) -> tensor_pb2.TensorProto:
     """An array as TensorProto, its bytes in `tensor_content`: the fastest form to write and to read."""
-    proto, dtype, array = _header(array)
+    proto = tensor_pb2.TensorProto()
+    dtype, array = _fill_header(proto, array)
     if dtype.is_string:
         proto.string_val.extend(as_bytes(value) for value in array.reshape(-1))
     else:
@@ -52,7 +53,17 @@ def to_proto(array: Array) -> tensor_pb2.TensorProto:
 
 def to_typed_proto(array: Array) -> tensor_pb2.TensorProto:
     """An array as TensorProto with every value in its typed field, which is how TensorFlow Serving answers."""
-    proto, dtype, array = _header(array)
+    proto = tensor_pb2.TensorProto()
+    fill_typed(proto, array)
+    return proto
+
+
+def fill_typed(proto: tensor_pb2.TensorProto, array: Array) -> None:
+    """Make an empty TensorProto, such as one in an answer, what `to_typed_proto` gives."""
+    dtype, array = _fill_header(proto, array)
+    if array.size >= packed.LEAST_NUMBERS and is_packed(dtype):
+        packed.write(proto, dtype.field, array)
+        return
     flat = array.reshape(-1)
     field = getattr(proto, dtype.field)
     if dtype.is_string:
@@ -63,7 +74,11 @@ def to_typed_proto(array: Array) -> tensor_pb2.TensorProto:
         field.extend(flat.view(flat.real.dtype).tolist())
     else:
         field.extend(flat.tolist())
-    return proto
+
+
+def is_packed(dtype: dtypes.DType) -> bool:
+    """Whether many values of that type are written and read at once, rather than one by one."""
+    return packed.is_packed(tensor_pb2.TensorProto.DESCRIPTOR, dtype.field)
 
 
 def from_proto(proto: tensor_pb2.TensorProto) -> Array:
@@ -73,22 +88,24 @@ def from_proto(proto: tensor_pb2.TensorProto) -> Array:
     Raises `InvalidInput` for a shape that is not fully known, content of the wrong length, and too much to repeat.
     """
     dtype = dtypes.from_enum(proto.dtype)
-    shape = () if proto.tensor_shape.unknown_rank else tuple(dim.size for dim in proto.tensor_shape.dim)
+    wanted = proto.tensor_shape
+    shape = () if wanted.unknown_rank else tuple([dim.size for dim in wanted.dim])
     count = size_of(shape)
-    if proto.tensor_content and not dtype.is_string:
-        return from_content(proto.tensor_content, dtype, shape, count)
-    return from_values(_values(getattr(proto, dtype.field), dtype), count, dtype).reshape(shape)
+    if not dtype.is_string and (content := proto.tensor_content):
+        return from_content(content, dtype, shape, count)
+    return from_values(_values(proto, dtype), count, dtype).reshape(shape)
 
 
 def size_of(shape: Sequence[int]) -> int:
     """How many elements a tensor has that a message declares. Raises `InvalidInput` for a shape that cannot be."""
-    if any(size < 0 for size in shape):
+    if shape and min(shape) < 0:
         raise InvalidInput(f"shape {list(shape)} has a negative dimension")
     if len(shape) > MAX_RANK:
         raise InvalidInput(f"the shape has {len(shape)} dimensions; at most {MAX_RANK} are supported")
-    if math.prod(size or 1 for size in shape) > MAX_ELEMENTS:  # numpy refuses large sizes beside a zero, too
+    count = math.prod(shape)
+    if (count or math.prod(filter(None, shape))) > MAX_ELEMENTS:  # numpy refuses large sizes beside a zero, too
         raise InvalidInput(f"shape {list(shape)} has more than {MAX_ELEMENTS} elements")
-    return math.prod(shape)
+    return count
 
 
 def from_content(content: bytes | memoryview, dtype: dtypes.DType, shape: Sequence[int], count: int) -> Array:
@@ -110,17 +127,22 @@ def as_string_array(array: Array) -> Array:
     return out
 
 
-def _header(array: Array) -> tuple[tensor_pb2.TensorProto, dtypes.DType, Array]:
+def _fill_header(proto: tensor_pb2.TensorProto, array: Array) -> tuple[dtypes.DType, Array]:
     dtype = dtypes.from_numpy(array.dtype)
-    proto = tensor_pb2.TensorProto(dtype=dtype.enum)
+    proto.dtype = dtype.enum
     shape = proto.tensor_shape
-    shape.SetInParent()  # of a scalar it is empty, but there
-    for size in array.shape:
-        shape.dim.add().size = size
-    return proto, dtype, np.asarray(array, order="C")
+    if array.shape:
+        add = shape.dim.add
+        for size in array.shape:
+            add(size=size)
+    else:
+        shape.SetInParent()  # of a scalar it is empty, but there
+    return dtype, np.asarray(array, order="C")
 
 
-def _values(field: Sequence[Any], dtype: dtypes.DType) -> Array:
+def _values(proto: tensor_pb2.TensorProto, dtype: dtypes.DType) -> Array:
+    field: Sequence[Any] = getattr(proto, dtype.field)
+    is_many = len(field) >= packed.LEAST_NUMBERS and is_packed(dtype)
     if dtype.is_string:
         values = np.empty(len(field), object)
         values[:] = list(field)
@@ -128,11 +150,12 @@ def _values(field: Sequence[Any], dtype: dtypes.DType) -> Array:
     if dtype.field == "half_val":
         return np.array(field, np.int64).astype(np.uint16).view(dtype.numpy)
     if dtype.field in ("scomplex_val", "dcomplex_val"):
-        parts = np.array(field, np.float32 if dtype.field == "scomplex_val" else np.float64)
+        part = np.float32 if dtype.field == "scomplex_val" else np.float64
+        parts = packed.read(proto, dtype.field) if is_many else np.array(field, part)
         return parts[: len(parts) // 2 * 2].view(dtype.numpy)
     if dtype.field == "int_val" and dtype.name != "int32":
-        return np.array(field, np.int32).astype(dtype.numpy)  # wraps, as C++ does
-    return np.array(field, dtype.numpy)
+        return np.fromiter(field, np.int32, len(field)).astype(dtype.numpy)  # wraps, as C++ does
+    return packed.read(proto, dtype.field) if is_many else np.fromiter(field, dtype.numpy, len(field))
 
 
 def from_values(values: Array, count: int, dtype: dtypes.DType) -> Array:

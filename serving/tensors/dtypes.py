@@ -4,6 +4,7 @@ Source of numbers: `tensorflow/core/framework/types.proto`.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import ml_dtypes
@@ -23,11 +24,11 @@ class DType:
     field: str
     """The typed field of TensorProto that holds the values."""
 
-    @property
+    @cached_property
     def is_string(self) -> bool:
         return self.enum == STRING
 
-    @property
+    @cached_property
     def is_float(self) -> bool:
         return self.numpy.kind == "f" or self.name == "bfloat16"
 

@@ -50,7 +50,8 @@ class TensorSpec:
         That is the one rule by which a flat column fits a model whose inputs are columns. Only a last axis that the
         signature fixes at 1 is added, when all others are there: an open one is never guessed.
         """
-        if self.shape and self.shape[-1] == 1 and _fits(shape, self.shape[:-1]):
+        wanted = self.shape
+        if wanted and wanted[-1] == 1 and len(shape) < len(wanted) and _fits(shape, wanted[:-1]):
             return (*shape, 1)
         return shape
 
@@ -58,7 +59,7 @@ class TensorSpec:
         """The array when it fits, as `fitted` says, strings as bytes; else `InvalidInput`. No other cast is made."""
         if self.dtype is None:
             raise Unsupported(f"input {self.name!r} has a type that cannot be sent")
-        if self.dtype.is_string and array.dtype.kind in "OSU":
+        if self.dtype.enum == dtypes.STRING and array.dtype.kind in "OSU":
             array = as_string_array(array)
         if array.dtype != self.dtype.numpy:
             sent = dtypes.from_numpy(array.dtype).name
@@ -108,6 +109,10 @@ class Signature:
     def input_names(self) -> frozenset[str]:
         return frozenset(self.inputs)
 
+    @cached_property
+    def sorted_inputs(self) -> tuple[str, ...]:
+        return tuple(sorted(self.inputs))
+
     def check_names(self, names: Collection[str], where: str = "") -> None:
         """Raise `InvalidInput` unless exactly the inputs are there; says which are missing, unknown and expected."""
         if self.input_names == set(names):
@@ -126,15 +131,16 @@ class Signature:
         """The number of rows, the same in every input, or `InvalidInput`; 1 for a signature without rows."""
         if not self.batched:
             return 1
-        rows = {name: len(array) for name, array in arrays.items()}
-        if len(set(rows.values())) > 1:
-            counts = ", ".join(f"{name!r} has {count}" for name, count in rows.items())
+        rows = [len(array) for array in arrays.values()]
+        if rows.count(rows[0]) != len(rows):
+            counts = ", ".join(f"{name!r} has {len(array)}" for name, array in arrays.items())
             raise InvalidInput(f"the inputs have different numbers of rows: {counts}")
-        return next(iter(rows.values()))
+        return rows[0]
 
     def check(self, arrays: Mapping[str, Array]) -> Arrays:
         """The arrays when names, dtypes, shapes and rows fit; else `InvalidInput`."""
-        self.check_names(arrays)
+        if arrays.keys() != self.input_names:
+            self.check_names(arrays)
         checked = {name: spec.check(np.asarray(arrays[name])) for name, spec in self.inputs.items()}
         self.check_rows(checked)
         return checked
@@ -184,9 +190,12 @@ def shape_text(shape: tuple[int | None, ...] | None) -> str:
 
 
 def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
-    return len(shape) == len(wanted) and all(
-        want is None or want == size for want, size in zip(wanted, shape, strict=True)
-    )
+    if len(shape) != len(wanted):
+        return False
+    for want, size in zip(wanted, shape, strict=True):  # noqa: SIM110  # a generator costs twice as much
+        if want is not None and want != size:
+            return False
+    return True
 
 
 def _specs(infos: Mapping[str, meta_graph_pb2.TensorInfo]) -> dict[str, TensorSpec]:

@@ -17,11 +17,11 @@ from signet.serving.grpc_dialect import example_inference, predict_request
 from signet.serving.grpc_dialect.messages import M
 from signet.serving.grpc_transport.calls import Method, Services
 from signet.serving.models import model_status
-from signet.serving.offload import large_bodies, large_messages
+from signet.serving.offload import large_messages
 from signet.serving.offload.pool import LARGE_ELEMENTS, Offload
 from signet.serving.offload.reading import Reading
 from signet.serving.process.concurrency import gather_or_cancel
-from signet.serving.tensors.arrays import Arrays, to_typed_proto
+from signet.serving.tensors.arrays import Arrays, fill_typed
 from signet.serving.tensors.protos import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -98,11 +98,11 @@ class GrpcV1:
         outputs = await self._inference.run(request, read_large if large else read, context)
         response = predict_pb2.PredictResponse()
         _name(response.model_spec, context)
-        if large_bodies.elements(outputs) >= LARGE_ELEMENTS:
+        if large_messages.elements(outputs) >= LARGE_ELEMENTS:
             async with context.in_time():
                 return await self._offload.call(large_messages.encode_predict, response.SerializeToString(), outputs)
         for name, array in outputs.items():
-            response.outputs[name].CopyFrom(to_typed_proto(array))
+            fill_typed(response.outputs[name], array)
         return response
 
     async def classify(

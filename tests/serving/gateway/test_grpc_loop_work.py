@@ -20,6 +20,8 @@ from tests.serving.gateway import in_process
 
 X = np.arange(160_000, dtype=np.float32).reshape(-1, 4)
 """Rows of model `three_out`."""
+WHOLE = np.arange(160_000, dtype=np.int32)
+"""Rows of model `mixed`, which are written one by one."""
 
 
 class Call:
@@ -41,12 +43,12 @@ class Call:
         self.ended.set_result((code, details))
 
 
-def predict(array, typed=True, name="three_out", **spec):
+def predict(array, typed=True, name="three_out", alias="x", **spec):
     message = predict_pb2.PredictRequest()
     message.model_spec.name = name
     for key, value in spec.items():
         setattr(message.model_spec, key, value)
-    message.inputs["x"].CopyFrom(arrays.to_typed_proto(array) if typed else arrays.to_proto(array))
+    message.inputs[alias].CopyFrom(arrays.to_typed_proto(array) if typed else arrays.to_proto(array))
     return message.SerializeToString()
 
 
@@ -57,6 +59,13 @@ def infer(array, typed=True):
         tensor.contents.fp32_contents.extend(array.reshape(-1).tolist())
     else:
         message.raw_input_contents.append(array.tobytes())
+    return message.SerializeToString()
+
+
+def infer_whole(array):
+    message = open_inference_pb2.ModelInferRequest(model_name="mixed", id="8")
+    message.parameters["signature_name"].string_param = "i"
+    message.inputs.add(name="i", datatype="INT32", shape=array.shape).contents.int_contents.extend(array.tolist())
     return message.SerializeToString()
 
 
@@ -78,12 +87,14 @@ CLASSIFY = classification_pb2.ClassificationRequest()
 CLASSIFY.model_spec.name = "three_out"
 MESSAGES = {
     "typed": ("Predict", predict(X)),
+    "whole numbers": ("Predict", predict(WHOLE, name="mixed", alias="i", signature_name="i")),
     "strings for numbers": ("Predict", predict(np.array([b"a"] * 100_000, object))),
     "wrong shape": ("Predict", predict(X.reshape(-1, 5))),
     "no such model": ("Predict", predict(X, name="none")),
     "no such signature": ("Predict", predict(X, signature_name="none")),
     "cut off": ("Predict", predict(X)[:-3]),
     "V2 typed": ("ModelInfer", infer(X)),
+    "V2 whole numbers": ("ModelInfer", infer_whole(WHOLE)),
     "V2 wrong shape": ("ModelInfer", infer(X.reshape(-1, 5))),
     "examples": ("Classify", examples(CLASSIFY)),
     "tasks": ("MultiInference", examples(tasks())),
@@ -156,6 +167,6 @@ def test_tensors_that_are_runs_of_bytes_need_no_worker(running, monkeypatch, met
 
 
 def test_the_callers_deadline_holds_for_reading_too(running):
-    code, details = call(running, "Predict", MESSAGES["typed"][1], left_s=1e-6)
+    code, details = call(running, "Predict", MESSAGES["whole numbers"][1], left_s=1e-6)
     assert code == "DEADLINE_EXCEEDED"
     assert details.startswith("the request timed out after")

@@ -27,7 +27,8 @@ def predict(*protos):
     [
         (predict(to_proto(NUMBERS)), 0, 50),
         (predict(*[to_proto(NUMBERS)] * 3), 0, 50),
-        (predict(to_typed_proto(NUMBERS)), 40_000, 40_100),
+        (predict(to_typed_proto(NUMBERS)), 0, 50),
+        (predict(to_typed_proto(NUMBERS.astype(np.int32))), 18_000, 20_100),
         (predict(to_proto(STRINGS)), 38_000, 40_100),
         (predict(to_proto(NUMBERS), to_proto(STRINGS)), 38_000, 80_200),  # maps have no order
         (predict(to_proto(NUMBERS))[:-1], 0, 50),
@@ -35,15 +36,17 @@ def predict(*protos):
         (b"", 0, 0),
     ],
 )
-def test_runs_of_bytes_are_light_and_all_else_is_heavy(data, low, high):
+def test_runs_of_bytes_and_of_floats_are_light_and_all_else_is_heavy(data, low, high):
     assert low <= heavy_bytes(data, predict_pb2.PredictRequest) <= high
 
 
-def test_raw_contents_are_light_and_typed_contents_are_not():
+def test_raw_contents_and_floats_are_light_and_whole_numbers_are_not():
     message = ModelInferRequest(model_name="m", raw_input_contents=[b"\0" * 100_000])
     assert heavy_bytes(message.SerializeToString(), ModelInferRequest) < 50
     message.inputs.add().contents.fp32_contents.extend([1.0] * 1000)
-    assert heavy_bytes(message.SerializeToString(), ModelInferRequest) >= 4000
+    assert heavy_bytes(message.SerializeToString(), ModelInferRequest) < 50
+    message.inputs.add().contents.int_contents.extend([1 << 20] * 1000)
+    assert heavy_bytes(message.SerializeToString(), ModelInferRequest) >= 3000
 
 
 @given(st.binary(max_size=200))

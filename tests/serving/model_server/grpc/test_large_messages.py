@@ -26,36 +26,52 @@ def call(channel, data, method="Predict"):
         return error.code(), error.details()
 
 
-def predict(array, written, name="three_out", tensor="x"):
+def predict(array, written, name="three_out", tensor="x", signature=""):
     message = predict_pb2.PredictRequest()
-    message.model_spec.name = name
+    message.model_spec.name, message.model_spec.signature_name = name, signature
     message.inputs[tensor].CopyFrom(written(array))
     return message.SerializeToString()
 
 
-def test_typed_fields_are_answered_as_runs_of_bytes_are(channel):
-    typed, raw = predict(X, to_typed_proto), predict(X, to_proto)
-    assert heavy_bytes(raw, predict_pb2.PredictRequest) < LARGE_BYTES < heavy_bytes(typed, predict_pb2.PredictRequest)
+FLOATS = {"array": X}
+WHOLE = {"array": np.arange(160_000, dtype=np.int32), "name": "mixed", "tensor": "i", "signature": "i"}
+"""Whole numbers are read one by one, floats at once."""
+
+
+def is_heavy(data):
+    return heavy_bytes(data, predict_pb2.PredictRequest) > LARGE_BYTES
+
+
+@pytest.mark.parametrize("asked", [FLOATS, WHOLE], ids=["floats", "whole numbers"])
+def test_typed_fields_are_answered_as_runs_of_bytes_are(channel, asked):
+    typed, raw = (predict(written=written, **asked) for written in (to_typed_proto, to_proto))
+    assert (is_heavy(typed), is_heavy(raw)) == (asked is WHOLE, False)
     of_typed, of_raw = (predict_pb2.PredictResponse.FromString(call(channel, data)) for data in (typed, raw))
     assert of_typed.model_spec == of_raw.model_spec
-    assert of_typed.outputs.keys() == of_raw.outputs.keys() == {"p", "q", "r"}
+    assert of_typed.outputs.keys() == of_raw.outputs.keys() != set()
     for name in of_raw.outputs:
         assert np.array_equal(from_proto(of_typed.outputs[name]), from_proto(of_raw.outputs[name]))
-        assert of_typed.outputs[name].float_val
+        assert not of_typed.outputs[name].tensor_content
 
 
 @pytest.mark.parametrize(
-    "changed", [{"array": X.reshape(-1, 5)}, {"array": X.astype(np.float64)}, {"name": "none"}, {"tensor": "y"}]
+    "asked",
+    [
+        {**FLOATS, "array": X.reshape(-1, 5)},
+        {**FLOATS, "array": X.astype(np.int32)},
+        {**WHOLE, "array": WHOLE["array"].astype(np.int64)},
+        {**WHOLE, "name": "none"},
+        {**WHOLE, "tensor": "y"},
+    ],
 )
-def test_what_is_wrong_is_said_in_the_same_words(channel, changed):
-    asked = {"array": X, **changed}
+def test_what_is_wrong_is_said_in_the_same_words(channel, asked):
     typed, raw = (call(channel, predict(written=written, **asked)) for written in (to_typed_proto, to_proto))
     assert typed == raw
     assert isinstance(typed, tuple)
 
 
 def test_a_large_message_that_is_none_is_internal_as_in_the_original(channel):
-    code, details = call(channel, predict(X, to_typed_proto)[:-3])
+    code, details = call(channel, predict(written=to_typed_proto, **WHOLE)[:-3])
     assert (code, details.startswith("the request cannot be read: ")) == (grpc.StatusCode.INTERNAL, True)
 
 
