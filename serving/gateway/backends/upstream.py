@@ -197,7 +197,7 @@ class Upstream:
         self._metrics.upstream_errors.labels(model, problem.grpc_code).inc()
 
     def read_large(self, response: bytes, read: ReadAnswer[T]) -> Awaitable[T]:
-        """TensorFlow Serving answers in typed fields, value by value: a worker reads them, a thread what is light."""
+        """A worker reads what goes value by value, a thread what is copied in one piece."""
         if self._offload and heavy_bytes(response, predict_pb2.PredictResponse) >= LARGE_BYTES:
             return self._offload.call(read, response)
         return asyncio.to_thread(read, response)

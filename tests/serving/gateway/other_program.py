@@ -33,11 +33,11 @@ def status(*versions, state=30, code=0):
     return message.SerializeToString()
 
 
-def metadata(*names, version=1, shape=(-1, 2), field="signature_def"):
+def metadata(*names, version=1, shape=(-1, 2), field="signature_def", dtype=1):
     packed = get_model_metadata_pb2.SignatureDefMap()
     for name in names:
         for tensors, tensor in ((packed.signature_def[name].inputs, "x"), (packed.signature_def[name].outputs, "y")):
-            tensors[tensor].name, tensors[tensor].dtype = f"{tensor}:0", 1
+            tensors[tensor].name, tensors[tensor].dtype = f"{tensor}:0", dtype
             for size in shape:
                 tensors[tensor].tensor_shape.dim.add(size=size)
     message = get_model_metadata_pb2.GetModelMetadataResponse()

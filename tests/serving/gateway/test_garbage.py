@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import threading
 
 import grpc
 import numpy as np
@@ -206,11 +207,16 @@ def test_502_is_an_error_of_the_client_too():
     assert not isinstance(error, InvalidInput | NotFound)
 
 
-def test_a_large_answer_in_typed_fields_is_read_beside_the_loop(monkeypatch):
-    rows = np.ones((40_000, 2), np.float32)
+def test_a_large_answer_of_floats_is_read_in_a_thread(monkeypatch):
+    """They are one copy of memory; a worker process would cost ten."""
+    threads = []
+    read = remote_answers._output
 
-    def read(spec, response):
-        raise AssertionError("only a worker reads this")
+    def noted(spec, tensors):
+        threads.append(threading.get_ident())
+        return read(spec, tensors)
+
+    rows = np.ones((40_000, 2), np.float32)
 
     async def run():
         async with program(Predict=predicted(y=rows)) as (address, *_), gateway_at(address) as (ask, *_):
@@ -219,6 +225,33 @@ def test_a_large_answer_in_typed_fields_is_read_beside_the_loop(monkeypatch):
         async with program(Predict=predicted(y=rows[:, :1])) as (address, *_), gateway_at(address) as (ask, *_):
             got, body = await ask()
             assert (got, "output 'y' has shape (40000, 1)" in body["error"]) == (502, True)
+
+    monkeypatch.setattr(remote_answers, "_output", noted)
+    asyncio.run(run())
+    assert len(threads) == 2
+    assert threading.get_ident() not in threads
+
+
+def test_a_large_answer_in_other_typed_fields_is_read_by_a_worker(monkeypatch):
+    texts = np.full((20_000, 2), b"a text", object)
+
+    def read(spec, tensors):
+        raise AssertionError("only a worker reads this")
+
+    async def run():
+        strings = metadata("serving_default", dtype=7)
+        async with (
+            program(Predict=predicted(y=texts), GetModelMetadata=strings) as (address, *_),
+            gateway_at(address) as (ask, *_),
+        ):
+            got, body = await ask(body=b'{"instances": [["a", "b"]]}')
+            assert (got, body["predictions"][-1], len(body["predictions"])) == (200, ["a text"] * 2, 20_000)
+        async with (
+            program(Predict=predicted(y=texts[:, :1]), GetModelMetadata=strings) as (address, *_),
+            gateway_at(address) as (ask, *_),
+        ):
+            got, body = await ask(body=b'{"instances": [["a", "b"]]}')
+            assert (got, "output 'y' has shape (20000, 1)" in body["error"]) == (502, True)
 
     monkeypatch.setattr(remote_answers, "_output", read)
     asyncio.run(run())
