@@ -175,6 +175,9 @@ class ForeignError(ServingError):
         self.grpc_code = code  # type: ignore[misc]  # the instance's own code hides the class's
         self.http_status = _RARE_STATUS.get(code, 500)  # type: ignore[misc]
 
+    def __reduce__(self) -> tuple[type["ForeignError"], tuple[str, str]]:
+        return ForeignError, (str(self), self.grpc_code)
+
 
 def from_code(code: str, message: str) -> ServingError:
     """The error for a gRPC or TensorFlow status code: ("NOT_FOUND", text) -> NotFound(text)."""

@@ -25,8 +25,20 @@ from signet.serving.tensors.protos import config_pb2, meta_graph_pb2, saved_mode
 
 log = logging.getLogger(__name__)
 
-SOFT = config_pb2.ConfigProto(allow_soft_placement=True).SerializeToString()
-"""A serialized ConfigProto: what a graph wants on a device that is not there, such as /GPU:0, runs on the processor."""
+
+def soft(threads: int | None = None) -> bytes:
+    """A serialized ConfigProto: what a graph wants on a device that is not there, such as /GPU:0, runs on the processor.
+
+    threads: within an operation; None: as many as cores. Between operations there are as many as cores in any case: to
+    say so would take the single-threaded executor from graphs with loops.
+    """
+    config = config_pb2.ConfigProto(allow_soft_placement=True)
+    if threads:
+        config.intra_op_parallelism_threads = threads
+    return config.SerializeToString()
+
+
+SOFT = soft()
 
 _SINGLE = "SINGLE_THREADED_EXECUTOR"
 

@@ -27,7 +27,9 @@ from signet.serving.http.server import Request, Response
 from signet.serving.models.model_config import ModelConfig, read
 from signet.serving.models.models_folder import ModelsFolder
 from signet.serving.offload.pool import Offload
+from signet.serving.process import cores
 from signet.serving.process.byte_budget import ByteBudget
+from signet.serving.process.child import Parent
 from signet.serving.process.supervision import Failures
 from signet.serving.release import running_version
 from signet.serving.rest_dialect import json_codec
@@ -36,22 +38,32 @@ from signet.serving.rest_dialect import json_codec
 class Gateway:
     """Answers the requests of the HTTP server, and holds the parts it is joined from."""
 
-    def __init__(self, settings: Settings, backend: Backend | None = None, failures: Failures | None = None) -> None:
-        """failures: counts those of background work that has begun before. Raises `UsageError` when nobody says what to serve."""
+    def __init__(
+        self,
+        settings: Settings,
+        backend: Backend | None = None,
+        failures: Failures | None = None,
+        parent: Parent | None = None,
+    ) -> None:
+        """failures: counts those of background work that has begun before. parent: of this process, if it is one of several.
+
+        Raises `UsageError` when nobody says what to serve.
+        """
         self.settings = settings
         failures = failures or Failures()
         self.metrics = Metrics(running_version(), failures)
-        self.offload = Offload(refused=self.metrics.shed.labels("large_bodies").inc)
+        workers = cores.threads(settings.processes) if settings.processes > 1 else None
+        self.offload = Offload(workers, refused=self.metrics.shed.labels("large_bodies").inc)
         self.backend = backend or create_backend(settings, self.metrics, failures, self.offload)
         self.readiness = Readiness(self.backend)
-        self.probes = Probes(self.backend, self.readiness, self.metrics)
         self.inference = Inference(settings, self.backend, self.metrics)
+        self.probes = Probes(self.backend, self.readiness, self.metrics, self.inference.statistics, parent)
         self.budget = ByteBudget(settings.max_buffered_bytes, self.metrics.shed.labels("bytes").inc)
         self.metrics.watch_bytes(lambda: self.budget.held_bytes)
         self._pipeline = HttpPipeline(self.inference, settings.max_body_bytes, self.budget)
         self._v1 = v1.V1(self.inference, self.offload)
         self.open_inference = OpenInference(
-            self.inference, self.backend, self.readiness, running_version(), settings.batch_max_rows
+            self.inference, self.backend, self.readiness, running_version(), settings.batch_max_rows, parent
         )
         self._v2 = v2.V2(self.open_inference, self.offload)
         self.fastapi = fixed_routes.create_app(running_version())

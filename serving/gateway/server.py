@@ -3,15 +3,16 @@
 ports bound ──▶ /livez answers ──▶ models load ──▶ /readyz turns 200, addresses printed
 SIGTERM, Ctrl-C ──▶ /readyz turns 503 ──▶ drain_s later no new connections ──▶ requests in flight end ──▶ exit 0
 SIGHUP ──▶ versions are looked at once       second Ctrl-C ──▶ exit 130 at once
+
+Several processes: `processes.py` is their parent's part of this, `child.py` that of each.
 """
 
 import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from signet.serving.errors import UsageError
 from signet.serving.gateway.app import Gateway
 from signet.serving.gateway.grpc.pipeline import GrpcPipeline
 from signet.serving.gateway.grpc.server import GrpcServer
@@ -23,7 +24,7 @@ from signet.serving.gateway.openapi import examples
 from signet.serving.gateway.settings import Settings
 from signet.serving.http.server import HttpServer, Limits
 from signet.serving.models.model_store import ModelStore, following
-from signet.serving.process import gc_tuning, open_files, output, signals
+from signet.serving.process import gc_tuning, open_files, output, ports, signals
 from signet.serving.process.output import say
 from signet.serving.process.supervision import Failures
 
@@ -44,9 +45,9 @@ def run(settings: Settings) -> None:
         if store:
             gateway.metrics.watch_store(store)
         with (
-            _listen(settings.host, settings.http_port, "--http-port") as listener,
+            ports.listen(settings.host, settings.http_port, "--http-port") as listener,
             _admin(gateway) as admin,
-            asyncio.Runner(loop_factory=_loop) as runner,
+            asyncio.Runner(loop_factory=new_loop) as runner,
         ):
             runner.run(_serve(gateway, listener, admin))
 
@@ -58,7 +59,8 @@ def _store(settings: Settings) -> ModelStore | None:
     return ModelStore(settings.model_store, settings.models_dir)
 
 
-def _loop() -> asyncio.AbstractEventLoop:
+def new_loop() -> asyncio.AbstractEventLoop:
+    """The kind of event loop that servers run in."""
     import uvloop  # noqa: PLC0415
 
     return uvloop.new_event_loop()
@@ -71,7 +73,7 @@ def _admin(gateway: Gateway) -> Iterator[AdminServer | None]:
     if settings.admin_port is None:
         yield None
         return
-    with _listen(settings.host, settings.admin_port, "--admin-port") as listener:
+    with ports.listen(settings.host, settings.admin_port, "--admin-port") as listener:
         admin = AdminServer(gateway.probes, listener)
         admin.start()
         try:
@@ -94,18 +96,12 @@ async def _serve(gateway: Gateway, listener: socket.socket, admin: AdminServer |
     signals.install_handlers(stop, poll_now)
     if admin:
         tasks.add(asyncio.create_task(admin.heartbeat()))
-    server = HttpServer(
-        gateway.answer,
-        limits(settings, open_files.connections(settings.max_connections)),
-        refused,
-        budget=gateway.budget,
-        shed=lambda reason: gateway.metrics.shed.labels(reason).inc(),
-    )
+    server = create_http_server(gateway)
     grpc_server = create_grpc_server(gateway) if settings.grpc else None
     grpc_port = await grpc_server.start() if grpc_server else None
     await server.start(listener)
     try:
-        await _run_until(stop, gateway.backend.start())
+        await run_until(stop, gateway.backend.start())
         if not stop.is_set():
             gc_tuning.freeze_startup_objects()
             _announce(gateway, listener, grpc_port)
@@ -114,11 +110,29 @@ async def _serve(gateway: Gateway, listener: socket.socket, admin: AdminServer |
         log.info("stopping: %d seconds of drain, then requests in flight end", settings.drain_s)
         await asyncio.sleep(settings.drain_s)
     finally:
-        stops = [server.stop(settings.shutdown_s), *([grpc_server.stop(settings.shutdown_s)] if grpc_server else [])]
-        await asyncio.gather(*stops)
-        await gateway.stop()
+        await end(gateway, server, grpc_server)
         for task in tasks:
             task.cancel()
+
+
+def create_http_server(gateway: Gateway, closed: Callable[[], None] = lambda: None) -> HttpServer:
+    """The HTTP port of a gateway. closed: told when a connection has ended."""
+    settings = gateway.settings
+    return HttpServer(
+        gateway.answer,
+        limits(settings, open_files.connections(settings.max_connections)),
+        refused,
+        budget=gateway.budget,
+        shed=lambda reason: gateway.metrics.shed.labels(reason).inc(),
+        closed=closed,
+    )
+
+
+async def end(gateway: Gateway, server: HttpServer, grpc_server: GrpcServer | None) -> None:
+    """Let the requests in flight end, then let go of everything."""
+    grace_s = gateway.settings.shutdown_s
+    await asyncio.gather(server.stop(grace_s), *([grpc_server.stop(grace_s)] if grpc_server else []))
+    await gateway.stop()
 
 
 def create_grpc_server(gateway: Gateway) -> GrpcServer:
@@ -141,7 +155,7 @@ def limits(settings: Settings, connections: int) -> Limits:
     )
 
 
-async def _run_until(stop: asyncio.Event, work: object) -> None:
+async def run_until(stop: asyncio.Event, work: object) -> None:
     """Do the work, unless the stop comes first."""
     task = asyncio.ensure_future(work)  # type: ignore[call-overload]
     stopped = asyncio.create_task(stop.wait())
@@ -155,33 +169,26 @@ async def _run_until(stop: asyncio.Event, work: object) -> None:
         await task
 
 
-def _listen(host: str, port: int, option: str) -> socket.socket:
-    """A bound socket; `UsageError` names the port that is in use."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with {option}") from error
-    return listener
-
-
 def _announce(gateway: Gateway, listener: socket.socket, grpc_port: int | None) -> None:
     host, port = listener.getsockname()[:2]
+    say(announcement(gateway, host, port, grpc_port))
+
+
+def announcement(gateway: Gateway, host: str, port: int, grpc_port: int | None) -> str:
+    """What is said when the models have been looked at: addresses, and what is served or why not; then commands to try."""
     name = "localhost" if host in ("127.0.0.1", "0.0.0.0") else host  # noqa: S104  # a comparison
     url = f"http://{name}:{port}"
     places = url if grpc_port is None else f"{url} (gRPC: {name}:{grpc_port})"
     missing = gateway.backend.missing()
     served = [model for model in gateway.backend.models if model not in missing]
-    if gateway.readiness.ready:
-        say(f"Signet is ready at {places}, serving {output.one_line(', '.join(served))}. Ctrl-C stops it.")
+    if gateway.readiness.own:
+        text = f"Signet is ready at {places}, serving {output.one_line(', '.join(served))}. Ctrl-C stops it."
     else:
         reasons = [gateway.backend.why_missing(model) for model in gateway.backend.unready()]
         why = "; ".join(reasons) or f"there is no model in {gateway.settings.models_dir} yet"
-        say(f"Signet is at {places}, not ready yet: {output.one_line(why)}")
+        text = f"Signet is at {places}, not ready yet: {output.one_line(why)}"
     if gateway.settings.models_dir:
         commands = examples.curl_commands(gateway.settings.models_dir, served, url)
         if commands:
-            say("\nTry:\n\n  " + "\n\n  ".join(commands) + "\n")
+            text += "\n\nTry:\n\n  " + "\n\n  ".join(commands) + "\n"
+    return text

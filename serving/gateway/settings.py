@@ -4,11 +4,15 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from signet.serving.errors import UsageError
 from signet.serving.models.model_store import is_address
+from signet.serving.process import cores
+
+SHARED = ("max_in_flight", "max_buffered_bytes", "max_connections", "max_connections_per_address")
+"""The limits of a service that its processes share."""
 
 
 class Settings(BaseSettings):
@@ -51,6 +55,9 @@ class Settings(BaseSettings):
     grpc: bool = True
     """Whether the gRPC port is opened at all."""
 
+    processes: int = 1
+    """Processes that answer, from 1 to 256, each with an interpreter, models and threads of its own; auto: one a core. The
+    limits below are for all of them together."""
     request_timeout_s: float = Field(30.0, gt=0)
     """Seconds a predict request may take before its caller gets 504."""
     batch_max_rows: int = Field(64, ge=1)
@@ -83,6 +90,21 @@ class Settings(BaseSettings):
     """Seconds that requests in flight have to finish once a graceful shutdown has drained."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe events that get a line on stderr."""
+
+    @field_validator("processes", mode="before")
+    @classmethod
+    def _counts_processes(cls, value: object) -> int:
+        try:
+            return cores.processes(str(value))
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+
+    @model_validator(mode="after")
+    def _leaves_each_process_a_share(self) -> "Settings":
+        for name in SHARED:
+            if (limit := getattr(self, name)) < self.processes:
+                raise ValueError(f"{name} is {limit}, which {self.processes} processes cannot share")
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -118,6 +140,11 @@ class Settings(BaseSettings):
             if not name or switch not in ("on", "off"):
                 raise ValueError(f"batch_models has {entry!r}; expected MODEL=on or MODEL=off")
         return self
+
+    def of_process(self, place: int) -> "Settings":
+        """The settings of one of several processes, from 0: with its share of the limits, without what the parent does."""
+        shares = {name: cores.share(getattr(self, name), self.processes, place) for name in SHARED}
+        return self.model_copy(update={**shares, "admin_port": None, "model_store": ""})
 
     @property
     def batch_switches(self) -> dict[str, bool]:

@@ -36,12 +36,18 @@ def _page_of(error: ServingError) -> Response:
     return page(HTTPStatus(error.http_status))
 
 
+def prepare(listener: socket.socket) -> None:
+    """What a bound socket needs before it listens: connections inherit it."""
+    if listener.family != socket.AF_UNIX:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+
+
 def _uncounted(_: str) -> None:
     """Nobody counts what is turned away."""
 
 
 class HttpServer:
-    """The HTTP server: listens on a socket in the running event loop, which alone touches its fields.
+    """The HTTP server: listens on a socket, or is given connections, in the running event loop, which alone touches it.
 
     Every connection is in `connections` until it is lost, and counted in `_addresses` under its address; the groups
     `idle`, `receiving` and `unread` are disjoint, and each connection puts and removes itself there.
@@ -55,11 +61,12 @@ class HttpServer:
         *,
         budget: ByteBudget | None = None,
         shed: Callable[[str], None] = _uncounted,
+        closed: Callable[[], None] = lambda: None,
     ) -> None:
         """refusal: the answer to a request that never reaches the handler: `TooLarge`, `Overloaded`, `DeadlineExceeded`.
 
         budget: shared with whoever else holds a stranger's bytes. shed: told the reason when a connection is turned away,
-        or another for it: `connections`, `address_connections`, `slow_reader`.
+        or another for it: `connections`, `address_connections`, `slow_reader`. closed: told when one has ended.
         """
         self.handler, self.limits, self.refusal, self.shed = handler, limits or Limits(), refusal, shed
         self.budget = budget or ByteBudget(1 << 62)
@@ -74,22 +81,41 @@ class HttpServer:
         """Connections whose callers may not be reading."""
         self.stopping = False
         self._addresses: Counter[str] = Counter()
+        self._closed = closed
         self._server: asyncio.Server | None = None
+        self._adopting: set[asyncio.Task[None]] = set()
+        """Connections of `adopt` that are not in `connections` yet."""
         self._sweeper: asyncio.Task[None] | None = None
         self._second, self._date = 0, b""
         self._outbox: list[tuple[asyncio.Transport, bytes]] = []
 
-    async def start(self, listener: socket.socket) -> None:
-        """Take connections on a bound socket."""
-        loop = asyncio.get_running_loop()
-        if listener.family != socket.AF_UNIX:
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)  # connections inherit it
-        self._server = await loop.create_server(lambda: Connection(self), sock=listener, backlog=_BACKLOG)
+    async def start(self, listener: socket.socket | None) -> None:
+        """Take connections on a bound socket; None: those alone that are given to `adopt`."""
+        if listener:
+            prepare(listener)
+            loop = asyncio.get_running_loop()
+            self._server = await loop.create_server(lambda: Connection(self), sock=listener, backlog=_BACKLOG)
         self._sweeper = asyncio.create_task(self._sweep())
+
+    def adopt(self, accepted: socket.socket) -> None:
+        """Take a connection that somebody else has accepted, on a listener that went through `prepare`."""
+        accepted.setblocking(False)
+        task = asyncio.create_task(self._adopt(accepted))
+        self._adopting.add(task)
+        task.add_done_callback(self._adopting.discard)
+
+    async def _adopt(self, accepted: socket.socket) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: Connection(self), accepted)
+        except OSError:  # its caller has left meanwhile
+            accepted.close()
+            self._closed()
 
     async def stop(self, drain_s: float) -> None:
         """Shut down gracefully: take no new requests, and give those in work that many seconds."""
         self.stopping = True
+        if self._adopting:
+            await asyncio.wait(self._adopting)
         if self._server:
             self._server.close()
         for connection in list(self.connections):
@@ -120,6 +146,7 @@ class HttpServer:
         """Count a connection no more: it has ended."""
         self.watched.discard(connection)
         if connection in self.connections:
+            self._closed()
             self.connections.discard(connection)
             self._addresses[connection.address] -= 1
             if not self._addresses[connection.address]:

@@ -21,12 +21,18 @@ def ignore_hangups() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
-def install_handlers(stop: asyncio.Event, look: Callable[[], object]) -> None:
-    """Begin a graceful shutdown by setting `stop`, or call `look`, when such a signal comes; for the running event loop."""
+def install_handlers(
+    stop: asyncio.Event, look: Callable[[], object], before_end: Callable[[], object] = lambda: None
+) -> None:
+    """Begin a graceful shutdown by setting `stop`, or call `look`, when such a signal comes; for the running event loop.
+
+    before_end: called when the process is to end at once.
+    """
 
     def interrupted() -> None:
         if stop.is_set():
             log.warning("interrupted again: ending at once")
+            before_end()
             os._exit(INTERRUPTED)  # calls of models cannot be interrupted, and threads that run them hold up the exit
         stop.set()
 

@@ -41,6 +41,13 @@ def serve(
         str | None,
         typer.Option(help="own, or grpcio: what carries gRPC to model servers, as before. [default: own]"),
     ] = None,
+    processes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="Processes that answer, each with models and threads of its own; auto: one a core. [default: 1]",
+        ),
+    ] = None,
     request_timeout_s: Annotated[
         float | None, typer.Option(help="Seconds a request may take before it gets 504. [default: 30]")
     ] = None,
@@ -77,7 +84,15 @@ def serve(
 
     Each option is also a variable SIGNET_NAME, such as SIGNET_HTTP_PORT; the option wins. More of them: README.
     """
-    from signet.serving.gateway import server, settings
+    from signet.serving.gateway.settings import Settings, read
 
-    given = {name: value for name, value in locals().items() if name in settings.Settings.model_fields}
-    server.run(settings.read({name: value for name, value in given.items() if value is not None}))
+    given = {name: value for name, value in locals().items() if name in Settings.model_fields}
+    settings = read({name: value for name, value in given.items() if value is not None})
+    if settings.processes > 1:
+        from signet.serving.gateway import processes as parent  # imports neither TensorFlow nor FastAPI
+
+        parent.run(settings)
+    else:
+        from signet.serving.gateway import server
+
+        server.run(settings)

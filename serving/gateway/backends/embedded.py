@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from signet.serving.engine.following import Rules
-from signet.serving.engine.loading import Loader
+from signet.serving.engine.loading import Loader, soft
 from signet.serving.engine.repository import Repository
 from signet.serving.engine.runner import Runner
 from signet.serving.engine.servable import Servable
@@ -22,6 +22,7 @@ from signet.serving.models.model_config import ModelConfig
 from signet.serving.models.model_status import VersionStatus
 from signet.serving.models.models_folder import FolderWatch, ModelsFolder
 from signet.serving.models.operations import parse_names
+from signet.serving.process import cores
 from signet.serving.process.supervision import FOLDER, Background, Failures
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.signature import Signature
@@ -47,14 +48,18 @@ class EmbeddedBackend:
 
         load: default: a `Loader`.
         """
+        threads = cores.threads(settings.processes) if settings.processes > 1 else None
         self._load = load or Loader(
-            tags=settings.tag_names, allowed_operations=parse_names(settings.allow_ops), trial=True
+            config=soft(threads),
+            tags=settings.tag_names,
+            allowed_operations=parse_names(settings.allow_ops),
+            trial=True,
         )
         self._joining = Joining(settings, failures)
         self._repository = Repository(
             models, poll_s=settings.poll_s, rules=Rules(heals=True), load=self._loaded, failures=failures
         )
-        self._runner = Runner()
+        self._runner = Runner(threads)
         self._declared = frozenset(model.name for model in models)
         self._folder: FolderWatch | None = None
         if settings.models_dir and not settings.model_config_file:

@@ -14,10 +14,12 @@ from signet.serving.gateway.core.inference import MAX_VERSION, Decoded, Inferenc
 from signet.serving.gateway.core.joining import verdicts
 from signet.serving.gateway.core.readiness import Readiness
 from signet.serving.gateway.observability.request_context import RequestContext
+from signet.serving.gateway.observability.statistics import Statistics
 from signet.serving.models.model_status import State, VersionStatus
 from signet.serving.offload.pool import LARGE_BYTES
 from signet.serving.open_inference import metadata
 from signet.serving.open_inference.requests import InferRequest, decode, servable_outputs
+from signet.serving.process.child import Parent
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.signature import Signature, default_signature, select
 
@@ -43,9 +45,16 @@ class OpenInference:
     """The Open Inference Protocol of one gateway, in values that REST and gRPC write in their own form."""
 
     def __init__(
-        self, inference: Inference, backend: Backend, readiness: Readiness, version: str, max_rows: int
+        self,
+        inference: Inference,
+        backend: Backend,
+        readiness: Readiness,
+        version: str,
+        max_rows: int,
+        parent: Parent | None = None,
     ) -> None:
-        """version: the gateway's own. max_rows: most rows joined into one call."""
+        """version: the gateway's own. max_rows: most rows joined into one call. parent: where there are several processes."""
+        self._parent = parent
         self._inference, self._backend, self._readiness = inference, backend, readiness
         self._version, self._max_rows = version, max_rows
 
@@ -116,13 +125,16 @@ class OpenInference:
 
     async def statistics(self, model: str, version: str) -> dict[str, Any]:
         """The statistics of one version, of all that are available, or for the empty name of all models."""
+        statistics = self._inference.statistics
+        if self._parent:
+            statistics = Statistics.from_families(await self._parent.told("statistics"))
         lines: list[dict[str, Any]] = []
         for name in [model] if model else self._backend.models:
             versions = await self._versions(name)
             if version:
                 with releasing(await self._lease(name, version)) as lease:
                     versions = [lease.version]
-            lines += self._inference.statistics.of(name, versions)
+            lines += statistics.of(name, versions)
         return {"model_stats": lines}
 
     async def index(self, only_ready: bool) -> list[dict[str, str]]:

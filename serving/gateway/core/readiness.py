@@ -1,4 +1,10 @@
-"""Readiness: whether this process should get traffic. /readyz, V2 and gRPC's health service tell it."""
+"""Readiness: whether this service should get traffic. /readyz, V2 and gRPC's health service tell it.
+
+One process of several is asked for all of them: what its parent last said counts (`service`), not its own state.
+"""
+
+from collections.abc import Mapping
+from typing import Any
 
 from signet.serving.gateway.core.backend import Backend
 
@@ -10,10 +16,23 @@ class Readiness:
         self._backend = backend
         self.draining = False
         """Whether a graceful shutdown is under way; once true it stays so."""
+        self.service: Mapping[str, Any] | None = None
+        """What `state` is of all processes together; None for a process that is alone."""
 
     @property
     def ready(self) -> bool:
-        """Whether there are models, each that was declared or there at the start has been served, and no stop is under way.
+        """Whether the service should get traffic."""
+        return self.own if self.service is None else bool(self.service["ready"])
+
+    def state(self) -> Mapping[str, Any]:
+        """What /readyz tells of this process."""
+        backend = self._backend
+        known = {"draining": self.draining, "models": backend.models, "missing": backend.unready()}
+        return {"ready": self.own, **known}
+
+    @property
+    def own(self) -> bool:
+        """Whether there are models here, each declared or there at the start has been served, and no stop is under way.
 
         A model that comes later, and a bad later version of any, turn nobody away from the others.
         """

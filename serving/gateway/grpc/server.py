@@ -29,7 +29,7 @@ class GrpcServer:
         options = [
             ("grpc.max_receive_message_length", settings.max_body_bytes),
             ("grpc.max_send_message_length", -1),
-            ("grpc.so_reuseport", 0),
+            ("grpc.so_reuseport", int(settings.processes > 1)),
             ("grpc.max_connection_idle_ms", _IDLE_MS),
         ]
         service_descriptors.describe()

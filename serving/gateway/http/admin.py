@@ -12,10 +12,12 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import uvloop
 
-from signet.serving.gateway.http.probes import Probes, json_response
+from signet.serving.gateway.http.json_response import json_response
 from signet.serving.http.messages import without_body
 from signet.serving.http.server import HttpServer, Limits, Request, Response
 
@@ -30,6 +32,13 @@ _LIMITS = Limits(
 )
 
 
+class Answers(Protocol):
+    """Who answers the probes: `Probes` of one process, or the parent of several."""
+
+    paths: Mapping[bytes, Callable[[], Response]]
+    """Called in the thread of the port."""
+
+
 class AdminServer:
     """Answers probes on a bound socket, from `start` to `stop`, in a thread with an event loop of its own.
 
@@ -37,8 +46,8 @@ class AdminServer:
     thread before `start` returns.
     """
 
-    def __init__(self, probes: Probes, listener: socket.socket) -> None:
-        self._probes, self._listener = probes, listener
+    def __init__(self, probes: Answers, listener: socket.socket) -> None:
+        self._paths, self._listener = probes.paths, listener
         self._beaten_at = time.monotonic()
         self._started = threading.Event()
         self._stop: asyncio.Event | None = None
@@ -79,9 +88,9 @@ class AdminServer:
 
     def _respond(self, request: Request) -> Response:
         path = request.path.partition(b"?")[0]
-        if path not in self._probes.paths:
+        if path not in self._paths:
             return json_response(
-                {"error": f"this port answers {', '.join(sorted(map(bytes.decode, self._probes.paths)))}"}, 404
+                {"error": f"this port answers {', '.join(sorted(map(bytes.decode, self._paths)))}"}, 404
             )
         if request.method not in ("GET", "HEAD"):
             body = json.dumps({"error": "use GET or HEAD"}).encode()
@@ -89,4 +98,4 @@ class AdminServer:
         still_s = time.monotonic() - self._beaten_at
         if path == b"/livez" and still_s > STANDSTILL_S:
             return json_response({"live": False, "standstill_s": round(still_s)}, 503)
-        return self._probes.paths[path]()
+        return self._paths[path]()

@@ -1,25 +1,33 @@
-"""What probes and Prometheus ask: alive, ready, metrics. Told from memory, by any thread."""
+"""What probes and Prometheus ask: alive, ready, metrics. Told from memory, by any thread.
 
-import json
+One process of several is asked for all of them: it asks its parent (`Parent.told`), which asks each for its `counts`.
+"""
+
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from signet.serving.gateway.core.backend import Backend
 from signet.serving.gateway.core.readiness import Readiness
+from signet.serving.gateway.http.json_response import json_response, metrics_response, ready_response
 from signet.serving.gateway.observability.metrics import Metrics
+from signet.serving.gateway.observability.statistics import Statistics
 from signet.serving.http.server import Response
-
-_JSON = b"Content-Type: application/json\r\n"
-_TEXT = b"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
+from signet.serving.process import combining
+from signet.serving.process.child import Counts, Parent
 
 
 class Probes:
     """The answers of /livez, /readyz and /metrics of one gateway. Any thread may ask; `_scraping` keeps scrapes apart."""
 
-    def __init__(self, backend: Backend, readiness: Readiness, metrics: Metrics) -> None:
+    def __init__(
+        self, backend: Backend, readiness: Readiness, metrics: Metrics, statistics: Statistics, parent: Parent | None
+    ) -> None:
+        """parent: of this process, where it is one of several."""
+        self._statistics, self._parent = statistics, parent
         self._backend, self._readiness, self._metrics = backend, readiness, metrics
         self._scraping = threading.Lock()
-        self.paths: dict[bytes, Callable[[], Response]] = {
+        self.paths: Mapping[bytes, Callable[[], Response]] = {
             b"/livez": self.livez,
             b"/readyz": self.readyz,
             b"/metrics": self.exposition,
@@ -31,21 +39,30 @@ class Probes:
 
     def readyz(self) -> Response:
         """200 when each model declared or there at the start has been served and no stop is under way; else 503, and why."""
-        backend, readiness = self._backend, self._readiness
-        known = {"draining": readiness.draining, "models": backend.models, "missing": backend.unready()}
-        ready = readiness.ready
-        return json_response({"ready": ready, **known}, 200 if ready else 503)
+        return ready_response(self._readiness.service or self._readiness.state())
+
+    async def service_exposition(self) -> Response:
+        """The metrics of all processes of this service."""
+        if self._parent is None:
+            return self.exposition()
+        return metrics_response(combining.text(await self._parent.told("metrics")))
 
     def exposition(self) -> Response:
-        """The metrics, as Prometheus scrapes them; they cost no I/O."""
+        """The metrics of this process, as Prometheus scrapes them; they cost no I/O."""
+        with self._up_to_date():
+            return metrics_response(self._metrics.exposition())
+
+    def counts(self) -> Counts:
+        """All that this process counts, to be added to what others count."""
+        with self._up_to_date():
+            return {"metrics": combining.families(self._metrics.registry), "statistics": self._statistics.families()}
+
+    @contextmanager
+    def _up_to_date(self) -> Iterator[None]:
+        """No other scrape meanwhile, and the states of the versions as they are now."""
         with self._scraping:
             models = self._backend.models
             self._metrics.keep_only(models)
             for model in models:
                 self._metrics.set_states(model, self._backend.last_statuses(model))
-            return Response(200, self._metrics.exposition(), _TEXT)
-
-
-def json_response(values: dict[str, object], status: int = 200) -> Response:
-    """A JSON answer."""
-    return Response(status, json.dumps(values, separators=(",", ":")).encode(), _JSON)
+            yield

@@ -85,7 +85,7 @@ def create_router(backend: Backend, inference: Inference, probes: Probes) -> API
     @router.get("/metrics", name="metrics", response_class=PlainTextResponse, response_description="Metrics")
     async def exposition() -> Response:
         """Prometheus metrics."""
-        return _as_starlette(probes.exposition())
+        return _as_starlette(await probes.service_exposition())
 
     @router.get("/v1/models", responses=gives("Models", "All"))
     async def models() -> Response:

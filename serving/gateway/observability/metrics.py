@@ -1,5 +1,8 @@
 """The gateway's Prometheus metrics, all of them, in one registry of their own.
 
+Several processes tell the sum of theirs (`process/combining.py`); a gauge of which that would be wrong says so by its
+`multiprocess_mode`.
+
 Label values come from the declared models and from closed sets: nothing a stranger sends becomes a label. An unknown
 model is `unknown`. Durations are in seconds, sizes in bytes.
 """
@@ -114,12 +117,14 @@ class Metrics:
             "1 for the state a version is in.",
             ("model", "version", "state"),
             registry=registry,
+            multiprocess_mode="max",
         )
         self._model_available = Gauge(
             "signet_model_available",
             "1 when a declared model has a version that answers.",
             ("model",),
             registry=registry,
+            multiprocess_mode="min",
         )
         self.upstream_errors = Counter(
             "signet_upstream_errors_total",
@@ -131,7 +136,11 @@ class Metrics:
             "signet_upstream_retries_total", "Calls tried again on another model server.", ("model",), registry=registry
         )
         self.upstream_ejected = Gauge(
-            "signet_upstream_ejected", "1 while a model server is left out.", ("backend",), registry=registry
+            "signet_upstream_ejected",
+            "1 while a model server is left out.",
+            ("backend",),
+            registry=registry,
+            multiprocess_mode="max",
         )
         self.upstream_requests = Counter(
             "signet_upstream_channel_requests_total",
@@ -144,6 +153,7 @@ class Metrics:
             f"Versions that should be served and are not, by reason: {', '.join(REASONS)}.",
             ("model", "reason"),
             registry=registry,
+            multiprocess_mode="max",
         )
         background = failures or Failures()
 
@@ -158,8 +168,14 @@ class Metrics:
             yield family
 
         registry.register(_AtScrape(background_failures))
-        self.draining = Gauge("signet_draining", "1 from SIGTERM on.", registry=registry)
-        build = Gauge("signet_build_info", "1; the version is the label.", ("version",), registry=registry)
+        self.draining = Gauge("signet_draining", "1 from SIGTERM on.", registry=registry, multiprocess_mode="max")
+        build = Gauge(
+            "signet_build_info",
+            "1; the version is the label.",
+            ("version",),
+            registry=registry,
+            multiprocess_mode="max",
+        )
         build.labels(version).set(1)
 
         self._counter = lru_cache(4096)(self._requests.labels)

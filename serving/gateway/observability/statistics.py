@@ -8,12 +8,18 @@ The last four are those of successful requests. Numbers of rows and of calls sta
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
 from signet.serving.gateway.observability.metrics import STAGES, UNKNOWN
 from signet.serving.gateway.observability.request_context import RequestContext
+from signet.serving.process.combining import Family, combined_by, family
+
+_COUNTS = ("rows", "calls", "successes", "success_s", "failures", "failure_s")
+_STAGE = "stage_"
 
 _MAX_VERSIONS = 8
 """Versions of a model that are kept; the one that came first goes first."""
@@ -83,6 +89,34 @@ class Statistics:
         version.success_s += seconds
         for name, duration in context.stages:
             version.stages_s[name] += duration
+
+    def families(self) -> list[Family]:
+        """All that has been counted, for other processes to add to what they count. Any thread may ask."""
+        counts = CounterMetricFamily("signet_version_statistics", "", labels=("model", "version", "what"))
+        last = combined_by("max", GaugeMetricFamily("signet_version_last_inference", "", labels=("model", "version")))
+        for model, versions in list(self._models.items()):
+            for version, found in list(versions.items()):
+                for what in _COUNTS:
+                    counts.add_metric((model, version, what), getattr(found, what))
+                for stage, seconds in found.stages_s.items():
+                    counts.add_metric((model, version, _STAGE + stage), seconds)
+                last.add_metric((model, version), found.last_inference_s)
+        return [family(counts), family(last)]
+
+    @classmethod
+    def from_families(cls, families: Sequence[Family]) -> "Statistics":
+        """What `families` of one or, added up, of several processes tell."""
+        statistics = cls(lambda: statistics._models)
+        for one in families:
+            for (_, labels), value in one.values.items():
+                told = dict(labels)
+                version = statistics._version(told["model"], told["version"])
+                what = told.get("what", "last_inference_s")
+                if what.startswith(_STAGE):
+                    version.stages_s[what.removeprefix(_STAGE)] = value
+                else:
+                    setattr(version, what, value)
+        return statistics
 
     def of(self, model: str, versions: Iterable[int]) -> list[dict[str, Any]]:
         """One line of statistics for each of these versions."""

@@ -1,0 +1,76 @@
+"""One process of several of `signet serve`: a gateway whose connections and signals come from its parent.
+
+parent hands over connections ──▶ models load ──▶ "started" ──▶ drain ──▶ stop: requests in flight end ──▶ exit 0
+parent gone ──▶ requests in flight end, exit 0
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from signet.serving.gateway.app import Gateway
+from signet.serving.gateway.processes import Argument
+from signet.serving.gateway.server import announcement, create_grpc_server, create_http_server, end, new_loop, run_until
+from signet.serving.process import gc_tuning, output
+from signet.serving.process.child import Parent
+from signet.serving.process.handing_over import HTTP
+
+
+def run(parent: Parent, argument: Argument) -> None:
+    """Serve until the parent says stop, or is gone. Raises `UsageError` for what keeps it from starting."""
+    settings = argument.settings
+    output.log_to_stderr(settings.log_level.upper(), f"%(levelname)s process {parent.place + 1}: %(message)s")
+    gateway = Gateway(settings, parent=parent)
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(_serve(gateway, parent, argument))
+
+
+async def _serve(gateway: Gateway, parent: Parent, argument: Argument) -> None:
+    settings, readiness = gateway.settings, gateway.readiness
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    tasks = {asyncio.create_task(parent.keep_telling(readiness.state))}
+
+    def in_loop(work: Callable[[Any], object]) -> Callable[[Any], None]:
+        """Done by the event loop, whichever thread asks."""
+
+        def call(value: Any = None) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(work, value)
+
+        return call
+
+    def look(_: object) -> None:
+        task = asyncio.create_task(gateway.backend.poll_now())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    readiness.service = {**readiness.state(), "ready": False}
+    server = create_http_server(gateway, parent.closed(HTTP))
+    grpc_server = create_grpc_server(gateway) if settings.grpc else None
+    grpc_port = await grpc_server.start() if grpc_server else None
+    await server.start(None)
+    stop_soon = in_loop(lambda _: stop.set())
+    handlers = {
+        "counts": lambda _: gateway.probes.counts(),
+        "service": in_loop(lambda state: setattr(readiness, "service", state)),
+        "look": in_loop(look),
+        "drain": in_loop(lambda _: gateway.drain()),
+        "stop": stop_soon,
+    }
+    parent.listen(handlers, partial(stop_soon, None), argument.leave_s)
+    taker = parent.take_connections({HTTP: server.adopt})
+    try:
+        await run_until(stop, gateway.backend.start())
+        if not stop.is_set():
+            gc_tuning.freeze_startup_objects()
+            parent.tell("state", readiness.state())
+            parent.tell("started", announcement(gateway, settings.host, argument.http_port, grpc_port))
+            await stop.wait()
+        gateway.drain()
+        await taker.ended.wait()
+    finally:
+        await end(gateway, server, grpc_server)
+        for task in tasks:
+            task.cancel()

@@ -1,0 +1,226 @@
+"""`signet serve --processes N`: the parent of N processes, each a gateway with an engine of its own (`child.py`).
+
+ports bound ──▶ N children ──▶ connections go to the child with the fewest ──▶ all ready: /readyz turns 200, addresses printed
+SIGTERM, Ctrl-C ──▶ /readyz turns 503 everywhere ──▶ drain_s later no new connections ──▶ children end ──▶ exit 0
+SIGHUP ──▶ all look                               second Ctrl-C ──▶ all are killed, exit 130
+
+The parent answers nothing but the admin port: it imports neither TensorFlow nor FastAPI, and takes a tenth of a child's memory.
+The service is ready once all processes have been, and from then on while one is: connections go to those that are. So a
+process that is restarted takes no traffic before its models are loaded, and takes none from the others.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import uvloop
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from signet.serving.errors import UsageError
+from signet.serving.gateway.http.admin import AdminServer
+from signet.serving.gateway.http.json_response import json_response, metrics_response, ready_response
+from signet.serving.gateway.settings import Settings
+from signet.serving.http.server import Response, prepare
+from signet.serving.models.model_store import ModelStore, following
+from signet.serving.process import combining, cores, output, ports, signals
+from signet.serving.process.child import ANSWERS_S, resident_bytes
+from signet.serving.process.children import Children
+from signet.serving.process.handing_over import HTTP, HandingOver
+from signet.serving.process.output import say
+from signet.serving.process.supervision import Failures
+
+log = logging.getLogger(__name__)
+
+CHILD = "signet.serving.gateway.child:run"
+
+_LEAVE_S = 60.0
+"""Seconds beyond `shutdown_s` in which a child frees its models; then it is killed."""
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C. Raises `UsageError` for what keeps it from starting, or from going on."""
+    output.log_to_stderr(settings.log_level.upper(), "%(levelname)s %(message)s")
+    signals.ignore_hangups()
+    failures = Failures()
+    store = (
+        ModelStore(settings.model_store, settings.models_dir) if settings.model_store and settings.models_dir else None
+    )
+    with (
+        following(store, settings.store_poll_s, failures) if store else contextlib.nullcontext(),
+        ports.listen(settings.host, settings.http_port, "--http-port") as listener,
+        _reserved_grpc_port(settings) as grpc_port,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(_Service(settings, store, failures).serve(listener, grpc_port))
+
+
+@contextlib.contextmanager
+def _reserved_grpc_port(settings: Settings) -> Iterator[int]:
+    """The port that the children share; 0 without gRPC."""
+    if not settings.grpc:
+        yield 0
+        return
+    host = settings.host
+    try:
+        reserved = ports.reserve(host, settings.grpc_port)
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen on {host}:{settings.grpc_port} for gRPC; choose another with --grpc-port, or --no-grpc for none"
+        ) from error
+    with reserved:
+        yield reserved.getsockname()[1]
+
+
+class Argument(NamedTuple):
+    """What each process is handed."""
+
+    settings: Settings
+    """Its share of the limits, and the gRPC port that all share."""
+    http_port: int
+    """Where the parent listens."""
+    leave_s: float
+    """Seconds after which it ends even with requests in flight, once its parent is gone."""
+
+
+class _Service:
+    """All processes together. For the parent's event loop, but for `state`, which any thread may read."""
+
+    def __init__(self, settings: Settings, store: ModelStore | None, failures: Failures) -> None:
+        self._settings, self._store, self._failures = settings, store, failures
+        self._was_ready = self._draining = False
+        self.state: Mapping[str, Any] = service_state([], 0, was_ready=False, draining=False)
+        """What /readyz tells; replaced as a whole."""
+        self.paths: Mapping[bytes, Callable[[], Response]] = {
+            b"/livez": lambda: json_response({"live": True}),
+            b"/readyz": lambda: ready_response(self.state),
+            b"/metrics": self._metrics,
+        }
+        """The answers of the admin port, whose thread asks."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def serve(self, listener: socket.socket, grpc_port: int) -> None:
+        settings, stop, self._loop = self._settings, asyncio.Event(), asyncio.get_running_loop()
+        own = settings.model_copy(update={"grpc_port": grpc_port})
+        http_port, leave_s = listener.getsockname()[1], settings.shutdown_s + _LEAVE_S
+        children = self._children = Children(
+            CHILD,
+            [Argument(own.of_process(place), http_port, leave_s) for place in range(settings.processes)],
+            on_change=self._changed,
+        )
+        if self._store:
+            children.registry.register(_StoreMetrics(self._store, self._failures))
+        signals.install_handlers(stop, lambda: children.tell("look"), children.kill)
+        handing_over = HandingOver(lambda: children.recipients)
+        prepare(listener)
+        async with self._admin():
+            children.start()
+            handing_over.listen(listener, HTTP)
+            try:
+                await _first(stop, children.first_start)
+                if not stop.is_set():
+                    await self._announce(children.first_start.result()[0])
+                    await _first(stop, children.failed)
+                self._draining = True
+                self._changed()
+                children.tell("drain")
+                log.info("stopping: %d seconds of drain, then requests in flight end", settings.drain_s)
+                await asyncio.sleep(settings.drain_s)
+            finally:
+                handing_over.stop()
+                await children.stop(leave_s)
+
+    async def _announce(self, text: str) -> None:
+        """Say what the first process says, once all know that the service is ready."""
+        self._changed()
+        await self._children.ask("service", self.state)
+        say(text)
+        memory = " and ".join(f"{resident_bytes(one.process.pid) >> 20}" for one in self._children.all)
+        threads = cores.threads(self._settings.processes)
+        say(
+            f"{self._settings.processes} processes take {memory} MB of memory; each runs operations on {threads} threads."
+        )
+
+    def _changed(self) -> None:
+        """The state of a process is another, or the service's own."""
+        living = [{**one.state, "ready": one.ready} for one in self._children.all if one.state and not one.gone]
+        state = service_state(living, self._children.count, was_ready=self._was_ready, draining=self._draining)
+        self._was_ready |= bool(state["ready"])
+        if state != self.state:
+            self.state = state
+            self._children.tell("service", state)
+
+    def _metrics(self) -> Response:
+        """In the thread of the admin port."""
+        assert self._loop, "the port opens when the loop runs"
+        try:
+            counts = asyncio.run_coroutine_threadsafe(self._children.counts(), self._loop).result(ANSWERS_S)
+        except TimeoutError:
+            return json_response({"error": "the processes of this service do not tell their counts in time"}, 503)
+        return metrics_response(combining.text(counts["metrics"]))
+
+    @contextlib.asynccontextmanager
+    async def _admin(self) -> AsyncIterator[None]:
+        """The port of probes, if one is wanted; it answers until all else has ended."""
+        settings = self._settings
+        if settings.admin_port is None:
+            yield
+            return
+        with ports.listen(settings.host, settings.admin_port, "--admin-port") as listener:
+            admin = AdminServer(self, listener)
+            admin.start()
+            beating = asyncio.create_task(admin.heartbeat())
+            try:
+                yield
+            finally:
+                beating.cancel()
+                await asyncio.to_thread(admin.stop)  # its thread may be waiting for this loop
+
+
+def service_state(
+    states: Sequence[Mapping[str, Any]], processes: int, *, was_ready: bool, draining: bool
+) -> Mapping[str, Any]:
+    """What /readyz tells of a service, from what it would tell of each living process.
+
+    was_ready: whether all of its `processes` have been ready once: from then on one is enough.
+    """
+    ready_ones = [state for state in states if state["ready"]]
+    ready = not draining and (bool(ready_ones) if was_ready else len(ready_ones) == processes)
+    models = dict.fromkeys(model for state in states for model in state["models"])
+    missing = dict.fromkeys(model for state in states for model in state["missing"])
+    return {"ready": ready, "draining": draining, "models": list(models), "missing": [] if ready else list(missing)}
+
+
+async def _first(stop: asyncio.Event, outcome: asyncio.Future[Any]) -> None:
+    """Until the stop comes, or the outcome, whose error is raised."""
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait((stopped, outcome), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if outcome.done():
+        outcome.result()
+
+
+class _StoreMetrics(Collector):
+    """What the parent, which alone follows the store, tells of that."""
+
+    def __init__(self, store: ModelStore, failures: Failures) -> None:
+        self._store, self._failures = store, failures
+
+    def collect(self) -> Iterator[Metric]:
+        synced = GaugeMetricFamily(
+            "signet_model_store_synced_timestamp_seconds",
+            "When the folder of models was last as the store is, in seconds since 1970.",
+        )
+        synced.add_metric([], self._store.synced_s)
+        yield synced
+        failures = CounterMetricFamily(
+            "signet_background_failures",
+            "Faults of work in the background, which is tried again, by task.",
+            labels=["task"],
+        )
+        for task, count in self._failures.counts().items():
+            failures.add_metric([task], count)
+        yield failures

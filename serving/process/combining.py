@@ -1,0 +1,130 @@
+"""Counts of several processes as if one had counted it all: the same for each counter, gauge and histogram.
+
+    registry of child 0 ──families──▶ ┐
+    registry of child 1 ──families──▶ ├─ combine ──▶ families ──text──▶ /metrics
+    registry of the parent ─────────▶ │
+    children that have ended ───────▶ ┘  (their counters only, as they were last told: no sum ever falls)
+
+Counters and histograms are added up. So are gauges, unless one says otherwise where it is made: `multiprocess_mode`, which
+prometheus_client has for this, is `max` or `min` then. A family made at the scrape says it by `combined_by`.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, TypeVar
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
+
+Rule = Literal["sum", "max", "min"]
+
+M = TypeVar("M", bound=Metric)
+
+_RULES: Mapping[str, Callable[[float, float], float]] = {"sum": lambda one, other: one + other, "max": max, "min": min}
+_LASTING = ("counter", "histogram")
+"""Types whose values are those since the start, so that they stay when a process ends."""
+
+_BOUNDED = ("model", "version", "model_name", "model_path")
+"""Labels whose values come and go with what is served: when no process tells of one any more, neither do those that ended."""
+_UNKNOWN = "unknown"
+
+Value = tuple[str, tuple[tuple[str, str], ...]]
+"""What tells a value of a family from the others: the sample's name, and its labels in their order."""
+
+
+class Family(NamedTuple):
+    """A metric with all its values, in a form that goes from process to process."""
+
+    name: str
+    type: str
+    documentation: str
+    rule: Rule
+    values: dict[Value, float]
+
+
+def combined_by(rule: Rule, metric: M) -> M:
+    """The metric, which says from now on how its values of several processes become one."""
+    metric.combined_by = rule  # type: ignore[attr-defined]  # it is ours to set
+    return metric
+
+
+def families(registry: CollectorRegistry) -> list[Family]:
+    """What a registry has counted, in this process. Any thread may ask if it may scrape."""
+    with registry._lock:
+        collectors = list(registry._collector_to_names)
+    return [
+        family(metric, _rule(getattr(collector, "_multiprocess_mode", "sum")))
+        for collector in collectors
+        for metric in collector.collect()
+    ]
+
+
+def family(metric: Metric, rule: Rule = "sum") -> Family:
+    """One metric. rule: holds unless the metric itself says another."""
+    values = {(sample.name, tuple(sample.labels.items())): sample.value for sample in metric.samples}
+    return Family(metric.name, metric.type, metric.documentation, getattr(metric, "combined_by", rule), values)
+
+
+def combine(parts: Iterable[Sequence[Family]]) -> list[Family]:
+    """The families of all parts, each once; the values of each in the order in which they first come."""
+    found: dict[str, Family] = {}
+    for part in parts:
+        for one in part:
+            known = found.get(one.name)
+            if known is None:
+                found[one.name] = one._replace(values=dict(one.values))
+                continue
+            rule = _RULES[one.rule if one.type not in _LASTING else "sum"]
+            for key, value in one.values.items():
+                before = known.values.get(key)
+                known.values[key] = value if before is None else rule(before, value)
+    return list(found.values())
+
+
+def lasting(part: Sequence[Family]) -> list[Family]:
+    """What stays of a process's families when it ends."""
+    return [one for one in part if one.type in _LASTING]
+
+
+def still_told(ended: Sequence[Family], living: Iterable[Sequence[Family]]) -> list[Family]:
+    """What ended processes have counted, without models and versions that no living one tells of; all while none lives."""
+    told: dict[str, set[str]] = {label: {_UNKNOWN} for label in _BOUNDED}
+    parts = list(living)
+    for one in (one for part in parts for one in part):
+        for _, labels in one.values:
+            for label, value in labels:
+                if label in told:
+                    told[label].add(value)
+    if not parts:
+        return list(ended)
+    return [one._replace(values={key: value for key, value in one.values.items() if _is(key, told)}) for one in ended]
+
+
+def text(parts: Sequence[Family]) -> bytes:
+    """Families in the text format that Prometheus scrapes."""
+    registry = CollectorRegistry()
+    registry.register(_Told(parts))
+    return generate_latest(registry)
+
+
+def _is(key: Value, told: Mapping[str, Collection[str]]) -> bool:
+    return all(label not in told or value in told[label] for label, value in key[1])
+
+
+def _rule(mode: Any) -> Rule:
+    """What prometheus_client's words mean here; a gauge that says nothing has `all`."""
+    rules: dict[Any, Rule] = {"max": "max", "min": "min"}
+    return rules.get(mode, "sum")
+
+
+class _Told(Collector):
+    def __init__(self, parts: Sequence[Family]) -> None:
+        self._parts = parts
+
+    def collect(self) -> Iterable[Metric]:
+        for part in self._parts:
+            metric = Metric(part.name, part.documentation, part.type)
+            metric.samples = [Sample(name, dict(labels), value) for (name, labels), value in part.values.items()]
+            yield metric
