@@ -12,6 +12,7 @@ from .frames import (
     DEFAULT_FRAME_BYTES,
     END_HEADERS,
     END_STREAM,
+    ENHANCE_YOUR_CALM,
     FRAME_HEAD,
     HEADERS,
     MAX_31,
@@ -154,6 +155,11 @@ class ClientConnection(Connection):
         elif not self.settings_received:
             self._most_streams = MAX_31
         self._open_waiting()
+
+    def _count_reset(self, what: str) -> None:
+        """A server resets only what we have opened: each stream brings what its end may cost."""
+        if not self._resets.take(self._next_id):
+            raise Violation(ENHANCE_YOUR_CALM, f"too many {what}")
 
     def _check_setting(self, key: int, value: int) -> None:
         if key == frames.ENABLE_PUSH and value:

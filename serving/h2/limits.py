@@ -57,6 +57,10 @@ class Limits:
                 raise ValueError(f"{name} is {getattr(self, name)}; from {DEFAULT_WINDOW} to {MAX_31}")
 
 
+_SAVED = 10
+"""Bursts that a peer's good deeds may save up: a thousand calls that are taken back at once have a few frames each under way."""
+
+
 class Bucket:
     """Tokens of a rate: they come back with time."""
 
@@ -78,8 +82,9 @@ class Bucket:
         if self.left >= 0:
             return True
         now = self._clock()
-        more = (now - self._at) * self._rate.per_s + earned - self._earned
-        self.left = min(self._rate.burst, self.left + more)
+        most = self._rate.burst
+        rested = min(most, self.left + (now - self._at) * self._rate.per_s)
+        self.left = min(most * _SAVED, rested + earned - self._earned)
         self._at = now
         self._earned = earned
         return self.left >= 0
