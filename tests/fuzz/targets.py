@@ -22,6 +22,7 @@ from google.protobuf.message import DecodeError
 
 from signet.serving.engine import warmup
 from signet.serving.errors import InvalidInput, SignetError, TooLarge
+from signet.serving.h2 import frames
 from signet.serving.http.connection import Connection
 from signet.serving.http.server import HttpServer, Request, Response
 from signet.serving.json_arrays import number_arrays
@@ -40,11 +41,14 @@ from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.protos import (
     classification_pb2,
     meta_graph_pb2,
+    model_pb2,
     predict_pb2,
     prediction_log_pb2,
     tensor_pb2,
 )
 from signet.serving.tensors.signature import Signature, TensorSpec
+from tests.serving.grpc_dialect import test_predict_bytes
+from tests.serving.grpc_transport import test_channel, test_channel_garbage, test_channel_seam
 from tests.serving.json_arrays.test_number_arrays import plain
 from tests.tfrecord import record
 
@@ -287,7 +291,64 @@ _TENSOR = tensors.to_typed_proto(np.arange(6, dtype=np.float32).reshape(2, 3))
 _REQUEST = predict_pb2.PredictRequest(inputs={"a": _TENSOR, "b": tensors.to_proto(np.arange(2, dtype=np.int32))})
 _LOG = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=_REQUEST))
 
+# Answers of model servers
+
+
+def predict_answer(data: bytes) -> None:
+    """The bytes of a PredictResponse mean what protobuf's library says they mean, or are left to it."""
+    assert test_predict_bytes.agree(data)
+
+
+def server_frames(data: bytes) -> None:
+    """Whatever a server sends to a client's channel that has calls, each of them ends once, and nothing is left of it."""
+
+    async def run() -> None:
+        playing = test_channel_seam.Play(100)
+        for _ in range(3):
+            playing.call(10)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        for wire in playing.network.alive():
+            wire.to_client += wire.server.take_output() + data
+            for _ in range(4):
+                await asyncio.sleep(0)
+                wire.carry(1 << 20)
+        await playing.channel.close()
+        for _ in range(4):
+            await asyncio.sleep(0)
+        assert [len(caller.ends) for caller in playing.callers] == [1, 1, 1]
+        assert test_channel.is_clean(playing.channel)
+
+    asyncio.run(run())
+
+
 TARGETS = {
+    "predict_answer": Target(
+        predict_answer,
+        (
+            predict_pb2.PredictResponse(
+                outputs={"y": tensors.to_typed_proto(np.ones((2, 2), np.float32))},
+                model_spec=model_pb2.ModelSpec(name="m"),
+            ).SerializeToString(),
+            predict_pb2.PredictResponse(
+                outputs={
+                    "s": tensors.to_proto(np.array([b"ab", b""], object)),
+                    "i": tensors.to_typed_proto(np.arange(-3, 300)),
+                    "b": tensors.to_proto(np.ones(3, np.uint8)),
+                }
+            ).SerializeToString(),
+        ),
+    ),
+    "server_frames": Target(
+        server_frames,
+        (
+            test_channel_garbage.good(1) + test_channel_garbage.good(3),
+            frames.settings({frames.MAX_CONCURRENT_STREAMS: 1}) + frames.go_away(1, 0) + test_channel_garbage.good(1),
+            frames.rst_stream(3, frames.REFUSED_STREAM)
+            + frames.window_update(0, 9)
+            + frames.frame(frames.PING, 0, 0, b"8" * 8),
+        ),
+    ),
     "predict_body": Target(
         predict_body,
         (
