@@ -10,6 +10,7 @@ under `_lock` only; a version that has been freed has no users and takes none.
 
 import threading
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 from signet.serving.engine.tensorflow_c import PreparedCall, RunOptions, Session
 from signet.serving.errors import NotFound
@@ -44,6 +45,8 @@ class Servable:
         Written by the thread that loads the version, and by the gateway's one that asks models (`core/joining.py`): an
         entry comes as a whole, so that the event loop reads it without a lock.
         """
+        self.in_use: dict[str, Any] = {}
+        """What a server keeps for each signature as long as the version lives; only its event loop touches it."""
         self.seconds: dict[tuple[Hashable, bool], float] = {}
         """Seconds that a call takes, by kind and size and whether it ran in the calling thread.
 

@@ -1,12 +1,11 @@
 """The gateway: which part answers a request.
 
-    HTTP ──▶ Gateway ──POST …:predict, …/infer──▶ HttpPipeline, V1, V2 ──▶ Inference ──▶ Backend
+    HTTP ──▶ Gateway ──POST …:predict, …/infer──▶ HttpExchange of V1, V2 ──▶ Inference ──▶ Backend
                      ──the rest──▶ FastAPI: status, metadata, probes, metrics, documentation
 
 Inference is dispatched here, before FastAPI: routing and middleware would cost it most of its speed.
 """
 
-from functools import partial
 from http import HTTPStatus
 
 from signet.serving.errors import UsageError
@@ -15,7 +14,7 @@ from signet.serving.gateway.core.inference import Inference
 from signet.serving.gateway.core.open_inference import OpenInference
 from signet.serving.gateway.core.readiness import Readiness
 from signet.serving.gateway.http import asgi, paths, v1, v2, v2_routes
-from signet.serving.gateway.http.pipeline import JSON, HttpPipeline
+from signet.serving.gateway.http.pipeline import JSON, HttpExchange, HttpServices
 from signet.serving.gateway.http.probes import Probes
 from signet.serving.gateway.http.v1_routes import add_error_handlers, create_router, malformed
 from signet.serving.gateway.observability.metrics import Metrics
@@ -23,7 +22,7 @@ from signet.serving.gateway.openapi import fixed_routes, page
 from signet.serving.gateway.openapi.document_cache import DocumentCache
 from signet.serving.gateway.settings import Settings
 from signet.serving.http.messages import without_body
-from signet.serving.http.server import Request, Response
+from signet.serving.http.server import Reply, Request, Response, Work, answered_by
 from signet.serving.models.model_config import ModelConfig, read
 from signet.serving.models.models_folder import ModelsFolder
 from signet.serving.offload.pool import Offload
@@ -60,36 +59,41 @@ class Gateway:
         self.probes = Probes(self.backend, self.readiness, self.metrics, self.inference.statistics, parent)
         self.budget = ByteBudget(settings.max_buffered_bytes, self.metrics.shed.labels("bytes").inc)
         self.metrics.watch_bytes(lambda: self.budget.held_bytes)
-        self._pipeline = HttpPipeline(self.inference, settings.max_body_bytes, self.budget)
-        self._v1 = v1.V1(self.inference, self.offload)
+        self._services = HttpServices(self.inference, self.offload, self.budget, settings.max_body_bytes)
         self.open_inference = OpenInference(
             self.inference, self.backend, self.readiness, running_version(), settings.batch_max_rows, parent
         )
-        self._v2 = v2.V2(self.open_inference, self.offload)
         self.fastapi = fixed_routes.create_app(running_version())
         self.documents = DocumentCache(self.backend, self.inference, self.fastapi)
         self.fastapi.include_router(create_router(self.backend, self.inference, self.probes))
         self.fastapi.include_router(v2_routes.create_router(self.open_inference))
         self.fastapi.include_router(page.create_router(self.documents))
         add_error_handlers(self.fastapi)
+        self._others = answered_by(self._by_fastapi)
 
-    async def answer(self, request: Request) -> Response:
-        """Answer any request of the HTTP port; this is the handler of the HTTP server."""
-        request.path = paths.normalized(request.path)
-        response = await self._routed(request)
+    def handle(self, request: Request, reply: Reply) -> Work | None:
+        """Have any request of the HTTP port answered; this is the handler of the HTTP server."""
+        request.path = path = paths.normalized(request.path)
+        exchange: HttpExchange | None = None
+        if match := v1.PATH.fullmatch(path):
+            if request.method == "POST":
+                exchange = v1.exchange(self._services, match, request, reply)
+            elif match[4] == b":":  # an escaped colon may as well be one of the model's name
+                reply(method_not_allowed(request))
+                return None
+        elif match := v2.PATH.fullmatch(path):
+            if request.method != "POST":
+                reply(method_not_allowed(request))
+                return None
+            exchange = v2.InferExchange(self._services, match, request, reply)
+        if exchange is None:
+            return self._others(request, reply)
+        exchange.begin()
+        return None if exchange.ended else exchange
+
+    async def _by_fastapi(self, request: Request) -> Response:
+        response = await asgi.answer(self.fastapi, request)
         return response if request.method != "HEAD" else without_body(response)
-
-    async def _routed(self, request: Request) -> Response:
-        if match := v1.PATH.fullmatch(request.path):
-            if request.method == "POST":
-                return await self._pipeline.answer(v1.PROTOCOL, request, partial(self._v1.answer, match))
-            if match[4] == b":":  # an escaped colon may as well be one of the model's name
-                return method_not_allowed(request)
-        if match := v2.PATH.fullmatch(request.path):
-            if request.method == "POST":
-                return await self._pipeline.answer(v2.PROTOCOL, request, partial(self._v2.answer, match))
-            return method_not_allowed(request)
-        return await asgi.answer(self.fastapi, request)
 
     async def stop(self) -> None:
         """Let go of the models and of the processes that read large bodies."""
@@ -105,7 +109,8 @@ class Gateway:
 def method_not_allowed(request: Request) -> Response:
     """The 405 for a request that is no POST on a path of an inference."""
     message = malformed(request.method, request.path.decode("latin-1"))
-    return Response(HTTPStatus.METHOD_NOT_ALLOWED, json_codec.encode_error(message), JSON + b"Allow: POST\r\n")
+    response = Response(HTTPStatus.METHOD_NOT_ALLOWED, json_codec.encode_error(message), JSON + b"Allow: POST\r\n")
+    return response if request.method != "HEAD" else without_body(response)
 
 
 def create_backend(settings: Settings, metrics: Metrics, failures: Failures, offload: Offload) -> Backend:

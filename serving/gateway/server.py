@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable, Iterator
 
 from signet.serving.gateway.app import Gateway
-from signet.serving.gateway.grpc.pipeline import GrpcPipeline
+from signet.serving.gateway.grpc.pipeline import GrpcServices
 from signet.serving.gateway.grpc.server import GrpcServer
 from signet.serving.gateway.grpc.v1 import GrpcV1
 from signet.serving.gateway.grpc.v2 import GrpcV2
@@ -119,7 +119,7 @@ def create_http_server(gateway: Gateway, closed: Callable[[], None] = lambda: No
     """The HTTP port of a gateway. closed: told when a connection has ended."""
     settings = gateway.settings
     return HttpServer(
-        gateway.answer,
+        gateway.handle,
         limits(settings, open_files.connections(settings.max_connections)),
         refused,
         budget=gateway.budget,
@@ -137,10 +137,9 @@ async def end(gateway: Gateway, server: HttpServer, grpc_server: GrpcServer | No
 
 def create_grpc_server(gateway: Gateway) -> GrpcServer:
     """The gRPC port of a gateway: both dialects behind one pipeline."""
-    pipeline = GrpcPipeline(gateway.inference, gateway.budget, gateway.offload)
-    v1 = GrpcV1(gateway.inference, gateway.backend, gateway.offload)
-    v2 = GrpcV2(gateway.open_inference, gateway.offload)
-    return GrpcServer(gateway.settings, {**v1.services(pipeline), **v2.services(pipeline)}, gateway.readiness)
+    shared = GrpcServices(gateway.inference, gateway.offload, gateway.budget)
+    v1, v2 = GrpcV1(gateway.inference, gateway.backend), GrpcV2(gateway.open_inference)
+    return GrpcServer(gateway.settings, {**v1.services(shared), **v2.services(shared)}, gateway.readiness)
 
 
 def limits(settings: Settings, connections: int) -> Limits:

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from signet.serving.errors import DeadlineExceeded, ServingError, TooLarge
-from signet.serving.http.messages import Handler, Limits, Request, Response, page
+from signet.serving.http.messages import Handler, Limits, Request, Response, Work, page
 from signet.serving.http.parser import BadRequest, RequestParser
 from signet.serving.process.byte_budget import ByteBudget
 
@@ -80,7 +80,7 @@ class Server(Protocol):
 class Connection(asyncio.Protocol):
     """The state machine of one connection. Everything here runs in the server's event loop, which alone writes the fields.
 
-    At most one request is in work (`_worker`); nothing is read while another waits, answers are unread or a body finds no
+    At most one request is in work (`_request`); nothing is read while another waits, answers are unread or a body finds no
     room. What is held is in the budget at all times: `_counted_bytes` and `_in_work_bytes` are what it was told. A
     connection is in one `_group` of the server at most, in none while a request is in work.
     """
@@ -92,7 +92,12 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._parser = RequestParser(server.limits)
         self._transport: asyncio.Transport | None = None
-        self._worker: asyncio.Task[None] | None = None
+        self._request: Request | None = None
+        """The request in work."""
+        self._work: Work | None = None
+        """What of it can be cancelled."""
+        self._starting = False
+        """Whether the handler is being called."""
         self._unparsed: bytes = b""
         """Bytes that the parser has not looked at, because there are requests to be answered first."""
         self._group: dict[Connection, None] | None = None
@@ -106,9 +111,6 @@ class Connection(asyncio.Protocol):
         self._unread_bytes = self._counted_unread_bytes = 0
         """Bytes of answers that the caller does not read; how many of them the budget knows of."""
         self._unread_since = 0.0
-        self._handler_called = False
-        """Whether the handler has been called; a task that is cancelled before knows nothing of it."""
-        self._version = ""
         """HTTP version of the request in work."""
         self._writable = self._reading = True
         self._ending = self._lingering = False
@@ -146,10 +148,11 @@ class Connection(asyncio.Protocol):
         self._count()
         if self._sign_timer:
             self._sign_timer.cancel()
-        if self._worker and self._server.limits.cancels:
-            self._worker.cancel()
-            if not self._handler_called:
-                self._work_ended()
+        if self._request and self._server.limits.cancels:
+            work = self._work
+            self._work_ended()
+            if work:
+                work.cancel()
         self._join_group(None)
         self._server.remove(self)
         if not self.closed.done():
@@ -167,8 +170,8 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The other side may still read what it has asked for."""
         self._other_side_closed = True
-        if self._transport and (self._worker or self._parser.complete or self._unparsed):
-            if self._worker and self._server.limits.cancels:
+        if self._transport and (self._request or self._parser.complete or self._unparsed):
+            if self._request and self._server.limits.cancels:
                 self._sign_timer = asyncio.get_running_loop().call_later(_SIGN_S, self._ask_for_a_sign, _SIGN_S)
             return True
         self._drop_incomplete()
@@ -211,11 +214,11 @@ class Connection(asyncio.Protocol):
         if not self._transport:
             return
         parser = self._parser
-        if self._unparsed and not parser.complete and not self._worker and self._writable:
+        if self._unparsed and not parser.complete and not self._request and self._writable:
             self._read(memoryview(self._unparsed))
         if parser.begun:
             self._watch_request()
-        if not self._worker and self._writable:
+        if not self._request and self._writable:
             if parser.complete:
                 self._start(parser.complete.popleft())
             elif (self._ending or self._other_side_closed) and not self._lingering:
@@ -230,28 +233,31 @@ class Connection(asyncio.Protocol):
         self._parser.complete_bytes -= size
         self._in_work_bytes = size
         self._server.budget.change(size)
-        self._version = request.version
-        self._worker = asyncio.get_running_loop().create_task(self._work(request))
+        self._request, self._starting = request, True
+        work = self._server.handler(request, self._reply)
+        self._starting = False
+        if self._request:
+            self._work = work
+        else:
+            # Not at once: answers without end would be one turn of the loop.
+            asyncio.get_running_loop().call_soon(self._advance)
 
-    async def _work(self, request: Request) -> None:
-        self._handler_called = True
-        try:
-            response = await self._server.handler(request)
-            self._answer(request, response)
-        except BaseException:
-            self.abort()
-            raise
-        finally:
-            self._work_ended()
+    def _reply(self, response: Response) -> None:
+        request = self._request
+        if request is None:
+            return  # the caller has left
+        self._answer(request, response)
+        self._work_ended()
         self._progress_at = time.monotonic()
         if self._server.stopping and not self._parser.begun:
             self._ending = True
         if self._parser.complete or self._unparsed:
             self._server.flush()  # or nobody would know that the reader does not read
-        self._advance()
+        if not self._starting:
+            self._advance()
 
     def _work_ended(self) -> None:
-        self._worker, self._handler_called = None, False
+        self._request = self._work = None
         self._server.budget.change(-self._in_work_bytes)
         self._in_work_bytes = 0
 
@@ -336,7 +342,7 @@ class Connection(asyncio.Protocol):
 
     def _ask_for_a_sign(self, after_s: float) -> None:
         """Closing one side and leaving look alike, until something is sent: who has left refuses it."""
-        if self._worker and self._version == "1.1":
+        if self._request and self._request.version == "1.1":
             self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._sign_timer = asyncio.get_running_loop().call_later(2 * after_s, self._ask_for_a_sign, 2 * after_s)
 
@@ -366,7 +372,7 @@ class Connection(asyncio.Protocol):
 
     def _update_group(self) -> None:
         server = self._server
-        if self._worker or not self._transport:
+        if self._request or not self._transport:
             group = None
         elif self._ending or not self._writable:
             group = server.unread
@@ -445,11 +451,11 @@ class Connection(asyncio.Protocol):
         self._join_group(None)
 
     def close_when_idle(self) -> None:
-        if not self._worker and not self._parser.begun and not self._parser.complete:
+        if not self._request and not self._parser.begun and not self._parser.complete:
             self.close()
 
     def close_if_idle_since(self, moment: float) -> None:
-        if not self._worker and self._writable and self._progress_at < moment:
+        if not self._request and self._writable and self._progress_at < moment:
             self.close()
 
     def evict(self) -> None:

@@ -1,9 +1,14 @@
 """What our HTTP server passes on: a request that came whole, its answer, and what a stranger may cost it."""
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -30,7 +35,43 @@ class Response(NamedTuple):
     close: bool = False
 
 
-Handler = Callable[[Request], Awaitable[Response]]
+class Work(Protocol):
+    """A request in work, as the connection sees it on which it came."""
+
+    def cancel(self) -> object:
+        """The caller has left: no reply is needed any more."""
+
+
+Reply = Callable[[Response], None]
+"""Sends the response to a request; for the event loop. Once the caller has left it does nothing."""
+
+Handler = Callable[[Request, Reply], Work | None]
+"""handler(request, reply) sees to it that `reply` is called once, at once or later, unless the work is cancelled before.
+
+It raises nothing, and gives the work that can be cancelled, if there is any left.
+"""
+
+
+def answered_by(answer: Callable[[Request], Awaitable[Response]]) -> Handler:
+    """A handler that awaits each response in a task of its own. What it raises is logged, and ends the connection with 500."""
+
+    def handler(request: Request, reply: Reply) -> Work:
+        task = asyncio.ensure_future(answer(request))
+        task.add_done_callback(partial(_done, reply))
+        return task
+
+    return handler
+
+
+def _done(reply: Reply, task: "asyncio.Future[Response]") -> None:
+    if task.cancelled():
+        return
+    error = task.exception()
+    if error:
+        log.error("a request failed", exc_info=error)
+        reply(page(HTTPStatus.INTERNAL_SERVER_ERROR))
+    else:
+        reply(task.result())
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from itertools import chain
 
 from signet.serving.errors import ServingError
 from signet.serving.http.connection import Connection
-from signet.serving.http.messages import Handler, Limits, Request, Response, page
+from signet.serving.http.messages import Handler, Limits, Reply, Request, Response, Work, answered_by, page
 from signet.serving.process.byte_budget import ByteBudget
 
-__all__ = ["Handler", "HttpServer", "Limits", "Request", "Response", "page"]
+__all__ = ["Handler", "HttpServer", "Limits", "Reply", "Request", "Response", "Work", "answered_by", "page"]
 
 _SWEEP_S = 5.0
 """Seconds between two looks for idle connections and for callers who do not read; a quarter of their limits at most."""

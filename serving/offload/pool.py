@@ -67,6 +67,14 @@ class Offload:
 
     @contextlib.asynccontextmanager
     async def session(self) -> AsyncIterator["WorkerSession"]:
+        """A worker of one's own for a block. Raises `Overloaded` when too many wait for one."""
+        session = await self.acquire()
+        try:
+            yield session
+        finally:
+            session.release()
+
+    async def acquire(self) -> "WorkerSession":
         """A worker of one's own, until it is released. Raises `Overloaded` when too many wait for one."""
         if self._places.locked() and self._waiting >= _WAITING:
             self._refused()
@@ -78,11 +86,7 @@ class Offload:
             self._waiting -= 1
         worker = self._idle.pop() if self._idle else _Worker()
         self._busy.add(worker)
-        session = WorkerSession(self, worker)
-        try:
-            yield session
-        finally:
-            session.release()
+        return WorkerSession(self, worker)
 
     async def close(self) -> None:
         """End the workers. Those that work are killed: whoever still waits for one gets `Unavailable`."""

@@ -92,12 +92,16 @@ class ByteBudget:
             "try again in a second"
         )
 
-    @contextmanager
-    def holding(self, size: int) -> Iterator[None]:
-        """Count bytes while they are in use. Raises `Overloaded` if they do not fit, unless nothing else is held."""
+    def hold(self, size: int) -> None:
+        """Count bytes from now on. Raises `Overloaded` if they do not fit, unless nothing else is held."""
         if self.held_bytes and self.held_bytes + size > self.limit_bytes:
             raise self.refusal()
         self.change(size)
+
+    @contextmanager
+    def holding(self, size: int) -> Iterator[None]:
+        """Hold bytes for a block. Raises `Overloaded` as `hold` does."""
+        self.hold(size)
         try:
             yield
         finally:

@@ -1,9 +1,4 @@
-"""Calls side by side for one request: none of them goes on after the request is answered.
-
-    [call, call, call] ──gather_or_cancel──▶ [answer, answer, answer], or the first error when all have ended
-
-`asyncio.gather` raises at once and lets the others run on: what they use would be given back under them.
-"""
+"""Small helpers for what is awaited."""
 
 import asyncio
 from collections.abc import Awaitable, Iterable
@@ -22,3 +17,8 @@ async def gather_or_cancel(calls: Iterable[Awaitable[T]]) -> list[T]:
             for future in pending:
                 future.cancel()
             await asyncio.wait(pending)
+
+
+async def settled(value: T | Awaitable[T]) -> T:
+    """A value that is there, or that has to be awaited."""
+    return await value if isinstance(value, Awaitable) else value

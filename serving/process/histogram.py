@@ -55,10 +55,14 @@ class Histogram(Collector):
 
     def observe(self, value: float, *labels: str) -> None:
         """Count a value for these label values, in the order of the label names."""
+        self.of(*labels).observe(value)
+
+    def of(self, *labels: str) -> Series:
+        """The series of these label values, to be kept by who observes often; a new one is empty."""
         series = self._series.get(labels)
         if series is None:
             series = self._series[labels] = Series(self._bounds)
-        series.observe(value)
+        return series
 
     def drop(self, label: str, values: Collection[str]) -> None:
         """Forget the series with one of these values of a label."""

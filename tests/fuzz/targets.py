@@ -24,7 +24,7 @@ from signet.serving.engine import warmup
 from signet.serving.errors import InvalidInput, SignetError, TooLarge
 from signet.serving.h2 import frames
 from signet.serving.http.connection import Connection
-from signet.serving.http.server import HttpServer, Request, Response
+from signet.serving.http.server import HttpServer, Request, Response, answered_by
 from signet.serving.json_arrays import number_arrays
 from signet.serving.json_arrays.values import as_lists
 from signet.serving.model_server import monitoring
@@ -268,7 +268,7 @@ def connection(data: bytes) -> None:
 
     async def feed() -> bytes:
         transport = _Transport()
-        reader = Connection(HttpServer(answer))
+        reader = Connection(HttpServer(answered_by(answer)))
         reader.connection_made(transport)
         size = data[0] + 1 if data else 1
         for start in range(1, len(data), size):

@@ -104,7 +104,7 @@ class EmbeddedBackend:
             f"model {model!r} has no good version in {folder}: version {failed[0].version}: {failed[0].error_message}"
         )
 
-    async def lease(self, model: str, version: int | None) -> Lease:
+    def lease(self, model: str, version: int | None) -> Lease:
         return self._repository.lease(model, version)
 
     async def version_of_label(self, model: str, label: str) -> int | None:

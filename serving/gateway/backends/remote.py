@@ -16,6 +16,7 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from signet.serving.errors import InvalidInput, NotFound, ServingError, Unavailable
 from signet.serving.gateway.backends import addresses, remote_answers
@@ -68,6 +69,7 @@ class RemoteVersion:
     card: Card = model_card.NONE
     """The version's card from the folder of models, if there is one; looked for again until it is there, by the event loop."""
     joining: dict[str, Verdict] = field(default_factory=dict)
+    in_use: dict[str, Any] = field(default_factory=dict)
 
     def release(self) -> None:
         """Do nothing: the model server decides how long the version stays loaded."""
@@ -160,11 +162,13 @@ class RemoteBackend:
         for key in [key for key in self._versions if key[0] not in self.models]:
             del self._versions[key]
 
-    async def lease(self, model: str, version: int | None) -> Lease:
+    def lease(self, model: str, version: int | None) -> Lease | Awaitable[Lease]:
         if version is not None:
-            return self._versions.get((model, version)) or await self._fetch(model, version)
-        if model not in self._current:
-            await self.refresh(model)
+            return self._versions.get((model, version)) or self._fetch(model, version)
+        return self._current.get(model) or self._look_for(model)
+
+    async def _look_for(self, model: str) -> Lease:
+        await self.refresh(model)
         if model not in self._current:
             raise NotFound(f"Servable not found for request: Latest({model})")
         return self._current[model]
@@ -325,6 +329,7 @@ class RemoteBackend:
         if card.problem and card.problem != known.card.problem:
             log.warning("%s", card.problem)
         known.card = card
+        known.in_use.clear()  # it may know now how rows are filled up
         return bool(card.content)
 
     def _probe_predict(

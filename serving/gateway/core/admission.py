@@ -6,9 +6,6 @@
 There is no rate limit: what is bounded is what is in work, here in requests and in `process/byte_budget.py` in bytes.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from signet.serving.errors import Overloaded
 from signet.serving.gateway.observability.metrics import Metrics
 
@@ -21,17 +18,15 @@ class Admission:
         self._max_in_flight, self._metrics = max_in_flight, metrics
         self._in_flight = 0
 
-    @contextmanager
-    def admitted(self, protocol: str) -> Iterator[None]:
-        """Count one request more as in work. Raises `Overloaded` when there are too many."""
+    def admit(self, protocol: str) -> None:
+        """Count one request more as in work, until it leaves. Raises `Overloaded` when there are too many."""
         if self._in_flight >= self._max_in_flight:
             self._metrics.shed.labels("in_flight").inc()
             raise Overloaded(f"{self._in_flight} requests are in progress, which is the limit; try again in a second")
-        gauge = self._metrics.in_flight[protocol]
         self._in_flight += 1
-        gauge.count += 1
-        try:
-            yield
-        finally:
-            self._in_flight -= 1
-            gauge.count -= 1
+        self._metrics.in_flight[protocol].count += 1
+
+    def leave(self, protocol: str) -> None:
+        """Count an admitted request as in work no more."""
+        self._in_flight -= 1
+        self._metrics.in_flight[protocol].count -= 1

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from signet.serving.models.independence import Verdict
 from signet.serving.models.model_card import Card
@@ -32,6 +32,10 @@ class Lease(Protocol):
     @property
     def joining(self) -> dict[str, Verdict]:
         """Signature -> whether rows of several requests share its calls; until there is an entry they do not."""
+
+    @property
+    def in_use(self) -> dict[str, Any]:
+        """Signature -> `LeasedSignature`, which the gateway's event loop keeps here as long as the version lives."""
 
     def release(self) -> None:
         """Give the version back; after this it may be unloaded."""
@@ -72,8 +76,11 @@ class Backend(Protocol):
     def why_missing(self, model: str) -> str:
         """A sentence about a model without an available version."""
 
-    async def lease(self, model: str, version: int | None) -> Lease:
-        """Lease the given version, or for None the current one; the caller releases it. Raises `NotFound`."""
+    def lease(self, model: str, version: int | None) -> Lease | Awaitable[Lease]:
+        """Lease the given version, or for None the current one; the caller releases it. Raises `NotFound`, or when awaited.
+
+        It is to be awaited where somebody has to be asked for it.
+        """
 
     async def version_of_label(self, model: str, label: str) -> int | None:
         """The version that a label stands for which no file of the gateway knows; None for an unknown one."""

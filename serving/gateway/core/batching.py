@@ -1,9 +1,11 @@
-"""The greedy batcher: requests that wait for the same thing share one call.
+"""The batcher: requests that wait for the same thing share one call.
 
-    submit ──▶ queue of its key ──flush──▶ join along axis 0 ──▶ run ──▶ split by row counts ──▶ each caller's rows
+    submit ──▶ queue of its key ──flush──▶ join along axis 0 ──▶ run ──▶ split by row counts ──▶ each waiter's rows
 
-A free slot takes what is waiting, at once: nobody waits for a timer. What arrives in one turn of the event loop, or
-while all slots are busy, goes together. A key stands for one model version, signature and inner shapes, so that its
+Gathering: what the loop brings turn by turn goes together, until a turn has brought nothing new, `max_rows` are there, or
+the oldest has waited for about as long as the call will take. A caller alone never waits, nor does anybody while the
+model would stand idle meanwhile: calls in threads gather only while another one runs. What arrives while all slots are
+busy goes together anyhow. A key stands for one model version, signature and inner shapes, so that its
 requests can be joined; rows are counted, not requests. A request that fails in company is run again alone. Where a
 `PaddingRule` says that longer rows change no answer, requests of different lengths go together too.
 
@@ -16,22 +18,29 @@ only while it is below the key's slots. A queue is forgotten when nothing waits 
 """
 
 import asyncio
-import contextlib
 import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 
 from signet.serving.errors import Cancelled, DeadlineExceeded, Internal, Overloaded, Unavailable
+from signet.serving.process.deadlines import Deadlines
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.padding import PaddingRule
 
 Run = Callable[[Arrays, float], Arrays | Awaitable[Arrays]]
 """run(inputs, timeout_s) answers at once, or gives something to await, which may be cancelled."""
+
+_LEAST_GATHERING_S = 0.0005
+"""Seconds that gathering may take at least, however quick the calls are: some turns of a busy loop."""
+
+_WEIGHT = 0.2
+"""Weight of the last call in the estimate of how long one takes."""
 
 _UNRELATED_TO_CONTENT = (Cancelled, DeadlineExceeded, Overloaded, Unavailable)
 """Errors that have nothing to do with a request's content: running its members alone would not help."""
@@ -73,64 +82,104 @@ def row_count(inputs: Arrays) -> int:
     return len(first) if first is not None and first.ndim else 1
 
 
+class Waiter(Protocol):
+    """Who waits for an answer: an `asyncio.Future`, or an object that goes on from these calls at once. None of them raises."""
+
+    def done(self) -> bool:
+        """Whether the answer is needed no more: it has come, or the caller has left."""
+
+    def set_result(self, outputs: Arrays, /) -> None:
+        """The answer."""
+
+    def set_exception(self, error: Exception, /) -> None:
+        """Why there is none."""
+
+
+@dataclass(slots=True)
+class Pace:
+    """How calls of one signature went lately, which bounds the gathering. Only the batcher writes it."""
+
+    together: int = 1
+    """Requests that went into the last call."""
+    call_s: float = 0.0
+    """Seconds that a call takes, about."""
+    inline: bool = True
+    """Whether the last call ran in the event loop itself."""
+
+
 @dataclass(slots=True, eq=False)
-class _Request:
+class Ticket:
+    """A request that has been submitted; its waiter is told the answer unless the caller leaves first."""
+
     run: Run
     inputs: Arrays
     rows: int
     """The rows of its inputs, for the count and the cut; 1 for inputs without rows."""
     alone: bool
     """Whether the request must not be joined with others."""
-    answer: "asyncio.Future[Arrays]"
+    waiter: Waiter
     queued_at: float
-    timeout_s: float
+    deadline: float
+    """By `time.perf_counter`."""
     fill: PaddingRule | None
-    on_start: Callable[[float], None] | None
+    batcher: "Batcher"
+    queue: "_Queue"
+    waited_s: float | None = None
+    """Seconds from its submission to the start of its call; None before that."""
     call: "_Call | None" = None
 
-    @property
-    def deadline(self) -> float:
-        return self.queued_at + self.timeout_s
+    def leave(self) -> None:
+        """The caller has left, and its waiter is done. What waits costs no call; a call for nobody is cancelled."""
+        self.batcher.leave(self)
 
     def give(self, outputs: Arrays) -> None:
         """Answer the request, unless it has been answered or its caller has left."""
-        if not self.answer.done():
-            self.answer.set_result(outputs)
+        self.batcher.deadlines.discard(self)
+        if not self.waiter.done():
+            self.waiter.set_result(outputs)
 
     def refuse(self, error: BaseException) -> None:
         """Answer the request with an error, unless it has been answered or its caller has left."""
-        if self.answer.done():
+        self.batcher.deadlines.discard(self)
+        if self.waiter.done():
             return
         if isinstance(error, Exception) and not isinstance(error, StopIteration):
-            self.answer.set_exception(error)
+            self.waiter.set_exception(error)
             return
         other = Internal(f"{type(error).__name__}: {error}")  # what no future can carry
         other.__cause__ = error
-        self.answer.set_exception(other)
+        self.waiter.set_exception(other)
 
 
 @dataclass(slots=True)
 class _Call:
     """A call in work and the requests that wait for it."""
 
-    batch: list[_Request]
+    batch: list[Ticket]
     future: "asyncio.Future[Arrays]"
+    started: float
 
     def cancel_if_abandoned(self) -> None:
         """Cancel the call when all of its callers have left."""
-        if all(request.answer.done() for request in self.batch):
+        if all(ticket.waiter.done() for ticket in self.batch):
             self.future.cancel()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Queue:
-    waiting: deque[_Request] = field(default_factory=deque)
+    key: Hashable
+    pace: Pace
+    waiting: deque[Ticket] = field(default_factory=deque)
+    rows: int = 0
+    """The rows of all that wait."""
     running: int = 0
     flush_due: bool = False
+    seen: int = 0
+    """How many waited a turn of the loop ago, while the queue gathers."""
 
 
 class Batcher:
-    """Joins the requests of one event loop into batches, greedily: the queue of what cannot start yet is the next batch."""
+    """Joins the requests of one event loop into batches: the queue of what cannot start yet is the next batch."""
 
     def __init__(
         self,
@@ -145,8 +194,42 @@ class Batcher:
         self._max_rows, self._slots = max_rows, slots
         self._observe = observe
         self._queues: dict[Hashable, _Queue] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Kept: to ask for it costs a system call in Python 3.11."""
+        self.deadlines: Deadlines[Ticket] = Deadlines(self._expire)
+        """Of all requests that have no answer yet."""
 
-    async def submit(
+    def submit(
+        self,
+        key: Hashable,
+        run: Run,
+        inputs: Arrays,
+        rows: int | None,
+        waiter: Waiter,
+        deadline: float = math.inf,
+        fill: PaddingRule | None = None,
+        pace: Pace | None = None,
+    ) -> Ticket:
+        """Have a request run in a batch with others; its waiter gets its own outputs, as if it had been run alone.
+
+        key: requests of equal key may be joined, and `run` of any of them serves all. rows: along axis 0; None for
+        inputs that must not be joined. deadline: when the waiter gets `DeadlineExceeded`, by `time.perf_counter`. fill:
+        of the key; needed when its requests differ in length. pace: of the key. The waiter is told in a later turn of the loop.
+        """
+        now = time.perf_counter()
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = _Queue(key, pace or Pace())
+        counted = row_count(inputs) if rows is None else rows
+        # Zero rows go alone too: what a model makes of them must not be another caller's trouble.
+        ticket = Ticket(run, inputs, counted, not rows, waiter, now, deadline, fill, self, queue)
+        queue.waiting.append(ticket)
+        queue.rows += counted
+        self._flush_soon(queue)
+        self.deadlines.add(ticket, deadline)
+        return ticket
+
+    async def answer(
         self,
         key: Hashable,
         run: Run,
@@ -154,123 +237,157 @@ class Batcher:
         rows: int | None,
         timeout_s: float = math.inf,
         fill: PaddingRule | None = None,
-        on_start: Callable[[float], None] | None = None,
+        pace: Pace | None = None,
     ) -> Arrays:
-        """Run a request in a batch with others; gives its own outputs, as if it had been run alone.
+        """The outputs of a request, which is submitted and awaited. Raises `DeadlineExceeded` after `timeout_s`.
 
-        key: requests of equal key may be joined, and `run` of any of them serves all. rows: along axis 0; None for
-        inputs that must not be joined. fill: of the key; needed when its requests differ in length. on_start(seconds):
-        told how long the request has waited when its call starts. Raises `DeadlineExceeded` after `timeout_s`. A
-        request whose caller was cancelled or whose time was over while it waited costs no call.
+        A request whose caller was cancelled or whose time was over while it waited costs no call.
         """
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Arrays] = loop.create_future()
-        counted = row_count(inputs) if rows is None else rows
-        # Zero rows go alone too: what a model makes of them must not be another caller's trouble.
-        request = _Request(run, inputs, counted, not rows, answer, time.perf_counter(), timeout_s, fill, on_start)
-        queue = self._queues.get(key)
-        if queue is None:
-            queue = self._queues[key] = _Queue()
-        queue.waiting.append(request)
-        if not queue.flush_due:
-            queue.flush_due = True
-            loop.call_soon(self._flush, key, queue)
-        # A timer of the loop costs a sixth of `asyncio.timeout`.
-        timer = None if timeout_s == math.inf else loop.call_later(timeout_s, _expire, request)
+        future: asyncio.Future[Arrays] = asyncio.get_running_loop().create_future()
+        deadline = time.perf_counter() + timeout_s
+        ticket = self.submit(key, run, inputs, rows, future, deadline, fill, pace)
         try:
-            return await answer
-        except (asyncio.CancelledError, DeadlineExceeded):
-            if request.call:
-                request.call.cancel_if_abandoned()
-            else:
-                with contextlib.suppress(ValueError):
-                    queue.waiting.remove(request)  # or its arrays would stay until the next call
+            return await future
+        except asyncio.CancelledError:
+            ticket.leave()
             raise
-        finally:
-            if timer:
-                timer.cancel()
 
     def waiting(self, of: Callable[[Hashable], bool] = lambda _: True) -> int:
         """How many requests, of the keys that `of` accepts, wait in queues for a call."""
         return sum(len(queue.waiting) for key, queue in list(self._queues.items()) if of(key))
 
-    def _flush(self, key: Hashable, queue: _Queue) -> None:
+    def leave(self, ticket: Ticket) -> None:
+        """Let go of a request whose waiter is done."""
+        self.deadlines.discard(ticket)
+        if ticket.call:
+            ticket.call.cancel_if_abandoned()
+        elif ticket in ticket.queue.waiting:  # its arrays would stay until the next call
+            ticket.queue.waiting.remove(ticket)
+            ticket.queue.rows -= ticket.rows
+
+    def _expire(self, ticket: Ticket) -> None:
+        seconds = ticket.deadline - ticket.queued_at
+        ticket.refuse(DeadlineExceeded(f"no answer within {seconds:.1f} seconds"))
+        self.leave(ticket)
+
+    def _flush_soon(self, queue: _Queue) -> None:
+        if not queue.flush_due:
+            queue.flush_due = True
+            if self._loop is None:
+                self._loop = asyncio.get_running_loop()
+            self._loop.call_soon(self._flush, queue)
+
+    def _flush(self, queue: _Queue) -> None:
         queue.flush_due = False
         try:
-            while queue.running < max(1, self._slots(key)) and (batch := self._take(queue)):
-                self._start(key, queue, batch)
+            slots = max(1, self._slots(queue.key))
+            if queue.running < slots and self._gathers(queue):
+                queue.seen = len(queue.waiting)
+                self._flush_soon(queue)
+                return
+            queue.seen = 0
+            while queue.running < slots and (batch := self._take(queue)):
+                if self._start(queue, batch) and queue.waiting:
+                    self._flush_soon(queue)  # what came with the answers gathers first, and others have their turn
+                    return
         except BaseException as error:  # noqa: BLE001  # every error belongs to the callers
             while queue.waiting:
                 queue.waiting.popleft().refuse(error)
+            queue.rows = 0
             _reraise_exit(error)
         # This one may be empty for long, and another be in its place.
-        if not queue.waiting and not queue.running and self._queues.get(key) is queue:
-            del self._queues[key]
+        if not queue.waiting and not queue.running and self._queues.get(queue.key) is queue:
+            del self._queues[queue.key]
 
-    def _take(self, queue: _Queue) -> list[_Request]:
+    def _gathers(self, queue: _Queue) -> bool:
+        """Whether to wait for one turn of the loop more, as it may bring requests that go into the same call."""
+        waiting, pace = len(queue.waiting), queue.pace
+        if waiting == queue.seen or queue.rows >= self._max_rows or queue.waiting[0].alone:
+            return False
+        if waiting == 1 and pace.together == 1:
+            return False  # a caller alone
+        if not pace.inline and not queue.running:
+            return False  # nothing runs, neither here nor there
+        waited_s = time.perf_counter() - queue.waiting[0].queued_at
+        return waited_s < max(_LEAST_GATHERING_S, pace.call_s)
+
+    def _take(self, queue: _Queue) -> list[Ticket]:
         """From the front of the queue, as many requests as fit a call; at least one if any is waiting."""
-        batch: list[_Request] = []
+        batch: list[Ticket] = []
         rows = 0
         now = time.perf_counter()
         while queue.waiting:
-            request = queue.waiting[0]
-            if batch and (request.alone or batch[0].alone or rows + request.rows > self._max_rows):
+            ticket = queue.waiting[0]
+            if batch and (ticket.alone or batch[0].alone or rows + ticket.rows > self._max_rows):
                 break
             queue.waiting.popleft()
-            if request.deadline <= now:
-                _expire(request)  # its timer is late when the loop was busy
-            if request.answer.done():
+            queue.rows -= ticket.rows
+            if ticket.deadline <= now:
+                self._expire(ticket)  # the sweep is late when the loop was busy
+            if ticket.waiter.done():
                 continue  # the caller has left
-            batch.append(request)
-            rows += request.rows
+            batch.append(ticket)
+            rows += ticket.rows
         return batch
 
-    def _start(self, key: Hashable, queue: _Queue, batch: list[_Request]) -> None:
+    def _start(self, queue: _Queue, batch: list[Ticket]) -> bool:
+        """Run the batch; True when all of it is answered by now."""
+        started = time.perf_counter()
+        queue.pace.together = len(batch)
         try:
-            result = self._run(key, batch)
+            result = self._run(queue, batch, started)
             if isinstance(result, dict):
+                self._ended(queue, started, inline=True)
                 _deliver(batch, result)
-                return
-            call = _Call(batch, asyncio.ensure_future(result))
+                return True
+            call = _Call(batch, asyncio.ensure_future(result), started)
         except BaseException as error:  # noqa: BLE001  # every error belongs to the callers
             self._fail(queue, batch, error)
             _reraise_exit(error)
-            return
+            return True
         queue.running += 1
-        for request in batch:
-            request.call = call
-        call.future.add_done_callback(partial(self._finished, key, queue, batch))
+        for ticket in batch:
+            ticket.call = call
+        call.future.add_done_callback(partial(self._finished, queue, call))
+        return False
 
-    def _run(self, key: Hashable, batch: list[_Request]) -> Arrays | Awaitable[Arrays]:
-        now = time.perf_counter()
+    def _run(self, queue: _Queue, batch: list[Ticket], now: float) -> Arrays | Awaitable[Arrays]:
         if self._observe:
-            self._observe(key, sum([request.rows for request in batch]))
-        for request in batch:
-            if request.on_start:
-                request.on_start(now - request.queued_at)
-        timeout_s = max(request.deadline for request in batch) - now
-        return batch[0].run(join([request.inputs for request in batch], batch[0].fill), timeout_s)
+            self._observe(queue.key, sum([ticket.rows for ticket in batch]))
+        latest = 0.0
+        for ticket in batch:
+            ticket.waited_s = now - ticket.queued_at
+            latest = max(latest, ticket.deadline)
+        first = batch[0]
+        return first.run(join([ticket.inputs for ticket in batch], first.fill), latest - now)
 
-    def _finished(self, key: Hashable, queue: _Queue, batch: list[_Request], future: "asyncio.Future[Arrays]") -> None:
+    def _finished(self, queue: _Queue, call: _Call, future: "asyncio.Future[Arrays]") -> None:
         queue.running -= 1
-        for request in batch:
-            request.call = None  # or the arrays would wait for the garbage collector
+        for ticket in call.batch:
+            ticket.call = None  # or the arrays would wait for the garbage collector
+        self._ended(queue, call.started, inline=False)
         try:
-            _deliver(batch, future.result())
+            _deliver(call.batch, future.result())
         except asyncio.CancelledError:
-            self._fail(queue, batch, Cancelled("the call was cancelled"))
+            self._fail(queue, call.batch, Cancelled("the call was cancelled"))
         except BaseException as error:  # noqa: BLE001  # every error belongs to the callers
-            self._fail(queue, batch, error)
-        self._flush(key, queue)
+            self._fail(queue, call.batch, error)
+        self._flush(queue)
 
-    def _fail(self, queue: _Queue, batch: list[_Request], error: BaseException) -> None:
+    def _ended(self, queue: _Queue, started: float, *, inline: bool) -> None:
+        pace = queue.pace
+        pace.call_s += _WEIGHT * (time.perf_counter() - started - pace.call_s)
+        pace.inline = inline
+
+    def _fail(self, queue: _Queue, batch: list[Ticket], error: BaseException) -> None:
         if len(batch) > 1 and not isinstance(error, _UNRELATED_TO_CONTENT):
-            for request in reversed(batch):
-                request.alone = True
-                queue.waiting.appendleft(request)
+            for ticket in reversed(batch):
+                ticket.alone = True
+                queue.waiting.appendleft(ticket)
+                queue.rows += ticket.rows
             return
-        for request in batch:
-            request.refuse(error)
+        for ticket in batch:
+            ticket.refuse(error)
 
 
 def _reraise_exit(error: BaseException) -> None:
@@ -279,10 +396,6 @@ def _reraise_exit(error: BaseException) -> None:
         raise error
 
 
-def _deliver(batch: list[_Request], outputs: Arrays) -> None:
-    for request, part in zip(batch, split(outputs, [request.rows for request in batch]), strict=True):
-        request.give(part)
-
-
-def _expire(request: _Request) -> None:
-    request.refuse(DeadlineExceeded(f"no answer within {request.timeout_s:.1f} seconds"))
+def _deliver(batch: list[Ticket], outputs: Arrays) -> None:
+    for ticket, part in zip(batch, split(outputs, [ticket.rows for ticket in batch]), strict=True):
+        ticket.give(part)

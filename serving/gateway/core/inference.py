@@ -1,23 +1,23 @@
-"""From a request in any protocol to the outputs of a model: the part that all protocols share.
+"""What the steps of an inference do, in whichever protocol; `exchange.py` says in which order.
 
-    InferenceRequest ──▶ lease a version ──▶ its signature ──▶ decode(leased) ──▶ batcher ──▶ backend ──▶ outputs by name
-
-A protocol reads its own text, calls `Inference.run` and writes the outputs in its own form.
+InferenceRequest ──acquire──▶ Lease ──leased──▶ LeasedSignature, named inputs ──submit──▶ batcher ──▶ backend ──▶ outputs
 """
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Hashable, Sequence
 from typing import NamedTuple
 
-from signet.serving.errors import InvalidInput, NotFound, Unavailable
+from signet.serving.errors import InvalidInput, NotFound, ServingError, Unavailable
 from signet.serving.gateway.core.admission import Admission
 from signet.serving.gateway.core.backend import Backend, Lease
-from signet.serving.gateway.core.batching import Batcher, row_count
+from signet.serving.gateway.core.batching import Batcher, Pace, Ticket, Waiter, row_count
 from signet.serving.gateway.core.labels import Labels
 from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.gateway.observability.statistics import Statistics
 from signet.serving.gateway.settings import Settings
+from signet.serving.process.concurrency import settled
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.padding import PaddingRule
 from signet.serving.tensors.signature import Signature, nearest_hint, select
@@ -43,117 +43,133 @@ class InferenceRequest(NamedTuple):
     """Whether the version, if it is named, stays loaded for `KEPT_S` more: for jobs that must not change version."""
 
 
-class LeasedSignature(NamedTuple):
-    """The signature that answers a request, of a version that stays loaded meanwhile."""
+class LeasedSignature:
+    """A signature of a leased version and what of it is found out once, for all of its requests. Lives as long as the version."""
 
-    lease: Lease
-    signature: Signature
-    padding: PaddingRule | None
-    """How rows of different lengths may be filled up, where the version's card says that this changes no answer."""
+    __slots__ = ("lease", "pace", "padding", "signature")
 
-    @classmethod
-    def of(cls, lease: Lease, signature: Signature) -> "LeasedSignature":
-        """A signature of a leased version, with its card's rule of padding."""
-        return cls(lease, signature, lease.card.padding(signature))
+    def __init__(self, lease: Lease, signature: Signature) -> None:
+        self.lease, self.signature = lease, signature
+        self.padding: PaddingRule | None = lease.card.padding(signature)
+        """How rows of different lengths may be filled up, where the version's card says that this changes no answer."""
+        self.pace = Pace()
+        """How its calls went lately."""
 
 
 Decoded = tuple[Arrays, Sequence[str]]
 """The inputs, whose names, dtypes, shapes and rows fit the signature, and the outputs that are wanted: none means all."""
-Decode = Callable[[LeasedSignature], Decoded | Awaitable[Decoded]]
-"""What a dialect hands in: gives the decoded inputs at once, or for a large body something to await."""
 
 
 class Inference:
-    """Answers inference requests of every dialect: leases a version, decodes, joins, calls.
+    """What answers inference requests of every protocol: labels and versions, the batcher, the backend, the counts.
 
-    All of it runs in one event loop; the lease of a request is held from before it is decoded until its call has ended.
+    All of it runs in one event loop; a request holds its lease from before it is decoded until its call has ended.
     """
 
     def __init__(self, settings: Settings, backend: Backend, metrics: Metrics) -> None:
-        self._timeout_s, self._backend, self._metrics = settings.request_timeout_s, backend, metrics
+        self.timeout_s = settings.request_timeout_s
+        """Seconds that a request may take, whatever its caller says."""
+        self._backend, self._metrics = backend, metrics
         self.admission = Admission(settings.max_in_flight, metrics)
         self.labels = Labels(settings)
         self.statistics = Statistics(lambda: backend.models)
         self._batcher = Batcher(settings.batch_max_rows, self._slots, self._call_started)
         metrics.watch_queues(lambda: backend.models, self._waiting, settings.max_in_flight)
 
-    def context(self, protocol: str) -> RequestContext:
-        """The context of a request that begins now; its deadline is the gateway's own until the caller's is known."""
-        return RequestContext(protocol, self._timeout_s)
+    def acquire(self, request: InferenceRequest) -> Lease | Awaitable[Lease]:
+        """The version that a request of a declared model wants, at once where nobody has to be asked for it.
 
-    async def run(self, request: InferenceRequest, decode: Decode, context: RequestContext) -> Arrays:
-        """The outputs of a request. Raises `ServingError`s; notes in the context what becomes known meanwhile."""
+        Whoever gets it releases it. Raises `NotFound`, `InvalidInput`, `Unavailable`.
+        """
+        version = request.version
+        if request.label is not None:
+            version = self.labels.version(request.model, request.label)
+            if version is None:
+                return self._acquire_labelled(request, request.label)
+        elif version is not None and request.keep:
+            self._backend.keep(request.model, version, KEPT_S)
+        return self._acquire_version(request.model, version)
+
+    async def refreshed(self, request: InferenceRequest) -> Lease:
+        """As `acquire`, after the backend has looked which versions there are."""
+        await self._backend.refresh(request.model)
+        return await settled(self.acquire(request))
+
+    async def lease(self, request: InferenceRequest) -> Lease:
+        """As `acquire`, of any model, whether it is declared or not."""
         self.check_declared(request.model)
-        context.model = request.model
-        try:
-            return await self._run(request, decode, context)
-        except NotFound:
-            if request.version is not None or request.label is not None:
-                raise
-            # The version that unversioned requests get was unloaded under this one: there is a newer one.
-            await self._backend.refresh(request.model)
-            return await self._run(request, decode, context)
+        return await settled(self.acquire(request))
 
-    async def _run(self, request: InferenceRequest, decode: Decode, context: RequestContext) -> Arrays:
-        lease = await self._lease(request)
-        try:
-            context.version = str(lease.version)
-            leased = LeasedSignature.of(lease, select(lease.signatures, request.signature_name, request.model))
-            context.signature = leased.signature.name
-            started = time.perf_counter()
-            decoded = decode(leased)
-            inputs, wanted = decoded if isinstance(decoded, tuple) else await decoded
-            context.stage("decode", started)
-            return await self.call(leased, inputs, wanted, request, context)
-        finally:
-            lease.release()
+    def leased(self, lease: Lease, signature_name: str) -> LeasedSignature:
+        """A signature of a version. Raises `InvalidInput` for a name that it does not have."""
+        known: LeasedSignature | None = lease.in_use.get(signature_name)
+        if known is None:
+            signature = select(lease.signatures, signature_name, lease.name)
+            known = lease.in_use.get(signature.name) or LeasedSignature(lease, signature)
+            lease.in_use[signature.name] = lease.in_use[signature_name] = known
+        return known
 
-    async def call(
+    def submit(
         self,
         leased: LeasedSignature,
         inputs: Arrays,
         wanted: Sequence[str],
         request: InferenceRequest,
         context: RequestContext,
-    ) -> Arrays:
-        """The outputs wanted of one signature, all of them when none are named, for inputs that fit it."""
-        lease, signature, padding = leased
-        outputs = _checked_outputs(signature, wanted)
+        waiter: Waiter,
+    ) -> Ticket:
+        """Have the outputs wanted of one signature, all of them when none are named, computed for inputs that fit it."""
+        lease, signature = leased.lease, leased.signature
+        outputs = _checked_outputs(signature, wanted) if wanted else ()
         verdict = lease.joining.get(signature.name)
         joined = request.joined and verdict is not None and verdict.joined
-        fill = padding if joined else None
+        fill = leased.padding if joined else None
         shapes = tuple([fill.joint_shape(name, array) if fill else array.shape[1:] for name, array in inputs.items()])
-        key = (lease, signature.name, outputs, shapes)  # the lease itself: a version may be replaced under its number
+        key = (leased, outputs, shapes)
         context.rows = row_count(inputs) if signature.batched else 1
+        rows = context.rows if signature.batched and joined else None
+        context.left_s()
 
         def run(joint: Arrays, timeout_s: float) -> Arrays | Awaitable[Arrays]:
             return self._backend.run(lease, signature, joint, outputs, timeout_s)
 
-        started = time.perf_counter()
-        rows = context.rows if signature.batched and joined else None
-        answer = await self._batcher.submit(key, run, inputs, rows, context.left_s(), fill, context.call_started)
-        context.stage("run", started)
-        return answer
+        return self._batcher.submit(key, run, inputs, rows, waiter, context.deadline, fill, leased.pace)
 
-    async def lease(self, request: InferenceRequest) -> Lease:
-        """The version that a request wants; the caller releases it. Raises `NotFound`, `InvalidInput`, `Unavailable`."""
-        self.check_declared(request.model)
-        return await self._lease(request)
-
-    async def _lease(self, request: InferenceRequest) -> Lease:
-        version = request.version
-        if request.label is not None:
-            version = await self.version_of_label(request.model, request.label)
-        elif version is not None and request.keep:
-            self._backend.keep(request.model, version, KEPT_S)
-        if version is not None and not 0 <= version <= MAX_VERSION:
-            raise NotFound(f"Servable not found for request: Specific({request.model}, {version})")
+    async def call(
+        self, leased: LeasedSignature, inputs: Arrays, wanted: Sequence[str], context: RequestContext
+    ) -> Arrays:
+        """As `submit`, for who awaits the outputs."""
+        future: asyncio.Future[Arrays] = asyncio.get_running_loop().create_future()
+        ticket = self.submit(leased, inputs, wanted, InferenceRequest(leased.lease.name), context, future)
         try:
-            return await self._backend.lease(request.model, version)
-        except NotFound:
-            if request.model in self._backend.missing():
-                raise Unavailable(f"model {request.model!r} has no version that is available yet") from None
+            return await future
+        except asyncio.CancelledError:
+            ticket.leave()
             raise
+
+    def _acquire_version(self, model: str, version: int | None) -> Lease | Awaitable[Lease]:
+        if version is not None and not 0 <= version <= MAX_VERSION:
+            raise NotFound(f"Servable not found for request: Specific({model}, {version})")
+        try:
+            found = self._backend.lease(model, version)
+        except NotFound as error:
+            raise self._why_missing(model, error) from None
+        return found if not isinstance(found, Awaitable) else self._awaited(model, found)
+
+    async def _awaited(self, model: str, asked: Awaitable[Lease]) -> Lease:
+        try:
+            return await asked
+        except NotFound as error:
+            raise self._why_missing(model, error) from None
+
+    async def _acquire_labelled(self, request: InferenceRequest, label: str) -> Lease:
+        version = await self.version_of_label(request.model, label)
+        return await settled(self._acquire_version(request.model, version))
+
+    def _why_missing(self, model: str, error: NotFound) -> ServingError:
+        if model in self._backend.missing():
+            return Unavailable(f"model {model!r} has no version that is available yet")
+        return error
 
     async def version_of_label(self, model: str, label: str) -> int:
         """The version that a label of a declared model stands for. Raises `InvalidInput` for an unknown one."""
@@ -179,13 +195,10 @@ class Inference:
     def count(self, context: RequestContext, code: str, response_bytes: int) -> None:
         """Tell metrics and statistics of a request that has been answered."""
         seconds = time.perf_counter() - context.started
-        if context.queue_s is not None:
-            context.stages.append(("queue", context.queue_s))
         self.statistics.count_request(context, code == "OK", seconds)
-        metrics = self._metrics
-        metrics.observe_request(context.protocol, context.model, context.version, context.signature, code, seconds)
-        metrics.observe_stages(context.model, context.stages)
-        metrics.observe_sizes(context.protocol, context.bytes, response_bytes)
+        stages_s = (context.parse_s, context.decode_s, context.queue_s, context.run_s, context.encode_s)
+        series = self._metrics.request_series(context.protocol, context.model, context.version, context.signature, code)
+        series.observe(seconds, stages_s, context.bytes, response_bytes)
 
     def _call_started(self, key: Hashable, rows: int) -> None:
         lease = _lease_of(key)
@@ -212,5 +225,5 @@ def _checked_outputs(chosen: Signature, wanted: Sequence[str]) -> tuple[str, ...
 
 def _lease_of(key: Hashable) -> Lease:
     assert isinstance(key, tuple)
-    lease: Lease = key[0]
-    return lease
+    leased: LeasedSignature = key[0]
+    return leased.lease

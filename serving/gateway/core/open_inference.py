@@ -1,6 +1,6 @@
 """The Open Inference Protocol's part of the gateway that REST and gRPC share: everything but reading and writing.
 
-InferRequest ──infer──▶ OutputTensors
+InferRequest ──InferSteps──▶ Outcome
 metadata, config, statistics, index: values, which go out as JSON or as messages
 """
 
@@ -13,7 +13,6 @@ from signet.serving.gateway.core.backend import Backend, Lease, releasing
 from signet.serving.gateway.core.inference import MAX_VERSION, Decoded, Inference, InferenceRequest, LeasedSignature
 from signet.serving.gateway.core.joining import verdicts
 from signet.serving.gateway.core.readiness import Readiness
-from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.gateway.observability.statistics import Statistics
 from signet.serving.models.model_status import State, VersionStatus
 from signet.serving.offload.pool import LARGE_BYTES
@@ -41,6 +40,38 @@ class Outcome(NamedTuple):
     outputs: Arrays
 
 
+class InferSteps:
+    """What an inference by this protocol does between reading and writing, in whichever form it came. For one request."""
+
+    __slots__ = ("_arrays", "_labels", "_signature", "request")
+
+    def __init__(self, request: InferRequest, arrays: Callable[[Signature], Awaitable[Arrays]] | None = None) -> None:
+        """arrays: gives the inputs where the request itself does not have them."""
+        self.request = request
+        self._arrays = arrays
+        self._signature: Signature | None = None
+        self._labels: Mapping[str, Sequence[str]] = {}
+
+    def decode(self, leased: LeasedSignature) -> Decoded | Awaitable[Decoded]:
+        """The inputs and the outputs wanted; awaited for a large request."""
+        request, signature = self.request, leased.signature
+        labelled = any(output.classes for output in request.outputs)
+        self._signature = signature
+        self._labels = leased.lease.card.labels(signature.name) if labelled else {}
+        if self._arrays is not None or raw_string_bytes(request) >= LARGE_BYTES:
+            return self._decode_large(signature)
+        return decode(request, signature), request.wanted or servable_outputs(signature)
+
+    async def _decode_large(self, signature: Signature) -> Decoded:
+        read = self._arrays or (lambda signature: asyncio.to_thread(decode, self.request, signature))
+        return await read(signature), self.request.wanted or servable_outputs(signature)
+
+    def outcome(self, outputs: Arrays) -> Outcome:
+        """What the model has answered, after `decode`."""
+        assert self._signature is not None, "it was decoded"
+        return Outcome(self._signature, self._labels, outputs)
+
+
 class OpenInference:
     """The Open Inference Protocol of one gateway, in values that REST and gRPC write in their own form."""
 
@@ -57,36 +88,6 @@ class OpenInference:
         self._parent = parent
         self._inference, self._backend, self._readiness = inference, backend, readiness
         self._version, self._max_rows = version, max_rows
-
-    async def infer(
-        self,
-        inference_request: InferenceRequest,
-        request: InferRequest,
-        context: RequestContext,
-        arrays: Callable[[Signature], Awaitable[Arrays]] | None = None,
-    ) -> Outcome:
-        """Run an inference. arrays: gives the inputs where the request itself does not have them."""
-        served: list[tuple[Signature, Mapping[str, Sequence[str]]]] = []
-
-        def known(leased: LeasedSignature) -> Signature:
-            signature = leased.signature
-            labelled = any(output.classes for output in request.outputs)
-            served[:] = [(signature, leased.lease.card.labels(signature.name) if labelled else {})]
-            return signature
-
-        def read(leased: LeasedSignature) -> Decoded:
-            signature = known(leased)
-            return decode(request, signature), request.wanted or servable_outputs(signature)
-
-        async def read_large(leased: LeasedSignature) -> Decoded:
-            signature = known(leased)
-            async with context.in_time():
-                return await read_elsewhere(signature), request.wanted or servable_outputs(signature)
-
-        read_elsewhere = arrays or (lambda signature: asyncio.to_thread(decode, request, signature))
-        is_large = arrays is not None or raw_string_bytes(request) >= LARGE_BYTES
-        outputs = await self._inference.run(inference_request, read_large if is_large else read, context)
-        return Outcome(*served[0], outputs)
 
     # Readiness
 

@@ -1,28 +1,27 @@
 """The pipeline (middleware) of a call over gRPC: admission, reading, errors as statuses, counting.
 
-    bytes ──▶ admitted? ──▶ message ──▶ method(message, context, large) ──▶ message ──▶ bytes ──▶ the transport
+    bytes ──▶ GrpcExchange.begin ──▶ message ──▶ the method's steps ──▶ bytes ──▶ call.answer, or call.refuse
 
 A message that is much work to read is read by a worker process: the method gets it without its tensors, which `large` has.
 The gateway's deadline and the caller's both hold; a caller who cancels takes its work back.
 """
 
-import asyncio
 import logging
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar, Generic, NamedTuple
 
 from google.protobuf.message import Message
 
 from signet.serving.errors import Cancelled, DeadlineExceeded, Internal, ServingError, from_code
-from signet.serving.gateway.core.inference import Inference
-from signet.serving.gateway.observability.metrics import UNKNOWN
-from signet.serving.gateway.observability.request_context import RequestContext
+from signet.serving.gateway.core.exchange import Exchange
+from signet.serving.gateway.core.inference import Inference, InferenceRequest
 from signet.serving.grpc_dialect.messages import M, parse
-from signet.serving.grpc_transport.calls import Method, Services, StreamContext
-from signet.serving.grpc_transport.coroutine_methods import Answered, unary_handler
+from signet.serving.grpc_transport.calls import Call, Method, Services, StreamContext
+from signet.serving.grpc_transport.coroutine_methods import unary_handler
 from signet.serving.offload.message_weight import heavy_bytes
 from signet.serving.offload.pool import LARGE_BYTES, Offload
-from signet.serving.offload.reading import Reading, reading
+from signet.serving.offload.reading import Reading
 from signet.serving.process.byte_budget import ByteBudget
 
 log = logging.getLogger(__name__)
@@ -39,80 +38,100 @@ _HELD = 2
 _EARLY_S = 0.1
 """A caller whose time is over cancels the call; its clock started so much earlier than ours, at most."""
 
-InferenceMethod = Callable[[M, RequestContext, Reading[Any] | None], Awaitable[Message | bytes]]
-"""A method that asks for an inference: (message, context, the tensors of a large message) -> message or bytes."""
-WorkerSteps = tuple[Any, ...]
-"""How a worker parses a method's large messages and decodes their tensors, and what it is told before the bytes."""
 UnaryMethod = Callable[[M], Awaitable[Message]]
 """A method that asks for no inference: message -> message."""
 
 
-class GrpcPipeline:
-    """Makes handlers of one gateway's methods, with admission, deadline, errors and metrics around each inference."""
+class GrpcServices(NamedTuple):
+    """What the calls of one gateway over gRPC share."""
 
-    def __init__(self, inference: Inference, budget: ByteBudget, offload: Offload) -> None:
-        """offload: reads large messages."""
-        self._inference, self._budget, self._offload = inference, budget, offload
+    inference: Inference
+    offload: Offload
+    """Reads large messages and writes large answers."""
+    budget: ByteBudget
 
-    def inference_handler(
-        self, protocol: str, method: InferenceMethod[M], message_class: type[M], steps: WorkerSteps
-    ) -> Method:
-        """The handler of a method that asks for an inference: admitted, with the caller's deadline, and counted."""
+    def inference_method(self, exchange: "type[GrpcExchange[Any]]") -> Method:
+        """A method that asks for an inference: admitted, with the caller's deadline, and counted."""
 
-        async def answer(data: bytes, call: StreamContext) -> bytes | Answered:
-            context = self._inference.context(protocol)
-            context.limit(call.time_remaining())
-            context.bytes = len(data)
-            try:
-                with self._inference.admission.admitted(protocol), self._budget.holding(_HELD * len(data)):
-                    if len(data) < LARGE_BYTES or heavy_bytes(data, message_class) < LARGE_BYTES:
-                        response = await method(parse(message_class, data), context, None)
-                    else:
-                        response = await self._large(method, data, context, message_class, steps)
-                answered = response if isinstance(response, bytes) else response.SerializeToString()
-            except asyncio.CancelledError:
-                left_s = call.time_remaining()
-                ended = Cancelled if left_s is None or left_s > _EARLY_S else DeadlineExceeded
-                self._inference.count(context, ended.grpc_code, 0)
-                raise
-            except Exception as error:  # every error becomes a status
-                refusal = _serving_error(error)
-                self._inference.count(context, refusal.grpc_code, 0)
-                raise refusal from error
-            self._inference.count(context, "OK", len(answered))
-            if context.version != UNKNOWN:
-                return Answered(answered, ((VERSION_KEY, context.version),))
-            return answered
+        def handle(request: bytes, call: Call) -> None:
+            begun = exchange(self, request, call)
+            call.on_cancel = begun.cancel
+            begun.begin()
 
-        return Method(unary=unary_handler(answer))
+        return Method(unary=handle)
 
-    async def _large(
-        self,
-        method: InferenceMethod[M],
-        data: bytes,
-        context: RequestContext,
-        message_class: type[M],
-        steps: WorkerSteps,
-    ) -> Message | bytes:
-        first_step, second_step, *first = steps
-        async with reading(self._offload, first_step, second_step, *first, data) as large:
-            async with context.in_time():
-                head = await large.head()
-            message = message_class.FromString(head) if isinstance(head, bytes) else head
-            return await method(message, context, large)
-
-    def unary_handler(self, method: UnaryMethod[M], message_class: type[M]) -> Method:
-        """The handler of a method that asks for no inference, such as metadata: neither admitted nor counted."""
+    def unary_method(self, method: UnaryMethod[M], message_class: type[M]) -> Method:
+        """A method that asks for no inference, such as metadata: neither admitted nor counted."""
 
         async def answer(data: bytes, _: StreamContext) -> bytes:
             try:
-                with self._budget.holding(len(data)):
+                with self.budget.holding(len(data)):
                     answered = (await method(parse(message_class, data))).SerializeToString()
             except Exception as error:  # every error becomes a status
                 raise _serving_error(error) from error
             return answered
 
         return Method(unary=unary_handler(answer))
+
+
+class GrpcExchange(Exchange[bytes], Generic[M]):
+    """An inference over gRPC. A method fills in `ask`, `decode` and `encode`."""
+
+    __slots__ = ("_call", "_data", "_held_bytes", "large", "services")
+
+    protocol_name: ClassVar[str]
+    """For the metrics."""
+    message_class: ClassVar[type[Message]]
+    worker_steps: ClassVar[tuple[Any, ...]]
+    """How a worker parses large messages and decodes their tensors, and what it is told before the bytes."""
+
+    def __init__(self, services: GrpcServices, data: bytes, call: Call) -> None:
+        super().__init__(self.protocol_name, services.inference)
+        self.services, self._data, self._call = services, data, call
+        self._held_bytes = 0
+        self.large: Reading[Any] | None = None
+        """The tensors of a large message."""
+
+    @abstractmethod
+    def ask(self, message: Any) -> InferenceRequest:
+        """What a message asks for. message: of the method's class, or what a worker gives of a large one."""
+
+    def receive(self) -> bytes:
+        self.limit(self._call.time_remaining())
+        self.bytes = len(self._data)
+        self.services.budget.hold(_HELD * self.bytes)
+        self._held_bytes = _HELD * self.bytes
+        return self._data
+
+    def read(self, body: bytes) -> InferenceRequest | Awaitable[InferenceRequest]:
+        message_class = self.message_class
+        if len(body) < LARGE_BYTES or heavy_bytes(body, message_class) < LARGE_BYTES:
+            return self.ask(parse(message_class, body))
+        return self._read_large(body)
+
+    async def _read_large(self, body: bytes) -> InferenceRequest:
+        first_step, second_step, *first = self.worker_steps
+        self.large = Reading(self.services.offload, first_step, second_step, *first, body)
+        head = await self.large.head()
+        return self.ask(self.message_class.FromString(head) if isinstance(head, bytes) else head)
+
+    def send(self, answer: bytes) -> None:
+        self.finish("OK", len(answer))
+        self._call.answer(answer, ((VERSION_KEY, self.version),))
+
+    def send_error(self, error: ServingError) -> int:
+        self._call.refuse(error.grpc_code, str(error)[:_MAX_MESSAGE])
+        return 0
+
+    def close(self) -> None:
+        self.services.budget.change(-self._held_bytes)
+        if self.large:
+            self.large.close()
+
+    def code_of_leaving(self) -> str:
+        left_s = self._call.time_remaining()
+        ended = Cancelled if left_s is None or left_s > _EARLY_S else DeadlineExceeded
+        return ended.grpc_code
 
 
 def service(name: str, methods: Mapping[str, Method]) -> Services:

@@ -1,53 +1,48 @@
 """The Open Inference Protocol over gRPC: `inference.GRPCInferenceService`, whose messages are in `open_inference.proto`.
 
-ModelInferRequest ──▶ InferRequest ──▶ OpenInference ──▶ ModelInferResponse
+ModelInferRequest ──▶ InferRequest ──▶ Exchange ──▶ ModelInferResponse
 """
 
-import time
+from collections.abc import Awaitable
 from functools import partial
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from signet.serving.gateway.core.inference import InferenceRequest
-from signet.serving.gateway.core.open_inference import OpenInference, version_or_label
-from signet.serving.gateway.grpc.pipeline import GrpcPipeline, service
-from signet.serving.gateway.observability.request_context import RequestContext
+from signet.serving.gateway.core.inference import Decoded, InferenceRequest, LeasedSignature
+from signet.serving.gateway.core.open_inference import InferSteps, OpenInference, version_or_label
+from signet.serving.gateway.grpc.pipeline import GrpcExchange, GrpcServices, service
 from signet.serving.grpc_transport.calls import Services
 from signet.serving.offload import large_bodies, large_messages
 from signet.serving.offload.large_messages import InferHead
-from signet.serving.offload.pool import LARGE_ELEMENTS, Offload
-from signet.serving.offload.reading import Reading
+from signet.serving.offload.pool import LARGE_ELEMENTS
 from signet.serving.open_inference import messages
 from signet.serving.open_inference import open_inference_pb2 as pb2
 from signet.serving.open_inference.metadata import to_message
+from signet.serving.tensors.arrays import Arrays
 
 PROTOCOL = "grpc_v2"
 SERVICE = "inference.GRPCInferenceService"
 
 
-_STEPS = (large_messages.parse_infer, large_messages.decode_infer)
-
-
 class GrpcV2:
     """GRPCInferenceService of one gateway."""
 
-    def __init__(self, open_inference: OpenInference, offload: Offload) -> None:
-        """offload: writes large answers."""
-        self._open_inference, self._offload = open_inference, offload
+    def __init__(self, open_inference: OpenInference) -> None:
+        self._open_inference = open_inference
 
-    def services(self, pipeline: GrpcPipeline) -> Services:
+    def services(self, shared: GrpcServices) -> Services:
         """The methods of the service by their paths."""
         handlers = {
-            "ServerLive": pipeline.unary_handler(self.server_live, pb2.ServerLiveRequest),
-            "ServerReady": pipeline.unary_handler(self.server_ready, pb2.ServerReadyRequest),
-            "ModelReady": pipeline.unary_handler(self.model_ready, pb2.ModelReadyRequest),
-            "ServerMetadata": pipeline.unary_handler(self.server_metadata, pb2.ServerMetadataRequest),
-            "ModelMetadata": pipeline.unary_handler(self.model_metadata, pb2.ModelMetadataRequest),
-            "ModelInfer": pipeline.inference_handler(PROTOCOL, self.model_infer, pb2.ModelInferRequest, _STEPS),
-            "ModelConfig": pipeline.unary_handler(self.model_config, pb2.ModelConfigRequest),
-            "ModelStatistics": pipeline.unary_handler(self.model_statistics, pb2.ModelStatisticsRequest),
-            "RepositoryIndex": pipeline.unary_handler(self.index, pb2.RepositoryIndexRequest),
-            "RepositoryModelLoad": pipeline.unary_handler(self.load, pb2.RepositoryModelLoadRequest),
-            "RepositoryModelUnload": pipeline.unary_handler(self.unload, pb2.RepositoryModelUnloadRequest),
+            "ServerLive": shared.unary_method(self.server_live, pb2.ServerLiveRequest),
+            "ServerReady": shared.unary_method(self.server_ready, pb2.ServerReadyRequest),
+            "ModelReady": shared.unary_method(self.model_ready, pb2.ModelReadyRequest),
+            "ServerMetadata": shared.unary_method(self.server_metadata, pb2.ServerMetadataRequest),
+            "ModelMetadata": shared.unary_method(self.model_metadata, pb2.ModelMetadataRequest),
+            "ModelInfer": shared.inference_method(ModelInfer),
+            "ModelConfig": shared.unary_method(self.model_config, pb2.ModelConfigRequest),
+            "ModelStatistics": shared.unary_method(self.model_statistics, pb2.ModelStatisticsRequest),
+            "RepositoryIndex": shared.unary_method(self.index, pb2.RepositoryIndexRequest),
+            "RepositoryModelLoad": shared.unary_method(self.load, pb2.RepositoryModelLoadRequest),
+            "RepositoryModelUnload": shared.unary_method(self.unload, pb2.RepositoryModelUnloadRequest),
         }
         return service(SERVICE, handlers)
 
@@ -68,31 +63,6 @@ class GrpcV2:
         values = await self._open_inference.metadata(message.name, message.version)
         return to_message(values, pb2.ModelMetadataResponse())
 
-    async def model_infer(
-        self,
-        message: pb2.ModelInferRequest | InferHead,
-        context: RequestContext,
-        large: Reading[Any] | None = None,
-    ) -> pb2.ModelInferResponse | bytes:
-        started = time.perf_counter()
-        head = message if isinstance(message, InferHead) else _head(message)
-        version, label = version_or_label(head.model, head.version)
-        context.stage("parse", started)
-        read = head.request
-        context.limit(read.timeout_s)
-        request = InferenceRequest(head.model, version, label, read.signature_name)
-        arrays = None if large is None else large.arrays
-        outcome = await self._open_inference.infer(request, read, context, arrays)
-        started = time.perf_counter()
-        written = partial(large_messages.answer_infer, head.model, context.version, read.without_inputs(), *outcome)
-        if large_bodies.text_elements(read, outcome.outputs) < LARGE_ELEMENTS:
-            answer = written()
-        else:
-            async with context.in_time():
-                answer = await self._offload.call(written)
-        context.stage("encode", started)
-        return answer
-
     async def model_config(self, message: pb2.ModelConfigRequest) -> pb2.ModelConfigResponse:
         values = await self._open_inference.config(message.name, message.version)
         return to_message({"config": values}, pb2.ModelConfigResponse())
@@ -110,6 +80,34 @@ class GrpcV2:
 
     async def unload(self, message: pb2.RepositoryModelUnloadRequest) -> NoReturn:
         self._open_inference.refuse_change("unload", _model(message))
+
+
+class ModelInfer(GrpcExchange[pb2.ModelInferRequest]):
+    """An inference."""
+
+    __slots__ = ("_head", "_steps")
+
+    protocol_name, message_class = PROTOCOL, pb2.ModelInferRequest
+    worker_steps = large_messages.parse_infer, large_messages.decode_infer
+
+    def ask(self, message: pb2.ModelInferRequest | InferHead) -> InferenceRequest:
+        self._head = head = message if isinstance(message, InferHead) else _head(message)
+        version, label = version_or_label(head.model, head.version)
+        self.limit(head.request.timeout_s)
+        self._steps = InferSteps(head.request, self.large.arrays if self.large else None)
+        return InferenceRequest(head.model, version, label, head.request.signature_name)
+
+    def decode(self, leased: LeasedSignature) -> Decoded | Awaitable[Decoded]:
+        return self._steps.decode(leased)
+
+    def encode(self, outputs: Arrays) -> bytes | Awaitable[bytes]:
+        head, outcome = self._head, self._steps.outcome(outputs)
+        written = partial(
+            large_messages.answer_infer, head.model, self.version, head.request.without_inputs(), *outcome
+        )
+        if large_bodies.text_elements(head.request, outputs) < LARGE_ELEMENTS:
+            return written()
+        return self.services.offload.call(written)
 
 
 def _head(message: pb2.ModelInferRequest) -> InferHead:

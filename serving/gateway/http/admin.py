@@ -19,7 +19,7 @@ import uvloop
 
 from signet.serving.gateway.http.json_response import json_response
 from signet.serving.http.messages import without_body
-from signet.serving.http.server import HttpServer, Limits, Request, Response
+from signet.serving.http.server import HttpServer, Limits, Reply, Request, Response
 
 log = logging.getLogger(__name__)
 
@@ -82,9 +82,9 @@ class AdminServer:
         await self._stop.wait()
         await server.stop(0.0)
 
-    async def _answer(self, request: Request) -> Response:
+    def _answer(self, request: Request, reply: Reply) -> None:
         response = self._respond(request)
-        return response if request.method != "HEAD" else without_body(response)
+        reply(response if request.method != "HEAD" else without_body(response))
 
     def _respond(self, request: Request) -> Response:
         path = request.path.partition(b"?")[0]

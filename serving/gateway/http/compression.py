@@ -2,6 +2,8 @@
 
 import asyncio
 import zlib
+from collections.abc import Awaitable
+from typing import NamedTuple
 
 from signet.serving.errors import UnknownEncoding
 from signet.serving.http import decompression
@@ -19,28 +21,36 @@ _INLINE_BYTES = 1 << 16
 _FASTEST = 1
 
 
-async def decompressed(body: bytes, headers: dict[bytes, bytes], max_bytes: int) -> bytes:
-    """A request's body without its Content-Encoding. Raises as `decompress` does."""
+class Compressed(NamedTuple):
+    """The body of an answer."""
+
+    body: bytes
+    encoding: str
+    """The name of its encoding; empty for none."""
+
+
+def decompressed(body: bytes, headers: dict[bytes, bytes], max_bytes: int) -> bytes | Awaitable[bytes]:
+    """A request's body without its Content-Encoding; a large one is awaited. Raises as `decompress` does."""
     encoding = headers.get(b"content-encoding")
     if not encoding:
         return body
     name = encoding.decode("latin-1")
     if len(body) <= _INLINE_BYTES:
         return decompress(body, name, max_bytes)
-    return await asyncio.to_thread(decompress, body, name, max_bytes)
+    return asyncio.to_thread(decompress, body, name, max_bytes)
 
 
-async def compressed(body: bytes, headers: dict[bytes, bytes]) -> tuple[bytes, str]:
-    """An answer in the encoding that the request accepts, and that encoding's name; plain and "" when it is small."""
-    accepted = headers.get(b"accept-encoding")
-    if not accepted or len(body) < _SMALLEST:
-        return body, ""
-    name = _choice(accepted.decode("latin-1").lower())
+def compressed(body: bytes, accepted: bytes) -> Compressed | Awaitable[Compressed]:
+    """An answer in an encoding that the request accepts; as it is when it is small. A large one is awaited.
+
+    accepted: the request's `Accept-Encoding`.
+    """
+    name = _choice(accepted.decode("latin-1").lower()) if len(body) >= _SMALLEST else ""
     if not name:
-        return body, ""
+        return Compressed(body, "")
     if len(body) <= _INLINE_BYTES:
-        return _compress(body, name), name
-    return await asyncio.to_thread(_compress, body, name), name
+        return _compress(body, name)
+    return asyncio.to_thread(_compress, body, name)
 
 
 def decompress(body: bytes, encoding: str, max_bytes: int) -> bytes:
@@ -64,6 +74,6 @@ def _choice(accepted: str) -> str:
     return next((name for name in WINDOW_BITS if weights.get(name)), "")
 
 
-def _compress(body: bytes, name: str) -> bytes:
+def _compress(body: bytes, name: str) -> Compressed:
     compressor = zlib.compressobj(_FASTEST, wbits=WINDOW_BITS[name])
-    return compressor.compress(body) + compressor.flush()
+    return Compressed(compressor.compress(body) + compressor.flush(), name)

@@ -1,21 +1,22 @@
-"""The pipeline (middleware) of an inference over HTTP: admission, decompression, errors, compression, counting.
+"""The pipeline (middleware) of an inference over HTTP: decompression, errors, compression, headers.
 
-    Request ──▶ admitted? ──▶ body ──▶ handler of the dialect ──▶ Answer ──▶ Response
+    Request ──▶ HttpExchange.begin ──▶ body without encoding ──▶ the dialect's steps ──▶ Answer ──▶ compressed ──▶ reply(Response)
 
 It stands before FastAPI, because every microsecond here is paid by every request.
 """
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import NamedTuple
 
-from signet.serving.errors import Cancelled, Internal, InvalidInput, Overloaded, ServingError, UnknownEncoding
+from signet.serving.errors import InvalidInput, Overloaded, ServingError, UnknownEncoding
+from signet.serving.gateway.core.exchange import Exchange
 from signet.serving.gateway.core.inference import Inference
 from signet.serving.gateway.http import compression, forms, inference_headers
+from signet.serving.gateway.http.compression import Compressed
 from signet.serving.gateway.observability.metrics import UNKNOWN
-from signet.serving.gateway.observability.request_context import RequestContext
-from signet.serving.http.server import Request, Response
+from signet.serving.http.messages import Reply, Request, Response
+from signet.serving.offload.pool import Offload
 from signet.serving.process.byte_budget import ByteBudget
 from signet.serving.rest_dialect import json_codec
 
@@ -32,48 +33,70 @@ class Answer(NamedTuple):
     """Headers as complete lines."""
 
 
-InferenceHandler = Callable[[Request, bytes, RequestContext], Awaitable[Answer]]
-"""What a dialect hands in: (request, its body without encoding, its context) -> answer."""
+class HttpServices(NamedTuple):
+    """What the inferences of one gateway over HTTP share."""
+
+    inference: Inference
+    offload: Offload
+    """Reads large bodies and writes large answers."""
+    budget: ByteBudget
+    max_body_bytes: int
+    """Most bytes of a body without its encoding."""
 
 
-class HttpPipeline:
-    """Answers the inference requests of one gateway over HTTP, whatever their dialect. For the event loop."""
+class HttpExchange(Exchange[Answer]):
+    """An inference over HTTP. A dialect fills in `read`, `decode` and `encode`, and begins it."""
 
-    def __init__(self, inference: Inference, max_body_bytes: int, budget: ByteBudget) -> None:
-        self._inference, self._max_body_bytes, self._budget = inference, max_body_bytes, budget
+    __slots__ = ("_held_bytes", "http_request", "reply", "services")
 
-    async def answer(self, protocol: str, request: Request, handler: InferenceHandler) -> Response:
-        """Answer with what the handler gives, or with the error in TensorFlow Serving's form. protocol: for the metrics."""
-        context = self._inference.context(protocol)
-        status, code, arrays_bytes = 200, "OK", 0
-        try:
-            with self._inference.admission.admitted(protocol):
-                context.limit(inference_headers.timeout_s(request.headers))
-                body = await compression.decompressed(request.body, request.headers, self._max_body_bytes)
-                context.bytes = arrays_bytes = len(body)
-                self._budget.change(arrays_bytes)  # what it is decoded to, about as large
-                answer = await handler(request, body, context)
-        except ServingError as error:
-            if type(error) is InvalidInput and (hint := forms.hint(request.headers, request.body)):
-                error = InvalidInput(f"{error}{hint}")
-            status, code, answer = error.http_status, error.grpc_code, refusal(error)
-        except asyncio.CancelledError:
-            self._inference.count(context, Cancelled.grpc_code, 0)
-            raise
-        except Exception:
-            log.exception("a request failed")
-            status, code = Internal.http_status, Internal.grpc_code
-            answer = refusal(Internal("internal error; the gateway's log says more"))
-        finally:
-            self._budget.change(-arrays_bytes)
+    def __init__(self, protocol: str, services: HttpServices, http_request: Request, reply: Reply) -> None:
+        super().__init__(protocol, services.inference)
+        self.services, self.http_request, self.reply = services, http_request, reply
+        self._held_bytes = 0
+
+    def receive(self) -> bytes | Awaitable[bytes]:
+        request = self.http_request
+        self.limit(inference_headers.timeout_s(request.headers))
+        body = compression.decompressed(request.body, request.headers, self.services.max_body_bytes)
+        return self._counted(body) if isinstance(body, bytes) else self._awaited(body)
+
+    async def _awaited(self, body: Awaitable[bytes]) -> bytes:
+        return self._counted(await body)
+
+    def _counted(self, body: bytes) -> bytes:
+        self.bytes = self._held_bytes = len(body)
+        self.services.budget.change(self._held_bytes)  # what it is decoded to, about as large
+        return body
+
+    def send(self, answer: Answer) -> None:
+        accepted = self.http_request.headers.get(b"accept-encoding")
+        if not accepted:
+            self._reply(answer, Compressed(answer.body, ""))
+            return
+        compressed = compression.compressed(answer.body, accepted)
+        self.then(compressed, lambda compressed: self._reply(answer, compressed))
+
+    def send_error(self, error: ServingError) -> int:
+        request = self.http_request
+        if type(error) is InvalidInput and (hint := forms.hint(request.headers, request.body)):
+            error = InvalidInput(f"{error}{hint}")
+        answer = refusal(error)
         headers = answer.headers
-        if context.version != UNKNOWN:
-            headers += b"X-Signet-Model-Version: %b\r\n" % context.version.encode()
-        body, encoding = await compression.compressed(answer.body, request.headers)
+        if self.version != UNKNOWN:
+            headers += b"X-Signet-Model-Version: %b\r\n" % self.version.encode()
+        self.reply(Response(error.http_status, answer.body, headers))
+        return len(answer.body)
+
+    def close(self) -> None:
+        self.services.budget.change(-self._held_bytes)
+
+    def _reply(self, answer: Answer, compressed: Compressed) -> None:
+        body, encoding = compressed
+        headers = b"%bX-Signet-Model-Version: %b\r\n" % (answer.headers, self.version.encode())
         if encoding:
             headers += b"Content-Encoding: %b\r\nVary: Accept-Encoding\r\n" % encoding.encode()
-        self._inference.count(context, code, len(body))
-        return Response(status, body, headers)
+        self.finish("OK", len(body))
+        self.reply(Response(200, body, headers))
 
 
 def refusal(error: ServingError) -> Answer:

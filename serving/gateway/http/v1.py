@@ -1,6 +1,6 @@
 """TensorFlow Serving's REST dialect: predict, classify and regress.
 
-    path, body ──▶ InferenceRequest ──▶ Inference ──▶ {"predictions": …}, {"outputs": …} or {"results": …}
+    path, body ──▶ InferenceRequest ──▶ Exchange ──▶ {"predictions": …}, {"outputs": …} or {"results": …}
 
 Beyond the dialect a predict body may say, in keys that TensorFlow Serving ignores:
 
@@ -10,22 +10,21 @@ Beyond the dialect a predict body may say, in keys that TensorFlow Serving ignor
 """
 
 import re
-import time
+from collections.abc import Awaitable
 from functools import partial
 
 from signet.serving.errors import InvalidInput
-from signet.serving.gateway.core.inference import MAX_VERSION, Decoded, Inference, InferenceRequest, LeasedSignature
+from signet.serving.gateway.core.inference import MAX_VERSION, Decoded, InferenceRequest, LeasedSignature
 from signet.serving.gateway.http import inference_headers, paths
-from signet.serving.gateway.http.pipeline import Answer
-from signet.serving.gateway.observability.request_context import RequestContext
+from signet.serving.gateway.http.pipeline import Answer, HttpExchange, HttpServices
 from signet.serving.grpc_dialect import example_inference
-from signet.serving.http.server import Request
+from signet.serving.http.messages import Reply, Request
 from signet.serving.offload import large_bodies
-from signet.serving.offload.pool import LARGE_BYTES, LARGE_ELEMENTS, Offload
-from signet.serving.offload.reading import reading
+from signet.serving.offload.pool import LARGE_BYTES, LARGE_ELEMENTS
+from signet.serving.offload.reading import Reading
 from signet.serving.rest_dialect import json_codec
 from signet.serving.rest_dialect.json_codec import PredictBody
-from signet.serving.tensors.arrays import Arrays
+from signet.serving.tensors.arrays import Array, Arrays
 
 PROTOCOL = "v1"
 PATH = re.compile(
@@ -35,85 +34,102 @@ PATH = re.compile(
 _VERSION = re.compile(rb"\d{1,19}")
 
 
-class V1:
-    """Answers POSTs whose path matches `PATH`."""
+class PredictExchange(HttpExchange):
+    """A predict of TensorFlow Serving's REST dialect."""
 
-    def __init__(self, inference: Inference, offload: Offload) -> None:
-        """offload: reads large bodies and writes large answers."""
-        self._inference, self._offload = inference, offload
+    __slots__ = ("_body", "_large", "_match")
 
-    async def answer(self, match: re.Match[bytes], request: Request, body: bytes, context: RequestContext) -> Answer:
-        """Answer predict, classify or regress, as the path says. match: of `PATH` with the request's path."""
-        verb = match[5]
-        if verb == b"predict":
-            return await self._predict(match, request, body, context)
-        return await self._examples(match, request, body, context, verb == b"classify")
+    def __init__(self, services: HttpServices, match: re.Match[bytes], request: Request, reply: Reply) -> None:
+        """match: of `PATH` with the request's path."""
+        super().__init__(PROTOCOL, services, request, reply)
+        self._match = match
+        self._body: PredictBody | None = None
+        """The body as read; without its value when a worker reads it."""
+        self._large: Reading[PredictBody] | None = None
 
-    async def _predict(self, match: re.Match[bytes], request: Request, text: bytes, context: RequestContext) -> Answer:
-        started = time.perf_counter()
-        if len(text) < LARGE_BYTES:
-            body = json_codec.parse(text)
-            context.stage("parse", started)
-            inference_request = request_from_path(match, request, body.signature_name)
-            outputs = await self._inference.run(inference_request, partial(self._decode, body), context)
-        else:
-            inference_request = request_from_path(match, request, "")
-            body, outputs = await self._predict_large(inference_request, text, context)
-        started = time.perf_counter()
-        if large_bodies.elements(outputs) < LARGE_ELEMENTS:
-            answer = json_codec.encode(outputs, body.layout, named=body.named_outputs, non_finite=body.non_finite)
-        else:
-            encode = partial(self._offload.call, large_bodies.encode_predict)
-            async with context.in_time():
-                answer = await encode(outputs, body.layout, body.named_outputs, body.non_finite)
-        context.stage("encode", started)
-        return Answer(answer)
+    def read(self, body: bytes) -> InferenceRequest | Awaitable[InferenceRequest]:
+        if len(body) >= LARGE_BYTES:
+            request = request_from_path(self._match, self.http_request, "")
+            return self._read_large(request, body)
+        self._body = json_codec.parse(body)
+        return request_from_path(self._match, self.http_request, self._body.signature_name)
 
-    def _decode(self, body: PredictBody, leased: LeasedSignature) -> Decoded:
+    async def _read_large(self, request: InferenceRequest, body: bytes) -> InferenceRequest:
+        offload = self.services.offload
+        self._large = Reading(offload, large_bodies.parse_predict, large_bodies.decode_predict, body)
+        self._body = await self._large.head()
+        return request._replace(signature_name=self._body.signature_name)
+
+    def decode(self, leased: LeasedSignature) -> Decoded | Awaitable[Decoded]:
+        body = self._body
+        assert body is not None, "it was read"
+        if self._large:
+            return self._decode_large(self._large, body, leased)
         return json_codec.decode(body, leased.signature, leased.padding), body.output_filter
 
-    async def _predict_large(
-        self, inference_request: InferenceRequest, text: bytes, context: RequestContext
-    ) -> tuple[PredictBody, Arrays]:
-        """The body without its value, and the outputs."""
-        started = time.perf_counter()
-        async with reading(self._offload, large_bodies.parse_predict, large_bodies.decode_predict, text) as large:
-            async with context.in_time():
-                body = await large.head()
-            context.stage("parse", started)
+    async def _decode_large(self, large: Reading[PredictBody], body: PredictBody, leased: LeasedSignature) -> Decoded:
+        return await large.arrays(leased.signature, leased.padding), body.output_filter
 
-            async def decode(leased: LeasedSignature) -> Decoded:
-                async with context.in_time():
-                    return await large.arrays(leased.signature, leased.padding), body.output_filter
-
-            inference_request = inference_request._replace(signature_name=body.signature_name)
-            return body, await self._inference.run(inference_request, decode, context)
-
-    async def _examples(
-        self, match: re.Match[bytes], request: Request, text: bytes, context: RequestContext, classify: bool
-    ) -> Answer:
-        started = time.perf_counter()
-        inference_request = request_from_path(match, request, "")
-        if len(text) < LARGE_BYTES:
-            name, examples = large_bodies.read_examples(text)
-        else:
-            async with context.in_time():
-                name, examples = await self._offload.call(large_bodies.read_examples, text)
-        context.stage("parse", started)
-        wanted = example_inference.classify_outputs if classify else example_inference.regress_outputs
-
-        def decode(leased: LeasedSignature) -> Decoded:
-            return {"inputs": examples}, wanted(leased.lease, leased.signature)
-
-        outputs = await self._inference.run(inference_request._replace(signature_name=name), decode, context)
-        started = time.perf_counter()
+    def encode(self, outputs: Arrays) -> Answer | Awaitable[Answer]:
+        body = self._body
+        assert body is not None, "it was read"
         if large_bodies.elements(outputs) < LARGE_ELEMENTS:
-            answer = large_bodies.encode_examples(outputs, len(examples), classify)
-        else:
-            async with context.in_time():
-                answer = await self._offload.call(large_bodies.encode_examples, outputs, len(examples), classify)
-        context.stage("encode", started)
-        return Answer(answer)
+            return Answer(json_codec.encode(outputs, body.layout, named=body.named_outputs, non_finite=body.non_finite))
+        return self._encode_large(outputs, body)
+
+    async def _encode_large(self, outputs: Arrays, body: PredictBody) -> Answer:
+        encode = partial(self.services.offload.call, large_bodies.encode_predict)
+        return Answer(await encode(outputs, body.layout, body.named_outputs, body.non_finite))
+
+    def close(self) -> None:
+        super().close()
+        if self._large:
+            self._large.close()
+
+
+class ExamplesExchange(HttpExchange):
+    """A classify or regress of TensorFlow Serving's REST dialect."""
+
+    __slots__ = ("_classify", "_examples", "_match")
+
+    def __init__(self, services: HttpServices, match: re.Match[bytes], request: Request, reply: Reply) -> None:
+        """match: of `PATH` with the request's path."""
+        super().__init__(PROTOCOL, services, request, reply)
+        self._match, self._classify = match, match[5] == b"classify"
+        self._examples: Array | None = None
+        """Each example serialized, once they are read."""
+
+    def read(self, body: bytes) -> InferenceRequest | Awaitable[InferenceRequest]:
+        request = request_from_path(self._match, self.http_request, "")
+        if len(body) >= LARGE_BYTES:
+            return self._read_large(request, body)
+        signature_name, self._examples = large_bodies.read_examples(body)
+        return request._replace(signature_name=signature_name)
+
+    async def _read_large(self, request: InferenceRequest, body: bytes) -> InferenceRequest:
+        signature_name, self._examples = await self.services.offload.call(large_bodies.read_examples, body)
+        return request._replace(signature_name=signature_name)
+
+    def decode(self, leased: LeasedSignature) -> Decoded:
+        wanted = example_inference.classify_outputs if self._classify else example_inference.regress_outputs
+        assert self._examples is not None, "they were read"
+        return {"inputs": self._examples}, wanted(leased.lease, leased.signature)
+
+    def encode(self, outputs: Arrays) -> Answer | Awaitable[Answer]:
+        assert self._examples is not None, "they were read"
+        count = len(self._examples)
+        if large_bodies.elements(outputs) < LARGE_ELEMENTS:
+            return Answer(large_bodies.encode_examples(outputs, count, self._classify))
+        return self._encode_large(outputs, count)
+
+    async def _encode_large(self, outputs: Arrays, count: int) -> Answer:
+        return Answer(await self.services.offload.call(large_bodies.encode_examples, outputs, count, self._classify))
+
+
+def exchange(services: HttpServices, match: re.Match[bytes], request: Request, reply: Reply) -> HttpExchange:
+    """The exchange that answers predict, classify or regress, as the path says. match: of `PATH` with the request's path."""
+    kind = PredictExchange if match[5] == b"predict" else ExamplesExchange
+    return kind(services, match, request, reply)
 
 
 def request_from_path(match: re.Match[bytes], request: Request, signature_name: str) -> InferenceRequest:

@@ -21,6 +21,7 @@ from signet.serving.gateway.http.responses import fails, gives, ready_or_not
 from signet.serving.http.server import Response as HttpResponse
 from signet.serving.models import model_status
 from signet.serving.models.model_status import State
+from signet.serving.process.concurrency import settled
 from signet.serving.tensors import signature
 from signet.serving.tensors.protos import get_model_metadata_pb2
 
@@ -181,7 +182,7 @@ def _check_declared(backend: Backend, model: str) -> None:
 
 async def _joining(backend: Backend, model: str, version: int | None) -> dict[str, Any]:
     try:
-        lease = await backend.lease(model, version)
+        lease = await settled(backend.lease(model, version))
     except ServingError:
         return {}
     with releasing(lease):
@@ -192,7 +193,7 @@ async def _details(backend: Backend, name: str) -> dict[str, Any]:
     """One model for the list: its available versions and the signatures of the one that unversioned requests get."""
     try:
         statuses = await backend.statuses(name)
-        lease = await backend.lease(name, None)
+        lease = await settled(backend.lease(name, None))
     except ServingError as error:
         return {"name": name, "versions": [], "signatures": {}, "error": str(error)}
     with releasing(lease):

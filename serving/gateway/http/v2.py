@@ -1,26 +1,25 @@
 """The Open Inference Protocol over REST: inference. The other routes are in `v2_routes.py`.
 
-    path, body ──▶ InferRequest ──▶ OpenInference ──▶ {"model_name": …, "outputs": [{"name", "shape", "datatype", "data"}]}
+    path, body ──▶ InferRequest ──▶ Exchange ──▶ {"model_name": …, "outputs": [{"name", "shape", "datatype", "data"}]}
 
 A body may be JSON, or JSON with tensors as bytes after it; so may the answer.
 """
 
 import re
-import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
-from signet.serving.gateway.core.inference import InferenceRequest
-from signet.serving.gateway.core.open_inference import OpenInference, Outcome, version_or_label
+from signet.serving.gateway.core.inference import Decoded, InferenceRequest, LeasedSignature
+from signet.serving.gateway.core.open_inference import InferSteps, version_or_label
 from signet.serving.gateway.http import inference_headers, paths
-from signet.serving.gateway.http.pipeline import Answer
-from signet.serving.gateway.observability.request_context import RequestContext
-from signet.serving.http.server import Request
+from signet.serving.gateway.http.pipeline import Answer, HttpExchange, HttpServices
+from signet.serving.http.messages import Reply, Request
 from signet.serving.offload import large_bodies
-from signet.serving.offload.pool import LARGE_BYTES, LARGE_ELEMENTS, Offload
-from signet.serving.offload.reading import reading
+from signet.serving.offload.pool import LARGE_BYTES, LARGE_ELEMENTS
+from signet.serving.offload.reading import Reading
 from signet.serving.open_inference import binary, bodies
 from signet.serving.open_inference.requests import InferRequest
+from signet.serving.tensors.arrays import Arrays
 
 PROTOCOL = "v2"
 PATH = re.compile(rb"/v2/models/([^/?]+)(?:/versions/([^/?]+))?/infer(?:\?.*)?")
@@ -29,53 +28,61 @@ _HEADER = binary.HEADER.lower().encode()
 _BINARY = b"Content-Type: application/octet-stream\r\n%b: %%d\r\n" % binary.HEADER.encode()
 
 
-class V2:
-    """Answers POSTs whose path matches `PATH`."""
+class InferExchange(HttpExchange):
+    """An inference by the Open Inference Protocol over REST."""
 
-    def __init__(self, open_inference: OpenInference, offload: Offload) -> None:
-        """offload: reads large bodies and writes large answers."""
-        self._open_inference, self._offload = open_inference, offload
+    __slots__ = ("_json_bytes", "_large", "_match", "_model", "_steps", "_version_or_label")
 
-    async def answer(self, match: re.Match[bytes], request: Request, body: bytes, context: RequestContext) -> Answer:
-        """Answer an inference. match: of `PATH` with the request's path."""
-        started = time.perf_counter()
-        model = paths.decoded(match[1])
-        version, label = version_or_label(model, paths.decoded(match[2]) if match[2] else "")
-        make_request = partial(inference_headers.request_from_headers, request, model, version, label)
-        header = request.headers.get(_HEADER)
-        length = None if header is None else header.decode("latin-1")
-        json_bytes = bodies.json_bytes(length, len(body))
+    def __init__(self, services: HttpServices, match: re.Match[bytes], request: Request, reply: Reply) -> None:
+        """match: of `PATH` with the request's path."""
+        super().__init__(PROTOCOL, services, request, reply)
+        self._match = match
+        self._model = ""
+        self._version_or_label: tuple[int | None, str | None] = None, None
+        self._steps: InferSteps | None = None
+        self._large: Reading[InferRequest] | None = None
+
+    def read(self, body: bytes) -> InferenceRequest | Awaitable[InferenceRequest]:
+        match, headers = self._match, self.http_request.headers
+        self._model = paths.decoded(match[1])
+        self._version_or_label = version_or_label(self._model, paths.decoded(match[2]) if match[2] else "")
+        header = headers.get(_HEADER)
+        json_bytes = bodies.json_bytes(None if header is None else header.decode("latin-1"), len(body))
         if (len(body) if json_bytes is None else json_bytes) < LARGE_BYTES:
-            read = bodies.parse(body, json_bytes)
-            context.stage("parse", started)
-            context.limit(read.timeout_s)
-            outcome = await self._open_inference.infer(make_request(read.signature_name), read, context)
-        else:
-            read, outcome = await self._infer_large(make_request, body, json_bytes, context)
-        started = time.perf_counter()
-        written = partial(large_bodies.encode_infer, read.without_inputs(), *outcome, model, context.version)
-        if large_bodies.text_elements(read, outcome.outputs) < LARGE_ELEMENTS:
-            text, json_bytes = written()
-        else:
-            async with context.in_time():
-                text, json_bytes = await self._offload.call(written)
-        context.stage("encode", started)
-        return Answer(text) if json_bytes is None else Answer(text, _BINARY % json_bytes)
+            return self._asked_for(bodies.parse(body, json_bytes))
+        return self._read_large(body, json_bytes)
 
-    async def _infer_large(
-        self,
-        make_request: Callable[[str], InferenceRequest],
-        body: bytes,
-        json_bytes: int | None,
-        context: RequestContext,
-    ) -> tuple[InferRequest, Outcome]:
-        """The request without its tensors, and what the model gives. make_request: of the name of a signature."""
-        started = time.perf_counter()
+    async def _read_large(self, body: bytes, json_bytes: int | None) -> InferenceRequest:
         parse, decode = large_bodies.parse_infer, large_bodies.decode_infer
-        async with reading(self._offload, parse, decode, body, json_bytes) as large:
-            async with context.in_time():
-                read = await large.head()
-            context.stage("parse", started)
-            context.limit(read.timeout_s)
-            request = make_request(read.signature_name)
-            return read, await self._open_inference.infer(request, read, context, large.arrays)
+        self._large = Reading(self.services.offload, parse, decode, body, json_bytes)
+        return self._asked_for(await self._large.head())
+
+    def _asked_for(self, read: InferRequest) -> InferenceRequest:
+        self.limit(read.timeout_s)
+        self._steps = InferSteps(read, self._large.arrays if self._large else None)
+        model, (version, label) = self._model, self._version_or_label
+        return inference_headers.request_from_headers(self.http_request, model, version, label, read.signature_name)
+
+    def decode(self, leased: LeasedSignature) -> Decoded | Awaitable[Decoded]:
+        assert self._steps is not None, "it was read"
+        return self._steps.decode(leased)
+
+    def encode(self, outputs: Arrays) -> Answer | Awaitable[Answer]:
+        assert self._steps is not None, "it was read"
+        read, outcome = self._steps.request, self._steps.outcome(outputs)
+        written = partial(large_bodies.encode_infer, read.without_inputs(), *outcome, self._model, self.version)
+        if large_bodies.text_elements(read, outputs) < LARGE_ELEMENTS:
+            return _answer(*written())
+        return self._encode_large(written)
+
+    async def _encode_large(self, written: Callable[[], tuple[bytes, int | None]]) -> Answer:
+        return _answer(*await self.services.offload.call(written))
+
+    def close(self) -> None:
+        super().close()
+        if self._large:
+            self._large.close()
+
+
+def _answer(body: bytes, json_bytes: int | None) -> Answer:
+    return Answer(body) if json_bytes is None else Answer(body, _BINARY % json_bytes)

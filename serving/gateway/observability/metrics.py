@@ -8,9 +8,11 @@ model is `unknown`. Durations are in seconds, sizes in bytes.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache, partial
+from functools import partial
+from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
+from prometheus_client import CollectorRegistry, Gauge, disable_created_metrics
+from prometheus_client import Counter as LockedCounter
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics import MetricWrapperBase
@@ -19,7 +21,8 @@ from prometheus_client.samples import Sample
 
 from signet.serving.models.model_status import BROKEN, REASONS, State, VersionStatus
 from signet.serving.models.model_store import ModelStore
-from signet.serving.process.histogram import Histogram
+from signet.serving.process.counter import Counter, CounterSeries
+from signet.serving.process.histogram import Histogram, Series
 from signet.serving.process.supervision import Failures
 
 UNKNOWN = "unknown"
@@ -70,6 +73,28 @@ class InFlight:
         self.count = 0
 
 
+class RequestSeries(NamedTuple):
+    """The series in which requests of one protocol, model, version, signature and outcome are counted: found once."""
+
+    requests: CounterSeries
+    durations: Series
+    stages: tuple[Series, ...]
+    request_bytes: Series
+    response_bytes: Series
+
+    def observe(
+        self, seconds: float, stages_s: Sequence[float | None], request_bytes: int, response_bytes: int
+    ) -> None:
+        """Count a request that has been answered. stages_s: in the order of `STAGES`; None for one it has not reached."""
+        self.requests.count += 1
+        self.durations.observe(seconds)
+        for series, stage_s in zip(self.stages, stages_s, strict=True):
+            if stage_s is not None:
+                series.observe(stage_s)
+        self.request_bytes.observe(request_bytes)
+        self.response_bytes.observe(response_bytes)
+
+
 class Metrics:
     """All that one gateway counts: requests, stages, queues, load shedding, versions, model servers."""
 
@@ -77,10 +102,10 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each of the others, which no panel shows
         registry = self.registry = CollectorRegistry()
         self._requests = Counter(
-            "signet_requests_total",
+            "signet_requests",
             "Predict requests answered, by outcome: OK or a gRPC code name.",
             ("protocol", "model", "version", "signature", "code"),
-            registry=registry,
+            registry,
         )
         self._durations = Histogram(
             "signet_request_duration_seconds",
@@ -107,7 +132,7 @@ class Metrics:
         self._response_bytes = Histogram(
             "signet_response_size_bytes", "Bodies of predict answers.", ("protocol",), _BYTES, registry
         )
-        self.shed = Counter(
+        self.shed = LockedCounter(
             "signet_shed_total", "Requests turned away unserved, by reason.", ("reason",), registry=registry
         )
         for reason in SHED:
@@ -126,13 +151,13 @@ class Metrics:
             registry=registry,
             multiprocess_mode="min",
         )
-        self.upstream_errors = Counter(
+        self.upstream_errors = LockedCounter(
             "signet_upstream_errors_total",
             "Calls to model servers that failed, those tried again included.",
             ("model", "grpc_code"),
             registry=registry,
         )
-        self.upstream_retries = Counter(
+        self.upstream_retries = LockedCounter(
             "signet_upstream_retries_total", "Calls tried again on another model server.", ("model",), registry=registry
         )
         self.upstream_ejected = Gauge(
@@ -142,7 +167,7 @@ class Metrics:
             registry=registry,
             multiprocess_mode="max",
         )
-        self.upstream_requests = Counter(
+        self.upstream_requests = LockedCounter(
             "signet_upstream_channel_requests_total",
             "Calls sent to each model server.",
             ("backend",),
@@ -178,12 +203,12 @@ class Metrics:
         )
         build.labels(version).set(1)
 
-        self._counter = lru_cache(4096)(self._requests.labels)
+        self._request_series: dict[tuple[str, str, str, str, str], RequestSeries] = {}
+        """Emptied whenever series are dropped. Only the event loop uses it."""
         self._versions: dict[str, list[str]] = {}
         self._models_before: set[str] = set()
         """The models that there were at the last scrape."""
         self._by_model: tuple[MetricWrapperBase, ...] = (
-            self._requests,
             self._model_state,
             self._model_available,
             self._failed_versions,
@@ -191,21 +216,20 @@ class Metrics:
             self.upstream_retries,
         )
 
-    def observe_request(
-        self, protocol: str, model: str, version: str, signature: str, code: str, seconds: float
-    ) -> None:
-        """Count a predict request that has been answered. model, signature: names of something loaded, or `unknown`."""
-        self._limit_versions(model, version)
-        self._counter(protocol, model, version, signature, code).inc()
-        self._durations.observe(seconds, protocol, model, signature)
-
-    def observe_stages(self, model: str, seconds: Sequence[tuple[str, float]]) -> None:
-        for stage, duration in seconds:
-            self._stages.observe(duration, stage, model)
-
-    def observe_sizes(self, protocol: str, request_bytes: int, response_bytes: int) -> None:
-        self._request_bytes.observe(request_bytes, protocol)
-        self._response_bytes.observe(response_bytes, protocol)
+    def request_series(self, protocol: str, model: str, version: str, signature: str, code: str) -> RequestSeries:
+        """Where such requests are counted. model, version, signature: of something loaded, or `unknown`. Not to be kept."""
+        key = (protocol, model, version, signature, code)
+        found = self._request_series.get(key)
+        if found is None:
+            self._limit_versions(model, version)
+            found = self._request_series[key] = RequestSeries(
+                self._requests.series(*key),
+                self._durations.of(protocol, model, signature),
+                tuple(self._stages.of(stage, model) for stage in STAGES),
+                self._request_bytes.of(protocol),
+                self._response_bytes.of(protocol),
+            )
+        return found
 
     def observe_rows(self, model: str, rows: int) -> None:
         """Count a call into which so many rows go."""
@@ -266,11 +290,12 @@ class Metrics:
             for values in {tuple(sample.labels[name] for name in metric._labelnames) for sample in _samples(metric)}:
                 if values[metric._labelnames.index("model")] in gone:
                     metric.remove(*values)
+        self._requests.drop(lambda labels: labels["model"] in gone)
         for histogram in (self._durations, self._stages, self._batch_rows):
             histogram.drop("model", gone)
         for model in gone:
             self._versions.pop(model, None)
-        self._counter.cache_clear()
+        self._request_series.clear()
 
     def exposition(self) -> bytes:
         """All metrics in the text format that Prometheus scrapes."""
@@ -284,7 +309,5 @@ class Metrics:
         if len(versions) <= _MAX_VERSIONS:
             return
         oldest = versions.pop(0)
-        for labels in [sample.labels for sample in _samples(self._requests)]:
-            if labels["model"] == model and labels["version"] == oldest:
-                self._requests.remove(*(labels[name] for name in self._requests._labelnames))
-        self._counter.cache_clear()
+        self._requests.drop(lambda labels: labels["model"] == model and labels["version"] == oldest)
+        self._request_series.clear()

@@ -6,10 +6,7 @@ Its deadline is the earliest of the gateway's own limit and whatever the caller 
 loop is done `in_time`.
 """
 
-import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from signet.serving.errors import DeadlineExceeded
 from signet.serving.gateway.observability.metrics import UNKNOWN
@@ -21,12 +18,15 @@ class RequestContext:
     __slots__ = (
         "bytes",
         "deadline",
+        "decode_s",
+        "encode_s",
         "model",
+        "parse_s",
         "protocol",
         "queue_s",
         "rows",
+        "run_s",
         "signature",
-        "stages",
         "started",
         "version",
     )
@@ -39,13 +39,16 @@ class RequestContext:
         """When the answer is due, by the clock of `time.perf_counter`."""
         self.model = self.version = self.signature = UNKNOWN
         """What answers the request; `unknown` until it is known that there is such a thing."""
-        self.stages: list[tuple[str, float]] = []
-        """Seconds spent in each stage of `metrics.STAGES` so far."""
+        self.parse_s: float | None = None
+        """Seconds that this and the other stages of `metrics.STAGES` took; None for one that has not been reached."""
+        self.decode_s: float | None = None
+        self.queue_s: float | None = None
+        """Seconds that the request waited in the batcher's queue, which are part of `run_s`."""
+        self.run_s: float | None = None
+        self.encode_s: float | None = None
         self.bytes = 0
         """Bytes of the request's body or message."""
         self.rows = 1
-        self.queue_s: float | None = None
-        """Seconds that the request waited in the batcher's queue; None before its call has started."""
 
     def limit(self, timeout_s: float | None) -> None:
         """Note the caller's own limit in seconds from the start of the request, if there is one: the shorter holds."""
@@ -56,26 +59,10 @@ class RequestContext:
         """The seconds until the deadline. Raises `DeadlineExceeded` when there are none."""
         left_s = self.deadline - time.perf_counter()
         if left_s <= 0:
-            raise self._over()
+            raise self.over()
         return left_s
 
-    @asynccontextmanager
-    async def in_time(self) -> AsyncIterator[None]:
-        """A block that is cut off at the deadline of the request. Raises `DeadlineExceeded`."""
-        try:
-            async with asyncio.timeout(self.deadline - time.perf_counter()):
-                yield
-        except TimeoutError:
-            raise self._over() from None
-
-    def call_started(self, queue_s: float) -> None:
-        """The batcher starts the call that this request waited for so many seconds."""
-        self.queue_s = queue_s
-
-    def stage(self, name: str, started: float) -> None:
-        """Note that the stage that began at `started` has ended now."""
-        self.stages.append((name, time.perf_counter() - started))
-
-    def _over(self) -> DeadlineExceeded:
+    def over(self) -> DeadlineExceeded:
+        """The error for a request whose deadline has passed."""
         seconds = time.perf_counter() - self.started
         return DeadlineExceeded(f"the request timed out after {seconds:.1f} seconds")

@@ -87,8 +87,12 @@ class Statistics:
         version.last_inference_s = time.time()
         version.successes += 1
         version.success_s += seconds
-        for name, duration in context.stages:
-            version.stages_s[name] += duration
+        stages_s = version.stages_s
+        stages_s["parse"] += context.parse_s or 0.0
+        stages_s["decode"] += context.decode_s or 0.0
+        stages_s["queue"] += context.queue_s or 0.0
+        stages_s["run"] += context.run_s or 0.0
+        stages_s["encode"] += context.encode_s or 0.0
 
     def families(self) -> list[Family]:
         """All that has been counted, for other processes to add to what they count. Any thread may ask."""

@@ -15,7 +15,7 @@ import orjson
 
 from signet.serving.errors import DeadlineExceeded, Overloaded, Unavailable
 from signet.serving.gateway.core.backend import Lease
-from signet.serving.gateway.core.inference import Inference, InferenceRequest, LeasedSignature
+from signet.serving.gateway.core.inference import Inference, LeasedSignature
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.gateway.openapi import examples
 from signet.serving.gateway.openapi.described_model import DescribedModel, Example, Examples
@@ -80,9 +80,8 @@ async def _trial(
     if (body.signature_name or DEFAULT) != signature.name:
         raise ValueError(f"it names signature {body.signature_name!r}")
     inputs = json_codec.decode(body, signature)
-    request, context = InferenceRequest(lease.name, lease.version), RequestContext("openapi", _TRIAL_S)
-    leased = LeasedSignature.of(lease, signature)
-    outputs = await inference.call(leased, inputs, body.output_filter, request, context)
+    leased = LeasedSignature(lease, signature)
+    outputs = await inference.call(leased, inputs, body.output_filter, RequestContext("openapi", _TRIAL_S))
 
     def shown() -> Examples:
         answer = json_codec.encode(outputs, body.layout, named=body.named_outputs)

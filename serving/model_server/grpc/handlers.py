@@ -110,10 +110,9 @@ def _answering(
     async def answer_large(
         data: bytes, context: StreamContext, started: float, first: Any, second: Any, *names: str
     ) -> bytes:
-        with budget.holding(2 * len(data)):
-            async with reading(offload, first, second, *names, data, *_UNREADABLE) as large:
-                request = message_class.FromString(await large.head())
-                return await answer_read(request, context, started, 0, large)
+        with budget.holding(2 * len(data)), reading(offload, first, second, *names, data, *_UNREADABLE) as large:
+            request = message_class.FromString(await large.head())
+            return await answer_read(request, context, started, 0, large)
 
     async def answer_read(request: M, context: StreamContext, started: float, size: int, *large: Any) -> bytes:
         try:

@@ -4,7 +4,7 @@ import logging
 import socket
 from dataclasses import replace
 
-from signet.serving.http.server import HttpServer, Limits
+from signet.serving.http.server import HttpServer, Limits, answered_by
 from signet.serving.model_server.rest.service import RestService
 from signet.serving.process import open_files
 from signet.serving.process.byte_budget import ByteBudget
@@ -33,7 +33,7 @@ async def start_server(service: RestService, port: int, grpc_port: int, budget: 
         log.error("Failed to start HTTP Server at localhost:%d: %s", port, error.strerror)
         return None
     limits = replace(LIMITS, connections=open_files.connections(MAX_CONNECTIONS))
-    server = HttpServer(service.answer, limits, service.refused, budget=budget)
+    server = HttpServer(answered_by(service.answer), limits, service.refused, budget=budget)
     await server.start(listener)
     say(f"Exporting HTTP/REST API at:localhost:{port} ...")
     return server

@@ -152,7 +152,7 @@ class RestService:
 
             name, layout = document.get("signature_name", ""), predict_json.layout_of(document)
             return await self._run(target, name, decode, layout, context)
-        async with reading(self._offload, parse_predict, decode_predict, body) as large:
+        with reading(self._offload, parse_predict, decode_predict, body) as large:
             name, layout = await large.head()
             return await self._run(target, name, large.arrays, layout, context)
 
@@ -195,7 +195,7 @@ class RestService:
             spec.signature_name = document.get("signature_name", "")
             examples_json.fill(document, message.input)
             return await self._on_examples(message, None, context)
-        async with reading(self._offload, parse_examples, large_messages.decode_examples, body) as large:
+        with reading(self._offload, parse_examples, large_messages.decode_examples, body) as large:
             spec.signature_name = await large.head()
             return await self._on_examples(message, large, context)
 

@@ -20,21 +20,25 @@ from signet.serving.engine.loading import load
 from signet.serving.engine.repository import Repository
 from signet.serving.engine.runner import Runner
 from signet.serving.engine.servable import Servable
-from signet.serving.errors import DeadlineExceeded, InvalidInput, NotFound, ServingError
+from signet.serving.errors import DeadlineExceeded, InvalidInput, NotFound, ServingError, from_code
 from signet.serving.gateway.backends.embedded import EmbeddedBackend
+from signet.serving.gateway.core.exchange import Exchange
 from signet.serving.gateway.core.inference import Inference, InferenceRequest
-from signet.serving.gateway.grpc.v1 import GrpcV1
+from signet.serving.gateway.grpc.pipeline import GrpcServices
+from signet.serving.gateway.grpc.v1_inference import MultiInference
 from signet.serving.gateway.observability.metrics import Metrics
-from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.gateway.settings import Settings
 from signet.serving.grpc_dialect import example_inference
 from signet.serving.model_server.tfs_batching.parameters import Parameters
 from signet.serving.model_server.tfs_batching.scheduler import BatchScheduler
 from signet.serving.models.model_config import ModelConfig, VersionPolicy
 from signet.serving.offload.pool import Offload
+from signet.serving.process.byte_budget import ByteBudget
 from signet.serving.process.supervision import Failures
+from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.protos import inference_pb2, meta_graph_pb2
 from tests.servers import GOLDEN_MODELS
+from tests.serving.gateway.in_process import Call
 
 MODELS = ("a", "b", "c")
 FLOAT, STRING = 1, 7
@@ -121,6 +125,36 @@ def _meta_graph():
     return message
 
 
+class Predict(Exchange[Arrays]):
+    """A request for all outputs of a model, whose answer is not written."""
+
+    def __init__(self, inference, model, values, timeout_s):
+        super().__init__("v1", inference)
+        self.limit(timeout_s)
+        self.asked_for, self.values = InferenceRequest(model), values
+        self.reply = asyncio.get_running_loop().create_future()
+
+    def receive(self):
+        return b""
+
+    def read(self, body):
+        return self.asked_for
+
+    def decode(self, leased):
+        return {"x": self.values}, ()
+
+    def encode(self, outputs):
+        return outputs
+
+    def send(self, answer):
+        self.finish("OK", 0)
+        self.reply.set_result(answer)
+
+    def send_error(self, error):
+        self.reply.set_exception(error)
+        return 0
+
+
 class Gateway:
     """Requests through the gateway's parts."""
 
@@ -134,14 +168,12 @@ class Gateway:
         backend._runner = Runner(threads)
         backend.slots = lambda _: 1
         self.inference = Inference(options, backend, Metrics("0"))
-        self.grpc = GrpcV1(self.inference, backend, Offload(1))
+        self.services = GrpcServices(self.inference, Offload(1), ByteBudget(1 << 30))
 
     async def predict(self, model, values, timeout_s):
-        def decode(_):
-            return {"x": values}, ()
-
         with suppress(NotFound):  # before a lease
-            await self.inference.run(InferenceRequest(model), decode, RequestContext("v1", timeout_s))
+            exchange = Predict(self.inference, model, values, timeout_s)
+            await self._ended(exchange.begin, exchange.cancel, exchange.reply)
 
     async def several(self, model, values, timeout_s):
         message = inference_pb2.MultiInferenceRequest()
@@ -152,7 +184,19 @@ class Gateway:
             example = message.input.example_list.examples.add()
             if value:
                 example.features.feature["x"].float_list.value.append(value)
-        await self.grpc.multi_inference(message, RequestContext("grpc_v1", timeout_s))
+        call = Call(timeout_s)
+        exchange = MultiInference(self.services, message.SerializeToString(), call)
+        ended = await self._ended(exchange.begin, exchange.cancel, call.ended)
+        if isinstance(ended, tuple):
+            raise from_code(*ended)
+
+    async def _ended(self, begin, cancel, reply):
+        begin()
+        try:
+            return await reply
+        except asyncio.CancelledError:
+            cancel()
+            raise
 
     def waiting(self):
         return self.inference._batcher.waiting()

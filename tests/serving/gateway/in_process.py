@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from signet.serving.gateway.app import Gateway
 from signet.serving.gateway.settings import Settings
@@ -16,7 +17,22 @@ class InProcess:
         self.gateway, self._runner = gateway, runner
 
     def ask(self, method: str, path: bytes, body: bytes = b"", headers: dict[bytes, bytes] | None = None) -> Response:
-        return self._runner.run(self.gateway.answer(Request(method, path, headers or {}, body, "1.1", True)))
+        return self._runner.run(self.answer(Request(method, path, headers or {}, body, "1.1", True)))
+
+    async def answer(self, request: Request) -> Response:
+        return await answered(self.gateway, request)
+
+
+async def answered(gateway: Gateway, request: Request) -> Response:
+    """What the gateway replies."""
+    reply: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+    work = gateway.handle(request, reply.set_result)
+    try:
+        return await reply
+    except asyncio.CancelledError:
+        if work:
+            work.cancel()
+        raise
 
 
 @contextmanager
@@ -29,6 +45,25 @@ def gateway(**settings: object) -> Iterator[InProcess]:
             yield InProcess(started, runner)
         finally:
             runner.run(started.stop())
+
+
+class Call:
+    """A call as its transport shows it; `ended` becomes its answer, or its code and details."""
+
+    metadata, peer, on_cancel = (), "", None
+
+    def __init__(self, left_s: float | None = 30.0) -> None:
+        self._left_s = left_s
+        self.ended: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def time_remaining(self) -> float | None:
+        return self._left_s
+
+    def answer(self, message: bytes, trailing: object = ()) -> None:
+        self.ended.set_result(message)
+
+    def refuse(self, code: str, details: str, trailing: object = ()) -> None:
+        self.ended.set_result((code, details))
 
 
 def header(response: Response, name: str) -> str | None:

@@ -21,6 +21,7 @@ from signet.serving.offload.pool import Offload
 from signet.serving.process.supervision import Failures
 from signet.serving.tensors.arrays import to_proto, to_typed_proto
 from signet.serving.tensors.protos import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
+from tests.serving.gateway.in_process import answered
 
 ROWS = np.array([[1, 2], [3, 4]], np.float32)
 
@@ -107,7 +108,7 @@ async def gateway_at(*places, poll_s=60.0):
     await backend.start()
 
     async def ask(path="/v1/models/m:predict", body=b'{"instances": [[1, 2], [3, 4]]}', method="POST"):
-        response = await gateway.answer(Request(method, path.encode(), {}, body, "1.1", True))
+        response = await answered(gateway, Request(method, path.encode(), {}, body, "1.1", True))
         return response.status, orjson.loads(response.body) if response.body.startswith(b"{") else response.body
 
     try:

@@ -25,13 +25,13 @@ def models(tmp_path: Path) -> Path:
 def test_what_is_held_is_told_and_let_go(models):
     with in_process.gateway(models_dir=models) as running:
         seen = []
-        call = running.gateway.inference.run
+        submit = running.gateway.inference.submit
 
-        async def noting(*arguments: object) -> object:
+        def noting(*arguments: object) -> object:
             seen.append(running.gateway.budget.held_bytes)
-            return await call(*arguments)
+            return submit(*arguments)
 
-        running.gateway.inference.run = noting
+        running.gateway.inference.submit = noting
         assert running.ask("POST", b"/v1/models/three_out:predict", X).status == 200
         assert seen == [len(X)]
         text = running.ask("GET", b"/metrics").body.decode()

@@ -16,6 +16,7 @@ from signet.serving.gateway.settings import Settings
 from signet.serving.models.model_card import FILE
 from signet.serving.models.model_config import ModelConfig, VersionPolicy
 from signet.serving.models.model_status import State
+from signet.serving.process.concurrency import settled
 from signet.serving.process.supervision import Failures
 from tests.servers import GOLDEN_MODELS
 
@@ -34,7 +35,7 @@ def add(base: Path, digest: str) -> None:
 
 
 async def digest(backend) -> str:
-    lease = await backend.lease("three_out", None)
+    lease = await settled(backend.lease("three_out", None))
     try:
         return lease.card.digest
     finally:
@@ -85,7 +86,7 @@ def test_a_card_that_comes_after_its_version_is_found(tmp_path, model_server_add
             write_card(tmp_path / "three_out" / "1", "abc")
             await backend.refresh("three_out")
             assert await digest(backend) == "abc"
-            verdict = verdicts(await backend.lease("three_out", None))["serving_default"]
+            verdict = verdicts(await settled(backend.lease("three_out", None)))["serving_default"]
             assert (verdict.joined, verdict.why) == (True, "its card says that rows were answered alone as in a batch")
 
     asyncio.run(main())

@@ -1,13 +1,12 @@
 """Large gRPC messages are read beside the event loop, and answered as small ones are."""
 
-import asyncio
 import threading
 
 import numpy as np
 import pytest
 
-from signet.serving.gateway.grpc import pipeline, v1, v2
-from signet.serving.gateway.grpc.pipeline import GrpcPipeline
+from signet.serving.gateway.grpc import pipeline, v1_inference, v2
+from signet.serving.gateway.grpc.pipeline import GrpcServices
 from signet.serving.gateway.grpc.v1 import GrpcV1
 from signet.serving.gateway.grpc.v2 import GrpcV2
 from signet.serving.offload.message_weight import heavy_bytes
@@ -22,25 +21,6 @@ X = np.arange(160_000, dtype=np.float32).reshape(-1, 4)
 """Rows of model `three_out`."""
 WHOLE = np.arange(160_000, dtype=np.int32)
 """Rows of model `mixed`, which are written one by one."""
-
-
-class Call:
-    """A call as its transport shows it; `ended` becomes its answer, or its code and details."""
-
-    metadata, peer, on_cancel = (), "", None
-
-    def __init__(self, left_s=30.0):
-        self._left_s = left_s
-        self.ended = asyncio.get_running_loop().create_future()
-
-    def time_remaining(self):
-        return self._left_s
-
-    def answer(self, message, trailing=()):
-        self.ended.set_result(message)
-
-    def refuse(self, code, details, trailing=()):
-        self.ended.set_result((code, details))
 
 
 def predict(array, typed=True, name="three_out", alias="x", **spec):
@@ -109,15 +89,15 @@ def running():
 
 def handlers(gateway):
     """The methods of the gateway by name."""
-    pipeline = GrpcPipeline(gateway.inference, gateway.budget, gateway.offload)
-    services = GrpcV1(gateway.inference, gateway.backend, gateway.offload).services(pipeline)
-    services |= GrpcV2(gateway.open_inference, gateway.offload).services(pipeline)
+    shared = GrpcServices(gateway.inference, gateway.offload, gateway.budget)
+    services = GrpcV1(gateway.inference, gateway.backend).services(shared)
+    services |= GrpcV2(gateway.open_inference).services(shared)
     return {path.rpartition("/")[2]: method.unary for path, method in services.items()}
 
 
 def call(running, method, data, **left_s):
     async def outcome():
-        made = Call(**left_s)
+        made = in_process.Call(**left_s)
         handlers(running.gateway)[method](data, made)
         return await made.ended
 
@@ -141,7 +121,7 @@ def test_a_large_message_is_read_beside_the_loop_and_answered_as_a_small_one(run
     with monkeypatch.context() as within:
         within.setattr(pipeline, "parse", read_message)
         within.setattr(pipeline, "LARGE_BYTES", 1 << 40)
-        for module in (v1, v2):
+        for module in (v1_inference, v2):
             within.setattr(module, "LARGE_ELEMENTS", 1 << 40)
         expected = call(running, method, data)
     if isinstance(expected, tuple):

@@ -92,9 +92,9 @@ def ask(running, path, body, headers=None):
 
     async def both():
         request = Request("POST", path.encode(), headers or {}, body, "1.1", True)
-        large = asyncio.create_task(running.gateway.answer(request))
+        large = asyncio.create_task(running.answer(request))
         await asyncio.sleep(0)
-        alive = await running.gateway.answer(Request("GET", b"/livez", {}, b"", "1.1", True))
+        alive = await running.answer(Request("GET", b"/livez", {}, b"", "1.1", True))
         assert alive.status == 200
         assert not large.done()
         return await large

@@ -12,7 +12,7 @@ import pytest
 import uvloop
 
 from signet.serving.http import connection
-from signet.serving.http.server import Handler, HttpServer, Limits, Request, Response, page
+from signet.serving.http.server import HttpServer, Limits, Request, Response, answered_by, page
 from signet.serving.process.byte_budget import ByteBudget
 
 GET = b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -23,7 +23,7 @@ async def echo(request: Request) -> Response:
     return Response(200, b"%b %b %b" % (request.method.encode(), request.path, request.body))
 
 
-def held() -> tuple[asyncio.Event, asyncio.Event, Handler]:
+def held() -> tuple[asyncio.Event, asyncio.Event, Callable[[Request], Awaitable[Response]]]:
     """A handler that says when it has started, and waits for a go-ahead."""
     started, go_on = asyncio.Event(), asyncio.Event()
 
@@ -63,12 +63,12 @@ Connect = Callable[[], Awaitable[Client]]
 
 @asynccontextmanager
 async def serving(
-    handler: Handler, limits: Limits | None = None, **more: Any
+    handler: Callable[[Request], Awaitable[Response]], limits: Limits | None = None, **more: Any
 ) -> AsyncIterator[tuple[HttpServer, Connect]]:
     """A server on a free port, and what connects to it."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    server = HttpServer(handler, limits, **more)
+    server = HttpServer(answered_by(handler), limits, **more)
     await server.start(listener)
     clients = []
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signet.serving.errors import Overloaded
-from signet.serving.http.server import HttpServer, Limits, Request, Response
+from signet.serving.http.server import HttpServer, Limits, Request, Response, answered_by
 from signet.serving.process.byte_budget import SMALL_BYTES, ByteBudget
 
 LIMIT = 1 << 20
@@ -120,7 +120,7 @@ def test_the_count_stays_within_its_bound_and_ends_at_nothing(callers):
 
     async def test() -> None:
         listener = socket.create_server(("127.0.0.1", 0))
-        server = HttpServer(answer, limits, budget=budget)
+        server = HttpServer(answered_by(answer), limits, budget=budget)
         await server.start(listener)
         await asyncio.gather(*(call(listener.getsockname()[1], *caller) for caller in callers))
         await server.stop(10.0)

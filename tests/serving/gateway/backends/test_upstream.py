@@ -18,6 +18,7 @@ from signet.serving.gateway.core.batching import Batcher
 from signet.serving.gateway.core.joining import Joining
 from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.gateway.settings import Settings, read
+from signet.serving.process.concurrency import settled
 from signet.serving.process.supervision import Failures
 from tests import servers
 
@@ -38,7 +39,7 @@ async def connected(places, model, budget=None, poll_s=60.0):
 
 
 async def predict(backend: RemoteBackend, model: str, inputs: dict, timeout_s: float = 30) -> Any:
-    lease = await backend.lease(model, None)
+    lease = await settled(backend.lease(model, None))
     return await backend.run(lease, lease.signatures["serving_default"], inputs, (), timeout_s)
 
 
@@ -103,7 +104,7 @@ def test_a_version_that_a_server_does_not_have_is_asked_of_another(model_server_
             assert upstream.servers[0].available("two_in") == []
             assert value("signet_upstream_errors_total", model="two_in", grpc_code="NOT_FOUND") == 1
             with pytest.raises(NotFound, match=r"Specific\(two_in, 7\)"):
-                await backend.lease("two_in", 7)
+                await settled(backend.lease("two_in", 7))
 
     with servers.model_server("--model_name=mlp", f"--model_base_path={servers.GOLDEN_MODELS / 'mlp'}") as (other, _):
         asyncio.run(run(other))
@@ -187,7 +188,7 @@ def test_the_call_is_cancelled_at_the_server_when_all_callers_have_left():
             def call(_, timeout_s):
                 return upstream.predict("m", 1, b"", timeout_s, bytes)
 
-            callers = [asyncio.create_task(batcher.submit("k", call, TWO_IN, 1, wait_s)) for wait_s in (5.0, 20.0)]
+            callers = [asyncio.create_task(batcher.answer("k", call, TWO_IN, 1, wait_s)) for wait_s in (5.0, 20.0)]
             left_s = await calls.get()
             assert 5 < left_s <= 21  # gRPC rounds it up; that of the more patient one
             callers[0].cancel()
@@ -303,6 +304,6 @@ def test_a_name_without_addresses_is_no_server(monkeypatch):
             with pytest.raises(Unavailable, match="no model server"):
                 await backend.statuses("two_in")
             with pytest.raises(NotFound):
-                await backend.lease("two_in", None)
+                await settled(backend.lease("two_in", None))
 
     asyncio.run(run())

@@ -10,6 +10,11 @@ def failed(metrics: Metrics, model: str) -> dict[str, float]:
     return {line.split('reason="')[1].split('"')[0]: float(line.rsplit(" ", 1)[1]) for line in found}
 
 
+def observe(metrics: Metrics, model: str, version: str = "1") -> None:
+    series = metrics.request_series("v1", model, version, "serving_default", "OK")
+    series.observe(0.1, (None, None, None, 0.1, None), 1, 1)
+
+
 def test_a_version_that_failed_counts_until_a_newer_one_answers():
     metrics = Metrics("0")
     bad, good = VersionStatus(2, State.END, "DATA_LOSS", "cut off"), VersionStatus(1, State.AVAILABLE)
@@ -31,12 +36,11 @@ def test_series_of_a_model_go_with_it():
     metrics = Metrics("0")
     for model in ("m", "n"):
         metrics.set_states(model, [VersionStatus(1, State.AVAILABLE)])
-        metrics.observe_request("v1", model, "1", "serving_default", "OK", 0.1)
-        metrics.observe_stages(model, [("run", 0.1)])
+        observe(metrics, model)
         metrics.observe_rows(model, 3)
     metrics.keep_only(["m", "n"])
     metrics.keep_only(["m"])
-    metrics.observe_request("v1", "n", "1", "serving_default", "OK", 0.1)  # a late answer
+    observe(metrics, "n")  # a late answer
     metrics.keep_only(["m"])
     text = metrics.exposition().decode()
     assert 'model="m"' in text

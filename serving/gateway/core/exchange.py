@@ -1,0 +1,252 @@
+"""An inference request in work: the steps that it takes in every protocol, from its admission to its one answer.
+
+    begin ──▶ admitted ──▶ receive ──▶ read ──▶ lease ──▶ decode ──▶ batcher ──▶ encode ──▶ send
+                 └── any step fails, or the deadline passes ──▶ send_error       └── the caller leaves ──▶ cancel
+
+A protocol fills in the steps. Each is a plain function that is called from the one before it, in the event loop, so that a
+request costs no task, future or timer. A step that has to wait (a large body in a worker process, a model server that is
+asked for a label) gives something to await instead; a task awaits it, within the deadline, and goes on from there.
+"""
+
+import asyncio
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Generic, Protocol, TypeVar, cast
+
+from signet.serving.errors import Cancelled, Internal, NotFound, ServingError
+from signet.serving.gateway.core.backend import Lease
+from signet.serving.gateway.core.inference import Decoded, Inference, InferenceRequest, LeasedSignature
+from signet.serving.gateway.observability.request_context import RequestContext
+from signet.serving.tensors.arrays import Arrays
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+A = TypeVar("A")
+"""The answer as a protocol writes it."""
+
+
+class Submitted(Protocol):
+    """What waits for a call, or is in one."""
+
+    @property
+    def waited_s(self) -> float | None:
+        """Seconds in the queue; None before the call has started."""
+
+    def leave(self) -> None:
+        """The caller has left."""
+
+
+class Exchange(RequestContext, ABC, Generic[A]):
+    """One inference request and what answers it; the batcher takes it as the one who waits.
+
+    It ends once, by `send`, `send_error` or `cancel`, and gives back then all that it holds: its place among the requests
+    in work, its lease, its bytes. Only the event loop touches it.
+    """
+
+    __slots__ = ("_admitted", "_lease", "_mark", "_retried", "_submitted", "_task", "ended", "inference", "request")
+
+    def __init__(self, protocol: str, inference: Inference) -> None:
+        super().__init__(protocol, inference.timeout_s)
+        self.inference = inference
+        self.ended = False
+        self.request: InferenceRequest | None = None
+        """What is asked for, once that is known."""
+        self._admitted = self._retried = False
+        self._lease: Lease | None = None
+        self._submitted: Submitted | None = None
+        self._task: asyncio.Task[None] | None = None
+        """Awaits a step that has to wait."""
+        self._mark = self.started
+        """When the step in work began."""
+
+    # The steps that a protocol fills in
+
+    @abstractmethod
+    def receive(self) -> bytes | Awaitable[bytes]:
+        """The body or message, without its encoding; what limits the request by its headers is noted."""
+
+    @abstractmethod
+    def read(self, body: bytes) -> InferenceRequest | Awaitable[InferenceRequest]:
+        """What the body asks for; its tensors may wait until the signature is known."""
+
+    @abstractmethod
+    def decode(self, leased: LeasedSignature) -> Decoded | Awaitable[Decoded]:
+        """The inputs for a signature and the outputs wanted. It may be called again, for a newer version."""
+
+    @abstractmethod
+    def encode(self, outputs: Arrays) -> A | Awaitable[A]:
+        """The answer."""
+
+    @abstractmethod
+    def send(self, answer: A) -> None:
+        """Send the answer, and call `finish`."""
+
+    @abstractmethod
+    def send_error(self, error: ServingError) -> int:
+        """Send an error; gives the bytes of its body."""
+
+    def close(self) -> None:  # most have nothing more
+        """Give back what the protocol holds besides; called once, at the end."""
+
+    def choose(self, lease: Lease, request: InferenceRequest) -> LeasedSignature:
+        """The signature that is wanted. Raises `InvalidInput`."""
+        return self.inference.leased(lease, request.signature_name)
+
+    def submit(
+        self, leased: LeasedSignature, inputs: Arrays, wanted: Sequence[str], request: InferenceRequest
+    ) -> Submitted:
+        """Put the request into the batcher's queue."""
+        return self.inference.submit(leased, inputs, wanted, request, self, self)
+
+    def code_of_leaving(self) -> str:
+        """The code under which a caller who has left is counted."""
+        return Cancelled.grpc_code
+
+    # Its course
+
+    def begin(self) -> None:
+        """Have the request answered: at once, or from the event loop later on."""
+        try:
+            self.inference.admission.admit(self.protocol)
+            self._admitted = True
+            self.then(self.receive(), self._received)
+        except Exception as error:  # noqa: BLE001  # every error becomes an answer
+            self.fail(error)
+
+    def cancel(self) -> None:
+        """The caller has left: nothing is sent any more, and what is in work for nobody else is given up."""
+        if not self.ended:
+            self.finish(self.code_of_leaving(), 0)
+
+    def then(self, value: T | Awaitable[T], proceed: Callable[[T], None]) -> None:
+        """Go on with a value, at once or when it has been awaited."""
+        if hasattr(value, "__await__"):
+            self._task = asyncio.get_running_loop().create_task(self._await(cast("Awaitable[T]", value), proceed))
+        else:
+            proceed(value)
+
+    def fail(self, error: Exception) -> None:
+        """Answer with an error, unless the request can be tried again with a newer version."""
+        if self.ended:
+            return
+        self._note_call()
+        request = self.request
+        if (
+            type(error) is NotFound
+            and not self._retried
+            and request
+            and request.version is None
+            and request.label is None
+        ):
+            # The version that unversioned requests get was unloaded under this one: there is a newer one.
+            self._retried = True
+            self._release()
+            self.then(self.inference.refreshed(request), self._leased)
+            return
+        refusal = _serving_error(error)
+        self.finish(refusal.grpc_code, self.send_error(refusal))
+
+    def finish(self, code: str, response_bytes: int) -> None:
+        """Count the request as answered, and give back all that it holds."""
+        self.ended = True
+        task, self._task = self._task, None
+        if task and task is not asyncio.current_task():
+            task.cancel()
+        submitted, self._submitted = self._submitted, None
+        if submitted:
+            submitted.leave()
+        self._release()
+        if self._admitted:
+            self.inference.admission.leave(self.protocol)
+        self.close()
+        self.inference.count(self, code, response_bytes)
+
+    # As who waits for the batcher
+
+    def done(self) -> bool:
+        """Whether no answer is needed any more."""
+        return self.ended
+
+    def set_result(self, outputs: Arrays) -> None:
+        """The outputs: they are written and sent."""
+        self._note_call()
+        self._release()
+        try:
+            self.then(self.encode(outputs), self._encoded)
+        except Exception as error:  # noqa: BLE001  # every error becomes an answer
+            self.fail(error)
+
+    def set_exception(self, error: Exception) -> None:
+        """Why there are no outputs."""
+        self.fail(error)
+
+    def _received(self, body: bytes) -> None:
+        self._mark = time.perf_counter()
+        self.then(self.read(body), self._asked)
+
+    def _asked(self, request: InferenceRequest) -> None:
+        self.parse_s = time.perf_counter() - self._mark
+        self.inference.check_declared(request.model)
+        self.model, self.request = request.model, request
+        self.then(self.inference.acquire(request), self._leased)
+
+    def _leased(self, lease: Lease) -> None:
+        self._lease = lease
+        self.version = str(lease.version)
+        assert self.request is not None, "it was asked for"
+        leased = self.choose(lease, self.request)
+        self.signature = leased.signature.name
+        self._mark = time.perf_counter()
+        self.then(self.decode(leased), partial(self._decoded, leased))
+
+    def _decoded(self, leased: LeasedSignature, decoded: Decoded) -> None:
+        now = time.perf_counter()
+        self.decode_s, self._mark = now - self._mark, now
+        assert self.request is not None, "it was asked for"
+        self._submitted = self.submit(leased, *decoded, self.request)
+
+    def _encoded(self, answer: A) -> None:
+        self.encode_s = time.perf_counter() - self._mark
+        self.send(answer)
+
+    def _note_call(self) -> None:
+        """The call has ended, if there was one."""
+        submitted, self._submitted = self._submitted, None
+        if submitted:
+            now = time.perf_counter()
+            self.queue_s, self.run_s, self._mark = submitted.waited_s, now - self._mark, now
+
+    def _release(self) -> None:
+        lease, self._lease = self._lease, None
+        if lease:
+            lease.release()
+
+    async def _await(self, value: Awaitable[T], proceed: Callable[[T], None]) -> None:
+        """Await a step, and go on from there."""
+        task = asyncio.current_task()
+        try:
+            async with asyncio.timeout(self.deadline - time.perf_counter()):
+                result = await value
+            if not self.ended:
+                proceed(result)
+        except TimeoutError:
+            self.fail(self.over())
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001  # every error becomes an answer
+            self.fail(error)
+        finally:
+            if self._task is task:
+                self._task = None
+
+
+def _serving_error(error: Exception) -> ServingError:
+    if isinstance(error, ServingError):
+        return error
+    log.error("a request failed", exc_info=error)
+    return Internal("internal error; the gateway's log says more")
