@@ -186,15 +186,18 @@ class Batcher:
         max_rows: int,
         slots: Callable[[Hashable], int],
         observe: Callable[[Hashable, int], None] | None = None,
+        *,
+        loop: asyncio.AbstractEventLoop | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """max_rows: most rows in a joint call; 1 turns joining off. slots(key): its calls that run side by side.
 
-        observe(key, rows): told of each call when it starts.
+        observe(key, rows): told of each call when it starts. loop: default: the one that runs at the first request.
         """
         self._max_rows, self._slots = max_rows, slots
-        self._observe = observe
+        self._observe, self._clock = observe, clock
         self._queues: dict[Hashable, _Queue] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop = loop
         """Kept: to ask for it costs a system call in Python 3.11."""
         self.deadlines: Deadlines[Ticket] = Deadlines(self._expire)
         """Of all requests that have no answer yet."""
@@ -216,7 +219,7 @@ class Batcher:
         inputs that must not be joined. deadline: when the waiter gets `DeadlineExceeded`, by `time.perf_counter`. fill:
         of the key; needed when its requests differ in length. pace: of the key. The waiter is told in a later turn of the loop.
         """
-        now = time.perf_counter()
+        now = self._clock()
         queue = self._queues.get(key)
         if queue is None:
             queue = self._queues[key] = _Queue(key, pace or Pace())
@@ -244,7 +247,7 @@ class Batcher:
         A request whose caller was cancelled or whose time was over while it waited costs no call.
         """
         future: asyncio.Future[Arrays] = asyncio.get_running_loop().create_future()
-        deadline = time.perf_counter() + timeout_s
+        deadline = self._clock() + timeout_s
         ticket = self.submit(key, run, inputs, rows, future, deadline, fill, pace)
         try:
             return await future
@@ -308,14 +311,14 @@ class Batcher:
             return False  # a caller alone
         if not pace.inline and not queue.running:
             return False  # nothing runs, neither here nor there
-        waited_s = time.perf_counter() - queue.waiting[0].queued_at
+        waited_s = self._clock() - queue.waiting[0].queued_at
         return waited_s < max(_LEAST_GATHERING_S, pace.call_s)
 
     def _take(self, queue: _Queue) -> list[Ticket]:
         """From the front of the queue, as many requests as fit a call; at least one if any is waiting."""
         batch: list[Ticket] = []
         rows = 0
-        now = time.perf_counter()
+        now = self._clock()
         while queue.waiting:
             ticket = queue.waiting[0]
             if batch and (ticket.alone or batch[0].alone or rows + ticket.rows > self._max_rows):
@@ -332,7 +335,7 @@ class Batcher:
 
     def _start(self, queue: _Queue, batch: list[Ticket]) -> bool:
         """Run the batch; True when all of it is answered by now."""
-        started = time.perf_counter()
+        started = self._clock()
         queue.pace.together = len(batch)
         try:
             result = self._run(queue, batch, started)
@@ -376,7 +379,7 @@ class Batcher:
 
     def _ended(self, queue: _Queue, started: float, *, inline: bool) -> None:
         pace = queue.pace
-        pace.call_s += _WEIGHT * (time.perf_counter() - started - pace.call_s)
+        pace.call_s += _WEIGHT * (self._clock() - started - pace.call_s)
         pace.inline = inline
 
     def _fail(self, queue: _Queue, batch: list[Ticket], error: BaseException) -> None:
