@@ -47,7 +47,8 @@ def read(message: Message, name: str) -> NDArray[Any]:
     field = message.DESCRIPTOR.fields_by_name[name]
     data = message.SerializeToString()
     start, end = _content(data, field.number)
-    return np.frombuffer(data[start:end], _ELEMENTS[field.type])  # cut out, so that it is aligned
+    # Cut out, so that it is aligned, and its own: whoever gets an array may write to it.
+    return np.frombuffer(bytearray(memoryview(data)[start:end]), _ELEMENTS[field.type])
 
 
 @cache

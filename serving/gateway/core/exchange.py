@@ -14,7 +14,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from signet.serving.errors import Cancelled, Internal, NotFound, ServingError
 from signet.serving.gateway.core.backend import Lease
@@ -58,8 +58,8 @@ class Exchange(RequestContext, ABC, Generic[A]):
         self._admitted = self._retried = False
         self._lease: Lease | None = None
         self._submitted: Submitted | None = None
-        self._task: asyncio.Task[None] | None = None
-        """Awaits a step that has to wait."""
+        self._task: asyncio.Future[Any] | None = None
+        """The step that has to wait."""
         self._mark = self.started
         """When the step in work began."""
 
@@ -125,7 +125,9 @@ class Exchange(RequestContext, ABC, Generic[A]):
     def then(self, value: T | Awaitable[T], proceed: Callable[[T], None]) -> None:
         """Go on with a value, at once or when it has been awaited."""
         if hasattr(value, "__await__"):
-            self._task = asyncio.get_running_loop().create_task(self._await(cast("Awaitable[T]", value), proceed))
+            self._task = task = asyncio.ensure_future(cast("Awaitable[T]", value))
+            self.inference.deadlines.add(self, self.deadline)
+            task.add_done_callback(partial(self._awaited, proceed))
         else:
             proceed(value)
 
@@ -150,12 +152,17 @@ class Exchange(RequestContext, ABC, Generic[A]):
         refusal = _serving_error(error)
         self.finish(refusal.grpc_code, self.send_error(refusal))
 
+    def expire(self) -> None:
+        """The deadline has passed while a step was awaited."""
+        self.fail(self.over())
+
     def finish(self, code: str, response_bytes: int) -> None:
         """Count the request as answered, and give back all that it holds."""
         self.ended = True
         task, self._task = self._task, None
-        if task and task is not asyncio.current_task():
+        if task:
             task.cancel()
+            self.inference.deadlines.discard(self)
         submitted, self._submitted = self._submitted, None
         if submitted:
             submitted.leave()
@@ -196,6 +203,9 @@ class Exchange(RequestContext, ABC, Generic[A]):
 
     def _leased(self, lease: Lease) -> None:
         self._lease = lease
+        if self.ended:
+            self._release()
+            return
         self.version = str(lease.version)
         assert self.request is not None, "it was asked for"
         leased = self.choose(lease, self.request)
@@ -225,24 +235,19 @@ class Exchange(RequestContext, ABC, Generic[A]):
         if lease:
             lease.release()
 
-    async def _await(self, value: Awaitable[T], proceed: Callable[[T], None]) -> None:
-        """Await a step, and go on from there."""
-        task = asyncio.current_task()
+    def _awaited(self, proceed: Callable[[T], None], task: "asyncio.Future[T]") -> None:
+        """A step has ended that had to wait."""
+        if self._task is task:
+            self._task = None
+            self.inference.deadlines.discard(self)
         try:
-            async with asyncio.timeout(self.deadline - time.perf_counter()):
-                result = await value
-            if not self.ended:
-                proceed(result)
-        except TimeoutError:
-            self.fail(self.over())
+            value = task.result()
+            if not self.ended or proceed == self._leased:  # a lease is to be given back
+                proceed(value)
         except asyncio.CancelledError:
             self.cancel()
-            raise
         except Exception as error:  # noqa: BLE001  # every error becomes an answer
             self.fail(error)
-        finally:
-            if self._task is task:
-                self._task = None
 
 
 def _serving_error(error: Exception) -> ServingError:

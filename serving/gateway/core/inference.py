@@ -6,7 +6,7 @@ InferenceRequest ──acquire──▶ Lease ──leased──▶ LeasedSignat
 import asyncio
 import time
 from collections.abc import Awaitable, Hashable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from signet.serving.errors import InvalidInput, NotFound, ServingError, Unavailable
 from signet.serving.gateway.core.admission import Admission
@@ -18,6 +18,7 @@ from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.gateway.observability.statistics import Statistics
 from signet.serving.gateway.settings import Settings
 from signet.serving.process.concurrency import settled
+from signet.serving.process.deadlines import Deadlines
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.padding import PaddingRule
 from signet.serving.tensors.signature import Signature, nearest_hint, select
@@ -73,6 +74,8 @@ class Inference:
         self.admission = Admission(settings.max_in_flight, metrics)
         self.labels = Labels(settings)
         self.statistics = Statistics(lambda: backend.models)
+        self.deadlines: Deadlines[Any] = Deadlines(lambda exchange: exchange.expire())
+        """Of requests whose steps are awaited; those that wait for a call are the batcher's."""
         self._batcher = Batcher(settings.batch_max_rows, self._slots, self._call_started)
         metrics.watch_queues(lambda: backend.models, self._waiting, settings.max_in_flight)
 

@@ -58,9 +58,9 @@ class HttpExchange(Exchange[Answer]):
         request = self.http_request
         self.limit(inference_headers.timeout_s(request.headers))
         body = compression.decompressed(request.body, request.headers, self.services.max_body_bytes)
-        return self._counted(body) if isinstance(body, bytes) else self._awaited(body)
+        return self._counted(body) if isinstance(body, bytes) else self._decompressed(body)
 
-    async def _awaited(self, body: Awaitable[bytes]) -> bytes:
+    async def _decompressed(self, body: Awaitable[bytes]) -> bytes:
         return self._counted(await body)
 
     def _counted(self, body: bytes) -> bytes:
