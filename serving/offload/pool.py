@@ -122,6 +122,8 @@ class WorkerSession:
     def __init__(self, pool: Offload, worker: "_Worker") -> None:
         self._pool = pool
         self._worker: _Worker | None = worker
+        self._asking = False
+        """Whether the worker is at work for this session."""
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """What the function gives, called in the worker; raises as `Offload.call` does."""
@@ -135,16 +137,22 @@ class WorkerSession:
         worker = self._worker
         assert worker is not None, "it is released"
         message = (function, wire.out_of_band(arguments), step)
+        self._asking = True
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool._threads, worker.ask, message)
         except asyncio.CancelledError:
-            worker.end()
+            if self._worker:  # or it is somebody else's by now
+                self._worker.end()
             raise
+        finally:
+            self._asking = False
 
     def release(self) -> None:
-        """Let others have the worker; what it keeps is forgotten."""
+        """Let others have the worker; what it keeps is forgotten. One that is at work for this session is killed."""
         worker, self._worker = self._worker, None
         if worker:
+            if self._asking:
+                worker.end()
             self._pool._give_back(worker)
 
 

@@ -146,7 +146,7 @@ def test_strings_as_bytes_are_cut_in_a_thread(running, monkeypatch):
 
 
 def test_the_time_of_a_request_holds_for_reading_too(running):
-    answer = ask(running, V1, v1_rows(), {b"x-request-timeout": b"0.000001"})
+    answer = running.ask("POST", V1.encode(), v1_rows(), {b"x-request-timeout": b"0.000001"})
     assert answer.status == 504
     assert b"the request timed out after" in answer.body
     assert ask(running, V1, v1_rows()).status == 200

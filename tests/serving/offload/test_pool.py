@@ -173,6 +173,26 @@ def test_a_worker_whose_caller_leaves_is_killed():
     run(work, workers=1)
 
 
+def test_a_worker_that_is_given_back_at_work_is_nobody_elses():
+    """The caller's step is cancelled only after others may have taken a worker."""
+
+    async def work(pool):
+        session = await pool.acquire()
+        asking = asyncio.create_task(session.step(keep_busy))
+        await asyncio.sleep(0.2)
+        asking.cancel()
+        session.release()
+        answers = await asyncio.gather(*(pool.call(os.getpid) for _ in range(4)), asking, return_exceptions=True)
+        assert all(isinstance(answer, int) for answer in answers[:4]), answers
+        assert isinstance(answers[4], asyncio.CancelledError)
+
+    run(work, workers=1)
+
+
+def keep_busy(_):
+    time.sleep(30)
+
+
 def test_too_many_who_wait_are_refused(monkeypatch):
     monkeypatch.setattr(offload, "_WAITING", 2)
     refused = []
