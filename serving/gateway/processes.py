@@ -24,13 +24,14 @@ from signet.serving.errors import UsageError
 from signet.serving.gateway.http.admin import AdminServer
 from signet.serving.gateway.http.json_response import json_response, metrics_response, ready_response
 from signet.serving.gateway.settings import Settings
-from signet.serving.http.server import Response, prepare
+from signet.serving.http.server import Response
 from signet.serving.models.model_store import ModelStore, following
 from signet.serving.process import combining, cores, output, ports, signals
 from signet.serving.process.child import ANSWERS_S, resident_bytes
 from signet.serving.process.children import Children
 from signet.serving.process.handing_over import HTTP, HandingOver
 from signet.serving.process.output import say
+from signet.serving.process.ports import prepare
 from signet.serving.process.supervision import Failures
 
 log = logging.getLogger(__name__)

@@ -129,6 +129,7 @@ class Connection:
         self._pings_out = 0
         self._seen_at_ping = (0, 0)
         self._data_frames = 0  # sent from queues
+        self._begun = 0  # streams whose head has come
         self._finished = 0  # streams that ended as they should
         self._resets = Bucket(limits.resets, clock)
         self._ping_bucket = Bucket(limits.pings, clock)
@@ -470,7 +471,7 @@ class Connection:
     def _window_update(self, stream_id: int, payload: bytes) -> None:
         if len(payload) != 4:
             raise Violation(FRAME_SIZE_ERROR, f"WINDOW_UPDATE of {len(payload)} bytes")
-        if not self._window_updates.take((self._finished + self._data_frames) * _UPDATES_OF_A_FRAME):
+        if not self._window_updates.take((self._begun + self._data_frames) * _UPDATES_OF_A_FRAME):
             raise Violation(ENHANCE_YOUR_CALM, "too many WINDOW_UPDATEs")
         more = uint32_at(payload)[0] & MAX_31
         if not stream_id:
@@ -541,6 +542,7 @@ class Connection:
     def _began(self, stream: Stream, headers: Headers, end_stream: bool) -> None:
         """The head of a stream has come, and is in order."""
         stream.got_head = True
+        self._begun += 1
         if headers.content_length >= 0:
             stream.expected_bytes = headers.content_length
             if end_stream and not self._fits(stream, 0, END_STREAM):

@@ -49,7 +49,7 @@ class Limits:
     empty_frames: Rate = field(default=Rate(1000, 50))
     """Frames that bring nothing: empty DATA, what comes for closed streams, PRIORITY, GOAWAY, unknown kinds, answers 1xx."""
     window_updates: Rate = field(default=Rate(1000, 50))
-    """WINDOW_UPDATEs beyond four for each stream that ends as it should and each DATA frame sent."""
+    """WINDOW_UPDATEs beyond four for each stream that begins and each DATA frame sent; gRPC sends one with a request."""
 
     def __post_init__(self) -> None:
         for name in ("stream_window", "connection_window"):

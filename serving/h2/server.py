@@ -49,6 +49,11 @@ class ServerConnection(Connection):
             self.draining = self._refuses = True
             self._out.append(frames.go_away(self._last_id, NO_ERROR))
 
+    @property
+    def refuses_new(self) -> bool:
+        """Whether no more requests are taken: when the last stream has ended, the connection may close."""
+        return self._refuses
+
     def _pinged(self, payload: bytes) -> None:
         if payload == _DRAIN and self.draining:
             self.refuse_new()

@@ -9,7 +9,6 @@ All that it holds is counted in the server's budget, and let go of as soon as it
 """
 
 import asyncio
-import socket
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -19,6 +18,7 @@ from signet.serving.errors import DeadlineExceeded, ServingError, TooLarge
 from signet.serving.http.messages import Handler, Limits, Request, Response, Work, page
 from signet.serving.http.parser import BadRequest, RequestParser
 from signet.serving.process.byte_budget import ByteBudget
+from signet.serving.process.ports import address_of
 
 UNREAD_BYTES = 1 << 14
 """More than this of answers that the system does not take, and nothing more is read or answered."""
@@ -479,14 +479,3 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         if self._transport:
             self._transport.abort()
-
-
-def address_of(peer: Any) -> str:
-    """What counts as one caller: an IPv4 address, the first 64 bits of an IPv6 address, all of a UNIX socket."""
-    if not isinstance(peer, tuple):
-        return ""
-    host: str = peer[0]
-    if ":" not in host:
-        return host
-    packed = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
-    return host if packed.startswith(bytes(10) + b"\xff\xff") else packed[:8].hex()

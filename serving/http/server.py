@@ -21,6 +21,7 @@ from signet.serving.errors import ServingError
 from signet.serving.http.connection import Connection
 from signet.serving.http.messages import Handler, Limits, Reply, Request, Response, Work, answered_by, page
 from signet.serving.process.byte_budget import ByteBudget
+from signet.serving.process.ports import prepare
 
 __all__ = ["Handler", "HttpServer", "Limits", "Reply", "Request", "Response", "Work", "answered_by", "page"]
 
@@ -28,18 +29,10 @@ _SWEEP_S = 5.0
 """Seconds between two looks for idle connections and for callers who do not read; a quarter of their limits at most."""
 
 _BACKLOG = 2048
-_UNSENT_BYTES = 1 << 18
-"""More than this of answers that cannot be sent yet the system does not take: it would, up to 4 MiB a connection, uncounted."""
 
 
 def _page_of(error: ServingError) -> Response:
     return page(HTTPStatus(error.http_status))
-
-
-def prepare(listener: socket.socket) -> None:
-    """What a bound socket needs before it listens: connections inherit it."""
-    if listener.family != socket.AF_UNIX:
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
 
 
 def _uncounted(_: str) -> None:

@@ -1,8 +1,29 @@
-"""Bound sockets for a server's ports, and a sentence when a port cannot be had."""
+"""Bound sockets for a server's ports, a sentence when a port cannot be had, and who it is that has connected."""
 
 import socket
+from typing import Any
 
 from signet.serving.errors import UsageError
+
+_UNSENT_BYTES = 1 << 18
+"""More than this of answers that cannot be sent yet the system does not take: it would, up to 4 MiB a connection, uncounted."""
+
+
+def prepare(listener: socket.socket) -> None:
+    """What a bound socket needs before it listens: connections inherit it."""
+    if listener.family != socket.AF_UNIX:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+
+
+def address_of(peer: Any) -> str:
+    """What counts as one caller: an IPv4 address, the first 64 bits of an IPv6 address, all of a UNIX socket."""
+    if not isinstance(peer, tuple):
+        return ""
+    host: str = peer[0]
+    if ":" not in host:
+        return host
+    packed = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
+    return host if packed.startswith(bytes(10) + b"\xff\xff") else packed[:8].hex()
 
 
 def listen(host: str, port: int, option: str) -> socket.socket:

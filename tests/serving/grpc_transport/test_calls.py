@@ -10,6 +10,9 @@ import pytest
 import uvloop
 
 from signet.serving.grpc_transport.grpcio_server import GrpcioServer
+from signet.serving.grpc_transport.own_server import OwnServer
+from signet.serving.grpc_transport.server_limits import ServerLimits
+from signet.serving.process.ports import listen
 from tests.servers import wait_until
 from tests.serving.grpc_transport import methods
 
@@ -26,7 +29,16 @@ async def grpcio(loop_stop, started):
     await server.stop(0.1)
 
 
-TRANSPORTS = {"grpcio": grpcio}
+async def own(loop_stop, started):
+    server = OwnServer(methods.SERVICES, ServerLimits(LIMIT))
+    listener = listen("127.0.0.1", 0, "--port")
+    await server.listen(listener)
+    started(f"127.0.0.1:{listener.getsockname()[1]}")
+    await loop_stop.wait()
+    await server.stop(0.1)
+
+
+TRANSPORTS = {"own": own, "grpcio": grpcio}
 
 
 @contextmanager

@@ -264,6 +264,16 @@ def test_window_updates_for_data_that_was_sent_are_no_flood():
     assert len(peer.answered) == 5000
 
 
+def test_window_updates_with_a_thousand_requests_at_once_are_no_flood():
+    """gRPC's clients send one or two with each request, long before it is answered."""
+    peer = Peer()
+    for i in odd(1000):
+        peer.send(request(i, end=True), window(0, 5), window(i, 5))
+    assert peer.ending is None
+    flood(peer, [window(1, 1)] * 20_000)
+    assert peer.ending == CALM
+
+
 # Windows
 
 
