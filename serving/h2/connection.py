@@ -136,7 +136,6 @@ class Connection:
         self._settings_bucket = Bucket(limits.settings, clock)
         self._empties = Bucket(limits.empty_frames, clock)
         self._window_updates = Bucket(limits.window_updates, clock)
-        self._unacknowledged = 1  # SETTINGS
 
     # To look at
 

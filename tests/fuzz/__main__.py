@@ -8,7 +8,7 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["serving"]):
+with atheris.instrument_imports(include=["signet"]):
     from tests.fuzz.targets import TARGETS
 
 

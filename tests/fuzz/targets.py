@@ -23,6 +23,8 @@ from google.protobuf.message import DecodeError
 from signet.serving.engine import warmup
 from signet.serving.errors import InvalidInput, SignetError, TooLarge
 from signet.serving.h2 import frames
+from signet.serving.h2.client import ClientConnection
+from signet.serving.h2.server import ServerConnection
 from signet.serving.http.connection import Connection
 from signet.serving.http.server import HttpServer, Request, Response, answered_by
 from signet.serving.json_arrays import number_arrays
@@ -49,6 +51,7 @@ from signet.serving.tensors.protos import (
 from signet.serving.tensors.signature import Signature, TensorSpec
 from tests.serving.grpc_dialect import test_predict_bytes
 from tests.serving.grpc_transport import test_channel, test_channel_garbage, test_channel_seam
+from tests.serving.h2 import test_any_bytes, wire
 from tests.serving.json_arrays.test_number_arrays import plain
 from tests.tfrecord import record
 
@@ -308,11 +311,11 @@ def server_frames(data: bytes) -> None:
             playing.call(10)
         for _ in range(3):
             await asyncio.sleep(0)
-        for wire in playing.network.alive():
-            wire.to_client += wire.server.take_output() + data
+        for line in playing.network.alive():
+            line.to_client += line.server.take_output() + data
             for _ in range(4):
                 await asyncio.sleep(0)
-                wire.carry(1 << 20)
+                line.carry(1 << 20)
         await playing.channel.close()
         for _ in range(4):
             await asyncio.sleep(0)
@@ -322,7 +325,36 @@ def server_frames(data: bytes) -> None:
     asyncio.run(run())
 
 
+def http2(data: bytes) -> None:
+    """Frames to a server's side of HTTP/2, or to a client's, as the first byte says; the second says where they are cut.
+
+    The next four say what the owner of the connection does with the events. Frames mean the same whole and in pieces.
+    """
+    side: Any = (ServerConnection, ClientConnection)[data[0] % 2] if data else ServerConnection
+    choices, sent = [byte % 6 for byte in data[2:6]], data[6:]
+    pieces = test_any_bytes.cut(sent, range(0, len(sent), data[1] % 64 + 1 if len(data) > 1 else 1))
+    assert test_any_bytes.run(side, pieces)[1:] == test_any_bytes.run(side, [sent])[1:]
+    test_any_bytes.bear(side, pieces, choices)
+
+
+_ASKED = wire.request(1) + wire.data(1, b"\0\0\0\0\1x", end=True)
+_ANSWERED = wire.answer(1) + wire.data(1) + wire.frame(1, 5, 1, wire.TRAILERS)
+
 TARGETS = {
+    "http2": Target(
+        http2,
+        (
+            b"\0\x08\2\3\1\4" + _ASKED + wire.request(3) + wire.window(0, 9) + wire.rst(3),
+            b"\0\0\0\0\0\0" + wire.settings(_4=0, _1=0, _5=20_000) + _ASKED + wire.window(1, 70_000),
+            b"\0\x3f\4\5\0\0"
+            + wire.frame(1, 0x28, 1, b"\1\0\0\0\0\1" + wire.block(*wire.REQUEST) + b"\0")
+            + wire.frame(9, 4, 1)
+            + wire.frame(0, 8, 1, b"\2data..")
+            + wire.frame(6, 0, 0, bytes(8)),
+            b"\1\x10\3\3\0\0" + wire.settings(_3=2) + _ANSWERED + wire.window(0, 100_000) + wire.window(3, 1),
+            b"\1\x20\1\0\0\0" + wire.answer(1, status="100") + wire.answer(3, end=True) + wire.frame(7, 0, 0, bytes(8)),
+        ),
+    ),
     "predict_answer": Target(
         predict_answer,
         (
