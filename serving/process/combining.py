@@ -29,6 +29,8 @@ _LASTING = ("counter", "histogram")
 _BOUNDED = ("model", "version", "model_name", "model_path")
 """Labels whose values come and go with what is served: when no process tells of one any more, neither do those that ended."""
 _UNKNOWN = "unknown"
+_CREATED = "_created"
+"""How the name of a sample ends that says since when a counter counts."""
 
 Value = tuple[str, tuple[tuple[str, str], ...]]
 """What tells a value of a family from the others: the sample's name, and its labels in their order."""
@@ -79,7 +81,10 @@ def combine(parts: Iterable[Sequence[Family]]) -> list[Family]:
             rule = _RULES[one.rule if one.type not in _LASTING else "sum"]
             for key, value in one.values.items():
                 before = known.values.get(key)
-                known.values[key] = value if before is None else rule(before, value)
+                if before is None:
+                    known.values[key] = value
+                else:
+                    known.values[key] = (min if key[0].endswith(_CREATED) else rule)(before, value)
     return list(found.values())
 
 
