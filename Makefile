@@ -4,12 +4,11 @@ IS_ONE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3; do $$each -c '$(IS_ONE)' 2>/dev/null && echo $$each && break; done)
 BIN := .venv/bin
 SIGNET := $(BIN)/signet
-QUICK := digits question_answering social_posts
+QUICK_MODELS := digits question_answering social_posts
 HTTP_PORT ?= 8080
 MODELS_DIR ?= models
-BASE ?= docker.io/library/python:3.11-slim-bookworm
 
-.PHONY: run test quick test-long check format bench bench-score bench-babi wheel lock images-check deploy-files release-check help
+.PHONY: run test quick test-long check format bench bench-page bench-score bench-babi wheel lock images-check deploy-files release-check help
 
 help:            ## these lines
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 14
@@ -23,7 +22,7 @@ help:            ## these lines
 	@touch $@
 
 run: .venv/.done  ## train the quick presets if models/ lacks them, then serve on http://localhost:8080
-	@$(SIGNET) train $(QUICK) --preset quick --if-missing --models-dir $(MODELS_DIR)
+	@$(SIGNET) train $(QUICK_MODELS) --preset quick --if-missing --models-dir $(MODELS_DIR)
 	@exec $(SIGNET) serve --models-dir $(MODELS_DIR) --http-port $(HTTP_PORT)
 
 # One worker a processor, each with session servers of its own: about 3 GB of memory, hence at most four. `worksteal` gives
@@ -50,10 +49,20 @@ format: .venv/.done  ## rewrite in the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/.done  ## throughput and latency beside the in-process engine loop
-	$(BIN)/python -m tests.bench
+# Half an hour; QUICK=1: three minutes. BASE=REVISION: another revision's servers beside these, in the same rounds, with a
+# verdict for each target. ONLY='digits*64' SERVERS='embedded*': some. TFS_BIN=…/tensorflow_model_server: it too. OUT=FOLDER
+bench: BASE ?=
+bench: .venv/.done  ## every server beside the engine's own loop, BASE=REVISION and TFS_BIN, interleaved; QUICK=1 OUT= ONLY= SERVERS=
+	$(BIN)/python -m tests.bench $(if $(BASE),--base '$(BASE)') $(if $(OUT),--out '$(OUT)') $(if $(QUICK),--quick) \
+		$(if $(ONLY),--only '$(ONLY)') $(if $(SERVERS),--servers '$(SERVERS)')
+ifeq ($(QUICK)$(ONLY)$(SERVERS),)
 	$(BIN)/python -m tests.bench.load_test
 	$(BIN)/python -m tests.bench.swaps
+endif
+
+RESULTS ?= docs/performance/results.json
+bench-page: .venv/.done  ## docs/performance.md and its pictures, from RESULTS=OUT/results.json
+	$(BIN)/python -m tests.bench --page $(RESULTS)
 
 bench-score: .venv/.done  ## rows per second of scored files beside the in-process engine loop
 	$(BIN)/python -m tests.bench.score
@@ -79,6 +88,7 @@ lock: .venv/.done  ## pin every package again, with hashes: one file for each Py
 	$(BIN)/$(COMPILE) tests/third_party/kserve.in --no-annotate $(KSERVE_UNUSED:%=--no-emit-package=%) \
 		--output-file tests/third_party/kserve.lock
 
+images-check: BASE ?= docker.io/library/python:3.11-slim-bookworm
 images-check: .venv/.done  ## build the images on BASE and run them: needs docker or podman; PIP_CONF=a pip configuration
 	$(BIN)/python -m tests.deploy.images_check $(BASE) $(if $(PIP_CONF),--pip-conf $(PIP_CONF))
 

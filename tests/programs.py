@@ -20,11 +20,10 @@ PACKAGES = {
     "kubectl": "kubernetes-client",
     "openssl": "openssl",
     "curl": "curl",
+    "wrk": "wrk",
+    "h2load": "nghttp2-client",
 }
 """Program -> Debian's package of it."""
-
-BENCHMARKS = {"wrk": "wrk", "h2load": "nghttp2-client"}
-"""The same, for what `make bench` alone needs."""
 
 KUBECTL = (1, 27)
 """The oldest kubectl that reads deploy/kubernetes: older ones do not know what it is written in."""
@@ -82,7 +81,7 @@ def too_old() -> str | None:
 
 def need(program: str) -> None:
     """Fail, naming the Debian package, when a program that a test runs is missing."""
-    package = {**PACKAGES, **BENCHMARKS}[program]
+    package = PACKAGES[program]
     assert shutil.which(program), f"{program} is missing: apt-get install {package}"
 
 

@@ -64,16 +64,30 @@ class Program:
 
 
 @contextmanager
-def program(*arguments: str | Path, environment: dict[str, str] | None = None) -> Iterator[Program]:
-    """`signet ARGUMENTS`, killed at the end if it still runs."""
+def program(
+    *arguments: str | Path, environment: dict[str, str] | None = None, checkout: Path = ROOT
+) -> Iterator[Program]:
+    """`signet ARGUMENTS` of this or another checkout, killed at the end if it still runs."""
+    other = {} if checkout == ROOT else {"PYTHONPATH": str(checkout)}
+    environment = {"SIGNET_GRPC_PORT": "0", **other, **(environment or {})}
+    with started([*SIGNET, *map(str, arguments)], environment, checkout) as running:
+        yield running
+
+
+@contextmanager
+def started(
+    command: list[str], environment: dict[str, str], folder: Path = ROOT, stdin: int | None = None
+) -> Iterator[Program]:
+    """A program that runs in the folder, killed at the end if it still runs."""
     process = subprocess.Popen(
-        [*SIGNET, *map(str, arguments)],
+        command,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="backslashreplace",  # TensorFlow quotes what it was asked, such as the bytes of a picture
-        cwd=ROOT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", "SIGNET_GRPC_PORT": "0", **(environment or {})},
+        cwd=folder,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
     )
     try:
         yield Program(process)
@@ -84,9 +98,11 @@ def program(*arguments: str | Path, environment: dict[str, str] | None = None) -
 
 
 @contextmanager
-def gateway(*arguments: str | Path, environment: dict[str, str] | None = None) -> Iterator[tuple[str, Program]]:
+def gateway(
+    *arguments: str | Path, environment: dict[str, str] | None = None, checkout: Path = ROOT
+) -> Iterator[tuple[str, Program]]:
     """`signet serve` on a free port, ready: its URL and the program."""
-    with program("serve", "--http-port", "0", *arguments, environment=environment) as running:
+    with program("serve", "--http-port", "0", *arguments, environment=environment, checkout=checkout) as running:
         match = running.read_until(r"Signet is (?:ready )?at http://localhost:(\d+)")
         yield f"http://127.0.0.1:{match[1]}", running
 
@@ -98,19 +114,25 @@ def grpc_address(gateway: Program) -> str:
 
 
 @contextmanager
-def model_server(*arguments: str | Path, environment: dict[str, str] | None = None) -> Iterator[tuple[str, Program]]:
+def model_server(
+    *arguments: str | Path, environment: dict[str, str] | None = None, checkout: Path = ROOT
+) -> Iterator[tuple[str, Program]]:
     """`signet model-server` on a free port, answering: its gRPC address and the program."""
     port = free_port()
-    with program("model-server", f"--port={port}", *arguments, environment=environment) as running:
+    command = ("model-server", f"--port={port}", *arguments)
+    with program(*command, environment=environment, checkout=checkout) as running:
         running.read_until("Running gRPC ModelServer")
         yield f"127.0.0.1:{port}", running
 
 
 @contextmanager
-def both_apis(*arguments: str | Path, environment: dict[str, str] | None = None) -> Iterator[tuple[str, str, Program]]:
+def both_apis(
+    *arguments: str | Path, environment: dict[str, str] | None = None, checkout: Path = ROOT
+) -> Iterator[tuple[str, str, Program]]:
     """`signet model-server` on two free ports, answering: its gRPC address, its REST URL and the program."""
     port = free_port()
-    with model_server(f"--rest_api_port={port}", *arguments, environment=environment) as (address, running):
+    given = (f"--rest_api_port={port}", *arguments)
+    with model_server(*given, environment=environment, checkout=checkout) as (address, running):
         running.read_until("Exporting HTTP/REST API")
         yield address, f"http://127.0.0.1:{port}", running
 

@@ -123,5 +123,5 @@ def test_every_program_that_a_test_runs_is_listed():
         text = file.read_text()
         needed |= set(re.findall(r'programs\.need\("(\w+)"\)', text))
         started |= set(re.findall(r'subprocess\.\w+\(\s*\["([\w-]+)"', text))
-    assert needed == {**programs.PACKAGES, **programs.BENCHMARKS}.keys()
+    assert needed == programs.PACKAGES.keys()
     assert started - {"pyenv"} <= needed | EVERY_SYSTEMS  # pyenv is asked for more Pythons where it is there

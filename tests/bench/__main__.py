@@ -1,181 +1,188 @@
-"""`make bench`: rows per second and latencies of every server and dialect beside the engine's own loop, in one run.
+"""`make bench`: every server beside the engine's own loop, another revision and TensorFlow Serving, interleaved in one run.
 
-    python -m tests.bench [--seconds 3] [--models digits,…] [--servers embedded,…] [--connections 1,16,64]
+    python -m tests.bench [--base REVISION] [--out FOLDER] [--only 'digits*64'] [--servers 'embedded*'] [--quick]
+    python -m tests.bench --page [FOLDER/results.json]
 
-Servers: `embedded`, the gateway with the engine inside; `remote`, the gateway in front of a model server; `rest` and
-`grpc`, the model server itself; `rest-batching` and `grpc-batching`, the same with --enable_batching.
+    models, servers up ──▶ each load: rounds of A B C, C B A, … ──▶ FOLDER/results.json ──▶ results.md, pictures
+                                            a results.json ──(--page)──▶ docs/performance.md and its pictures
 
-"of the loop" compares rows per second with calls of the C API in one thread, with TensorFlow's default options and as
-many rows a call as the requests have. Figures of one run can be compared with one another, and with no others.
+$TFS_BIN names a tensorflow_model_server to be measured too. Needs wrk and h2load (Debian: wrk, nghttp2-client). Ctrl-C ends
+it; what has been measured until then is written. Exit code 1: some server answered wrongly, and has no figure there.
 """
 
 import argparse
-import subprocess
+import os
+import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from tests import servers
-from tests.bench import export, load, rows
-from tests.bench.load import Result
+from tests import programs, servers
+from tests.bench import contenders, environment, export, loads, report, results, revision, rounds, targets
+from tests.bench.contenders import Contender
+from tests.bench.ratios import spread
+from tests.bench.results import Block, Results
 
-FEW_CONNECTIONS = 4
-"""For batches, and for pictures, where 1, 16 and 64 connections would say nothing more."""
-BATCH_ROWS = 32
-HTTP_ONLY = ("V1",)
-
-
-@dataclass(frozen=True)
-class Case:
-    """What is measured: a model, a dialect, rows and connections."""
-
-    model: str
-    dialect: str
-    rows: int
-    connections: int
+PAGE = servers.ROOT / "docs" / "performance.md"
+KEPT = PAGE.with_suffix("")
+"""Folder of the results that the page is made of, and of its pictures."""
+COMMAND = "python -m tests.bench --page"
+QUICK_ROUNDS, QUICK_SECONDS = 3, 0.4
+INTERRUPTED = 130
 
 
-Measure = Callable[[Case, float], Result]
-"""(case, seconds) -> what came of it."""
-
-
-@dataclass(frozen=True)
-class Server:
-    """How a server is started, and in which dialects it is asked."""
-
-    start: Callable[[ExitStack, Path], tuple[Measure, servers.Program]]
-    dialects: tuple[str, ...]
-
-
-def main() -> None:
+def main() -> int:
     options = arguments()
-    with tempfile.TemporaryDirectory() as text:
-        folder = Path(text)
-        export.models(folder / "models")
-        print("| model | server | dialect | rows | connections | requests/s | of the loop | p50 ms | p99 ms |")
-        print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-        limits = {}
-        for model in options.models:
-            for count in (1,) if model == "image" else (1, BATCH_ROWS):
-                limits[model, count] = engine(folder, model, count, options.seconds)
-                print(
-                    f"| {model} | engine loop | – | {count} | – | {limits[model, count]:,.0f} | 1.00 | – | – |",
-                    flush=True,
-                )
-        for name in options.servers:
-            with ExitStack() as stack:
-                started = time.monotonic()
-                measure, running = SERVERS[name].start(stack, folder)
-                ready_s = time.monotonic() - started
-                for case in cases(SERVERS[name].dialects, options):
-                    line(name, measure, case, limits[case.model, case.rows], options.seconds)
-                resident = running.resident_bytes() / 2**20
-                print(f"| | *{name}: ready in {ready_s:.1f} s, {resident:.0f} MB resident* |", flush=True)
+    if options.page is not None:
+        keep(Path(options.page))
+        return 0
+    try:
+        for program in ("wrk", "h2load"):
+            programs.need(program)
+        return run(options)
+    except (ValueError, AssertionError, revision.NoRevision) as error:  # a program that is missing, or does not start
+        print(f"make bench: {error}", file=sys.stderr)
+        return 2
 
 
 def arguments() -> argparse.Namespace:
-    def listed(text: str) -> list[str]:
-        return text.split(",")
-
     parser = argparse.ArgumentParser(
         prog="make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=int, default=3, help="whole seconds of each measurement")
-    parser.add_argument("--models", type=listed, default=list(rows.SHAPES))
-    parser.add_argument("--servers", type=listed, default=list(SERVERS))
-    parser.add_argument("--dialects", type=listed, default=[*rows.DIALECTS, "gRPC"])
-    parser.add_argument("--connections", type=lambda text: [int(n) for n in text.split(",")], default=[1, 16, 64])
-    return parser.parse_args()
-
-
-def cases(dialects: tuple[str, ...], options: argparse.Namespace) -> Iterator[Case]:
-    for model in options.models:
-        for dialect in dialects:
-            if dialect not in options.dialects:
-                continue
-            if model == "image":
-                yield Case(model, dialect, 1, FEW_CONNECTIONS)
-                continue
-            for connections in options.connections:
-                yield Case(model, dialect, 1, connections)
-            yield Case(model, dialect, BATCH_ROWS, FEW_CONNECTIONS)
-
-
-def line(server: str, measure: Measure, case: Case, limit: float, seconds: float) -> None:
-    measure(case, 1)  # the first calls of a shape are slow
-    result = measure(case, seconds)
-    rate = f"{result.requests_per_s:,.0f} | {result.requests_per_s / limit:.2f}"
-    latencies = f"{result.p50_s * 1e3:.2f} | {result.p99_s * 1e3:.2f}"
-    print(
-        f"| {case.model} | {server} | {case.dialect} | {case.rows} | {case.connections} | {rate} | {latencies} |",
-        flush=True,
+    parser.add_argument("--base", default="", help="git revision whose servers are measured beside these")
+    parser.add_argument("--out", type=Path, default=servers.ROOT / ".bench", help="folder for results")
+    parser.add_argument("--only", action="append", default=[], help="pattern of loads, such as 'digits*64'; repeatable")
+    parser.add_argument("--servers", action="append", default=[], help="pattern of servers; repeatable")
+    parser.add_argument("--quick", action="store_true", help="few loads, short runs: three minutes")
+    parser.add_argument("--rounds", type=int, help=f"runs of each server at each load; default 6, quick {QUICK_ROUNDS}")
+    parser.add_argument("--seconds", type=float, help=f"length of a run; default 1, quick {QUICK_SECONDS}")
+    parser.add_argument("--models", type=Path, help="folder of the exported models: made where it lacks them, and kept")
+    parser.add_argument(
+        "--page",
+        nargs="?",
+        const=KEPT / results.FILE,
+        help=f"measure nothing: write {PAGE.name} from such results; default: from those that it was made of",
     )
+    options = parser.parse_args()
+    options.rounds = options.rounds or (QUICK_ROUNDS if options.quick else 6)
+    options.seconds = options.seconds or (QUICK_SECONDS if options.quick else 1.0)
+    return options
 
 
-def engine(folder: Path, model: str, row_count: int, seconds: float) -> float:
-    """Calls per second of so many rows in a process of their own."""
-    command = [sys.executable, "-m", "tests.bench.engine", folder / "models", model, str(row_count), str(seconds)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+def run(options: argparse.Namespace) -> int:
+    """Measure, and write results as they come. Gives the exit code."""
+    wanted = loads.select(options.only, options.quick)
+    tfs = os.environ.get("TFS_BIN", "")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        base = stack.enter_context(revision.checked_out(options.base)) if options.base else None
+        models = (options.models or folder / "models").resolve()
+        export.models(models, sorted({load.model for load in wanted}))
+        config = servers.write_model_config(folder / "models.config", models)
+        setting = contenders.Setting(models, config, base, tfs)
+        names = contenders.select(setting.names, options.servers)
+        found = Results(
+            started=datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"),
+            seconds=options.seconds,
+            rounds=options.rounds,
+            environment=environment.look(),
+            servers=names,
+            base=f"{base.commit}, {base.subject}" if base else "",
+            tfs=environment.server_version(tfs) if tfs else "",
+        )
+        options.out.mkdir(parents=True, exist_ok=True)
+        try:
+            measure(found, wanted, setting, stack, folder, options.out)
+        except KeyboardInterrupt:
+            found.interrupted = True
+            say("interrupted: writing what has been measured")
+        finally:
+            publish(found, options.out)
+    print((options.out / "results.md").read_text())
+    if found.interrupted:
+        return INTERRUPTED
+    return 1 if any(block.failures for block in found.blocks) else 0
 
 
-def over_http(url: str, folder: Path) -> Measure:
-    def measure(case: Case, seconds: float) -> Result:
-        request = rows.DIALECTS[case.dialect](case.model, case.rows)
-        return load.post(url, request, case.connections, seconds, folder)
-
-    return measure
-
-
-def over_grpc(address: str, folder: Path) -> Measure:
-    """Calls of TensorFlow Serving's Predict."""
-
-    def measure(case: Case, seconds: float) -> Result:
-        return load.predict(address, rows.message(case.model, case.rows), case.connections, seconds, folder)
-
-    return measure
-
-
-def embedded(stack: ExitStack, folder: Path) -> tuple[Measure, servers.Program]:
-    url, running = stack.enter_context(servers.gateway("--models-dir", folder / "models"))
-    return over_http(url, folder), running
-
-
-def remote(stack: ExitStack, folder: Path) -> tuple[Measure, servers.Program]:
-    address, _ = stack.enter_context(servers.model_server(config(folder)))
-    arguments = ("--backend", address, "--models-dir", folder / "models")
-    url, running = stack.enter_context(servers.gateway(*arguments))
-    return over_http(url, folder), running
-
-
-def rest(stack: ExitStack, folder: Path, *flags: str) -> tuple[Measure, servers.Program]:
-    port = servers.free_port()
-    _, running = stack.enter_context(servers.model_server(config(folder), f"--rest_api_port={port}", *flags))
-    return over_http(f"http://127.0.0.1:{port}", folder), running
+def measure(
+    found: Results, wanted: list[loads.Load], setting: contenders.Setting, stack: ExitStack, folder: Path, out: Path
+) -> None:
+    """Start the servers and fill the results, a block for each load."""
+    engine = contenders.engine(stack, setting.models)
+    running: list[Contender] = []
+    for contender in contenders.start(stack, setting, found.servers):
+        say(f"{contender.name} is up")
+        running.append(contender)
+    bench = rounds.Bench(engine, running, folder, found.seconds, found.rounds)
+    rounds.wait_until_idle(bench.pids())  # servers try out models that they have just loaded
+    started = time.monotonic()
+    for number, load in enumerate(wanted):
+        if not any(contender.takes(load) for contender in running):
+            continue
+        left = (
+            f", about {(time.monotonic() - started) / number * (len(wanted) - number) / 60:.0f} min left"
+            if number
+            else ""
+        )
+        say(f"[{number + 1}/{len(wanted)}] {load.name}{left}")
+        block = Block(load)
+        found.blocks.append(block)
+        rounds.measure(bench, block, lambda text: say(f"    {text}"))
+        for line in summary(block):
+            say(f"    {line}")
+        results.write(found, out / results.FILE)
 
 
-def grpc(stack: ExitStack, folder: Path, *flags: str) -> tuple[Measure, servers.Program]:
-    address, running = stack.enter_context(servers.model_server(config(folder), *flags))
-    return over_grpc(address, folder), running
+def summary(block: Block) -> list[str]:
+    """Requests/s of each server, and its ratios."""
+    lines = []
+    for name, samples in block.samples.items():
+        rate = spread([sample.requests_per_s for sample in samples]).median
+        ratios = [
+            f"{report.text(ratio)} of {targets.reference(block, name, kind)}"
+            for kind in ("limit", "base", "tfs")
+            if (ratio := targets.ratio(block, name, kind))
+        ]
+        lines.append(f"{name:<28}{rate:>10,.0f}/s  {', '.join(ratios)}")
+    return lines
 
 
-def config(folder: Path) -> str:
-    """The flag that serves all models of the benchmark."""
-    return f"--model_config_file={servers.write_model_config(folder / 'models.config', folder / 'models')}"
+def publish(found: Results, out: Path) -> None:
+    """results.json, results.md and the pictures."""
+    from tests.bench import plots
+
+    results.write(found, out / results.FILE)
+    (out / "results.md").write_text(report.page(found, plots.draw(found, out), "make bench"))
 
 
-SERVERS: dict[str, Server] = {
-    "embedded": Server(embedded, tuple(rows.DIALECTS)),
-    "remote": Server(remote, tuple(rows.DIALECTS)),
-    "rest": Server(rest, HTTP_ONLY),
-    "rest-batching": Server(lambda stack, folder: rest(stack, folder, "--enable_batching"), HTTP_ONLY),
-    "grpc": Server(grpc, ("gRPC",)),
-    "grpc-batching": Server(lambda stack, folder: grpc(stack, folder, "--enable_batching"), ("gRPC",)),
-}
+def keep(file: Path) -> None:
+    """Make docs/performance.md of a file of results, and keep them beside its pictures."""
+    from tests.bench import plots
+
+    KEPT.mkdir(exist_ok=True)
+    if file.resolve() != (KEPT / results.FILE).resolve():
+        shutil.copyfile(file, KEPT / results.FILE)
+    found = results.read(KEPT / results.FILE)
+    for stale in KEPT.glob("*.svg"):
+        stale.unlink()
+    plots.draw(found, KEPT)
+    PAGE.write_text(kept_page())
+
+
+def kept_page() -> str:
+    """The text of docs/performance.md, of the results and the pictures that are kept."""
+    found = results.read(KEPT / results.FILE)
+    titles = {**report.TITLES, "processor": "Processor time a request"}
+    pictures = [(title, f"{KEPT.name}/{name}.svg") for name, title in titles.items() if (KEPT / f"{name}.svg").exists()]
+    return report.page(found, pictures, COMMAND)
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -20,7 +20,7 @@ from pathlib import Path
 import httpx
 
 from tests import servers
-from tests.bench import export, load, rows
+from tests.bench import export, generators, rows
 
 FIGURES = Path(__file__).with_name("capacity.json")
 PAGE = servers.ROOT / "deploy" / "capacity.md"
@@ -227,9 +227,9 @@ def measure() -> None:
 
 def cost(url: str, model: str, request: rows.Post, programs: list[servers.Program], folder: Path) -> list[float]:
     """Processor seconds a request of each program, under load."""
-    load.post(url, request, 4, 1, folder)  # the first calls of a shape are slow
+    generators.post(url, request, 4, 1, folder)  # the first calls of a shape are slow
     before = [processor_s(program) for program in programs], answered(url, model)
-    load.post(url, request, CONNECTIONS, SECONDS, folder)
+    generators.post(url, request, CONNECTIONS, SECONDS, folder)
     after = [processor_s(program) for program in programs], answered(url, model)
     requests = after[1] - before[1]
     return [round((new - old) / requests, 7) for old, new in zip(before[0], after[0], strict=True)]

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from signet.clients.load_test.run import result
 from tests import servers
-from tests.bench import load
-from tests.bench.load import Result
+from tests.bench import generators
+from tests.bench.generators import Result
 from tests.bench.rows import Post
 
 MODEL = "two_in"
@@ -53,7 +53,7 @@ def compare(url: str, rows: int, connections: int, options: argparse.Namespace, 
     post = Post(f"/v1/models/{MODEL}:predict", body)
     theirs, mine = [], []
     for _ in range(options.rounds):
-        theirs.append(load.post(url, post, connections, options.seconds, folder))
+        theirs.append(generators.post(url, post, connections, options.seconds, folder))
         mine.append(ours(url, rows, connections, options.seconds, folder))
     rates = [statistics.median(measured.requests_per_s for measured in side) for side in (theirs, mine)]
     ratio = statistics.median(b.requests_per_s / a.requests_per_s for a, b in zip(theirs, mine, strict=True))

@@ -1,4 +1,4 @@
-"""Exports models of the notebook's sizes with random weights, to be timed: `python -m tests.bench.models FOLDER`.
+"""Exports models of the notebook's sizes with random weights, to be timed: `python -m tests.bench.models FOLDER [NAME…]`.
 
     digits              pixels (n, 64) float32                      64 -> 32 -> 32 -> 10
     question_answering  text (n, 64), question (n, 16) int32        two LSTMs, vocabularies of 10,000, 500 answers
@@ -74,8 +74,10 @@ def export(model: keras.Model, path: Path) -> None:
     tf.saved_model.save(module, str(path), signatures={"serving_default": serving_default})
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, names: list[str]) -> None:
     for build in MODELS:
+        if names and build.__name__ not in names:
+            continue
         keras.utils.set_random_seed(0)
         target = folder / build.__name__ / "1"
         aside = folder / build.__name__ / ".writing"
@@ -86,4 +88,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])
