@@ -65,6 +65,7 @@ def made_files() -> Iterator[str]:
     for file, command in {
         "deploy/grafana/signet.json": [sys.executable, "deploy/dashboard.py"],
         "deploy/capacity.md": [sys.executable, "-m", "tests.bench.capacity", "--page"],
+        "docs/performance.md": [sys.executable, "-m", "tests.bench", "--page"],
     }.items():
         before = (ROOT / file).read_bytes()
         subprocess.run(command, cwd=ROOT, check=True)  # noqa: S603

@@ -10,7 +10,13 @@ from tests.architecture_drawing import DRAWING, PAGE
 from tests.servers import ROOT
 
 DECISIONS = sorted((ROOT / "docs/decisions").glob("*.md"))
-PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "docs/architecture.md", *DECISIONS]
+PAGES = [
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
+    ROOT / "docs/architecture.md",
+    ROOT / "docs/performance.md",
+    *DECISIONS,
+]
 FOLDERS = r"(?:serving|clients|training|signet|deploy|tests|docs|examples|\.ci|\.github)"
 
 
@@ -43,7 +49,14 @@ def test_decisions_are_numbered_without_a_gap():
 
 def test_the_readme_leads_to_every_page():
     readme = (ROOT / "README.md").read_text()
-    for page in ("CONTRIBUTING.md", "SECURITY.md", "LICENSE", "docs/architecture.md", "docs/decisions"):
+    for page in (
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "LICENSE",
+        "docs/architecture.md",
+        "docs/performance.md",
+        "docs/decisions",
+    ):
         assert f"]({page}" in readme, page
 
 

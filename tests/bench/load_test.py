@@ -11,15 +11,24 @@ import json
 import statistics
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from signet.clients.load_test.run import result
 from tests import servers
 from tests.bench import generators
-from tests.bench.generators import Result
 from tests.bench.rows import Post
 
 MODEL = "two_in"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a run of `signet load` gave; latencies in seconds."""
+
+    requests_per_s: float
+    p50_s: float
+    p99_s: float
 
 
 def main() -> None:
@@ -64,13 +73,13 @@ def compare(url: str, rows: int, connections: int, options: argparse.Namespace, 
     print(f"| {rows} | {connections} | {rates[0]:,.0f} | {rates[1]:,.0f} | {ratio:.2f} | {latencies} |", flush=True)
 
 
-def ours(url: str, rows: int, connections: int, seconds: float, folder: Path) -> Result:
+def ours(url: str, rows: int, connections: int, seconds: float, folder: Path) -> Measured:
     """Measure with `signet load`, in a process of its own."""
     command = [*servers.SIGNET, "load", MODEL, "--url", url, "--closed", connections, "--seconds", seconds]
     command += ["--bodies", folder / "body.json", "--rows", rows, "--json", folder / "result.json", "--warmup-s", 0.5]
     subprocess.run(list(map(str, command)), check=True, capture_output=True)
     total = result.read(folder / "result.json").total
-    return Result(total.goodput, total.latency_s(50), total.latency_s(99))
+    return Measured(total.goodput, total.latency_s(50), total.latency_s(99))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,9 @@ from tests.bench.results import Block, Results, Sample
 from tests.bench.targets import Reference
 
 DISTURBED_CORES = 0.1
-"""From here on other load is told: a tenth of a core is a twentieth of a machine of two."""
+"""From an upper quartile of so much on other load is told: a tenth of a core is a twentieth of a machine of two."""
+_WORST = 12
+"""Points with a higher p99 that are listed: half of all would be by chance."""
 GENERATOR_CORES = 0.9
 """From here on the generator may have been the limit: wrk and h2load have a thread each."""
 
@@ -102,7 +104,7 @@ def _other_load(results: Results) -> str:
         f"{found.median:.2f} cores (quartiles {found.low:.2f}–{found.high:.2f}, most {found.most:.2f}), load average "
         f"{min(averages):.1f}–{max(averages):.1f} with the benchmark's own"
     )
-    return f"**{said}: the run was disturbed**" if found.median >= DISTURBED_CORES else said
+    return f"**{said}: the run was disturbed**" if found.high >= DISTURBED_CORES else said
 
 
 def _verdicts(results: Results) -> list[str]:
@@ -132,9 +134,10 @@ def _verdicts(results: Results) -> list[str]:
             f"The p99, held against the other revision's at {len(latencies)} points: not higher at "
             f"{len(latencies) - len(worse)}, higher in some rounds at {len(worse) - len(surely)}, in every round at "
             f"**{len(surely)}**, where chance alone would make it so at {chance:.1f}."
+            + (f" The {_WORST} worst:" if len(worse) > _WORST else "")
         )
         if worse:
-            worse.sort(key=lambda one: (one not in surely, -one[2].measured.median))
+            worse = sorted(worse, key=lambda one: (one not in surely, -one[2].measured.median))[:_WORST]
             rows = [
                 [load, server, text(found.measured), f"{found.rounds} of {found.measured.count}"]
                 for load, server, found in worse
@@ -222,14 +225,14 @@ def _disturbances(results: Results) -> list[str]:
     """What the figures may have suffered from, by load."""
     rows = []
     for block in results.blocks:
-        if (cores := block.other_cores) and spread(cores).median >= DISTURBED_CORES:
+        if (cores := block.other_cores) and (found := spread(cores)).high >= DISTURBED_CORES:
             averages = "–".join(f"{average:.1f}" for average in block.load_averages)
-            rows.append([block.load.name, f"{spread(cores).median:.2f}", f"{max(cores):.2f}", averages])
+            rows.append([block.load.name, f"{found.median:.2f} ({found.low:.2f}–{found.high:.2f})", averages])
     parts = []
     if rows:
-        said = "Cores that other programs, and other guests of the host, used while servers were measured."
+        said = "Cores that other programs, and other guests of the host, used while servers were measured: median and quartiles."
         parts += ["## Disturbed by other load", said]
-        parts.append(table(["load", "median", "most", "load average, begin–end"], rows))
+        parts.append(table(["load", "cores", "load average, begin–end"], rows))
     narrow = [
         [block.load.name, name, f"{cores:.2f}"]
         for block in results.blocks

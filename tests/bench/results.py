@@ -6,6 +6,7 @@ Results   a run: its environment, the servers, the blocks
 """
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from tests.bench.environment import Environment, Interpreter
 from tests.bench.loads import Load
 
 FILE = "results.json"
+_SAMPLE = re.compile(r"\{\s*\"round\"[^{}]*\}")
+"""In the file each is a line."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,9 @@ class Results:
 def write(results: Results, file: Path) -> None:
     """Whole or not at all: a run that is killed leaves what it had measured."""
     aside = file.with_name(f".{file.name}")
-    aside.write_text(json.dumps(asdict(results), indent=1, ensure_ascii=False) + "\n")
+    text = json.dumps(asdict(results), indent=1, ensure_ascii=False)
+    text = _SAMPLE.sub(lambda match: " ".join(match[0].split()), text)
+    aside.write_text(text + "\n")
     aside.replace(file)
 
 

@@ -25,6 +25,8 @@ IDLE_LOOK_S = 0.1
 IDLE_WAIT_S = 10.0
 WARMING_SHARE = 0.5
 """Of the length of a run: the first calls of a shape are slow."""
+LEAST_WARMING_S = 1.0
+"""A server that is slow at its first calls has not failed."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def _prepared(bench: Bench, block: Block, tell: Callable[[str], None]) -> dict[s
         try:
             answer_bytes = answers.check(contender, load, expected)
             run = _run(contender, load, bench.folder, answer_bytes)
-            run(bench.seconds * WARMING_SHARE)
+            run(max(LEAST_WARMING_S, bench.seconds * WARMING_SHARE))
         except (answers.Wrong, Failed) as error:
             _fail(block, contender.name, str(error), tell)
         else:

@@ -45,7 +45,7 @@ def test_other_load_is_told():
     assert "disturbed" not in page(made(block(embedded=samples(5, 5, other_cores=0.05))))
     text = page(made(block(embedded=samples(5, 5, other_cores=0.5, stolen_cores=0.25))))
     assert "**0.75 cores" in text
-    assert "| digits rest 64 | 0.75 | 0.75 | 0.5–0.7 |" in text
+    assert "| digits rest 64 | 0.75 (0.75–0.75) | 0.5–0.7 |" in text
 
 
 def test_a_generator_that_was_the_limit_is_told():
