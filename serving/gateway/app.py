@@ -95,6 +95,10 @@ class Gateway:
         response = await asgi.answer(self.fastapi, request)
         return response if request.method != "HEAD" else without_body(response)
 
+    def shed(self, reason: str) -> None:
+        """Count a connection that is turned away."""
+        self.metrics.shed.labels(reason).inc()
+
     async def stop(self) -> None:
         """Let go of the models and of the processes that read large bodies."""
         await self.backend.stop()

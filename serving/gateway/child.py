@@ -15,7 +15,7 @@ from signet.serving.gateway.processes import Argument
 from signet.serving.gateway.server import announcement, create_grpc_server, create_http_server, end, new_loop, run_until
 from signet.serving.process import gc_tuning, output
 from signet.serving.process.child import Parent
-from signet.serving.process.handing_over import HTTP
+from signet.serving.process.handing_over import GRPC, HTTP
 
 
 def run(parent: Parent, argument: Argument) -> None:
@@ -49,7 +49,11 @@ async def _serve(gateway: Gateway, parent: Parent, argument: Argument) -> None:
     readiness.service = {**readiness.state(), "ready": False}
     server = create_http_server(gateway, parent.closed(HTTP))
     grpc_server = create_grpc_server(gateway) if settings.grpc else None
-    grpc_port = await grpc_server.start() if grpc_server else None
+    grpc_port = None
+    takers = {HTTP: server.adopt}
+    if grpc_server:
+        grpc_port = await grpc_server.start(gateway.budget, gateway.shed, parent.closed(GRPC), listens=False)
+        takers[GRPC] = grpc_server.adopt
     await server.start(None)
     stop_soon = in_loop(lambda _: stop.set())
     handlers = {
@@ -60,7 +64,7 @@ async def _serve(gateway: Gateway, parent: Parent, argument: Argument) -> None:
         "stop": stop_soon,
     }
     parent.listen(handlers, partial(stop_soon, None), argument.leave_s)
-    taker = parent.take_connections({HTTP: server.adopt})
+    taker = parent.take_connections(takers)
     try:
         await run_until(stop, gateway.backend.start())
         if not stop.is_set():

@@ -20,7 +20,7 @@ import uvloop
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from signet.serving.errors import UsageError
+from signet.serving.gateway.grpc import port as grpc_port
 from signet.serving.gateway.http.admin import AdminServer
 from signet.serving.gateway.http.json_response import json_response, metrics_response, ready_response
 from signet.serving.gateway.settings import Settings
@@ -29,7 +29,7 @@ from signet.serving.models.model_store import ModelStore, following
 from signet.serving.process import combining, cores, output, ports, signals
 from signet.serving.process.child import ANSWERS_S, resident_bytes
 from signet.serving.process.children import Children
-from signet.serving.process.handing_over import HTTP, HandingOver
+from signet.serving.process.handing_over import GRPC, HTTP, HandingOver
 from signet.serving.process.output import say
 from signet.serving.process.ports import prepare
 from signet.serving.process.supervision import Failures
@@ -53,27 +53,17 @@ def run(settings: Settings) -> None:
     with (
         following(store, settings.store_poll_s, failures) if store else contextlib.nullcontext(),
         ports.listen(settings.host, settings.http_port, "--http-port") as listener,
-        _reserved_grpc_port(settings) as grpc_port,
+        _grpc_port(settings) as grpc_listener,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(_Service(settings, store, failures).serve(listener, grpc_port))
+        runner.run(_Service(settings, store, failures).serve(listener, grpc_listener))
 
 
-@contextlib.contextmanager
-def _reserved_grpc_port(settings: Settings) -> Iterator[int]:
-    """The port that the children share; 0 without gRPC."""
+def _grpc_port(settings: Settings) -> contextlib.AbstractContextManager[socket.socket | None]:
+    """The gRPC port: what the parent accepts on, or what keeps it for children that do; None without gRPC."""
     if not settings.grpc:
-        yield 0
-        return
-    host = settings.host
-    try:
-        reserved = ports.reserve(host, settings.grpc_port)
-    except OSError as error:
-        raise UsageError(
-            f"cannot listen on {host}:{settings.grpc_port} for gRPC; choose another with --grpc-port, or --no-grpc for none"
-        ) from error
-    with reserved:
-        yield reserved.getsockname()[1]
+        return contextlib.nullcontext()
+    return grpc_port.reserve(settings) if settings.grpc_transport == "grpcio" else grpc_port.listen(settings)
 
 
 class Argument(NamedTuple):
@@ -103,9 +93,11 @@ class _Service:
         """The answers of the admin port, whose thread asks."""
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def serve(self, listener: socket.socket, grpc_port: int) -> None:
+    async def serve(self, listener: socket.socket, grpc_listener: socket.socket | None) -> None:
         settings, stop, self._loop = self._settings, asyncio.Event(), asyncio.get_running_loop()
-        own = settings.model_copy(update={"grpc_port": grpc_port})
+        own = settings
+        if grpc_listener:
+            own = settings.model_copy(update={"grpc_port": grpc_listener.getsockname()[1]})
         http_port, leave_s = listener.getsockname()[1], settings.shutdown_s + _LEAVE_S
         children = self._children = Children(
             CHILD,
@@ -120,6 +112,9 @@ class _Service:
         async with self._admin():
             children.start()
             handing_over.listen(listener, HTTP)
+            if grpc_listener and settings.grpc_transport == "own":
+                prepare(grpc_listener)
+                handing_over.listen(grpc_listener, GRPC)
             try:
                 await _first(stop, children.first_start)
                 if not stop.is_set():

@@ -98,7 +98,7 @@ async def _serve(gateway: Gateway, listener: socket.socket, admin: AdminServer |
         tasks.add(asyncio.create_task(admin.heartbeat()))
     server = create_http_server(gateway)
     grpc_server = create_grpc_server(gateway) if settings.grpc else None
-    grpc_port = await grpc_server.start() if grpc_server else None
+    grpc_port = await grpc_server.start(gateway.budget, gateway.shed) if grpc_server else None
     await server.start(listener)
     try:
         await run_until(stop, gateway.backend.start())
@@ -123,7 +123,7 @@ def create_http_server(gateway: Gateway, closed: Callable[[], None] = lambda: No
         limits(settings, open_files.connections(settings.max_connections)),
         refused,
         budget=gateway.budget,
-        shed=lambda reason: gateway.metrics.shed.labels(reason).inc(),
+        shed=gateway.shed,
         closed=closed,
     )
 

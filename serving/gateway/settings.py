@@ -42,7 +42,8 @@ class Settings(BaseSettings):
     """PEM private key of the certificate that the gateway shows to model servers."""
 
     grpc_transport: Literal["own", "grpcio"] = "own"
-    """What carries gRPC to model servers: frames of HTTP/2 of our own, or grpcio as before, which goes after a release."""
+    """What carries gRPC, from callers and to model servers: frames of HTTP/2 of our own, or grpcio as before, which goes after a
+    release."""
 
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 lets other machines in."""
@@ -72,9 +73,9 @@ class Settings(BaseSettings):
     max_buffered_bytes: int = Field(512 << 20, ge=1)
     """Bytes of bodies and unread answers held at once; beyond it bodies wait unread, then get 429 with Retry-After."""
     max_connections: int = Field(4096, ge=1)
-    """HTTP connections at once; for one more the longest idle one is closed."""
+    """HTTP connections at once; for one more the longest idle one is closed. As many of gRPC, but never more than 1,024."""
     max_connections_per_address: int = Field(2048, ge=1)
-    """HTTP connections at once of one address, so that no single one takes all; a proxy in front is one address."""
+    """The same of one address, so that no single one takes all; a proxy in front is one address."""
     poll_s: float = Field(1.0, gt=0)
     """Seconds between two looks for new versions."""
     allow_missing: bool = False

@@ -190,7 +190,7 @@ async def _answer(
     prediction = PredictionService(flags, repository, runner, monitoring, offload)
     model = ModelService(repository, reloader, monitoring)
     budget = ByteBudget(MAX_BUFFERED_BYTES)
-    server = GrpcServer(flags, handlers.services(prediction, model, monitoring, budget, offload))
+    server = GrpcServer(flags, handlers.services(prediction, model, monitoring, budget, offload), budget)
     service = None
     if flags.rest_api_port:
         service = RestService(flags, repository, prediction, model, monitoring, offload)

@@ -64,6 +64,9 @@ class Flags:
     num_request_iterations_for_warmup: int = _flag(0, "Times that each warm-up request is replayed; 0: once.")
 
     grpc_channel_arguments: str = _flag("", "k=v,k=v for the gRPC server, such as grpc.max_connection_age_ms=2000.")
+    grpc_transport: str = _flag(
+        "own", "What carries the gRPC API: own, or grpcio as before, for a release. Ours alone."
+    )
     grpc_max_threads: int = _ignored(_DEFAULT_THREADS, "one event loop reads all requests")
     enable_grpc_healthcheck_service: bool = _flag(False, "Answer as grpc.health.v1.Health.")
     ssl_config_file: str = _flag("", "Text SSLConfig with server_key, server_cert, custom_ca in PEM, client_verify.")
@@ -115,6 +118,8 @@ def parse(arguments: list[str]) -> tuple[Flags, list[str]]:
         if not argument.startswith("--") or name not in known:
             unknown.append(argument)
             continue
+        if name == "grpc_transport" and text not in ("own", "grpcio"):
+            raise UsageError(f"Couldn't interpret value {text} for flag {name}.")
         values[name] = _value(name, text if equals else None, known[name].default)
     return replace(Flags(), **values), unknown
 

@@ -10,7 +10,7 @@ import resource
 log = logging.getLogger(__name__)
 
 OTHERS = 1536
-"""Open files beside the connections of HTTP: models, libraries, pipes, and those of gRPC, which are not limited."""
+"""Open files beside the connections of HTTP: models, libraries, pipes, and 1,024 connections of gRPC."""
 
 
 def connections(wanted: int) -> int:

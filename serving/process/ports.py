@@ -28,14 +28,27 @@ def address_of(peer: Any) -> str:
 
 def listen(host: str, port: int, option: str) -> socket.socket:
     """A bound socket. Raises `UsageError`, which names the port and the option for another."""
-    listener = _socket(host)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, port))
+        return bound(host, port)
     except OSError as error:
-        listener.close()
         raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with {option}") from error
-    return listener
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A bound socket. Raises `OSError`."""
+    return _bound(_socket(host), host, port)
+
+
+def on_all_interfaces(port: int) -> socket.socket:
+    """A bound socket for all addresses, of IPv6 and IPv4. Raises `OSError`."""
+    try:
+        listener = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+        address = "::"
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    except OSError:  # the system has no IPv6
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        address = "0.0.0.0"  # noqa: S104  # that is asked for
+    return _bound(listener, address, port)
 
 
 def reserve(host: str, port: int) -> socket.socket:
@@ -55,6 +68,16 @@ def reserve(host: str, port: int) -> socket.socket:
         shared.close()
         raise
     return shared
+
+
+def _bound(listener: socket.socket, host: str, port: int) -> socket.socket:
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 def _socket(host: str) -> socket.socket:

@@ -39,7 +39,7 @@ def serve(
     ] = None,
     grpc_transport: Annotated[
         str | None,
-        typer.Option(help="own, or grpcio: what carries gRPC to model servers, as before. [default: own]"),
+        typer.Option(help="What carries gRPC: own, or grpcio as before. [default: own]"),
     ] = None,
     processes: Annotated[
         str | None,

@@ -1,60 +1,104 @@
 """The gateway's gRPC port: TensorFlow Serving's services, the Open Inference Protocol's, health and reflection."""
 
-from signet.serving.errors import UsageError
+import socket
+from collections.abc import Callable
+
 from signet.serving.gateway.core.readiness import Readiness
-from signet.serving.gateway.grpc import v1, v2
+from signet.serving.gateway.grpc import port, v1, v2
 from signet.serving.gateway.settings import Settings
 from signet.serving.grpc_dialect import service_descriptors
 from signet.serving.grpc_transport import health, reflection
 from signet.serving.grpc_transport.calls import Services
 from signet.serving.grpc_transport.grpcio_server import GrpcioServer
 from signet.serving.grpc_transport.health import Health
+from signet.serving.grpc_transport.own_server import OwnServer
+from signet.serving.grpc_transport.server_limits import ServerLimits
+from signet.serving.process.byte_budget import ByteBudget
 
 SERVICES = (v1.PREDICTION_SERVICE, v1.MODEL_SERVICE, v2.SERVICE)
 
-_IDLE_MS = 300_000
-"""Milliseconds without a call after which a connection is closed; clients make another when they need it. grpcio has no
-limit for the number of connections: only the limit of open files bounds those."""
+_IDLE_S = 300.0
+"""Seconds without a call after which a connection is closed; clients make another when they need it."""
+
+_CONNECTIONS = 1024
+"""Connections at once, at most: they carry many calls each. `open_files` leaves room for so many."""
 
 _OTHER_CALLS = 1024
 """Calls at once that are no inferences, or that the admission refuses with its own words; gRPC refuses more by itself."""
 
 
 class GrpcServer:
-    """The gRPC port: listens once it is started, in the running event loop."""
+    """The gRPC port: listens once it is started, or is given connections, in the running event loop."""
 
     def __init__(self, settings: Settings, services: Services, readiness: Readiness) -> None:
         """services: the methods of `SERVICES`, as `GrpcV1.services` and `GrpcV2.services` make them."""
-        self._host, self._port = settings.host, settings.grpc_port
-        options = [
-            ("grpc.max_receive_message_length", settings.max_body_bytes),
-            ("grpc.max_send_message_length", -1),
-            ("grpc.so_reuseport", int(settings.processes > 1)),
-            ("grpc.max_connection_idle_ms", _IDLE_MS),
-        ]
+        self._settings = settings
         service_descriptors.describe()
-        methods = {
+        self._methods = {
             **services,
             **_health(readiness).services(),
             **reflection.services((*SERVICES, health.SERVICE)),
         }
-        self._server = GrpcioServer(methods, options, settings.max_in_flight + _OTHER_CALLS)
+        self._server: OwnServer | GrpcioServer | None = None
 
-    async def start(self) -> int:
-        """Open the port, and say which it is. Raises `UsageError` for one that cannot be opened."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        try:
-            port = self._server.add_port(f"{host}:{self._port}")
-        except RuntimeError as error:
-            raise UsageError(
-                f"cannot listen on {host}:{self._port} for gRPC; choose another with --grpc-port, or --no-grpc for none"
-            ) from error
-        await self._server.start()
-        return port
+    async def start(
+        self,
+        budget: ByteBudget,
+        shed: Callable[[str], None],
+        closed: Callable[[], None] = lambda: None,
+        *,
+        listens: bool = True,
+    ) -> int:
+        """Open the port, and say which it is. Raises `UsageError` for one that cannot be opened.
+
+        listens: False for a process whose parent does, and hands connections to `adopt`. budget, shed, closed: of `OwnServer`.
+        """
+        settings = self._settings
+        if settings.grpc_transport == "grpcio":
+            return await self._start_grpcio()
+        connections = min(settings.max_connections, _CONNECTIONS)
+        limits = ServerLimits(
+            message_bytes=settings.max_body_bytes,
+            calls=settings.max_in_flight + _OTHER_CALLS,
+            connections=connections,
+            address_connections=min(settings.max_connections_per_address, connections),
+            request_s=settings.request_timeout_s,
+            idle_s=_IDLE_S,
+        )
+        self._server = server = OwnServer(self._methods, limits, budget=budget, shed=shed, closed=closed)
+        if not listens:
+            server.start()
+            return settings.grpc_port
+        listener = port.listen(settings)
+        await server.listen(listener)
+        number: int = listener.getsockname()[1]
+        return number
+
+    def adopt(self, accepted: socket.socket) -> None:
+        """Take a connection that the parent has accepted."""
+        assert isinstance(self._server, OwnServer), "connections of grpcio's are not handed over"
+        self._server.adopt(accepted)
 
     async def stop(self, grace_s: float) -> None:
         """Shut down gracefully: take no new calls, and give those in work that many seconds."""
-        await self._server.stop(grace_s)
+        if self._server:
+            await self._server.stop(grace_s)
+
+    async def _start_grpcio(self) -> int:
+        settings = self._settings
+        options = [
+            ("grpc.max_receive_message_length", settings.max_body_bytes),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.so_reuseport", int(settings.processes > 1)),
+            ("grpc.max_connection_idle_ms", int(_IDLE_S * 1000)),
+        ]
+        self._server = server = GrpcioServer(self._methods, options, settings.max_in_flight + _OTHER_CALLS)
+        try:
+            number = server.add_port(port.address(settings))
+        except RuntimeError as error:
+            raise port.not_opened(settings) from error
+        await server.start()
+        return number
 
 
 def _health(readiness: Readiness) -> Health:

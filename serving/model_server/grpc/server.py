@@ -1,5 +1,8 @@
 """The gRPC server around the services: addresses, TLS, health, reflection, channel arguments."""
 
+import logging
+import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 import grpc
@@ -7,12 +10,25 @@ from google.protobuf import text_format
 
 from signet.serving.errors import UsageError
 from signet.serving.grpc_dialect import service_descriptors
-from signet.serving.grpc_transport import health, reflection
+from signet.serving.grpc_transport import channel_arguments, health, reflection
 from signet.serving.grpc_transport.calls import Services
 from signet.serving.grpc_transport.grpcio_server import GrpcioServer
 from signet.serving.grpc_transport.health import Health
+from signet.serving.grpc_transport.own_server import OwnServer
+from signet.serving.grpc_transport.server_limits import ServerLimits
+from signet.serving.grpc_transport.server_tls import tls_context
 from signet.serving.model_server.config_messages import SSLConfig
 from signet.serving.model_server.flags import Flags
+from signet.serving.process import ports
+from signet.serving.process.byte_budget import ByteBudget
+
+log = logging.getLogger(__name__)
+
+_UNLIMITED = {"grpc.max_receive_message_length": -1, "grpc.max_send_message_length": -1, "grpc.so_reuseport": 0}
+"""Messages of any size, as the original takes them."""
+
+_LIMITS = ServerLimits((1 << 32) - 1, request_s=120.0)
+"""The same on our own server; a request has as long to come as over REST."""
 
 _HEALTH_NAMES = ("", "ModelService", "PredictionService")
 
@@ -20,8 +36,8 @@ _HEALTH_NAMES = ("", "ModelService", "PredictionService")
 class GrpcServer:
     """Listens where the flags say; answers once it is started."""
 
-    def __init__(self, flags: Flags, services: Services) -> None:
-        """Raises `UsageError` for channel arguments that cannot be read."""
+    def __init__(self, flags: Flags, services: Services, budget: ByteBudget) -> None:
+        """Raises `UsageError` for channel arguments and an SSL config file that cannot be used."""
         self._flags = flags
         self._stopping = False
         names = service_descriptors.describe()
@@ -30,16 +46,22 @@ class GrpcServer:
             methods |= Health(self._state, lambda: self._stopping, lambda _: "").services()
             names = (*names, health.SERVICE)
         methods |= reflection.services(names)
-        self._server = GrpcioServer(methods, _options(flags.grpc_channel_arguments))
+        if not flags.port and not flags.grpc_socket_path:
+            raise UsageError("neither --port nor --grpc_socket_path is set: there is nothing to listen on")
+        arguments, tls = channel_arguments.parse(flags.grpc_channel_arguments), _tls(flags.ssl_config_file)
+        self._server: _Own | _Grpcio
+        if flags.grpc_transport == "grpcio":
+            self._server = _Grpcio(methods, arguments, tls)
+        else:
+            self._server = _Own(methods, arguments, tls, budget)
 
     async def start(self) -> None:
         """Open the port and the socket. Raises `UsageError` when one of them cannot be opened."""
-        credentials = _credentials(self._flags.ssl_config_file)
-        for address in self._addresses():
-            try:
-                self._server.add_port(address, credentials)
-            except RuntimeError as error:
-                raise UsageError(f"{address} cannot be opened; is it in use? ({error})") from error
+        if self._flags.port:
+            await self._server.open_port(self._flags.port)
+        if path := self._flags.grpc_socket_path:
+            _take_over(path)
+            await self._server.open_socket(path)
         await self._server.start()
 
     async def stop(self, grace_s: float) -> None:
@@ -47,39 +69,93 @@ class GrpcServer:
         self._stopping = True
         await self._server.stop(grace_s)
 
-    def _addresses(self) -> list[str]:
-        addresses = [f"[::]:{self._flags.port}"] if self._flags.port else []
-        if self._flags.grpc_socket_path:
-            # A later server on the same path takes it over; gRPC alone would refuse.
-            Path(self._flags.grpc_socket_path).unlink(missing_ok=True)
-            addresses.append(f"unix:{self._flags.grpc_socket_path}")
-        if not addresses:
-            raise UsageError("neither --port nor --grpc_socket_path is set: there is nothing to listen on")
-        return addresses
-
     def _state(self, service: str) -> int | None:
         if service not in _HEALTH_NAMES:
             return None
         return health.NOT_SERVING if self._stopping else health.SERVING
 
 
-def _options(arguments: str) -> list[tuple[str, int | str]]:
-    """Unlimited messages, as the original has them, and `k=v,k=v`: integers as integers, the rest as text."""
-    options: list[tuple[str, int | str]] = [
-        ("grpc.max_receive_message_length", -1),
-        ("grpc.max_send_message_length", -1),
-        ("grpc.so_reuseport", 0),
-    ]
-    for item in filter(None, arguments.split(",")):
-        name, equals, value = item.partition("=")
-        if not equals:
-            raise UsageError(f"--grpc_channel_arguments: {item!r} has no value; expected name=value")
-        options.append((name, int(value) if value.lstrip("-").isdecimal() else value))
-    return options
+class _Own:
+    """On frames of our own."""
+
+    def __init__(
+        self, methods: Services, arguments: Mapping[str, int | str], tls: SSLConfig | None, budget: ByteBudget
+    ) -> None:
+        limits, unused = channel_arguments.applied(_LIMITS, arguments)
+        if unused:
+            log.warning("--grpc_channel_arguments: without meaning here: %s", ", ".join(unused))
+        roots = tls.custom_ca if tls and tls.client_verify else ""
+        self._tls = tls_context(tls.server_key, tls.server_cert, roots) if tls else None
+        self._server = OwnServer(methods, limits, budget=budget)
+
+    async def open_port(self, port: int) -> None:
+        try:
+            listener = ports.on_all_interfaces(port)
+        except OSError as error:
+            raise _not_opened(f"[::]:{port}", error) from error
+        await self._server.listen(listener, self._tls)
+
+    async def open_socket(self, path: str) -> None:
+        listener = socket.socket(socket.AF_UNIX)
+        try:
+            listener.bind(path)
+        except OSError as error:
+            listener.close()
+            raise _not_opened(f"unix:{path}", error) from error
+        await self._server.listen(listener, self._tls)
+
+    async def start(self) -> None:
+        """It has since it was opened."""
+
+    async def stop(self, grace_s: float) -> None:
+        await self._server.stop(grace_s)
 
 
-def _credentials(path: str) -> grpc.ServerCredentials | None:
-    """The credentials in an SSLConfig file, where keys and certificates stand as PEM text; None without a file."""
+class _Grpcio:
+    """On grpcio's server."""
+
+    def __init__(self, methods: Services, arguments: Mapping[str, int | str], tls: SSLConfig | None) -> None:
+        options = {**_UNLIMITED, **arguments}
+        self._server = GrpcioServer(methods, list(options.items()))
+        self._credentials: grpc.ServerCredentials | None = None
+        if tls:
+            self._credentials = grpc.ssl_server_credentials(
+                [(tls.server_key.encode(), tls.server_cert.encode())],
+                root_certificates=tls.custom_ca.encode() or None,
+                require_client_auth=tls.client_verify,
+            )
+
+    async def open_port(self, port: int) -> None:
+        await self._open(f"[::]:{port}")
+
+    async def open_socket(self, path: str) -> None:
+        await self._open(f"unix:{path}")
+
+    async def _open(self, address: str) -> None:
+        try:
+            self._server.add_port(address, self._credentials)
+        except RuntimeError as error:
+            raise _not_opened(address, error) from error
+
+    async def start(self) -> None:
+        await self._server.start()
+
+    async def stop(self, grace_s: float) -> None:
+        await self._server.stop(grace_s)
+
+
+def _take_over(path: str) -> None:
+    """A later server on the same path takes it over, as the original does."""
+    Path(path).unlink(missing_ok=True)
+
+
+def _not_opened(address: str, error: Exception) -> UsageError:
+    reason = error.strerror if isinstance(error, OSError) else error
+    return UsageError(f"{address} cannot be opened; is it in use? ({reason})")
+
+
+def _tls(path: str) -> SSLConfig | None:
+    """What an SSLConfig file says, where keys and certificates stand as PEM text; None without a file."""
     if not path:
         return None
     config = SSLConfig()
@@ -91,8 +167,4 @@ def _credentials(path: str) -> grpc.ServerCredentials | None:
         raise UsageError(f"the SSL config file {path!r} needs server_key and server_cert, as PEM text")
     if config.client_verify and not config.custom_ca:
         raise UsageError(f"the SSL config file {path!r} has client_verify, which needs custom_ca")
-    return grpc.ssl_server_credentials(
-        [(config.server_key.encode(), config.server_cert.encode())],
-        root_certificates=config.custom_ca.encode() or None,
-        require_client_auth=config.client_verify,
-    )
+    return config

@@ -206,7 +206,8 @@ def test_the_version_flag():
     assert re.fullmatch(r"TensorFlow ModelServer: signet \S+\nTensorFlow Library: 2\.20\.0\n", running.output)
 
 
-def test_health_and_reflection(tmp_path):
+@pytest.mark.parametrize("transport", ["own", "grpcio"])
+def test_health_and_reflection(tmp_path, transport):
     from grpc_health.v1 import health_pb2, health_pb2_grpc
     from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
@@ -215,6 +216,7 @@ def test_health_and_reflection(tmp_path):
         "--enable_grpc_healthcheck_service",
         f"--grpc_socket_path={socket}",
         "--grpc_channel_arguments=grpc.max_connection_age_ms=60000,b=c",
+        f"--grpc_transport={transport}",
     )
     with servers.model_server(f"--model_base_path={GOLDEN_MODELS / 'two_in'}", *arguments) as (address, running):
         for target in (address, f"unix:{socket}"):
@@ -235,9 +237,18 @@ def test_health_and_reflection(tmp_path):
             assert next(watching).status == 2
             watching.cancel()
         assert running.stop() == 0
+    assert ("--grpc_channel_arguments: without meaning here: b" in running.output) == (transport == "own")
 
 
-def test_tls_with_client_certificates(tmp_path):
+def test_a_transport_that_there_is_not_is_refused():
+    with servers.program("model-server", "--grpc_transport=smoke") as running:
+        assert running.process.wait(30) == 255
+        running.stop()
+    assert "Couldn't interpret value smoke for flag grpc_transport." in running.output
+
+
+@pytest.mark.parametrize("transport", ["own", "grpcio"])
+def test_tls_with_client_certificates(tmp_path, transport):
     programs.need("openssl")
 
     def openssl(*arguments: object) -> None:
@@ -263,7 +274,8 @@ def test_tls_with_client_certificates(tmp_path):
     path = GOLDEN_MODELS / "two_in"
     request = predict_pb2.PredictRequest()
     request.model_spec.name = "nope"
-    with servers.model_server(f"--model_base_path={path}", f"--ssl_config_file={config}") as (address, _):
+    flags = (f"--model_base_path={path}", f"--ssl_config_file={config}", f"--grpc_transport={transport}")
+    with servers.model_server(*flags) as (address, _):
         target = address.replace("127.0.0.1", "localhost")
         for key, certificate, code in (
             (pem["client.key"], pem["client.crt"], grpc.StatusCode.NOT_FOUND),
