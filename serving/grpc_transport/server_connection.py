@@ -332,7 +332,7 @@ class ServerConnection(asyncio.Protocol):
         """Write what there is."""
         self.flush_due = False
         transport = self._transport
-        if transport is None or self.paused:
+        if transport is None or self.paused or transport.is_closing():
             return
         self._unflushed_bytes = 0
         output = self._h2.take_output()
@@ -401,8 +401,9 @@ class ServerConnection(asyncio.Protocol):
             return
         self._look_at_requests(now)
         self._look_at_reader(now)
-        if self._transport:
+        if self._transport and not self._transport.is_closing():
             self._look_at_age(now)
+        if self._transport and not self._transport.is_closing():
             self._look_for_life(now)
         self._count()
 
