@@ -8,13 +8,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 
-from signet.serving.process import combining
+from signet.serving.process import combining, counter
 from signet.serving.process.combining import combined_by, family
 from signet.serving.process.histogram import Histogram
 
 BOUNDS = (0.5, 2.0, 8.0)
 LABELS = ("model", "code")
-KINDS = ("counter", "histogram", "sum", "max", "min")
+KINDS = ("counter", "own counter", "histogram", "sum", "max", "min")
 
 names = st.sampled_from(["a", "b", "c"])
 events = st.tuples(
@@ -31,6 +31,7 @@ class Registry:
         self.metrics = {}
         for which in ("one", "other"):
             self.metrics["counter", which] = Counter(f"c_{which}", "text", LABELS, registry=self.registry)
+            self.metrics["own counter", which] = counter.Counter(f"o_{which}", "text", LABELS, self.registry)
             self.metrics["histogram", which] = Histogram(f"h_{which}", "text", LABELS, BOUNDS, self.registry)
             for mode in ("sum", "max", "min"):
                 self.metrics[mode, which] = Gauge(
@@ -41,6 +42,8 @@ class Registry:
         metric = self.metrics[kind, which]
         if kind == "counter":
             metric.labels(model, code).inc(value)
+        elif kind == "own counter":
+            metric.series(model, code).count += value
         elif kind == "histogram":
             metric.observe(float(value), model, code)
         elif kind == "sum":

@@ -1,0 +1,184 @@
+"""`signet serve --processes N` as a program: connections spread, counts summed, a killed process replaced, no orphans."""
+
+import json
+import os
+import re
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+
+import httpx
+import pytest
+
+from signet.serving.gateway.settings import SHARED, Settings
+from tests import servers
+from tests.servers import GOLDEN_MODELS
+
+X = {"instances": [[1, 1, 1, 1]]}
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """A folder with one version of one model, `m`."""
+    folder = tmp_path / "models"
+    shutil.copytree(GOLDEN_MODELS / "three_out" / "1", folder / "m" / "1")
+    return folder
+
+
+@contextmanager
+def service(models: Path, processes: int, *arguments: object) -> Iterator[tuple[str, servers.Program]]:
+    words = ["--models-dir", models, "--processes", str(processes), *map(str, arguments)]
+    with servers.gateway(*words) as (url, running):
+        running.read_until(f"{processes} processes take")
+        yield url, running
+
+
+def children(running: servers.Program) -> list[int]:
+    """The processes of a service that run, but for the workers that they have themselves."""
+    pid = running.process.pid
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def metric(url: str, series: str) -> float:
+    """The sum of all samples whose line begins so."""
+    lines = httpx.get(f"{url}/metrics").text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(series))
+
+
+def connections(stack: ExitStack, url: str, count: int) -> list[httpx.Client]:
+    """Clients with a connection each, that have been answered."""
+    found = [stack.enter_context(httpx.Client(base_url=url)) for _ in range(count)]
+    for client in found:
+        assert client.post("/v1/models/m:predict", json=X).status_code == 200
+    return found
+
+
+def answered(client: HTTPConnection) -> bool:
+    """Whether a predict is answered on the connection; False when that has ended."""
+    try:
+        client.request("POST", "/v1/models/m:predict", json.dumps(X))
+        answer = client.getresponse()
+    except ConnectionError:
+        return False
+    answer.read()
+    assert answer.status == 200
+    return True
+
+
+def predicted(url: str) -> float:
+    return metric(url, 'signet_requests_total{code="OK",model="m"')
+
+
+def test_a_killed_process_takes_its_own_half_of_the_connections_and_is_replaced(models):
+    with service(models, 2) as (url, running), ExitStack() as stack:
+        # Not httpx's, which would connect again without a word.
+        clients = [HTTPConnection(url.removeprefix("http://")) for _ in range(4)]
+        for client in clients:
+            stack.callback(client.close)
+            assert answered(client)
+        before = predicted(url)
+        assert before == 4
+        first, second = children(running)
+        os.kill(first, signal.SIGKILL)
+        servers.wait_until(lambda: not lives(first), what="the end of the killed process")
+        assert sum(map(answered, clients)) == 2
+        assert httpx.get(f"{url}/readyz").status_code == 200
+        # The other one's counts are there, and those that the killed one had told.
+        assert predicted(url) == before + 2
+        running.read_until(r"process 1 of 2 \(pid \d+\) answers again")
+        assert metric(url, "signet_process_restarts_total") == 1
+        assert metric(url, 'signet_processes{state="ready"}') == 2
+        assert second in children(running)
+        assert len(children(running)) == 2
+        assert predicted(url) == before + 2
+        # New connections go to whom has fewest: the new one, until it has as many.
+        connections(stack, url, 2)
+        assert running.stop() == 0
+        assert not lives(second)
+
+
+def test_three_processes_tell_one_count_whichever_is_asked(models):
+    with service(models, 3) as (url, running), ExitStack() as stack:
+        clients = connections(stack, url, 6)
+        tellings = [client.get("/metrics").text for client in clients]
+        names = [
+            {line.partition(" ")[0] for line in text.splitlines() if not line.startswith("#")} for text in tellings
+        ]
+        assert all(found == names[0] for found in names)
+        assert predicted(url) == 6
+        assert metric(url, "signet_request_duration_seconds_count") == 6
+        statistics = {
+            client.get("/v2/models/m/versions/1/stats").json()["model_stats"][0]["inference_count"]
+            for client in clients
+        }
+        assert statistics == {6}
+        assert len(children(running)) == 3
+        assert running.stop() == 0
+
+
+def test_no_process_stays_when_the_parent_is_killed(models):
+    with service(models, 2) as (url, running), ExitStack() as stack:
+        connections(stack, url, 4)
+        pids = children(running)
+        running.process.kill()
+        running.process.wait()
+        servers.wait_until(lambda: not any(map(lives, pids)), what="the end of the processes without a parent")
+
+
+def test_sigterm_drains_all(models):
+    with service(models, 2, "--drain-s", "0.5") as (url, running), ExitStack() as stack:
+        clients = connections(stack, url, 4)
+        pids = children(running)
+        running.process.send_signal(signal.SIGTERM)
+        for client in clients:  # each on its own process, until the drain is over
+            servers.wait_until(lambda client=client: client.get("/readyz").status_code == 503, what="the drain")
+            assert client.post("/v1/models/m:predict", json=X).status_code == 200
+        assert running.stop() == 0
+        assert not any(map(lives, pids))
+
+
+def test_a_new_version_is_taken_up_by_all_at_sighup(models):
+    with service(models, 2) as (url, running), ExitStack() as stack:
+        clients = connections(stack, url, 2)
+        shutil.copytree(models / "m" / "1", models / "m" / ".writing")
+        (models / "m" / ".writing").rename(models / "m" / "2")
+        running.process.send_signal(signal.SIGHUP)
+        for client in clients:
+            servers.wait_until(
+                lambda client=client: client.get("/v1/models/m/versions/2").status_code == 200, what="version 2"
+            )
+
+
+def test_a_process_that_cannot_start_ends_the_service_with_a_sentence(models):
+    with servers.program("serve", "--http-port", "0", "--processes", "2", "--models-dir", models / "none") as running:
+        assert running.process.wait(30) == 1
+        running.stop()
+    last = running.output.strip().splitlines()[-1]
+    assert last.startswith("signet: ")
+    assert "the models folder" in last
+
+
+def test_a_limit_that_the_processes_cannot_share_is_named(models):
+    words = ["serve", "--http-port", "0", "--processes", "3", "--models-dir", models]
+    with servers.program(*words, environment={"SIGNET_MAX_IN_FLIGHT": "2"}) as running:
+        assert running.process.wait(30) == 1
+        running.stop()
+    assert re.search(r"signet: .*max_in_flight is 2, which 3 processes cannot share", running.output)
+
+
+def test_shares_of_the_limits_are_the_limits():
+    settings = Settings(models_dir=Path(), processes=3, max_in_flight=100, max_connections=11)
+    shares = [settings.of_process(place) for place in range(3)]
+    for name in SHARED:
+        assert sum(getattr(share, name) for share in shares) == getattr(settings, name)
+    assert [share.max_in_flight for share in shares] == [34, 33, 33]
