@@ -1,5 +1,6 @@
 """Triton's Python client, over HTTP and gRPC: `python tritonclient_checks.py HOST:PORT HOST:GRPC_PORT`."""
 
+import queue
 import sys
 from functools import partial
 
@@ -239,6 +240,18 @@ def models_are_not_loaded_by_request(module, client):
         )
 
 
+def a_stream(client):
+    answers = queue.Queue()
+    client.start_stream(lambda result, error: answers.put((result, error)))
+    for number in range(20):
+        client.async_stream_infer("two_in" if number != 7 else "nope", two_in(GRPC), request_id=str(number))
+    for number in range(20):
+        result, error = answers.get(timeout=30)
+        assert ("NOT_FOUND" in str(error)) == (number == 7), error
+        assert number == 7 or (result.get_response().id, result.as_numpy("output_0").shape[0]) == (str(number), 2)
+    client.stop_stream()
+
+
 BOTH = [
     health, metadata, config, index, statistics, bytes_both_ways, compressed, a_large_answer_compressed, some_outputs,
     classes, parameters, every_datatype, brain_floats, strings, not_finite, bad_requests,
@@ -250,4 +263,5 @@ if __name__ == "__main__":
     over_http = tritonclient.http.InferenceServerClient(sys.argv[1])
     over_grpc = GRPC.InferenceServerClient(sys.argv[2])
     checks = {f"http {check.__name__}": partial(check, tritonclient.http, over_http) for check in BOTH + HTTP_ONLY}
+    checks["grpc stream"] = partial(a_stream, over_grpc)
     reporting.run(checks | {f"grpc {check.__name__}": partial(check, GRPC, over_grpc) for check in BOTH})

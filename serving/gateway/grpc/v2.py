@@ -9,8 +9,9 @@ from typing import NoReturn
 
 from signet.serving.gateway.core.inference import Decoded, InferenceRequest, LeasedSignature
 from signet.serving.gateway.core.open_inference import InferSteps, OpenInference, version_or_label
+from signet.serving.gateway.grpc import v2_stream
 from signet.serving.gateway.grpc.pipeline import GrpcExchange, GrpcServices, service
-from signet.serving.grpc_transport.calls import Services
+from signet.serving.grpc_transport.calls import Method, Services
 from signet.serving.offload import large_bodies, large_messages
 from signet.serving.offload.large_messages import InferHead
 from signet.serving.offload.pool import LARGE_ELEMENTS
@@ -31,13 +32,16 @@ class GrpcV2:
 
     def services(self, shared: GrpcServices) -> Services:
         """The methods of the service by their paths."""
+        infer = shared.inference_method(ModelInfer)
+        assert infer.unary, "it is no stream"
         handlers = {
             "ServerLive": shared.unary_method(self.server_live, pb2.ServerLiveRequest),
             "ServerReady": shared.unary_method(self.server_ready, pb2.ServerReadyRequest),
             "ModelReady": shared.unary_method(self.model_ready, pb2.ModelReadyRequest),
             "ServerMetadata": shared.unary_method(self.server_metadata, pb2.ServerMetadataRequest),
             "ModelMetadata": shared.unary_method(self.model_metadata, pb2.ModelMetadataRequest),
-            "ModelInfer": shared.inference_method(ModelInfer),
+            "ModelInfer": infer,
+            "ModelStreamInfer": Method(stream=v2_stream.stream_handler(infer.unary)),
             "ModelConfig": shared.unary_method(self.model_config, pb2.ModelConfigRequest),
             "ModelStatistics": shared.unary_method(self.model_statistics, pb2.ModelStatisticsRequest),
             "RepositoryIndex": shared.unary_method(self.index, pb2.RepositoryIndexRequest),
