@@ -206,6 +206,11 @@ ROWS: dict[str, list[Panel]] = {
     "Processes": [
         Panel("Processes", "short", (('up{job=~"gateway|model-server"}', "{{job}} {{instance}}"),)),
         Panel(
+            "Restarts of processes",
+            "short",
+            (("sum by (instance) (increase(signet_process_restarts_total[15m]))", "{{instance}}"),),
+        ),
+        Panel(
             "Background work that failed",
             "short",
             (("sum by (task) (increase(signet_background_failures_total[15m]))", "{{task}}"),),

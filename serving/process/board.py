@@ -31,6 +31,10 @@ class Board:
     @staticmethod
     def create(rows: int) -> int:
         """The descriptor of a file without a name, for so many rows of zeros."""
+        if hasattr(os, "memfd_create"):  # Linux: needs no folder that can be written to
+            descriptor = os.memfd_create("board")
+            os.truncate(descriptor, rows * _ROW_BYTES)
+            return descriptor
         with tempfile.TemporaryFile() as file:
             file.truncate(rows * _ROW_BYTES)
             return os.dup(file.fileno())

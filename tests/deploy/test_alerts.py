@@ -102,6 +102,13 @@ CASES = {
         15,
         {"task": "model-store"},
     ),
+    "SignetProcessesEnd": Case(
+        {'signet_process_restarts_total{instance="a"}': "0x10 1x50"},
+        {'signet_process_restarts_total{instance="a"}': "0+1x60"},
+        2,
+        10,
+        {"instance": "a"},
+    ),
     "SignetGatewayDown": Case(
         {'up{job="gateway",instance="a"}': "1x9"},
         {'up{job="gateway",instance="a"}': "0x9"},

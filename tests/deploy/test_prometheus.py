@@ -132,7 +132,9 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
             rest,
             _,
         ),
-        servers.gateway("--backend", f"{address},127.0.0.1:{gone}", "--models-dir", servers.GOLDEN_MODELS) as (url, _),
+        servers.gateway(
+            "--backend", f"{address},127.0.0.1:{gone}", "--models-dir", servers.GOLDEN_MODELS, "--processes", "2"
+        ) as (url, _),
         recorded() as exposition,
     ):
         load(url)
