@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
@@ -16,6 +17,7 @@ import pytest
 from signet.serving.gateway.settings import SHARED, Settings
 from tests import servers
 from tests.servers import GOLDEN_MODELS
+from tests.serving.h2 import wire
 
 X = {"instances": [[1, 1, 1, 1]]}
 
@@ -182,3 +184,35 @@ def test_shares_of_the_limits_are_the_limits():
     for name in SHARED:
         assert sum(getattr(share, name) for share in shares) == getattr(settings, name)
     assert [share.max_in_flight for share in shares] == [34, 33, 33]
+
+
+def test_connections_of_grpc_spread_evenly_too(models):
+    """Each is with one process: when that is killed, its connections end, and the others' go on."""
+    with service(models, 2) as (_, running), ExitStack() as stack:
+        host, _, port = servers.grpc_address(running).rpartition(":")
+        opened = [stack.enter_context(socket.create_connection((host, int(port)), 20)) for _ in range(6)]
+        for connection in opened:
+            connection.sendall(wire.PREFACE + wire.settings() + wire.frame(wire.PING, 0, 0, b"first..."))
+            until_ping(connection)
+        os.kill(children(running)[0], signal.SIGKILL)
+        assert sorted(still_answers(connection) for connection in opened) == [False] * 3 + [True] * 3
+
+
+def still_answers(connection: socket.socket) -> bool:
+    """Whether a PING comes back."""
+    try:
+        connection.sendall(wire.frame(wire.PING, 0, 0, b"second.."))
+        return until_ping(connection)
+    except ConnectionError:
+        return False
+
+
+def until_ping(connection: socket.socket) -> bool:
+    """Whether the answer to a PING comes before the connection's end."""
+    came = b""
+    while (wire.frame(wire.PING, 1, 0)[3:5]) not in came:
+        data = connection.recv(4096)
+        if not data:
+            return False
+        came += data
+    return True
