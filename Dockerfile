@@ -19,8 +19,8 @@ ARG REVISION=unknown
 FROM ${BASE} AS build
 ENV PIP_PYTHON=/opt/signet/bin/python PIP_NO_COMPILE=1 PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
-# hadolint ignore=DL3008 # a pinned binutils vanishes with Debian's next update, and none of it reaches an image
-RUN apt-get update -q && apt-get install -q -y --no-install-recommends binutils && rm -rf /var/lib/apt/lists/* \
+# hadolint ignore=DL3008 # a pinned package vanishes with Debian's next update, and none of these reaches an image
+RUN apt-get update -q && apt-get install -q -y --no-install-recommends binutils gcc && rm -rf /var/lib/apt/lists/* \
     && python -m venv --without-pip /opt/signet
 
 FROM build AS gateway-packages

@@ -13,7 +13,7 @@ MODELS_DIR ?= models
 help:            ## these lines
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 14
 
-.venv/.done: requirements.lock pyproject.toml setup.py serving/open_inference/open_inference.proto
+.venv/.done: requirements.lock pyproject.toml setup.py serving/open_inference/open_inference.proto serving/json_arrays/number_nests.c
 	@$(or $(PYTHON),false) -c '$(IS_ONE)' || { echo "Signet needs Python 3.11, 3.12 or 3.13: set PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "Installing the locked packages into .venv (about two minutes the first time)"
 	@$(PYTHON) -m venv .venv
@@ -71,7 +71,7 @@ BABI ?= data/babi/en
 bench-babi: .venv/.done  ## both question answering networks on the twenty bAbI tasks: BABI=folder of qa1_…_train.txt; resumes
 	$(BIN)/python examples/babi/measure.py --data $(BABI)
 
-wheel: .venv/.done  ## dist/signet_serving-…-none-any.whl: clients and gateway for machines without TensorFlow
+wheel: .venv/.done  ## dist/signet_serving-…-none-any.whl, and one for machines like this: clients and gateway without TensorFlow
 	@$(BIN)/python deploy/wheel.py dist
 
 COMPILE := uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet

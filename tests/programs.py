@@ -22,6 +22,7 @@ PACKAGES = {
     "curl": "curl",
     "wrk": "wrk",
     "h2load": "nghttp2-client",
+    "cc": "gcc",
 }
 """Program -> Debian's package of it."""
 

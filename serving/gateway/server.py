@@ -23,6 +23,7 @@ from signet.serving.gateway.http.pipeline import refused
 from signet.serving.gateway.openapi import examples
 from signet.serving.gateway.settings import Settings
 from signet.serving.http.server import HttpServer, Limits
+from signet.serving.json_arrays.number_nests import READ_BY
 from signet.serving.models.model_store import ModelStore, following
 from signet.serving.process import gc_tuning, open_files, output, ports, signals
 from signet.serving.process.output import say
@@ -104,6 +105,7 @@ async def _serve(gateway: Gateway, listener: socket.socket, admin: AdminServer |
         await run_until(stop, gateway.backend.start())
         if not stop.is_set():
             gc_tuning.freeze_startup_objects()
+            log.info("long lists of numbers in JSON are read by %s", READ_BY)
             _announce(gateway, listener, grpc_port)
             await stop.wait()
         gateway.drain()

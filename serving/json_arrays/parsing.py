@@ -73,7 +73,7 @@ def loads(body: bytes, read: Read = orjson.loads, *, raw_text: bool = False, tra
             raise _broken(body, error, raw) from error
         value, marked = _raw(body, marked, read, trailing)
     else:
-        if _may_repeat_names(value, marked):
+        if may_repeat_names(value, marked):
             del value  # two of them may not fit
             value = _first_of_equal_names(marked.decode())
     return _with_numbers(value) if len(marked) != len(text) else value
@@ -182,8 +182,8 @@ def _array_with_numbers(array: Array) -> Array:
 # Equal names
 
 
-def _may_repeat_names(value: Any, text: bytes) -> bool:
-    """Whether an object in the text may have had a name twice: its value then has fewer names than the text has colons.
+def may_repeat_names(value: Any, text: bytes) -> bool:
+    """Whether an object in the strict text may have had a name twice: its value then has fewer names than the text has colons.
 
     Colons in strings are counted only as far as is needed; the escape of one stands for a doubt.
     """

@@ -20,6 +20,7 @@ from signet.serving.engine.loading import Loader
 from signet.serving.engine.repository import Repository
 from signet.serving.engine.runner import Runner
 from signet.serving.errors import InvalidInput, ServingError, UsageError
+from signet.serving.json_arrays.number_nests import READ_BY
 from signet.serving.model_server import session_config, text_file
 from signet.serving.model_server.flags import Flags, parse, usage
 from signet.serving.model_server.grpc import handlers
@@ -90,6 +91,7 @@ async def serve(flags: Flags) -> int:
     signals.install_handlers(stopped, lambda: None)
     if flags.use_alts_credentials and flags.ssl_config_file:
         raise InvalidInput("use_alts_credentials and ssl_config_file are both set; expected one of them")
+    log.info("long lists of numbers in JSON are read by %s", READ_BY)
     monitoring = Monitoring()
     runner = Runner()
     if batching := _batching(flags):

@@ -10,7 +10,9 @@ from functools import partial
 from typing import Any
 
 from signet.serving.grpc_dialect import example_inference
+from signet.serving.json_arrays import number_arrays
 from signet.serving.json_arrays.non_finite import NonFinite
+from signet.serving.json_arrays.parsing import Read
 from signet.serving.open_inference import bodies, requests
 from signet.serving.open_inference.requests import InferRequest
 from signet.serving.rest_dialect import examples_json, json_codec, json_text
@@ -52,9 +54,9 @@ def text_elements(request: InferRequest, outputs: Arrays) -> int:
     return elements(texts)
 
 
-def parse_predict(kept: StepState, text: bytes) -> PredictBody:
+def parse_predict(kept: StepState, text: bytes, read: Read = number_arrays.loads) -> PredictBody:
     """A predict body of TensorFlow Serving's REST dialect."""
-    kept["body"] = body = json_codec.parse(text)
+    kept["body"] = body = json_codec.parse(text, read)
     return replace(body, value=None)
 
 
@@ -93,9 +95,9 @@ def encode_examples(outputs: Arrays, count: int, classify: bool) -> bytes:
     return examples_json.encode_regressions(example_inference.regressions(outputs, count))
 
 
-def parse_infer(kept: StepState, body: bytes, json_bytes: int | None) -> InferRequest:
+def parse_infer(kept: StepState, body: bytes, json_bytes: int | None, read: Read = number_arrays.loads) -> InferRequest:
     """A body of the Open Inference Protocol whose JSON is large."""
-    kept["request"] = request = bodies.parse(body, json_bytes)
+    kept["request"] = request = bodies.parse(body, json_bytes, read)
     return request.without_inputs()
 
 

@@ -44,7 +44,8 @@ class Bug(Exception):
 class Offload:
     """The worker processes of one event loop, and the queue for them.
 
-    All fields are read and written by that loop alone. A thread of `_threads` waits for the answer of one worker.
+    All fields are read and written by that loop alone. A thread of `_threads` waits for the answer of one worker, or works
+    itself; there are always some that do not wait.
     """
 
     def __init__(self, workers: int | None = None, refused: Callable[[], None] = lambda: None) -> None:
@@ -64,6 +65,11 @@ class Offload:
         `Unavailable` when the worker dies and `Bug` for all else. When this is cancelled the worker is killed."""
         async with self.session() as session:
             return await session.call(function, *arguments)
+
+    async def in_thread(self, function: Callable[[], T]) -> T:
+        """What the function gives, called in a thread of this process: for some milliseconds that leave others the
+        interpreter's lock. Raises what it raises. When this is cancelled it runs to its end all the same."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function)
 
     @contextlib.asynccontextmanager
     async def session(self) -> AsyncIterator["WorkerSession"]:

@@ -44,12 +44,12 @@ def json_bytes(header: str | None, body_bytes: int) -> int | None:
     return int(header)
 
 
-def parse(body: bytes, json_bytes: int | None = None) -> InferRequest:
+def parse(body: bytes, json_bytes: int | None = None, read: parsing.Read = number_arrays.loads) -> InferRequest:
     """Read a body. json_bytes: how many of its bytes are JSON; None: all, 0: none. Raises `InvalidInput`."""
     if json_bytes == 0:
         return InferRequest([], binary=True, whole_body=memoryview(body))
     head = body if json_bytes is None else body[:json_bytes]
-    document = _loads(head)
+    document = _loads(head, read)
     if not isinstance(document, dict):
         raise InvalidInput(f"the body is {described(document)}; expected an object with 'inputs'")
     said = parameters(_parameters(document, ""))
@@ -84,10 +84,10 @@ def encode(
 # Reading
 
 
-def _loads(text: bytes) -> Any:
+def _loads(text: bytes, read: parsing.Read) -> Any:
     """The JSON of a body, by the rules of the REST dialect, but that nothing may follow it."""
     try:
-        return parsing.loads(text, number_arrays.loads, trailing=False)
+        return parsing.loads(text, read, trailing=False)
     except InvalidInput as error:
         raise InvalidInput(f"the body is not JSON: {str(error).removeprefix(parsing.PREFIX)}") from error
 

@@ -55,9 +55,9 @@ class PredictBody:
     """How the answer writes numbers that are not finite."""
 
 
-def parse(body: bytes) -> PredictBody:
+def parse(body: bytes, read: parsing.Read = number_arrays.loads) -> PredictBody:
     """Read the text of a predict request. Raises `InvalidInput` for broken JSON and for a wrong outer form."""
-    document = parsing.loads(body, number_arrays.loads)
+    document = parsing.loads(body, read)
     if not isinstance(document, dict):
         raise InvalidInput(f"the body is {described(document)}; expected an object with 'instances' or 'inputs'")
     name = document.get("signature_name", "")

@@ -1,4 +1,4 @@
-"""The wheel: pure Python, and enough for clients where there is no TensorFlow, on each Python. The Locust file runs on it."""
+"""The wheels: enough for clients where there is no TensorFlow, on each Python; one has the helper. Locust runs on it."""
 
 import csv
 import os
@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from signet.serving.json_arrays import number_nests
+from signet.serving.json_arrays.number_nests import LIBRARY
 from tests.deploy.pythons import RUNNING, offered
 from tests.servers import GOLDEN_MODELS, ROOT
 
@@ -18,11 +20,16 @@ UV = PROGRAMS / "uv"
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
+def wheels(tmp_path_factory) -> list[Path]:
     folder = tmp_path_factory.mktemp("dist")
     command = [sys.executable, ROOT / "deploy/wheel.py", folder]
     printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
-    return Path(printed.strip())
+    return [Path(line) for line in printed.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def wheel(wheels) -> Path:
+    return wheels[0]
 
 
 def environment(folder: Path, *requirements: object, version: str = RUNNING) -> Path:
@@ -98,6 +105,16 @@ def test_the_wheel_is_pure_and_small(wheel):
     } <= set(names)
     assert not [name for name in names if re.match("tensorflow|tests", name)]  # TensorFlow's own folder stays its own
     assert wheel.stat().st_size < 2e6
+
+
+def test_the_other_wheel_has_the_helper_for_each_python_and_is_for_such_machines(wheels, tmp_path):
+    pure, other = wheels
+    assert re.fullmatch(r"signet_serving-[\d.]+-py3-none-linux_\w+\.whl", other.name)
+    with zipfile.ZipFile(pure) as first, zipfile.ZipFile(other) as second:
+        added = set(second.namelist()) - set(first.namelist())
+        assert added == {f"signet/serving/json_arrays/{LIBRARY}"}
+        helper = second.extract(f"signet/serving/json_arrays/{LIBRARY}", tmp_path)
+    assert number_nests._load(Path(helper))
 
 
 @pytest.mark.parametrize("version", offered())

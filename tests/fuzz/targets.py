@@ -52,6 +52,7 @@ from signet.serving.tensors.signature import Signature, TensorSpec
 from tests.serving.grpc_dialect import test_predict_bytes
 from tests.serving.grpc_transport import test_channel, test_channel_garbage, test_channel_seam
 from tests.serving.h2 import test_any_bytes, wire
+from tests.serving.json_arrays.compiled import by_helper
 from tests.serving.json_arrays.test_number_arrays import plain
 from tests.tfrecord import record
 
@@ -121,6 +122,17 @@ def numbers(data: bytes) -> None:
     except orjson.JSONDecodeError:
         value = None
     assert plain(value) == plain(expected)
+
+
+def nests(data: bytes) -> None:
+    """What the compiled helper takes out of a text, and what is left of it, make the value that orjson reads."""
+    body = b'{"x": ' + data + b"}"
+    with by_helper():
+        try:
+            value = as_lists(number_arrays.light_loads(body))
+        except number_arrays.Heavy:
+            return
+    assert plain(value) == plain(orjson.loads(body))
 
 
 def open_inference_rest(data: bytes) -> None:
@@ -396,6 +408,16 @@ TARGETS = {
         (
             b'{"context": {"k": 5}, "examples": [{"x": [1.5, 2.5], "s": "hi"}, {"b": {"b64": "aGk="}, "t": true}]}',
             b'{"examples": [{"x": 18446744073709551615}], "signature_name": "y"}',
+        ),
+    ),
+    "nests": Target(
+        nests,
+        (
+            b"[" + b"0.5," * 40 + b"1]",
+            b"[" + b"[1, 2.5e3],\n" * 20 + b"[-3, 4E-2]]",
+            b'[{"a": [' + b"1,2,3," * 20 + b"4]}, [[], [5], true]]",
+            b'"[1,2", "y": [' + b"9223372036854775807," * 33 + b"-9223372036854775808]",
+            b"[[[" + b"1.7976931348623157e308,0.000000000000000000123," * 20 + b"12345678901234567890.5]]]",
         ),
     ),
     "numbers": Target(

@@ -56,7 +56,7 @@ class PredictExchange(HttpExchange):
 
     async def _read_large(self, request: InferenceRequest, body: bytes) -> InferenceRequest:
         offload = self.services.offload
-        self._large = Reading(offload, large_bodies.parse_predict, large_bodies.decode_predict, body)
+        self._large = Reading(offload, large_bodies.parse_predict, large_bodies.decode_predict, body, text=body)
         self._body = await self._large.head()
         return request._replace(signature_name=self._body.signature_name)
 

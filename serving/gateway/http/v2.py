@@ -54,7 +54,7 @@ class InferExchange(HttpExchange):
 
     async def _read_large(self, body: bytes, json_bytes: int | None) -> InferenceRequest:
         parse, decode = large_bodies.parse_infer, large_bodies.decode_infer
-        self._large = Reading(self.services.offload, parse, decode, body, json_bytes)
+        self._large = Reading(self.services.offload, parse, decode, body, json_bytes, text=body)
         return self._asked_for(await self._large.head())
 
     def _asked_for(self, read: InferRequest) -> InferenceRequest:

@@ -1,9 +1,10 @@
-"""What a worker process does with a large REST body; see `serving/offload/reading.py`. Pure, and light to import.
+"""What a worker process or a thread does with a large REST body; see `serving/offload/reading.py`. Pure, and light to import.
 
 body ──parse──▶ the name of its signature; the rest is kept ──decode──▶ named arrays
 """
 
 from signet.serving.json_arrays import number_arrays
+from signet.serving.json_arrays.parsing import Read
 from signet.serving.model_server.rest import predict_json
 from signet.serving.offload.large_bodies import StepState
 from signet.serving.rest_dialect import examples_json
@@ -14,9 +15,9 @@ from signet.serving.tensors.protos import input_pb2
 from signet.serving.tensors.signature import Signature
 
 
-def parse_predict(kept: StepState, body: bytes) -> tuple[str, Layout]:
+def parse_predict(kept: StepState, body: bytes, read: Read = number_arrays.loads) -> tuple[str, Layout]:
     """A predict body: the name of its signature, empty without one, and how it lays its tensors out."""
-    kept["document"] = document = loads(body, number_arrays.loads)
+    kept["document"] = document = loads(body, read)
     kept["has_booleans"] = predict_json.may_hold_booleans(document, body)
     return document.get("signature_name", ""), predict_json.layout_of(document)
 

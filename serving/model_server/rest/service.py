@@ -152,7 +152,7 @@ class RestService:
 
             name, layout = document.get("signature_name", ""), predict_json.layout_of(document)
             return await self._run(target, name, decode, layout, context)
-        with reading(self._offload, parse_predict, decode_predict, body) as large:
+        with reading(self._offload, parse_predict, decode_predict, body, text=body) as large:
             name, layout = await large.head()
             return await self._run(target, name, large.arrays, layout, context)
 

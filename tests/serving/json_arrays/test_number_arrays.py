@@ -12,8 +12,15 @@ from hypothesis import strategies as st
 from signet.serving.json_arrays import number_arrays
 from signet.serving.json_arrays.number_arrays import loads
 from signet.serving.json_arrays.values import as_lists
+from tests.serving.json_arrays.compiled import WAYS
 
 PADDING = " " * number_arrays.LARGE_BYTES * 2
+
+
+@pytest.fixture(scope="module", autouse=True, params=WAYS.values(), ids=WAYS)
+def way(request):
+    with request.param():
+        yield
 
 
 def read(text: str) -> object:
