@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 _UNLIMITED = {"grpc.max_receive_message_length": -1, "grpc.max_send_message_length": -1, "grpc.so_reuseport": 0}
 """Messages of any size, as the original takes them."""
 
-_LIMITS = ServerLimits((1 << 32) - 1, request_s=120.0)
-"""The same on our own server; a request has as long to come as over REST."""
+_LIMITS = ServerLimits((1 << 32) - 1, connections=1024, request_s=120.0)
+"""The same on our own server; a request has as long to come as over REST, and one connection too many replaces an idle one."""
 
 _HEALTH_NAMES = ("", "ModelService", "PredictionService")
 
