@@ -11,10 +11,12 @@ All that it holds is counted in the server's budget, and let go of as soon as it
 import asyncio
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Protocol
 
 from signet.serving.errors import DeadlineExceeded, ServingError, TooLarge
+from signet.serving.http.known_heads import KnownHeads
 from signet.serving.http.messages import Handler, Limits, Request, Response, Work, page
 from signet.serving.http.parser import BadRequest, RequestParser
 from signet.serving.process.byte_budget import ByteBudget
@@ -43,6 +45,7 @@ class Server(Protocol):
     handler: Handler
     limits: Limits
     budget: ByteBudget
+    known_heads: KnownHeads
     refusal: Callable[[ServingError], Response]
     """Makes the answer to a request that never reaches the handler."""
     shed: Callable[[str], None]
@@ -90,7 +93,7 @@ class Connection(asyncio.Protocol):
         self.address = ""
         """The caller's address; empty for a UNIX socket."""
         self._server = server
-        self._parser = RequestParser(server.limits)
+        self._parser = RequestParser(server.limits, server.known_heads)
         self._transport: asyncio.Transport | None = None
         self._request: Request | None = None
         """The request in work."""
@@ -393,13 +396,7 @@ class Connection(asyncio.Protocol):
     def _answer(self, request: Request, response: Response) -> None:
         """Write the answer; the connection may end with it."""
         stays = request.keep_alive and not response.close and not self._server.stopping
-        head = [
-            b"HTTP/%b %d " % (request.version.encode(), response.status),
-            _PHRASES.get(response.status, "").encode(),
-            b"\r\n",
-            response.headers,
-            self._server.date(),
-        ]
+        head = [_status_line(request.version, response.status), response.headers, self._server.date()]
         if not stays:
             head.append(b"Connection: close\r\n")
         elif request.version == "1.0":
@@ -479,3 +476,8 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         if self._transport:
             self._transport.abort()
+
+
+@lru_cache
+def _status_line(version: str, status: int) -> bytes:
+    return f"HTTP/{version} {status} {_PHRASES.get(status, '')}\r\n".encode()

@@ -14,6 +14,7 @@ from typing import Any
 import httptools
 
 from signet.serving.errors import TooLarge
+from signet.serving.http.known_heads import KnownHeads
 from signet.serving.http.messages import Limits, Request
 
 _SLICE_BYTES = 4096
@@ -44,7 +45,9 @@ class BadRequest(Exception):
 class RequestParser:
     """The parser of one connection; after an error it is of no more use. llhttp calls the `on_…` methods."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, known: KnownHeads | None = None) -> None:
+        """known: the heads that connections with the same limits have sent; default: none yet."""
+        self._known = known or KnownHeads()
         self.complete: deque[Request] = deque()
         """Requests that came whole, in order; whoever answers them takes them away."""
         self.begun = False
@@ -85,7 +88,18 @@ class RequestParser:
         Raises `BadRequest` and `TooLarge`; the requests that were complete before stay.
         """
         if len(data) <= _SLICE_BYTES:
+            if self.begun or self._other_bytes or self._in_line or not isinstance(data, bytes):
+                self._feed(data)
+                return None
+            request = self._known.request(data)
+            if request:
+                self.complete.append(request)
+                self.complete_bytes += len(request.body)
+                return None
+            complete = len(self.complete)
             self._feed(data)
+            if len(self.complete) == complete + 1 and not self.begun:
+                self._known.learn(data, self.complete[-1])
             return None
         rest = memoryview(data)
         while rest:

@@ -19,6 +19,7 @@ from itertools import chain
 
 from signet.serving.errors import ServingError
 from signet.serving.http.connection import Connection
+from signet.serving.http.known_heads import KnownHeads
 from signet.serving.http.messages import Handler, Limits, Reply, Request, Response, Work, answered_by, page
 from signet.serving.process.byte_budget import ByteBudget
 from signet.serving.process.ports import prepare
@@ -63,6 +64,7 @@ class HttpServer:
         """
         self.handler, self.limits, self.refusal, self.shed = handler, limits or Limits(), refusal, shed
         self.budget = budget or ByteBudget(1 << 62)
+        self.known_heads = KnownHeads()
         self.connections: set[Connection] = set()
         self.idle: dict[Connection, None] = {}
         """Connections without a request, the one that has been so for longest first."""

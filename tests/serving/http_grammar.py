@@ -9,6 +9,7 @@ import h11
 from hypothesis import strategies as st
 
 from signet.serving.errors import TooLarge
+from signet.serving.http.known_heads import KnownHeads
 from signet.serving.http.messages import Limits
 from signet.serving.http.parser import BadRequest, RequestParser
 
@@ -25,12 +26,17 @@ class Reading:
     """Whether what comes behind them is no request."""
 
 
-def ours(data: bytes, piece: int = 1 << 20) -> Reading:
+def ours(data: bytes, piece: int = 1 << 20, known: KnownHeads | None = None) -> Reading:
     """Read by our parser, in pieces of so many bytes."""
-    parser, requests, refused = RequestParser(LIMITS), [], False
+    return of_pieces([data[start : start + piece] for start in range(0, len(data), piece)], known)
+
+
+def of_pieces(pieces: list[bytes], known: KnownHeads | None = None) -> Reading:
+    """Read by our parser, as it comes. known: the heads of other connections; default: none."""
+    parser, requests, refused = RequestParser(LIMITS, known), [], False
     try:
-        for start in range(0, len(data), piece):
-            rest: bytes | memoryview | None = data[start : start + piece]
+        for piece in pieces:
+            rest: bytes | memoryview | None = piece
             while rest:
                 try:
                     rest = parser.feed(rest)

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from signet.serving.http.known_heads import KnownHeads
 from signet.serving.http.messages import Limits
 from signet.serving.http.parser import BadRequest, RequestParser
-from tests.serving.http_grammar import CONNECTIONS, Reading, by_h11, ours
+from tests.serving.http_grammar import CONNECTIONS, Reading, by_h11, of_pieces, ours
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -78,6 +79,51 @@ def test_it_does_not_matter_in_which_pieces_it_comes(examples):
         assert parts.requests[: len(whole.requests)] == whole.requests
 
     alike()
+
+
+@pytest.mark.parametrize("examples", [100, pytest.param(3_000, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
+def test_heads_that_were_seen_before_mean_the_same_again(examples):
+    """Whatever stands behind them, on whichever connection, and whatever came before on that one."""
+    part = st.tuples(st.sampled_from(HEADS), st.sampled_from(BODIES)).map(b"".join)
+    known = KnownHeads()
+
+    @settings(max_examples=examples, deadline=None)
+    @given(st.lists(st.one_of(part, part, CONNECTIONS), max_size=5))
+    @example([HEADS[0] + BODIES[1]] * 3)
+    def alike(pieces: list[bytes]) -> None:
+        expected = of_pieces(pieces)
+        assert of_pieces(pieces, known) == expected
+        assert of_pieces(pieces, known) == expected
+
+    alike()
+    assert known._heads, "none was kept"
+
+
+HEADS = [
+    b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n",
+    b"GET /b HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"POST /c HTTP/1.1\r\nHost: x\r\nContent-Length: 03\r\nConnection: close\r\n\r\n",
+    b"POST /d HTTP/1.1\nHost: x\nContent-Length: 3\n\n",
+    b"POST /e HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\n\r\n",
+    b"POST /f HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"POST /g HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\n",
+    b"POST /h HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n",
+    b"GET http://y/\xc3\xbc HTTP/1.1\r\nHost: y\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
+    b"POST",
+    b"\r\n",
+    b"",
+]
+BODIES = [b"", b"abc", b"a\r\n\r\nbc", b"\r\n\r\nabc", b"abcd", b"ab", b"3\r\nabc\r\n0\r\n\r\n"]
+
+
+def test_kept_heads_are_bounded():
+    known = KnownHeads()
+    for i in range(1000):
+        of_pieces(
+            [b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % i, b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n" % (b"a" * 2 * i)], known
+        )
+    assert len(known._heads) == 256
+    assert sum(map(len, known._heads)) <= 256 * 1024
 
 
 @pytest.mark.parametrize(
