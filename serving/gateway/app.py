@@ -6,7 +6,10 @@
 Inference is dispatched here, before FastAPI: routing and middleware would cost it most of its speed.
 """
 
+import re
+from functools import lru_cache
 from http import HTTPStatus
+from typing import NamedTuple
 
 from signet.serving.errors import UsageError
 from signet.serving.gateway.core.backend import Backend
@@ -73,19 +76,20 @@ class Gateway:
 
     def handle(self, request: Request, reply: Reply) -> Work | None:
         """Have any request of the HTTP port answered; this is the handler of the HTTP server."""
-        request.path = path = paths.normalized(request.path)
+        path = request.path
+        request.path, first, second = _known_route(path) if len(path) <= _SHORT else _route(path)
         exchange: HttpExchange | None = None
-        if match := v1.PATH.fullmatch(path):
+        if first:
             if request.method == "POST":
-                exchange = v1.exchange(self._services, match, request, reply)
-            elif match[4] == b":":  # an escaped colon may as well be one of the model's name
+                exchange = v1.exchange(self._services, first, request, reply)
+            elif first[4] == b":":  # an escaped colon may as well be one of the model's name
                 reply(method_not_allowed(request))
                 return None
-        elif match := v2.PATH.fullmatch(path):
+        elif second:
             if request.method != "POST":
                 reply(method_not_allowed(request))
                 return None
-            exchange = v2.InferExchange(self._services, match, request, reply)
+            exchange = v2.InferExchange(self._services, second, request, reply)
         if exchange is None:
             return self._others(request, reply)
         exchange.begin()
@@ -108,6 +112,26 @@ class Gateway:
         """Begin the graceful shutdown: from now on /readyz says no, while requests are still answered."""
         self.readiness.draining = True
         self.metrics.draining.set(1)
+
+
+class _Route(NamedTuple):
+    path: bytes
+    """Normalized."""
+    first: re.Match[bytes] | None
+    """As an inference of V1."""
+    second: re.Match[bytes] | None
+    """As an inference of V2."""
+
+
+def _route(path: bytes) -> _Route:
+    path = paths.normalized(path)
+    return _Route(path, v1.PATH.fullmatch(path), v2.PATH.fullmatch(path))
+
+
+_SHORT = 256
+"""Bytes of a path up to which what was found of it is kept for a while."""
+
+_known_route = lru_cache(1024)(_route)
 
 
 def method_not_allowed(request: Request) -> Response:

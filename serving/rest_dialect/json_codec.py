@@ -69,6 +69,8 @@ def parse(body: bytes, read: parsing.Read = number_arrays.loads) -> PredictBody:
         raise InvalidInput(f"send either 'instances' (rows) or 'inputs' (columns): {found}")
     layout = Layout.ROWS if rows else Layout.COLUMNS
     value = document[layout.value]
+    if len(document) == 1:
+        return PredictBody(name, layout, value, may_hold_booleans(value, body))
     return PredictBody(name, layout, value, may_hold_booleans(value, body), **_options(document))
 
 
@@ -77,8 +79,10 @@ def may_hold_booleans(value: Any, text: bytes) -> bool:
 
     Arrays were read as numbers; to look through their text would take as long as much of the rest.
     """
+    if b"true" not in text and b"false" not in text:
+        return False
     parts = value.values() if isinstance(value, dict) else [value]
-    return not all(isinstance(part, np.ndarray) for part in parts) and (b"true" in text or b"false" in text)
+    return not all(isinstance(part, np.ndarray) for part in parts)
 
 
 def is_named(value: Any) -> bool:
@@ -125,8 +129,10 @@ def decode(body: PredictBody, signature: Signature, fill: PaddingRule | None = N
         raise InvalidInput(f"signature {signature.name!r} has no inputs: send 'inputs': {{}}")
     columns = _rows(body.value, signature) if body.layout is Layout.ROWS else _columns(body.value, signature)
     arrays = {name: to_input(spec, columns[name], body.has_booleans, fill) for name, spec in signature.inputs.items()}
-    arrays = {name: spec.in_shape(arrays[name]) for name, spec in signature.inputs.items()}
-    signature.check_rows(arrays)
+    for name, spec in signature.inputs.items():
+        arrays[name] = spec.in_shape(arrays[name])
+    if len(arrays) > 1:
+        signature.check_rows(arrays)
     return arrays
 
 
@@ -225,6 +231,8 @@ def _check_rows(outputs: Arrays) -> None:
     for name, array in outputs.items():
         if not array.ndim:
             raise InvalidInput(f"output {name!r} has no rows; ask in columns, with 'inputs' instead of 'instances'")
+    if len(outputs) == 1:
+        return
     counts = {name: len(array) for name, array in outputs.items()}
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{name!r} has {count}" for name, count in counts.items())

@@ -71,9 +71,12 @@ def split(outputs: Arrays, rows: list[int]) -> list[Arrays]:
     for name, array in outputs.items():
         if not array.ndim or len(array) != total:
             raise Internal(f"output {name!r} has shape {array.shape} for {total} rows")
-    cuts = np.cumsum(rows)[:-1]  # the last cut would be the end
-    pieces = {name: np.split(array, cuts) for name, array in outputs.items()}
-    return [{name: pieces[name][i] for name in pieces} for i in range(len(rows))]
+    parts, start = [], 0
+    for count in rows:
+        end = start + count
+        parts.append({name: array[start:end] for name, array in outputs.items()})
+        start = end
+    return parts
 
 
 def row_count(inputs: Arrays) -> int:

@@ -47,21 +47,20 @@ class Exchange(RequestContext, ABC, Generic[A]):
     in work, its lease, its bytes. Only the event loop touches it.
     """
 
-    __slots__ = ("_admitted", "_lease", "_mark", "_retried", "_submitted", "_task", "ended", "inference", "request")
+    ended = False
+    request: InferenceRequest | None = None
+    """What is asked for, once that is known."""
+    _admitted = _retried = False
+    _lease: Lease | None = None
+    _submitted: Submitted | None = None
+    _task: "asyncio.Future[Any] | None" = None
+    """The step that has to wait."""
+    _mark = 0.0
+    """When the step in work began."""
 
     def __init__(self, protocol: str, inference: Inference) -> None:
         super().__init__(protocol, inference.timeout_s)
         self.inference = inference
-        self.ended = False
-        self.request: InferenceRequest | None = None
-        """What is asked for, once that is known."""
-        self._admitted = self._retried = False
-        self._lease: Lease | None = None
-        self._submitted: Submitted | None = None
-        self._task: asyncio.Future[Any] | None = None
-        """The step that has to wait."""
-        self._mark = self.started
-        """When the step in work began."""
 
     # The steps that a protocol fills in
 
@@ -113,7 +112,11 @@ class Exchange(RequestContext, ABC, Generic[A]):
         try:
             self.inference.admission.admit(self.protocol)
             self._admitted = True
-            self.then(self.receive(), self._received)
+            body = self.receive()
+            if type(body) is bytes:
+                self._received(body)
+            else:
+                self.then(body, self._received)
         except Exception as error:  # noqa: BLE001  # every error becomes an answer
             self.fail(error)
 
@@ -159,14 +162,15 @@ class Exchange(RequestContext, ABC, Generic[A]):
     def finish(self, code: str, response_bytes: int) -> None:
         """Count the request as answered, and give back all that it holds."""
         self.ended = True
-        task, self._task = self._task, None
-        if task:
-            task.cancel()
+        if self._task:
+            self._task.cancel()
+            self._task = None
             self.inference.deadlines.discard(self)
-        submitted, self._submitted = self._submitted, None
-        if submitted:
-            submitted.leave()
-        self._release()
+        if self._submitted:
+            self._submitted.leave()
+            self._submitted = None
+        if self._lease:
+            self._release()
         if self._admitted:
             self.inference.admission.leave(self.protocol)
         self.close()
@@ -193,7 +197,11 @@ class Exchange(RequestContext, ABC, Generic[A]):
 
     def _received(self, body: bytes) -> None:
         self._mark = time.perf_counter()
-        self.then(self.read(body), self._asked)
+        request = self.read(body)
+        if type(request) is InferenceRequest:
+            self._asked(request)
+        else:
+            self.then(request, self._asked)
 
     def _asked(self, request: InferenceRequest) -> None:
         self.parse_s = time.perf_counter() - self._mark
@@ -211,7 +219,11 @@ class Exchange(RequestContext, ABC, Generic[A]):
         leased = self.choose(lease, self.request)
         self.signature = leased.signature.name
         self._mark = time.perf_counter()
-        self.then(self.decode(leased), partial(self._decoded, leased))
+        decoded = self.decode(leased)
+        if type(decoded) is tuple:
+            self._decoded(leased, decoded)
+        else:
+            self.then(decoded, partial(self._decoded, leased))
 
     def _decoded(self, leased: LeasedSignature, decoded: Decoded) -> None:
         now = time.perf_counter()

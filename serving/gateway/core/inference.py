@@ -6,7 +6,7 @@ InferenceRequest ──acquire──▶ Lease ──leased──▶ LeasedSignat
 import asyncio
 import time
 from collections.abc import Awaitable, Hashable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from signet.serving.errors import InvalidInput, NotFound, ServingError, Unavailable
 from signet.serving.gateway.core.admission import Admission
@@ -157,7 +157,7 @@ class Inference:
             found = self._backend.lease(model, version)
         except NotFound as error:
             raise self._why_missing(model, error) from None
-        return found if not isinstance(found, Awaitable) else self._awaited(model, found)
+        return self._awaited(model, cast("Awaitable[Lease]", found)) if hasattr(found, "__await__") else found
 
     async def _awaited(self, model: str, asked: Awaitable[Lease]) -> Lease:
         try:

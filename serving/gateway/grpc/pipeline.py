@@ -77,8 +77,6 @@ class GrpcServices(NamedTuple):
 class GrpcExchange(Exchange[bytes], Generic[M]):
     """An inference over gRPC. A method fills in `ask`, `decode` and `encode`."""
 
-    __slots__ = ("_call", "_data", "_held_bytes", "large", "services")
-
     protocol_name: ClassVar[str]
     """For the metrics."""
     message_class: ClassVar[type[Message]]

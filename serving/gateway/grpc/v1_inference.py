@@ -41,8 +41,6 @@ class HasModelSpec(Protocol):
 class Predict(GrpcExchange[predict_pb2.PredictRequest]):
     """A Predict."""
 
-    __slots__ = ("_message",)
-
     protocol_name, message_class = PROTOCOL, predict_pb2.PredictRequest
     worker_steps = large_messages.parse_predict, large_messages.decode_predict
 
@@ -74,8 +72,6 @@ class Predict(GrpcExchange[predict_pb2.PredictRequest]):
 
 class _OfExamples(GrpcExchange[Any]):
     """An inference whose input is a list of examples."""
-
-    __slots__ = ("_inputs",)
 
     protocol_name = PROTOCOL
 
@@ -112,8 +108,6 @@ class _OfExamples(GrpcExchange[Any]):
 class _OneSignature(_OfExamples):
     """A Classify or a Regress."""
 
-    __slots__ = ()
-
     @staticmethod
     def outputs_of(lease: Lease, signature: Signature) -> tuple[str, ...]:
         """The outputs that the answer needs."""
@@ -134,8 +128,6 @@ class _OneSignature(_OfExamples):
 class Classify(_OneSignature):
     """A Classify."""
 
-    __slots__ = ()
-
     message_class = classification_pb2.ClassificationRequest
     worker_steps = large_messages.parse_examples, large_messages.decode_examples, message_class.DESCRIPTOR.name
 
@@ -153,8 +145,6 @@ class Classify(_OneSignature):
 class Regress(_OneSignature):
     """A Regress."""
 
-    __slots__ = ()
-
     message_class = regression_pb2.RegressionRequest
     worker_steps = large_messages.parse_examples, large_messages.decode_examples, message_class.DESCRIPTOR.name
 
@@ -171,8 +161,6 @@ class Regress(_OneSignature):
 
 class MultiInference(_OfExamples):
     """Several signatures of one version on the same examples: a call for each, side by side, under one lease."""
-
-    __slots__ = ("_answers", "_chosen", "_names", "_tasks")
 
     message_class = inference_pb2.MultiInferenceRequest
     worker_steps = large_messages.parse_examples, large_messages.decode_examples, message_class.DESCRIPTOR.name

@@ -89,8 +89,6 @@ class GrpcV2:
 class ModelInfer(GrpcExchange[pb2.ModelInferRequest]):
     """An inference."""
 
-    __slots__ = ("_head", "_steps")
-
     protocol_name, message_class = PROTOCOL, pb2.ModelInferRequest
     worker_steps = large_messages.parse_infer, large_messages.decode_infer
 

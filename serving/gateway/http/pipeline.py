@@ -47,12 +47,11 @@ class HttpServices(NamedTuple):
 class HttpExchange(Exchange[Answer]):
     """An inference over HTTP. A dialect fills in `read`, `decode` and `encode`, and begins it."""
 
-    __slots__ = ("_held_bytes", "http_request", "reply", "services")
+    _held_bytes = 0
 
     def __init__(self, protocol: str, services: HttpServices, http_request: Request, reply: Reply) -> None:
         super().__init__(protocol, services.inference)
         self.services, self.http_request, self.reply = services, http_request, reply
-        self._held_bytes = 0
 
     def receive(self) -> bytes | Awaitable[bytes]:
         request = self.http_request

@@ -37,15 +37,14 @@ _VERSION = re.compile(rb"\d{1,19}")
 class PredictExchange(HttpExchange):
     """A predict of TensorFlow Serving's REST dialect."""
 
-    __slots__ = ("_body", "_large", "_match")
+    _body: PredictBody | None = None
+    """The body as read; without its value when a worker reads it."""
+    _large: Reading[PredictBody] | None = None
 
     def __init__(self, services: HttpServices, match: re.Match[bytes], request: Request, reply: Reply) -> None:
         """match: of `PATH` with the request's path."""
         super().__init__(PROTOCOL, services, request, reply)
         self._match = match
-        self._body: PredictBody | None = None
-        """The body as read; without its value when a worker reads it."""
-        self._large: Reading[PredictBody] | None = None
 
     def read(self, body: bytes) -> InferenceRequest | Awaitable[InferenceRequest]:
         if len(body) >= LARGE_BYTES:
@@ -89,8 +88,6 @@ class PredictExchange(HttpExchange):
 
 class ExamplesExchange(HttpExchange):
     """A classify or regress of TensorFlow Serving's REST dialect."""
-
-    __slots__ = ("_classify", "_examples", "_match")
 
     def __init__(self, services: HttpServices, match: re.Match[bytes], request: Request, reply: Reply) -> None:
         """match: of `PATH` with the request's path."""

@@ -31,8 +31,6 @@ _BINARY = b"Content-Type: application/octet-stream\r\n%b: %%d\r\n" % binary.HEAD
 class InferExchange(HttpExchange):
     """An inference by the Open Inference Protocol over REST."""
 
-    __slots__ = ("_json_bytes", "_large", "_match", "_model", "_steps", "_version_or_label")
-
     def __init__(self, services: HttpServices, match: re.Match[bytes], request: Request, reply: Reply) -> None:
         """match: of `PATH` with the request's path."""
         super().__init__(PROTOCOL, services, request, reply)

@@ -1,9 +1,8 @@
 """The request context: what is known of an inference request while it is answered, and by when it has to be.
 
-    pipeline makes it ──▶ dialect and `Inference` fill it in ──▶ metrics and statistics are told with it
+    an `Exchange` is one ──▶ its steps fill it in ──▶ metrics and statistics are told with it
 
-Its deadline is the earliest of the gateway's own limit and whatever the caller says; work that runs beside the event
-loop is done `in_time`.
+Its deadline is the earliest of the gateway's own limit and whatever the caller says.
 """
 
 import time
@@ -15,40 +14,29 @@ from signet.serving.gateway.observability.metrics import UNKNOWN
 class RequestContext:
     """The context of one inference request, in whichever protocol. Only the event loop writes it."""
 
-    __slots__ = (
-        "bytes",
-        "deadline",
-        "decode_s",
-        "encode_s",
-        "model",
-        "parse_s",
-        "protocol",
-        "queue_s",
-        "rows",
-        "run_s",
-        "signature",
-        "started",
-        "version",
-    )
+    # Fields that most requests leave as they are, or that are set late, are class attributes until then: a request has
+    # some thirty, and to set all of them would cost as much as to read a small body.
+    model = UNKNOWN
+    """What answers the request; `unknown` until it is known that there is such a thing."""
+    version = UNKNOWN
+    signature = UNKNOWN
+    parse_s: float | None = None
+    """Seconds that this and the other stages of `metrics.STAGES` took; None for one that has not been reached."""
+    decode_s: float | None = None
+    queue_s: float | None = None
+    """Seconds that the request waited in the batcher's queue, which are part of `run_s`."""
+    run_s: float | None = None
+    encode_s: float | None = None
+    bytes = 0
+    """Bytes of the request's body or message."""
+    rows = 1
 
     def __init__(self, protocol: str, timeout_s: float) -> None:
         """timeout_s: seconds from now that answering may take, whatever the caller says."""
         self.protocol = protocol
-        self.started = time.perf_counter()
-        self.deadline = self.started + timeout_s
+        self.started = started = time.perf_counter()
+        self.deadline = started + timeout_s
         """When the answer is due, by the clock of `time.perf_counter`."""
-        self.model = self.version = self.signature = UNKNOWN
-        """What answers the request; `unknown` until it is known that there is such a thing."""
-        self.parse_s: float | None = None
-        """Seconds that this and the other stages of `metrics.STAGES` took; None for one that has not been reached."""
-        self.decode_s: float | None = None
-        self.queue_s: float | None = None
-        """Seconds that the request waited in the batcher's queue, which are part of `run_s`."""
-        self.run_s: float | None = None
-        self.encode_s: float | None = None
-        self.bytes = 0
-        """Bytes of the request's body or message."""
-        self.rows = 1
 
     def limit(self, timeout_s: float | None) -> None:
         """Note the caller's own limit in seconds from the start of the request, if there is one: the shorter holds."""
