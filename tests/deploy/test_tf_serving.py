@@ -38,7 +38,7 @@ def test_a_misspelt_field_is_refused(name):
 
 def test_the_models_are_those_that_make_run_trains():
     models = parse("models.config").model_config_list.config
-    quick = re.search(r"^QUICK := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
+    quick = re.search(r"^QUICK_MODELS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
     assert [model.name for model in models] == quick
     for model in models:
         assert (ROOT / "training" / "models" / f"{model.name}.py").is_file()

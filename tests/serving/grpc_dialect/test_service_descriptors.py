@@ -41,6 +41,7 @@ REQUESTS: dict[str, dict[str, tuple[dict[str, Any], str]]] = {
         "ServerMetadata": ({}, "OK"),
         "ModelMetadata": ({"name": "two_in"}, "OK"),
         "ModelInfer": (INFER, "OK"),
+        "ModelStreamInfer": (INFER, "OK"),
         "ModelConfig": ({"name": "two_in"}, "OK"),
         "ModelStatistics": ({}, "OK"),
         "RepositoryIndex": ({}, "OK"),
