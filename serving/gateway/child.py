@@ -5,16 +5,13 @@ parent gone ──▶ requests in flight end, exit 0
 """
 
 import asyncio
-import contextlib
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from signet.serving.gateway.app import Gateway
 from signet.serving.gateway.processes import Argument
 from signet.serving.gateway.server import announcement, create_grpc_server, create_http_server, end, new_loop, run_until
 from signet.serving.process import gc_tuning, output
-from signet.serving.process.child import Parent
+from signet.serving.process.child import Parent, in_loop
 from signet.serving.process.handing_over import GRPC, HTTP
 
 
@@ -29,17 +26,8 @@ def run(parent: Parent, argument: Argument) -> None:
 
 async def _serve(gateway: Gateway, parent: Parent, argument: Argument) -> None:
     settings, readiness = gateway.settings, gateway.readiness
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    stop = asyncio.Event()
     tasks = {asyncio.create_task(parent.keep_telling(readiness.state))}
-
-    def in_loop(work: Callable[[Any], object]) -> Callable[[Any], None]:
-        """Done by the event loop, whichever thread asks."""
-
-        def call(value: Any = None) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(work, value)
-
-        return call
 
     def look(_: object) -> None:
         task = asyncio.create_task(gateway.backend.poll_now())

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import uvloop
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from signet.serving.gateway.grpc import port as grpc_port
@@ -26,9 +26,10 @@ from signet.serving.gateway.http.json_response import json_response, metrics_res
 from signet.serving.gateway.settings import Settings
 from signet.serving.http.server import Response
 from signet.serving.models.model_store import ModelStore, following
-from signet.serving.process import combining, cores, output, ports, signals
-from signet.serving.process.child import ANSWERS_S, resident_bytes
+from signet.serving.process import combining, output, ports, signals
+from signet.serving.process.child import ANSWERS_S
 from signet.serving.process.children import Children
+from signet.serving.process.concurrency import until
 from signet.serving.process.handing_over import GRPC, HTTP, HandingOver
 from signet.serving.process.output import say
 from signet.serving.process.ports import prepare
@@ -116,10 +117,10 @@ class _Service:
                 prepare(grpc_listener)
                 handing_over.listen(grpc_listener, GRPC)
             try:
-                await _first(stop, children.first_start)
+                await until(stop, children.first_start)
                 if not stop.is_set():
                     await self._announce(children.first_start.result()[0])
-                    await _first(stop, children.failed)
+                    await until(stop, children.failed)
                 self._draining = True
                 self._changed()
                 children.tell("drain")
@@ -134,11 +135,7 @@ class _Service:
         self._changed()
         await self._children.ask("service", self.state)
         say(text)
-        memory = " and ".join(f"{resident_bytes(one.process.pid) >> 20}" for one in self._children.all)
-        threads = cores.threads(self._settings.processes)
-        say(
-            f"{self._settings.processes} processes take {memory} MB of memory; each runs operations on {threads} threads."
-        )
+        say(self._children.cost())
 
     def _changed(self) -> None:
         """The state of a process is another, or the service's own."""
@@ -190,15 +187,6 @@ def service_state(
     return {"ready": ready, "draining": draining, "models": list(models), "missing": [] if ready else list(missing)}
 
 
-async def _first(stop: asyncio.Event, outcome: asyncio.Future[Any]) -> None:
-    """Until the stop comes, or the outcome, whose error is raised."""
-    stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait((stopped, outcome), return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    if outcome.done():
-        outcome.result()
-
-
 class _StoreMetrics(Collector):
     """What the parent, which alone follows the store, tells of that."""
 
@@ -212,11 +200,4 @@ class _StoreMetrics(Collector):
         )
         synced.add_metric([], self._store.synced_s)
         yield synced
-        failures = CounterMetricFamily(
-            "signet_background_failures",
-            "Faults of work in the background, which is tried again, by task.",
-            labels=["task"],
-        )
-        for task, count in self._failures.counts().items():
-            failures.add_metric([task], count)
-        yield failures
+        yield self._failures.family()

@@ -223,11 +223,7 @@ class Monitoring:
         for entrypoint, entered in self.in_flight.items():
             in_flight.add_metric([_PROTOCOLS[entrypoint]], entered.count)
         yield in_flight
-        text = "Faults of work in the background, which is tried again, by task."
-        background = CounterMetricFamily("signet_background_failures", text, labels=["task"])
-        for task, count in self.failures.counts().items():
-            background.add_metric([task], count)
-        yield background
+        yield self.failures.family()
         text = "1 for the state a version is in."
         states = GaugeMetricFamily("signet_model_state", text, labels=["model", "version", "state"])
         for name, status in self._statuses():

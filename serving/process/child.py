@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from typing import Any
 from signet.serving.errors import SignetError
 from signet.serving.process.board import Board
 from signet.serving.process.combining import Family
-from signet.serving.process.conversation import Conversation, Handler
+from signet.serving.process.conversation import LENGTH, Conversation, Handler
 from signet.serving.process.handing_over import Taker
 
 ANSWERS_S = 5.0
@@ -61,7 +61,9 @@ class Parent:
     def wait_for_argument(self) -> Any:
         """What the parent hands to the function that it has named. Called once, before `listen`."""
         while not self._begun.done():
-            self._read()
+            # One message alone: what the parent says after it is for the handlers of `listen`.
+            head = self._read(LENGTH.size)
+            self._read(LENGTH.unpack(head)[0])
         return self._begun.result()
 
     def listen(self, handlers: Mapping[str, Handler], lost: Callable[[], None], patience_s: float) -> None:
@@ -88,7 +90,7 @@ class Parent:
             self._conversation.tell(kind, value)
 
     async def ask(self, kind: str, value: Any = None) -> Any:
-        """The parent's answer. Raises its `SignetError`s, and `Unavailable` when it is gone."""
+        """The parent's answer. Raises its `SignetError`s, and `Gone` when it is gone."""
         return await asyncio.wrap_future(self._conversation.ask(kind, value))
 
     async def told(self, group: str) -> list[Family]:
@@ -114,15 +116,16 @@ class Parent:
         with self._lock:
             self._messages.sendall(data)
 
-    def _read(self) -> None:
-        """Raises EOFError when the parent is gone."""
+    def _read(self, size: int = 0) -> bytes:
+        """Take what has come, or just so many bytes, which are given. Raises EOFError when the parent is gone."""
         try:
-            data = self._messages.recv(_READ_BYTES)
+            data = self._messages.recv(size, socket.MSG_WAITALL) if size else self._messages.recv(_READ_BYTES)
         except OSError:
             data = b""
-        if not data:
+        if len(data) < max(1, size):
             raise EOFError
         self._conversation.receive(data)
+        return data
 
     def _listen(self) -> None:
         with contextlib.suppress(EOFError):
@@ -132,6 +135,23 @@ class Parent:
         self._lost()
         threading.Event().wait(self._patience_s)
         os._exit(1)
+
+
+def in_loop(work: Callable[[Any], object]) -> Handler:
+    """A handler whose work is done by the event loop that runs now, whichever thread calls it; it gives no answer."""
+    loop = asyncio.get_running_loop()
+
+    def call(value: Any = None) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(work, value)
+
+    return call
+
+
+def answered_in_loop(work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Handler:
+    """A handler whose answer a coroutine gives, in the event loop that runs now."""
+    loop = asyncio.get_running_loop()
+    return lambda value: asyncio.run_coroutine_threadsafe(work(value), loop)
 
 
 def main(function: str, place: int, places: int, descriptors: list[int]) -> None:

@@ -25,10 +25,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from signet.serving.errors import SignetError, UsageError
-from signet.serving.process import child, combining, handing_over
+from signet.serving.process import child, combining, cores, handing_over
 from signet.serving.process.board import KINDS, Board
 from signet.serving.process.child import Counts, resident_bytes
-from signet.serving.process.conversation import Conversation, Handler
+from signet.serving.process.conversation import Conversation, Gone, Handler
 from signet.serving.process.supervision import Backoff
 
 log = logging.getLogger(__name__)
@@ -94,10 +94,9 @@ class Child(asyncio.Protocol):
             },
         )
 
-    async def begin(self, argument: Any) -> None:
-        """Hand it what its function takes."""
+    async def begin(self) -> None:
+        """Hand it what its function takes; from then on it can be told and asked."""
         await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=self._messages)
-        self.conversation.tell("begin", argument)
 
     @property
     def name(self) -> str:
@@ -134,6 +133,8 @@ class Child(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
+        # At once: whatever is said later, such as another configuration, comes after the argument that it changes.
+        self.conversation.tell("begin", self._children.arguments[self.place])
 
     def data_received(self, data: bytes) -> None:
         self.conversation.receive(data)
@@ -190,7 +191,8 @@ class Children:
         handlers: Mapping[str, Handler] | None = None,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        """function: what each child calls, such as `package.module:name`. arguments: for each child, what it takes.
+        """function: what each child calls, such as `package.module:name`. arguments: for each child, what it takes; who owns
+        this may replace them later, for children that are restarted.
 
         handlers: answer what else children ask. on_change: called when the state of a child is another.
         """
@@ -237,10 +239,32 @@ class Children:
             with contextlib.suppress(OSError):
                 one.conversation.tell(kind, value)
 
-    async def ask(self, kind: str, value: Any = None) -> list[Any]:
-        """The answers of all children that are set up, an exception where one has failed."""
-        asked = [one.conversation.ask(kind, value) for one in self.all if one.phase is Phase.STARTED]
-        return await asyncio.gather(*map(asyncio.wrap_future, asked), return_exceptions=True)
+    async def ask(self, kind: str, value: Any = None, timeout_s: float | None = None) -> list[Any]:
+        """The answers of all children that are set up, or are when others have answered; an exception where one has failed.
+
+        Those that are still starting are told, too. Who has ended, or does not answer in time, gives no answer.
+        """
+        loop = asyncio.get_running_loop()
+        asked = {one: asyncio.wrap_future(one.conversation.ask(kind, value)) for one in self.all}
+        deadline = None if timeout_s is None else loop.time() + timeout_s
+        while pending := [future for one, future in asked.items() if one.phase is Phase.STARTED and not future.done()]:
+            left_s = None if deadline is None else deadline - loop.time()
+            if left_s is not None and left_s <= 0:
+                break
+            await asyncio.wait(pending, timeout=left_s)
+        answers = []
+        for one, future in asked.items():
+            if not future.done():
+                future.cancel()
+            elif not isinstance(error := future.exception(), Gone) and one.phase is Phase.STARTED:
+                answers.append(error or future.result())
+        return answers
+
+    async def agreed(self, kind: str, value: Any = None) -> None:
+        """Ask, until all have answered. Raises the first error that is an answer."""
+        for answer in await self.ask(kind, value):
+            if isinstance(answer, BaseException):
+                raise answer
 
     async def stop(self, patience_s: float) -> None:
         """Have all children stop gracefully, and wait until they are gone; after so many seconds they are killed."""
@@ -261,6 +285,12 @@ class Children:
             task.cancel()
         os.close(self.board_descriptor)
 
+    def cost(self) -> str:
+        """A sentence about what the processes take."""
+        memory = " and ".join(f"{resident_bytes(one.process.pid) >> 20}" for one in self.all)
+        threads = cores.threads(self.count)
+        return f"{self.count} processes take {memory} MB of memory; each runs operations on {threads} threads."
+
     def kill(self) -> None:
         """End all at once."""
         for one in self.all:
@@ -280,10 +310,11 @@ class Children:
                     one.last_told = future.result()
         living = [one.last_told for one in self.all if one.phase is not Phase.ENDED and one.last_told]
         groups = dict.fromkeys(group for counts in (*living, self._ended) for group in counts)
+        everything = [part for counts in living for part in counts.values()]
         result = {}
         for group in {"metrics": None, **groups}:
             parts = [counts.get(group, []) for counts in living]
-            ended = combining.still_told(self._ended.get(group, []), parts)
+            ended = combining.still_told(self._ended.get(group, []), everything)
             own = combining.families(self.registry) if group == "metrics" else []
             result[group] = combining.combine([*parts, ended, own])
         return result
@@ -348,7 +379,7 @@ class Children:
         self.board.clear(place)
         one = Child(place, self)
         self.all[place : place + 1] = [one]
-        self._do(one.begin(self.arguments[place]))
+        self._do(one.begin())
         self.changed()
 
     async def _watch(self) -> None:

@@ -26,8 +26,9 @@ _RULES: Mapping[str, Callable[[float, float], float]] = {"sum": lambda one, othe
 _LASTING = ("counter", "histogram")
 """Types whose values are those since the start, so that they stay when a process ends."""
 
-_BOUNDED = ("model", "version", "model_name", "model_path")
-"""Labels whose values come and go with what is served: when no process tells of one any more, neither do those that ended."""
+_BOUNDED = {"model": "model", "model_name": "model", "version": "version", "model_path": "model_path"}
+"""Labels whose values come and go with what is served, and what the values are: when no process tells of one any more, in
+whatever metric, neither do those that ended."""
 _UNKNOWN = "unknown"
 _CREATED = "_created"
 """How the name of a sample ends that says since when a counter counts."""
@@ -95,13 +96,13 @@ def lasting(part: Sequence[Family]) -> list[Family]:
 
 def still_told(ended: Sequence[Family], living: Iterable[Sequence[Family]]) -> list[Family]:
     """What ended processes have counted, without models and versions that no living one tells of; all while none lives."""
-    told: dict[str, set[str]] = {label: {_UNKNOWN} for label in _BOUNDED}
+    told: dict[str, set[str]] = {what: {_UNKNOWN} for what in _BOUNDED.values()}
     parts = list(living)
     for one in (one for part in parts for one in part):
         for _, labels in one.values:
             for label, value in labels:
-                if label in told:
-                    told[label].add(value)
+                if what := _BOUNDED.get(label):
+                    told[what].add(value)
     if not parts:
         return list(ended)
     return [one._replace(values={key: value for key, value in one.values.items() if _is(key, told)}) for one in ended]
@@ -115,7 +116,7 @@ def text(parts: Sequence[Family]) -> bytes:
 
 
 def _is(key: Value, told: Mapping[str, Collection[str]]) -> bool:
-    return all(label not in told or value in told[label] for label, value in key[1])
+    return all(label not in _BOUNDED or value in told[_BOUNDED[label]] for label, value in key[1])
 
 
 def _rule(mode: Any) -> Rule:

@@ -19,6 +19,15 @@ async def gather_or_cancel(calls: Iterable[Awaitable[T]]) -> list[T]:
             await asyncio.wait(pending)
 
 
+async def until(stop: asyncio.Event, outcome: asyncio.Future[T]) -> None:
+    """Wait for the stop, or for the outcome, whose error is raised."""
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait((stopped, outcome), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if outcome.done():
+        outcome.result()
+
+
 async def settled(value: T | Awaitable[T]) -> T:
     """A value that is there, or that has to be awaited."""
     return await value if isinstance(value, Awaitable) else value

@@ -23,6 +23,11 @@ LENGTH = struct.Struct("<I")
 
 _TELL, _ASK, _ANSWER, _ERROR = range(4)
 
+
+class Gone(Unavailable):
+    """Who was asked has ended."""
+
+
 Handler = Callable[[Any], Any]
 """Gives the answer to a question, or a `Future` of it. Its `SignetError`s are the answer too."""
 
@@ -49,7 +54,7 @@ class Conversation:
         self._write(frame((_TELL, 0, kind, value)))
 
     def ask(self, kind: str, value: Any = None) -> "Future[Any]":
-        """Ask something. The future has the other side's error, or `Unavailable` when it has gone."""
+        """Ask something. The future has the other side's error, or `Gone` when it has gone."""
         number = next(self._numbers)
         future: Future[Any] = Future()
         self._asked[number] = future
@@ -120,5 +125,5 @@ def _set_error(future: "Future[Any]", error: Exception) -> None:
         future.set_exception(error)
 
 
-def _gone() -> Unavailable:
-    return Unavailable("another process of this service has ended; try again")
+def _gone() -> Gone:
+    return Gone("another process of this service has ended; try again")

@@ -8,6 +8,8 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 
+from prometheus_client.core import CounterMetricFamily
+
 log = logging.getLogger(__name__)
 
 _LONGEST_BACKOFF_S = 60.0
@@ -35,6 +37,14 @@ class Failures:
         """Task -> failures, those at 0 too: a rate needs a value before the first one."""
         with self._lock:
             return dict(self._counts)
+
+    def family(self) -> CounterMetricFamily:
+        """The counts as Prometheus reads them."""
+        text = "Faults of work in the background, which is tried again, by task."
+        family = CounterMetricFamily("signet_background_failures", text, labels=["task"])
+        for task, count in self.counts().items():
+            family.add_metric([task], count)
+        return family
 
 
 class Backoff:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Gauge, disable_created_metrics
 from prometheus_client import Counter as LockedCounter
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import Collector
@@ -181,18 +181,7 @@ class Metrics:
             multiprocess_mode="max",
         )
         background = failures or Failures()
-
-        def background_failures() -> Iterator[Metric]:
-            name, text = (
-                "signet_background_failures",
-                "Faults of work in the background, which is tried again, by task.",
-            )
-            family = CounterMetricFamily(name, text, labels=["task"])
-            for task, count in background.counts().items():
-                family.add_metric([task], count)
-            yield family
-
-        registry.register(_AtScrape(background_failures))
+        registry.register(_AtScrape(lambda: iter([background.family()])))
         self.draining = Gauge("signet_draining", "1 from SIGTERM on.", registry=registry, multiprocess_mode="max")
         build = Gauge(
             "signet_build_info",
