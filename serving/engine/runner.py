@@ -5,22 +5,30 @@ per servable, signature, outputs and size class of the inputs. So is the better 
 the calling thread, which is best for small and straight networks, or by TensorFlow's own threads, which is best for
 large networks with branches.
 
+    call ──▶ quick: run at once
+         └─▶ its model's turn (`turns.py`)? ──▶ thread ──▶ answer; then whoever waits, in turn
+              └── no ──▶ waits here, or with whoever asks `may_start` before
+
 A graph with loops runs neither inline nor without its time limit: the values that someone sends, which nobody has
 measured, may decide how often it goes round.
 """
 
 import asyncio
+import contextlib
 import math
 import os
 import random
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from signet.serving.engine.servable import Servable
 from signet.serving.engine.tensorflow_c import RunOptions
+from signet.serving.engine.turns import Turns
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.signature import Signature
 
@@ -44,16 +52,34 @@ _MAX_ESTIMATES = 4096
 """Estimates kept for a servable; callers choose outputs and sizes."""
 
 
+@dataclass(slots=True, eq=False)
+class _Call:
+    """A call for a thread. It holds its servable until it has ended, or is given up before it began."""
+
+    servable: Servable
+    work: Callable[[], Any]
+    answer: "asyncio.Future[Any]"
+    started: float = 0.0
+    seconds: float = 0.0
+    """How long a thread worked on it; written by that thread."""
+
+
 class Runner:
     """Runs calls of servables for one event loop. A call holds its servable from before it is submitted to its end.
 
-    `run` and `call` are for the event loop. The pool's threads write nothing but `Servable.seconds`.
+    All methods are for the event loop, which alone touches the turns and what waits. The pool's threads write nothing but
+    `Servable.seconds` and their call's `seconds`.
     """
 
     def __init__(self, threads: int | None = None) -> None:
-        """threads: calls that run side by side; default: one a core."""
+        """threads: calls that run side by side, and as many again of models that have none running; default: one a core."""
         self.threads = threads or os.cpu_count() or 1
-        self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="engine")
+        self._turns = Turns(self.threads, self.threads)
+        self._pool = ThreadPoolExecutor(2 * self.threads, thread_name_prefix="engine")
+        self._waiting: dict[str, deque[_Call]] = {}
+        """Model -> its calls that wait for a thread."""
+        self.on_room: Callable[[str], None] | None = None
+        """on_room(model): told when a call of a model may start that was refused by `may_start`."""
 
     def run(
         self,
@@ -84,18 +110,86 @@ class Runner:
                 return _timed(servable, key, work, options)
             finally:
                 servable.release()
-        try:
-            future = self._pool.submit(_timed, servable, key, work, options)
-        except BaseException:
-            servable.release()
-            raise
-        # Not when the caller has its answer: it may leave before the thread is done.
-        future.add_done_callback(lambda _: servable.release())
-        return asyncio.wrap_future(future)
+        call = _Call(
+            servable, partial(_timed, servable, key, work, options), asyncio.get_running_loop().create_future()
+        )
+        if self._turns.may_start(servable.name):
+            self._submit(call)
+        else:
+            self._turns.wait(servable.name)
+            self._waiting.setdefault(servable.name, deque()).append(call)
+            call.answer.add_done_callback(partial(self._given_up, call))
+        return call.answer
+
+    def may_start(self, model: str) -> bool:
+        """Whether a call of a model would get a thread now. After a no, `on_room` tells when it is the model's turn."""
+        if self._turns.may_start(model):
+            return True
+        self._turns.wait(model)
+        return False
 
     def close(self) -> None:
         """Wait for the calls that run, then end the threads."""
+        for call in [call for calls in self._waiting.values() for call in calls]:
+            call.servable.release()
+        self._waiting.clear()
         self._pool.shutdown()
+
+    def _submit(self, call: _Call) -> None:
+        call.started = time.perf_counter()
+        try:
+            future = self._pool.submit(call.work)
+        except BaseException:
+            call.servable.release()
+            raise
+        self._turns.started(call.servable.name)
+        loop = call.answer.get_loop()
+        # Not when the caller has its answer: it may leave before the thread is done.
+        future.add_done_callback(partial(self._thread_done, loop, call))
+
+    def _thread_done(self, loop: asyncio.AbstractEventLoop, call: _Call, future: "Future[Any]") -> None:
+        """In the thread."""
+        call.seconds = time.perf_counter() - call.started
+        call.servable.release()
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(self._ended, call, future)
+
+    def _ended(self, call: _Call, future: "Future[Any]") -> None:
+        self._turns.ended(call.servable.name, call.seconds)
+        if not call.answer.done():
+            error = future.exception()
+            if error is None:
+                call.answer.set_result(future.result())
+            else:
+                call.answer.set_exception(error)
+        if self._turns.waiting:
+            # After the one who waited for this answer, who may have more to do.
+            call.answer.get_loop().call_soon(self._hand_out)
+
+    def _hand_out(self) -> None:
+        """Let start what waits, in turn, as long as there are threads."""
+        while (model := self._turns.next()) is not None:
+            calls = self._waiting.get(model)
+            if calls:
+                call = calls.popleft()
+                if not calls:
+                    del self._waiting[model]
+                self._turns.wait(model)  # with what waits of it besides, here or with who asked
+                try:
+                    self._submit(call)
+                except Exception as error:  # noqa: BLE001  # it belongs to the caller
+                    call.answer.set_exception(error)
+            elif self.on_room:
+                self.on_room(model)
+
+    def _given_up(self, call: _Call, answer: "asyncio.Future[Any]") -> None:
+        """A call that had to wait is answered, or its caller has left: then it needs no thread any more."""
+        calls = self._waiting.get(call.servable.name)
+        if calls and call in calls:
+            calls.remove(call)
+            if not calls:
+                del self._waiting[call.servable.name]
+            call.servable.release()
 
 
 def size_class(parts: Sequence[Arrays]) -> tuple[int, int]:

@@ -70,8 +70,11 @@ class EmbeddedBackend:
     def models(self) -> list[str]:
         return list(self._repository.models)
 
-    def slots(self, model: str) -> int:
-        return self._runner.threads
+    def slots(self, model: str, quick: bool) -> int:
+        return self._runner.threads if quick or self._runner.may_start(model) else 0
+
+    def watch_room(self, told: Callable[[str], None]) -> None:
+        self._runner.on_room = told
 
     async def start(self) -> None:
         self._repository.start()

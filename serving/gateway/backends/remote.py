@@ -114,9 +114,12 @@ class RemoteBackend:
         self._polls: dict[ModelServer, asyncio.Task[None]] = {}
         self._poller: asyncio.Task[None] | None = None
 
-    def slots(self, model: str) -> int:
+    def slots(self, model: str, quick: bool) -> int:
         side_by_side = min(_MAX_SLOTS, 1 + int(self._duration_s.get(model, 0.0) / _SLOT_S))
         return side_by_side * max(1, len(self._upstream.servers))
+
+    def watch_room(self, told: Callable[[str], None]) -> None:
+        """Do nothing: each model always has slots of its own; the servers hand out their threads."""
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()

@@ -1,6 +1,6 @@
 """What the gateway needs of whatever runs the models: the embedded engine or TensorFlow Serving."""
 
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -57,8 +57,15 @@ class Backend(Protocol):
     def models(self) -> list[str]:
         """The models that are served now: those declared, or those that the folder of models holds."""
 
-    def slots(self, model: str) -> int:
-        """Calls on a model, of one shape, that are worth running side by side now."""
+    def slots(self, model: str, quick: bool) -> int:
+        """Calls on a model, of one shape, that are worth running side by side now; 0 while threads are for other models.
+
+        quick: whether its last call answered at once, so that the next one will need no thread. After a 0 whoever watches the
+        room is told when it is the model's turn.
+        """
+
+    def watch_room(self, told: Callable[[str], None]) -> None:
+        """told(model): to be called when calls of a model may start for which `slots` was 0."""
 
     async def start(self) -> None:
         """Load or find the models; returns when the backend is ready to answer."""

@@ -14,7 +14,8 @@ A call may take as long as the most patient of its callers waits; when all of th
 Every request is answered exactly once, whatever the functions that were handed in raise: from `submit` on it is in its
 queue's `waiting` or in one batch, and whoever takes it out answers it or puts it back. All this happens in one event
 loop; only it touches queues and requests. `running` counts the calls of a queue that have begun and not ended; one more begins
-only while it is below the key's slots. A queue is forgotten when nothing waits or runs in it.
+only while it is below the key's slots, of which there are none while threads are for other models. A queue is forgotten
+when nothing waits or runs in it.
 """
 
 import asyncio
@@ -193,7 +194,8 @@ class Batcher:
         loop: asyncio.AbstractEventLoop | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """max_rows: most rows in a joint call; 1 turns joining off. slots(key): its calls that run side by side.
+        """max_rows: most rows in a joint call; 1 turns joining off. slots(key): its calls that may run side by side now; after
+        a 0 whoever says so calls `flush` when there are some.
 
         observe(key, rows): told of each call when it starts. loop: default: the one that runs at the first request.
         """
@@ -262,6 +264,12 @@ class Batcher:
         """How many requests, of the keys that `of` accepts, wait in queues for a call."""
         return sum(len(queue.waiting) for key, queue in list(self._queues.items()) if of(key))
 
+    def flush(self, of: Callable[[Hashable], bool]) -> None:
+        """Start what may start now of the keys that `of` accepts; the one whose first request came first goes first."""
+        queues = [queue for key, queue in self._queues.items() if of(key)]
+        for queue in sorted(queues, key=lambda queue: queue.waiting[0].queued_at if queue.waiting else math.inf):
+            self._flush(queue)
+
     def leave(self, ticket: Ticket) -> None:
         """Let go of a request whose waiter is done."""
         self.deadlines.discard(ticket)
@@ -286,7 +294,7 @@ class Batcher:
     def _flush(self, queue: _Queue) -> None:
         queue.flush_due = False
         try:
-            slots = max(1, self._slots(queue.key))
+            slots = self._slots(queue.key) if queue.waiting else 0
             if queue.running < slots and self._gathers(queue):
                 queue.seen = len(queue.waiting)
                 self._flush_soon(queue)
@@ -296,6 +304,7 @@ class Batcher:
                 if self._start(queue, batch) and queue.waiting:
                     self._flush_soon(queue)  # what came with the answers gathers first, and others have their turn
                     return
+                slots = self._slots(queue.key) if queue.waiting else 0
         except BaseException as error:  # noqa: BLE001  # every error belongs to the callers
             while queue.waiting:
                 queue.waiting.popleft().refuse(error)
@@ -352,6 +361,7 @@ class Batcher:
             _reraise_exit(error)
             return True
         queue.running += 1
+        queue.pace.inline = False  # the next one is to wait for its turn
         for ticket in batch:
             ticket.call = call
         call.future.add_done_callback(partial(self._finished, queue, call))

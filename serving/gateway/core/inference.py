@@ -77,6 +77,7 @@ class Inference:
         self.deadlines: Deadlines[Any] = Deadlines(lambda exchange: exchange.expire())
         """Of requests whose steps are awaited; those that wait for a call are the batcher's."""
         self._batcher = Batcher(settings.batch_max_rows, self._slots, self._call_started)
+        backend.watch_room(self._room)
         metrics.watch_queues(lambda: backend.models, self._waiting, settings.max_in_flight)
 
     def acquire(self, request: InferenceRequest) -> Lease | Awaitable[Lease]:
@@ -204,15 +205,19 @@ class Inference:
         series.observe(seconds, stages_s, context.bytes, response_bytes)
 
     def _call_started(self, key: Hashable, rows: int) -> None:
-        lease = _lease_of(key)
+        lease = _leased_of(key).lease
         self._metrics.observe_rows(lease.name, rows)
         self.statistics.count_call(lease.name, lease.version)
 
     def _slots(self, key: Hashable) -> int:
-        return self._backend.slots(_lease_of(key).name)
+        leased = _leased_of(key)
+        return self._backend.slots(leased.lease.name, leased.pace.inline)
+
+    def _room(self, model: str) -> None:
+        self._batcher.flush(lambda key: _leased_of(key).lease.name == model)
 
     def _waiting(self, model: str) -> int:
-        return self._batcher.waiting(lambda key: _lease_of(key).name == model)
+        return self._batcher.waiting(lambda key: _leased_of(key).lease.name == model)
 
 
 def _checked_outputs(chosen: Signature, wanted: Sequence[str]) -> tuple[str, ...]:
@@ -226,7 +231,7 @@ def _checked_outputs(chosen: Signature, wanted: Sequence[str]) -> tuple[str, ...
     return tuple(wanted)
 
 
-def _lease_of(key: Hashable) -> Lease:
+def _leased_of(key: Hashable) -> LeasedSignature:
     assert isinstance(key, tuple)
     leased: LeasedSignature = key[0]
-    return leased.lease
+    return leased

@@ -4,6 +4,7 @@ import asyncio
 import random
 import threading
 import time
+from collections import defaultdict
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from signet.serving.engine import runner as runners
 from signet.serving.engine.loading import load
 from signet.serving.engine.runner import Runner, size_class
 from signet.serving.errors import DeadlineExceeded
-from tests.servers import GOLDEN_MODELS
+from tests.servers import GOLDEN_MODELS, wait_until
 
 ROW = {"x": np.ones((1, 4), np.float32)}
 
@@ -138,6 +139,109 @@ def test_a_call_whose_caller_left_keeps_the_session(quick):
         assert not quick.closed.is_set()
         leave.set()
         assert await asyncio.to_thread(quick.closed.wait, 30)
+        runner.close()
+
+    run(main())
+
+
+@pytest.fixture
+def other():
+    servable = load("other", 1, GOLDEN_MODELS / "three_out" / "1")
+    yield servable
+    servable.close()
+
+
+class Held:
+    """Calls that stand still in their threads until they are let go one by one; the order in which they began is noted."""
+
+    def __init__(self) -> None:
+        self.begun = []
+        self.go = defaultdict(threading.Event)
+
+    def call(self, name):
+        go = self.go[name]
+
+        def work(_):
+            self.begun.append(name)
+            assert go.wait(30)
+            return name
+
+        return work
+
+    async def begin(self, *names):
+        """Wait until these have begun, and no others."""
+        await asyncio.to_thread(wait_until, lambda: sorted(self.begun) == sorted(names), 30, f"the calls {names}")
+        self.begun.clear()
+
+
+def test_a_model_that_has_all_threads_delays_no_other_and_what_waits_goes_in_turn(quick, other):
+    async def main():
+        runner, held, told = Runner(1), Held(), []
+        runner.on_room = told.append
+        hot = [runner.call(quick, "k", held.call(f"hot {n}"), None) for n in range(3)]
+        assert runner.may_start("other")
+        rare = [runner.call(other, "k", held.call(f"rare {n}"), None) for n in range(2)]
+        await held.begin("hot 0", "rare 0")
+        assert not runner.may_start("other")
+        assert not runner.may_start("a third one"), "there is one spare thread, and it is taken"
+        held.go["hot 0"].set()
+        await held.begin("hot 1")
+        assert told == ["a third one"]
+        held.go["rare 0"].set()
+        await held.begin("rare 1")
+        for name in ("hot 1", "hot 2", "rare 1"):
+            held.go[name].set()
+        assert await asyncio.gather(*hot, *rare) == ["hot 0", "hot 1", "hot 2", "rare 0", "rare 1"]
+        runner.close()
+
+    run(main())
+
+
+def test_who_was_refused_a_thread_is_told_of_room_once_others_have_ended(quick):
+    async def main():
+        runner, held, told = Runner(1), Held(), []
+        runner.on_room = told.append
+        calls = [runner.call(quick, "k", held.call(f"{n}"), None) for n in range(2)]
+        await held.begin("0")
+        assert not runner.may_start("three_out")
+        held.go["0"].set()
+        await held.begin("1")
+        assert told == [], "what waits here goes first"
+        held.go["1"].set()
+        await asyncio.gather(*calls)
+        await asyncio.sleep(0)
+        assert told == ["three_out"]
+        assert runner.may_start("three_out")
+        runner.close()
+
+    run(main())
+
+
+def test_calls_that_wait_for_a_thread_are_given_up_when_nobody_needs_them(quick):
+    async def main():
+        runner, held = Runner(1), Held()
+        calls = [runner.call(quick, "k", held.call(f"{n}"), None) for n in range(4)]
+        await held.begin("0")
+        calls[2].cancel()
+        for name in list(held.go):
+            held.go[name].set()
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        assert [str(answer) for answer in answers] == ["0", "1", "", "3"]
+        await held.begin("1", "3")
+        runner.close()
+        quick.close()
+        assert quick.closed.is_set(), "nobody holds it any more"
+
+    run(main())
+
+
+def test_what_a_call_raises_belongs_to_its_caller_also_when_it_had_to_wait(quick):
+    async def main():
+        runner = Runner(1)
+        calls = [runner.call(quick, "k", lambda _: 1 / 0, None) for _ in range(3)]
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(answer) for answer in answers] == [ZeroDivisionError] * 3
+        assert await runner.call(quick, "k", lambda _: "fine", None) == "fine"
         runner.close()
 
     run(main())

@@ -293,6 +293,42 @@ def test_a_flush_that_comes_late_leaves_the_queue_that_took_its_place_alone():
     asyncio.run(run())
 
 
+def test_what_gets_no_slot_waits_until_there_is_room_and_the_oldest_goes_first():
+    async def run():
+        engine, room = Engine(), {"k": 0, "l": 0}
+        batcher = Batcher(1, room.__getitem__)
+        asked = [asyncio.create_task(batcher.answer(key, engine.run, x(n), 1)) for n, key in enumerate("lkl")]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert (engine.calls, batcher.waiting()) == ([], 3)
+        room["k"] = 1
+        batcher.flush("l".__eq__)
+        assert engine.calls == []
+        batcher.flush(lambda _: True)
+        assert (len(engine.calls), batcher.waiting()) == (1, 2)
+        room["l"] = 1
+        batcher.flush("l".__eq__)
+        answers = await asyncio.gather(*asked)
+        assert [answer["y"].tolist() for answer in answers] == [[0], [2], [4]]
+        assert not batcher._queues
+
+    asyncio.run(run())
+
+
+def test_a_queue_that_ran_out_of_callers_while_it_had_no_slot_is_forgotten():
+    async def run():
+        batcher = Batcher(1, lambda _: 0)
+        asked = asyncio.create_task(batcher.answer("k", Engine().run, x(1), 1))
+        await asyncio.sleep(0)
+        asked.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        batcher.flush(lambda _: True)
+        assert not batcher._queues
+
+    asyncio.run(run())
+
+
 RAISED = (ValueError, StopIteration, KeyError, RecursionError, asyncio.CancelledError, InvalidInput, Overloaded, None)
 """What a function that was handed in may raise; None: nothing, but its answer is no good."""
 

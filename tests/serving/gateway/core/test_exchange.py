@@ -68,8 +68,11 @@ class Backend:
         self.models, self.held, self.refreshed = ["m"], lease, 0
         self.script = None
 
-    def slots(self, model):
+    def slots(self, model, quick):
         return 2
+
+    def watch_room(self, told):
+        pass
 
     def missing(self):
         return []
