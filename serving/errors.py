@@ -10,6 +10,7 @@
         ├── NotFound           404 NOT_FOUND             no such model or version is loaded
         ├── Unsupported        501 UNIMPLEMENTED         a dtype or method that cannot be served
         ├── Overloaded         429 RESOURCE_EXHAUSTED    a queue is full: come back later
+        │   └── Throttled      429 RESOURCE_EXHAUSTED    not sent: the client's own refusal, while the server is overloaded
         ├── Unavailable        503 UNAVAILABLE           starting, draining, or no model server answers
         │   └── BadGateway     502 UNAVAILABLE           a model server answers, but not as one does
         ├── DeadlineExceeded   504 DEADLINE_EXCEEDED     not ready in the time allowed
@@ -39,6 +40,8 @@ class ServingError(SignetError):
     grpc_code: ClassVar[str] = "INTERNAL"
     reason: str = ""
     """Why a version cannot be served, as one of `model_status.REASONS`; empty for other errors."""
+    retry_after_s: float | None = None
+    """Seconds after which a caller may come back, where the server said so."""
 
 
 class InvalidInput(ServingError):
@@ -86,8 +89,10 @@ class Overloaded(ServingError):
 
     http_status = 429
     grpc_code = "RESOURCE_EXHAUSTED"
-    retry_after_s: float | None = None
-    """Seconds after which a caller may come back, where the server said so (rate limit)."""
+
+
+class Throttled(Overloaded):
+    """The client did not send the call, as the server refused most of those before it; no network was used."""
 
 
 class Unavailable(ServingError):

@@ -19,6 +19,7 @@ from signet.clients.client.dataframes import Frame
 from signet.clients.client.http_messages import Model
 from signet.clients.client.retries import Retry
 from signet.clients.client.server_calls import ServerCalls
+from signet.clients.client.throttling import Throttle
 from signet.serving.errors import UsageError
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.signature import DEFAULT, Signature, select
@@ -43,32 +44,43 @@ class Caller(ABC):
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         retry: Retry = Retry(),  # noqa: B008  # it is frozen
+        throttle: bool = True,
     ) -> C:
         """A client by what commands were told. place: the URL, or HOST:PORT for gRPC."""
         made = cls.__new__(cls)
-        made._begin(place, access, timeout_s, retry)
+        made._begin(place, access, timeout_s, retry, throttle)
         return made
 
-    def _begin(self, place: str, access: Access, timeout_s: float, retry: Retry) -> None:
+    def _begin(self, place: str, access: Access, timeout_s: float, retry: Retry, throttle: bool) -> None:
         if not isinstance(retry, Retry):
             raise UsageError(f"retry is {retry!r}; expected a Retry, or NEVER")
-        self._begun = (place, access, timeout_s, retry)
+        self._begun = (place, access, timeout_s, retry, throttle)
         self._timeout_s = calls.seconds_of(timeout_s, DEFAULT_TIMEOUT_S)
-        self._connect(place, access, retry)
+        shown = self._connect(place, access)
+        self._server = self._calls(retry, Throttle(shown) if throttle else None)
+
+    @property
+    def throttled(self) -> Mapping[str, int]:
+        """The calls that this client did not send while the server refused most of them (`Throttled`), by model."""
+        return self._server.throttled()
 
     @abstractmethod
-    def _connect(self, place: str, access: Access, retry: Retry) -> None:
-        """Set `_server` and what is needed to send. Raises `UsageError`."""
+    def _connect(self, place: str, access: Access) -> str:
+        """Set what is needed to send; gives the server, for messages. Raises `UsageError`."""
+
+    @abstractmethod
+    def _calls(self, retry: Retry, throttle: Throttle | None) -> ServerCalls:
+        """The server's calls, in the client's protocol."""
 
     @property
     @abstractmethod
     def _shown(self) -> str:
         """The server, for messages."""
 
-    def __getstate__(self) -> tuple[str, Access, float, Retry]:
+    def __getstate__(self) -> tuple[str, Access, float, Retry, bool]:
         return self._begun
 
-    def __setstate__(self, begun: tuple[str, Access, float, Retry]) -> None:
+    def __setstate__(self, begun: tuple[str, Access, float, Retry, bool]) -> None:
         self._begin(*begun)
 
     def _deadline(self, timeout_s: float | None = None) -> float:

@@ -132,25 +132,32 @@ def check_outputs(outputs: Collection[str], signature: Signature) -> None:
 
 
 def sending(
-    budget: Budget, build: Callable[[float], Any], failure: Callable[[Any], ServingError | None], deadline: float
+    budget: Budget,
+    build: Callable[[float], Any],
+    failure: Callable[[Any], ServingError | None],
+    deadline: float,
+    note: Callable[[ServingError | None], None] | None = None,
 ) -> CallSteps[Any]:
     """The response to a request, which is sent again as the budget allows. Raises what is met when it is sent.
 
     build: makes the request, given the seconds that are left until the deadline, a time of `time.monotonic`.
     failure: the error that a response stands for, if any; a response with one is given when it is not sent again.
+    note: is told how each time that it was sent ended.
     """
     budget.earn()
     for attempt in itertools.count(1):
         response, raised = None, None
         try:
-            try:
-                request = build(max(0.001, deadline - time.monotonic()))
-            except CONVERTING as cause:
-                raise InvalidInput(f"the request cannot be built: {type(cause).__name__}: {cause}") from cause
+            request = build(max(0.001, deadline - time.monotonic()))
+        except CONVERTING as cause:
+            raise InvalidInput(f"the request cannot be built: {type(cause).__name__}: {cause}") from cause
+        try:
             response = yield request
             error = failure(response)
         except ServingError as caught:
             error = raised = caught
+        if note:
+            note(error)
         if error is None:
             return response
         pause_s = budget.pause_s(attempt, error, deadline - time.monotonic())

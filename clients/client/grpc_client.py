@@ -11,7 +11,7 @@ Signatures are asked for once and again when another version answers. Errors are
 
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from signet.clients.client.grpc_messages import Call
 from signet.clients.client.http_messages import Model
 from signet.clients.client.retries import Retry
 from signet.clients.client.server_calls import ServerCalls
+from signet.clients.client.throttling import Throttle
 from signet.serving.errors import (
     DeadlineExceeded,
     FailedPrecondition,
@@ -57,6 +58,9 @@ CHANNEL_OPTIONS = [
 ]
 _TOO_LARGE = re.compile("message larger than max", re.IGNORECASE)
 """What gRPC says, with the code of an overloaded server."""
+PUSHBACK = "grpc-retry-pushback-ms"
+"""Trailing metadata that says when to come back (gRFC A6)."""
+_MILLISECONDS = re.compile(r"\d{1,9}", re.ASCII)
 
 
 class _GrpcServer(ServerCalls):
@@ -66,7 +70,7 @@ class _GrpcServer(ServerCalls):
     _parse_metadata = staticmethod(grpc_messages.parse_metadata)
     _failure = staticmethod(lambda _: None)
 
-    def predict(
+    def _predict(
         self,
         model: str,
         selector: VersionSelector,
@@ -83,6 +87,7 @@ class _GrpcServer(ServerCalls):
                     model, arrays, left_s, selector=selector, signature=chosen.name, outputs=outputs
                 ),
                 deadline,
+                predicting=model,
             )
         except (InvalidInput, FailedPrecondition):
             self._cache.pop((model, selector), None)  # it may be another version that answered
@@ -143,20 +148,21 @@ class GrpcClient(BlockingCaller):
         ca_file: FilePath | None = None,
         client_certificate: Certificate | None = None,
         retry: Retry = Retry(),  # noqa: B008  # it is frozen
+        throttle: bool = True,
     ) -> None:
         """address: HOST:PORT. timeout_s: for calls that do not say their own. headers: metadata of every call.
 
         token: sent as `authorization: Bearer`; default $SIGNET_TOKEN, if there is one. ca_file: PEM of who may sign the
         server's certificate; with it, or with a client_certificate, a PEM file or those of certificate and key, the
-        connection is TLS. retry: `NEVER` for none.
+        connection is TLS. retry: `NEVER` for none. throttle: raise `Throttled` rather than send, for a part of the calls of
+        a model, while the server refuses most of them as it is overloaded.
         """
-        self._begin(address, connecting.access(headers, token, ca_file, client_certificate), timeout_s, retry)
+        self._begin(address, connecting.access(headers, token, ca_file, client_certificate), timeout_s, retry, throttle)
 
-    def _connect(self, place: str, access: Access, retry: Retry) -> None:
+    def _connect(self, place: str, access: Access) -> str:
         if not isinstance(place, str) or "/" in place:
             raise UsageError(f"the address is {place!r}; expected HOST:PORT, of a gRPC port")
         self.address = place
-        self._server = _GrpcServer(retry)
         self._metadata = tuple((name.lower(), value) for name, value in access.headers)
         self._closed = False
         self._channel = channel(place, access)
@@ -168,6 +174,10 @@ class GrpcClient(BlockingCaller):
             "GetModelStatus": models.GetModelStatus,
             **{name: _infer_method(self._channel, name) for name in ("RepositoryIndex", "ServerReady")},
         }
+        return place
+
+    def _calls(self, retry: Retry, throttle: Throttle | None) -> _GrpcServer:
+        return _GrpcServer(retry, throttle)
 
     @property
     def _shown(self) -> str:
@@ -225,10 +235,23 @@ def _infer_method(channel: grpc.Channel, name: str) -> Any:
 
 def _translated(error: Any, address: str, timeout_s: float) -> ServingError:
     code, details = error.code().name, error.details() or error.code().name
+    retry_after_s = _retry_after_s(error.trailing_metadata() or ())
     if code == Unavailable.grpc_code:
-        return Unavailable(f"cannot reach {connecting.way_of(address)}: {details}")
+        away = Unavailable(f"cannot reach {connecting.way_of(address)}: {details}")
+        away.retry_after_s = retry_after_s
+        return away
     if code == DeadlineExceeded.grpc_code:
         return DeadlineExceeded(f"{address} did not answer within {timeout_s:.2g} s")
     if code == Overloaded.grpc_code and _TOO_LARGE.search(details):
         return TooLarge(f"{address} takes no message of this size: {details}")
-    return from_code(code, details)
+    failed = from_code(code, details)
+    failed.retry_after_s = retry_after_s
+    return failed
+
+
+def _retry_after_s(trailing: Iterable[tuple[str, str | bytes]]) -> float | None:
+    """When to come back, as a server says by gRPC's own word for it; one that says never has no such time."""
+    for name, value in trailing:
+        if name == PUSHBACK and isinstance(value, str) and _MILLISECONDS.fullmatch(value):
+            return int(value) / 1e3
+    return None

@@ -11,6 +11,7 @@ requests are JSON; large ones, and dtypes that JSON has not, go as raw bytes by 
 classes of `serving/errors.py`, with the server's own words; `Unavailable` when nobody answers at the URL.
 """
 
+import time
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -25,6 +26,7 @@ from signet.clients.client.http_connections import FOREIGN, Connections
 from signet.clients.client.http_messages import Model, Request, Response
 from signet.clients.client.retries import Retry
 from signet.clients.client.server_calls import ServerCalls
+from signet.clients.client.throttling import Throttle
 from signet.serving.errors import NotFound
 from signet.serving.open_inference.binary import HEADER
 from signet.serving.tensors.arrays import Arrays
@@ -38,7 +40,7 @@ class _Gateway(ServerCalls):
     _parse_metadata = staticmethod(http_messages.parse_metadata)
     _failure = staticmethod(http_messages.failure)
 
-    def predict(
+    def _predict(
         self,
         model: str,
         selector: VersionSelector,
@@ -57,6 +59,7 @@ class _Gateway(ServerCalls):
                 model, arrays, selector=selector, signature=chosen.name, outputs=outputs, timeout_s=left_s
             ),
             deadline,
+            predicting=model,
         )
         if response.version not in (None, expected.number):
             self._cache.pop((model, selector), None)  # another version answered
@@ -95,21 +98,26 @@ class _HttpCaller(Caller):
         ca_file: FilePath | None = None,
         client_certificate: Certificate | None = None,
         retry: Retry = Retry(),  # noqa: B008  # it is frozen
+        throttle: bool = True,
     ) -> None:
         """url: None for that of $SIGNET_URL, else http://localhost:8080. timeout_s: for calls that do not say their own.
 
         headers: sent with every request. token: sent as `Authorization: Bearer`; default $SIGNET_TOKEN, if there is one.
         ca_file: PEM of who may sign the server's certificate, besides the usual ones. client_certificate: PEM file, or the
-        files of certificate and key. retry: `NEVER` for none.
+        files of certificate and key. retry: `NEVER` for none. throttle: raise `Throttled` rather than send, for a part of
+        the calls of a model, while the server refuses most of them as it is overloaded.
         """
         place = connecting.usual_url() if url is None else url
-        self._begin(place, connecting.access(headers, token, ca_file, client_certificate), timeout_s, retry)
+        self._begin(place, connecting.access(headers, token, ca_file, client_certificate), timeout_s, retry, throttle)
 
-    def _connect(self, place: str, access: Access, retry: Retry) -> None:
-        self._server = _Gateway(retry)
+    def _connect(self, place: str, access: Access) -> str:
         self._connections = Connections(place, access)
         self.url = self._connections.shown
         """Without a password."""
+        return self.url
+
+    def _calls(self, retry: Retry, throttle: Throttle | None) -> ServerCalls:
+        return _Gateway(retry, throttle)
 
     @property
     def _shown(self) -> str:
@@ -149,10 +157,12 @@ def _received(answer: httpx.Response) -> Response:
         value = answer.headers.get(header, "")
         return int(value) if value.isdecimal() else None
 
+    retry_after = answer.headers.get("retry-after", "")
+
     return Response(
         answer.status_code,
         answer.content,
         version=number("x-signet-model-version"),
-        retry_after_s=number("retry-after"),
+        retry_after_s=http_messages.retry_after_s(retry_after, time.time()) if retry_after else None,
         json_bytes=number(HEADER),
     )

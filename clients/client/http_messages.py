@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -18,7 +19,7 @@ from google.protobuf import json_format
 
 from signet.clients.client import values
 from signet.clients.client.calls import Version, VersionSelector
-from signet.serving.errors import BadGateway, Internal, InvalidInput, Overloaded, ServingError, TooLarge, from_code
+from signet.serving.errors import BadGateway, Internal, InvalidInput, ServingError, TooLarge, from_code
 from signet.serving.tensors import dtypes
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.protos import get_model_metadata_pb2
@@ -27,6 +28,7 @@ from signet.serving.tensors.signature import DEFAULT, Signature, TensorSpec, fro
 TIMEOUT_HEADER = "X-Request-Timeout"
 """Seconds that the caller waits: the server gives up then, too."""
 _QUOTED_CHARACTERS = 200
+_LONGEST_NUMBER = 9
 _DTYPES = {dtype.name: dtype for dtype in dtypes.ROWS}
 _CODES = {
     400: "INVALID_ARGUMENT",
@@ -199,9 +201,21 @@ def error_of(response: Response) -> ServingError:
     if response.status == BadGateway.http_status:
         return BadGateway(message)
     error = from_code(_CODES.get(response.status, "INTERNAL"), message)
-    if isinstance(error, Overloaded):
-        error.retry_after_s = response.retry_after_s
+    error.retry_after_s = response.retry_after_s
     return error
+
+
+def retry_after_s(text: str, now: float) -> float | None:
+    """Seconds until the time that a header Retry-After tells, as a number or a date; None for what is neither.
+
+    now: seconds since the epoch.
+    """
+    if text.isdecimal():
+        return float(text[:_LONGEST_NUMBER])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def path_of(model: str, selector: VersionSelector, root: str = "/v1/models/", label: str = "/labels/") -> str:

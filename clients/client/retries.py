@@ -62,7 +62,7 @@ class Budget:
             return None
         longest_s = min(self.retry.longest_delay_s, self.retry.first_delay_s * 2 ** (attempt - 1))
         pause_s = random.uniform(0, longest_s)  # noqa: S311  # no secret
-        if isinstance(error, Overloaded) and error.retry_after_s is not None:
+        if error.retry_after_s is not None:
             pause_s += error.retry_after_s
         if pause_s >= left_s:
             return None

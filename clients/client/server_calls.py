@@ -16,13 +16,14 @@ from signet.clients.client import calls, dataframes
 from signet.clients.client.calls import CallSteps, SignatureCache, Version, VersionSelector
 from signet.clients.client.http_messages import Model
 from signet.clients.client.retries import Budget, Retry
+from signet.clients.client.throttling import Throttle
 from signet.serving.errors import FailedPrecondition, InvalidInput, ServingError, Unsupported
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.signature import Signature, select
 
 
 class ServerCalls(ABC):
-    """A server as one client knows it: the signatures it has told, and what may be spent on retries."""
+    """A server as one client knows it: the signatures it has told, what may be spent on retries, how often it refuses."""
 
     _build_metadata: Callable[[str, VersionSelector, float], Any]
     """The request for a version's signatures, with the seconds that it may take."""
@@ -31,12 +32,33 @@ class ServerCalls(ABC):
     _failure: Callable[[Any], ServingError | None]
     """The error that a response stands for, where errors are not raised when it is sent."""
 
-    def __init__(self, retry: Retry) -> None:
+    def __init__(self, retry: Retry, throttle: Throttle | None) -> None:
+        """throttle: refuses calls of models that the server refuses; None: every call is sent."""
         self._cache: SignatureCache = {}
         """Any thread that calls may write it: an entry is replaced as a whole, and a lost one is asked for again."""
         self._budget = Budget(retry)
+        self._throttle = throttle
 
     @abstractmethod
+    def _predict(
+        self,
+        model: str,
+        selector: VersionSelector,
+        signature: str,
+        inputs: Mapping[str, Any],
+        outputs: Collection[str],
+        deadline: float,
+    ) -> CallSteps[Arrays]:
+        """The steps of `predict`, once it may be sent."""
+
+    @abstractmethod
+    def models(self, deadline: float) -> CallSteps[list[Model]]:
+        """The steps to all that is served."""
+
+    @abstractmethod
+    def ready(self, model: str | None, timeout_s: float) -> CallSteps[str]:
+        """The steps to what keeps the server, or one model, from answering; empty when nothing does. Asks once."""
+
     def predict(
         self,
         model: str,
@@ -46,15 +68,16 @@ class ServerCalls(ABC):
         outputs: Collection[str],
         deadline: float,
     ) -> CallSteps[Arrays]:
-        """The steps to the outputs by name, whose strings are bytes. deadline: a time of `time.monotonic`."""
+        """The steps to the outputs by name, whose strings are bytes. deadline: a time of `time.monotonic`.
 
-    @abstractmethod
-    def models(self, deadline: float) -> CallSteps[list[Model]]:
-        """The steps to all that is served."""
+        Raises `Throttled` before anything is sent, while the server refuses most calls of the model.
+        """
+        self._check(model)
+        return (yield from self._predict(model, selector, signature, inputs, outputs, deadline))
 
-    @abstractmethod
-    def ready(self, model: str | None, timeout_s: float) -> CallSteps[str]:
-        """The steps to what keeps the server, or one model, from answering; empty when nothing does. Asks once."""
+    def throttled(self) -> Mapping[str, int]:
+        """The calls that were not sent, by model."""
+        return self._throttle.counts() if self._throttle else {}
 
     def predict_frame(
         self,
@@ -68,6 +91,7 @@ class ServerCalls(ABC):
     ) -> CallSteps[Any]:
         """The steps to a frame of outputs, in requests of so many rows, all to one version."""
         dataframes.check(frame, rows)
+        self._check(model)  # before its signatures are asked for
         described = yield from self.describe(model, selector, deadline)
         chosen = select(described.signatures, signature, model)
         pinned = selector if dataframes.fits(frame, rows) else described.number
@@ -114,6 +138,14 @@ class ServerCalls(ABC):
         calls.check_outputs(outputs, fitted[1])
         return fitted
 
-    def _send(self, build: Callable[[float], Any], deadline: float) -> CallSteps[Any]:
-        """The steps to the response to a request, which `build` makes for the seconds that are left."""
-        return calls.sending(self._budget, build, self._failure, deadline)
+    def _check(self, model: str) -> None:
+        if self._throttle:
+            self._throttle.check(model)
+
+    def _send(self, build: Callable[[float], Any], deadline: float, *, predicting: str | None = None) -> CallSteps[Any]:
+        """The steps to the response to a request, which `build` makes for the seconds that are left.
+
+        predicting: the model, for a request that a server may refuse for overload; others say nothing of that.
+        """
+        note = partial(self._throttle.record, predicting) if self._throttle and predicting is not None else None
+        return calls.sending(self._budget, build, self._failure, deadline, note)

@@ -5,7 +5,8 @@
 A request goes out whole, by itself, and is retried until it is answered: a busy server (429) is left to its other
 callers for as long as it says; one that is away is asked again with exponential backoff and jitter; a version that is
 gone is waited for. When nothing was answered for as long as the job has patience, it stops. No other version answers in
-its place. This replaces the client's own retries (clients/client/retries.py), which give up sooner.
+its place. This replaces the client's own retries (clients/client/retries.py), which give up sooner. A request that the
+client's throttle (clients/client/throttling.py) holds back waits, too; that time is not taken from the patience.
 """
 
 import hashlib
@@ -21,12 +22,22 @@ from signet.clients.client.http_client import Client
 from signet.clients.client.retries import NEVER
 from signet.clients.score.predictor import Connection, PinnedVersion, VersionGone
 from signet.clients.score.throttle import BUSY_S, Throttle
-from signet.serving.errors import DeadlineExceeded, NotFound, Overloaded, ServingError, Unavailable, UsageError
+from signet.serving.errors import (
+    DeadlineExceeded,
+    NotFound,
+    Overloaded,
+    ServingError,
+    Throttled,
+    Unavailable,
+    UsageError,
+)
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.signature import select
 
 _FIRST_DELAY_S = 0.1
 _LONGEST_DELAY_S = 2.0
+_HELD_S = 0.2
+"""Longest pause before a request that the client's throttle held back is tried again."""
 _SHORTEST_TIMEOUT_S = 5.0
 """The shortest time-out of a request, however short the patience is: models take their time."""
 BATCHING_HEADER = "X-Signet-Batching"
@@ -89,7 +100,7 @@ class ServicePredictor:
 
         Raises `Overloaded`, `Unavailable` or `VersionGone` when patience has run out, `Cancelled` after `stop`.
         """
-        delay_s, first = _FIRST_DELAY_S, 0.0
+        delay_s, first, held_s = _FIRST_DELAY_S, 0.0, 0.0
         rows = len(next(iter(arrays.values())))
         while True:
             try:
@@ -100,13 +111,19 @@ class ServicePredictor:
                     )
                 self._answered = time.monotonic()
                 return outputs
+            except Throttled as error:
+                self._note(f"waiting: {error}")
+                pause_s = random.uniform(_HELD_S / 2, _HELD_S)  # noqa: S311  # no secret
+                held_s += pause_s
+                self._throttle.pause(pause_s)
+                continue
             except Overloaded as error:
                 problem: ServingError | UsageError = error
             except (Unavailable, DeadlineExceeded, NotFound) as error:
                 problem = self._why_missing(error) if isinstance(error, NotFound) else error
             now = time.monotonic()
             # A server that answers other requests of the job meanwhile is not away.
-            deadline = max(first, self._answered) + self._to.patience_s
+            deadline = max(first, self._answered) + self._to.patience_s + held_s
             if now >= deadline:
                 raise type(problem)(f"{problem}; gave up after {self._to.patience_s:g} s") from problem
             self._note(f"waiting: {problem}")
@@ -115,6 +132,11 @@ class ServicePredictor:
                 continue
             self._throttle.pause(min(random.uniform(delay_s / 2, delay_s), deadline - now))  # noqa: S311  # no secret
             delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
+
+    @property
+    def throttled(self) -> int:
+        """How often a request was held back by the client's throttle."""
+        return self._client.throttled.get(self._to.model, 0)
 
     def stop(self) -> None:
         """Let no waiting request go out any more."""

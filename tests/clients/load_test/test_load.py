@@ -73,6 +73,42 @@ def test_the_server_saw_as_many_requests_as_are_reported(url, tmp_path, load_opt
     assert 0 < measured.total.latency_s(50) <= measured.total.latency_s(100) < 60
 
 
+def test_a_server_that_refuses_is_asked_as_often_as_planned(gateway, tmp_path):
+    """It is to be measured; the throttle of the clients would spare it."""
+    posts = itertools.count()
+
+    class Refusing(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1
+
+        def do_GET(self) -> None:
+            self.answer(200, httpx.get(f"{behind}{self.path}").content)
+
+        def do_POST(self) -> None:
+            content = self.rfile.read(int(self.headers["content-length"]))
+            if next(posts):
+                self.answer(429, b'{"error": "full"}')
+            else:  # the first one is tried out
+                self.answer(200, httpx.post(f"{behind}{self.path}", content=content).content)
+
+        def answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("content-length", str(len(body)))
+            self.send_header("retry-after", "30")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    behind, _ = gateway
+    with servers.http_server(Refusing) as url:
+        given = ("three_out", "--url", url, "--rate", 100, "--arrivals", "fixed", "--seconds", 1, "--warmup-s", 0)
+        measured = measure(tmp_path, *given)
+    assert measured.total.outcomes == {"429": 100}
+    assert next(posts) == 1 + 100
+
+
 def test_limits_that_are_not_kept_give_exit_code_1(url, tmp_path):
     arguments = ("three_out", "--url", url, "--rate", 100, "--seconds", 0.5, "--warmup-s", 0)
     assert measure(tmp_path, *arguments, "--slo", "p99=1us,errors=0%", code=1).verdicts[0].kept is False

@@ -4,11 +4,13 @@ import gzip
 import io
 import json
 import os
+import random
 import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,11 +24,14 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from signet.clients.client import throttling
 from signet.clients.client.http_client import Client
-from signet.clients.score import score_progress
+from signet.clients.score import score_progress, service_predictor
 from signet.clients.score.options import ScoreOptions
+from signet.clients.score.predictor import Connection
 from signet.clients.score.preparing import usual_batch_rows
 from signet.clients.score.score_progress import ScoreProgress
+from signet.clients.score.service_predictor import ServicePredictor
 from signet.serving.errors import ServingError, UsageError
 from signet.serving.models import tfrecords
 from signet.serving.tensors.protos import example_pb2
@@ -391,6 +396,42 @@ def test_a_busy_server_is_left_alone_for_as_long_as_it_says(job, tmp_path):
     assert done.rows == 64
     assert done.seconds > 1
     assert len([path for path, _ in proxy.seen if path.endswith(":predict")]) == 9
+
+
+def test_what_the_client_holds_back_is_sent_later(job, tmp_path, monkeypatch):
+    """Refused as often as it is, the client refuses most of the job's requests itself: each row comes once all the same."""
+    monkeypatch.setattr(service_predictor, "BUSY_S", 0.005)
+    monkeypatch.setattr(service_predictor, "_HELD_S", 0.01)
+    window = (0.3, time.monotonic, random.random)
+    monkeypatch.setattr(throttling.AcceptWindow.__init__, "__defaults__", window)
+    made: list[ServicePredictor] = []
+    begin = ServicePredictor.__init__
+    monkeypatch.setattr(ServicePredictor, "__init__", lambda self, *told: (made.append(self), begin(self, *told))[1])
+    write_rows(tmp_path / "in.jsonl", 64)
+    with fault_proxy(job().url, busy=[0] * 12) as proxy:
+        assert run(job(url=proxy.url)).rows == 64
+    assert [row["id"] for row in pq.read_table(tmp_path / "out").to_pylist()] == list(range(64))
+    assert len([path for path, _ in proxy.seen if path.endswith(":predict")]) == 12 + 8
+    assert made[0].throttled > 0
+
+
+def test_time_held_back_is_not_taken_from_the_patience(job, monkeypatch):
+    """As often as the client holds a request back, it is given up for the server's refusals alone."""
+    monkeypatch.setattr(service_predictor, "BUSY_S", 0.005)
+    monkeypatch.setattr(service_predictor, "_HELD_S", 0.02)
+    held: list[float] = []
+
+    def chance() -> float:
+        held.append(0.0)
+        return 1.0 if len(held) % 40 == 0 else 0.0
+
+    monkeypatch.setattr(throttling.AcceptWindow.__init__, "__defaults__", (throttling.WINDOW_S, time.monotonic, chance))
+    with fault_proxy(job().url, busy=[0, 0]) as proxy:
+        connection = Connection(proxy.url, "three_out", 1, "serving_default", "score-1", 1, None, patience_s=0.25)
+        predictor = ServicePredictor(connection, lambda _: None)
+        assert predictor.predict({"x": np.ones((1, 4), np.float32)})
+        predictor.close()
+    assert len(held) == 80  # forty times 15 ms before each of two requests
 
 
 @pytest.mark.parametrize("retry_after_s", [0, 3600])
