@@ -231,6 +231,7 @@ ROWS: dict[str, list[Panel]] = {
             (
                 (rate("signet_upstream_errors_total", "model, grpc_code"), "{{model}} {{grpc_code}}"),
                 (rate("signet_upstream_retries_total", "model"), "{{model}}, tried again"),
+                (rate("signet_upstream_hedges_total", "model"), "{{model}}, hedged"),
             ),
         ),
         Panel(

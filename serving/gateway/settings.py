@@ -41,6 +41,10 @@ class Settings(BaseSettings):
     backend_key_file: Path | None = None
     """PEM private key of the certificate that the gateway shows to model servers."""
 
+    hedge_after: str = ""
+    """p95 or seconds: a call on a model server that takes longer is made a second time on another, for at most 5 % of the calls;
+    empty: never."""
+
     grpc_transport: Literal["own", "grpcio"] = "own"
     """What carries gRPC, from callers and to model servers: frames of HTTP/2 of our own, or grpcio as before, which goes after a
     release."""
@@ -132,6 +136,12 @@ class Settings(BaseSettings):
             raise ValueError("backend_cert_file goes with backend_ca_file, which turns TLS on")
         if self.backend_ca_file and not self.backend:
             raise ValueError("backend_ca_file goes with backend")
+        return self
+
+    @model_validator(mode="after")
+    def _hedges_calls_on_servers(self) -> "Settings":
+        if self.hedge_after and not self.backend:
+            raise ValueError("hedge_after goes with backend; the embedded engine has nobody to ask a second time")
         return self
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from signet.serving.errors import CODE_NAMES
 from signet.serving.grpc_transport import metadata, status
 from signet.serving.grpc_transport.calls import Metadata
-from signet.serving.grpc_transport.channels import CallError
+from signet.serving.grpc_transport.channels import BrokenAnswer, CallError
 from signet.serving.grpc_transport.messages import IDENTITY
 from signet.serving.h2 import frames
 from signet.serving.h2.headers import Headers
@@ -43,10 +43,13 @@ class Ending(NamedTuple):
     code: str
     details: str
     trailing: Metadata
+    broken: bool = False
+    """Whether the answer is none of gRPC's, so that the code is what it stands for and not what the server has said."""
 
     def error(self) -> CallError:
         """What to tell who waits; not for OK."""
-        return CallError(self.code, self.details, self.trailing)
+        kind = BrokenAnswer if self.broken else CallError
+        return kind(self.code, self.details, self.trailing)
 
 
 class AnswerHead(NamedTuple):
@@ -69,7 +72,7 @@ def ending_of(trailers: Headers) -> Ending:
     """The status in trailers. What has none is UNKNOWN, and so is a number that gRPC does not have."""
     if isinstance(trailers.owner, Ending):
         return trailers.owner
-    ending = _ending(trailers) or Ending("UNKNOWN", "the server has ended the answer without grpc-status", ())
+    ending = _ending(trailers) or Ending("UNKNOWN", "the server has ended the answer without grpc-status", (), True)
     trailers.owner = ending
     return ending
 
@@ -85,8 +88,9 @@ def head_of(headers: Headers, *, alone: bool) -> AnswerHead:
 def of_reset(code: int, reason: str) -> CallError:
     """The error for a stream that was reset. reason: why we did it; empty when the server has."""
     if reason:
-        return CallError("INTERNAL", f"the answer breaks HTTP/2: {reason}")
-    return CallError(_OF_RESET.get(code, "INTERNAL"), f"the server has reset the stream with code {code}")
+        return BrokenAnswer("INTERNAL", f"the answer breaks HTTP/2: {reason}")
+    kind = CallError if code in _OF_RESET else BrokenAnswer
+    return kind(_OF_RESET.get(code, "INTERNAL"), f"the server has reset the stream with code {code}")
 
 
 def _head(headers: Headers, *, alone: bool) -> AnswerHead:
@@ -99,11 +103,14 @@ def _head(headers: Headers, *, alone: bool) -> AnswerHead:
     ending = _ending(headers) if alone else None
     if ending is None and headers.status != b"200":
         code = _OF_HTTP.get(headers.status, "UNKNOWN")
-        ending = Ending(code, f"the answer has HTTP status {headers.status.decode()}", ())
+        broken = code != "UNAVAILABLE"
+        ending = Ending(code, f"the answer has HTTP status {headers.status.decode()}", (), broken)
     elif ending is None and not content_type.startswith(b"application/grpc"):
-        ending = Ending("UNKNOWN", f"the answer has content-type {content_type[:100]!r}; expected application/grpc", ())
+        ending = Ending(
+            "UNKNOWN", f"the answer has content-type {content_type[:100]!r}; expected application/grpc", (), True
+        )
     elif ending is None and alone:
-        ending = Ending("UNKNOWN", "the server has ended the answer without grpc-status", ())
+        ending = Ending("UNKNOWN", "the server has ended the answer without grpc-status", (), True)
     return AnswerHead(encoding, ending)
 
 
@@ -119,7 +126,7 @@ def _ending(headers: Headers) -> Ending | None:
     try:
         return Ending(code, details, metadata.from_fields(headers.fields))
     except ValueError as error:
-        return Ending("INTERNAL", f"the answer's trailers: {error}", ())
+        return Ending("INTERNAL", f"the answer's trailers: {error}", (), True)
 
 
 def _code(value: bytes) -> str:

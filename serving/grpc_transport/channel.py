@@ -16,10 +16,11 @@ import random
 import socket
 import ssl
 import time
+from collections.abc import Callable
 
 from signet.serving.grpc_transport import target as targets
 from signet.serving.grpc_transport.calls import Metadata
-from signet.serving.grpc_transport.channels import CallError, CallHandle, Waiter
+from signet.serving.grpc_transport.channels import CallError, CallHandle, Waiter, nobody
 from signet.serving.grpc_transport.client_call import ClientCall
 from signet.serving.grpc_transport.client_connection import Connection
 from signet.serving.grpc_transport.client_head import ClientHeads
@@ -70,6 +71,7 @@ class OwnChannel:
         self._problem = ""
         """Why the last attempt to connect has failed; empty after one that has not."""
         self._is_closed = False
+        self.on_change: Callable[[], None] = nobody
         self._emptied: asyncio.Future[None] | None = None
         """Done when no call is in work; there is one while the channel closes."""
 
@@ -124,6 +126,7 @@ class OwnChannel:
         """A connection takes no more calls."""
         if self._connection is connection:
             self._connection = None
+            self.on_change()
 
     # Inside
 
@@ -193,6 +196,7 @@ class OwnChannel:
         self._connection = connection
         self._connections.add(connection)
         connection.closed.add_done_callback(lambda _: self._connections.discard(connection))
+        self.on_change()
         waiting, self._waiting = self._waiting, {}
         for call in waiting:
             self._dispatch(call)

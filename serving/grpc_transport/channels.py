@@ -7,6 +7,7 @@ The callback form costs no task, timer or future a call; `ask` is the coroutine 
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from signet.serving.grpc_transport.calls import Metadata
@@ -19,6 +20,10 @@ class CallError(Exception):
         """code: the name of gRPC's status, such as `UNAVAILABLE`. trailing: the metadata that came with it."""
         super().__init__(f"{code}: {details}")
         self.code, self.details, self.trailing = code, details, trailing
+
+
+class BrokenAnswer(CallError):
+    """A call whose answer is none of gRPC's: what has sent it is another program, a proxy or broken."""
 
 
 class Waiter(Protocol):
@@ -34,12 +39,20 @@ class Waiter(Protocol):
 class CallHandle(Protocol):
     """A call in work."""
 
+    @property
+    def sent_again(self) -> bool:
+        """Whether another connection may carry it than the one that there was when it was made."""
+
     def cancel(self) -> object:
         """Take the call back, which the server is told; its waiter hears nothing any more. After its end: nothing."""
 
 
 class Channel(Protocol):
     """The way to one server. Connects when there is a call; all methods are for the event loop."""
+
+    on_change: Callable[[], None]
+    """Called, in the event loop, when a connection takes calls from now on, or takes no more: another program may be there then.
+    It must not raise."""
 
     def call(self, path: str, message: bytes, timeout_s: float, waiter: Waiter, metadata: Metadata = ()) -> CallHandle:
         """Make a unary call.
@@ -51,6 +64,10 @@ class Channel(Protocol):
 
     async def close(self, grace_s: float | None = None) -> None:
         """Take no more calls, and end once those in work have: after so many seconds they get UNAVAILABLE; None: at once."""
+
+
+def nobody() -> None:
+    """Whoever has to be told of a channel's connections, before there is anybody."""
 
 
 class _Answer(asyncio.Future[bytes]):

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from signet.serving.grpc_transport.answer_status import Ending, ending_of, head_of
 from signet.serving.grpc_transport.calls import Metadata
-from signet.serving.grpc_transport.channels import CallError, Waiter
+from signet.serving.grpc_transport.channels import BrokenAnswer, CallError, Waiter
 from signet.serving.grpc_transport.messages import IDENTITY, PREFIX_BYTES, Refused, inflated, length_of
 from signet.serving.h2.headers import Headers
 from signet.serving.h2.stream import Stream
@@ -130,10 +130,10 @@ class ClientCall:
         try:
             self._take(data)
         except Refused as refused:
-            self.fail(CallError(refused.code, refused.details))
+            self.fail(_broken(refused))
         else:
             if ends:
-                self.fail(CallError("UNKNOWN", "the server has ended the answer without trailers"))
+                self.fail(BrokenAnswer("UNKNOWN", "the server has ended the answer without trailers"))
 
     def trailers(self, headers: Headers) -> None:
         """The end of the answer."""
@@ -182,14 +182,14 @@ class ClientCall:
             self.fail(ending.error())
         elif self._answer is None:
             what = "cut its message off" if self._pieces else "sent no message"
-            self.fail(CallError("INTERNAL", f"the server has {what}"))
+            self.fail(BrokenAnswer("INTERNAL", f"the server has {what}"))
         elif not self._compressed:
             self._succeed(self._answer)
         elif len(self._answer) < _MUCH_BYTES:
             try:
                 self._succeed(self._inflated(self._answer))
             except Refused as refused:
-                self.fail(CallError(refused.code, refused.details))
+                self.fail(_broken(refused))
         else:
             loop = asyncio.get_running_loop()
             self._inflating = loop.run_in_executor(None, self._inflated, self._answer)
@@ -205,9 +205,9 @@ class ClientCall:
         if error is None:
             self._succeed(inflating.result())
         elif isinstance(error, Refused):
-            self.fail(CallError(error.code, error.details))
+            self.fail(_broken(error))
         else:
-            self.fail(CallError("INTERNAL", f"a compressed message cannot be read: {error}"))
+            self.fail(BrokenAnswer("INTERNAL", f"a compressed message cannot be read: {error}"))
 
     def _succeed(self, answer: bytes) -> None:
         waiter = self._waiter
@@ -234,3 +234,9 @@ class ClientCall:
     def _release(self) -> None:
         self._owner.answer_bytes -= self._size
         self._size = 0
+
+
+def _broken(refused: Refused) -> CallError:
+    """What a message that cannot be taken means; one that is too large for us says nothing against the server."""
+    kind = CallError if refused.code == "RESOURCE_EXHAUSTED" else BrokenAnswer
+    return kind(refused.code, refused.details)

@@ -16,7 +16,7 @@ import time
 from typing import Protocol, cast
 
 from signet.serving.grpc_transport.answer_status import of_reset
-from signet.serving.grpc_transport.channels import CallError
+from signet.serving.grpc_transport.channels import BrokenAnswer, CallError
 from signet.serving.grpc_transport.client_call import ClientCall
 from signet.serving.grpc_transport.client_head import ClientHeads
 from signet.serving.h2 import frames
@@ -210,7 +210,7 @@ class Connection(asyncio.Protocol):
             if event.stream.owner is not None:
                 most = _LIMITS.header_list_bytes
                 event.stream.owner.fail(
-                    CallError("RESOURCE_EXHAUSTED", f"the answer has headers of more than {most} bytes")
+                    BrokenAnswer("RESOURCE_EXHAUSTED", f"the answer has headers of more than {most} bytes")
                 )
         elif isinstance(event, SettingsChanged):
             if not self.ready.done():

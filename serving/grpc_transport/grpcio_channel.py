@@ -1,12 +1,13 @@
 """A channel on grpcio's client, `grpc.aio`: the way back from the transport of our own. A task a call."""
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 import grpc
 
 from signet.serving.grpc_transport.calls import Metadata
-from signet.serving.grpc_transport.channels import CallError, CallHandle, Waiter
+from signet.serving.grpc_transport.channels import CallError, CallHandle, Waiter, nobody
 
 if TYPE_CHECKING:  # gRPC's classes are generic to type checkers alone
     BytesMethod = grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
@@ -37,9 +38,14 @@ class GrpcioChannel:
             self._channel = grpc.aio.insecure_channel(target, _OPTIONS)
         self._methods: dict[str, BytesMethod] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self.on_change: Callable[[], None] = nobody
+        self._watch: asyncio.Task[None] | None = None
+        """Follows the state of the connection, from the first call on."""
 
     def call(self, path: str, message: bytes, timeout_s: float, waiter: Waiter, metadata: Metadata = ()) -> CallHandle:
         """See `Channel.call`."""
+        if self._watch is None:
+            self._watch = asyncio.get_running_loop().create_task(self._follow())
         method = self._methods.get(path)
         if method is None:
             # Bytes both ways: gRPC logs a traceback for every answer that it cannot read, and gives None.
@@ -47,11 +53,32 @@ class GrpcioChannel:
         task = asyncio.get_running_loop().create_task(_run(method, message, timeout_s, waiter, metadata))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
+        return _Handle(task)
 
     async def close(self, grace_s: float | None = None) -> None:
         """See `Channel.close`."""
+        if self._watch:
+            self._watch.cancel()
+            await asyncio.wait([self._watch])
         await self._channel.close(grace_s)
+
+    async def _follow(self) -> None:
+        while True:
+            state = self._channel.get_state()
+            await self._channel.wait_for_state_change(state)
+            self.on_change()
+
+
+class _Handle:
+    """The task of a call. Which connection carries it, gRPC does not tell."""
+
+    sent_again = True
+
+    def __init__(self, task: asyncio.Task[None]) -> None:
+        self._task = task
+
+    def cancel(self) -> None:
+        self._task.cancel()
 
 
 async def _run(method: BytesMethod, message: bytes, timeout_s: float, waiter: Waiter, metadata: Metadata) -> None:

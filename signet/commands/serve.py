@@ -61,6 +61,12 @@ def serve(
             "change no answer."
         ),
     ] = None,
+    hedge_after: Annotated[
+        str | None,
+        typer.Option(
+            help="p95 or SECONDS: a call on a model server that takes longer is made again on another, for at most 5 % of calls."
+        ),
+    ] = None,
     allow_missing: Annotated[
         bool | None,
         typer.Option(help="Start although the folder of models is not there yet; /readyz says no meanwhile."),

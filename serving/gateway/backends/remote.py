@@ -2,27 +2,26 @@
 
 Each server is asked, poll after poll, which versions it has. The version that most servers have, the highest of equals, is
 the one that unversioned requests get, as soon as its signatures are here: while a new version goes round, nobody waits
-for the last server and the first one is not alone with all requests. Every Predict names its version, so that arrays
-meet the signature they were held against.
+for the last server and the first one is not alone with all requests. Every Predict names its version, and goes to servers
+that are known to hold the signatures that its arrays were held against (`signature_ledger.py`).
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from signet.serving.errors import InvalidInput, NotFound, ServingError, Unavailable
-from signet.serving.gateway.backends import addresses, remote_answers
+from signet.serving.gateway.backends import addresses, hedging, remote_answers
 from signet.serving.gateway.backends.connecting import connect_as
+from signet.serving.gateway.backends.hedging import Hedging
 from signet.serving.gateway.backends.label_cache import LabelCache
 from signet.serving.gateway.backends.model_server import ModelServer
+from signet.serving.gateway.backends.remote_version import RemoteVersion
 from signet.serving.gateway.backends.upstream import Upstream
 from signet.serving.gateway.backends.upstream_call import GONE
 from signet.serving.gateway.core.backend import Lease
@@ -32,15 +31,13 @@ from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.gateway.settings import Settings
 from signet.serving.grpc_dialect import predict_bytes
 from signet.serving.models import model_card
-from signet.serving.models.independence import Verdict
-from signet.serving.models.model_card import Card
 from signet.serving.models.model_config import ModelConfig
 from signet.serving.models.model_status import State, VersionStatus
 from signet.serving.models.models_folder import FolderWatch, ModelsFolder
 from signet.serving.offload.pool import LARGE_ELEMENTS, Offload
 from signet.serving.process.supervision import POLLER, Failures
 from signet.serving.tensors.arrays import Arrays
-from signet.serving.tensors.protos import get_model_metadata_pb2, meta_graph_pb2
+from signet.serving.tensors.protos import get_model_metadata_pb2
 from signet.serving.tensors.signature import Signature
 
 log = logging.getLogger(__name__)
@@ -58,29 +55,12 @@ _LIVELIEST = (State.AVAILABLE, State.LOADING, State.START, State.UNLOADING, Stat
 """Which of a version's states on several servers is told."""
 
 
-@dataclass(eq=False)
-class RemoteVersion:
-    """The signatures of a version that a model server holds; nothing here keeps it loaded there."""
-
-    name: str
-    version: int
-    signatures: Mapping[str, Signature]
-    signature_defs: Mapping[str, meta_graph_pb2.SignatureDef]
-    card: Card = model_card.NONE
-    """The version's card from the folder of models, if there is one; looked for again until it is there, by the event loop."""
-    joining: dict[str, Verdict] = field(default_factory=dict)
-    in_use: dict[str, Any] = field(default_factory=dict)
-
-    def release(self) -> None:
-        """Do nothing: the model server decides how long the version stays loaded."""
-
-
 class RemoteBackend:
     """Serves what one or several model servers hold.
 
     Only the event loop writes these fields; `_probe_predict` reads `_versions` from the probe's thread. `_current` holds
-    the version of unversioned requests, chosen under the model's `_choosing` lock, and `_versions` all that were asked
-    for; an entry goes when no server offers the version any more, or the model is not served any more.
+    the version of unversioned requests, chosen under the model's `_choosing` lock, and `_versions` all that are known, each
+    as most servers hold it; an entry goes when no server offers the version any more, or the model is not served any more.
     """
 
     def __init__(
@@ -164,17 +144,27 @@ class RemoteBackend:
             del self._current[name]
         for key in [key for key in self._versions if key[0] not in self.models]:
             del self._versions[key]
+            self._upstream.ledger.forget(*key)
 
     def lease(self, model: str, version: int | None) -> Lease | Awaitable[Lease]:
-        if version is not None:
-            return self._versions.get((model, version)) or self._fetch(model, version)
-        return self._current.get(model) or self._look_for(model)
+        known = self._current.get(model) if version is None else self._versions.get((model, version))
+        if known and known.holders:
+            return known
+        return self._look_for(model, version, known)
 
-    async def _look_for(self, model: str) -> Lease:
-        await self.refresh(model)
-        if model not in self._current:
-            raise NotFound(f"Servable not found for request: Latest({model})")
-        return self._current[model]
+    async def _look_for(self, model: str, version: int | None, known: RemoteVersion | None) -> Lease:
+        """Of what is not known to be anywhere now: servers that come back may hold other signatures."""
+        if version is not None and known is None:
+            return await self._fetch(model, version)
+        problem = await self._refreshed(model)
+        found = self._current.get(model) if version is None else self._versions.get((model, version))
+        if found is None:
+            wanted = f"Latest({model})" if version is None else f"Specific({model}, {version})"
+            raise NotFound(f"Servable not found for request: {wanted}")
+        if not found.holders:  # to refuse or to take inputs by what may be no more would be a guess
+            what = f"model {model!r}, version {found.version}"
+            raise problem or Unavailable(f"no model server says which signatures {what} has now")
+        return found
 
     def run(
         self, lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str], timeout_s: float
@@ -184,10 +174,11 @@ class RemoteBackend:
         rows = row_count(inputs) if verdict and verdict.joined and signature.batched else None
         read = partial(remote_answers.outputs_of, signature, outputs or tuple(signature.outputs), rows)
         observe = partial(self._observe_duration, lease.name)
+        assert isinstance(lease, RemoteVersion), "whoever leases here runs here"
         predict = partial(self._upstream.predict, lease.name, lease.version)
         if _is_work(inputs):
-            return _write_beside(written, lambda data: predict(data, timeout_s, read, observe))
-        return predict(written(), timeout_s, read, observe)
+            return _write_beside(written, lambda data: predict(data, timeout_s, read, observe, lease))
+        return predict(written(), timeout_s, read, observe, lease)
 
     async def version_of_label(self, model: str, label: str) -> int | None:
         """The version that the label stands for at the model servers; None for a label that they do not know."""
@@ -221,14 +212,22 @@ class RemoteBackend:
 
     async def refresh(self, model: str) -> None:
         """Ask for the versions; an unreachable server changes nothing, an unloaded model is missing from now on."""
+        await self._refreshed(model)
+
+    async def _refreshed(self, model: str) -> Unavailable | None:
+        """As `refresh`; gives why none of the servers answers, if that is so and was asked for this caller."""
         asked_at = time.monotonic()
+        problem = None
         async with self._refreshing[model]:
             if self._refreshed_at.get(model, 0.0) > asked_at:
-                return  # many ask at once when a version goes: this one's question has been put by another
+                return None  # many ask at once when a version goes: this one's question has been put by another
             self._refreshed_at[model] = time.monotonic()
-            with contextlib.suppress(Unavailable):
+            try:
                 await self._poll_all_servers(model)
+            except Unavailable as error:
+                problem = error
             await self._choose_current(model)
+        return problem
 
     async def _keep_polling(self) -> None:
         while True:
@@ -263,12 +262,24 @@ class RemoteBackend:
             except ServingError as error:
                 log.debug("model server %s does not say which versions it has: %s", server, error)
                 return
+            await self._learn(server, model)
             await self._choose_current(model)
+
+    async def _learn(self, server: ModelServer, model: str) -> None:
+        """Ask a server for the signatures of the versions that it has now, where that is due."""
+        ledger = self._upstream.ledger
+        for version in server.available(model):
+            if ledger.is_due(server, model, version):
+                try:
+                    await ledger.learn(server, model, version)
+                except ServingError as error:
+                    if server.holds(model, version) is None and (model, version) not in self._versions:
+                        log.warning("cannot get the signatures of model %r, version %d: %s", model, version, error)
 
     async def _poll_all_servers(self, model: str) -> None:
         """Poll the servers that are in, or all when none is. Raises `Unavailable` when none of them answers."""
         servers = [server for server in self._upstream.servers if not server.is_ejected()] or self._upstream.servers
-        asking = (self._upstream.poll_status(server, model, _STATUS_TIMEOUT_S) for server in servers)
+        asking = (self._poll_server(server, model) for server in servers)
         answers = await asyncio.gather(*asking, return_exceptions=True)
         problems = [answer for answer in answers if answer is not None]
         for problem in problems:
@@ -279,12 +290,19 @@ class RemoteBackend:
                 f"no model server says which versions of {model!r} it has: {'; '.join(map(str, problems[:3]))}"
             )
 
+    async def _poll_server(self, server: ModelServer, model: str) -> None:
+        await self._upstream.poll_status(server, model, _STATUS_TIMEOUT_S)
+        await self._learn(server, model)
+
     async def _choose_current(self, model: str) -> None:
         """Choose the version that unversioned requests get from what the servers have by now, and forget what none has."""
         async with self._choosing[model]:
             offered = [version for server in self._upstream.servers for version in server.available(model)]
             for key in [key for key in self._versions if key[0] == model and key[1] not in offered]:
                 del self._versions[key]
+                self._upstream.ledger.forget(*key)
+            for offer in sorted(set(offered)):
+                await self._publish(model, offer)
             for known in [known for key, known in self._versions.items() if key[0] == model and not known.card.content]:
                 if await self._look_for_card(known):
                     self._decide(known)
@@ -295,12 +313,29 @@ class RemoteBackend:
             current = self._current.get(model)
             if current and current is self._versions.get((model, version)):
                 return
-            try:
-                self._current[model] = self._versions.get((model, version)) or await self._fetch(model, version)
-            except ServingError as error:
-                log.warning("cannot get the signatures of model %r, version %d: %s", model, version, error)
-                return
+            latest = self._versions.get((model, version))
+            if latest is None:
+                return  # its signatures are not known yet
+            self._current[model] = latest
             log.info("model %r is at version %d", model, version)
+
+    async def _publish(self, model: str, version: int) -> RemoteVersion | None:
+        """Have requests get a version as most servers hold it now; None while none is known to hold it."""
+        variants = self._upstream.ledger.variants(model, version)
+        before = self._versions.get((model, version))
+        if not variants or not variants[0].holders or variants[0] is before:
+            return before
+        chosen = variants[0]
+        if before and len(before.holders) == len(chosen.holders):
+            return before  # as many hold either: nothing changes to and fro
+        if before:
+            log.warning("model %r, version %d has other signatures than before", model, version)
+        await self._look_for_card(chosen)
+        if self._versions.get((model, version)) is chosen:
+            return chosen  # another has been quicker
+        self._versions[model, version] = chosen  # before it is asked: it counts as gone else
+        self._decide(chosen)
+        return chosen
 
     def _majority_version(self, model: str) -> int | None:
         """The version that most servers have, the highest of equals; those left out are asked if there are no others."""
@@ -312,14 +347,24 @@ class RemoteBackend:
         return None
 
     async def _fetch(self, model: str, version: int) -> RemoteVersion:
-        request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
-        request.model_spec.name, request.model_spec.version.value = model, version
-        defs, parsed = await self._upstream.metadata(request, _STATUS_TIMEOUT_S, remote_answers.signatures_of)
-        known = RemoteVersion(model, version, parsed, defs)
-        await self._look_for_card(known)
-        self._versions[model, version] = known  # before it is asked: it counts as gone else
-        self._decide(known)
-        return known
+        """A version that no poll has told of yet, or whose signatures could not be had."""
+        tried: set[ModelServer] = set()
+        problem: ServingError = Unavailable("there is no model server")
+        while (server := self._upstream.pick(model, version, tried)) is not None:
+            tried.add(server)
+            try:
+                await self._upstream.ledger.learn(server, model, version)
+            except NotFound as error:
+                server.forget(model, version)
+                problem = error
+            except Unavailable as error:
+                self._upstream.failed(server, error)
+                problem = error
+            else:
+                known = await self._publish(model, version)
+                if known:
+                    return known
+        raise problem
 
     def _decide(self, known: RemoteVersion) -> None:
         self._joining.decide(known, partial(self._probe_predict, known, asyncio.get_running_loop()))
@@ -343,7 +388,7 @@ class RemoteBackend:
             raise Gone
         data = predict_bytes.request(known.name, known.version, signature.name, inputs)
         read = partial(remote_answers.outputs_of, signature, tuple(signature.outputs), None)
-        call = self._upstream.predict_unrecorded(known.name, known.version, data, CALL_S, read)
+        call = self._upstream.predict_unrecorded(known, data, CALL_S, read)
         try:
             return asyncio.run_coroutine_threadsafe(call, loop).result(2 * CALL_S)
         except NotFound as error:
@@ -386,17 +431,26 @@ def create(
     failures: Failures | None = None,
     offload: Offload | None = None,
 ) -> RemoteBackend:
-    """The backend for the addresses of the settings. Raises `UsageError` for one that is none, and for bad TLS files.
+    """The backend for the addresses of the settings. Raises `UsageError` for one that is none, for bad TLS files and a
+    `hedge_after` that is neither p95 nor seconds.
 
     offload: reads large answers; without, threads do.
     """
     failures = failures or Failures()
+    after = hedging.parse(settings.hedge_after)
     upstream = Upstream(
-        addresses.parse(settings.addresses), metrics, connect_as(settings), offload=offload, failures=failures
+        addresses.parse(settings.addresses),
+        metrics,
+        connect_as(settings),
+        offload=offload,
+        failures=failures,
+        hedging=Hedging(after) if after else None,
     )
     for model in models:  # at 0 from the start: a rate needs a value before the first one
         metrics.upstream_errors.labels(model, "UNAVAILABLE")
         metrics.upstream_retries.labels(model)
+        if after:
+            metrics.upstream_hedges.labels(model)
     follows = settings.models_dir and not settings.models and not settings.model_config_file
     folder = ModelsFolder(settings.models_dir) if settings.models_dir and follows else None
     return RemoteBackend(

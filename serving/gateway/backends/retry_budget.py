@@ -4,10 +4,16 @@
 class RetryBudget:
     """A token bucket of retries: every call adds a share of one, every second a few, each retry takes one. For one loop."""
 
-    def __init__(self, share: float = 0.2, per_second: float = 10.0, most: float = 100.0) -> None:
-        """share: retries that each call adds. per_second: retries added each second. most: saved up, at most."""
+    def __init__(
+        self, share: float = 0.2, per_second: float = 10.0, most: float = 100.0, saved: float | None = None
+    ) -> None:
+        """share: retries that each call adds. per_second: retries added each second. most: saved up, at most.
+
+        saved: at the start; None: the most. Of n calls in t seconds so many are tried again, at most: saved + share × n +
+        per_second × t.
+        """
         self._share, self._per_second, self._most = share, per_second, most
-        self._left = most
+        self._left = most if saved is None else saved
         self._filled_at_s = 0.0
 
     def add_call(self) -> None:

@@ -4,12 +4,17 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from signet.serving.errors import Unavailable
 from signet.serving.models.independence import Verdict
 from signet.serving.models.model_card import Card
 from signet.serving.models.model_status import VersionStatus
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.protos import meta_graph_pb2
 from signet.serving.tensors.signature import Signature
+
+
+class SignatureChanged(Unavailable):
+    """The version that was leased has other signatures now: the request is to be held against those, and run again."""
 
 
 class Lease(Protocol):
@@ -104,7 +109,10 @@ class Backend(Protocol):
     def run(
         self, lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str], timeout_s: float
     ) -> Arrays | Awaitable[Arrays]:
-        """The outputs wanted, all of them when none are named, of one call; at once when it is quick."""
+        """The outputs wanted, all of them when none are named, of one call; at once when it is quick.
+
+        Raises `SignatureChanged` when the version is not the leased one any more, or when awaited.
+        """
 
     async def statuses(self, model: str) -> list[VersionStatus]:
         """Every known version, highest first, as it is now. Raises `NotFound`."""

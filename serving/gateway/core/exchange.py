@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from signet.serving.errors import Cancelled, Internal, NotFound, ServingError
-from signet.serving.gateway.core.backend import Lease
+from signet.serving.gateway.core.backend import Lease, SignatureChanged
 from signet.serving.gateway.core.inference import Decoded, Inference, InferenceRequest, LeasedSignature
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.tensors.arrays import Arrays
@@ -141,13 +141,14 @@ class Exchange(RequestContext, ABC, Generic[A]):
         self._note_call()
         request = self.request
         if (
-            type(error) is NotFound
+            request
             and not self._retried
-            and request
-            and request.version is None
-            and request.label is None
+            and (
+                type(error) is SignatureChanged
+                or (type(error) is NotFound and request.version is None and request.label is None)
+            )
         ):
-            # The version that unversioned requests get was unloaded under this one: there is a newer one.
+            # The version was unloaded under this request, and there is a newer one; or it was replaced under its number.
             self._retried = True
             self._release()
             self.then(self.inference.refreshed(request), self._leased)

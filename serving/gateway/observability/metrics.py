@@ -160,6 +160,12 @@ class Metrics:
         self.upstream_retries = LockedCounter(
             "signet_upstream_retries_total", "Calls tried again on another model server.", ("model",), registry=registry
         )
+        self.upstream_hedges = LockedCounter(
+            "signet_upstream_hedges_total",
+            "Calls made a second time as the first took long.",
+            ("model",),
+            registry=registry,
+        )
         self.upstream_ejected = Gauge(
             "signet_upstream_ejected",
             "1 while a model server is left out.",
@@ -203,6 +209,7 @@ class Metrics:
             self._failed_versions,
             self.upstream_errors,
             self.upstream_retries,
+            self.upstream_hedges,
         )
 
     def request_series(self, protocol: str, model: str, version: str, signature: str, code: str) -> RequestSeries:

@@ -66,7 +66,7 @@ GOOD = {"Predict": predicted(y=ROWS), "GetModelMetadata": metadata("serving_defa
 
 
 @asynccontextmanager
-async def program(**answers):
+async def program(port=0, **answers):
     """A server that answers the named methods with these bytes: its address, its answers and how often each was asked."""
     said, asked = {**GOOD, **answers}, dict.fromkeys(GOOD, 0)
 
@@ -88,7 +88,7 @@ async def program(**answers):
         server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(f"tensorflow.serving.{service}", handlers),)
         )
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
     try:
         yield Address(f"127.0.0.1:{port}"), said, asked

@@ -47,11 +47,20 @@ def dead() -> Address:
     return Address(f"127.0.0.1:{servers.free_port()}")
 
 
+def was_there(upstream: Upstream) -> None:
+    """The first server had what the second one has."""
+    gone, works = upstream.servers
+    gone.statuses = dict(works.statuses)
+    for model, entries in works.statuses.items():
+        for entry in entries:
+            gone.hold(works.holds(model, entry.version))
+
+
 def test_an_unreachable_server_costs_no_request_and_is_left_out(model_server_address):
     async def run():
         broken, works = dead(), Address(model_server_address)
         async with connected([broken, works], "two_in") as (backend, upstream, value):
-            upstream.servers[0].statuses = dict(upstream.servers[1].statuses)  # it has been there
+            was_there(upstream)
             for _ in range(20):
                 assert (await predict(backend, "two_in", TWO_IN))["output_0"].shape == (1, 1)
             assert value("signet_upstream_ejected", backend=broken.target) == 1
@@ -69,7 +78,7 @@ def test_without_a_budget_errors_pass_through(model_server_address):
     async def run():
         places = [dead(), Address(model_server_address)]
         async with connected(places, "two_in", RetryBudget(0, 0, 0)) as (backend, upstream, value):
-            upstream.servers[0].statuses = dict(upstream.servers[1].statuses)
+            was_there(upstream)
             outcomes = [await predict_or_error(backend) for _ in range(4)]
             assert sum(isinstance(outcome, Unavailable) for outcome in outcomes) in (1, 2)
             assert value("signet_upstream_retries_total", model="two_in") is None
@@ -98,7 +107,7 @@ def test_when_all_are_out_they_are_asked_anyway(model_server_address):
 def test_a_version_that_a_server_does_not_have_is_asked_of_another(model_server_address):
     async def run(other):
         async with connected([Address(other), Address(model_server_address)], "two_in") as (backend, upstream, value):
-            upstream.servers[0].statuses = dict(upstream.servers[1].statuses)  # as the last poll would have told
+            was_there(upstream)  # as the last poll would have told
             for _ in range(4):
                 await predict(backend, "two_in", TWO_IN)
             assert upstream.servers[0].available("two_in") == []
