@@ -67,9 +67,12 @@ class Program:
 def program(
     *arguments: str | Path, environment: dict[str, str] | None = None, checkout: Path = ROOT
 ) -> Iterator[Program]:
-    """`signet ARGUMENTS` of this or another checkout, killed at the end if it still runs."""
+    """`signet ARGUMENTS` of this or another checkout, killed at the end if it still runs.
+
+    No balancer sends to the servers of tests: they drain only where a test says how long.
+    """
     other = {} if checkout == ROOT else {"PYTHONPATH": str(checkout)}
-    environment = {"SIGNET_GRPC_PORT": "0", **other, **(environment or {})}
+    environment = {"SIGNET_GRPC_PORT": "0", "SIGNET_DRAIN_S": "0", **other, **(environment or {})}
     with started([*SIGNET, *map(str, arguments)], environment, checkout) as running:
         yield running
 
@@ -119,7 +122,8 @@ def model_server(
 ) -> Iterator[tuple[str, Program]]:
     """`signet model-server` on a free port, answering: its gRPC address and the program."""
     port = free_port()
-    command = ("model-server", f"--port={port}", *arguments)
+    ours = ["--drain_s=0"] if checkout == ROOT else []
+    command = ("model-server", f"--port={port}", *ours, *arguments)
     with program(*command, environment=environment, checkout=checkout) as running:
         running.read_until("Running gRPC ModelServer")
         yield f"127.0.0.1:{port}", running

@@ -1,7 +1,7 @@
 """One process of several of `signet serve`: a gateway whose connections and signals come from its parent.
 
 parent hands over connections ──▶ models load ──▶ "started" ──▶ drain ──▶ stop: requests in flight end ──▶ exit 0
-parent gone ──▶ requests in flight end, exit 0
+parent gone ──▶ drain, for connections that are kept ──▶ requests in flight end, exit 0
 """
 
 import asyncio
@@ -9,7 +9,15 @@ from functools import partial
 
 from signet.serving.gateway.app import Gateway
 from signet.serving.gateway.processes import Argument
-from signet.serving.gateway.server import announcement, create_grpc_server, create_http_server, end, new_loop, run_until
+from signet.serving.gateway.server import (
+    announcement,
+    begin_drain,
+    create_grpc_server,
+    create_http_server,
+    end,
+    new_loop,
+    run_until,
+)
 from signet.serving.process import gc_tuning, output
 from signet.serving.process.child import Parent, in_loop
 from signet.serving.process.handing_over import GRPC, HTTP
@@ -28,6 +36,11 @@ async def _serve(gateway: Gateway, parent: Parent, argument: Argument) -> None:
     settings, readiness = gateway.settings, gateway.readiness
     stop = asyncio.Event()
     tasks = {asyncio.create_task(parent.keep_telling(readiness.state))}
+
+    def orphaned() -> None:
+        begin_drain(gateway, server, grpc_server)
+        readiness.service = readiness.state()  # nobody else tells any more
+        asyncio.get_running_loop().call_later(settings.drain_s, stop.set)
 
     def look(_: object) -> None:
         task = asyncio.create_task(gateway.backend.poll_now())
@@ -48,10 +61,10 @@ async def _serve(gateway: Gateway, parent: Parent, argument: Argument) -> None:
         "counts": lambda _: gateway.probes.counts(),
         "service": in_loop(lambda state: setattr(readiness, "service", state)),
         "look": in_loop(look),
-        "drain": in_loop(lambda _: gateway.drain()),
+        "drain": in_loop(lambda _: begin_drain(gateway, server, grpc_server)),
         "stop": stop_soon,
     }
-    parent.listen(handlers, partial(stop_soon, None), argument.leave_s)
+    parent.listen(handlers, partial(in_loop(lambda _: orphaned()), None), argument.leave_s)
     taker = parent.take_connections(takers)
     try:
         await run_until(stop, gateway.backend.start())
@@ -60,7 +73,6 @@ async def _serve(gateway: Gateway, parent: Parent, argument: Argument) -> None:
             parent.tell("state", readiness.state())
             parent.tell("started", announcement(gateway, settings.host, argument.http_port, grpc_port))
             await stop.wait()
-        gateway.drain()
         await taker.ended.wait()
     finally:
         await end(gateway, server, grpc_server)

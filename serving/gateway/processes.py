@@ -2,7 +2,7 @@
 
 ports bound ──▶ N children ──▶ connections go to the child with the fewest ──▶ all ready: /readyz turns 200, addresses printed
 SIGTERM, Ctrl-C ──▶ /readyz turns 503 everywhere ──▶ drain_s later no new connections ──▶ children end ──▶ exit 0
-SIGHUP ──▶ all look                               second Ctrl-C ──▶ all are killed, exit 130
+SIGHUP ──▶ all look                second SIGTERM, Ctrl-C ──▶ all are killed, exit 143, 130
 
 The parent answers nothing but the admin port: it imports neither TensorFlow nor FastAPI, and takes a tenth of a child's memory.
 The service is ready once all processes have been, and from then on while one is: connections go to those that are. So a
@@ -30,6 +30,7 @@ from signet.serving.process import combining, output, ports, signals
 from signet.serving.process.child import ANSWERS_S
 from signet.serving.process.children import Children
 from signet.serving.process.concurrency import until
+from signet.serving.process.draining import drain
 from signet.serving.process.handing_over import GRPC, HTTP, HandingOver
 from signet.serving.process.output import say
 from signet.serving.process.ports import prepare
@@ -40,7 +41,7 @@ log = logging.getLogger(__name__)
 CHILD = "signet.serving.gateway.child:run"
 
 _LEAVE_S = 60.0
-"""Seconds beyond `shutdown_s` in which a child frees its models; then it is killed."""
+"""Seconds beyond `drain_s` and `shutdown_s` in which a child frees its models; then it is killed."""
 
 
 def run(settings: Settings) -> None:
@@ -95,11 +96,11 @@ class _Service:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def serve(self, listener: socket.socket, grpc_listener: socket.socket | None) -> None:
-        settings, stop, self._loop = self._settings, asyncio.Event(), asyncio.get_running_loop()
+        settings, stop, self._loop = self._settings, signals.Stop(), asyncio.get_running_loop()
         own = settings
         if grpc_listener:
             own = settings.model_copy(update={"grpc_port": grpc_listener.getsockname()[1]})
-        http_port, leave_s = listener.getsockname()[1], settings.shutdown_s + _LEAVE_S
+        http_port, leave_s = listener.getsockname()[1], settings.drain_s + settings.shutdown_s + _LEAVE_S
         children = self._children = Children(
             CHILD,
             [Argument(own.of_process(place), http_port, leave_s) for place in range(settings.processes)],
@@ -121,11 +122,11 @@ class _Service:
                 if not stop.is_set():
                     await self._announce(children.first_start.result()[0])
                     await until(stop, children.failed)
-                self._draining = True
-                self._changed()
-                children.tell("drain")
-                log.info("stopping: %d seconds of drain, then requests in flight end", settings.drain_s)
-                await asyncio.sleep(settings.drain_s)
+                    self._draining = True
+                    self._changed()
+                    children.drain()
+                    log.info("stopping: %g seconds of drain, then requests in flight end", settings.drain_s)
+                    await drain(stop, settings.drain_s, lambda: children.connections)
             finally:
                 handing_over.stop()
                 await children.stop(leave_s)

@@ -1,8 +1,9 @@
 """`signet serve`: the gateway on its ports, from start to graceful shutdown.
 
 ports bound ──▶ /livez answers ──▶ models load ──▶ /readyz turns 200, addresses printed
-SIGTERM, Ctrl-C ──▶ /readyz turns 503 ──▶ drain_s later no new connections ──▶ requests in flight end ──▶ exit 0
-SIGHUP ──▶ versions are looked at once       second Ctrl-C ──▶ exit 130 at once
+SIGTERM, Ctrl-C ──▶ /readyz turns 503, connections end with their next answer ──▶ drain_s later no new ones ──▶ requests in
+                    flight end ──▶ exit 0; after Ctrl-C the drain is over when nobody is connected
+SIGHUP ──▶ versions are looked at once       second SIGTERM, Ctrl-C ──▶ exit 143, 130 at once
 
 Several processes: `processes.py` is their parent's part of this, `child.py` that of each.
 """
@@ -26,6 +27,7 @@ from signet.serving.http.server import HttpServer, Limits
 from signet.serving.json_arrays.number_nests import READ_BY
 from signet.serving.models.model_store import ModelStore, following
 from signet.serving.process import gc_tuning, open_files, output, ports, signals
+from signet.serving.process.draining import drain
 from signet.serving.process.output import say
 from signet.serving.process.supervision import Failures
 
@@ -85,7 +87,7 @@ def _admin(gateway: Gateway) -> Iterator[AdminServer | None]:
 
 async def _serve(gateway: Gateway, listener: socket.socket, admin: AdminServer | None) -> None:
     settings = gateway.settings
-    stop = asyncio.Event()
+    stop = signals.Stop()
     tasks: set[asyncio.Task[None]] = set()
 
     def poll_now() -> None:
@@ -108,9 +110,9 @@ async def _serve(gateway: Gateway, listener: socket.socket, admin: AdminServer |
             log.info("long lists of numbers in JSON are read by %s", READ_BY)
             _announce(gateway, listener, grpc_port)
             await stop.wait()
-        gateway.drain()
-        log.info("stopping: %d seconds of drain, then requests in flight end", settings.drain_s)
-        await asyncio.sleep(settings.drain_s)
+            begin_drain(gateway, server, grpc_server)
+            log.info("stopping: %g seconds of drain, then requests in flight end", settings.drain_s)
+            await drain(stop, settings.drain_s, lambda: connections(server, grpc_server))
     finally:
         await end(gateway, server, grpc_server)
         for task in tasks:
@@ -130,8 +132,22 @@ def create_http_server(gateway: Gateway, closed: Callable[[], None] = lambda: No
     )
 
 
+def begin_drain(gateway: Gateway, server: HttpServer, grpc_server: GrpcServer | None) -> None:
+    """Say everywhere that this server is about to stop: readiness, health, answers, GOAWAY."""
+    gateway.drain()
+    server.drain()
+    if grpc_server:
+        grpc_server.drain()
+
+
+def connections(server: HttpServer, grpc_server: GrpcServer | None) -> int:
+    """How many connections there are on both ports."""
+    return len(server.connections) + (grpc_server.connections if grpc_server else 0)
+
+
 async def end(gateway: Gateway, server: HttpServer, grpc_server: GrpcServer | None) -> None:
     """Let the requests in flight end, then let go of everything."""
+    gateway.drain()
     grace_s = gateway.settings.shutdown_s
     await asyncio.gather(server.stop(grace_s), *([grpc_server.stop(grace_s)] if grpc_server else []))
     await gateway.stop()

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from signet.serving.errors import UsageError
 from signet.serving.models.model_store import is_address
 from signet.serving.process import cores
+from signet.serving.process.draining import DRAIN_S
 
 SHARED = ("max_in_flight", "max_buffered_bytes", "max_connections", "max_connections_per_address")
 """The limits of a service that its processes share."""
@@ -89,8 +90,9 @@ class Settings(BaseSettings):
     allow_ops: str = ""
     """Operations that models may reach although they touch more than the model, separated by commas, such as ReadFile."""
 
-    drain_s: float = Field(0.0, ge=0)
-    """Seconds to go on answering after SIGTERM with /readyz at 503, so that load balancers turn away first."""
+    drain_s: float = Field(DRAIN_S, ge=0)
+    """Seconds to go on answering after SIGTERM with /readyz at 503, so that load balancers turn away first. Each connection ends
+    with its next answer meanwhile. After Ctrl-C at most so many: only while somebody is connected."""
     shutdown_s: float = Field(30.0, gt=0)
     """Seconds that requests in flight have to finish once a graceful shutdown has drained."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

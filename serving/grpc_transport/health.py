@@ -1,10 +1,11 @@
 """gRPC's health protocol, `grpc.health.v1.Health`, for whoever can say how healthy a service is.
 
 Check  service ──▶ state, or NOT_FOUND
-Watch  service ──▶ state, and again whenever it is another, until the server stops
+Watch  service ──▶ state, and again whenever it is another, until the server drains
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 
 from google.protobuf.message import DecodeError
@@ -31,6 +32,11 @@ class Health:
     ) -> None:
         """state: of a service by its name, such as `SERVING`; None for one that there is not. unknown: words for that."""
         self._state, self._stopping, self._unknown = state, stopping, unknown
+        self._drained = asyncio.Event()
+
+    def drain(self) -> None:
+        """Tell those who watch, now that the server is stopping."""
+        self._drained.set()
 
     def services(self) -> Services:
         """The methods by their paths."""
@@ -59,7 +65,9 @@ class Health:
                 told = state
             if stopping:
                 return
-            await asyncio.sleep(_WATCH_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_WATCH_S):
+                    await self._drained.wait()
 
 
 def _service_of(request: bytes) -> str:

@@ -40,7 +40,7 @@ from signet.serving.h2.server import ServerConnection as Http2
 from signet.serving.h2.stream import Stream
 from signet.serving.process.byte_budget import SMALL_BYTES, ByteBudget
 from signet.serving.process.deadlines import Deadlines
-from signet.serving.process.ports import address_of
+from signet.serving.process.ports import address_of, has_input
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +73,8 @@ class Server(Protocol):
     unread: "dict[ServerConnection, None]"
     """Connections whose callers do not read what they are sent, the one that has been so for longest first."""
     addresses: Counter[str]
+    draining: bool
+    """Whether clients are to make no more calls here; written by the server."""
 
     def admit(self, connection: "ServerConnection") -> bool:
         """Count a new connection; False when there is no room for it."""
@@ -175,6 +177,8 @@ class ServerConnection(asyncio.Protocol):
             self._server.flush_soon(self)
         if self._drained_at is not None:
             self._close_if_drained()
+        elif self._server.draining and self._begun:
+            self.drain()
 
     def eof_received(self) -> bool:
         return False  # a client that has closed its side reads no more either, as far as gRPC is concerned
@@ -345,11 +349,13 @@ class ServerConnection(asyncio.Protocol):
         """Take no more calls: tell the client, and close when the last one has ended."""
         if self._drained_at is None and self._transport:
             self._drained_at = time.perf_counter()
-            if not self._h2.settings_received:
-                self.close()
-                return
             self._h2.drain()
             self.flush()
+
+    def close_if_silent(self) -> None:
+        """For the end of a drain: close if not a byte has come yet."""
+        if self._transport and self._heard_at == self._made_at and not has_input(self._transport):
+            self.close()
 
     def end_calls(self) -> None:
         """End all calls whatever their methods do: their time to finish is over. Then the connection closes."""
@@ -396,7 +402,8 @@ class ServerConnection(asyncio.Protocol):
         """End what takes too long. Called some times in each of the limits' seconds."""
         limits = self._server.limits
         if not self._h2.settings_received:
-            if now - self._made_at > limits.handshake_s:
+            late = self._drained_at is not None and now - self._drained_at > _DRAIN_ANSWER_S
+            if late or now - self._made_at > limits.handshake_s:
                 self.close(frames.SETTINGS_TIMEOUT, "no SETTINGS in time")
             return
         self._look_at_requests(now)

@@ -20,7 +20,7 @@ from signet.serving.http.known_heads import KnownHeads
 from signet.serving.http.messages import Handler, Limits, Request, Response, Work, page
 from signet.serving.http.parser import BadRequest, RequestParser
 from signet.serving.process.byte_budget import ByteBudget
-from signet.serving.process.ports import address_of
+from signet.serving.process.ports import address_of, has_input
 
 UNREAD_BYTES = 1 << 14
 """More than this of answers that the system does not take, and nothing more is read or answered."""
@@ -31,6 +31,9 @@ _LARGE_BYTES = 1 << 16
 
 _SIGN_S = 1.0
 """Seconds after which a caller who has closed its side is asked for a sign of life, then twice as many, and so on."""
+
+_LINGER_S = 1.0
+"""Seconds that a caller has to close after the last answer of a drain: closed with bytes unread, it would take that back."""
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed Request"}
 
@@ -58,7 +61,7 @@ class Server(Protocol):
     """Connections whose callers do not read what they are sent."""
     watched: "set[Connection]"
     """Connections whose callers may not be reading."""
-    stopping: bool
+    draining: bool
     """Whether a graceful shutdown is under way; written by the server."""
 
     def admit(self, connection: "Connection") -> bool:
@@ -126,6 +129,8 @@ class Connection(asyncio.Protocol):
         self._room_timer: asyncio.TimerHandle | None = None
         """Gives up a body that waits for room."""
         self._sign_timer: asyncio.TimerHandle | None = None
+        self._linger_timer: asyncio.TimerHandle | None = None
+        """Closes the connection whose caller does not, after the last answer of a drain."""
         self._in_budget = False
         """Whether the budget may know of a body that comes."""
 
@@ -151,6 +156,8 @@ class Connection(asyncio.Protocol):
         self._count()
         if self._sign_timer:
             self._sign_timer.cancel()
+        if self._linger_timer:
+            self._linger_timer.cancel()
         if self._request and self._server.limits.cancels:
             work = self._work
             self._work_ended()
@@ -252,8 +259,6 @@ class Connection(asyncio.Protocol):
         self._answer(request, response)
         self._work_ended()
         self._progress_at = time.monotonic()
-        if self._server.stopping and not self._parser.begun:
-            self._ending = True
         if self._parser.complete or self._unparsed:
             self._server.flush()  # or nobody would know that the reader does not read
         if not self._starting:
@@ -269,12 +274,19 @@ class Connection(asyncio.Protocol):
         last, self._last_answer = self._last_answer, None
         if last:
             self._answer(Request("", b"", {}, b"", "1.1", False), last)
+        draining = self._server.draining
+        if last or draining:
             self._server.flush()
-        if last and not self._other_side_closed and self._transport:
+        if (last or draining) and not self._other_side_closed and self._transport:
             self._lingering = True
             self._transport.write_eof()  # closed with bytes unread, it would take the answer back
+            if draining:
+                self._linger_briefly()
         else:
             self.close()
+
+    def _linger_briefly(self) -> None:
+        self._linger_timer = asyncio.get_running_loop().call_later(_LINGER_S, self.close)
 
     def _end_with(self, refusal: Response) -> None:
         """The last answer of this connection, to a request that is not complete."""
@@ -395,7 +407,7 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, request: Request, response: Response) -> None:
         """Write the answer; the connection may end with it."""
-        stays = request.keep_alive and not response.close and not self._server.stopping
+        stays = request.keep_alive and not response.close and not (self._server.draining and self._has_answered_all())
         head = [_status_line(request.version, response.status), response.headers, self._server.date()]
         if not stays:
             head.append(b"Connection: close\r\n")
@@ -413,6 +425,10 @@ class Connection(asyncio.Protocol):
             self._last_answer = None
             self._drop_complete()
             self._drop_incomplete()
+
+    def _has_answered_all(self) -> bool:
+        """Whether nothing has been read of a request behind the one in work."""
+        return not (self._parser.begun or self._parser.complete or self._unparsed)
 
     def _write(self, *parts: bytes) -> None:
         if self._transport:
@@ -448,7 +464,12 @@ class Connection(asyncio.Protocol):
         self._join_group(None)
 
     def close_when_idle(self) -> None:
-        if not self._request and not self._parser.begun and not self._parser.complete:
+        """For the end of a drain: close, unless something is to be answered, or the caller is about to close."""
+        if self._linger_timer or self._request or not self._transport:
+            return
+        if self._lingering:
+            self._linger_briefly()
+        elif self._has_answered_all() and not has_input(self._transport):
             self.close()
 
     def close_if_idle_since(self, moment: float) -> None:

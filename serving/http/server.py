@@ -22,12 +22,15 @@ from signet.serving.http.connection import Connection
 from signet.serving.http.known_heads import KnownHeads
 from signet.serving.http.messages import Handler, Limits, Reply, Request, Response, Work, answered_by, page
 from signet.serving.process.byte_budget import ByteBudget
-from signet.serving.process.ports import prepare
+from signet.serving.process.ports import prepare, waiting
 
 __all__ = ["Handler", "HttpServer", "Limits", "Reply", "Request", "Response", "Work", "answered_by", "page"]
 
 _SWEEP_S = 5.0
 """Seconds between two looks for idle connections and for callers who do not read; a quarter of their limits at most."""
+
+_LOOK_S = 0.05
+"""Seconds between two looks, at the end, for connections that have nothing in work any more."""
 
 _BACKLOG = 2048
 
@@ -74,10 +77,11 @@ class HttpServer:
         """Connections whose callers do not read, the one that has been so for longest first."""
         self.watched: set[Connection] = set()
         """Connections whose callers may not be reading."""
-        self.stopping = False
+        self.draining = False
         self._addresses: Counter[str] = Counter()
         self._closed = closed
         self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
         self._adopting: set[asyncio.Task[None]] = set()
         """Connections of `adopt` that are not in `connections` yet."""
         self._sweeper: asyncio.Task[None] | None = None
@@ -90,6 +94,7 @@ class HttpServer:
             prepare(listener)
             loop = asyncio.get_running_loop()
             self._server = await loop.create_server(lambda: Connection(self), sock=listener, backlog=_BACKLOG)
+            self._listener = listener
         self._sweeper = asyncio.create_task(self._sweep())
 
     def adopt(self, accepted: socket.socket) -> None:
@@ -106,18 +111,28 @@ class HttpServer:
             accepted.close()
             self._closed()
 
-    async def stop(self, drain_s: float) -> None:
-        """Shut down gracefully: take no new requests, and give those in work that many seconds."""
-        self.stopping = True
+    def drain(self) -> None:
+        """Answer on, and have each connection end with its next answer, which says so. Connections are taken as before."""
+        self.draining = True
+
+    async def stop(self, grace_s: float) -> None:
+        """Shut down gracefully: take no new connections, and give the requests in work that many seconds.
+
+        Idle connections are closed, once the system has no bytes of theirs: a request that it has is answered.
+        """
+        self.draining = True
+        if self._server and self._listener:
+            for accepted in waiting(self._listener):
+                self.adopt(accepted)
+            self._server.close()
+            self._listener = None
         if self._adopting:
             await asyncio.wait(self._adopting)
-        if self._server:
-            self._server.close()
-        for connection in list(self.connections):
-            connection.close_when_idle()
-        deadline = time.monotonic() + drain_s
-        while self.connections and time.monotonic() < deadline:
-            await asyncio.wait([connection.closed for connection in self.connections], timeout=drain_s)
+        end = time.monotonic() + grace_s
+        while self.connections and (left_s := end - time.monotonic()) > 0:
+            for connection in list(self.connections):
+                connection.close_when_idle()
+            await asyncio.wait([one.closed for one in self.connections], timeout=min(left_s, _LOOK_S))
         if self._sweeper:
             self._sweeper.cancel()
         for connection in list(self.connections):

@@ -1,6 +1,6 @@
 """`signet model-server`: the engine behind TensorFlow Serving's API, flags and files.
 
-    flags ──▶ models ──▶ repository loads them ──▶ ports open ──▶ SIGTERM: calls in flight finish, exit 0
+    flags ──▶ models ──▶ repository loads them ──▶ ports open ──▶ SIGTERM: drain, calls in flight finish, exit 0
 
 The ports open only when every model has an available version. A start-up error prints
 `Failed to start server. Error: CODE: …` and ends with 255, as the original does.
@@ -37,6 +37,7 @@ from signet.serving.models.model_config import ModelConfig
 from signet.serving.offload.pool import Offload
 from signet.serving.process import gc_tuning, output, signals
 from signet.serving.process.byte_budget import ByteBudget
+from signet.serving.process.draining import drain
 from signet.serving.process.output import say
 from signet.serving.release import running_version
 
@@ -45,8 +46,8 @@ log = logging.getLogger(__name__)
 FAILED = 255
 """Exit status after a start-up error, and after the usage."""
 
-DRAIN_S = 30.0
-"""Seconds that calls in flight have to finish after SIGTERM."""
+SHUTDOWN_S = 30.0
+"""Seconds that calls in flight have to finish once the server has drained."""
 
 MAX_BUFFERED_BYTES = 1 << 30
 """Bytes of bodies, messages and unread answers held at once; the original has no bound."""
@@ -87,7 +88,7 @@ def main(arguments: list[str]) -> int:
 
 async def serve(flags: Flags) -> int:
     """Load the models, then answer until a signal comes."""
-    stopped, look = asyncio.Event(), asyncio.Event()
+    stopped, look = signals.Stop(), asyncio.Event()
     signals.install_handlers(stopped, lambda: None)
     if flags.use_alts_credentials and flags.ssl_config_file:
         raise InvalidInput("use_alts_credentials and ssl_config_file are both set; expected one of them")
@@ -184,7 +185,7 @@ async def _answer(
     repository: Repository,
     runner: Runner,
     monitoring: Monitoring,
-    stopped: asyncio.Event,
+    stopped: signals.Stop,
     look: asyncio.Event,
 ) -> None:
     reloader = Reloader(repository, allow_unavailable_labels=flags.allow_version_labels_for_unavailable_models)
@@ -207,7 +208,12 @@ async def _answer(
     await stopped.wait()
     if polling:
         polling.cancel()
-    await asyncio.gather(server.stop(DRAIN_S), *([rest.stop(DRAIN_S)] if rest else []))
+    server.drain()
+    if rest:
+        rest.drain()
+    log.info("stopping: %g seconds of drain, then calls in flight end", flags.drain_s)
+    await drain(stopped, flags.drain_s, lambda: server.connections + (len(rest.connections) if rest else 0))
+    await asyncio.gather(server.stop(SHUTDOWN_S), *([rest.stop(SHUTDOWN_S)] if rest else []))
     await offload.close()
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from signet.serving.errors import UsageError
+from signet.serving.process.draining import DRAIN_S
 
 _DEFAULT_THREADS = 4 * (os.cpu_count() or 1)
 
@@ -66,6 +67,9 @@ class Flags:
     grpc_channel_arguments: str = _flag("", "k=v,k=v for the gRPC server, such as grpc.max_connection_age_ms=2000.")
     grpc_transport: str = _flag(
         "own", "What carries the gRPC API: own, or grpcio as before, for a release. Ours alone."
+    )
+    drain_s: float = _flag(
+        DRAIN_S, "Seconds to go on answering after SIGTERM, so that clients and load balancers turn away. Ours alone."
     )
     grpc_max_threads: int = _ignored(_DEFAULT_THREADS, "one event loop reads all requests")
     enable_grpc_healthcheck_service: bool = _flag(False, "Answer as grpc.health.v1.Health.")

@@ -206,7 +206,7 @@ class Children:
         """What each child told when it was set up first; or the error of one that could not be."""
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Has an error when the service cannot go on."""
-        self.stopping = False
+        self.stopping = self._draining = False
         self._told: dict[int, Any] = {}
         self._backoff = [Backoff() for _ in arguments]
         self._failures = [0] * self.count
@@ -265,6 +265,16 @@ class Children:
         for answer in await self.ask(kind, value):
             if isinstance(answer, BaseException):
                 raise answer
+
+    @property
+    def connections(self) -> int:
+        """How many connections the children have."""
+        return sum(one.open(kind) for one in self.all if not one.gone for kind in range(KINDS))
+
+    def drain(self) -> None:
+        """Have all children answer on while others turn away; one that ends is not replaced any more."""
+        self._draining = True
+        self.tell("drain")
 
     async def stop(self, patience_s: float) -> None:
         """Have all children stop gracefully, and wait until they are gone; after so many seconds they are killed."""
@@ -349,7 +359,7 @@ class Children:
         self._ended = {group: combining.combine([counts.get(group, []) for counts in ended]) for group in groups}
         one.ended.set()
         self.changed()
-        if self.stopping:
+        if self.stopping or self._draining:
             return
         self._failures[one.place] += was is not Phase.STARTED
         hopeless = one.error is not None or self._failures[one.place] >= _MOST_FAILURES
@@ -362,7 +372,7 @@ class Children:
             why = f"{one.why_ended()}: {one.error}" if one.error else one.why_ended()
             log.error("%s has ended with %s; it is restarted in %g s", one.name, why, pause_s)
             await asyncio.sleep(pause_s)
-            if not self.stopping:
+            if not (self.stopping or self._draining):
                 self._restarts += 1
                 self._start(one.place)
 

@@ -1,6 +1,11 @@
-"""Bound sockets for a server's ports, a sentence when a port cannot be had, and who it is that has connected."""
+"""Bound sockets for a server's ports, a sentence when a port cannot be had, who has connected, and what is still in them."""
 
+import asyncio
+import fcntl
 import socket
+import struct
+import termios
+from collections.abc import Iterator
 from typing import Any
 
 from signet.serving.errors import UsageError
@@ -24,6 +29,25 @@ def address_of(peer: Any) -> str:
         return host
     packed = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
     return host if packed.startswith(bytes(10) + b"\xff\xff") else packed[:8].hex()
+
+
+def waiting(listener: socket.socket) -> Iterator[socket.socket]:
+    """The connections that the system has taken on a listener and nobody has accepted: closed with it, they would be reset."""
+    listener.setblocking(False)
+    while True:
+        try:
+            yield listener.accept()[0]
+        except OSError:  # there are no more, or nothing can be accepted
+            return
+
+
+def has_input(transport: asyncio.Transport) -> bool:
+    """Whether the system has bytes for a connection that the event loop has not read."""
+    connection = transport.get_extra_info("socket")
+    if connection is None or connection.fileno() < 0:
+        return False
+    size: int = struct.unpack("i", fcntl.ioctl(connection.fileno(), termios.FIONREAD, bytes(4)))[0]
+    return size > 0
 
 
 def listen(host: str, port: int, option: str) -> socket.socket:

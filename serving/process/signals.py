@@ -1,6 +1,6 @@
 """What signals mean to a server: stop, stop now, look at the files again.
 
-SIGTERM, Ctrl-C ──▶ stop: requests in flight end        Ctrl-C meanwhile ──▶ ends at once, exit code 130
+SIGTERM, Ctrl-C ──▶ stop: drain, requests in flight end    again ──▶ ends at once, exit code 143, 130
 SIGHUP          ──▶ files and versions are looked at once; never an end
 """
 
@@ -12,8 +12,12 @@ from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
-INTERRUPTED = 130
-"""Exit code after a second Ctrl-C: 128 and the signal's number, as shells have it."""
+
+class Stop(asyncio.Event):
+    """Set when the process is to stop. Only its event loop touches it."""
+
+    by_hand = False
+    """Whether it was Ctrl-C, rather than something that has others turn away first."""
 
 
 def ignore_hangups() -> None:
@@ -21,19 +25,19 @@ def ignore_hangups() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
-def install_handlers(
-    stop: asyncio.Event, look: Callable[[], object], before_end: Callable[[], object] = lambda: None
-) -> None:
+def install_handlers(stop: Stop, look: Callable[[], object], before_end: Callable[[], object] = lambda: None) -> None:
     """Begin a graceful shutdown by setting `stop`, or call `look`, when such a signal comes; for the running event loop.
 
+    A second signal to stop, of either kind, ends the process at once: exit code 128 and its number, as shells have it.
     before_end: called when the process is to end at once.
     """
 
-    def interrupted() -> None:
+    def asked(number: signal.Signals) -> None:
         if stop.is_set():
-            log.warning("interrupted again: ending at once")
+            log.warning("%s again: ending at once", number.name)
             before_end()
-            os._exit(INTERRUPTED)  # calls of models cannot be interrupted, and threads that run them hold up the exit
+            os._exit(128 + number)  # calls of models cannot be interrupted, and threads that run them hold up the exit
+        stop.by_hand = number is signal.SIGINT
         stop.set()
 
     def hung_up() -> None:
@@ -41,6 +45,6 @@ def install_handlers(
         look()
 
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
-    loop.add_signal_handler(signal.SIGINT, interrupted)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked, number)
     loop.add_signal_handler(signal.SIGHUP, hung_up)

@@ -83,7 +83,7 @@ def serve(
         typer.Option(help="NAME[,NAME]: operations such as ReadFile that models may reach, though they touch files."),
     ] = None,
     drain_s: Annotated[
-        float | None, typer.Option(help="Seconds to go on answering after SIGTERM with /readyz at 503. [default: 0]")
+        float | None, typer.Option(help="Seconds to go on answering after SIGTERM with /readyz at 503. [default: 2]")
     ] = None,
 ) -> None:
     """Serve models over HTTP and gRPC: named tensors in and out, Prometheus metrics. Ctrl-C drains and stops.

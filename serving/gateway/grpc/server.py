@@ -34,9 +34,10 @@ class GrpcServer:
         """services: the methods of `SERVICES`, as `GrpcV1.services` and `GrpcV2.services` make them."""
         self._settings = settings
         service_descriptors.describe()
+        self._health = _health(readiness)
         self._methods = {
             **services,
-            **_health(readiness).services(),
+            **self._health.services(),
             **reflection.services((*SERVICES, health.SERVICE)),
         }
         self._server: OwnServer | GrpcioServer | None = None
@@ -78,6 +79,17 @@ class GrpcServer:
         """Take a connection that the parent has accepted."""
         assert isinstance(self._server, OwnServer), "connections of grpcio's are not handed over"
         self._server.adopt(accepted)
+
+    @property
+    def connections(self) -> int:
+        """How many there are; 0 with grpcio, which does not tell."""
+        return len(self._server.connections) if isinstance(self._server, OwnServer) else 0
+
+    def drain(self) -> None:
+        """Answer on, and tell clients to make no more calls here. grpcio's server tells them in `stop` alone."""
+        self._health.drain()
+        if isinstance(self._server, OwnServer):
+            self._server.drain()
 
     async def stop(self, grace_s: float) -> None:
         """Shut down gracefully: take no new calls, and give those in work that many seconds."""

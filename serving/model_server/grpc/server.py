@@ -39,11 +39,12 @@ class GrpcServer:
     def __init__(self, flags: Flags, services: Services, budget: ByteBudget) -> None:
         """Raises `UsageError` for channel arguments and an SSL config file that cannot be used."""
         self._flags = flags
-        self._stopping = False
+        self._draining = False
         names = service_descriptors.describe()
         methods = dict(services)
+        self._health = Health(self._state, lambda: self._draining, lambda _: "")
         if flags.enable_grpc_healthcheck_service:
-            methods |= Health(self._state, lambda: self._stopping, lambda _: "").services()
+            methods |= self._health.services()
             names = (*names, health.SERVICE)
         methods |= reflection.services(names)
         if not flags.port and not flags.grpc_socket_path:
@@ -64,15 +65,25 @@ class GrpcServer:
             await self._server.open_socket(path)
         await self._server.start()
 
+    @property
+    def connections(self) -> int:
+        """How many there are; 0 with grpcio, which does not tell."""
+        return self._server.connections
+
+    def drain(self) -> None:
+        """Turn NOT_SERVING and answer on; clients are told to make no more calls here, with grpcio in `stop` alone."""
+        self._draining = True
+        self._health.drain()
+        self._server.drain()
+
     async def stop(self, grace_s: float) -> None:
-        """Turn NOT_SERVING, take no new calls, let those in flight finish within `grace_s` seconds."""
-        self._stopping = True
+        """Take no new calls, let those in flight finish within `grace_s` seconds."""
         await self._server.stop(grace_s)
 
     def _state(self, service: str) -> int | None:
         if service not in _HEALTH_NAMES:
             return None
-        return health.NOT_SERVING if self._stopping else health.SERVING
+        return health.NOT_SERVING if self._draining else health.SERVING
 
 
 class _Own:
@@ -107,6 +118,13 @@ class _Own:
     async def start(self) -> None:
         """It has since it was opened."""
 
+    @property
+    def connections(self) -> int:
+        return len(self._server.connections)
+
+    def drain(self) -> None:
+        self._server.drain()
+
     async def stop(self, grace_s: float) -> None:
         await self._server.stop(grace_s)
 
@@ -139,6 +157,11 @@ class _Grpcio:
 
     async def start(self) -> None:
         await self._server.start()
+
+    connections = 0
+
+    def drain(self) -> None:
+        """It tells clients when it stops."""
 
     async def stop(self, grace_s: float) -> None:
         await self._server.stop(grace_s)

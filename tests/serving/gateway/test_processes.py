@@ -138,14 +138,15 @@ def test_no_process_stays_when_the_parent_is_killed(models):
 
 
 def test_sigterm_drains_all(models):
-    with service(models, 2, "--drain-s", "0.5") as (url, running), ExitStack() as stack:
+    with service(models, 2, "--drain-s", "1") as (url, running), ExitStack() as stack:
         clients = connections(stack, url, 4)
         pids = children(running)
         running.process.send_signal(signal.SIGTERM)
         for client in clients:  # each on its own process, until the drain is over
             servers.wait_until(lambda client=client: client.get("/readyz").status_code == 503, what="the drain")
-            assert client.post("/v1/models/m:predict", json=X).status_code == 200
-        assert running.stop() == 0
+            answer = client.post("/v1/models/m:predict", json=X)
+            assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+        assert running.process.wait(30) == 0
         assert not any(map(lives, pids))
 
 

@@ -236,7 +236,7 @@ def test_health_and_reflection(tmp_path, transport):
             running.process.send_signal(signal.SIGTERM)
             assert next(watching).status == 2
             watching.cancel()
-        assert running.stop() == 0
+        assert running.process.wait(30) == 0
     assert ("--grpc_channel_arguments: without meaning here: b" in running.output) == (transport == "own")
 
 
