@@ -9,6 +9,10 @@ busy goes together anyhow. A key stands for one model version, signature and inn
 requests can be joined; rows are counted, not requests. A request that fails in company is run again alone. Where a
 `PaddingRule` says that longer rows change no answer, requests of different lengths go together too.
 
+Who goes first, who is dropped and how large a call becomes follows from the policies in `shedding/`: the oldest, and the newest
+while the queue is over its target; nobody whose answer would come too late while there are others; no more rows than let
+those be in time that go together.
+
 A call may take as long as the most patient of its callers waits; when all of them have left it is cancelled.
 
 Every request is answered exactly once, whatever the functions that were handed in raise: from `submit` on it is in its
@@ -30,6 +34,8 @@ from typing import Protocol
 import numpy as np
 
 from signet.serving.errors import Cancelled, DeadlineExceeded, Internal, Overloaded, Unavailable
+from signet.serving.gateway.core.load import Load
+from signet.serving.gateway.core.shedding import budget, order
 from signet.serving.process.deadlines import Deadlines
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.padding import PaddingRule
@@ -109,6 +115,8 @@ class Pace:
     """Seconds that a call takes, about."""
     inline: bool = True
     """Whether the last call ran in the event loop itself."""
+    load: Load = field(default_factory=Load)
+    """Of its model."""
 
 
 @dataclass(slots=True, eq=False)
@@ -155,7 +163,7 @@ class Ticket:
         self.waiter.set_exception(other)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Call:
     """A call in work and the requests that wait for it."""
 
@@ -180,6 +188,8 @@ class _Queue:
     flush_due: bool = False
     seen: int = 0
     """How many waited a turn of the loop ago, while the queue gathers."""
+    over_since: float = order.NEVER
+    """When it got over its target."""
 
 
 class Batcher:
@@ -190,6 +200,8 @@ class Batcher:
         max_rows: int,
         slots: Callable[[Hashable], int],
         observe: Callable[[Hashable, int], None] | None = None,
+        dropped: Callable[[], None] | None = None,
+        most_s: float = math.inf,
         *,
         loop: asyncio.AbstractEventLoop | None = None,
         clock: Callable[[], float] = time.perf_counter,
@@ -197,10 +209,11 @@ class Batcher:
         """max_rows: most rows in a joint call; 1 turns joining off. slots(key): its calls that may run side by side now; after
         a 0 whoever says so calls `flush` when there are some.
 
-        observe(key, rows): told of each call when it starts. loop: default: the one that runs at the first request.
+        observe(key, rows): told of each call when it starts. dropped: told of each request whose answer would come too late.
+        most_s: seconds that any request may take. loop: default: the one that runs at the first request.
         """
         self._max_rows, self._slots = max_rows, slots
-        self._observe, self._clock = observe, clock
+        self._observe, self._dropped, self._most_s, self._clock = observe, dropped, most_s, clock
         self._queues: dict[Hashable, _Queue] = {}
         self._loop = loop
         """Kept: to ask for it costs a system call in Python 3.11."""
@@ -233,6 +246,7 @@ class Batcher:
         ticket = Ticket(run, inputs, counted, not rows, waiter, now, deadline, fill, self, queue)
         queue.waiting.append(ticket)
         queue.rows += counted
+        queue.pace.load.rows += counted
         self._flush_soon(queue)
         self.deadlines.add(ticket, deadline)
         return ticket
@@ -278,6 +292,7 @@ class Batcher:
         elif ticket in ticket.queue.waiting:  # its arrays would stay until the next call
             ticket.queue.waiting.remove(ticket)
             ticket.queue.rows -= ticket.rows
+            ticket.queue.pace.load.rows -= ticket.rows
 
     def _expire(self, ticket: Ticket) -> None:
         seconds = ticket.deadline - ticket.queued_at
@@ -308,6 +323,7 @@ class Batcher:
         except BaseException as error:  # noqa: BLE001  # every error belongs to the callers
             while queue.waiting:
                 queue.waiting.popleft().refuse(error)
+            queue.pace.load.rows -= queue.rows
             queue.rows = 0
             _reraise_exit(error)
         # This one may be empty for long, and another be in its place.
@@ -327,23 +343,54 @@ class Batcher:
         return waited_s < max(_LEAST_GATHERING_S, pace.call_s)
 
     def _take(self, queue: _Queue) -> list[Ticket]:
-        """From the front of the queue, as many requests as fit a call; at least one if any is waiting."""
+        """As many requests as fit a call; at least one if any is waiting. From the front, or from the back by `order`."""
         batch: list[Ticket] = []
         rows = 0
         now = self._clock()
-        while queue.waiting:
-            ticket = queue.waiting[0]
-            if batch and (ticket.alone or batch[0].alone or rows + ticket.rows > self._max_rows):
+        waiting, load = queue.waiting, queue.pace.load
+        before, most_rows = queue.rows, float(self._max_rows)
+        newest = bool(waiting) and self._newest_first(queue, now)
+        while waiting:
+            ticket = waiting[-1 if newest else 0]
+            if batch and (ticket.alone or batch[0].alone or rows + ticket.rows > most_rows):
                 break
-            queue.waiting.popleft()
+            if newest:
+                waiting.pop()
+            else:
+                waiting.popleft()
             queue.rows -= ticket.rows
             if ticket.deadline <= now:
                 self._expire(ticket)  # the sweep is late when the loop was busy
             if ticket.waiter.done():
                 continue  # the caller has left
+            left_s = ticket.deadline - now
+            if left_s < load.time.seconds and (batch or waiting or queue.running) and self._drop(ticket, load, left_s):
+                continue
             batch.append(ticket)
             rows += ticket.rows
+            if load.time.row_s:
+                most_rows = min(most_rows, load.time.rows_within(left_s))
+        load.took(before - queue.rows, rows, left_others=bool(waiting))
         return batch
+
+    def _newest_first(self, queue: _Queue, now: float) -> bool:
+        oldest, load = queue.waiting[0], queue.pace.load
+        waited_s = now - oldest.queued_at
+        if waited_s < order.LEAST_INTERVAL_S:  # as nearly always
+            queue.over_since = order.NEVER
+            return False
+        allowed_s = min(oldest.deadline - oldest.queued_at, load.default_s(self._most_s))
+        queue.over_since = order.over_since(queue.over_since, waited_s, order.target_s(allowed_s), now)
+        return order.newest_first(queue.over_since, load.time.seconds, now)
+
+    def _drop(self, ticket: Ticket, load: Load, left_s: float) -> bool:
+        """Refuse a request whose answer would come too late; False when it would not."""
+        if not load.time.calls or not budget.too_late(load.time.of(ticket.rows), left_s):
+            return False
+        if self._dropped:
+            self._dropped()
+        ticket.refuse(load.too_late(left_s))
+        return True
 
     def _start(self, queue: _Queue, batch: list[Ticket]) -> bool:
         """Run the batch; True when all of it is answered by now."""
@@ -352,7 +399,8 @@ class Batcher:
         try:
             result = self._run(queue, batch, started)
             if isinstance(result, dict):
-                self._ended(queue, started, inline=True)
+                seconds = self._ended(queue, started, inline=True)
+                queue.pace.load.time.observe(sum([ticket.rows for ticket in batch]), seconds)
                 _deliver(batch, result)
                 return True
             call = _Call(batch, asyncio.ensure_future(result), started)
@@ -362,6 +410,7 @@ class Batcher:
             return True
         queue.running += 1
         queue.pace.inline = False  # the next one is to wait for its turn
+        queue.pace.load.running[call] = started
         for ticket in batch:
             ticket.call = call
         call.future.add_done_callback(partial(self._finished, queue, call))
@@ -379,21 +428,28 @@ class Batcher:
 
     def _finished(self, queue: _Queue, call: _Call, future: "asyncio.Future[Arrays]") -> None:
         queue.running -= 1
+        del queue.pace.load.running[call]
         for ticket in call.batch:
             ticket.call = None  # or the arrays would wait for the garbage collector
-        self._ended(queue, call.started, inline=False)
+        seconds = self._ended(queue, call.started, inline=False)
         try:
-            _deliver(call.batch, future.result())
+            outputs = future.result()
+            queue.pace.load.time.observe(sum([ticket.rows for ticket in call.batch]), seconds)
+            _deliver(call.batch, outputs)
         except asyncio.CancelledError:
+            queue.pace.load.time.took_longer(seconds)
             self._fail(queue, call.batch, Cancelled("the call was cancelled"))
         except BaseException as error:  # noqa: BLE001  # every error belongs to the callers
+            queue.pace.load.time.took_longer(seconds)
             self._fail(queue, call.batch, error)
         self._flush(queue)
 
-    def _ended(self, queue: _Queue, started: float, *, inline: bool) -> None:
-        pace = queue.pace
-        pace.call_s += _WEIGHT * (self._clock() - started - pace.call_s)
+    def _ended(self, queue: _Queue, started: float, *, inline: bool) -> float:
+        """Note how the call went; gives its seconds."""
+        pace, seconds = queue.pace, self._clock() - started
+        pace.call_s += _WEIGHT * (seconds - pace.call_s)
         pace.inline = inline
+        return seconds
 
     def _fail(self, queue: _Queue, batch: list[Ticket], error: BaseException) -> None:
         if len(batch) > 1 and not isinstance(error, _UNRELATED_TO_CONTENT):
@@ -401,6 +457,7 @@ class Batcher:
                 ticket.alone = True
                 queue.waiting.appendleft(ticket)
                 queue.rows += ticket.rows
+                queue.pace.load.rows += ticket.rows
             return
         for ticket in batch:
             ticket.refuse(error)

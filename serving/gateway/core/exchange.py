@@ -19,6 +19,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 from signet.serving.errors import Cancelled, Internal, NotFound, ServingError
 from signet.serving.gateway.core.backend import Lease, SignatureChanged
 from signet.serving.gateway.core.inference import Decoded, Inference, InferenceRequest, LeasedSignature
+from signet.serving.gateway.core.load import Load
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.tensors.arrays import Arrays
 
@@ -50,6 +51,8 @@ class Exchange(RequestContext, ABC, Generic[A]):
     ended = False
     request: InferenceRequest | None = None
     """What is asked for, once that is known."""
+    load: Load | None = None
+    """Of its model, once that is known."""
     _admitted = _retried = False
     _lease: Lease | None = None
     _submitted: Submitted | None = None
@@ -64,9 +67,13 @@ class Exchange(RequestContext, ABC, Generic[A]):
 
     # The steps that a protocol fills in
 
+    def announced(self) -> Load | None:
+        """What is known before the body is read: its deadline is noted, and the load of its model given if that is named."""
+        return None
+
     @abstractmethod
     def receive(self) -> bytes | Awaitable[bytes]:
-        """The body or message, without its encoding; what limits the request by its headers is noted."""
+        """The body or message, without its encoding."""
 
     @abstractmethod
     def read(self, body: bytes) -> InferenceRequest | Awaitable[InferenceRequest]:
@@ -110,7 +117,12 @@ class Exchange(RequestContext, ABC, Generic[A]):
     def begin(self) -> None:
         """Have the request answered: at once, or from the event loop later on."""
         try:
-            self.inference.admission.admit(self.protocol)
+            self.load = load = self.announced()
+            refusal = self.inference.admission.admit(self, load)
+            if refusal:
+                self.model = load.model if load else self.model
+                self.fail(refusal)
+                return
             self._admitted = True
             body = self.receive()
             if type(body) is bytes:
@@ -208,6 +220,11 @@ class Exchange(RequestContext, ABC, Generic[A]):
         self.parse_s = time.perf_counter() - self._mark
         self.inference.check_declared(request.model)
         self.model, self.request = request.model, request
+        if self.load is None:
+            load = self.load = self.inference.admission.load(request.model)
+            if (load.rows or load.running) and (refusal := self.inference.admission.refusal(self, load)):
+                self.fail(refusal)
+                return
         self.then(self.inference.acquire(request), self._leased)
 
     def _leased(self, lease: Lease) -> None:

@@ -13,6 +13,7 @@ from signet.serving.gateway.core.admission import Admission
 from signet.serving.gateway.core.backend import Backend, Lease
 from signet.serving.gateway.core.batching import Batcher, Pace, Ticket, Waiter, row_count
 from signet.serving.gateway.core.labels import Labels
+from signet.serving.gateway.core.load import Load
 from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.gateway.observability.statistics import Statistics
@@ -49,11 +50,11 @@ class LeasedSignature:
 
     __slots__ = ("lease", "pace", "padding", "signature")
 
-    def __init__(self, lease: Lease, signature: Signature) -> None:
+    def __init__(self, lease: Lease, signature: Signature, load: Load) -> None:
         self.lease, self.signature = lease, signature
         self.padding: PaddingRule | None = lease.card.padding(signature)
         """How rows of different lengths may be filled up, where the version's card says that this changes no answer."""
-        self.pace = Pace()
+        self.pace = Pace(load=load)
         """How its calls went lately."""
 
 
@@ -71,12 +72,18 @@ class Inference:
         self.timeout_s = settings.request_timeout_s
         """Seconds that a request may take, whatever its caller says."""
         self._backend, self._metrics = backend, metrics
-        self.admission = Admission(settings.max_in_flight, metrics)
+        self.admission = Admission(
+            settings.max_in_flight, metrics, backend.slots, settings.batch_max_rows, settings.request_timeout_s
+        )
         self.labels = Labels(settings)
         self.statistics = Statistics(lambda: backend.models)
         self.deadlines: Deadlines[Any] = Deadlines(lambda exchange: exchange.expire())
         """Of requests whose steps are awaited; those that wait for a call are the batcher's."""
-        self._batcher = Batcher(settings.batch_max_rows, self._slots, self._call_started)
+        too_late = metrics.shed.labels("too_late").inc
+        self._batcher = Batcher(
+            settings.batch_max_rows, self._slots, self._call_started, too_late, settings.request_timeout_s
+        )
+        metrics.watch_waits(lambda: self.admission.predicted_waits_s(backend.models))
         backend.watch_room(self._room)
         metrics.watch_queues(lambda: backend.models, self._waiting, settings.max_in_flight)
 
@@ -109,7 +116,9 @@ class Inference:
         known: LeasedSignature | None = lease.in_use.get(signature_name)
         if known is None:
             signature = select(lease.signatures, signature_name, lease.name)
-            known = lease.in_use.get(signature.name) or LeasedSignature(lease, signature)
+            known = lease.in_use.get(signature.name) or LeasedSignature(
+                lease, signature, self.admission.load(lease.name)
+            )
             lease.in_use[signature.name] = lease.in_use[signature_name] = known
         return known
 

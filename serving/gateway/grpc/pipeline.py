@@ -7,17 +7,18 @@ The gateway's deadline and the caller's both hold; a caller who cancels takes it
 """
 
 import logging
+import math
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar, Generic, NamedTuple
 
 from google.protobuf.message import Message
 
-from signet.serving.errors import Cancelled, DeadlineExceeded, Internal, ServingError, from_code
+from signet.serving.errors import Cancelled, DeadlineExceeded, Internal, Overloaded, ServingError, from_code
 from signet.serving.gateway.core.exchange import Exchange
 from signet.serving.gateway.core.inference import Inference, InferenceRequest
 from signet.serving.grpc_dialect.messages import M, parse
-from signet.serving.grpc_transport.calls import Call, Method, Services, StreamContext
+from signet.serving.grpc_transport.calls import Call, Metadata, Method, Services, StreamContext
 from signet.serving.grpc_transport.coroutine_methods import unary_handler
 from signet.serving.offload.message_weight import heavy_bytes
 from signet.serving.offload.pool import LARGE_BYTES, Offload
@@ -94,8 +95,10 @@ class GrpcExchange(Exchange[bytes], Generic[M]):
     def ask(self, message: Any) -> InferenceRequest:
         """What a message asks for. message: of the method's class, or what a worker gives of a large one."""
 
-    def receive(self) -> bytes:
+    def announced(self) -> None:
         self.limit(self._call.time_remaining())
+
+    def receive(self) -> bytes:
         self.bytes = len(self._data)
         self.services.budget.hold(_HELD * self.bytes)
         self._held_bytes = _HELD * self.bytes
@@ -118,7 +121,7 @@ class GrpcExchange(Exchange[bytes], Generic[M]):
         self._call.answer(answer, ((VERSION_KEY, self.version),))
 
     def send_error(self, error: ServingError) -> int:
-        self._call.refuse(error.grpc_code, str(error)[:_MAX_MESSAGE])
+        self._call.refuse(error.grpc_code, str(error)[:_MAX_MESSAGE], _trailing(error))
         return 0
 
     def close(self) -> None:
@@ -130,6 +133,14 @@ class GrpcExchange(Exchange[bytes], Generic[M]):
         left_s = self._call.time_remaining()
         ended = Cancelled if left_s is None or left_s > _EARLY_S else DeadlineExceeded
         return ended.grpc_code
+
+
+def _trailing(error: ServingError) -> Metadata:
+    """When to come back, as `Retry-After` says over HTTP, and as gRPC's own retries understand it (gRFC A6)."""
+    if not isinstance(error, Overloaded):
+        return ()
+    seconds = error.retry_after_s or 1.0
+    return ("retry-after", str(math.ceil(seconds))), ("grpc-retry-pushback-ms", str(math.ceil(1000 * seconds)))
 
 
 def service(name: str, methods: Mapping[str, Method]) -> Services:

@@ -6,12 +6,16 @@ It stands before FastAPI, because every microsecond here is paid by every reques
 """
 
 import logging
+import math
+import re
 from collections.abc import Awaitable
+from functools import lru_cache
 from typing import NamedTuple
 
 from signet.serving.errors import InvalidInput, Overloaded, ServingError, UnknownEncoding
 from signet.serving.gateway.core.exchange import Exchange
 from signet.serving.gateway.core.inference import Inference
+from signet.serving.gateway.core.load import Load
 from signet.serving.gateway.http import compression, forms, inference_headers
 from signet.serving.gateway.http.compression import Compressed
 from signet.serving.gateway.observability.metrics import UNKNOWN
@@ -49,13 +53,19 @@ class HttpExchange(Exchange[Answer]):
 
     _held_bytes = 0
 
-    def __init__(self, protocol: str, services: HttpServices, http_request: Request, reply: Reply) -> None:
+    def __init__(
+        self, protocol: str, services: HttpServices, match: re.Match[bytes], http_request: Request, reply: Reply
+    ) -> None:
+        """match: of the dialect's path with the request's path; its first group is the model's name."""
         super().__init__(protocol, services.inference)
-        self.services, self.http_request, self.reply = services, http_request, reply
+        self.services, self.match, self.http_request, self.reply = services, match, http_request, reply
+
+    def announced(self) -> Load | None:
+        self.limit(inference_headers.timeout_s(self.http_request.headers))
+        return self.inference.admission.load_in_path(self.match[1])
 
     def receive(self) -> bytes | Awaitable[bytes]:
         request = self.http_request
-        self.limit(inference_headers.timeout_s(request.headers))
         body = compression.decompressed(request.body, request.headers, self.services.max_body_bytes)
         return self._counted(body) if isinstance(body, bytes) else self._decompressed(body)
 
@@ -100,12 +110,18 @@ class HttpExchange(Exchange[Answer]):
 
 def refusal(error: ServingError) -> Answer:
     """An error as TensorFlow Serving writes it: one object with the key `error`."""
-    headers = JSON
     if isinstance(error, Overloaded):
-        headers += b"Retry-After: 1\r\n"
-    elif isinstance(error, UnknownEncoding):
+        return _busy(str(error), math.ceil(error.retry_after_s or 1.0))
+    headers = JSON
+    if isinstance(error, UnknownEncoding):
         headers += b"Accept-Encoding: gzip, deflate\r\n"  # RFC 9110 15.5.16
     return Answer(json_codec.encode_error(str(error)), headers)
+
+
+@lru_cache(256)
+def _busy(message: str, retry_after_s: int) -> Answer:
+    """Written once: admission says the same to many."""
+    return Answer(json_codec.encode_error(message), JSON + b"Retry-After: %d\r\n" % retry_after_s)
 
 
 def refused(error: ServingError) -> Response:

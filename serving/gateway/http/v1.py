@@ -43,15 +43,14 @@ class PredictExchange(HttpExchange):
 
     def __init__(self, services: HttpServices, match: re.Match[bytes], request: Request, reply: Reply) -> None:
         """match: of `PATH` with the request's path."""
-        super().__init__(PROTOCOL, services, request, reply)
-        self._match = match
+        super().__init__(PROTOCOL, services, match, request, reply)
 
     def read(self, body: bytes) -> InferenceRequest | Awaitable[InferenceRequest]:
         if len(body) >= LARGE_BYTES:
-            request = request_from_path(self._match, self.http_request, "")
+            request = request_from_path(self.match, self.http_request, "")
             return self._read_large(request, body)
         self._body = json_codec.parse(body)
-        return request_from_path(self._match, self.http_request, self._body.signature_name)
+        return request_from_path(self.match, self.http_request, self._body.signature_name)
 
     async def _read_large(self, request: InferenceRequest, body: bytes) -> InferenceRequest:
         offload = self.services.offload
@@ -91,13 +90,13 @@ class ExamplesExchange(HttpExchange):
 
     def __init__(self, services: HttpServices, match: re.Match[bytes], request: Request, reply: Reply) -> None:
         """match: of `PATH` with the request's path."""
-        super().__init__(PROTOCOL, services, request, reply)
-        self._match, self._classify = match, match[5] == b"classify"
+        super().__init__(PROTOCOL, services, match, request, reply)
+        self._classify = match[5] == b"classify"
         self._examples: Array | None = None
         """Each example serialized, once they are read."""
 
     def read(self, body: bytes) -> InferenceRequest | Awaitable[InferenceRequest]:
-        request = request_from_path(self._match, self.http_request, "")
+        request = request_from_path(self.match, self.http_request, "")
         if len(body) >= LARGE_BYTES:
             return self._read_large(request, body)
         signature_name, self._examples = large_bodies.read_examples(body)

@@ -33,15 +33,14 @@ class InferExchange(HttpExchange):
 
     def __init__(self, services: HttpServices, match: re.Match[bytes], request: Request, reply: Reply) -> None:
         """match: of `PATH` with the request's path."""
-        super().__init__(PROTOCOL, services, request, reply)
-        self._match = match
+        super().__init__(PROTOCOL, services, match, request, reply)
         self._model = ""
         self._version_or_label: tuple[int | None, str | None] = None, None
         self._steps: InferSteps | None = None
         self._large: Reading[InferRequest] | None = None
 
     def read(self, body: bytes) -> InferenceRequest | Awaitable[InferenceRequest]:
-        match, headers = self._match, self.http_request.headers
+        match, headers = self.match, self.http_request.headers
         self._model = paths.decoded(match[1])
         self._version_or_label = version_or_label(self._model, paths.decoded(match[2]) if match[2] else "")
         header = headers.get(_HEADER)

@@ -7,7 +7,7 @@ Label values come from the declared models and from closed sets: nothing a stran
 model is `unknown`. Durations are in seconds, sizes in bytes.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from prometheus_client.samples import Sample
 
 from signet.serving.models.model_status import BROKEN, REASONS, State, VersionStatus
 from signet.serving.models.model_store import ModelStore
+from signet.serving.process.combining import combined_by
 from signet.serving.process.counter import Counter, CounterSeries
 from signet.serving.process.histogram import Histogram, Series
 from signet.serving.process.supervision import Failures
@@ -37,9 +38,13 @@ _MAX_VERSIONS = 4
 STAGES = ("parse", "decode", "queue", "run", "encode")
 """Of a request: text to values; values to arrays; waiting to be joined; that and the call; arrays to text."""
 
-SHED = ("in_flight", "bytes", "large_bodies", "connections", "address_connections", "slow_reader")
-"""Why requests or connections are turned away: requests in work; bytes held; large bodies in work; connections in all, of
-one address; a caller that does not read."""
+SHED = (
+    *("predicted_wait", "too_late", "in_flight", "bytes", "large_bodies"),
+    *("connections", "address_connections", "slow_reader"),
+)
+"""Why requests or connections are turned away: the wait that is foreseen does not fit into the time that is left; too little was
+left when the call would have begun; requests in work; bytes held; large bodies in work; connections in all, of one address; a
+caller that does not read."""
 
 PROTOCOLS = ("v1", "v2", "grpc_v1", "grpc_v2")
 
@@ -137,6 +142,7 @@ class Metrics:
         )
         for reason in SHED:
             self.shed.labels(reason)  # at 0 from the start: a rate needs a value before the first one
+        self.shed_by_wait = self.shed.labels("predicted_wait")
         self._model_state = Gauge(
             "signet_model_state",
             "1 for the state a version is in.",
@@ -244,6 +250,21 @@ class Metrics:
         self.registry.register(_AtScrape(depths))
         most = Gauge("signet_admission_limit", "Requests that may be in work at once.", registry=self.registry)
         most.set(limit)
+
+    def watch_waits(self, waits_s: Callable[[], Mapping[str, float]]) -> None:
+        """Show at each scrape how long a request of each model would wait for its call."""
+
+        def waits() -> Iterator[Metric]:
+            name, text = (
+                "signet_predicted_wait_seconds",
+                "Seconds that a request that came now would wait for its call.",
+            )
+            family = combined_by("max", GaugeMetricFamily(name, text, labels=["model"]))
+            for model, seconds in waits_s().items():
+                family.add_metric([model], seconds)
+            yield family
+
+        self.registry.register(_AtScrape(waits))
 
     def watch_bytes(self, held: Callable[[], float]) -> None:
         """Show at each scrape how many bytes of requests and answers are held."""

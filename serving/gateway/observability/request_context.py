@@ -27,6 +27,8 @@ class RequestContext:
     """Seconds that the request waited in the batcher's queue, which are part of `run_s`."""
     run_s: float | None = None
     encode_s: float | None = None
+    limited = False
+    """Whether its caller has set a deadline."""
     bytes = 0
     """Bytes of the request's body or message."""
     rows = 1
@@ -41,6 +43,7 @@ class RequestContext:
     def limit(self, timeout_s: float | None) -> None:
         """Note the caller's own limit in seconds from the start of the request, if there is one: the shorter holds."""
         if timeout_s is not None:
+            self.limited = True
             self.deadline = min(self.deadline, self.started + timeout_s)
 
     def left_s(self) -> float:

@@ -16,6 +16,7 @@ import orjson
 from signet.serving.errors import DeadlineExceeded, Overloaded, Unavailable
 from signet.serving.gateway.core.backend import Lease
 from signet.serving.gateway.core.inference import Inference, LeasedSignature
+from signet.serving.gateway.core.load import Load
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.gateway.openapi import examples
 from signet.serving.gateway.openapi.described_model import DescribedModel, Example, Examples
@@ -80,7 +81,7 @@ async def _trial(
     if (body.signature_name or DEFAULT) != signature.name:
         raise ValueError(f"it names signature {body.signature_name!r}")
     inputs = json_codec.decode(body, signature)
-    leased = LeasedSignature(lease, signature)
+    leased = LeasedSignature(lease, signature, Load(lease.name))
     outputs = await inference.call(leased, inputs, body.output_filter, RequestContext("openapi", _TRIAL_S))
 
     def shown() -> Examples:

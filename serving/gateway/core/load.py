@@ -1,0 +1,99 @@
+"""What a model has in work and how long its calls take: what admission decides by.
+
+the batcher: rows that wait, calls that run, how long they took ──▶ Load ──▶ predicted_s, refusal ──▶ Admission
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from signet.serving.errors import Overloaded
+from signet.serving.gateway.core.shedding import budget, default_deadline
+from signet.serving.gateway.core.shedding.call_time import CallTime
+
+_HALF = 0.5
+"""Weight of the last full call in `full_rows`."""
+
+
+@dataclass(slots=True, eq=False)
+class Load:
+    """The load of one model, over all of its versions, signatures and shapes. Only the batcher writes it, in the event loop."""
+
+    model: str = ""
+    slots: Callable[[], int] = lambda: 1
+    """Calls that run side by side now."""
+    full_rows: float = 1.0
+    """Rows that go into one call when there are enough: of those that left somebody waiting; at first those that may join."""
+    rows: int = 0
+    """Rows that wait for a call."""
+    running: dict[object, float] = field(default_factory=dict)
+    """When each call began that runs beside the event loop, the oldest first."""
+    time: CallTime = field(default_factory=CallTime)
+    _refusals: dict[int, Overloaded] = field(default_factory=dict)
+    """What to say, by the seconds after which to come back: made once."""
+
+    def took(self, gone: int, rows: int, *, left_others: bool) -> None:
+        """A call takes so many rows. gone: rows that wait no more. left_others: it had room for no more."""
+        self.rows -= gone
+        if left_others and rows:
+            self.full_rows += _HALF * (rows - self.full_rows)
+
+    def wait_s(self, now: float) -> float:
+        """Seconds until the call of a request that came now would begin; 0 for a model that has never been called."""
+        if not self.time.calls:
+            return 0.0
+        slots = max(1, self.slots())
+        running = len(self.running)
+        slower = 1.0
+        rest = 0.0
+        if running >= slots:
+            times = tuple(self.running.values())
+            call_s = self.time.seconds
+            # All slots have been busy for so long that calls take longer than they did.
+            slower = max(1.0, (now - times[-1]) / call_s) if call_s > 0 else 1.0
+            rest = budget.rest_s(call_s * slower, running, slots, now - times[0])
+        full_call_s = self.time.of(self.full_rows) * slower
+        return budget.wait_s(rest, self.rows, self.full_rows, full_call_s, slots)
+
+    def default_s(self, most_s: float) -> float:
+        """Seconds that a request may take whose caller sets no deadline."""
+        return default_deadline.default_s(self.time.seconds, most_s)
+
+    def predicted_s(self) -> float:
+        """Seconds that a request would wait for its call if it came now."""
+        return self.wait_s(perf_counter())
+
+    def refusal(self, deadline: float | None, most_s: float) -> Overloaded | None:
+        """Why a request is refused that has to be answered by `deadline`; None: it is not.
+
+        deadline: by `time.perf_counter`; None where its caller sets none. most_s: seconds that any request may take.
+        """
+        if not self.time.calls:
+            return None
+        now = perf_counter()
+        wait = self.wait_s(now)
+        if wait <= 0.0:
+            return None
+        left = self.default_s(most_s) if deadline is None else deadline - now
+        if budget.fits(wait, self.time.of(self.rows % self.full_rows + 1), left):
+            return None
+        return self._refusal(budget.retry_after_s(wait))
+
+    def too_late(self, left_s: float) -> Overloaded:
+        """What a request is told whose answer would come too late if its call began now."""
+        error = Overloaded(
+            f"a call of model {self.model!r} takes about {self.time.seconds:.3g} s, and the request, which had to wait, has "
+            f"{left_s:.3g} s left: it was dropped before its call"
+        )
+        error.retry_after_s = float(budget.retry_after_s(self.predicted_s()))
+        return error
+
+    def _refusal(self, seconds: int) -> Overloaded:
+        known = self._refusals.get(seconds)
+        if known is None:
+            known = self._refusals[seconds] = Overloaded(
+                f"model {self.model!r} has more in work than it answers in the time that the request has; "
+                f"try again in {seconds} s"
+            )
+            known.retry_after_s = float(seconds)
+        return known
