@@ -20,8 +20,8 @@ class Load:
     """The load of one model, over all of its versions, signatures and shapes. Only the batcher writes it, in the event loop."""
 
     model: str = ""
-    slots: Callable[[], int] = lambda: 1
-    """Calls that run side by side now."""
+    slots: Callable[[bool], int] = lambda quick: 1
+    """Calls that may run side by side now, by whether they are quick: as `Backend.slots`."""
     full_rows: float = 1.0
     """Rows that go into one call when there are enough: of those that left somebody waiting; at first those that may join."""
     rows: int = 0
@@ -42,18 +42,16 @@ class Load:
         """Seconds until the call of a request that came now would begin; 0 for a model that has never been called."""
         if not self.time.calls:
             return 0.0
-        slots = max(1, self.slots())
         running = len(self.running)
-        slower = 1.0
-        rest = 0.0
-        if running >= slots:
+        rest, slower = 0.0, 1.0
+        if running and running >= self.slots(False):
             times = tuple(self.running.values())
             call_s = self.time.seconds
-            # All slots have been busy for so long that calls take longer than they did.
+            # All calls have run for so long that they take longer than they did.
             slower = max(1.0, (now - times[-1]) / call_s) if call_s > 0 else 1.0
-            rest = budget.rest_s(call_s * slower, running, slots, now - times[0])
+            rest = budget.rest_s(call_s * slower, now - times[0])
         full_call_s = self.time.of(self.full_rows) * slower
-        return budget.wait_s(rest, self.rows, self.full_rows, full_call_s, slots)
+        return budget.wait_s(rest, self.rows, self.full_rows, full_call_s, max(1, running))
 
     def default_s(self, most_s: float) -> float:
         """Seconds that a request may take whose caller sets no deadline."""

@@ -16,20 +16,20 @@ MOST_RETRY_S = 60
 """A caller is not sent away for longer: what is predicted for later is a guess."""
 
 
-def rest_s(call_s: float, running: int, slots: int, oldest_s: float) -> float:
-    """Until the first of the calls that run ends; 0 while a slot is free. oldest_s: for how long the first has run.
+def rest_s(call_s: float, oldest_s: float) -> float:
+    """Until the first of the calls ends that run while no slot is free. oldest_s: for how long it has run.
 
     A call that is overdue may take as much longer again as it is overdue: so may one of a server that stands still.
     """
-    return abs(call_s - oldest_s) if running >= slots else 0.0
+    return abs(call_s - oldest_s)
 
 
-def wait_s(rest: float, rows: int, full_rows: float, full_call_s: float, slots: int) -> float:
+def wait_s(rest: float, rows: int, full_rows: float, full_call_s: float, side_by_side: int) -> float:
     """Until the call begins that one request more would go into.
 
-    rows: that wait. full_rows: that go into one call when there are enough, which then takes full_call_s.
+    rows: that wait. full_rows: that go into one call when there are enough, which then takes full_call_s. side_by_side: calls.
     """
-    return rest + rows // full_rows * full_call_s / slots
+    return rest + rows // full_rows * full_call_s / side_by_side
 
 
 def fits(wait: float, call_s: float, left_s: float) -> bool:

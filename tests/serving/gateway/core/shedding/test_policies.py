@@ -26,14 +26,13 @@ counts = st.integers(0, 1000)
     ],
 )
 def test_the_wait_is_the_rest_of_a_call_and_the_full_calls_before(call_s, running, slots, oldest_s, rows, wait_s):
-    rest = budget.rest_s(call_s, running, slots, oldest_s)
+    rest = budget.rest_s(call_s, oldest_s) if running >= slots else 0.0
     assert budget.wait_s(rest, rows, 4, call_s, slots) == pytest.approx(wait_s)
 
 
 @given(call_s=seconds, left_s=st.floats(-1, 100))
 def test_who_does_not_have_to_wait_is_never_refused(call_s, left_s):
-    rest = budget.rest_s(call_s, 0, 1, 0.0)
-    assert budget.fits(budget.wait_s(rest, 3, 4, call_s, 1), call_s, left_s)
+    assert budget.fits(budget.wait_s(0.0, 3, 4, call_s, 1), call_s, left_s)
 
 
 @given(wait=seconds, more=seconds, call_s=seconds, left_s=seconds)
