@@ -5,7 +5,6 @@ outputs ──encode──▶ the text of the answer
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -57,7 +56,7 @@ def text_elements(request: InferRequest, outputs: Arrays) -> int:
 def parse_predict(kept: StepState, text: bytes, read: Read = number_arrays.loads) -> PredictBody:
     """A predict body of TensorFlow Serving's REST dialect."""
     kept["body"] = body = json_codec.parse(text, read)
-    return replace(body, value=None)
+    return body._replace(value=None)
 
 
 def decode_predict(kept: StepState, signature: Signature, fill: PaddingRule | None) -> Arrays:

@@ -14,8 +14,7 @@ import base64
 import enum
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any, NoReturn, get_args
+from typing import Any, NamedTuple, NoReturn, get_args
 
 import numpy as np
 import orjson
@@ -38,8 +37,7 @@ class Layout(enum.Enum):
     COLUMNS = "inputs"
 
 
-@dataclass(frozen=True)
-class PredictBody:
+class PredictBody(NamedTuple):
     """A predict body, read but not yet held against a signature."""
 
     signature_name: str
@@ -150,6 +148,13 @@ def encode(
     Serving writes. raw_text: whether strings that are not UTF-8 are written as they are, as TensorFlow Serving does,
     rather than in base64.
     """
+    strict = _encode(outputs, layout, named, "null", raw_text)
+    if non_finite == "null" or b"null" not in strict:  # found much sooner than each number is looked at
+        return strict
+    return _encode(outputs, layout, named, non_finite, raw_text)
+
+
+def _encode(outputs: Arrays, layout: Layout, named: bool, non_finite: NonFinite, raw_text: bool) -> bytes:
     bare = len(outputs) == 1 and not named
     if layout is Layout.ROWS:
         _check_rows(outputs)
