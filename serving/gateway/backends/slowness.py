@@ -26,13 +26,20 @@ class Pace:
         self._median_s, self._at_s = 0.0, 0.0
 
     def observe(self, seconds: float, now_s: float) -> None:
-        """Note that a call took so long, or took as long and was then given up."""
+        """Note that a call took so long."""
         if self._median_s and now_s - self._at_s > _KNOWN_S:
             self._last.extend([seconds] * _KEPT)
         self._last.append(seconds)
         self._at_s = now_s
         if len(self._last) == _KEPT:
             self._median_s = sorted(self._last)[_KEPT // 2]
+
+    def lags(self, seconds: float, now_s: float) -> None:
+        """Note that a call was taken back after so long: it would have taken longer, as the median may have said already."""
+        if seconds > self._median_s:
+            self.observe(seconds, now_s)
+        else:
+            self._at_s = now_s
 
     def estimate_s(self, now_s: float) -> float:
         """Seconds that a call takes; 0 when that is not known."""

@@ -250,13 +250,13 @@ class Upstream:
         server.ejection.succeeded(now)
         server.pushback.accepted()
         server.silence.heard()
-        self._observe(server, model, seconds, now)
+        _pace(server, model).observe(seconds, now)
         if self._hedging:
             self._hedging.observe(model, server, seconds)
 
     def lags(self, server: ModelServer, model: str, seconds: float) -> None:
         """Note that a call was taken back from a server after so long."""
-        self._observe(server, model, seconds, time.monotonic())
+        _pace(server, model).lags(seconds, time.monotonic())
 
     def failed(self, server: ModelServer, problem: ServingError) -> bool:
         """Note a failure or a refusal; True when it ejects the server and that was in before."""
@@ -332,11 +332,12 @@ class Upstream:
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
-    def _observe(self, server: ModelServer, model: str, seconds: float, now_s: float) -> None:
-        pace = server.paces.get(model)
-        if pace is None:
-            pace = server.paces[model] = Pace()
-        pace.observe(seconds, now_s)
+
+def _pace(server: ModelServer, model: str) -> Pace:
+    pace = server.paces.get(model)
+    if pace is None:
+        pace = server.paces[model] = Pace()
+    return pace
 
 
 def _estimate_s(server: ModelServer, model: str, now_s: float) -> float:

@@ -35,3 +35,15 @@ def test_what_is_known_ends_after_a_while_and_the_next_call_says_how_it_is_now()
     assert pace.estimate_s(1.1) == 0
     pace.observe(2, 1.1)
     assert pace.estimate_s(1.1) == 2
+
+
+def test_a_call_that_was_taken_back_says_only_that_it_would_have_taken_longer():
+    pace = Pace()
+    for _ in range(9):
+        pace.observe(9, 0.0)
+    pace.lags(2, 3.0)
+    assert pace.estimate_s(3.5) == 9
+    pace.observe(1, 3.5)
+    for _ in range(9):
+        pace.lags(11, 3.5)
+    assert pace.estimate_s(3.5) == 11
