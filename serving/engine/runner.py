@@ -121,6 +121,10 @@ class Runner:
             call.answer.add_done_callback(partial(self._given_up, call))
         return call.answer
 
+    def share(self, model: str) -> int:
+        """Threads that a model has while it wants many, beside the others that are in use now; at least 1."""
+        return self._turns.share(model)
+
     def may_start(self, model: str) -> bool:
         """Whether a call of a model would get a thread now. After a no, `on_room` tells when it is the model's turn."""
         if self._turns.may_start(model):

@@ -38,6 +38,11 @@ class Turns:
         self.waiting = 0
         """Models that wait."""
 
+    def share(self, model: str) -> int:
+        """The model's equal part of the threads, beside the other models that run or wait now; at least 1."""
+        others = sum(1 for name, share in self._shares.items() if name != model and (share.running or share.waiting))
+        return max(1, self._threads // (others + 1))
+
     def may_start(self, model: str) -> bool:
         """Whether a call of the model may start now: there is a thread for it, and none that waits goes before it."""
         share = self._shares.get(model)

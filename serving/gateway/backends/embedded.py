@@ -70,7 +70,10 @@ class EmbeddedBackend:
     def models(self) -> list[str]:
         return list(self._repository.models)
 
-    def slots(self, model: str, quick: bool) -> int:
+    def slots(self, model: str) -> int:
+        return self._runner.share(model)
+
+    def room(self, model: str, quick: bool) -> int:
         return self._runner.threads if quick or self._runner.may_start(model) else 0
 
     def watch_room(self, told: Callable[[str], None]) -> None:

@@ -94,12 +94,15 @@ class RemoteBackend:
         self._polls: dict[ModelServer, asyncio.Task[None]] = {}
         self._poller: asyncio.Task[None] | None = None
 
-    def slots(self, model: str, quick: bool) -> int:
+    def slots(self, model: str) -> int:
         side_by_side = min(_MAX_SLOTS, 1 + int(self._duration_s.get(model, 0.0) / _SLOT_S))
         return side_by_side * max(1, len(self._upstream.servers))
 
+    def room(self, model: str, quick: bool) -> int:
+        return self.slots(model)
+
     def watch_room(self, told: Callable[[str], None]) -> None:
-        """Do nothing: each model always has slots of its own; the servers hand out their threads."""
+        """Do nothing: each model always has room of its own; the servers hand out their threads."""
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()

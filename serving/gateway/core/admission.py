@@ -20,7 +20,7 @@ class Admission:
     """Admits the inference requests of one gateway, over all protocols. Only the event loop counts."""
 
     def __init__(
-        self, max_in_flight: int, metrics: Metrics, slots: Callable[[str, bool], int], max_rows: int, most_s: float
+        self, max_in_flight: int, metrics: Metrics, slots: Callable[[str], int], max_rows: int, most_s: float
     ) -> None:
         """max_in_flight: most requests that are in work at once. slots: as `Backend.slots`.
 

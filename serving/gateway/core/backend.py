@@ -62,15 +62,18 @@ class Backend(Protocol):
     def models(self) -> list[str]:
         """The models that are served now: those declared, or those that the folder of models holds."""
 
-    def slots(self, model: str, quick: bool) -> int:
-        """Calls on a model, of one shape, that are worth running side by side now; 0 while threads are for other models.
+    def slots(self, model: str) -> int:
+        """Calls on a model that run side by side while it has many, as things are now; at least 1."""
+
+    def room(self, model: str, quick: bool) -> int:
+        """Calls on a model, of one shape, that may run side by side now; 0 while threads are for other models.
 
         quick: whether its last call answered at once, so that the next one will need no thread. After a 0 whoever watches the
         room is told when it is the model's turn.
         """
 
     def watch_room(self, told: Callable[[str], None]) -> None:
-        """told(model): to be called when calls of a model may start for which `slots` was 0."""
+        """told(model): to be called when calls of a model may start for which `room` was 0."""
 
     async def start(self) -> None:
         """Load or find the models; returns when the backend is ready to answer."""

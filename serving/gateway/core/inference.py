@@ -220,7 +220,7 @@ class Inference:
 
     def _slots(self, key: Hashable) -> int:
         leased = _leased_of(key)
-        return self._backend.slots(leased.lease.name, leased.pace.inline)
+        return self._backend.room(leased.lease.name, leased.pace.inline)
 
     def _room(self, model: str) -> None:
         self._batcher.flush(lambda key: _leased_of(key).lease.name == model)

@@ -20,8 +20,8 @@ class Load:
     """The load of one model, over all of its versions, signatures and shapes. Only the batcher writes it, in the event loop."""
 
     model: str = ""
-    slots: Callable[[bool], int] = lambda quick: 1
-    """Calls that may run side by side now, by whether they are quick: as `Backend.slots`."""
+    slots: Callable[[], int] = lambda: 1
+    """Calls that run side by side as things are now: as `Backend.slots`."""
     full_rows: float = 1.0
     """Rows that go into one call when there are enough: of those that left somebody waiting; at first those that may join."""
     rows: int = 0
@@ -44,7 +44,7 @@ class Load:
             return 0.0
         running = len(self.running)
         rest, slower = 0.0, 1.0
-        if running and running >= self.slots(False):
+        if running and running >= self.slots():
             times = tuple(self.running.values())
             call_s = self.time.seconds
             # All calls have run for so long that they take longer than they did.

@@ -166,7 +166,7 @@ class Gateway:
         self.repository = backend._repository = Repository(self.models, poll_s=60.0, load=backend._loaded)
         self.backend = backend
         backend._runner = Runner(threads)
-        backend.slots = lambda *_: 1
+        backend.room = lambda *_: 1
         self.inference = Inference(options, backend, Metrics("0"))
         self.services = GrpcServices(self.inference, Offload(1), ByteBudget(1 << 30))
 

@@ -144,3 +144,13 @@ def test_who_was_idle_saves_up_nothing_and_who_used_more_waits_until_others_have
     assert simulated.end_one() == "slow"
     simulated.ask("slow", 4.0)
     assert [simulated.end_one() for _ in range(7)].count("slow") == 1, "four seconds of one are worth four of the other"
+
+
+def test_a_models_share_is_its_equal_part_beside_those_in_use():
+    simulated = Threads(4)
+    assert simulated.turns.share("a") == 4
+    simulated.ask("a", 1.0)
+    assert (simulated.turns.share("a"), simulated.turns.share("b")) == (4, 2)
+    for model in "bcdef":
+        simulated.ask(model, 1.0)
+    assert simulated.turns.share("a") == 1
