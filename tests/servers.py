@@ -160,6 +160,20 @@ def free_port() -> int:
             return port
 
 
+def children(running: Program) -> list[int]:
+    """The processes of a service that run, but for the workers that they have themselves."""
+    pid = running.process.pid
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def lives(pid: int) -> bool:
+    """Whether there is such a process, and it has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def write_model_config(path: Path, models_dir: Path) -> Path:
     """A model config file for every model of a folder."""
     entries = "".join(

@@ -21,8 +21,11 @@ MODELS = [*DIALECTS, "serving.models", "serving.process"]
 SHARED = [*MODELS, "serving.open_inference", "serving.http", "serving.grpc_transport", "serving.offload"]
 GATEWAY = [*SHARED, "serving.gateway.settings", "serving.gateway.observability"]
 CORE = [*GATEWAY, "serving.gateway.core"]
-FILES = [f"serving.model_server.{name}" for name in ("config_messages", "flags", "text_file")]
-MODEL_SERVER = [*SHARED, "serving.engine", *FILES, "serving.model_server.monitoring", "serving.model_server.reload"]
+FILES = [
+    f"serving.model_server.{name}" for name in ("config_messages", "flags", "listeners", "tensorflow_text", "text_file")
+]
+PARTS = [f"serving.model_server.{name}" for name in ("monitoring", "reload", "all_processes")]
+MODEL_SERVER = [*SHARED, "serving.engine", *FILES, *PARTS]
 CLIENT = [*SHARED, "clients.client"]
 SCORE = [*CLIENT, *(f"clients.score.{name}" for name in ("formats", "storage", "plan", "output_columns"))]
 TRAINING = [*MODELS, "training.model"]
@@ -62,6 +65,7 @@ ALLOWED: dict[str, list[str]] = {
     **{key: [*MODELS, *FILES] for key in FILES},
     "serving.model_server.monitoring": [*SHARED, "serving.engine", *FILES],
     "serving.model_server.reload": [*SHARED, "serving.engine", *FILES],
+    "serving.model_server.all_processes": MODEL_SERVER,
     "serving.model_server.tfs_batching": MODEL_SERVER,
     "serving.model_server.services": MODEL_SERVER,
     "serving.model_server.grpc": [*MODEL_SERVER, "serving.model_server.services"],

@@ -73,7 +73,12 @@ class Repository(Versions):
         Raises `FailedPrecondition`, and loads nothing, for a label of a version that is not available now. With
         `allow_unavailable_labels` a label that is not in use yet may point anywhere.
         """
-        self.declare(models, allow_unavailable_labels=allow_unavailable_labels)
+        self.check_labels(models, allow_unavailable=allow_unavailable_labels)
+        self.switch(models)
+
+    def switch(self, models: Sequence[ModelConfig]) -> None:
+        """As `configure`, for labels that have been checked."""
+        self.declare(models)
         self.look()
         self._follow()
 

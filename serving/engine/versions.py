@@ -97,10 +97,19 @@ class Versions:
         with self._changed:
             return sorted(self._statuses.get(name, {}).values(), key=lambda status: -status.version)
 
-    def declare(self, models: Sequence[ModelConfig], *, allow_unavailable_labels: bool = False) -> None:
-        """These models are served from now on, and no others. Raises `FailedPrecondition` for a label, and does nothing."""
+    def check_labels(self, models: Sequence[ModelConfig], *, allow_unavailable: bool = False) -> None:
+        """Raise `FailedPrecondition` for a label of a version that is not available now.
+
+        allow_unavailable: a label that is not in use yet may point anywhere.
+        """
         with self._changed:
-            self._labels = {model.name: self._checked_labels(model, allow_unavailable_labels) for model in models}
+            for model in models:
+                self._check_labels(model, allow_unavailable)
+
+    def declare(self, models: Sequence[ModelConfig]) -> None:
+        """These models are served from now on, and no others; their labels stand for what they say."""
+        with self._changed:
+            self._labels = {model.name: model.labels for model in models}
             self.models = {model.name: model for model in models}
             for name in self.models:
                 self._statuses.setdefault(name, {})
@@ -206,7 +215,7 @@ class Versions:
             self._followed.update(found)
             return found
 
-    def _checked_labels(self, model: ModelConfig, allow_unavailable: bool) -> Mapping[str, int]:
+    def _check_labels(self, model: ModelConfig, allow_unavailable: bool) -> None:
         in_use = self._labels.get(model.name, {})
         for label, version in model.labels.items():
             if version in self.versions(model.name) or (allow_unavailable and label not in in_use):
@@ -215,4 +224,3 @@ class Versions:
                 f"Request to assign label to version {version} of model {model.name}, "
                 "which is not currently available for inference"
             )
-        return model.labels

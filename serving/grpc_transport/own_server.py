@@ -97,18 +97,22 @@ class OwnServer:
         if not self._sweeper:
             self._sweep()
 
-    def adopt(self, accepted: socket.socket) -> None:
-        """Take a connection that somebody else has accepted, on a listener that went through `prepare`."""
+    def adopt(self, accepted: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        """Take a connection that somebody else has accepted, on a listener that went through `prepare`. tls: as for `listen`."""
         accepted.setblocking(False)
-        task = asyncio.create_task(self._adopt(accepted))
+        task = asyncio.create_task(self._adopt(accepted, tls))
         self._adopting.add(task)
         task.add_done_callback(self._adopting.discard)
 
-    async def _adopt(self, accepted: socket.socket) -> None:
+    async def _adopt(self, accepted: socket.socket, tls: ssl.SSLContext | None) -> None:
         try:
-            loop = asyncio.get_running_loop()
-            await loop.connect_accepted_socket(lambda: ServerConnection(self, tls=False), accepted)
-        except OSError:  # its client has left meanwhile
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: ServerConnection(self, tls=tls is not None),
+                accepted,
+                ssl=tls,
+                ssl_handshake_timeout=self.limits.handshake_s if tls else None,
+            )
+        except OSError:  # its client has left meanwhile, or there was no handshake
             accepted.close()
             self._closed()
 

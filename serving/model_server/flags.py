@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from signet.serving.errors import UsageError
+from signet.serving.process import cores
 from signet.serving.process.draining import DRAIN_S
 
 _DEFAULT_THREADS = 4 * (os.cpu_count() or 1)
@@ -71,6 +72,9 @@ class Flags:
     drain_s: float = _flag(
         DRAIN_S, "Seconds to go on answering after SIGTERM, so that clients and load balancers turn away. Ours alone."
     )
+    processes: int = _flag(
+        1, "Processes that answer, each with models of its own; auto: one a core. Limits are those of all. Ours alone."
+    )
     grpc_max_threads: int = _ignored(_DEFAULT_THREADS, "one event loop reads all requests")
     enable_grpc_healthcheck_service: bool = _flag(False, "Answer as grpc.health.v1.Health.")
     ssl_config_file: str = _flag("", "Text SSLConfig with server_key, server_cert, custom_ca in PEM, client_verify.")
@@ -125,10 +129,20 @@ def parse(arguments: list[str]) -> tuple[Flags, list[str]]:
         if name == "grpc_transport" and text not in ("own", "grpcio"):
             raise UsageError(f"Couldn't interpret value {text} for flag {name}.")
         values[name] = _value(name, text if equals else None, known[name].default)
-    return replace(Flags(), **values), unknown
+    flags = replace(Flags(), **values)
+    if flags.processes > 1 and flags.grpc_transport == "grpcio":
+        raise UsageError(
+            f"--processes={flags.processes} goes with --grpc_transport=own: grpcio answers in one process."
+        )
+    return flags, unknown
 
 
 def _value(name: str, text: str | None, default: Any) -> Any:
+    if name == "processes":
+        try:
+            return cores.processes(text or "")
+        except UsageError as error:
+            raise UsageError(f"Couldn't interpret value {text or ''} for flag {name}: {error}.") from None
     if isinstance(default, bool):
         if text in (None, "true", "1"):
             return True

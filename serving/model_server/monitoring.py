@@ -5,28 +5,34 @@
 
 Under TensorFlow Serving's names the model is what the caller sent, as in the original, up to a bound; under ours it is
 a served model or `unknown`. TensorFlow's own metrics are missing: its C API does not give them.
-Source of names, labels and buckets: `servables/tensorflow/util.cc`, `prometheus_exporter.cc`, `batching_session.cc`.
+One process of several tells its counts to be summed with the others'. Source of names, labels and buckets:
+`servables/tensorflow/util.cc`, `prometheus_exporter.cc`, `batching_session.cc`.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from signet.serving.engine.repository import Repository
-from signet.serving.model_server import text_file
+from signet.serving.model_server import tensorflow_text, text_file
 from signet.serving.model_server.config_messages import MonitoringConfig
 from signet.serving.models.model_status import State, VersionStatus
+from signet.serving.process import combining
+from signet.serving.process.child import Counts
+from signet.serving.process.combining import combined_by
 from signet.serving.process.histogram import Histogram
 from signet.serving.process.supervision import Failures
 from signet.serving.release import running_version
 
 UNKNOWN = "unknown"
+
+OURS, THEIRS = "metrics", "tensorflow"
+"""Groups of counts, by whose names they have."""
 
 GRPC, REST = "GRPC", "REST"
 """Ways in, by TensorFlow Serving's names; ours are below."""
@@ -67,7 +73,7 @@ def metrics_path(config_file: str) -> str:
 
 
 class Monitoring:
-    """Takes what happens, in the event loop's thread; gives both texts."""
+    """Takes what happens, in the event loop's thread; tells all of it to any."""
 
     def __init__(self) -> None:
         self.failures = Failures()
@@ -114,7 +120,13 @@ class Monitoring:
         self._our_warmups = Histogram(
             "signet_warmup_duration_seconds", "Warm-ups of versions, by outcome.", ("code",), _SECONDS, registry
         )
-        build = Gauge("signet_build_info", "1; the version is the label.", ("version",), registry=registry)
+        build = Gauge(
+            "signet_build_info",
+            "1; the version is the label.",
+            ("version",),
+            registry=registry,
+            multiprocess_mode="max",
+        )
         build.labels(running_version()).set(1)
         registry.register(_AtScrape(self._families))
 
@@ -189,19 +201,18 @@ class Monitoring:
         self._warmup.observe(seconds * 1e6, str(path), code)
         self._our_warmups.observe(seconds, code)
 
-    def tensorflow_text(self) -> bytes:
-        """All metrics under TensorFlow Serving's names, in its own text format."""
-        metrics = sorted(self._theirs, key=lambda metric: metric.name)
-        return "".join(f"{line}\n" for metric in metrics for line in _lines(metric)).encode()
+    def told(self) -> Counts:
+        """All that this process counts, to be added to what others count. Any thread may ask.
 
-    def counts(self, names: Iterable[str]) -> dict[str, int]:
-        """The first cell of each counter by its name, such as `/tensorflow/serving/request_count`; 0 without one."""
-        cells = {metric.name: metric.cells for metric in self._theirs if isinstance(metric, _Counter)}
-        return {name: next((count for _, count in sorted(cells.get(name, {}).items())), 0) for name in names}
-
-    def text(self) -> bytes:
-        """All metrics under our names, as Prometheus reads them."""
-        return generate_latest(self._registry)
+        `metrics`: under our names; `tensorflow`: under TensorFlow Serving's, for `tensorflow_text`.
+        """
+        theirs = [
+            tensorflow_text.counter(metric.name, metric.labels, metric.cells)
+            if isinstance(metric, _Counter)
+            else tensorflow_text.histogram(metric)
+            for metric in self._theirs
+        ]
+        return {OURS: combining.families(self._registry), THEIRS: theirs}
 
     def _counter(self, name: str, *labels: str) -> "_Counter":
         counter = _Counter(_PREFIX + name, labels)
@@ -216,7 +227,7 @@ class Monitoring:
     def _families(self) -> Iterator[Metric]:
         text = "Requests answered, by outcome: OK or a gRPC code name."
         requests = CounterMetricFamily(self._our_requests.name, text, labels=self._our_requests.labels)
-        for values, count in self._our_requests.cells.items():
+        for values, count in list(self._our_requests.cells.items()):
             requests.add_metric(values, count)
         yield requests
         in_flight = GaugeMetricFamily("signet_requests_in_flight", "Requests in work.", labels=["protocol"])
@@ -225,7 +236,8 @@ class Monitoring:
         yield in_flight
         yield self.failures.family()
         text = "1 for the state a version is in."
-        states = GaugeMetricFamily("signet_model_state", text, labels=["model", "version", "state"])
+        labels = ["model", "version", "state"]
+        states = combined_by("max", GaugeMetricFamily("signet_model_state", text, labels=labels))
         for name, status in self._statuses():
             for state in State:
                 states.add_metric([name, str(status.version), state.name], float(status.state is state))
@@ -296,26 +308,3 @@ class _AtScrape(Collector):
 def _snake_case(api: str) -> str:
     """GetModelStatus -> get_model_status."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", api).lower()
-
-
-def _lines(metric: _Counter | Histogram) -> Iterator[str]:
-    """TensorFlow Serving's text of a metric."""
-    name = re.sub(r"[^a-zA-Z0-9_]", ":", metric.name)
-    if isinstance(metric, _Counter):
-        yield f"# TYPE {name} counter"
-        for values, count in metric.cells.items():
-            yield f"{name}{{{','.join(_labelled(metric, values))}}} {count}"
-        return
-    yield f"# TYPE {name} histogram"
-    for values, series in metric.series():
-        labelled = _labelled(metric, values)
-        for bound, count in series.cumulative("g"):
-            limit = f'le="{bound}"'
-            yield f"{name}_bucket{{{','.join([*labelled, limit])}}} {count}"
-        yield f"{name}_sum{{{','.join(labelled)}}} {series.total:g}"
-        yield f"{name}_count{{{','.join(labelled)}}} {sum(series.counts)}"
-
-
-def _labelled(metric: _Counter | Histogram, values: Sequence[str]) -> list[str]:
-    escaped = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
-    return [f'{label}="{value}"' for label, value in zip(metric.labels, escaped, strict=True)]

@@ -1,19 +1,15 @@
-"""Another configuration while the server runs, from HandleReloadConfigRequest or from the file when it is polled."""
+"""Another configuration while the process runs, from HandleReloadConfigRequest or from the file when it is polled.
+
+Of several processes, all check it before any switches to it.
+"""
 
 import asyncio
-import contextlib
-import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 from signet.serving.engine.repository import Repository
-from signet.serving.errors import ForeignError, SignetError
-from signet.serving.model_server import text_file
+from signet.serving.errors import ForeignError
 from signet.serving.models.model_config import ModelConfig
 from signet.serving.models.model_status import State
-from signet.serving.process.supervision import CONFIG, Failures
-
-log = logging.getLogger(__name__)
 
 
 class Reloader:
@@ -30,32 +26,21 @@ class Reloader:
         Raises `FailedPrecondition` for labels, and loads nothing; an error with the code UNKNOWN for new models that
         failed, while the rest stays applied.
         """
+        self.check(models)
+        await self.switch(models)
+
+    def check(self, models: Sequence[ModelConfig]) -> None:
+        """Raise `FailedPrecondition` for labels that cannot be assigned now. Any thread may ask."""
+        self._repository.check_labels(models, allow_unavailable=self._allow_unavailable_labels)
+
+    async def switch(self, models: Sequence[ModelConfig]) -> None:
+        """As `apply`, for a configuration that has been checked."""
         async with self._one_at_a_time:
             new = {model.name for model in models} - set(self._repository.models)
-            self._repository.configure(models, allow_unavailable_labels=self._allow_unavailable_labels)
+            self._repository.switch(models)
             await asyncio.to_thread(self._repository.wait, lambda of: settled(of, new))
         if problems := failures(self._repository, new):
             raise ForeignError(f"{len(problems)} model(s) did not become available: {listed(problems)}", "UNKNOWN")
-
-    async def poll(self, path: Path, interval_s: float, look: asyncio.Event, faults: Failures) -> None:
-        """Apply the file again and again, changed or not, and when `look` is set; a bad one is only logged.
-
-        Any other fault is counted, too, and does not end this.
-
-        interval_s: 0 or below: only then.
-        """
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(interval_s if interval_s > 0 else None):
-                    await look.wait()
-            look.clear()
-            try:
-                await self.apply(text_file.models(path))
-            except SignetError as error:
-                log.error("the model config file was not applied: %s", error)
-            except Exception:
-                faults.count(CONFIG)
-                log.exception("applying the model config file failed; it is tried again")
 
 
 def available(repository: Repository, names: set[str]) -> bool:

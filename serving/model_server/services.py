@@ -16,10 +16,10 @@ from signet.serving.engine.servable import Servable
 from signet.serving.errors import InvalidInput, NotFound, UsageError
 from signet.serving.grpc_dialect import example_inference, predict_request
 from signet.serving.grpc_dialect.messages import Deadline
-from signet.serving.model_server import text_file
+from signet.serving.model_server import tensorflow_text, text_file
+from signet.serving.model_server.all_processes import AllProcesses
 from signet.serving.model_server.flags import Flags
-from signet.serving.model_server.monitoring import Monitoring
-from signet.serving.model_server.reload import Reloader
+from signet.serving.model_server.monitoring import THEIRS, Monitoring
 from signet.serving.models import model_config, model_status
 from signet.serving.offload import large_messages
 from signet.serving.offload.pool import LARGE_ELEMENTS, Offload
@@ -220,8 +220,8 @@ async def _examples(examples: input_pb2.Input, large: Large) -> Array:
 class ModelService:
     """States of versions, and another configuration while running."""
 
-    def __init__(self, repository: Repository, reloader: Reloader, monitoring: Monitoring) -> None:
-        self._repository, self._reloader, self._monitoring = repository, reloader, monitoring
+    def __init__(self, all_processes: AllProcesses) -> None:
+        self._all = all_processes
 
     async def reload(
         self, request: model_management_pb2.ReloadConfigRequest, _: Deadline
@@ -230,7 +230,7 @@ class ModelService:
 
         Tells by how much the counters grew meanwhile that are asked for.
         """
-        before = self._monitoring.counts(request.metric_names)
+        before = await self._counts(request.metric_names)
         if request.config.WhichOneof("config") != "model_config_list":
             raise InvalidInput(
                 "ServerModelConfig type not supported by HandleReloadConfigRequest. "
@@ -240,12 +240,15 @@ class ModelService:
             models = model_config.from_proto(request.config)
         except UsageError as error:
             raise InvalidInput(str(error)) from error
-        await self._reloader.apply(models)
+        await self._all.reload(models)
         text_file.refuse_logging(request.config)  # the models stay, as in the original
         response = model_management_pb2.ReloadConfigResponse(status={"error_code": 0})
-        for name, count in self._monitoring.counts(request.metric_names).items():
+        for name, count in (await self._counts(request.metric_names)).items():
             response.metric.add(name=name, int64_value_increase=count - before[name])
         return response
+
+    async def _counts(self, names: Sequence[str]) -> dict[str, int]:
+        return tensorflow_text.first_cells(await self._all.told(THEIRS), names) if names else {}
 
     async def status(
         self, request: get_model_status_pb2.GetModelStatusRequest, _: Deadline
@@ -253,7 +256,7 @@ class ModelService:
         if not request.HasField("model_spec"):
             raise InvalidInput("Missing ModelSpec")
         spec = request.model_spec
-        statuses = self._repository.statuses(spec.name)
+        statuses = await self._all.statuses(spec.name)
         if not statuses:
             raise NotFound(f"Could not find any versions of model {spec.name}")
         if spec.HasField("version"):

@@ -9,11 +9,12 @@ from pathlib import Path
 from signet.serving.errors import InvalidInput
 from signet.serving.model_server import text_file
 from signet.serving.model_server.flags import Flags
+from signet.serving.process import cores
 from signet.serving.tensors.protos import config_pb2
 
 
 def from_flags(flags: Flags) -> bytes:
-    """A serialized ConfigProto: the file's, with the flags that are set in its place.
+    """A serialized ConfigProto: the file's, with the flags that are set in its place; processes share the cores.
 
     Raises `NotFound` and `InvalidInput`.
     """
@@ -37,6 +38,8 @@ def from_flags(flags: Flags) -> bytes:
         config.intra_op_parallelism_threads = intra
     if inter:
         config.inter_op_parallelism_threads = inter
+    if flags.processes > 1 and not config.intra_op_parallelism_threads:
+        config.intra_op_parallelism_threads = cores.threads(flags.processes)
     if flags.per_process_gpu_memory_fraction:
         config.gpu_options.per_process_gpu_memory_fraction = flags.per_process_gpu_memory_fraction
     return config.SerializeToString()

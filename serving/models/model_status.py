@@ -1,8 +1,8 @@
 """Where a version is in its life, as GetModelStatus tells it. Source: `get_model_status.proto`."""
 
 import enum
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from signet.serving.errors import CODE_NAMES
 from signet.serving.tensors.protos import get_model_status_pb2
@@ -35,6 +35,30 @@ class VersionStatus:
     """Why it is not served, or why what has replaced it on disk is not."""
     reason: str = ""
     """Why it is not served, in one of the words of `REASONS`; empty when nothing is wrong, or nobody knows."""
+
+
+def of_all(parts: Sequence[Iterable[VersionStatus]]) -> list[VersionStatus]:
+    """The versions of a model in several processes as one service's, highest first: each as callers may find it worst.
+
+    A version is AVAILABLE when it is in all; one that failed in any has failed; on the way up it is as far as the last,
+    START where one has not seen it; on the way down it is at its END when it is in all that know it.
+    """
+    found: dict[int, list[VersionStatus]] = {}
+    for part in parts:
+        for status in part:
+            found.setdefault(status.version, []).append(status)
+    return [_of_all(found[version], len(parts)) for version in sorted(found, reverse=True)]
+
+
+def _of_all(statuses: Sequence[VersionStatus], processes: int) -> VersionStatus:
+    states = [status.state for status in statuses]
+    told = next((status for status in statuses if status.error_code != "OK" or status.error_message), statuses[0])
+    leaving = {State.UNLOADING, State.END} & set(states)
+    if told.error_code != "OK" or set(states) == {State.END}:
+        return told
+    if leaving:
+        return replace(told, state=State.UNLOADING)
+    return replace(told, state=min(states) if len(states) == processes else State.START)
 
 
 def to_message(statuses: Iterable[VersionStatus]) -> get_model_status_pb2.GetModelStatusResponse:

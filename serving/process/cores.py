@@ -7,6 +7,7 @@ import contextlib
 import math
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from signet.serving.errors import UsageError
 
@@ -43,6 +44,25 @@ def processes(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= MOST_PROCESSES):
         raise UsageError(f"processes is {text[:40]!r}; expected a number from 1 to {MOST_PROCESSES}, or auto")
     return int(text)
+
+
+class Share(NamedTuple):
+    """Which of how many processes one is, and what it gets therefore of what a service has."""
+
+    place: int = 0
+    processes: int = 1
+
+    def of(self, whole: int) -> int:
+        """Its part of a limit, 1 at least: all parts together are the limit, where there is enough of it."""
+        return max(1, share(whole, self.processes, self.place))
+
+    @property
+    def threads(self) -> int | None:
+        """Threads that it takes where a single process takes one a core; None for that one."""
+        return threads(self.processes) if self.processes > 1 else None
+
+
+ALONE = Share()
 
 
 def share(whole: int, processes: int, index: int) -> int:

@@ -3,6 +3,7 @@
 import logging
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -17,27 +18,34 @@ from signet.serving.grpc_transport.health import Health
 from signet.serving.grpc_transport.own_server import OwnServer
 from signet.serving.grpc_transport.server_limits import ServerLimits
 from signet.serving.grpc_transport.server_tls import tls_context
+from signet.serving.model_server import listeners
 from signet.serving.model_server.config_messages import SSLConfig
 from signet.serving.model_server.flags import Flags
-from signet.serving.process import ports
 from signet.serving.process.byte_budget import ByteBudget
+from signet.serving.process.child import Parent
+from signet.serving.process.cores import ALONE, Share
+from signet.serving.process.handing_over import GRPC
 
 log = logging.getLogger(__name__)
 
 _UNLIMITED = {"grpc.max_receive_message_length": -1, "grpc.max_send_message_length": -1, "grpc.so_reuseport": 0}
 """Messages of any size, as the original takes them."""
 
-_LIMITS = ServerLimits((1 << 32) - 1, connections=1024, request_s=120.0)
+_CONNECTIONS = 1024
+_LIMITS = ServerLimits((1 << 32) - 1, request_s=120.0)
 """The same on our own server; a request has as long to come as over REST, and one connection too many replaces an idle one."""
 
 _HEALTH_NAMES = ("", "ModelService", "PredictionService")
 
 
 class GrpcServer:
-    """Listens where the flags say; answers once it is started."""
+    """Answers once it is started, where the flags say, or those whom its parent gives it."""
 
-    def __init__(self, flags: Flags, services: Services, budget: ByteBudget) -> None:
-        """Raises `UsageError` for channel arguments and an SSL config file that cannot be used."""
+    def __init__(self, flags: Flags, services: Services, budget: ByteBudget, parent: Parent | None) -> None:
+        """parent: of this process, where it is one of several.
+
+        Raises `UsageError` for channel arguments and an SSL config file that cannot be used.
+        """
         self._flags = flags
         self._draining = False
         names = service_descriptors.describe()
@@ -54,14 +62,13 @@ class GrpcServer:
         if flags.grpc_transport == "grpcio":
             self._server = _Grpcio(methods, arguments, tls)
         else:
-            self._server = _Own(methods, arguments, tls, budget)
+            self._server = _Own(methods, arguments, tls, budget, parent)
 
     async def start(self) -> None:
         """Open the port and the socket. Raises `UsageError` when one of them cannot be opened."""
         if self._flags.port:
             await self._server.open_port(self._flags.port)
         if path := self._flags.grpc_socket_path:
-            _take_over(path)
             await self._server.open_socket(path)
         await self._server.start()
 
@@ -75,6 +82,11 @@ class GrpcServer:
         self._draining = True
         self._health.drain()
         self._server.drain()
+
+    def adopt(self, accepted: socket.socket) -> None:
+        """Take a connection that the parent has accepted, rather than to start."""
+        assert isinstance(self._server, _Own), "connections of grpcio's are not handed over"
+        self._server.adopt(accepted)
 
     async def stop(self, grace_s: float) -> None:
         """Take no new calls, let those in flight finish within `grace_s` seconds."""
@@ -90,30 +102,34 @@ class _Own:
     """On frames of our own."""
 
     def __init__(
-        self, methods: Services, arguments: Mapping[str, int | str], tls: SSLConfig | None, budget: ByteBudget
+        self,
+        methods: Services,
+        arguments: Mapping[str, int | str],
+        tls: SSLConfig | None,
+        budget: ByteBudget,
+        parent: Parent | None,
     ) -> None:
-        limits, unused = channel_arguments.applied(_LIMITS, arguments)
+        share = Share(parent.place, parent.places) if parent else ALONE
+        own = replace(_LIMITS, connections=share.of(_CONNECTIONS))
+        limits, unused = channel_arguments.applied(own, arguments)
         if unused:
             log.warning("--grpc_channel_arguments: without meaning here: %s", ", ".join(unused))
         roots = tls.custom_ca if tls and tls.client_verify else ""
         self._tls = tls_context(tls.server_key, tls.server_cert, roots) if tls else None
-        self._server = OwnServer(methods, limits, budget=budget)
+        if parent:
+            self._server = OwnServer(methods, limits, budget=budget, closed=parent.closed(GRPC))
+            self._server.start()
+        else:
+            self._server = OwnServer(methods, limits, budget=budget)
 
     async def open_port(self, port: int) -> None:
-        try:
-            listener = ports.on_all_interfaces(port)
-        except OSError as error:
-            raise _not_opened(f"[::]:{port}", error) from error
-        await self._server.listen(listener, self._tls)
+        await self._server.listen(listeners.grpc_port(port), self._tls)
 
     async def open_socket(self, path: str) -> None:
-        listener = socket.socket(socket.AF_UNIX)
-        try:
-            listener.bind(path)
-        except OSError as error:
-            listener.close()
-            raise _not_opened(f"unix:{path}", error) from error
-        await self._server.listen(listener, self._tls)
+        await self._server.listen(listeners.grpc_socket(path), self._tls)
+
+    def adopt(self, accepted: socket.socket) -> None:
+        self._server.adopt(accepted, self._tls)
 
     async def start(self) -> None:
         """It has since it was opened."""
@@ -147,13 +163,14 @@ class _Grpcio:
         await self._open(f"[::]:{port}")
 
     async def open_socket(self, path: str) -> None:
+        listeners.take_over(path)
         await self._open(f"unix:{path}")
 
     async def _open(self, address: str) -> None:
         try:
             self._server.add_port(address, self._credentials)
         except RuntimeError as error:
-            raise _not_opened(address, error) from error
+            raise listeners.not_opened(address, error) from error
 
     async def start(self) -> None:
         await self._server.start()
@@ -165,16 +182,6 @@ class _Grpcio:
 
     async def stop(self, grace_s: float) -> None:
         await self._server.stop(grace_s)
-
-
-def _take_over(path: str) -> None:
-    """A later server on the same path takes it over, as the original does."""
-    Path(path).unlink(missing_ok=True)
-
-
-def _not_opened(address: str, error: Exception) -> UsageError:
-    reason = error.strerror if isinstance(error, OSError) else error
-    return UsageError(f"{address} cannot be opened; is it in use? ({reason})")
 
 
 def _tls(path: str) -> SSLConfig | None:

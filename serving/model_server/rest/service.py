@@ -12,12 +12,14 @@ from http import HTTPStatus
 
 from signet.serving.engine.repository import Repository
 from signet.serving.engine.servable import Servable
-from signet.serving.errors import Internal, InvalidInput, NotFound, Overloaded, ServingError
+from signet.serving.errors import Internal, InvalidInput, NotFound, Overloaded, ServingError, Unavailable
 from signet.serving.grpc_dialect import example_inference
 from signet.serving.http.server import Request, Response, page
 from signet.serving.json_arrays import number_arrays
+from signet.serving.model_server import tensorflow_text
+from signet.serving.model_server.all_processes import AllProcesses
 from signet.serving.model_server.flags import Flags
-from signet.serving.model_server.monitoring import REST, UNKNOWN, Monitoring, metrics_path
+from signet.serving.model_server.monitoring import OURS, REST, THEIRS, UNKNOWN, Monitoring, metrics_path
 from signet.serving.model_server.rest import predict_json, request_body, routes, status_json
 from signet.serving.model_server.rest.large_bodies import decode_predict, parse_examples, parse_predict
 from signet.serving.model_server.rest.routes import Target, VersionTooLarge
@@ -25,6 +27,8 @@ from signet.serving.model_server.services import Large, ModelService, Prediction
 from signet.serving.offload import large_bodies, large_messages
 from signet.serving.offload.pool import LARGE_BYTES, LARGE_ELEMENTS, Offload
 from signet.serving.offload.reading import reading
+from signet.serving.process import combining
+from signet.serving.process.combining import Family
 from signet.serving.rest_dialect import examples_json
 from signet.serving.rest_dialect.json_codec import Layout
 from signet.serving.rest_dialect.json_text import NOT_UTF8, error_body, loads
@@ -75,11 +79,13 @@ class RestService:
         prediction: PredictionService,
         model: ModelService,
         monitoring: Monitoring,
+        all_processes: AllProcesses,
         offload: Offload,
     ) -> None:
         """offload: reads large bodies. Raises `NotFound` and `InvalidInput` for a monitoring file that cannot be read."""
         self._repository, self._prediction, self._model = repository, prediction, model
         self._monitoring, self._metrics_path = monitoring, metrics_path(flags.monitoring_config_file).encode()
+        self._all = all_processes
         self._limit = TimeLimit(flags.rest_api_timeout_in_ms)
         self._cors = _CORS if flags.rest_api_enable_cors_support else b""
         self._check_methods = flags.enable_signature_method_name_check
@@ -90,11 +96,11 @@ class RestService:
             return page(HTTPStatus.NOT_IMPLEMENTED)
         path, _, query = request.path.partition(b"?")
         if path == self._metrics_path:
-            return self._tensorflow_metrics(query)
+            return await self._tensorflow_metrics(query)
         if routes.is_api(path):
             return self._preflight(request) if request.method == "OPTIONS" else await self._api(request)
         if path == _METRICS_PATH and request.method == "GET":
-            return Response(200, self._monitoring.text(), b"Content-Type: text/plain; version=0.0.4\r\n")
+            return await self._metrics(OURS, combining.text, b"Content-Type: text/plain; version=0.0.4\r\n")
         return page(HTTPStatus.NOT_FOUND)
 
     def refused(self, error: ServingError) -> Response:
@@ -225,10 +231,17 @@ class RestService:
         _name(message.model_spec, target)
         return status_json.encode_metadata(await self._prediction.metadata(message, self._limit))
 
-    def _tensorflow_metrics(self, query: bytes) -> Response:
+    async def _metrics(self, group: str, text: Callable[[list[Family]], bytes], header: bytes) -> Response:
+        """The counts of all processes, of one group, as a text."""
+        try:
+            return Response(200, text(await self._all.told(group)), header)
+        except Unavailable as error:
+            return Response(error.http_status, str(error).encode(), header)
+
+    async def _tensorflow_metrics(self, query: bytes) -> Response:
         header = b"Content-Type: text/plain\r\n"
         if not query:
-            return Response(200, self._monitoring.tensorflow_text(), header)
+            return await self._metrics(THEIRS, tensorflow_text.text, header)
         asked = self._metrics_path + b"?" + query
         return Response(400, b"Unexpected path: %b. Should be %b" % (asked, self._metrics_path), header)
 

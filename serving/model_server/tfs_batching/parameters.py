@@ -8,12 +8,13 @@ Source of names, defaults and refusals: `session_bundle_config.proto`, `bundle_f
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from signet.serving.errors import InvalidInput
 from signet.serving.model_server import text_file
 from signet.serving.model_server.config_messages import BatchingParameters
+from signet.serving.process.cores import ALONE, Share
 
 _PER_VERSION = "batching_params.pbtxt"
 
@@ -74,25 +75,31 @@ class BatchingSettings:
     """What the flags say of batching: the threads, and where a version's parameters stand."""
 
     threads: int = os.cpu_count() or 1
-    """Calls that run side by side, of all models."""
+    """Calls that run side by side, of all models, in this process."""
     common: BatchingParameters | None = None
     """BatchingParameters of all versions; None: each has a file of its own, or is not batched."""
 
+    share: Share = ALONE
+    """Of what the files say, as far as they bound what all processes do."""
+
     def of(self, path: Path) -> Parameters | None:
         """The parameters of the version at `path`; None when it is not batched. `InvalidInput` for what cannot work."""
-        if self.common is not None:
-            return from_proto(self.common)
-        file = path / _PER_VERSION
-        return from_proto(text_file.read(file, BatchingParameters())) if file.exists() else None
+        message, file = self.common, path / _PER_VERSION
+        if message is None:
+            if not file.exists():
+                return None
+            message = text_file.read(file, BatchingParameters())
+        parameters = from_proto(message)
+        return replace(parameters, max_enqueued_batches=self.share.of(parameters.max_enqueued_batches))
 
 
-def read(file: str, per_version: bool) -> BatchingSettings:
+def read(file: str, per_version: bool, share: Share = ALONE) -> BatchingSettings:
     """From the flags; no file: all defaults. Raises `NotFound` and `InvalidInput`."""
     message = text_file.read(Path(file), BatchingParameters()) if file else BatchingParameters()
     threads = message.num_batch_threads.value if message.HasField("num_batch_threads") else BatchingSettings.threads
     if threads < 1:
         raise InvalidInput(f"num_batch_threads must be positive; was {threads}")
-    return BatchingSettings(threads, None if per_version else message)
+    return BatchingSettings(share.of(threads), None if per_version else message, share)
 
 
 def from_proto(message: BatchingParameters) -> Parameters:

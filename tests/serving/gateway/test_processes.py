@@ -38,19 +38,6 @@ def service(models: Path, processes: int, *arguments: object) -> Iterator[tuple[
         yield url, running
 
 
-def children(running: servers.Program) -> list[int]:
-    """The processes of a service that run, but for the workers that they have themselves."""
-    pid = running.process.pid
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 def metric(url: str, series: str) -> float:
     """The sum of all samples whose line begins so."""
     lines = httpx.get(f"{url}/metrics").text.splitlines()
@@ -90,9 +77,9 @@ def test_a_killed_process_takes_its_own_half_of_the_connections_and_is_replaced(
             assert answered(client)
         before = predicted(url)
         assert before == 4
-        first, second = children(running)
+        first, second = servers.children(running)
         os.kill(first, signal.SIGKILL)
-        servers.wait_until(lambda: not lives(first), what="the end of the killed process")
+        servers.wait_until(lambda: not servers.lives(first), what="the end of the killed process")
         assert sum(map(answered, clients)) == 2
         assert httpx.get(f"{url}/readyz").status_code == 200
         # The other one's counts are there, and those that the killed one had told.
@@ -100,13 +87,13 @@ def test_a_killed_process_takes_its_own_half_of_the_connections_and_is_replaced(
         running.read_until(r"process 1 of 2 \(pid \d+\) answers again")
         assert metric(url, "signet_process_restarts_total") == 1
         assert metric(url, 'signet_processes{state="ready"}') == 2
-        assert second in children(running)
-        assert len(children(running)) == 2
+        assert second in servers.children(running)
+        assert len(servers.children(running)) == 2
         assert predicted(url) == before + 2
         # New connections go to whom has fewest: the new one, until it has as many.
         connections(stack, url, 2)
         assert running.stop() == 0
-        assert not lives(second)
+        assert not servers.lives(second)
 
 
 def test_three_processes_tell_one_count_whichever_is_asked(models):
@@ -124,30 +111,30 @@ def test_three_processes_tell_one_count_whichever_is_asked(models):
             for client in clients
         }
         assert statistics == {6}
-        assert len(children(running)) == 3
+        assert len(servers.children(running)) == 3
         assert running.stop() == 0
 
 
 def test_no_process_stays_when_the_parent_is_killed(models):
     with service(models, 2) as (url, running), ExitStack() as stack:
         connections(stack, url, 4)
-        pids = children(running)
+        pids = servers.children(running)
         running.process.kill()
         running.process.wait()
-        servers.wait_until(lambda: not any(map(lives, pids)), what="the end of the processes without a parent")
+        servers.wait_until(lambda: not any(map(servers.lives, pids)), what="the end of the processes without a parent")
 
 
 def test_sigterm_drains_all(models):
     with service(models, 2, "--drain-s", "1") as (url, running), ExitStack() as stack:
         clients = connections(stack, url, 4)
-        pids = children(running)
+        pids = servers.children(running)
         running.process.send_signal(signal.SIGTERM)
         for client in clients:  # each on its own process, until the drain is over
             servers.wait_until(lambda client=client: client.get("/readyz").status_code == 503, what="the drain")
             answer = client.post("/v1/models/m:predict", json=X)
             assert (answer.status_code, answer.headers["connection"]) == (200, "close")
         assert running.process.wait(30) == 0
-        assert not any(map(lives, pids))
+        assert not any(map(servers.lives, pids))
 
 
 def test_a_new_version_is_taken_up_by_all_at_sighup(models):
@@ -195,7 +182,7 @@ def test_connections_of_grpc_spread_evenly_too(models):
         for connection in opened:
             connection.sendall(wire.PREFACE + wire.settings() + wire.frame(wire.PING, 0, 0, b"first..."))
             until_ping(connection)
-        os.kill(children(running)[0], signal.SIGKILL)
+        os.kill(servers.children(running)[0], signal.SIGKILL)
         assert sorted(still_answers(connection) for connection in opened) == [False] * 3 + [True] * 3
 
 

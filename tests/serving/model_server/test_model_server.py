@@ -206,8 +206,11 @@ def test_the_version_flag():
     assert re.fullmatch(r"TensorFlow ModelServer: signet \S+\nTensorFlow Library: 2\.20\.0\n", running.output)
 
 
-@pytest.mark.parametrize("transport", ["own", "grpcio"])
-def test_health_and_reflection(tmp_path, transport):
+WAYS = ["--grpc_transport=own", "--grpc_transport=grpcio", "--processes=2"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_health_and_reflection(tmp_path, way):
     from grpc_health.v1 import health_pb2, health_pb2_grpc
     from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
@@ -216,7 +219,7 @@ def test_health_and_reflection(tmp_path, transport):
         "--enable_grpc_healthcheck_service",
         f"--grpc_socket_path={socket}",
         "--grpc_channel_arguments=grpc.max_connection_age_ms=60000,b=c",
-        f"--grpc_transport={transport}",
+        way,
     )
     with servers.model_server(f"--model_base_path={GOLDEN_MODELS / 'two_in'}", *arguments) as (address, running):
         for target in (address, f"unix:{socket}"):
@@ -237,7 +240,7 @@ def test_health_and_reflection(tmp_path, transport):
             assert next(watching).status == 2
             watching.cancel()
         assert running.process.wait(30) == 0
-    assert ("--grpc_channel_arguments: without meaning here: b" in running.output) == (transport == "own")
+    assert ("--grpc_channel_arguments: without meaning here: b" in running.output) == (way != "--grpc_transport=grpcio")
 
 
 def test_a_transport_that_there_is_not_is_refused():
@@ -247,8 +250,8 @@ def test_a_transport_that_there_is_not_is_refused():
     assert "Couldn't interpret value smoke for flag grpc_transport." in running.output
 
 
-@pytest.mark.parametrize("transport", ["own", "grpcio"])
-def test_tls_with_client_certificates(tmp_path, transport):
+@pytest.mark.parametrize("way", WAYS)
+def test_tls_with_client_certificates(tmp_path, way):
     programs.need("openssl")
 
     def openssl(*arguments: object) -> None:
@@ -274,7 +277,7 @@ def test_tls_with_client_certificates(tmp_path, transport):
     path = GOLDEN_MODELS / "two_in"
     request = predict_pb2.PredictRequest()
     request.model_spec.name = "nope"
-    flags = (f"--model_base_path={path}", f"--ssl_config_file={config}", f"--grpc_transport={transport}")
+    flags = (f"--model_base_path={path}", f"--ssl_config_file={config}", way)
     with servers.model_server(*flags) as (address, _):
         target = address.replace("127.0.0.1", "localhost")
         for key, certificate, code in (

@@ -11,7 +11,9 @@ import httpx
 import numpy as np
 import pytest
 
-from signet.serving.model_server.monitoring import REST, Monitoring
+from signet.serving.model_server import tensorflow_text
+from signet.serving.model_server.monitoring import OURS, REST, THEIRS, Monitoring
+from signet.serving.process import combining
 from signet.serving.tensors.arrays import to_proto
 from signet.serving.tensors.protos import predict_pb2, prediction_service_pb2_grpc
 from tests import programs, servers
@@ -91,22 +93,22 @@ def test_what_strangers_send_makes_no_series_of_ours_and_a_bounded_number_of_the
     monitoring = Monitoring()
     for i in range(2000):
         monitoring.answered(REST, "predict", f"model {i}", "NOT_FOUND", 0.001)
-    assert monitoring.text().count(b"signet_requests_total{") == 1
-    assert monitoring.tensorflow_text().count(b"request_count{") == 1001
+    assert combining.text(monitoring.told()[OURS]).count(b"signet_requests_total{") == 1
+    assert tensorflow_text.text(monitoring.told()[THEIRS]).count(b"request_count{") == 1001
 
 
 def test_versions_that_are_no_longer_served_lose_their_series():
     monitoring = Monitoring()
     for version in range(10):
         monitoring.answered(REST, "predict", "digits", "OK", 0.001, version=str(version), signature="serving_default")
-    assert re.findall(rb'version="(\d)"', monitoring.text()) == [b"6", b"7", b"8", b"9"]
+    assert re.findall(rb'version="(\d)"', combining.text(monitoring.told()[OURS])) == [b"6", b"7", b"8", b"9"]
 
 
 def test_batches_and_warm_ups_are_told():
     monitoring = Monitoring()
     monitoring.batch_ran("digits", [0.001, 0.002], [3, 2], 8)
     monitoring.warmed_up(Path('/models/"digits"/1'), "OK", 0.5)
-    page = monitoring.tensorflow_text().decode()
+    page = tensorflow_text.text(monitoring.told()[THEIRS]).decode()
     for line in (
         ':tensorflow:serving:batching_session:queuing_latency_count{thread_pool_name=""} 2',
         ":tensorflow:serving:batching_session:wrapped_run_count{} 1",
