@@ -7,6 +7,7 @@ There is no rate limit. What is bounded is what is in work, here in requests and
 time that an answer takes: what cannot be in time is refused while that costs nothing (`shedding/budget.py`).
 """
 
+import time
 from collections.abc import Callable, Collection
 from functools import partial
 
@@ -69,7 +70,7 @@ class Admission:
 
     def refusal(self, request: RequestContext, load: Load) -> Overloaded | None:
         """Why a request is refused whose model is busy; None: it is not. It is counted as shed."""
-        refusal = load.refusal(request.deadline if request.limited else None, self._most_s)
+        refusal = load.refusal(request.deadline if request.limited else None, self._most_s, time.perf_counter())
         if refusal is not None:
             self._metrics.shed_by_wait.inc()
         return refusal

@@ -350,9 +350,15 @@ class Batcher:
         waiting, load = queue.waiting, queue.pace.load
         before, most_rows = queue.rows, float(self._max_rows)
         newest = bool(waiting) and self._newest_first(queue, now)
+        while newest and len(waiting) > 1 and now - waiting[0].queued_at > self._allowed_s(waiting[0], load):
+            ticket = waiting.popleft()
+            queue.rows -= ticket.rows
+            self._drop(ticket, load, ticket.deadline - now)
         while waiting:
             ticket = waiting[-1 if newest else 0]
-            if batch and (ticket.alone or batch[0].alone or rows + ticket.rows > most_rows):
+            left_s = ticket.deadline - now
+            within = min(most_rows, load.time.rows_within(budget.MARGIN * left_s)) if load.time.row_s else most_rows
+            if batch and (ticket.alone or batch[0].alone or rows + ticket.rows > within):
                 break
             if newest:
                 waiting.pop()
@@ -363,13 +369,16 @@ class Batcher:
                 self._expire(ticket)  # the sweep is late when the loop was busy
             if ticket.waiter.done():
                 continue  # the caller has left
-            left_s = ticket.deadline - now
-            if left_s < load.time.seconds and (batch or waiting or queue.running) and self._drop(ticket, load, left_s):
+            if (
+                left_s < load.time.seconds
+                and (batch or waiting or queue.running)
+                and load.too_late(ticket.rows, left_s)
+            ):
+                self._drop(ticket, load, left_s)
                 continue
             batch.append(ticket)
             rows += ticket.rows
-            if load.time.row_s:
-                most_rows = min(most_rows, load.time.rows_within(left_s))
+            most_rows = within
         load.took(before - queue.rows, rows, left_others=bool(waiting))
         return batch
 
@@ -379,18 +388,20 @@ class Batcher:
         if waited_s < order.LEAST_INTERVAL_S:  # as nearly always
             queue.over_since = order.NEVER
             return False
-        allowed_s = min(oldest.deadline - oldest.queued_at, load.default_s(self._most_s))
-        queue.over_since = order.over_since(queue.over_since, waited_s, order.target_s(allowed_s), now)
+        target_s = order.target_s(self._allowed_s(oldest, load))
+        queue.over_since = order.over_since(queue.over_since, waited_s, target_s, now)
         return order.newest_first(queue.over_since, load.time.seconds, now)
 
-    def _drop(self, ticket: Ticket, load: Load, left_s: float) -> bool:
-        """Refuse a request whose answer would come too late; False when it would not."""
-        if not load.time.calls or not budget.too_late(load.time.of(ticket.rows), left_s):
-            return False
-        if self._dropped:
-            self._dropped()
-        ticket.refuse(load.too_late(left_s))
-        return True
+    def _allowed_s(self, ticket: Ticket, load: Load) -> float:
+        """Seconds that a request may wait."""
+        return min(ticket.deadline - ticket.queued_at, load.default_s(self._most_s))
+
+    def _drop(self, ticket: Ticket, load: Load, left_s: float) -> None:
+        """Refuse a request before its call."""
+        if not ticket.waiter.done():
+            if self._dropped:
+                self._dropped()
+            ticket.refuse(load.dropped(left_s))
 
     def _start(self, queue: _Queue, batch: list[Ticket]) -> bool:
         """Run the batch; True when all of it is answered by now."""

@@ -61,14 +61,13 @@ class Load:
         """Seconds that a request would wait for its call if it came now."""
         return self.wait_s(perf_counter())
 
-    def refusal(self, deadline: float | None, most_s: float) -> Overloaded | None:
+    def refusal(self, deadline: float | None, most_s: float, now: float) -> Overloaded | None:
         """Why a request is refused that has to be answered by `deadline`; None: it is not.
 
-        deadline: by `time.perf_counter`; None where its caller sets none. most_s: seconds that any request may take.
+        deadline, now: by `time.perf_counter`; no deadline where the caller sets none. most_s: seconds that any request may take.
         """
         if not self.time.calls:
             return None
-        now = perf_counter()
         wait = self.wait_s(now)
         if wait <= 0.0:
             return None
@@ -77,8 +76,12 @@ class Load:
             return None
         return self._refusal(budget.retry_after_s(wait))
 
-    def too_late(self, left_s: float) -> Overloaded:
-        """What a request is told whose answer would come too late if its call began now."""
+    def too_late(self, rows: int, left_s: float) -> bool:
+        """Whether a request with so many rows could not be answered in time any more if its call began now."""
+        return bool(self.time.calls) and budget.too_late(self.time.of(rows), left_s)
+
+    def dropped(self, left_s: float) -> Overloaded:
+        """What a request is told that is dropped before its call. left_s: the rest of its time."""
         error = Overloaded(
             f"a call of model {self.model!r} takes about {self.time.seconds:.3g} s, and the request, which had to wait, has "
             f"{left_s:.3g} s left: it was dropped before its call"

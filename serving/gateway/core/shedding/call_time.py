@@ -15,8 +15,12 @@ _WEIGHT = 0.2
 _SLOWEST = 8.0
 """Times the mean that a call counts at most: one that stood still must not shut the door for long."""
 
+_SLOW_WEIGHT = 0.05
+"""Of the last call in what a row costs: seconds vary by more than rows make of them."""
+
 _LEAST_SPREAD = 0.25
-"""Square of the rows by which calls have to differ for their seconds to say anything of a row."""
+_LEAST_SHARE = 0.01
+"""Square of the rows by which calls have to differ for their seconds to say anything of a row, and of their share in the mean."""
 
 
 @dataclass(slots=True)
@@ -43,11 +47,13 @@ class CallTime:
             self.rows, self.seconds = float(rows), seconds
             return
         off_rows, off_s = rows - self.rows, min(seconds, _SLOWEST * self.seconds) - self.seconds
-        self._spread += _WEIGHT * (off_rows * off_rows - self._spread)
-        self._together += _WEIGHT * (off_rows * off_s - self._together)
+        self._spread += _SLOW_WEIGHT * (off_rows * off_rows - self._spread)
+        self._together += _SLOW_WEIGHT * (off_rows * off_s - self._together)
         self.rows += _WEIGHT * off_rows
         self.seconds += _WEIGHT * off_s
-        if self._spread > _LEAST_SPREAD:  # else the last that was known stays
+        if self._spread > max(
+            _LEAST_SPREAD, _LEAST_SHARE * self.rows * self.rows
+        ):  # else the last that was known stays
             self.row_s = self._together / self._spread
         self.row_s = max(0.0, min(self.row_s, self.seconds / max(self.rows, 1.0)))
 

@@ -4,7 +4,8 @@
 
 Where admission has foreseen the wait, nobody waits for as long as the target; where it was wrong, as with a model that became
 slow, the oldest have waited for nothing, and everybody behind them would wait for nothing too. CoDel's signal, with Facebook's
-remedy: those who have just come can still be answered in time.
+remedy: those who have just come can still be answered in time. Nobody starves: who has waited for all the time that it may take
+is refused then.
 """
 
 import math
@@ -18,8 +19,8 @@ LEAST_INTERVAL_S = 0.1
 
 
 def target_s(allowed_s: float) -> float:
-    """How long a request may wait that may take allowed_s in all."""
-    return MARGIN * allowed_s
+    """How long a request may wait that may take allowed_s in all: longer than admission lets it, and it still has a chance."""
+    return (1.0 + MARGIN) / 2.0 * allowed_s
 
 
 def over_since(before: float, waited_s: float, target: float, now: float) -> float:

@@ -62,7 +62,7 @@ def test_who_sets_no_deadline_may_take_fifty_calls_and_a_second_at_least(call_s,
 def test_the_newest_go_first_once_the_oldest_wait_too_long_for_an_interval():
     since = order.NEVER
     first = []
-    for now, waited_s in [(0.0, 0.5), (1.0, 0.8), (1.05, 0.8), (1.1, 0.8), (1.2, 0.9), (1.3, 0.7)]:
+    for now, waited_s in [(0.0, 0.5), (1.0, 0.9), (1.05, 0.9), (1.101, 0.9), (1.2, 0.95), (1.3, 0.8)]:
         since = order.over_since(since, waited_s, order.target_s(1.0), now)
         first.append(order.newest_first(since, 0.05, now))
     assert first == [False, False, False, True, True, False]
