@@ -47,7 +47,8 @@ ALLOWED: dict[str, list[str]] = {
     # The gateway: protocols and backends meet in the core, and know nothing of each other.
     "serving.gateway.settings": MODELS,
     "serving.gateway.observability": MODELS,
-    "serving.gateway.core": [*GATEWAY, "serving.gateway.core.shedding"],
+    "serving.gateway.core": [*GATEWAY, "serving.gateway.core.shedding", "serving.gateway.core.fairness"],
+    "serving.gateway.core.fairness": [],
     "serving.gateway.core.shedding": [],
     "serving.gateway.backends": [*CORE, "serving.engine"],
     "serving.gateway.http": CORE,

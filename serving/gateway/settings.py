@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     """Largest request body, before and after decompression; more gets 413."""
     max_in_flight: int = Field(512, ge=1)
     """Predict requests in work at once; more get 429 with Retry-After, and so does before that what its model could not answer
-    in time."""
+    in time, and what goes beyond its model's share: of several models none takes all places."""
     max_buffered_bytes: int = Field(512 << 20, ge=1)
     """Bytes of bodies and unread answers held at once; beyond it bodies wait unread, then get 429 with Retry-After."""
     max_connections: int = Field(4096, ge=1)

@@ -1,10 +1,11 @@
 """Admission control: load that would only wait is shed at once, with 429 or RESOURCE_EXHAUSTED, before it is read.
 
-    request ──▶ fewer than `max_in_flight` in work? ──▶ would its model answer in time? ──▶ answered
-                 └── no ──────────────────────────────── └── no ──▶ `Overloaded`, which says when to come back
+    request ──▶ places left for its model? ──▶ would the model answer in time? ──▶ answered
+                 └── no ──────────────────────── └── no ──▶ `Overloaded`, which says when to come back
 
 There is no rate limit. What is bounded is what is in work, here in requests and in `process/byte_budget.py` in bytes, and the
-time that an answer takes: what cannot be in time is refused while that costs nothing (`shedding/budget.py`).
+time that an answer takes: what cannot be in time is refused while that costs nothing (`shedding/budget.py`). The places of
+requests in work are shared among models, so that none takes them all (`fairness/places.py`).
 """
 
 import time
@@ -12,6 +13,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 
 from signet.serving.errors import Overloaded
+from signet.serving.gateway.core.fairness.places import Places
 from signet.serving.gateway.core.load import Load
 from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.gateway.observability.request_context import RequestContext
@@ -21,19 +23,27 @@ class Admission:
     """Admits the inference requests of one gateway, over all protocols. Only the event loop counts."""
 
     def __init__(
-        self, max_in_flight: int, metrics: Metrics, slots: Callable[[str], int], max_rows: int, most_s: float
+        self,
+        max_in_flight: int,
+        metrics: Metrics,
+        models: Callable[[], Collection[str]],
+        slots: Callable[[str], int],
+        max_rows: int,
+        most_s: float,
     ) -> None:
-        """max_in_flight: most requests that are in work at once. slots: as `Backend.slots`.
+        """max_in_flight: most requests that are in work at once. models: those served now. slots: as `Backend.slots`.
 
         max_rows: most rows in a joint call. most_s: seconds that any request may take.
         """
-        self._max_in_flight, self._metrics, self._slots = max_in_flight, metrics, slots
+        self._metrics, self._slots = metrics, slots
         self._max_rows, self._most_s = max_rows, most_s
-        self._in_flight = 0
+        self.places = Places(max_in_flight, lambda: len(models()))
+        """Of the requests in work, by model."""
         self._loads: dict[str, Load] = {}
         self._by_path: dict[bytes, Load] = {}
         """The same by the models' names as they stand in paths."""
-        self._full: Overloaded | None = None
+        self._full: dict[str, Overloaded] = {}
+        """What to say, made once: one for all and one for each model."""
 
     def load(self, model: str) -> Load:
         """The load of a model that is there; the batcher writes it."""
@@ -59,14 +69,19 @@ class Admission:
 
         Nothing is raised: a refusal has to cost less than the request would.
         """
-        if self._in_flight >= self._max_in_flight:
-            self._metrics.shed.labels("in_flight").inc()
-            return self._too_many()
+        if not (self.places.take_unnamed() if load is None else self.places.take(load.model)):
+            return self._too_many(load)
         if load is not None and (load.rows or load.running) and (refusal := self.refusal(request, load)):
+            self.places.leave(load.model)
             return refusal
-        self._in_flight += 1
         self._metrics.in_flight[request.protocol].count += 1
         return None
+
+    def assign(self, request: RequestContext, load: Load) -> Overloaded | None:
+        """Count a request that was admitted without its model as one of that model; or say why it is refused."""
+        if (load.rows or load.running) and (refusal := self.refusal(request, load)):
+            return refusal
+        return None if self.places.name(load.model) else self._too_many(load)
 
     def refusal(self, request: RequestContext, load: Load) -> Overloaded | None:
         """Why a request is refused whose model is busy; None: it is not. It is counted as shed."""
@@ -75,15 +90,23 @@ class Admission:
             self._metrics.shed_by_wait.inc()
         return refusal
 
-    def leave(self, protocol: str) -> None:
-        """Count an admitted request as in work no more."""
-        self._in_flight -= 1
+    def leave(self, protocol: str, load: Load | None) -> None:
+        """Count an admitted request as in work no more. load: of its model, if it was known by then."""
+        self.places.leave(load.model if load else None)
         self._metrics.in_flight[protocol].count -= 1
 
-    def _too_many(self) -> Overloaded:
-        if self._full is None:
-            self._full = Overloaded(
-                f"{self._max_in_flight} requests are in progress, which is the limit; try again in a second"
+    def _too_many(self, load: Load | None) -> Overloaded:
+        places = self.places
+        if load is None or places.taken >= places.most:
+            self._metrics.shed.labels("in_flight").inc()
+            said = f"{places.most} requests are in progress, which is the limit; try again in a second"
+        else:
+            self._metrics.shed.labels("model_share").inc()
+            said = (
+                f"model {load.model!r} has its share of the {places.most} requests in progress; try again in a second"
             )
-            self._full.retry_after_s = 1.0
-        return self._full
+        refusal = self._full.get(said)
+        if refusal is None:
+            refusal = self._full[said] = Overloaded(said)
+            refusal.retry_after_s = 1.0
+        return refusal

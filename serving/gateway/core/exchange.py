@@ -185,7 +185,7 @@ class Exchange(RequestContext, ABC, Generic[A]):
         if self._lease:
             self._release()
         if self._admitted:
-            self.inference.admission.leave(self.protocol)
+            self.inference.admission.leave(self.protocol, self.load)
         self.close()
         self.inference.count(self, code, response_bytes)
 
@@ -221,10 +221,11 @@ class Exchange(RequestContext, ABC, Generic[A]):
         self.inference.check_declared(request.model)
         self.model, self.request = request.model, request
         if self.load is None:
-            load = self.load = self.inference.admission.load(request.model)
-            if (load.rows or load.running) and (refusal := self.inference.admission.refusal(self, load)):
+            load = self.inference.admission.load(request.model)
+            if refusal := self.inference.admission.assign(self, load):
                 self.fail(refusal)
                 return
+            self.load = load
         self.then(self.inference.acquire(request), self._leased)
 
     def _leased(self, lease: Lease) -> None:

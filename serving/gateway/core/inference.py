@@ -73,7 +73,12 @@ class Inference:
         """Seconds that a request may take, whatever its caller says."""
         self._backend, self._metrics = backend, metrics
         self.admission = Admission(
-            settings.max_in_flight, metrics, backend.slots, settings.batch_max_rows, settings.request_timeout_s
+            settings.max_in_flight,
+            metrics,
+            lambda: backend.models,
+            backend.slots,
+            settings.batch_max_rows,
+            settings.request_timeout_s,
         )
         self.labels = Labels(settings)
         self.statistics = Statistics(lambda: backend.models)

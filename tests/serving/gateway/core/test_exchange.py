@@ -197,7 +197,7 @@ def test_an_exchange_ends_once_and_gives_back_all_that_it_held(script, timeout_s
         assert lease.holders == 0
         assert (inference._batcher.waiting(), len(inference._batcher.deadlines), len(inference.deadlines)) == (0, 0, 0)
         assert all(number.count == 0 for number in metrics.in_flight.values())
-        assert inference.admission._in_flight == 0
+        assert (inference.admission.places.taken, inference.admission.places.used) == (0, {})
         assert backend.refreshed <= 1
         assert asyncio.all_tasks() == {asyncio.current_task()}, "a task goes on"
         asked.cancel()
