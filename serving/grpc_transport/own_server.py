@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from signet.serving.grpc_transport.calls import Method, Services
 from signet.serving.grpc_transport.server_connection import ServerCall, ServerConnection
 from signet.serving.grpc_transport.server_limits import ServerLimits
+from signet.serving.grpc_transport.tls_listener import TlsListener
 from signet.serving.h2.limits import Limits
 from signet.serving.process.byte_budget import ByteBudget
 from signet.serving.process.deadlines import Deadlines
@@ -65,7 +66,7 @@ class OwnServer:
         self.draining = False
         self._closed = closed
         self._stopping = False
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[asyncio.Server | TlsListener] = []
         self._listeners: list[socket.socket] = []
         """Those whose connections need no TLS."""
         self._adopting: set[asyncio.Task[None]] = set()
@@ -77,18 +78,13 @@ class OwnServer:
     async def listen(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Take connections on a bound socket: TCP or UNIX. tls: one of `tls_context`."""
         prepare(listener)
-        loop = asyncio.get_running_loop()
-        create = loop.create_unix_server if listener.family == socket.AF_UNIX else loop.create_server
-        handshake_s = self.limits.handshake_s if tls else None
-        server = await create(
-            lambda: ServerConnection(self, tls=tls is not None),
-            sock=listener,
-            backlog=_BACKLOG,
-            ssl=tls,
-            ssl_handshake_timeout=handshake_s,
-        )
-        self._servers.append(server)
-        if not tls:
+        if tls:
+            self._servers.append(TlsListener(listener, tls, lambda: ServerConnection(self, tls=True), _BACKLOG))
+        else:
+            loop = asyncio.get_running_loop()
+            create = loop.create_unix_server if listener.family == socket.AF_UNIX else loop.create_server
+            plain = await create(lambda: ServerConnection(self, tls=False), sock=listener, backlog=_BACKLOG)
+            self._servers.append(plain)
             self._listeners.append(listener)
         self.start()
 
@@ -100,19 +96,18 @@ class OwnServer:
     def adopt(self, accepted: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Take a connection that somebody else has accepted, on a listener that went through `prepare`. tls: as for `listen`."""
         accepted.setblocking(False)
-        task = asyncio.create_task(self._adopt(accepted, tls))
+        if tls:
+            ServerConnection(self, tls=True).shake_hands(accepted, tls)
+            return
+        task = asyncio.create_task(self._adopt(accepted))
         self._adopting.add(task)
         task.add_done_callback(self._adopting.discard)
 
-    async def _adopt(self, accepted: socket.socket, tls: ssl.SSLContext | None) -> None:
+    async def _adopt(self, accepted: socket.socket) -> None:
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: ServerConnection(self, tls=tls is not None),
-                accepted,
-                ssl=tls,
-                ssl_handshake_timeout=self.limits.handshake_s if tls else None,
-            )
-        except OSError:  # its client has left meanwhile, or there was no handshake
+            loop = asyncio.get_running_loop()
+            await loop.connect_accepted_socket(lambda: ServerConnection(self, tls=False), accepted)
+        except OSError:  # its client has left meanwhile
             accepted.close()
             self._closed()
 

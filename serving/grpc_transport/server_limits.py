@@ -20,7 +20,7 @@ class ServerLimits:
     address_connections: int | None = None
     """Connections at once of one address; of IPv6, of the 64 bits that one customer gets."""
     handshake_s: float = 10.0
-    """Seconds for TLS's handshake, and then for the first frame of HTTP/2."""
+    """Seconds from accepting a connection to the first frame of HTTP/2, with TLS's handshake."""
     request_s: float | None = None
     """Seconds from the begin of a call to the last byte of its request; of a stream, of each message in it."""
     unread_s: float = 30.0

@@ -1,20 +1,24 @@
 """Where our own server listens: both families, UNIX sockets, TLS with h2 agreed on, connections that others accepted."""
 
 import asyncio
+import errno
 import socket
 import ssl
 import subprocess
+from contextlib import suppress
 
 import pytest
+import uvloop
 
 from signet.serving.errors import UsageError
+from signet.serving.grpc_transport import tls_listener
 from signet.serving.grpc_transport.own_server import OwnServer
 from signet.serving.grpc_transport.server_limits import ServerLimits
 from signet.serving.grpc_transport.server_tls import tls_context
 from signet.serving.process import ports
 from tests import programs
 from tests.serving.grpc_transport import methods
-from tests.serving.grpc_transport.raw_client import RawClient, message
+from tests.serving.grpc_transport.raw_client import RawClient, message, settled
 from tests.serving.h2 import wire
 
 
@@ -30,25 +34,49 @@ def pem(tmp_path_factory):
     return (folder / "key").read_text(), (folder / "crt").read_text()
 
 
-async def echoes(reader, writer):
+async def answered(reader, writer):
     """Whether a call over this connection is answered."""
     client = RawClient(reader, writer)
     client.send(wire.PREFACE, wire.settings(), client.call(1, "Echo"), wire.data(1, message(b"x"), end=True))
+    return await client.status(1) == ("0", "")
+
+
+async def echoes(reader, writer):
+    """The same, of a connection that ends then."""
     try:
-        return await client.status(1) == ("0", "")
+        return await answered(reader, writer)
     finally:
         writer.close()
 
 
-def run(test):
+def run(test, loop_factory=None, **limits):
     async def with_server():
-        server = OwnServer(methods.SERVICES, ServerLimits(1 << 20))
+        server = OwnServer(methods.SERVICES, ServerLimits(1 << 20, **limits))
         try:
-            await test(server)
+            await asyncio.wait_for(test(server), 60)
         finally:
             await server.stop(0)
+            assert (len(server.connections), len(server.addresses)) == (0, 0)
 
-    asyncio.run(asyncio.wait_for(with_server(), 60))
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(with_server())
+
+
+async def listening(server, pem):
+    """The port of TLS on a server, and how a client connects there."""
+    listener = ports.bound("127.0.0.1", 0)
+    await server.listen(listener, tls_context(*pem))
+    client = ssl.create_default_context(cadata=pem[1])
+    client.set_alpn_protocols(["h2"])
+    port = listener.getsockname()[1]
+    return port, lambda: asyncio.open_connection("127.0.0.1", port, ssl=client, server_hostname="localhost")
+
+
+LOOPS = pytest.mark.parametrize(
+    "loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
+)
+HELLO = b"\x16\x03\x01\x02\x00\x01\x00"
+"""As far as a client may come with its first words."""
 
 
 def test_all_interfaces_are_of_both_families():
@@ -89,8 +117,8 @@ def test_connections_that_another_accepted_are_told_of_when_they_end():
     run(test)
 
 
-@pytest.mark.parametrize(("protocols", "answered"), [(["h2"], True), (["http/1.1"], False), ([], False)])
-def test_tls_asks_for_h2(pem, protocols, answered):
+@pytest.mark.parametrize(("protocols", "served"), [(["h2"], True), (["http/1.1"], False), ([], False)])
+def test_tls_asks_for_h2(pem, protocols, served):
     async def test(server):
         listener = ports.bound("127.0.0.1", 0)
         await server.listen(listener, tls_context(*pem))
@@ -99,11 +127,121 @@ def test_tls_asks_for_h2(pem, protocols, answered):
             client.set_alpn_protocols(protocols)
         port = listener.getsockname()[1]
         opened = await asyncio.open_connection("127.0.0.1", port, ssl=client, server_hostname="localhost")
-        if answered:
+        if served:
             assert await echoes(*opened)
         else:
             with pytest.raises((EOFError, ConnectionError)):
                 await echoes(*opened)
+
+    run(test)
+
+
+@LOOPS
+@pytest.mark.parametrize("limit", ["connections", "address_connections"])
+def test_who_never_shakes_hands_counts_and_goes_first(pem, limit, loop_factory):
+    async def test(server):
+        told = []
+        server.shed = told.append
+        port, connect = await listening(server, pem)
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        silent[1][1].write(HELLO)
+        await settled(lambda: len(server.connections) == 3)
+        assert not told
+        opened = []
+        for number, (reader, writer) in enumerate(silent, 1):  # the oldest one first
+            opened.append(await connect())
+            assert await answered(*opened[-1])
+            with suppress(ConnectionError):
+                assert await reader.read() == b""
+            writer.close()
+            assert told == [limit] * number
+        assert len(server.connections) == 3
+        for _, writer in opened:
+            writer.close()
+        await settled(lambda: not server.connections)
+
+    run(test, loop_factory, **{limit: 3})
+
+
+@LOOPS
+def test_who_shakes_no_hands_in_time_is_sent_away(pem, loop_factory):
+    async def test(server):
+        port, _ = await listening(server, pem)
+        for said in (b"", HELLO, b"GET / HTTP/1.1\r\n\r\n"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(said)
+            with suppress(ConnectionError):
+                await reader.read()  # an alert perhaps; then the end
+            writer.close()
+        await settled(lambda: not server.connections)
+
+    run(test, loop_factory, handshake_s=0.1)
+
+
+@LOOPS
+def test_a_stop_does_not_wait_for_handshakes(pem, loop_factory):
+    async def test(server):
+        port, _ = await listening(server, pem)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        await settled(lambda: server.connections)
+        await server.stop(50)
+        assert not server.connections
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
+
+    run(test, loop_factory, handshake_s=50)
+
+
+def test_no_more_files_stop_nobody_for_longer_than_that_lasts(pem, monkeypatch):
+    """The listener rests, and takes who waits then."""
+    monkeypatch.setattr(tls_listener, "_PAUSE_S", 0.01)
+
+    class Exhausted(socket.socket):
+        refusals = 2
+
+        def accept(self):
+            if Exhausted.refusals:
+                Exhausted.refusals -= 1
+                raise OSError(errno.EMFILE, "Too many open files")
+            return super().accept()
+
+    async def test(server):
+        plain = ports.bound("127.0.0.1", 0)
+        listener = Exhausted(fileno=plain.detach())
+        await server.listen(listener, tls_context(*pem))
+        client = ssl.create_default_context(cadata=pem[1])
+        client.set_alpn_protocols(["h2"])
+        port = listener.getsockname()[1]
+        opened = await asyncio.open_connection("127.0.0.1", port, ssl=client, server_hostname="localhost")
+        assert await echoes(*opened)
+        assert Exhausted.refusals == 0
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("protocols", "said"),
+    [("h2", "ALPN protocol: h2"), ("http/1.1,h2", "ALPN protocol: h2"), ("http/1.1", "No ALPN negotiated")],
+)
+def test_openssl_as_the_client(pem, protocols, said):
+    async def test(server):
+        port, _ = await listening(server, pem)
+        client = await asyncio.create_subprocess_exec(
+            *("openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-alpn", protocols, "-nocommands"),
+            **dict.fromkeys(("stdin", "stdout", "stderr"), asyncio.subprocess.PIPE),
+        )
+        client.stdin.write(wire.PREFACE + wire.settings())
+        acknowledged = wire.frame(wire.SETTINGS, 1, 0)
+        if "h2" in protocols:
+            printed = await client.stdout.readuntil(acknowledged)
+            client.stdin.close()
+        else:
+            printed = await client.stdout.read()  # until the server has ended it
+            assert acknowledged not in printed
+        assert said.encode() in printed
+        await client.communicate()
+        await settled(lambda: not server.connections)
 
     run(test)
 
