@@ -16,6 +16,7 @@ from signet.serving.errors import UsageError
 from signet.training import train
 from signet.training.export import export, publish
 from signet.training.export.errors import ExportFailed
+from signet.training.export.steps import Steps
 from tests import servers
 from tests.training import late
 
@@ -86,14 +87,14 @@ def test_a_corrupted_export_publishes_nothing_and_says_what_differs(tmp_path, mo
     assert export.export(trained, models) == models / "digits" / "1"
     digits.build_model(data.config).save_weights(trained / "weights.weights.h5")  # other random weights
 
-    run_child = export._run_child
+    run = Steps.run
 
-    def corrupting(step, *folders):
-        run_child(step, *folders)
+    def corrupting(steps, step, *folders):
+        run(steps, step, *folders)
         if step == "write":
             shutil.copytree(models / "digits/1/variables", Path(folders[1]) / "variables", dirs_exist_ok=True)
 
-    monkeypatch.setattr(export, "_run_child", corrupting)
+    monkeypatch.setattr(Steps, "run", corrupting)
     with pytest.raises(ExportFailed, match=r"signature 'serving_default', output 'digit' differs by up to 0\.\d+"):
         export.export(trained, models)
     assert [path.name for path in (models / "digits").iterdir()] == ["1"]

@@ -9,17 +9,21 @@ from pathlib import Path
 from signet.serving.errors import SignetError
 from signet.training.export.errors import ExportFailed, said_by
 from signet.training.export.export import ALLOW_BREAKING, export
+from signet.training.export.steps import serve
 
 
 def main(step: str, *arguments: str) -> int:
-    """`export TRAINED MODELS_DIR [--allow-breaking]`, `write TRAINED FOLDER` or `verify FOLDER`.
+    """`export TRAINED MODELS_DIR [--allow-breaking]`, `steps`, and in its forks `write TRAINED FOLDER` and `verify FOLDER`.
 
     Exit code 1 with a sentence on stdout.
     """
     if sys.platform == "linux":  # do not outlive the training that asked for it; an export removes its folder first
         ctypes.CDLL(None).prctl(1, signal.SIGINT if step == "export" else signal.SIGKILL)  # 1: PR_SET_PDEATHSIG
-    first, *second = (Path(argument) for argument in arguments if argument != ALLOW_BREAKING)
+    folders = [Path(argument) for argument in arguments if argument != ALLOW_BREAKING]
     try:
+        if step == "steps":
+            return serve(main)
+        first, *second = folders
         if step == "export":
             sys.stdout.write(str(export(first, second[0], allow_breaking=ALLOW_BREAKING in arguments)))
         elif step == "write":

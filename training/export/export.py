@@ -13,19 +13,18 @@
 `trained` is a folder: model.json (name, config, golden inputs), weights.weights.h5, metrics.json; or of a model made
 elsewhere model.json alone, with the path of a Keras file (any_keras.py). The export rebuilds the model from it, so it
 does not matter which process or Keras backend trained it; fresh processes because layer names count up in a process and
-would change the bytes. The graph is always traced without GPU: a cuDNN LSTM would run nowhere else.
-TensorFlow is imported in the two child processes only.
+would change the bytes. They are forked off one that has imported TensorFlow, which nobody else does (steps.py). The graph
+is always traced without GPU: a cuDNN LSTM would run nowhere else.
 """
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 from signet.serving.models import compatibility
 from signet.training.export.errors import ExportFailed
 from signet.training.export.publish import publish, versions, writing_folder
+from signet.training.export.steps import Steps, command, environment
 
 ALLOW_BREAKING = "--allow-breaking"
 
@@ -33,15 +32,15 @@ ALLOW_BREAKING = "--allow-breaking"
 def export(trained: Path, models_dir: Path, *, allow_breaking: bool = False) -> Path:
     """Write, verify, publish; the folder of the new version. Raises ExportFailed, and then nothing is left behind."""
     published = models_dir / json.loads((trained / "model.json").read_bytes())["name"]
-    with writing_folder(published) as folder:
+    with writing_folder(published) as folder, Steps() as steps:  # which are over before the folder is removed
 
         def compare() -> None:
             if not allow_breaking:
                 refuse_breaking(published, folder)
 
-        _run_child("write", str(trained), str(folder))
+        steps.run("write", str(trained), str(folder))
         compare()  # before the verification, which takes longer; and once more when nobody else can publish
-        _run_child("verify", str(folder))
+        steps.run("verify", str(folder))
         return publish(folder, compare)
 
 
@@ -63,8 +62,8 @@ def refuse_breaking(published: Path, folder: Path) -> None:
 def start(trained: Path, models_dir: Path, *, allow_breaking: bool = False) -> subprocess.Popen[str]:
     """`export` in a process of its own, so that the next training need not wait. SIGINT ends it and leaves nothing."""
     return subprocess.Popen(  # noqa: S603
-        _command("export", str(trained), str(models_dir), *([ALLOW_BREAKING] if allow_breaking else [])),
-        env=_environment(),
+        command("export", str(trained), str(models_dir), *([ALLOW_BREAKING] if allow_breaking else [])),
+        env=environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -78,25 +77,3 @@ def result(child: subprocess.Popen[str]) -> Path:
     if child.returncode == 0:
         return Path(stdout)
     raise ExportFailed(stdout or f"the export ended with code {child.returncode}: {stderr.strip()[-2000:]}")
-
-
-def _run_child(*arguments: str) -> None:
-    child = subprocess.run(_command(*arguments), env=_environment(), capture_output=True, text=True, check=False)  # noqa: S603
-    if child.returncode:
-        message = child.stdout or f"{arguments[0]} ended with code {child.returncode}: {child.stderr.strip()[-2000:]}"
-        raise ExportFailed(message)
-
-
-def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "signet.training.export", *arguments]
-
-
-def _environment() -> dict[str, str]:
-    return {
-        **os.environ,
-        "CUDA_VISIBLE_DEVICES": "-1",
-        "KERAS_BACKEND": "tensorflow",
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        "PYTHONHASHSEED": "0",  # nothing that is written may depend on the order of a set
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]),
-    }
