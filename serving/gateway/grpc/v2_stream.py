@@ -4,7 +4,9 @@
         ▲                                                                              │ not read
         └──────────────────────────── nothing more is asked for ◀──────────────────────┘
 
-As Triton has it: an inference that fails is an answer with `error_message`, and the stream goes on.
+As Triton has it: an inference that fails is an answer with `error_message`, and the stream goes on. Every other answer has the
+parameter `triton_final_response`, true, for there is one to a request; so none of those that are asked for by
+`triton_enable_empty_final_response`, for requests that got no answer, is ever due.
 """
 
 import asyncio
@@ -22,6 +24,10 @@ MOST_AT_ONCE = 16
 
 _RESPONSE_FIELD = b"\x12"
 """The tag of infer_response: written by hand, the answer's bytes need not be read again."""
+_FINAL = pb2.ModelInferResponse(
+    parameters={"triton_final_response": pb2.InferParameter(bool_param=True)}
+).SerializeToString()
+"""What is written behind a message's bytes is read as if it were in it."""
 
 
 class _StreamedCall:
@@ -45,7 +51,7 @@ class _StreamedCall:
         return self._context.time_remaining()
 
     def answer(self, message: bytes, trailing: Metadata = ()) -> None:  # the message names the version
-        self._end(_RESPONSE_FIELD + _varint(len(message)) + message)
+        self._end(b"".join((_RESPONSE_FIELD, _varint(len(message) + len(_FINAL)), message, _FINAL)))
 
     def refuse(self, code: str, details: str, trailing: Metadata = ()) -> None:  # there is no place for it
         response = pb2.ModelStreamInferResponse(error_message=f"{code}: {details}")

@@ -34,6 +34,8 @@ def test_answers_come_in_order_and_errors_end_nothing(transport):
         rows = [1 + number % 5 for number in range(100)]
         asked = [infer(count, id=str(number)) for number, count in enumerate(rows)]
         asked[50] = infer(1, "nope", id="50")
+        for request in asked[::2]:  # asks for answers without outputs, which are due where a request got no other
+            request.parameters["triton_enable_empty_final_response"].bool_param = True
         answers = list(stream(iter(asked), timeout=60))
         assert [answer.infer_response.id for answer in answers] == [str(number) for number in range(100)]
         failed = answers.pop(50)
@@ -42,6 +44,7 @@ def test_answers_come_in_order_and_errors_end_nothing(transport):
         del rows[50]
         assert [answer.infer_response.outputs[0].shape[0] for answer in answers] == rows
         assert not any(answer.error_message for answer in answers)
+        assert all(answer.infer_response.parameters["triton_final_response"].bool_param for answer in answers)
         assert running.process.poll() is None
 
 
@@ -73,7 +76,7 @@ def test_no_more_than_the_bound_is_in_work_and_who_leaves_cancels_it():
         assert not first.done()
         begun[0].answer(b"x" * 200)
         written = await first
-        assert written == b"\x12\xc8\x01" + b"x" * 200
+        assert written == b"\x12\xe5\x01" + b"x" * 200 + v2_stream._FINAL  # 0x65 + 0x80 bytes
         await asyncio.sleep(0.01)
         assert len(begun) == v2_stream.MOST_AT_ONCE + 1
         await answers.aclose()
