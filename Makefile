@@ -8,7 +8,7 @@ QUICK_MODELS := digits question_answering social_posts
 HTTP_PORT ?= 8080
 MODELS_DIR ?= models
 
-.PHONY: run test quick test-long check format bench bench-page bench-score bench-babi wheel lock images-check deploy-files release-check help
+.PHONY: run test quick test-long check format bench bench-overload bench-page bench-score bench-babi wheel lock images-check deploy-files release-check help
 
 help:            ## these lines
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 14
@@ -60,9 +60,14 @@ ifeq ($(QUICK)$(ONLY)$(SERVERS),)
 	$(BIN)/python -m tests.bench.swaps
 endif
 
+bench-overload: .venv/.done  ## goodput at up to 10 times the capacity, models and callers beside hot ones, two minutes; QUICK=1 OUT=
+	$(BIN)/python -m tests.bench.overload $(if $(OUT),--out '$(OUT)') $(if $(QUICK),--quick)
+
 RESULTS ?= docs/performance/results.json
-bench-page: .venv/.done  ## docs/performance.md and its pictures, from RESULTS=OUT/results.json
+OVERLOAD ?= docs/overload/results.json
+bench-page: .venv/.done  ## docs/performance.md, docs/overload.md, their pictures: from RESULTS=OUT/results.json OVERLOAD=OUT/results.json
 	$(BIN)/python -m tests.bench --page $(RESULTS)
+	$(BIN)/python -m tests.bench.overload --page $(OVERLOAD)
 
 bench-score: .venv/.done  ## rows per second of scored files beside the in-process engine loop
 	$(BIN)/python -m tests.bench.score

@@ -19,7 +19,7 @@ from tests.bench.ratios import Spread, spread
 from tests.bench.results import Block, Results
 from tests.bench.targets import Reference
 
-_STYLE = {
+STYLE = {
     "svg.hashsalt": "signet",  # the same picture has the same bytes
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -92,7 +92,7 @@ def _picture(
     panels = [blocks for blocks in panels if any(value(block, server) for block in blocks for server in servers)]
     if not panels:
         return None
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         rows = max(map(len, panels))
         height = 1.4 + rows * max(0.3, 0.11 * len(servers))
         figure = Figure(figsize=(6 * len(panels), height), layout="constrained")

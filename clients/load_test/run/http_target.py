@@ -28,8 +28,19 @@ _SAID_BYTES = 4096
 class HttpTarget:
     """A server at a URL, as a `Target`. Everything runs on one event loop, which alone changes the pool of connections."""
 
-    def __init__(self, url: str, *, timeout_s: float, connections: int, access: Access = NOTHING) -> None:
-        """timeout_s: for an answer, from when a request is sent. connections: the most that are open."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_s: float,
+        connections: int,
+        access: Access = NOTHING,
+        local_address: str | None = None,
+    ) -> None:
+        """timeout_s: for an answer, from when a request is sent. connections: the most that are open.
+
+        local_address: of this machine, from which connections come; None: as the system chooses.
+        """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UsageError(f"the URL is {without_password(url)!r}; expected http://HOST:PORT")
@@ -38,6 +49,7 @@ class HttpTarget:
         self.waited = 0
         self._tls = access.ssl_context() if parts.scheme == "https" else None
         self._limit = connections
+        self._local = (local_address, 0) if local_address else None
         self._open: set[_Connection] = set()
         self._connecting: set[asyncio.Task[_Connection | None]] = set()
         self._idle: list[_Connection] = []
@@ -101,7 +113,11 @@ class HttpTarget:
         try:
             async with asyncio.timeout(self.timeout_s):
                 _, connection = await loop.create_connection(
-                    lambda: (make or _Connection)(self, loop), self.host, self.port, ssl=self._tls
+                    lambda: (make or _Connection)(self, loop),
+                    self.host,
+                    self.port,
+                    ssl=self._tls,
+                    local_addr=self._local,
                 )
         except TimeoutError:
             done(TIMEOUT, f"no connection within {self.timeout_s:g} s")
