@@ -5,6 +5,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from signet.serving.errors import UsageError
@@ -192,5 +193,10 @@ def read(options: dict[str, Any]) -> Settings:
             return settings
         return Settings(**{**options, "models_dir": Path("models")})
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, line['loc'])) or 'settings'}: {line['msg']}" for line in error.errors()]
-        raise UsageError("; ".join(problems)) from error
+        raise UsageError("; ".join(map(_problem, error.errors()))) from error
+
+
+def _problem(line: ErrorDetails) -> str:
+    if line["type"] == "value_error":  # a sentence of ours, which names the setting
+        return str(line["ctx"]["error"])
+    return f"{'.'.join(map(str, line['loc'])) or 'settings'}: {line['msg']}"

@@ -141,8 +141,9 @@ def _value(name: str, text: str | None, default: Any) -> Any:
     if name == "processes":
         try:
             return cores.processes(text or "")
-        except UsageError as error:
-            raise UsageError(f"Couldn't interpret value {text or ''} for flag {name}: {error}.") from None
+        except UsageError:
+            expected = f"expected a number from 1 to {cores.MOST_PROCESSES}, or auto, as --processes=2"
+            raise UsageError(f"Couldn't interpret value {text or ''} for flag {name}; {expected}.") from None
     if isinstance(default, bool):
         if text in (None, "true", "1"):
             return True

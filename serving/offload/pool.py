@@ -228,7 +228,7 @@ class _Worker:
                     command(theirs.fileno()),
                     stdin=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno()],
-                    start_new_session=True,  # Ctrl-C goes to the server alone
+                    process_group=0,  # Ctrl-C goes to the server alone; a session of its own would be scheduled apart from it
                     env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
                 )
             self._connection = ours

@@ -77,7 +77,7 @@ class Child(asyncio.Protocol):
                 child.command(children.function, place, children.count, descriptors),
                 stdin=subprocess.DEVNULL,
                 pass_fds=descriptors,
-                start_new_session=True,  # Ctrl-C goes to the parent alone
+                process_group=0,  # Ctrl-C goes to the parent alone; a session of its own would be scheduled apart from it
             )
         self._connections.setblocking(False)
         self._messages = messages

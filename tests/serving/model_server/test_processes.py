@@ -181,7 +181,7 @@ def test_a_start_that_fails_says_why_once_and_ends_with_255(bases, words, proble
 
 @pytest.mark.parametrize("text", ["0", "-1", "abc", "1000", "", "2.0", "+2"])
 def test_a_number_of_processes_that_cannot_be_is_refused(text):
-    with pytest.raises(UsageError, match=re.escape(f"Couldn't interpret value {text} for flag processes: ")) as caught:
+    with pytest.raises(UsageError, match=re.escape(f"Couldn't interpret value {text} for flag processes; ")) as caught:
         flags.parse([f"--processes={text}"])
     assert "expected a number from 1 to 256, or auto" in str(caught.value)
 
