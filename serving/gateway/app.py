@@ -17,7 +17,7 @@ from signet.serving.gateway.core.inference import Inference
 from signet.serving.gateway.core.open_inference import OpenInference
 from signet.serving.gateway.core.readiness import Readiness
 from signet.serving.gateway.http import asgi, paths, v1, v2, v2_routes
-from signet.serving.gateway.http.pipeline import JSON, HttpExchange, HttpServices
+from signet.serving.gateway.http.pipeline import JSON, HttpExchange, HttpServices, refused_at_the_door
 from signet.serving.gateway.http.probes import Probes
 from signet.serving.gateway.http.v1_routes import add_error_handlers, create_router, malformed
 from signet.serving.gateway.observability.metrics import Metrics
@@ -76,8 +76,7 @@ class Gateway:
 
     def handle(self, request: Request, reply: Reply) -> Work | None:
         """Have any request of the HTTP port answered; this is the handler of the HTTP server."""
-        path = request.path
-        request.path, first, second = _known_route(path) if len(path) <= _SHORT else _route(path)
+        request.path, first, second = _routed(request.path)
         exchange: HttpExchange | None = None
         if first:
             if request.method == "POST":
@@ -94,6 +93,14 @@ class Gateway:
             return self._others(request, reply)
         exchange.begin()
         return None if exchange.ended else exchange
+
+    def door(self, request: Request) -> Response | None:
+        """Why an inference is refused before its body is read; None: it is not, or it is to be told of something else."""
+        _, first, second = _routed(request.path)
+        match = first or second
+        if request.method != "POST" or match is None:
+            return None
+        return refused_at_the_door(self._services, v1.PROTOCOL if first else v2.PROTOCOL, match[1], request)
 
     async def _by_fastapi(self, request: Request) -> Response:
         response = await asgi.answer(self.fastapi, request)
@@ -132,6 +139,10 @@ _SHORT = 256
 """Bytes of a path up to which what was found of it is kept for a while."""
 
 _known_route = lru_cache(1024)(_route)
+
+
+def _routed(path: bytes) -> _Route:
+    return _known_route(path) if len(path) <= _SHORT else _route(path)
 
 
 def method_not_allowed(request: Request) -> Response:

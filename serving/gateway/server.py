@@ -128,6 +128,7 @@ def create_http_server(gateway: Gateway, closed: Callable[[], None] = lambda: No
         refused,
         budget=gateway.budget,
         shed=gateway.shed,
+        door=gateway.door,
         closed=closed,
     )
 

@@ -51,11 +51,21 @@ StreamHandler = Callable[[AsyncIterator[bytes], StreamContext], AsyncIterator[by
 """handler(requests, context) gives answers; `ServingError`s that it raises become the status. Serves one or many requests."""
 
 
+class Refusal(NamedTuple):
+    """The status of a call that is refused before its request is read."""
+
+    code: str
+    details: str
+    trailing: Metadata = ()
+
+
 class Method(NamedTuple):
-    """How a method is answered: by one of these."""
+    """How a method is answered: by one of the first two."""
 
     unary: UnaryHandler | None = None
     stream: StreamHandler | None = None
+    door: "Callable[[], Refusal | None]" = lambda: None
+    """Asked before the request is read, on a transport of our own."""
 
 
 Services = Mapping[str, Method]

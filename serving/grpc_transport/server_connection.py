@@ -246,6 +246,10 @@ class ServerConnection(asyncio.Protocol):
         if limits.calls is not None and server.calls >= limits.calls:
             self._end_stream(stream, answer_blocks.refusal("RESOURCE_EXHAUSTED", "Concurrent RPC limit exceeded!"))
             return
+        refusal = head.method.door()
+        if refusal:
+            self._end_stream(stream, answer_blocks.refusal(*refusal))
+            return
         server.calls += 1
         call: ServerCall
         call = stream.owner = (StreamCall if head.method.stream else UnaryCall)(self, stream, head, now)

@@ -17,9 +17,9 @@ from typing import Any, Protocol
 
 from signet.serving.errors import DeadlineExceeded, ServingError, TooLarge
 from signet.serving.http.known_heads import KnownHeads
-from signet.serving.http.messages import Handler, Limits, Request, Response, Work, page
+from signet.serving.http.messages import Door, Handler, Limits, Request, Response, Work, page
 from signet.serving.http.parser import BadRequest, RequestParser
-from signet.serving.process.byte_budget import ByteBudget
+from signet.serving.process.byte_budget import SMALL_BYTES, ByteBudget
 from signet.serving.process.ports import address_of, has_input
 
 UNREAD_BYTES = 1 << 14
@@ -49,6 +49,8 @@ class Server(Protocol):
     limits: Limits
     budget: ByteBudget
     known_heads: KnownHeads
+    door: Door
+    """Asked before a body is read that does not come with its head."""
     refusal: Callable[[ServingError], Response]
     """Makes the answer to a request that never reaches the handler."""
     shed: Callable[[str], None]
@@ -326,6 +328,11 @@ class Connection(asyncio.Protocol):
             self._request_timer = asyncio.get_running_loop().call_later(limits.request_s, self._time_out)
         if parser.in_head or self._room_timer:
             return
+        if not self._in_budget and (parser.declared is None or parser.declared > SMALL_BYTES or parser.expects):
+            refusal = self._server.door(parser.head)
+            if refusal:
+                self._end_with(refusal)
+                return
         self._in_budget = True
         if budget.has_room(self, parser.declared):
             if parser.expects and not parser.has_body:

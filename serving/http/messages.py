@@ -52,6 +52,10 @@ It raises nothing, and gives the work that can be cancelled, if there is any lef
 """
 
 
+Door = Callable[[Request], Response | None]
+"""door(request) gives the answer to a request that is refused by its head alone; its body is not there yet."""
+
+
 def answered_by(answer: Callable[[Request], Awaitable[Response]]) -> Handler:
     """A handler that awaits each response in a task of its own. What it raises is logged, and ends the connection with 500."""
 

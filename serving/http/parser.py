@@ -82,6 +82,13 @@ class RequestParser:
         """Whether a part of the body is here of the request that is not complete."""
         return bool(self._body_bytes)
 
+    @property
+    def head(self) -> Request:
+        """The request that has begun, whose head is complete, without its body."""
+        method = self._llhttp.get_method().decode()
+        path = self._path if self._path.startswith(b"/") else _path_of(self._path)
+        return Request(method, path, self._headers, b"", self._version, False)
+
     def feed(self, data: bytes | memoryview) -> memoryview | None:
         """Parse more bytes. Gives those that were not looked at, because requests are complete that should be taken first.
 

@@ -71,20 +71,26 @@ class Admission:
         """
         if not (self.places.take_unnamed() if load is None else self.places.take(load.model)):
             return self._too_many(load)
-        if load is not None and (load.rows or load.running) and (refusal := self.refusal(request, load)):
+        if load is not None and (refusal := self.refusal(request, load)):
             self.places.leave(load.model)
             return refusal
         self._metrics.in_flight[request.protocol].count += 1
         return None
 
+    def full(self) -> Overloaded | None:
+        """Why a request is refused whatever it asks for; None: it is not. It is counted as shed."""
+        return self._too_many(None) if self.places.taken >= self.places.most else None
+
     def assign(self, request: RequestContext, load: Load) -> Overloaded | None:
         """Count a request that was admitted without its model as one of that model; or say why it is refused."""
-        if (load.rows or load.running) and (refusal := self.refusal(request, load)):
+        if refusal := self.refusal(request, load):
             return refusal
         return None if self.places.name(load.model) else self._too_many(load)
 
     def refusal(self, request: RequestContext, load: Load) -> Overloaded | None:
-        """Why a request is refused whose model is busy; None: it is not. It is counted as shed."""
+        """Why a request of a model is refused; None: it is not. It is counted as shed."""
+        if not (load.rows or load.running):
+            return None  # as most of the time
         refusal = load.refusal(request.deadline if request.limited else None, self._most_s, time.perf_counter())
         if refusal is not None:
             self._metrics.shed_by_wait.inc()

@@ -17,8 +17,9 @@ from google.protobuf.message import Message
 from signet.serving.errors import Cancelled, DeadlineExceeded, Internal, Overloaded, ServingError, from_code
 from signet.serving.gateway.core.exchange import Exchange
 from signet.serving.gateway.core.inference import Inference, InferenceRequest
+from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.grpc_dialect.messages import M, parse
-from signet.serving.grpc_transport.calls import Call, Metadata, Method, Services, StreamContext
+from signet.serving.grpc_transport.calls import Call, Metadata, Method, Refusal, Services, StreamContext
 from signet.serving.grpc_transport.coroutine_methods import unary_handler
 from signet.serving.offload.message_weight import heavy_bytes
 from signet.serving.offload.pool import LARGE_BYTES, Offload
@@ -59,7 +60,14 @@ class GrpcServices(NamedTuple):
             call.on_cancel = begun.cancel
             begun.begin()
 
-        return Method(unary=handle)
+        def door() -> Refusal | None:
+            error = self.inference.admission.full()
+            if error is None:
+                return None
+            self.inference.count(RequestContext(exchange.protocol_name, self.inference.timeout_s), error.grpc_code, 0)
+            return Refusal(error.grpc_code, str(error), _trailing(error))
+
+        return Method(unary=handle, door=door)
 
     def unary_method(self, method: UnaryMethod[M], message_class: type[M]) -> Method:
         """A method that asks for no inference, such as metadata: neither admitted nor counted."""

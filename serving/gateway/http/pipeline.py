@@ -19,6 +19,7 @@ from signet.serving.gateway.core.load import Load
 from signet.serving.gateway.http import compression, forms, inference_headers
 from signet.serving.gateway.http.compression import Compressed
 from signet.serving.gateway.observability.metrics import UNKNOWN
+from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.http.messages import Reply, Request, Response
 from signet.serving.offload.pool import Offload
 from signet.serving.process.byte_budget import ByteBudget
@@ -106,6 +107,23 @@ class HttpExchange(Exchange[Answer]):
             headers += b"Content-Encoding: %b\r\nVary: Accept-Encoding\r\n" % encoding.encode()
         self.finish("OK", len(body))
         self.reply(Response(200, body, headers))
+
+
+def refused_at_the_door(services: HttpServices, protocol: str, name: bytes, request: Request) -> Response | None:
+    """The answer to an inference that admission refuses by its head; None: it does not. name: of its model, as in its path."""
+    inference = services.inference
+    context = RequestContext(protocol, inference.timeout_s)
+    try:
+        context.limit(inference_headers.timeout_s(request.headers))
+    except InvalidInput:
+        return None
+    load = inference.admission.load_in_path(name)
+    error = inference.admission.full() or (inference.admission.refusal(context, load) if load else None)
+    if error is None:
+        return None
+    context.model = load.model if load else context.model
+    inference.count(context, error.grpc_code, 0)
+    return refused(error)
 
 
 def refusal(error: ServingError) -> Answer:

@@ -635,3 +635,61 @@ def test_requests_in_work_are_not_given_up_for_new_connections():
 def test_what_counts_as_one_address(one, other, same):
     addresses = [connection.address_of((host, 1)) for host in (one, other)]
     assert (addresses[0] == addresses[1]) is same
+
+
+BUSY = Response(429, b"busy", close=True)
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"Content-Length: 1000000\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"Content-Length: 3\r\nExpect: 100-continue\r\n",
+    ],
+)
+def test_a_request_is_refused_by_its_head_and_nothing_behind_it_is_one(framing):
+    """Its body looks like a request: it must not become one, though nobody reads the body."""
+
+    async def test() -> None:
+        seen: list[bytes] = []
+
+        async def handler(request: Request) -> Response:
+            seen.append(request.path)
+            return await echo(request)
+
+        async with serving(handler, door=lambda request: BUSY if request.path == b"/full" else None) as (_, connect):
+            client = await connect()
+            client.send(GET % b"first" + b"POST /full HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n")
+            assert (await client.answer())[2] == b"GET /first "
+            status, headers, body = await client.answer()
+            assert (status, headers[b"Connection"], body) == (b"HTTP/1.1 429 Too Many Requests", b"close", b"busy")
+            client.send(GET % b"smuggled" * 100)
+            assert await client.ended()
+            assert seen == [b"/first"]
+
+    run(test)
+
+
+def test_a_small_body_is_read_and_its_connection_stays():
+    """The handler refuses it: that costs less than a new connection."""
+
+    async def test() -> None:
+        asked: list[bytes] = []
+
+        def door(request: Request) -> None:
+            asked.append(request.path)
+
+        async with serving(echo, door=door) as (_, connect):
+            client = await connect()
+            client.send(b"POST /small HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na")
+            await asyncio.sleep(0)
+            client.send(b"bc")
+            assert (await client.answer())[2] == b"POST /small abc"
+            client.send(b"POST /large HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+            await until(lambda: asked)
+            client.send(bytes(100000))
+            assert (await client.answer())[2] == b"POST /large " + bytes(100000)
+            assert asked == [b"/large"], "once"
+
+    run(test)

@@ -108,7 +108,7 @@ class World:
             model.max_rows, lambda _: model.slots, None, None, MOST_S, loop=self.loop, clock=lambda: self.now
         )
         self.batcher.deadlines = _NoDeadlines()
-        self.load = Load("m", lambda _: model.slots, float(model.max_rows))
+        self.load = Load("m", lambda: model.slots, float(model.max_rows))
         self.pace = Pace(load=self.load)
         self.slower = 1.0
 
