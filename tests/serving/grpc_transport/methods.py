@@ -1,5 +1,6 @@
 """Methods that a test's server answers, and what has become of the calls of them."""
 
+import ast
 import asyncio
 import functools
 from collections import Counter
@@ -67,6 +68,12 @@ async def count(requests, context):
         yield b"%d" % number
 
 
+async def sizes(requests, context):
+    """Messages of as many bytes as the request says."""
+    for size in ast.literal_eval((await anext(requests)).decode()):
+        yield bytes(size)
+
+
 async def endless(requests, context):
     """A kilobyte, for ever."""
     try:
@@ -108,6 +115,7 @@ SERVICES = {
     "/test.Test/Precondition": Method(unary=unary_handler(precondition)),
     "/test.Test/Bug": Method(unary=unary_handler(bug)),
     "/test.Test/Count": Method(stream=count),
+    "/test.Test/Sizes": Method(stream=sizes),
     "/test.Test/Endless": Method(stream=endless),
     "/test.Test/Chat": Method(stream=chat),
     "/test.Test/Total": Method(stream=total),
