@@ -23,7 +23,7 @@ from signet.serving.grpc_transport.tls_listener import TlsListener
 from signet.serving.h2.limits import Limits
 from signet.serving.process.byte_budget import ByteBudget
 from signet.serving.process.deadlines import Deadlines
-from signet.serving.process.ports import prepare, waiting
+from signet.serving.process.ports import all_made, prepare, waiting
 
 _BACKLOG = 2048
 _SWEEP_S = 1.0
@@ -125,6 +125,7 @@ class OwnServer:
         self._listeners.clear()
         for server in self._servers:
             server.close()
+        await all_made()
         if self._adopting:
             await asyncio.wait(self._adopting)
         self._stopping = True

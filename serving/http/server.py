@@ -22,7 +22,7 @@ from signet.serving.http.connection import Connection
 from signet.serving.http.known_heads import KnownHeads
 from signet.serving.http.messages import Door, Handler, Limits, Reply, Request, Response, Work, answered_by, page
 from signet.serving.process.byte_budget import ByteBudget
-from signet.serving.process.ports import prepare, waiting
+from signet.serving.process.ports import all_made, prepare, waiting
 
 __all__ = ["Handler", "HttpServer", "Limits", "Reply", "Request", "Response", "Work", "answered_by", "page"]
 
@@ -129,6 +129,7 @@ class HttpServer:
                 self.adopt(accepted)
             self._server.close()
             self._listener = None
+            await all_made()
         if self._adopting:
             await asyncio.wait(self._adopting)
         end = time.monotonic() + grace_s

@@ -13,6 +13,8 @@ from signet.serving.errors import UsageError
 _UNSENT_BYTES = 1 << 18
 """More than this of answers that cannot be sent yet the system does not take: it would, up to 4 MiB a connection, uncounted."""
 
+_TURNS = 4
+
 
 def prepare(listener: socket.socket) -> None:
     """What a bound socket needs before it listens: connections inherit it."""
@@ -39,6 +41,12 @@ def waiting(listener: socket.socket) -> Iterator[socket.socket]:
             yield listener.accept()[0]
         except OSError:  # there are no more, or nothing can be accepted
             return
+
+
+async def all_made() -> None:
+    """Until the protocols of all connections that the event loop has accepted know of them: that takes it a few turns."""
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
 
 
 def has_input(transport: asyncio.Transport) -> bool:

@@ -202,11 +202,11 @@ def test_a_bad_new_version_is_refused_and_the_old_one_serves(models):
         assert httpx.post(f"{url}/v1/models/m:predict", json=X).headers["x-signet-model-version"] == "1"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_fails_readiness_first_and_lets_requests_finish(slow_model, tmp_path, number):
+@pytest.mark.parametrize(("number", "drain_s"), [(signal.SIGTERM, "1"), (signal.SIGINT, "3600")])
+def test_a_stop_fails_readiness_first_and_lets_requests_finish(slow_model, tmp_path, number, drain_s):
     (tmp_path / "slow").mkdir()
     shutil.copytree(slow_model, tmp_path / "slow" / "1")
-    with servers.gateway("--models-dir", tmp_path, "--drain-s", "1") as (url, running), httpx.Client() as probe:
+    with servers.gateway("--models-dir", tmp_path, "--drain-s", drain_s) as (url, running), httpx.Client() as probe:
         assert probe.get(f"{url}/readyz").status_code == 200
         with ThreadPoolExecutor(1) as pool:
             body = {"instances": [300_000]}
@@ -222,7 +222,11 @@ def test_a_stop_fails_readiness_first_and_lets_requests_finish(slow_model, tmp_p
         assert "Traceback" not in running.output
 
 
-def test_a_second_interrupt_ends_at_once(slow_model, tmp_path):
+@pytest.mark.parametrize(
+    ("first", "second", "status"),
+    [(signal.SIGINT, signal.SIGINT, 130), (signal.SIGTERM, signal.SIGTERM, 143)],
+)
+def test_a_second_signal_ends_at_once(slow_model, tmp_path, first, second, status):
     (tmp_path / "slow").mkdir()
     shutil.copytree(slow_model, tmp_path / "slow" / "1")
     with servers.gateway("--models-dir", tmp_path) as (url, running):
@@ -233,10 +237,15 @@ def test_a_second_interrupt_ends_at_once(slow_model, tmp_path):
             connection.sendall(head % len(body) + body)
             in_flight = 'signet_requests_in_flight{protocol="v1"} 1.0'
             servers.wait_until(lambda: in_flight in httpx.get(f"{url}/metrics").text, what="the request")
-            running.process.send_signal(signal.SIGINT)
+            running.process.send_signal(first)
             running.read_until("stopping")
-            running.process.send_signal(signal.SIGINT)
-            assert running.process.wait(20) == 130
+            running.process.send_signal(second)
+            assert running.process.wait(20) == status
+
+
+def test_ctrl_c_waits_for_no_balancer_when_nobody_is_connected(models):
+    with servers.gateway("--models-dir", models, "--drain-s", "3600", "--processes", "2") as (_, running):
+        assert running.stop(signal.SIGINT) == 0
 
 
 def test_probes_have_a_port_of_their_own_and_a_hangup_has_files_looked_at(models, monkeypatch):
