@@ -107,6 +107,16 @@ ROWS: dict[str, list[Panel]] = {
             ((f"sum by (model) (signet_admission_queue_depth{{{MODEL}}})", "{{model}}"),),
         ),
         Panel(
+            "Predicted wait",
+            "s",
+            ((f"max by (model) (signet_predicted_wait_seconds{{{MODEL}}})", "{{model}}"),),
+        ),
+        Panel(
+            "Goodput: answers in time",
+            "reqps",
+            ((f"sum by (model) (model:signet_goodput:rate5m{{{MODEL}}})", "{{model}}"),),
+        ),
+        Panel(
             "Turned away, by reason",
             "reqps",
             (("sum by (reason) (rate(signet_shed_total[$__rate_interval]))", "{{reason}}"),),

@@ -58,8 +58,8 @@ CASES = {
         15,
     ),
     "SignetQueueGrows": Case(
-        {'up{job="gateway",instance="a"}': "1x60", 'signet_admission_queue_depth{model="digits",instance="a"}': "8x60"},
-        {'signet_admission_queue_depth{model="digits",instance="a"}': "100x60"},
+        {'signet_predicted_wait_seconds{model="digits",instance="a"}': "0.1x60"},
+        {'signet_predicted_wait_seconds{model="digits",instance="a"}': "0.8x60"},
         9,
         12,
         {"model": "digits"},
