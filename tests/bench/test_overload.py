@@ -109,7 +109,7 @@ def test_results_are_read_as_they_were_written(tmp_path):
 
 def test_a_row_of_each_table():
     text = report.page(made(), ["overload.svg"], "make bench-overload")
-    assert "| 5 | 500 | 0.90 | 0.63 | 50.0 | 82% | 2.0 | 0 | 0 | 50%, 100% | 1.0 | 0.20 |" in text
+    assert "| 5 | 500 | 0.90 | 0.63 | 50.0 | 82% | 2.0 | 500 | 0 | 0 | 50%, 100% | 0.66 | 1.0 | 0.20 |" in text
     assert "| 10 (client lags) | 1,000 | (0.20) |" in text
     assert "- goodput ≥ 80% of the peak: yes, at 2" in text
     assert "| computing | computing | 500 | 40 | 10.0 | 100.0 | 24.0 | 100.0% | 97.5% | 50 | 1.0 | **no** |" in text

@@ -161,6 +161,11 @@ class Curve:
         """The points at which the client kept up."""
         return [point for point in self.points if not point.health.lags(self.deadline_s)]
 
+    def refusal_s(self, point: Point) -> float | None:
+        """Processor seconds of the server for a refusal at a point: what it used beyond its answers. None without any."""
+        answers_s = self.answer_s * (point.load.in_time + point.load.late)
+        return max(0.0, point.server_s - answers_s) / point.load.refused if point.load.refused else None
+
     def bound(self, point: Point, refusal_s: float) -> float:
         """The most of the capacity that one core can use: 1 − (x − 1)·C·r, from 0 to 1."""
         return min(1.0, max(0.0, 1 - (point.times - 1) * self.capacity * refusal_s))
@@ -215,13 +220,12 @@ class Overload:
 
     @property
     def refusal_s(self) -> float | None:
-        """Processor seconds of the server for a refusal: what it used beyond its answers, where it refused most."""
+        """`Curve.refusal_s` where the server refused most; None where it never did."""
         refusing = [(curve, point) for curve in self.curves for point in curve.points if point.load.refused]
         if not refusing:
             return None
         curve, most = max(refusing, key=lambda one: one[1].load.refused)
-        answers_s = curve.answer_s * (most.load.in_time + most.load.late)
-        return max(0.0, most.server_s - answers_s) / most.load.refused
+        return curve.refusal_s(most)
 
 
 def write(found: Overload, file: Path) -> None:

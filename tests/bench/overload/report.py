@@ -11,6 +11,8 @@ from tests.bench.overload.figures import Curve, Health, Overload, Pair, Point, T
 from tests.bench.report import table
 
 PICTURES = ("overload.svg",)
+_MANY = 0.2
+"""The cost of a refusal is told from this share of refusals on; of few it is noise."""
 _MEANT = {
     "sleeping": "a call waits for more than half of its time and leaves the core to others, as beside an accelerator",
     "computing": "a call uses the core that requests are read and refused on, too",
@@ -68,7 +70,8 @@ def _how(found: Overload) -> list[str]:
         f"{figures.FULL_CORE:.0%} of its core, or fewer than {figures.SENT:.0%} of the requests sent) is marked and not "
         "counted. After each step the load goes on at 0.7 times the capacity. One core can give at most 1 − (x − 1)·C·r of "
         "the capacity C, where r is the processor time of a refusal: what the server used beyond its answers, where it refused "
-        "most. Nobody throttles here: the clients of this project do (`clients/client/throttling.py`)."
+        "most. A server that is overloaded and yet uses less than its cores had to share them with other load. Nobody "
+        "throttles here: the clients of this project do (`clients/client/throttling.py`)."
     )
     return [how, table(["", ""], rows)]
 
@@ -87,8 +90,8 @@ def _curve(curve: Curve, refusal_s: float | None) -> list[str]:
         f"`{curve.model}`: {_MEANT.get(curve.model, '')}. {curve.capacity:,.0f} answers/s, {curve.call_s * 1e3:.2f} ms from "
         f"request to answer; deadline {curve.deadline_s * 1e3:g} ms; {curve.answer_s * 1e6:,.0f} µs of a core an answer."
     )
-    head = ["x", "sent/s", "goodput", "bound", "p99 ms", "refused", "their p99 ms", "late", "failed"]
-    head += ["after: 1st, 2nd s", "client late, p99 ms", "its core"]
+    head = ["x", "sent/s", "goodput", "bound", "p99 ms", "refused", "their p99 ms", "µs each", "late", "failed"]
+    head += ["after: 1st, 2nd s", "server's cores", "client late, p99 ms", "its core"]
     rows = [_row(curve, point, refusal_s) for point in curve.points]
     return [f"## {curve.model.capitalize()}", said, table(head, rows), _verdicts(curve)]
 
@@ -104,9 +107,11 @@ def _row(curve: Curve, point: Point, refusal_s: float | None) -> list[str]:
         _ms(told.p99_s),
         f"{told.refused / max(1, told.sent):.0%}",
         _ms(told.refusal_p99_s),
+        _us(curve.refusal_s(point)) if told.refused >= _MANY * told.sent else "–",
         f"{told.late:,}",
         _failed(told),
         _after(point),
+        f"{point.server_s / point.seconds:.2f}",
         f"{point.health.late_p99_s * 1e3:.1f}",
         f"{point.health.cores:.2f}",
     ]
@@ -203,6 +208,10 @@ def _failed(load: Tally) -> str:
 
 def _mark(health: Health, deadline_s: float) -> str:
     return f" (the client lags: {health.late_p99_s * 1e3:.1f} ms)" if health.lags(deadline_s) else ""
+
+
+def _us(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{seconds * 1e6:,.0f}"
 
 
 def _ms(seconds: float | None) -> str:
