@@ -69,6 +69,9 @@ bench-page: .venv/.done  ## docs/performance.md, docs/overload.md, their picture
 	$(BIN)/python -m tests.bench --page $(RESULTS)
 	$(BIN)/python -m tests.bench.overload --page $(OVERLOAD)
 
+bench-faults: .venv/.done  ## docs/faults.md: what callers notice when one of three model servers fails, in each way; six minutes
+	$(BIN)/python -m tests.bench.faults
+
 bench-score: .venv/.done  ## rows per second of scored files beside the in-process engine loop
 	$(BIN)/python -m tests.bench.score
 

@@ -148,6 +148,8 @@ class UpstreamCall(asyncio.Future[T], Generic[T]):
             self._balancer.failed(attempt.server, problem)
             self._failed(attempt, problem)
         elif isinstance(problem, (DeadlineExceeded, NotFound)):
+            if isinstance(problem, DeadlineExceeded) and self._recorded:
+                self._balancer.lags(attempt.server, self._model, time.monotonic() - attempt.began)
             self._failed(attempt, problem)
         elif not attempt.counts() or self._may_be_of_others(attempt, problem):
             self._confirm(attempt, partial(self._failed, attempt, problem))

@@ -1,5 +1,6 @@
 """`signet serve` in front of several model servers, under load: one is killed, one stands still, versions go round."""
 
+import asyncio
 import json
 import shutil
 import signal
@@ -16,6 +17,7 @@ import httpx
 import pytest
 
 from tests import programs, servers
+from tests.bench.faults.callers import Callers, Outcome
 from tests.servers import GOLDEN_MODELS
 
 CALLERS = 4
@@ -98,26 +100,47 @@ def ejected(address: str) -> str:
     return f'signet_upstream_ejected{{backend="{address}"}}'
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(5, marks=pytest.mark.long)])
-def test_one_of_three_servers_is_killed_and_no_request_fails(three, kills):
+@pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.long)])
+def test_servers_are_killed_in_turn_and_no_request_fails(three, kills):
+    """Callers of V1, V2 and gRPC in an open loop; each killed server comes back before the next one goes."""
     programs.need("promtool")
-    port = three[2][0].rpartition(":")[2]
-    arguments = (f"--port={port}", "--model_name=two_in", f"--model_base_path={GOLDEN_MODELS / 'two_in'}")
-    with in_front_of(three) as (url, _), load(url, "two_in", TWO_IN) as answers:
-        more(answers)
+
+    async def run(url: str, gateway: servers.Program) -> list[Outcome]:
+        callers = Callers(url, servers.grpc_address(gateway), deadline_s=20)
+        done = asyncio.Event()
+        load = asyncio.create_task(callers.load(40, 3600, time.perf_counter(), done))
+        try:
+            await asyncio.to_thread(kill_in_turn, url)
+        finally:
+            done.set()
+        outcomes = await load
+        await callers.close()
+        assert callers.wrong == 0
+        return outcomes
+
+    def kill_in_turn(url: str) -> None:
         servers.wait_until(lambda: each_has_a_share(url, three), 60, what="a share for each server")
-        killed = three[2][0]
-        three[2][1].stop(signal.SIGKILL)
-        for _ in range(kills):
-            servers.wait_until(lambda: metric(url, ejected(killed)) == 1, what="the ejection")
-            more(answers)
-            assert httpx.get(f"{url}/readyz").status_code == 200
-            with servers.program("model-server", *arguments):  # killed at the end of the block
-                servers.wait_until(lambda: metric(url, ejected(killed)) == 0, 60, what="the return")
-                more(answers)
+        with ExitStack() as stack:
+            running = [program for _, program in three]
+            for kill in range(kills):
+                address = three[kill % 3][0]
+                running[kill % 3].stop(signal.SIGKILL)
+                servers.wait_until(lambda address=address: metric(url, ejected(address)) == 1, what="the ejection")
+                assert httpx.get(f"{url}/readyz").status_code == 200
+                port = address.rpartition(":")[2]
+                arguments = (f"--port={port}", "--model_name=two_in", f"--model_base_path={GOLDEN_MODELS / 'two_in'}")
+                running[kill % 3] = stack.enter_context(servers.program("model-server", *arguments))
+                servers.wait_until(lambda address=address: metric(url, ejected(address)) == 0, 60, what="the return")
+
+    with in_front_of(three) as (url, gateway):
+        outcomes = asyncio.run(run(url, gateway))
         assert metric(url, 'signet_upstream_errors_total{grpc_code="UNAVAILABLE",model="two_in"}') >= 1
         text = httpx.get(f"{url}/metrics").text
-    assert not answers.bad
+        gateway.stop()
+        assert "Traceback" not in gateway.output
+    failed = [outcome for outcome in outcomes if not outcome.good]
+    assert not failed, f"{len(failed)} of {len(outcomes)} failed: {failed[:5]}"
+    assert len(outcomes) > 40 * kills
     checked = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, capture_output=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
