@@ -49,7 +49,8 @@ class Load:
             call_s = self.time.seconds
             # All calls have run for so long that they take longer than they did.
             slower = max(1.0, (now - times[-1]) / call_s) if call_s > 0 else 1.0
-            rest = budget.rest_s(call_s * slower, now - times[0])
+            # Whichever ends first: the oldest may be on a server that stands still, while others answer.
+            rest = min(budget.rest_s(call_s * slower, now - began) for began in (times[0], times[-1]))
         full_call_s = self.time.of(self.full_rows) * slower
         return budget.wait_s(rest, self.rows, self.full_rows, full_call_s, max(1, running))
 
