@@ -248,7 +248,7 @@ def test_servers_come_and_go_with_the_addresses_of_a_name(model_server_address, 
             for _ in range(9):
                 await predict(backend, "two_in", TWO_IN)
             assert [sent(host) - was for host, was in zip(hosts, before, strict=True)] == [3, 3, 3]
-            assert backend.slots("two_in", False) == 3
+            assert backend.slots("two_in") == 3
 
             stays = upstream.servers[1]
             hosts[:] = ["127.0.0.2", "127.0.0.4"]
@@ -298,10 +298,10 @@ def test_a_call_on_a_server_that_leaves_the_name_is_still_answered(monkeypatch):
 def test_slow_calls_run_side_by_side_and_quick_ones_together(model_server_address):
     async def run():
         async with connected([Address(model_server_address)], "two_in") as (backend, _, __):
-            assert backend.slots("two_in", False) == 1
+            assert backend.slots("two_in") == 1
             for seconds, slots in ((0.001, 1), (1.0, 3), (1.0, 4), (0.015, 2), (0.001, 1)):
                 backend._observe_duration("two_in", seconds)
-                assert backend.slots("two_in", False) == slots
+                assert backend.slots("two_in") == slots
 
     asyncio.run(run())
 
