@@ -246,6 +246,7 @@ class Connection(asyncio.Protocol):
         self._in_work_bytes = size
         self._server.budget.change(size)
         self._request, self._starting = request, True
+        request.address = self.address
         work = self._server.handler(request, self._reply)
         self._starting = False
         if self._request:
@@ -329,7 +330,9 @@ class Connection(asyncio.Protocol):
         if parser.in_head or self._room_timer:
             return
         if not self._in_budget and (parser.declared is None or parser.declared > SMALL_BYTES or parser.expects):
-            refusal = self._server.door(parser.head)
+            head = parser.head
+            head.address = self.address
+            refusal = self._server.door(head)
             if refusal:
                 self._end_with(refusal)
                 return

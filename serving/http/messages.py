@@ -23,6 +23,8 @@ class Request:
     body: bytes
     version: str
     keep_alive: bool
+    address: str = ""
+    """Of its caller, as `process/ports.py` tells callers apart."""
 
 
 class Response(NamedTuple):

@@ -6,7 +6,9 @@ import socket
 import struct
 import termios
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote
 
 from signet.serving.errors import UsageError
 
@@ -56,6 +58,18 @@ def has_input(transport: asyncio.Transport) -> bool:
         return False
     size: int = struct.unpack("i", fcntl.ioctl(connection.fileno(), termios.FIONREAD, bytes(4)))[0]
     return size > 0
+
+
+@lru_cache(1024)
+def address_in(peer: str) -> str:
+    """As `address_of`, for a peer as gRPC writes it: ipv4:192.0.2.1:4711, ipv6:%5B2001:db8::1%5D:4711 or unix:."""
+    kind, _, rest = peer.partition(":")
+    if kind not in ("ipv4", "ipv6"):
+        return ""
+    try:
+        return address_of((unquote(rest).rpartition(":")[0].strip("[]"),))
+    except OSError:
+        return peer[:100]
 
 
 def listen(host: str, port: int, option: str) -> socket.socket:

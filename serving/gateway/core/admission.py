@@ -5,7 +5,8 @@
 
 There is no rate limit. What is bounded is what is in work, here in requests and in `process/byte_budget.py` in bytes, and the
 time that an answer takes: what cannot be in time is refused while that costs nothing (`shedding/budget.py`). The places of
-requests in work are shared among models, so that none takes them all (`fairness/places.py`).
+requests in work are shared among models, so that none takes them all (`fairness/places.py`), and those of a model among its
+callers (`fairness/callers.py`).
 """
 
 import time
@@ -13,6 +14,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 
 from signet.serving.errors import Overloaded
+from signet.serving.gateway.core.fairness.callers import Caller
 from signet.serving.gateway.core.fairness.places import Places
 from signet.serving.gateway.core.load import Load
 from signet.serving.gateway.observability.metrics import Metrics
@@ -43,7 +45,7 @@ class Admission:
         self._by_path: dict[bytes, Load] = {}
         """The same by the models' names as they stand in paths."""
         self._full: dict[str, Overloaded] = {}
-        """What to say, made once: one for all and one for each model."""
+        """What to say, made once: one for all and two for each model."""
 
     def load(self, model: str) -> Load:
         """The load of a model that is there; the batcher writes it."""
@@ -69,10 +71,10 @@ class Admission:
 
         Nothing is raised: a refusal has to cost less than the request would.
         """
-        if not (self.places.take_unnamed() if load is None else self.places.take(load.model)):
-            return self._too_many(load)
-        if load is not None and (refusal := self.refusal(request, load)):
-            self.places.leave(load.model)
+        if load is None:
+            if not self.places.take_unnamed():
+                return self._too_many(None)
+        elif refusal := self._enter(request, load):
             return refusal
         self._metrics.in_flight[request.protocol].count += 1
         return None
@@ -83,36 +85,71 @@ class Admission:
 
     def assign(self, request: RequestContext, load: Load) -> Overloaded | None:
         """Count a request that was admitted without its model as one of that model; or say why it is refused."""
-        if refusal := self.refusal(request, load):
-            return refusal
-        return None if self.places.name(load.model) else self._too_many(load)
+        self.places.leave(None)
+        refusal = self._enter(request, load)
+        if refusal:
+            self.places.take_unnamed()
+        return refusal
 
     def refusal(self, request: RequestContext, load: Load) -> Overloaded | None:
         """Why a request of a model is refused; None: it is not. It is counted as shed."""
+        return self._refusal(request, load, load.callers.known(request.caller, request.started))
+
+    def _enter(self, request: RequestContext, load: Load) -> Overloaded | None:
+        """Take a place of the model for the caller; or say why there is none."""
+        caller = load.callers.known(request.caller, request.started)
+        if refusal := self._refusal(request, load, caller):
+            return refusal
+        self.places.add(load.model)
+        load.callers.enter(caller)
+        request.share = caller
+        return None
+
+    def _refusal(self, request: RequestContext, load: Load, caller: Caller) -> Overloaded | None:
+        places, callers = self.places, load.callers
+        if places.taken >= places.ample:
+            room = places.room(load.model)
+            if room <= 0:
+                return self._too_many(load)
+            if len(callers) > 1 and not callers.lends(caller, places.used.get(load.model, 0), room):
+                return self._too_many(load, caller)
         if not (load.rows or load.running):
             return None  # as most of the time
-        refusal = load.refusal(request.deadline if request.limited else None, self._most_s, time.perf_counter())
+        deadline = request.deadline if request.limited else None
+        refusal = load.refusal(deadline, self._most_s, time.perf_counter(), caller)
         if refusal is not None:
             self._metrics.shed_by_wait.inc()
         return refusal
 
-    def leave(self, protocol: str, load: Load | None) -> None:
+    def leave(self, request: RequestContext, load: Load | None) -> None:
         """Count an admitted request as in work no more. load: of its model, if it was known by then."""
-        self.places.leave(load.model if load else None)
-        self._metrics.in_flight[protocol].count -= 1
+        self._metrics.in_flight[request.protocol].count -= 1
+        if load is None:
+            self.places.leave(None)
+            return
+        self.places.leave(load.model)
+        if request.share:
+            load.callers.leave(request.share)
+            request.share = None
 
-    def _too_many(self, load: Load | None) -> Overloaded:
+    def _too_many(self, load: Load | None, caller: Caller | None = None) -> Overloaded:
+        """What to say when there is no place: none at all, none for the model, or none for this caller of it."""
         places = self.places
         if load is None or places.taken >= places.most:
-            self._metrics.shed.labels("in_flight").inc()
-            said = f"{places.most} requests are in progress, which is the limit; try again in a second"
-        else:
-            self._metrics.shed.labels("model_share").inc()
-            said = (
-                f"model {load.model!r} has its share of the {places.most} requests in progress; try again in a second"
+            reason, said = "in_flight", f"{places.most} requests are in progress, which is the limit"
+        elif caller is None:
+            reason, said = (
+                "model_share",
+                f"model {load.model!r} has its share of the {places.most} requests in progress",
             )
+        else:
+            reason = "caller_share"
+            said = (
+                f"you have your share of the {places.most} requests in progress, beside other callers of {load.model!r}"
+            )
+        self._metrics.shed.labels(reason).inc()
         refusal = self._full.get(said)
         if refusal is None:
-            refusal = self._full[said] = Overloaded(said)
+            refusal = self._full[said] = Overloaded(f"{said}; try again in a second")
             refusal.retry_after_s = 1.0
         return refusal

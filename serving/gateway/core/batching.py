@@ -34,6 +34,7 @@ from typing import Protocol
 import numpy as np
 
 from signet.serving.errors import Cancelled, DeadlineExceeded, Internal, Overloaded, Unavailable
+from signet.serving.gateway.core.fairness.callers import Caller, turns
 from signet.serving.gateway.core.load import Load
 from signet.serving.gateway.core.shedding import budget, order
 from signet.serving.process.deadlines import Deadlines
@@ -139,6 +140,8 @@ class Ticket:
     waited_s: float | None = None
     """Seconds from its submission to the start of its call; None before that."""
     call: "_Call | None" = None
+    share: Caller | None = None
+    """Of whose share of the model it takes."""
 
     def leave(self) -> None:
         """The caller has left, and its waiter is done. What waits costs no call; a call for nobody is cancelled."""
@@ -230,12 +233,14 @@ class Batcher:
         deadline: float = math.inf,
         fill: PaddingRule | None = None,
         pace: Pace | None = None,
+        share: Caller | None = None,
     ) -> Ticket:
         """Have a request run in a batch with others; its waiter gets its own outputs, as if it had been run alone.
 
         key: requests of equal key may be joined, and `run` of any of them serves all. rows: along axis 0; None for
         inputs that must not be joined. deadline: when the waiter gets `DeadlineExceeded`, by `time.perf_counter`. fill:
-        of the key; needed when its requests differ in length. pace: of the key. The waiter is told in a later turn of the loop.
+        of the key; needed when its requests differ in length. pace: of the key. share: of the caller.
+        The waiter is told in a later turn of the loop.
         """
         now = self._clock()
         queue = self._queues.get(key)
@@ -243,7 +248,7 @@ class Batcher:
             queue = self._queues[key] = _Queue(key, pace or Pace())
         counted = row_count(inputs) if rows is None else rows
         # Zero rows go alone too: what a model makes of them must not be another caller's trouble.
-        ticket = Ticket(run, inputs, counted, not rows, waiter, now, deadline, fill, self, queue)
+        ticket = Ticket(run, inputs, counted, not rows, waiter, now, deadline, fill, self, queue, share=share)
         queue.waiting.append(ticket)
         queue.rows += counted
         queue.pace.load.rows += counted
@@ -279,9 +284,12 @@ class Batcher:
         return sum(len(queue.waiting) for key, queue in list(self._queues.items()) if of(key))
 
     def flush(self, of: Callable[[Hashable], bool]) -> None:
-        """Start what may start now of the keys that `of` accepts; the one whose first request came first goes first."""
+        """Start what may start now of the keys that `of` accepts.
+
+        The key whose first request came first goes first; that of the caller who has used the least, if there are several.
+        """
         queues = [queue for key, queue in self._queues.items() if of(key)]
-        for queue in sorted(queues, key=lambda queue: queue.waiting[0].queued_at if queue.waiting else math.inf):
+        for queue in sorted(queues, key=_urgency):
             self._flush(queue)
 
     def leave(self, ticket: Ticket) -> None:
@@ -347,9 +355,12 @@ class Batcher:
         batch: list[Ticket] = []
         rows = 0
         now = self._clock()
-        waiting, load = queue.waiting, queue.pace.load
+        load = queue.pace.load
         before, most_rows = queue.rows, float(self._max_rows)
-        newest = bool(waiting) and self._newest_first(queue, now)
+        newest = bool(queue.waiting) and self._newest_first(queue, now)
+        if load.callers.active > 1 and queue.rows > self._max_rows:
+            self._by_turns(queue, newest)
+        waiting = queue.waiting
         while newest and len(waiting) > 1 and now - waiting[0].queued_at > self._allowed_s(waiting[0], load):
             ticket = waiting.popleft()
             queue.rows -= ticket.rows
@@ -382,6 +393,18 @@ class Batcher:
         load.took(before - queue.rows, rows, left_others=bool(waiting))
         return batch
 
+    def _by_turns(self, queue: _Queue, newest: bool) -> None:
+        """Put those first that go into the next call when each caller has its turn; or last, where the newest go first."""
+        row_s = _row_s(queue)
+        line = list(reversed(queue.waiting)) if newest else list(queue.waiting)
+        entries = [(ticket.share or _NOBODY, ticket.rows * row_s) for ticket in line]
+        chosen = turns(entries, self._max_rows * row_s)
+        among = set(chosen)
+        line = [line[position] for position in chosen] + [
+            ticket for position, ticket in enumerate(line) if position not in among
+        ]
+        queue.waiting = deque(reversed(line) if newest else line)
+
     def _newest_first(self, queue: _Queue, now: float) -> bool:
         oldest, load = queue.waiting[0], queue.pace.load
         waited_s = now - oldest.queued_at
@@ -411,7 +434,7 @@ class Batcher:
             result = self._run(queue, batch, started)
             if isinstance(result, dict):
                 seconds = self._ended(queue, started, inline=True)
-                queue.pace.load.time.observe(sum([ticket.rows for ticket in batch]), seconds)
+                self._observe_time(queue, batch, seconds)
                 _deliver(batch, result)
                 return True
             call = _Call(batch, asyncio.ensure_future(result), started)
@@ -445,7 +468,7 @@ class Batcher:
         seconds = self._ended(queue, call.started, inline=False)
         try:
             outputs = future.result()
-            queue.pace.load.time.observe(sum([ticket.rows for ticket in call.batch]), seconds)
+            self._observe_time(queue, call.batch, seconds)
             _deliver(call.batch, outputs)
         except asyncio.CancelledError:
             queue.pace.load.time.took_longer(seconds)
@@ -462,6 +485,17 @@ class Batcher:
         pace.inline = inline
         return seconds
 
+    def _observe_time(self, queue: _Queue, batch: list[Ticket], seconds: float) -> None:
+        """Note what a call has taken that ended well, and what of that each caller has used."""
+        load = queue.pace.load
+        rows = sum([ticket.rows for ticket in batch])
+        load.time.observe(rows, seconds)
+        if load.callers.active > 1:
+            row_s = seconds / max(1, rows)
+            for ticket in batch:
+                if ticket.share:
+                    load.callers.charge(ticket.share, ticket.rows * row_s)
+
     def _fail(self, queue: _Queue, batch: list[Ticket], error: BaseException) -> None:
         if len(batch) > 1 and not isinstance(error, _UNRELATED_TO_CONTENT):
             for ticket in reversed(batch):
@@ -472,6 +506,27 @@ class Batcher:
             return
         for ticket in batch:
             ticket.refuse(error)
+
+
+_NOBODY = Caller()
+"""Who has asked for what is nobody's request."""
+
+
+def _row_s(queue: _Queue) -> float:
+    """Seconds that a row of a call costs, about."""
+    time = queue.pace.load.time
+    return time.seconds / time.rows if time.rows and time.seconds else 1.0
+
+
+def _urgency(queue: _Queue) -> tuple[float, float]:
+    """What goes first is least."""
+    if not queue.waiting:
+        return math.inf, math.inf
+    if queue.pace.load.callers.active < 2:  # a caller alone
+        return 0.0, queue.waiting[0].queued_at
+    return min([ticket.share.used_s for ticket in queue.waiting if ticket.share], default=0.0), queue.waiting[
+        0
+    ].queued_at
 
 
 def _reraise_exit(error: BaseException) -> None:

@@ -185,7 +185,7 @@ class Exchange(RequestContext, ABC, Generic[A]):
         if self._lease:
             self._release()
         if self._admitted:
-            self.inference.admission.leave(self.protocol, self.load)
+            self.inference.admission.leave(self, self.load)
         self.close()
         self.inference.count(self, code, response_bytes)
 

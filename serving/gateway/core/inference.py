@@ -151,7 +151,7 @@ class Inference:
         def run(joint: Arrays, timeout_s: float) -> Arrays | Awaitable[Arrays]:
             return self._backend.run(lease, signature, joint, outputs, timeout_s)
 
-        return self._batcher.submit(key, run, inputs, rows, waiter, context.deadline, fill, leased.pace)
+        return self._batcher.submit(key, run, inputs, rows, waiter, context.deadline, fill, leased.pace, context.share)
 
     async def call(
         self, leased: LeasedSignature, inputs: Arrays, wanted: Sequence[str], context: RequestContext

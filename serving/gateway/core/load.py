@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from signet.serving.errors import Overloaded
+from signet.serving.gateway.core.fairness.callers import Caller, Callers
 from signet.serving.gateway.core.shedding import budget, default_deadline
 from signet.serving.gateway.core.shedding.call_time import CallTime
 
@@ -29,6 +30,8 @@ class Load:
     running: dict[object, float] = field(default_factory=dict)
     """When each call began that runs beside the event loop, the oldest first."""
     time: CallTime = field(default_factory=CallTime)
+    callers: Callers = field(default_factory=Callers)
+    """Who has requests in work of it; written by admission, and by the batcher for what their calls cost."""
     _refusals: dict[int, Overloaded] = field(default_factory=dict)
     """What to say, by the seconds after which to come back: made once."""
 
@@ -38,8 +41,8 @@ class Load:
         if left_others and rows:
             self.full_rows += _HALF * (rows - self.full_rows)
 
-    def wait_s(self, now: float) -> float:
-        """Seconds until the call of a request that came now would begin; 0 for a model that has never been called."""
+    def wait_s(self, now: float, rows: float) -> float:
+        """Seconds until the call of a request would begin that came behind so many rows; 0 while no call was ever made."""
         if not self.time.calls:
             return 0.0
         running = len(self.running)
@@ -52,7 +55,7 @@ class Load:
             # Whichever ends first: the oldest may be on a server that stands still, while others answer.
             rest = min(budget.rest_s(call_s * slower, now - began) for began in (times[0], times[-1]))
         full_call_s = self.time.of(self.full_rows) * slower
-        return budget.wait_s(rest, self.rows, self.full_rows, full_call_s, max(1, running))
+        return budget.wait_s(rest, rows, self.full_rows, full_call_s, max(1, running))
 
     def default_s(self, most_s: float) -> float:
         """Seconds that a request may take whose caller sets no deadline."""
@@ -60,20 +63,26 @@ class Load:
 
     def predicted_s(self) -> float:
         """Seconds that a request would wait for its call if it came now."""
-        return self.wait_s(perf_counter())
+        return self.wait_s(perf_counter(), self.rows)
 
-    def refusal(self, deadline: float | None, most_s: float, now: float) -> Overloaded | None:
+    def refusal(
+        self, deadline: float | None, most_s: float, now: float, caller: Caller | None = None
+    ) -> Overloaded | None:
         """Why a request is refused that has to be answered by `deadline`; None: it is not.
 
+        caller: who asks: what others have waiting beyond their shares does not go before it.
         deadline, now: by `time.perf_counter`; no deadline where the caller sets none. most_s: seconds that any request may take.
         """
         if not self.time.calls:
             return None
-        wait = self.wait_s(now)
+        rows: float = self.rows
+        if caller and self.callers.active > (caller.in_work > 0):
+            rows *= self.callers.ahead(caller)
+        wait = self.wait_s(now, rows)
         if wait <= 0.0:
             return None
         left = self.default_s(most_s) if deadline is None else deadline - now
-        if budget.fits(wait, self.time.of(self.rows % self.full_rows + 1), left):
+        if budget.fits(wait, self.time.of(rows % self.full_rows + 1), left):
             return None
         return self._refusal(budget.retry_after_s(wait))
 

@@ -25,6 +25,7 @@ from signet.serving.offload.message_weight import heavy_bytes
 from signet.serving.offload.pool import LARGE_BYTES, Offload
 from signet.serving.offload.reading import Reading
 from signet.serving.process.byte_budget import ByteBudget
+from signet.serving.process.ports import address_in
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +96,7 @@ class GrpcExchange(Exchange[bytes], Generic[M]):
     def __init__(self, services: GrpcServices, data: bytes, call: Call) -> None:
         super().__init__(self.protocol_name, services.inference)
         self.services, self._data, self._call = services, data, call
+        self.caller = address_in(call.peer)
         self._held_bytes = 0
         self.large: Reading[Any] | None = None
         """The tensors of a large message."""

@@ -39,12 +39,12 @@ STAGES = ("parse", "decode", "queue", "run", "encode")
 """Of a request: text to values; values to arrays; waiting to be joined; that and the call; arrays to text."""
 
 SHED = (
-    *("predicted_wait", "too_late", "in_flight", "model_share", "bytes", "large_bodies"),
+    *("predicted_wait", "too_late", "in_flight", "model_share", "caller_share", "bytes", "large_bodies"),
     *("connections", "address_connections", "slow_reader"),
 )
 """Why requests or connections are turned away: the wait that is foreseen does not fit into the time that is left; too little was
-left when the call would have begun; requests in work, in all, and of one model beyond its share; bytes held; large bodies in
-work; connections in all, of one address; a caller that does not read."""
+left when the call would have begun; requests in work, in all, of one model, and of one caller beyond its share; bytes held; large
+bodies in work; connections in all, of one address; a caller that does not read."""
 
 PROTOCOLS = ("v1", "v2", "grpc_v1", "grpc_v2")
 

@@ -6,6 +6,7 @@ Its deadline is the earliest of the gateway's own limit and whatever the caller 
 """
 
 import time
+from typing import Any
 
 from signet.serving.errors import DeadlineExceeded
 from signet.serving.gateway.observability.metrics import UNKNOWN
@@ -32,6 +33,10 @@ class RequestContext:
     bytes = 0
     """Bytes of the request's body or message."""
     rows = 1
+    caller = ""
+    """Who asks, as fairness tells callers apart: by the address."""
+    share: Any = None
+    """What the caller has in work of the model, while the request is: admission's `Caller`."""
 
     def __init__(self, protocol: str, timeout_s: float) -> None:
         """timeout_s: seconds from now that answering may take, whatever the caller says."""

@@ -26,19 +26,24 @@ class Places:
     def __init__(self, most: int, sharers: Callable[[], int]) -> None:
         """most: places there are. sharers(): how many may want some, idle ones included; asked only when half are taken."""
         self.most, self._sharers = most, sharers
-        self._ample = most // 2
+        self.ample = most // 2
+        """While fewer are taken there are enough for all, whoever takes them."""
         self.taken = 0
         self.used: dict[str, int] = {}
         """Who -> its places, where it has any."""
 
     def take(self, who: str) -> bool:
         """Take one place more; False when that is beyond the share of `who`, or when there is none."""
-        if self.taken >= self._ample and not self._may_take(who):
+        if self.taken >= self.ample and self.room(who) <= 0:
             return False
+        self.add(who)
+        return True
+
+    def add(self, who: str) -> None:
+        """Take one place more, of which it is known that `who` may have it."""
         self.taken += 1
         used = self.used
         used[who] = used.get(who, 0) + 1
-        return True
 
     def take_unnamed(self) -> bool:
         """Take one place more for somebody who is not known yet; False when there is none."""
@@ -46,14 +51,6 @@ class Places:
             return False
         self.taken += 1
         return True
-
-    def name(self, who: str) -> bool:
-        """Give a place that is taken unnamed to `who`; False when that is beyond its share: it stays unnamed then."""
-        self.taken -= 1
-        if self.take(who):
-            return True
-        self.taken += 1
-        return False
 
     def leave(self, who: str | None) -> None:
         """Give a place back. who: None: one that is still unnamed."""
@@ -65,16 +62,15 @@ class Places:
             else:
                 del self.used[who]
 
-    def _may_take(self, who: str) -> bool:
+    def room(self, who: str) -> int:
+        """Places that `who` may take now, one after the other."""
         free = self.most - self.taken
-        if free <= 0:
-            return False
-        mine = self.used.get(who, 0)
-        each = own(self.most, max(self._sharers(), len(self.used) + (not mine)))
-        if mine < each or not each:
-            return True
+        mine, sharers = self.used.get(who, 0), self._sharers()
+        each = own(self.most, max(sharers, len(self.used) + (not mine)))
+        if not each:
+            return free
         part = self.most // (len(self.used) + (not mine))
         others = [places for name, places in self.used.items() if name != who]
         kept = sum([min(each, max(0, part - places)) for places in others])
-        kept += each * max(0, self._sharers() - 1 - len(others))
-        return free > kept
+        kept += each * max(0, sharers - 1 - len(others))
+        return max(free - kept, min(each - mine, free))

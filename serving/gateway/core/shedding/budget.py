@@ -24,7 +24,7 @@ def rest_s(call_s: float, oldest_s: float) -> float:
     return abs(call_s - oldest_s)
 
 
-def wait_s(rest: float, rows: int, full_rows: float, full_call_s: float, side_by_side: int) -> float:
+def wait_s(rest: float, rows: float, full_rows: float, full_call_s: float, side_by_side: int) -> float:
     """Until the call begins that one request more would go into.
 
     rows: that wait. full_rows: that go into one call when there are enough, which then takes full_call_s. side_by_side: calls.

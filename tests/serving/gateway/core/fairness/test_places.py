@@ -86,17 +86,15 @@ def test_who_has_borrowed_gives_way_until_the_other_has_its_equal_part():
     assert others >= 50 - own(100, 2)
 
 
-def test_a_place_without_a_name_counts_and_gets_one_only_within_the_share():
+def test_a_place_that_is_nobodys_yet_counts_among_all():
     places = Places(8, lambda: 2)
     for _ in range(7):
         assert places.take("hot")
     assert not places.take("hot")
     assert places.take_unnamed()
     assert not places.take_unnamed()
-    assert not places.name("hot")
-    assert places.taken == 8
-    assert places.name("idle")
-    places.leave("idle")
-    assert places.take_unnamed()
     places.leave(None)
+    assert not places.take("hot")
+    assert places.take("idle")
+    places.leave("idle")
     assert (places.taken, places.used) == (7, {"hot": 7})
