@@ -130,7 +130,7 @@ class Balancer:
                 if replica not in self.ready or self._stopping:
                     return
                 try:
-                    status, closes = await _post(reader, writer)
+                    status, closes, body = await _post(reader, writer)
                 except (OSError, EOFError) as error:
                     self.outcome.failed.append(f"HTTP: {error!r}")
                     return
@@ -138,7 +138,7 @@ class Balancer:
                     self.outcome.good["HTTP"] += 1
                     self.outcome.good[str(replica.http_port)] += 1
                 else:
-                    self.outcome.failed.append(f"HTTP: {status}")
+                    self.outcome.failed.append(f"HTTP: {status} of port {replica.http_port}: {body.decode()}")
                 if closes:
                     return
                 if pause_s:
@@ -166,13 +166,13 @@ def predict_request() -> Message:
     return request
 
 
-async def _post(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[int, bool]:
-    """The status of an answer, and whether the connection ends with it."""
+async def _post(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[int, bool, bytes]:
+    """The status of an answer, whether the connection ends with it, and its body."""
     writer.write(_HEAD + _BODY)
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     size = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
-    await reader.readexactly(size)
-    return int(head.split(b" ", 2)[1]), b"\r\nconnection: close\r\n" in head
+    body = await reader.readexactly(size)
+    return int(head.split(b" ", 2)[1]), b"\r\nconnection: close\r\n" in head, body
 
 
 async def _readyz(replica: Replica) -> bool:
