@@ -30,7 +30,11 @@ _REQUESTS = 100
 
 _BODY = b'{"instances": [[1, 1, 1, 1]]}'
 _PATH = "/v1/models/m:predict"
-_HEAD = f"POST {_PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(_BODY)}\r\n\r\n".encode()
+_TIMEOUT_S = 30
+"""Without a word a busy model refuses what it foresees to take much longer than usual."""
+_HEAD = (
+    f"POST {_PATH} HTTP/1.1\r\nHost: x\r\nX-Request-Timeout: {_TIMEOUT_S}\r\nContent-Length: {len(_BODY)}\r\n\r\n"
+).encode()
 _CONFIG = {"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}
 _ROUND_ROBIN = [
     ("grpc.service_config", json.dumps(_CONFIG)),
@@ -151,7 +155,7 @@ class Balancer:
         request = predict_request().SerializeToString()
         while not self._stopping:
             try:
-                await predict(request, timeout=30)
+                await predict(request, timeout=_TIMEOUT_S)
             except grpc.aio.AioRpcError as error:
                 self.outcome.failed.append(f"gRPC: {error.code().name} {error.details()}")
                 await asyncio.sleep(0.01)
