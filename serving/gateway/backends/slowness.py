@@ -10,6 +10,8 @@ from collections import deque
 
 _KEPT = 9
 """Calls that the median is of, and before which nothing is known: no stall and no cold call makes a slow server."""
+_STEP = 3
+"""Calls after which the median is found anew."""
 _KNOWN_S = 1.0
 """Seconds after the last answer for which the median holds. The next answer is then all that is known."""
 _ALIKE = 5.0
@@ -19,19 +21,22 @@ _ALIKE = 5.0
 class Pace:
     """How long calls on one model take on one server, about. For one event loop."""
 
-    __slots__ = ("_at_s", "_last", "_median_s")
+    __slots__ = ("_at_s", "_last", "_median_s", "_new")
 
     def __init__(self) -> None:
         self._last: deque[float] = deque(maxlen=_KEPT)
-        self._median_s, self._at_s = 0.0, 0.0
+        self._median_s, self._at_s, self._new = 0.0, 0.0, 0
 
     def observe(self, seconds: float, now_s: float) -> None:
         """Note that a call took so long."""
         if self._median_s and now_s - self._at_s > _KNOWN_S:
             self._last.extend([seconds] * _KEPT)
+            self._new = _STEP
         self._last.append(seconds)
         self._at_s = now_s
-        if len(self._last) == _KEPT:
+        self._new += 1
+        if self._new >= _STEP and len(self._last) == _KEPT:
+            self._new = 0
             self._median_s = sorted(self._last)[_KEPT // 2]
 
     def lags(self, seconds: float, now_s: float) -> None:

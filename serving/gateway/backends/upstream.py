@@ -19,7 +19,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from signet.serving.errors import BadGateway, DeadlineExceeded, NotFound, Overloaded, ServingError, Unavailable
+from signet.serving.errors import BadGateway, DeadlineExceeded, NotFound, Overloaded, ServingError
 from signet.serving.gateway.backends import model_server, remote_answers, slowness
 from signet.serving.gateway.backends.addresses import Address, Name
 from signet.serving.gateway.backends.connecting import Connect, in_the_clear
@@ -164,8 +164,8 @@ class Upstream:
         except CallError as error:
             problem = translated(error, server)
             server.answers = isinstance(problem, NotFound)
-            if not isinstance(problem, (DeadlineExceeded, Unavailable)):
-                server.silence.heard()
+            if not isinstance(problem, DeadlineExceeded):
+                server.silence.heard()  # a refusal is no silence
             if not server.answers:
                 ejected = self.failed(server, problem)
                 if isinstance(problem, DeadlineExceeded) and server.silence.since(asked_s):
@@ -193,6 +193,9 @@ class Upstream:
 
         lease: a server that is known to hold other signatures is none; one of which that is not known is the worse.
         """
+        servers = self.servers
+        if len(servers) == 1 and not tried and (lease is None or servers[0] in lease.holders):
+            return servers[0]
         now = time.monotonic()
         paces_s = [_estimate_s(server, model, now) for server in self.servers]
         least_s = min([known for known in paces_s if known], default=0.0)
@@ -250,7 +253,8 @@ class Upstream:
         server.ejection.succeeded(now)
         server.pushback.accepted()
         server.silence.heard()
-        _pace(server, model).observe(seconds, now)
+        if len(self.servers) > 1:
+            _pace(server, model).observe(seconds, now)
         if self._hedging:
             self._hedging.observe(model, server, seconds)
 
