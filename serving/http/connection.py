@@ -19,6 +19,7 @@ from signet.serving.errors import DeadlineExceeded, ServingError, TooLarge
 from signet.serving.http.known_heads import KnownHeads
 from signet.serving.http.messages import Door, Handler, Limits, Request, Response, Work, page
 from signet.serving.http.parser import BadRequest, RequestParser
+from signet.serving.process.back_pressure import BackPressure
 from signet.serving.process.byte_budget import SMALL_BYTES, ByteBudget
 from signet.serving.process.ports import address_of, has_input
 
@@ -53,6 +54,7 @@ class Server(Protocol):
     """Asked before a body is read that does not come with its head."""
     refusal: Callable[[ServingError], Response]
     """Makes the answer to a request that never reaches the handler."""
+    pressure: BackPressure
     shed: Callable[[str], None]
     """Told why a connection is turned away."""
     idle: "dict[Connection, None]"
@@ -131,6 +133,10 @@ class Connection(asyncio.Protocol):
         self._room_timer: asyncio.TimerHandle | None = None
         """Gives up a body that waits for room."""
         self._sign_timer: asyncio.TimerHandle | None = None
+        self._pause_timer: asyncio.TimerHandle | None = None
+        """Ends the pause in which a caller who was refused is not read."""
+        self._woken_at = 0.0
+        """When bytes came last, by `time.perf_counter`."""
         self._linger_timer: asyncio.TimerHandle | None = None
         """Closes the connection whose caller does not, after the last answer of a drain."""
         self._in_budget = False
@@ -160,6 +166,8 @@ class Connection(asyncio.Protocol):
             self._sign_timer.cancel()
         if self._linger_timer:
             self._linger_timer.cancel()
+        if self._pause_timer:
+            self._pause_timer.cancel()
         if self._request and self._server.limits.cancels:
             work = self._work
             self._work_ended()
@@ -171,6 +179,7 @@ class Connection(asyncio.Protocol):
             self.closed.set_result(None)
 
     def data_received(self, data: bytes) -> None:
+        self._woken_at = time.perf_counter()
         if self._ending:
             return  # also for whom a refusal waits: it would be lost if the connection were closed with bytes unread
         if self._unparsed:
@@ -226,6 +235,11 @@ class Connection(asyncio.Protocol):
         if not self._transport:
             return
         parser = self._parser
+        if self._pause_timer is not None and not self._ending:
+            self._count()
+            self._update_group()
+            self._set_reading()
+            return
         if self._unparsed and not parser.complete and not self._request and self._writable:
             self._read(memoryview(self._unparsed))
         if parser.begun:
@@ -264,8 +278,20 @@ class Connection(asyncio.Protocol):
         self._progress_at = time.monotonic()
         if self._parser.complete or self._unparsed:
             self._server.flush()  # or nobody would know that the reader does not read
+        if response.status == HTTPStatus.TOO_MANY_REQUESTS and self._starting and not self._ending:
+            self._pause(self._server.pressure.refused(time.perf_counter() - self._woken_at))
         if not self._starting:
             self._advance()
+
+    def _pause(self, seconds: float) -> None:
+        """Read nothing for so long."""
+        if seconds and self._pause_timer is None:
+            self._pause_timer = asyncio.get_running_loop().call_later(seconds, self._end_pause)
+
+    def _end_pause(self) -> None:
+        self._pause_timer = None
+        self._woken_at = time.perf_counter()
+        self._advance()
 
     def _work_ended(self) -> None:
         self._request = self._work = None
@@ -373,7 +399,11 @@ class Connection(asyncio.Protocol):
 
     def _set_reading(self) -> None:
         wanted = self._ending or not (
-            self._parser.complete or self._unparsed or not self._writable or self._room_timer is not None
+            self._parser.complete
+            or self._unparsed
+            or not self._writable
+            or self._room_timer is not None
+            or self._pause_timer is not None
         )
         if wanted is self._reading or not self._transport:
             return

@@ -21,6 +21,7 @@ from signet.serving.errors import ServingError
 from signet.serving.http.connection import Connection
 from signet.serving.http.known_heads import KnownHeads
 from signet.serving.http.messages import Door, Handler, Limits, Reply, Request, Response, Work, answered_by, page
+from signet.serving.process.back_pressure import BackPressure
 from signet.serving.process.byte_budget import ByteBudget
 from signet.serving.process.ports import all_made, prepare, waiting
 
@@ -69,6 +70,7 @@ class HttpServer:
         """
         self.handler, self.limits, self.refusal, self.shed = handler, limits or Limits(), refusal, shed
         self.door = door
+        self.pressure = BackPressure()
         self.budget = budget or ByteBudget(1 << 62)
         self.known_heads = KnownHeads()
         self.connections: set[Connection] = set()

@@ -12,7 +12,7 @@ import pytest
 import uvloop
 
 from signet.serving.http import connection
-from signet.serving.http.server import HttpServer, Limits, Request, Response, answered_by, page
+from signet.serving.http.server import HttpServer, Limits, Reply, Request, Response, answered_by, page
 from signet.serving.process.byte_budget import ByteBudget
 
 GET = b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -691,5 +691,32 @@ def test_a_small_body_is_read_and_its_connection_stays():
             client.send(bytes(100000))
             assert (await client.answer())[2] == b"POST /large " + bytes(100000)
             assert asked == [b"/large"], "once"
+
+    run(test)
+
+
+def test_who_was_refused_is_not_read_for_a_moment_when_refusing_costs_too_much():
+    """Its requests wait where they are; others are answered, and it goes on by itself."""
+
+    async def test() -> None:
+        pauses = [0.2, 0.0, 0.0]
+        seen: list[bytes] = []
+
+        def handler(request: Request, reply: Reply) -> None:
+            seen.append(request.path)
+            reply(Response(429, b"busy") if request.path.startswith(b"/busy") else Response(200, b"fine"))
+
+        async with serving(echo) as (server, connect):
+            server.handler = handler
+            server.pressure.refused = lambda _: pauses.pop(0)
+            refused, other = await connect(), await connect()
+            refused.send(GET % b"busy1" + GET % b"busy2")
+            assert (await refused.answer())[2] == b"busy"
+            refused.send(GET % b"busy3")
+            other.send(GET % b"livez")
+            assert (await other.answer())[2] == b"fine"
+            assert seen == [b"/busy1", b"/livez"]
+            assert [(await refused.answer())[2] for _ in range(2)] == [b"busy"] * 2
+            assert seen == [b"/busy1", b"/livez", b"/busy2", b"/busy3"]
 
     run(test)
