@@ -1,6 +1,6 @@
 """Back-pressure: while refusing takes too much of the event loop, who was refused is not read for a moment.
 
-    a refusal took so many seconds ──▶ a fifth of the window? ──more──▶ pauses grow   ──less──▶ pauses shrink to nothing
+    a refusal took so many seconds ──▶ a fifth of the window? ──more──▶ pauses grow   ──half──▶ pauses shrink to nothing
                                                                      └──▶ the connection is read again by a timer
 
 TCP then holds the next request of that caller, and its sender; others, and the probes, are read as ever. Pauses are bounded, so
@@ -13,7 +13,7 @@ from collections.abc import Callable
 SHARE = 0.2
 """Of the loop's time that refusing may take."""
 
-LEAST_S, MOST_S = 0.001, 1.0
+LEAST_S, MOST_S = 0.0002, 1.0
 """A pause, while there are any: with thousands of connections only long ones help."""
 
 _STEP = 1.5
@@ -29,6 +29,8 @@ def next_pause_s(before_s: float, share: float) -> float:
     """The pause after a window in which refusing took that share of the time; 0 for none. before_s: the last one."""
     if share > SHARE:
         return min(MOST_S, max(LEAST_S, before_s * _STEP))
+    if share > SHARE / 2.0:
+        return before_s
     return before_s / _STEP if before_s / _STEP >= LEAST_S else 0.0
 
 

@@ -11,17 +11,17 @@ from signet.serving.process.back_pressure import LEAST_S, MOST_S, SHARE, BackPre
 def test_a_pause_is_bounded_and_grows_only_while_refusing_takes_too_much(before_s, share):
     after_s = next_pause_s(before_s, share)
     assert after_s == 0 or LEAST_S <= after_s <= MOST_S
-    assert after_s >= before_s if share > SHARE else after_s <= before_s
+    assert after_s >= min(before_s, MOST_S) if share > SHARE else after_s <= before_s
 
 
 def test_pauses_shrink_to_nothing():
     pause_s, windows = MOST_S, 0
     while pause_s:
         pause_s, windows = next_pause_s(pause_s, 0.0), windows + 1
-    assert windows < 20
+    assert windows < 25
 
 
-@pytest.mark.parametrize("connections", [4, 64, 4000])
+@pytest.mark.parametrize("connections", [1, 4, 64, 4000])
 def test_refusing_comes_to_a_fifth_of_the_time_however_many_ask_again_at_once(connections):
     """Callers who come back as soon as they are read; each refusal takes 20 µs as seen, and as much in the kernel."""
     now = 0.0
