@@ -15,7 +15,9 @@ Field = tuple[bytes, bytes]
 _KEY = re.compile(r"[0-9a-z_.-]+")
 _VALUE = re.compile(r"[ -~]*")
 _OWN = frozenset((b"content-type", b"te", b"content-length", b"host"))
-"""Fields that are the transport's. Those that begin with `grpc-` are gRPC's."""
+"""Fields that are the transport's. Those that begin with `grpc-` are gRPC's, but for the one that servers give."""
+_PUSHBACK = "grpc-retry-pushback-ms"
+"""When to try again, in trailing metadata: gRPC's clients that retry keep to it."""
 
 
 def to_fields(metadata: Metadata) -> list[Field]:
@@ -30,7 +32,7 @@ def from_fields(fields: Iterable[Field]) -> Metadata:
     """
     found: list[tuple[str, str | bytes]] = []
     for name, value in fields:
-        if name in _OWN or name[:5] == b"grpc-":
+        if name in _OWN or (name[:5] == b"grpc-" and name != _PUSHBACK.encode()):
             continue
         key = name.decode("ascii")
         if name[-4:] == b"-bin":
@@ -41,7 +43,7 @@ def from_fields(fields: Iterable[Field]) -> Metadata:
 
 
 def _key(key: str) -> bytes:
-    if not _KEY.fullmatch(key) or key.startswith("grpc-"):
+    if not _KEY.fullmatch(key) or (key.startswith("grpc-") and key != _PUSHBACK):
         raise ValueError(
             f"{key[:100]!r} is no key of metadata: expected 0-9, a-z, '_', '.', '-', and no 'grpc-' in front"
         )

@@ -26,7 +26,7 @@ def meta(request, call):
 def refuse(request, call):
     """CODE details, as the caller asks for it."""
     code, _, details = request.decode().partition(" ")
-    call.refuse(code, details, [("why", "asked for"), ("why-bin", b"\x00\xff")])
+    call.refuse(code, details, [("why", "asked for"), ("why-bin", b"\x00\xff"), ("grpc-retry-pushback-ms", "1500")])
 
 
 def time_left(request, call):

@@ -43,3 +43,10 @@ def test_what_is_no_base64_is_named():
 def test_what_cannot_be_sent_is_refused(pair):
     with pytest.raises(ValueError, match="metadata"):
         metadata.to_fields([pair])
+
+
+def test_when_to_try_again_is_told_though_its_name_is_gRPCs():
+    told = [("grpc-retry-pushback-ms", "1500"), ("retry-after", "2")]
+    fields = metadata.to_fields(told)
+    assert fields == [(b"grpc-retry-pushback-ms", b"1500"), (b"retry-after", b"2")]
+    assert metadata.from_fields(fields) == told
