@@ -132,6 +132,10 @@ def _library_path() -> str:
 # TensorFlow logs to stderr and reads the level from the environment. What matters comes back as a status and is
 # raised; what it prints on a machine without a GPU looks like a failure and is none.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# All sessions share one pool of threads for operations, of as many as there are cores: calls that loop for long would take it
+# whole, and those of another model could not begin. As many as calls run at once, by the runner's turns, is enough for each.
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(2 * (os.cpu_count() or 1)))
 _PATH = _library_path()
 _LIB = _Functions(ctypes.CDLL(_PATH), _LOCK_FREE)
 _HELD = _Functions(ctypes.PyDLL(_PATH), [name for name in _PROTOTYPES if name not in _LOCK_FREE])

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signet.serving.errors import DeadlineExceeded, Internal, InvalidInput, Overloaded, ServingError, Unavailable
-from signet.serving.gateway.core.batching import Batcher, join, split
+from signet.serving.gateway.core.batching import Batcher, Pace, join, split
 
 
 class Engine:
@@ -311,6 +311,40 @@ def test_what_gets_no_slot_waits_until_there_is_room_and_the_oldest_goes_first()
         answers = await asyncio.gather(*asked)
         assert [answer["y"].tolist() for answer in answers] == [[0], [2], [4]]
         assert not batcher._queues
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("rows", [2, 3])
+def test_when_more_waits_than_fits_each_caller_has_its_turn(rows):
+    """Ten requests of one caller came before two of another: the next call has some of both."""
+
+    async def run():
+        engine, pace = Engine(quick=False), Pace()
+        batcher = Batcher(2 * rows, one)
+        callers = pace.load.callers
+        hot, other = callers.known("hot", 0.0), callers.known("other", 0.0)
+        engine.go.clear()
+        order, tickets = [], []
+
+        def ask(name, share):
+            callers.enter(share)
+            future = asyncio.get_running_loop().create_future()
+            future.add_done_callback(lambda _: order.append(name))
+            ticket = batcher.submit("k", engine.run, x(*[1] * rows), rows, future, pace=pace, share=share)
+            tickets.append((future, ticket))
+
+        ask("first", hot)
+        await engine.called.wait()
+        for n in range(10):
+            ask(f"hot {n}", hot)
+        for n in range(2):
+            ask(f"other {n}", other)
+        engine.go.set()
+        await asyncio.gather(*[future for future, _ in tickets])
+        assert order[0] == "first"
+        assert {name for name in order[1:5] if name.startswith("other")} == {"other 0", "other 1"}
+        assert [name for name in order if name.startswith("hot")] == [f"hot {n}" for n in range(10)]
 
     asyncio.run(run())
 
