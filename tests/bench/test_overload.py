@@ -79,6 +79,7 @@ def test_requests_are_counted_by_what_came_of_them():
         (Health(100, 100, 0.0, 0.0, 0.96, 0.0), True),
         (Health(10_000, 9_600, 0.0, 0.0, 0.2, 0.0), False),  # as chance has it
         (Health(10_000, 9_300, 0.0, 0.0, 0.2, 0.0), True),
+        (Health(100, 100, 0.0, 0.0, 0.2, 0.0, waited=2), True),
         (Health(0, 0, 0.0, 0.0, 0.2, 0.0), False),  # a closed loop
     ],
 )

@@ -33,6 +33,8 @@ KEPT = 0.994
 """… of the share that a caller beside a hot one gets in time."""
 LAGS = 0.1
 """A client that sends 1 in 100 requests later than this part of the deadline lags."""
+WAITED = 0.01
+"""Or one of whose requests more than this part waited for a connection."""
 FULL_CORE = 0.95
 SENT = 0.97
 """Or one that sends less than this part of what was due, and by more than chance: see `Health.lags`."""
@@ -108,11 +110,14 @@ class Health:
     """Its share of a core."""
     other_cores: float
     """What other programs and other guests of the host used meanwhile."""
+    waited: int = 0
+    """Requests that waited in the client for a connection, as all that it may have were in use."""
 
     def lags(self, deadline_s: float) -> bool:
         """Whether it could not do what it was to do, so that the step is not counted."""
         slow = max(self.late_p99_s, self.loop_p99_s) > LAGS * deadline_s
         by_chance = 3 * math.sqrt(self.due)  # so far from its mean is a Poisson process, once in a thousand steps
+        slow = slow or self.waited > WAITED * self.sent
         return slow or self.cores > FULL_CORE or self.sent < SENT * self.due - by_chance
 
 

@@ -26,7 +26,10 @@ from signet.clients.load_test.run.target import Done
 from tests.bench import processor
 from tests.bench.overload.figures import Health, Sent
 
-CONNECTIONS = 1000
+CONNECTIONS = 3000
+"""Of each stream; a request beyond waits in the client for one, and a step with such requests does not count."""
+_PATIENCE = 1.5
+"""Callers hang up after so many times their deadline."""
 WARM_UP_S = 0.5
 
 
@@ -64,7 +67,7 @@ class Noting:
         self._targets = [
             HttpTarget(
                 stream.url,
-                timeout_s=max(1.0, 2 * stream.deadline_s),
+                timeout_s=_PATIENCE * stream.deadline_s,
                 connections=CONNECTIONS,
                 local_address=stream.address,
             )
@@ -128,7 +131,7 @@ class Loading:
         number, self._steps = self._steps, self._steps + 1
         requests = self._target.begin()
         clock, server_s, machine = client_limits.CpuClock(), processor.tree_s(self._pid), processor.machine()
-        own_s, began = time.process_time(), time.perf_counter()
+        own_s, began, waited = time.process_time(), time.perf_counter(), self._target.waited
         await self._generator.run([step], number)
         seconds, cores = time.perf_counter() - began, clock.cpu_share()
         server_s = processor.tree_s(self._pid) - server_s
@@ -143,7 +146,8 @@ class Loading:
             for histograms in (recorder.late, recorder.lag)
         )
         due = 0.0 if step.in_flight else step.planned
-        health = Health(due, sent, late_s, lag_s, round(cores, 3), round(max(0.0, used_s) / seconds, 3))
+        waited = self._target.waited - waited
+        health = Health(due, sent, late_s, lag_s, round(cores, 3), round(max(0.0, used_s) / seconds, 3), waited)
         return lambda: Loaded(requests, health, server_s)
 
     async def warm_up(self) -> None:

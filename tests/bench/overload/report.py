@@ -64,10 +64,12 @@ def _how(found: Overload) -> list[str]:
         rows.append(["a refusal", f"{found.refusal_s * 1e6:,.0f} µs of a core"])
     how = (
         "`signet serve --batch-max-rows 1`, one row a request, JSON over HTTP. An open loop at random times (Poisson): "
-        "requests are sent when they are due, answered or not, and say in `X-Request-Timeout` how long their caller waits. The "
+        "requests are sent when they are due, answered or not, and say in `X-Request-Timeout` how long their caller waits, who "
+        "hangs up after 1.5 times that. The "
         "capacity is what a closed loop gets. Goodput is the answers in time a second, over the peak. A point "
         f"at which the client itself lags (1 in 100 sends or wake-ups later than {figures.LAGS:.0%} of the deadline, "
-        f"{figures.FULL_CORE:.0%} of its core, or fewer than {figures.SENT:.0%} of the requests sent) is marked and not "
+        f"{figures.FULL_CORE:.0%} of its core, fewer than {figures.SENT:.0%} of the requests sent, or more than "
+        f"{figures.WAITED:.0%} without a connection) is marked and not "
         "counted. After each step the load goes on at 0.7 times the capacity. One core can give at most 1 − (x − 1)·C·r of "
         "the capacity C, where r is the processor time of a refusal: what the server used beyond its answers, where it refused "
         "most. A server that is overloaded and yet uses less than its cores had to share them with other load. Nobody "
