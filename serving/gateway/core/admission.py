@@ -93,33 +93,32 @@ class Admission:
 
     def refusal(self, request: RequestContext, load: Load) -> Overloaded | None:
         """Why a request of a model is refused; None: it is not. It is counted as shed."""
-        return self._refusal(request, load, load.callers.known(request.caller, request.started))
-
-    def _enter(self, request: RequestContext, load: Load) -> Overloaded | None:
-        """Take a place of the model for the caller; or say why there is none."""
-        caller = load.callers.known(request.caller, request.started)
-        if refusal := self._refusal(request, load, caller):
-            return refusal
-        self.places.add(load.model)
-        load.callers.enter(caller)
-        request.share = caller
-        return None
-
-    def _refusal(self, request: RequestContext, load: Load, caller: Caller) -> Overloaded | None:
         places, callers = self.places, load.callers
+        alone = callers.alone == request.caller  # as most of the time
+        caller = None if alone else callers.known(request.caller, request.started)
         if places.taken >= places.ample:
             room = places.room(load.model)
             if room <= 0:
                 return self._too_many(load)
-            if len(callers) > 1 and not callers.lends(caller, places.used.get(load.model, 0), room):
+            if caller and not callers.lends(caller, places.used.get(load.model, 0), room):
                 return self._too_many(load, caller)
         if not (load.rows or load.running):
-            return None  # as most of the time
+            return None
         deadline = request.deadline if request.limited else None
         refusal = load.refusal(deadline, self._most_s, time.perf_counter(), caller)
         if refusal is not None:
             self._metrics.shed_by_wait.inc()
         return refusal
+
+    def _enter(self, request: RequestContext, load: Load) -> Overloaded | None:
+        """Take a place of the model for the caller; or say why there is none."""
+        places = self.places
+        busy = load.rows or load.running or places.taken >= places.ample
+        if busy and (refusal := self.refusal(request, load)):
+            return refusal
+        places.add(load.model)
+        request.share = load.callers.enter(request.caller, request.started)
+        return None
 
     def leave(self, request: RequestContext, load: Load | None) -> None:
         """Count an admitted request as in work no more. load: of its model, if it was known by then."""

@@ -46,9 +46,12 @@ class Callers:
         self._most = most
         self._known: dict[str, Caller] = {}
         """The one that has asked last comes last."""
-        self._others = Caller()
-        """All that there is no room for."""
+        self._last_name: str | None = None
+        self._last = self._others = Caller()
+        """The one that has asked last, who is known, if there is a name; and all that there is no room for."""
         self._era = 0
+        self.alone: str | None = None
+        """The caller of whom alone there is anything known."""
         self.active = 0
         """Callers with requests in work."""
 
@@ -58,20 +61,28 @@ class Callers:
 
     def known(self, name: str, now: float) -> Caller:
         """The caller of a name, who asks now."""
-        known = self._known
-        caller = known.get(name)
-        if caller is None:
-            if known and not self._made_room(now):
-                return self._others
-            caller = known[name] = Caller()
-        elif len(known) > 1:
-            del known[name]
-            known[name] = caller
+        if name == self._last_name:
+            caller = self._last
+        else:
+            known = self._known
+            found = known.pop(name, None)
+            if found is None:
+                if known and not self._made_room(now):
+                    return self._others
+                found = Caller()
+            known[name] = caller = found
+            self._last_name, self._last = name, caller
+            self.alone = name if len(known) == 1 else None
         caller.seen = now
         return caller
 
-    def enter(self, caller: Caller) -> None:
-        """Count a request more in work."""
+    def enter(self, name: str, now: float) -> Caller:
+        """Count a request more in work of the caller of a name, who asks now."""
+        if name == self._last_name:  # as `known` does, without the call
+            caller = self._last
+            caller.seen = now
+        else:
+            caller = self.known(name, now)
         if not caller.in_work:
             if caller.era != self._era:
                 caller.era, caller.used_s = self._era, 0.0
@@ -79,6 +90,7 @@ class Callers:
                 caller.used_s = max(caller.used_s, min([other.used_s for other in self._all() if other.in_work]))
             self.active += 1
         caller.in_work += 1
+        return caller
 
     def leave(self, caller: Caller) -> None:
         """Count a request less."""
@@ -114,6 +126,7 @@ class Callers:
     def _made_room(self, now: float) -> bool:
         """Forget callers that are idle and have not asked for long, and if need be the one of the idle that asked first."""
         known = self._known
+        self._last_name = None  # it may be among them
         for name, caller in list(known.items()):
             if caller.seen > now - KNOWN_S:
                 break

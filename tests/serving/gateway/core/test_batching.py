@@ -323,23 +323,22 @@ def test_when_more_waits_than_fits_each_caller_has_its_turn(rows):
         engine, pace = Engine(quick=False), Pace()
         batcher = Batcher(2 * rows, one)
         callers = pace.load.callers
-        hot, other = callers.known("hot", 0.0), callers.known("other", 0.0)
         engine.go.clear()
         order, tickets = [], []
 
-        def ask(name, share):
-            callers.enter(share)
+        def ask(name, caller):
+            share = callers.enter(caller, 0.0)
             future = asyncio.get_running_loop().create_future()
             future.add_done_callback(lambda _: order.append(name))
             ticket = batcher.submit("k", engine.run, x(*[1] * rows), rows, future, pace=pace, share=share)
             tickets.append((future, ticket))
 
-        ask("first", hot)
+        ask("first", "hot")
         await engine.called.wait()
         for n in range(10):
-            ask(f"hot {n}", hot)
+            ask(f"hot {n}", "hot")
         for n in range(2):
-            ask(f"other {n}", other)
+            ask(f"other {n}", "other")
         engine.go.set()
         await asyncio.gather(*[future for future, _ in tickets])
         assert order[0] == "first"

@@ -12,9 +12,7 @@ from signet.serving.gateway.core.fairness.places import own
 
 
 def enter(callers: Callers, name: str, now: float = 0.0) -> Caller:
-    caller = callers.known(name, now)
-    callers.enter(caller)
-    return caller
+    return callers.enter(name, now)
 
 
 costs = st.lists(st.tuples(st.integers(0, 4), st.floats(0.01, 5)), min_size=1, max_size=40)
@@ -155,11 +153,11 @@ def test_a_hot_caller_leaves_places_to_one_that_has_asked_before(most):
     other, hot = callers.known("other", 0.0), callers.known("hot", 0.0)
     taken = 0
     while callers.lends(hot, taken, most - taken):
-        callers.enter(hot)
+        enter(callers, "hot")
         taken += 1
     assert taken >= most * 3 / 4
     while callers.lends(other, taken, most - taken):
-        callers.enter(other)
+        enter(callers, "other")
         taken += 1
     assert other.in_work >= own(most, 2) > 0
     assert not callers.lends(hot, taken, most - taken)
@@ -174,6 +172,6 @@ def test_a_caller_alone_may_have_every_place_and_everything_that_waits_goes_befo
     assert callers.lends(only, 511, 1)
     assert not callers.lends(only, 512, 0)
     for _ in range(99):
-        callers.enter(only)
+        enter(callers, "only")
     assert callers.ahead(only) == 1.0
     assert callers.ahead(callers.known("new", 0.0)) == pytest.approx(0.01)
