@@ -30,8 +30,9 @@ _PROGRESS_BYTES = 1 << 16
 _LARGE_BYTES = 1 << 16
 """Bodies of answers from here on are not copied behind their head."""
 
-_SIGN_S = 1.0
-"""Seconds after which a caller who has closed its side is asked for a sign of life, then twice as many, and so on."""
+_SIGN_S = 0.1
+"""Seconds after which a caller who has closed its side is asked for a sign of life, then twice as many, and so on. Until then
+whoever has left still has its place in the queue: under overload nearly all that is answered would be for nobody."""
 
 _LINGER_S = 1.0
 """Seconds that a caller has to close after the last answer of a drain: closed with bytes unread, it would take that back."""

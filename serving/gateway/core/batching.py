@@ -93,6 +93,10 @@ def row_count(inputs: Arrays) -> int:
     return len(first) if first is not None and first.ndim else 1
 
 
+_SILENT = 0.95
+"""A request that has this share of the longest time that there is has a caller who sets no deadline."""
+
+
 class Waiter(Protocol):
     """Who waits for an answer: an `asyncio.Future`, or an object that goes on from these calls at once. None of them raises."""
 
@@ -295,6 +299,9 @@ class Batcher:
     def leave(self, ticket: Ticket) -> None:
         """Let go of a request whose waiter is done."""
         self.deadlines.discard(ticket)
+        waited_s = self._clock() - ticket.queued_at
+        if ticket.deadline - ticket.queued_at > _SILENT * self._most_s:
+            ticket.queue.pace.load.left(waited_s)
         if ticket.call:
             ticket.call.cancel_if_abandoned()
         elif ticket in ticket.queue.waiting:  # its arrays would stay until the next call
@@ -357,6 +364,9 @@ class Batcher:
         now = self._clock()
         load = queue.pace.load
         before, most_rows = queue.rows, float(self._max_rows)
+        ample_s = (
+            load.time.of(most_rows) / budget.MARGIN
+        )  # who has so much left, as most have, is in time whatever goes along
         newest = bool(queue.waiting) and self._newest_first(queue, now)
         if load.callers.active > 1 and queue.rows > self._max_rows:
             self._by_turns(queue, newest)
@@ -368,7 +378,9 @@ class Batcher:
         while waiting:
             ticket = waiting[-1 if newest else 0]
             left_s = ticket.deadline - now
-            within = min(most_rows, load.time.rows_within(budget.MARGIN * left_s)) if load.time.row_s else most_rows
+            within = most_rows
+            if left_s < ample_s:
+                within = min(within, load.time.rows_within(budget.MARGIN * left_s))
             if batch and (ticket.alone or batch[0].alone or rows + ticket.rows > within):
                 break
             if newest:
@@ -380,11 +392,7 @@ class Batcher:
                 self._expire(ticket)  # the sweep is late when the loop was busy
             if ticket.waiter.done():
                 continue  # the caller has left
-            if (
-                left_s < load.time.seconds
-                and (batch or waiting or queue.running)
-                and load.too_late(ticket.rows, left_s)
-            ):
+            if left_s < ample_s and (batch or waiting or queue.running) and load.too_late(ticket.rows, left_s):
                 self._drop(ticket, load, left_s)
                 continue
             batch.append(ticket)
@@ -489,7 +497,7 @@ class Batcher:
         """Note what a call has taken that ended well, and what of that each caller has used."""
         load = queue.pace.load
         rows = sum([ticket.rows for ticket in batch])
-        load.time.observe(rows, seconds)
+        load.call_ended(rows, seconds)
         if load.callers.active > 1:
             row_s = seconds / max(1, rows)
             for ticket in batch:

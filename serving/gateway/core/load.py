@@ -9,7 +9,7 @@ from time import perf_counter
 
 from signet.serving.errors import Overloaded
 from signet.serving.gateway.core.fairness.callers import Caller, Callers
-from signet.serving.gateway.core.shedding import budget, default_deadline
+from signet.serving.gateway.core.shedding import budget, default_deadline, patience
 from signet.serving.gateway.core.shedding.call_time import CallTime
 
 _HALF = 0.5
@@ -32,6 +32,8 @@ class Load:
     time: CallTime = field(default_factory=CallTime)
     callers: Callers = field(default_factory=Callers)
     """Who has requests in work of it; written by admission, and by the batcher for what their calls cost."""
+    patience_s: float = patience.UNKNOWN
+    """Seconds that callers without a deadline wait before they leave."""
     _refusals: dict[int, Overloaded] = field(default_factory=dict)
     """What to say, by the seconds after which to come back: made once."""
 
@@ -40,6 +42,15 @@ class Load:
         self.rows -= gone
         if left_others and rows:
             self.full_rows += _HALF * (rows - self.full_rows)
+
+    def call_ended(self, rows: int, seconds: float) -> None:
+        """Note a call that has answered somebody."""
+        self.time.observe(rows, seconds)
+        self.patience_s = patience.call_ended(self.patience_s)
+
+    def left(self, waited_s: float) -> None:
+        """Note a caller without a deadline who has left unanswered."""
+        self.patience_s = patience.left(self.patience_s, waited_s)
 
     def wait_s(self, now: float, rows: float) -> float:
         """Seconds until the call of a request would begin that came behind so many rows; 0 while no call was ever made."""
@@ -59,7 +70,7 @@ class Load:
 
     def default_s(self, most_s: float) -> float:
         """Seconds that a request may take whose caller sets no deadline."""
-        return default_deadline.default_s(self.time.seconds, most_s)
+        return default_deadline.default_s(self.time.seconds, most_s, self.patience_s)
 
     def predicted_s(self) -> float:
         """Seconds that a request would wait for its call if it came now."""

@@ -67,7 +67,7 @@ class CallTime:
         return self.seconds + self.row_s * (rows - self.rows)
 
     def rows_within(self, seconds: float) -> float:
-        """The rows of a call that takes so long at most; below one if none does, and infinity where rows cost nothing."""
+        """The rows of a call that takes so long at most; below one if none does, and infinity where a row more costs nothing."""
         if self.row_s <= 0.0:
-            return float("inf") if seconds >= self.seconds else 0.0
+            return float("inf")
         return self.rows + (seconds - self.seconds) / self.row_s

@@ -45,6 +45,8 @@ class Result:
     late: int = 0
     dropped: int = 0
     """Admitted, and refused before a call, or timed out."""
+    left: int = 0
+    """Admitted, and gone before there was an answer: their time was over, which they had not told."""
     waited_s: list[float] = field(default_factory=list)
     """Of those answered in time, from coming to answer."""
     good_since: dict[int, int] = field(default_factory=dict)
@@ -111,6 +113,8 @@ class World:
         self.load = Load("m", lambda: model.slots, float(model.max_rows))
         self.pace = Pace(load=self.load)
         self.slower = 1.0
+        self.leaving = deque()
+        """When callers leave who have told nobody."""
 
     def run(self, inputs, timeout_s):
         rows = len(inputs["x"])
@@ -129,9 +133,21 @@ class World:
             if not self.calls or self.calls[0][0] > self.now:
                 return
             _, _, future, rows = heapq.heappop(self.calls)
-            future.set_result({"y": np.zeros(rows)})
+            if not future.done():
+                future.set_result({"y": np.zeros(rows)})
 
     def until(self, moment):
+        while self.leaving and self.leaving[0][0] <= moment:
+            when, caller, ticket = self.leaving.popleft()
+            self._calls_until(when)
+            if not caller.answered:
+                caller.answered = True
+                self.result.left += 1
+                ticket.leave()
+                self._turn()
+        self._calls_until(moment)
+
+    def _calls_until(self, moment):
         while self.calls and self.calls[0][0] <= moment:
             self.now = max(self.now, self.calls[0][0])
             self._turn()
@@ -149,7 +165,9 @@ class World:
             self.now += self.refusal_s
         else:
             caller = _Caller(self, moment)
-            self.batcher.submit("k", self.run, _ROW, 1, caller, deadline, pace=self.pace)
+            ticket = self.batcher.submit("k", self.run, _ROW, 1, caller, deadline, pace=self.pace)
+            if not self.says_deadline:
+                self.leaving.append((moment + self.deadline_s, caller, ticket))
             self.now += self.request_s
         self._turn()
 
@@ -186,5 +204,7 @@ def goodput(model, load, requests, **how):
     ended = world.drive(load * model.capacity, requests)
     world.settle()
     result = world.result
-    assert result.refused + result.in_time + result.late + result.dropped == result.asked, "somebody has no answer"
+    assert result.refused + result.in_time + result.late + result.dropped + result.left == result.asked, (
+        "somebody has no answer"
+    )
     return result.in_time / (max(ended, world.now) - before) / model.capacity, result

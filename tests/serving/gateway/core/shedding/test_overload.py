@@ -82,6 +82,15 @@ def test_who_sets_no_deadline_waits_for_fifty_calls_at_most():
     assert max(world.result.waited_s[500:]) < 50 * model.call_s
 
 
+@pytest.mark.parametrize("load", [2, 10])
+def test_who_leaves_without_having_set_a_deadline_teaches_how_long_callers_wait(load):
+    """50 calls are four seconds here, and everybody leaves after one and a half."""
+    model = Model(0.08, 0.0, 1, 2)
+    how = {"deadline_s": 1.5, "refusal_s": REFUSAL_S, "says_deadline": False, "seed": 7}
+    share, result = goodput(model, load, int(load * model.capacity * 60), **how)
+    assert share > 0.8, result.left
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     call_s=st.floats(0, 0.1),

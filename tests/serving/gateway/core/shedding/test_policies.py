@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signet.serving.gateway.core.shedding import budget, default_deadline, order
+from signet.serving.gateway.core.shedding import budget, default_deadline, order, patience
 from signet.serving.gateway.core.shedding.call_time import CallTime
 
 seconds = st.floats(0, 100)
@@ -54,9 +54,32 @@ def test_come_back_when_what_waits_is_answered(wait):
     assert min(budget.MOST_RETRY_S, wait) <= budget.retry_after_s(wait) <= max(1, wait + 1)
 
 
-@pytest.mark.parametrize(("call_s", "default_s"), [(0.0, 1.0), (0.001, 1.0), (0.04, 2.0), (1.0, 30.0)])
-def test_who_sets_no_deadline_may_take_fifty_calls_and_a_second_at_least(call_s, default_s):
-    assert default_deadline.default_s(call_s, 30.0) == default_s
+@pytest.mark.parametrize(
+    ("call_s", "patience_s", "default_s"),
+    [
+        (0.0, math.inf, 1.0),
+        (0.001, 5.0, 1.0),
+        (0.04, math.inf, 2.0),
+        (0.1, 4.0, 3.0),
+        (0.1, 0.1, 1.0),
+        (1.0, math.inf, 30.0),
+    ],
+)
+def test_who_sets_no_deadline_may_take_fifty_calls_as_far_as_callers_wait_and_a_second_at_least(
+    call_s, patience_s, default_s
+):
+    assert default_deadline.default_s(call_s, 30.0, patience_s) == default_s
+
+
+def test_patience_is_learnt_from_those_who_leave_and_comes_back():
+    seconds = patience.UNKNOWN
+    assert patience.call_ended(seconds) == math.inf
+    for _ in range(3):
+        seconds = patience.left(seconds, 2.0)
+    assert seconds == 2.0
+    for _ in range(1000):
+        seconds = patience.call_ended(seconds)
+    assert seconds > 5.0
 
 
 def test_the_newest_go_first_once_the_oldest_wait_too_long_for_an_interval():
