@@ -13,8 +13,9 @@ from collections.abc import Callable
 SHARE = 0.2
 """Of the loop's time that refusing may take."""
 
-LEAST_S, MOST_S = 0.0002, 1.0
-"""A pause, while there are any: with thousands of connections only long ones help."""
+LEAST_S, MOST_S = 0.0002, 0.02
+"""A pause, while there are any. What comes in one waits unseen, and its deadline passes meanwhile: so it is shorter than what
+admission keeps in reserve of a tenth of a second, though with hundreds of connections only longer ones would hold the share."""
 
 _STEP = 1.5
 """By which pauses grow and shrink in a window."""
@@ -49,6 +50,6 @@ class BackPressure:
         elapsed_s = self._clock() - self._since
         if elapsed_s >= _WINDOW_S:
             share = self._refusing_s / elapsed_s
-            self._pause_s = next_pause_s(self._pause_s if elapsed_s < 2 * MOST_S else 0.0, share)
+            self._pause_s = next_pause_s(self._pause_s if elapsed_s < 2 * _WINDOW_S else 0.0, share)
             self._refusing_s, self._since = 0.0, self._since + elapsed_s
         return self._pause_s

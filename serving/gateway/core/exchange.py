@@ -152,6 +152,8 @@ class Exchange(RequestContext, ABC, Generic[A]):
             return
         self._note_call()
         request = self.request
+        if type(error) is NotFound and request:
+            error = self.inference.why_missing(request.model, error)
         if (
             request
             and not self._retried

@@ -6,7 +6,7 @@ InferenceRequest ──acquire──▶ Lease ──leased──▶ LeasedSignat
 import asyncio
 import time
 from collections.abc import Awaitable, Hashable, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from signet.serving.errors import InvalidInput, NotFound, ServingError, Unavailable
 from signet.serving.gateway.core.admission import Admission
@@ -168,23 +168,14 @@ class Inference:
     def _acquire_version(self, model: str, version: int | None) -> Lease | Awaitable[Lease]:
         if version is not None and not 0 <= version <= MAX_VERSION:
             raise NotFound(f"Servable not found for request: Specific({model}, {version})")
-        try:
-            found = self._backend.lease(model, version)
-        except NotFound as error:
-            raise self._why_missing(model, error) from None
-        return self._awaited(model, cast("Awaitable[Lease]", found)) if hasattr(found, "__await__") else found
-
-    async def _awaited(self, model: str, asked: Awaitable[Lease]) -> Lease:
-        try:
-            return await asked
-        except NotFound as error:
-            raise self._why_missing(model, error) from None
+        return self._backend.lease(model, version)
 
     async def _acquire_labelled(self, request: InferenceRequest, label: str) -> Lease:
         version = await self.version_of_label(request.model, label)
         return await settled(self._acquire_version(request.model, version))
 
-    def _why_missing(self, model: str, error: NotFound) -> ServingError:
+    def why_missing(self, model: str, error: NotFound) -> ServingError:
+        """The error for a version that is not there: another one when the model has none yet."""
         if model in self._backend.missing():
             return Unavailable(f"model {model!r} has no version that is available yet")
         return error

@@ -10,10 +10,13 @@ CALLS = 50
 OF_PATIENCE = 0.75
 """Share of the time after which callers leave; it takes a moment until it is noticed that one has."""
 
+QUICK_S = 5.0
+"""Seconds that a request may take however quick its model is: a burst, or a machine that is busy, is no overload."""
+
 LEAST_S = 1.0
-"""Seconds that everybody may take: with a quick model a burst is no overload."""
+"""Seconds that everybody may take, however soon others have left."""
 
 
 def default_s(call_s: float, most_s: float, patience_s: float) -> float:
     """The seconds that a request may take. call_s: of a call of its model. most_s: the gateway's own time limit."""
-    return min(most_s, max(LEAST_S, min(CALLS * call_s, OF_PATIENCE * patience_s)))
+    return min(most_s, max(QUICK_S, CALLS * call_s), max(LEAST_S, OF_PATIENCE * patience_s))
