@@ -452,8 +452,7 @@ def create(
     for model in models:  # at 0 from the start: a rate needs a value before the first one
         metrics.upstream_errors.labels(model, "UNAVAILABLE")
         metrics.upstream_retries.labels(model)
-        if after:
-            metrics.upstream_hedges.labels(model)
+        metrics.upstream_hedges.labels(model)
     follows = settings.models_dir and not settings.models and not settings.model_config_file
     folder = ModelsFolder(settings.models_dir) if settings.models_dir and follows else None
     return RemoteBackend(

