@@ -41,7 +41,9 @@ class Bench:
     rounds: int
 
     def pids(self) -> list[int]:
-        return [self.engine.program.process.pid, *(each.program.process.pid for each in self.contenders)]
+        programs = [self.engine.program, *(each.program for each in self.contenders)]
+        behind = [each.behind for each in self.contenders if each.behind]  # which need not be measured themselves
+        return list({program.process.pid: None for program in (*programs, *behind)})
 
 
 def measure(bench: Bench, block: Block, tell: Callable[[str], None]) -> None:
