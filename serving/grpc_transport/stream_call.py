@@ -14,14 +14,13 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator
-from math import inf
 from typing import TYPE_CHECKING, cast
 
 from signet.serving.errors import ServingError
 from signet.serving.grpc_transport import answer_blocks
-from signet.serving.grpc_transport.calls import Metadata
 from signet.serving.grpc_transport.carrier import Carrier
 from signet.serving.grpc_transport.messages import MessageReader, Refused
+from signet.serving.grpc_transport.own_call import OwnCall
 from signet.serving.grpc_transport.request_head import RequestHead
 from signet.serving.h2.stream import Stream
 
@@ -34,19 +33,13 @@ _TURN_S = 0.001
 """Seconds that a method may give answers without others having their turn."""
 
 
-class StreamCall:
+class StreamCall(OwnCall):
     """Ends once, by whatever comes first. Everything here runs in the event loop, which alone writes the fields."""
 
     def __init__(self, connection: Carrier, stream: Stream, head: RequestHead, now: float) -> None:
-        self.stream, self.begun_at = stream, now
-        """begun_at: when the message that comes began, or the last one ended."""
-        self.deadline = inf if head.timeout_s is None else now + head.timeout_s
+        super().__init__(connection, stream, head, now)
         self.in_work = True
         """As soon as it has begun: its method asks for the requests."""
-        self.ended = False
-        self.held_bytes = 0
-        """What the connection has counted of `pending_bytes`; written by it."""
-        self._connection, self._head = connection, head
         self._reader = MessageReader(connection.message_bytes, head.encoding)
         self._messages: deque[bytes] = deque()
         """Requests that the method has not asked for."""
@@ -60,19 +53,6 @@ class StreamCall:
         """Done when the caller has taken the answers that there are."""
         self._answered = False
         self._task = asyncio.get_running_loop().create_task(self._run())
-
-    # What its method sees
-
-    @property
-    def metadata(self) -> Metadata:
-        return self._head.metadata
-
-    @property
-    def peer(self) -> str:
-        return self._connection.peer
-
-    def time_remaining(self) -> float | None:
-        return None if self.deadline == inf else max(0.0, self.deadline - time.perf_counter())
 
     # What its connection sees
 
@@ -118,10 +98,6 @@ class StreamCall:
     def room(self) -> None:
         """The caller may have taken the answers."""
         _wake(self._room)
-
-    def expire(self) -> None:
-        """The deadline has passed."""
-        self.end_by_us("DEADLINE_EXCEEDED", "Deadline Exceeded")
 
     def end_by_us(self, code: str, details: str) -> None:
         """End the call whatever its method does."""

@@ -6,14 +6,13 @@ DATA ──▶ whole message ──▶ handler(request, call) ──▶ answer o
 """
 
 import logging
-import time
 from collections.abc import Callable
-from math import inf
 
 from signet.serving.grpc_transport import answer_blocks
 from signet.serving.grpc_transport.calls import Metadata
 from signet.serving.grpc_transport.carrier import Carrier
 from signet.serving.grpc_transport.messages import PREFIX_BYTES, MessageReader, Refused
+from signet.serving.grpc_transport.own_call import OwnCall
 from signet.serving.grpc_transport.request_head import RequestHead
 from signet.serving.h2.stream import Stream
 
@@ -24,49 +23,21 @@ _NONE = Refused("UNIMPLEMENTED", "a unary call has one message, but none came")
 _INCOMPLETE = Refused("INTERNAL", "the request ends within its message")
 
 
-class UnaryCall:
+class UnaryCall(OwnCall):
     """Ends once, by whatever comes first. Everything here runs in the event loop, which alone writes the fields."""
 
-    __slots__ = (
-        "_connection",
-        "_head",
-        "_message",
-        "_reader",
-        "begun_at",
-        "deadline",
-        "ended",
-        "held_bytes",
-        "in_work",
-        "on_cancel",
-        "stream",
-    )
+    __slots__ = ("_message", "_reader", "on_cancel")
 
     def __init__(self, connection: Carrier, stream: Stream, head: RequestHead, now: float) -> None:
-        self.stream, self.begun_at = stream, now
-        self.deadline = inf if head.timeout_s is None else now + head.timeout_s
+        super().__init__(connection, stream, head, now)
         self.on_cancel: Callable[[], object] | None = None
         self.in_work = False
         """Whether its request has come whole: the handler has been called."""
-        self.ended = False
-        self.held_bytes = 0
-        """What the connection has counted of `pending_bytes`; written by it."""
-        self._connection, self._head = connection, head
         self._reader: MessageReader | None = None
         self._message: bytes | None = None
         """The message, until the request ends."""
 
     # What its handler sees
-
-    @property
-    def metadata(self) -> Metadata:
-        return self._head.metadata
-
-    @property
-    def peer(self) -> str:
-        return self._connection.peer
-
-    def time_remaining(self) -> float | None:
-        return None if self.deadline == inf else max(0.0, self.deadline - time.perf_counter())
 
     def answer(self, message: bytes, trailing: Metadata = ()) -> None:
         if not self.ended:
@@ -133,10 +104,6 @@ class UnaryCall:
         on_cancel, self.on_cancel = self.on_cancel, None
         if on_cancel:
             on_cancel()
-
-    def expire(self) -> None:
-        """The deadline has passed."""
-        self.end_by_us("DEADLINE_EXCEEDED", "Deadline Exceeded")
 
     def end_by_us(self, code: str, details: str) -> None:
         """End the call whatever its handler does."""
