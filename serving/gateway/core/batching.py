@@ -364,9 +364,8 @@ class Batcher:
         now = self._clock()
         load = queue.pace.load
         before, most_rows = queue.rows, float(self._max_rows)
-        ample_s = (
-            load.time.of(most_rows) / budget.MARGIN
-        )  # who has so much left, as most have, is in time whatever goes along
+        # Who has so much left, as most have, is in time whatever goes along.
+        ample_s = load.time.of(most_rows) / budget.MARGIN
         newest = bool(queue.waiting) and self._newest_first(queue, now)
         if load.callers.active > 1 and queue.rows > self._max_rows:
             self._by_turns(queue, newest)
