@@ -34,8 +34,8 @@ test: .venv/.done  ## the whole test suite at its small size, in parallel; T=tes
 	$(BIN)/pytest -m "not long" --numprocesses $(JOBS) --maxprocesses 4 --dist worksteal --durations 25 $(T)
 
 quick: .venv/.done  ## the unit tests alone, within a minute on two cores: the loop while one works; T= and JOBS= as above
-	$(BIN)/pytest -m "unit and not long" --hypothesis-profile quick --numprocesses $(JOBS) --maxprocesses 4 --dist worksteal \
-		--durations 10 $(T)
+	$(BIN)/pytest -m "unit and not long" --hypothesis-profile quick --unit-budget 2 --numprocesses $(JOBS) --maxprocesses 4 \
+		--dist worksteal --durations 10 $(T)
 
 test-long: .venv/.done  ## the full counts, one after the other: some need the machine to themselves; T= as above
 	$(BIN)/pytest -m long $(T)

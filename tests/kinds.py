@@ -33,9 +33,6 @@ DEAR = {"tensorflow", "keras", "schemathesis", "ray", "jax", "sklearn", "matplot
 COLLECTED = pytest.StashKey[frozenset[str]]()
 """The modules that were imported when all tests had been collected."""
 
-UNIT_BUDGET_S = 2.0
-"""Seconds of processor time, not of the clock, that a unit test may take without its fixtures."""
-
 
 def kind(path: str, functions: Iterable[Any]) -> str:
     """The kind of a test in a file, whose path begins with tests/, that runs these functions: its own and its fixtures'."""

@@ -86,6 +86,12 @@ def test_a_unit_test_that_costs_too_much_fails_with_a_sentence(tmp_path):
         def test_waits():
             time.sleep(2.2)
     """)
-    done = subprocess.run([*PYTEST, file], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
-    assert "1 failed, 2 passed" in done.stdout
-    assert "2.1 s of processor time, and a unit test may take 2: make it smaller" in done.stdout
+    by_hand, quick = (
+        subprocess.run(
+            [*PYTEST, *budget, file], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+        ).stdout
+        for budget in ([], ["--unit-budget", "2"])
+    )
+    assert "3 passed" in by_hand
+    assert "1 failed, 2 passed" in quick
+    assert "2.1 s of processor time, and a unit test may take 2: make it smaller" in quick
