@@ -72,6 +72,10 @@ class Exchange(RequestContext, ABC, Generic[A]):
         """What is known before the body is read: its deadline is noted, and the load of its model given if that is named."""
         return None
 
+    def header(self, name: str) -> str | None:
+        """What its caller has sent under a name in lower case: a header, or a key of metadata; None: nothing."""
+        return None
+
     @abstractmethod
     def receive(self) -> bytes | Awaitable[bytes]:
         """The body or message, without its encoding."""
@@ -168,7 +172,7 @@ class Exchange(RequestContext, ABC, Generic[A]):
             self._release()
             self.then(self.inference.refreshed(request), self._leased)
             return
-        refusal = _serving_error(error)
+        self.error = refusal = _serving_error(error)
         self.finish(refusal.grpc_code, self.send_error(refusal))
 
     def expire(self) -> None:

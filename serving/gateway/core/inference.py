@@ -15,7 +15,7 @@ from signet.serving.gateway.core.batching import Batcher, Pace, Ticket, Waiter, 
 from signet.serving.gateway.core.labels import Labels
 from signet.serving.gateway.core.load import Load
 from signet.serving.gateway.observability.metrics import Metrics
-from signet.serving.gateway.observability.request_context import RequestContext
+from signet.serving.gateway.observability.request_context import Observer, RequestContext
 from signet.serving.gateway.observability.statistics import Statistics
 from signet.serving.gateway.settings import Settings
 from signet.serving.process.concurrency import settled
@@ -84,6 +84,8 @@ class Inference:
         self.statistics = Statistics(lambda: backend.models)
         self.deadlines: Deadlines[Any] = Deadlines(lambda exchange: exchange.expire())
         """Of requests whose steps are awaited; those that wait for a call are the batcher's."""
+        self.observers: list[Observer] = []
+        """Who is told of requests besides; filled before the first one."""
         too_late = metrics.shed.labels("too_late").inc
         self._batcher = Batcher(
             settings.batch_max_rows, self._slots, self._call_started, too_late, settings.request_timeout_s
@@ -208,6 +210,8 @@ class Inference:
         stages_s = (context.parse_s, context.decode_s, context.queue_s, context.run_s, context.encode_s)
         series = self._metrics.request_series(context.protocol, context.model, context.version, context.signature, code)
         series.observe(seconds, stages_s, context.bytes, response_bytes)
+        for observer in self.observers:
+            observer(context, code, seconds, response_bytes)
 
     def _call_started(self, key: Hashable, rows: int) -> None:
         lease = _leased_of(key).lease

@@ -65,7 +65,9 @@ class GrpcServices(NamedTuple):
             error = self.inference.admission.full()
             if error is None:
                 return None
-            self.inference.count(RequestContext(exchange.protocol_name, self.inference.timeout_s), error.grpc_code, 0)
+            context = RequestContext(exchange.protocol_name, self.inference.timeout_s)
+            context.error = error
+            self.inference.count(context, error.grpc_code, 0)
             return Refusal(error.grpc_code, str(error), _trailing(error))
 
         return Method(unary=handle, door=door)
@@ -107,6 +109,10 @@ class GrpcExchange(Exchange[bytes], Generic[M]):
 
     def announced(self) -> None:
         self.limit(self._call.time_remaining())
+
+    def header(self, name: str) -> str | None:
+        value = next((value for key, value in self._call.metadata if key == name), None)
+        return value if isinstance(value, str) else None
 
     def receive(self) -> bytes:
         self.bytes = len(self._data)

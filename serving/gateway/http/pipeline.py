@@ -66,6 +66,10 @@ class HttpExchange(Exchange[Answer]):
         self.limit(inference_headers.timeout_s(self.http_request.headers))
         return self.inference.admission.load_in_path(self.match[1])
 
+    def header(self, name: str) -> str | None:
+        value = self.http_request.headers.get(name.encode())
+        return None if value is None else value.decode("latin-1")
+
     def receive(self) -> bytes | Awaitable[bytes]:
         request = self.http_request
         body = compression.decompressed(request.body, request.headers, self.services.max_body_bytes)
@@ -124,6 +128,7 @@ def refused_at_the_door(services: HttpServices, protocol: str, name: bytes, requ
     if error is None:
         return None
     context.model = load.model if load else context.model
+    context.error = error
     inference.count(context, error.grpc_code, 0)
     return refused(error)
 

@@ -6,9 +6,10 @@ Its deadline is the earliest of the gateway's own limit and whatever the caller 
 """
 
 import time
+from collections.abc import Callable
 from typing import Any
 
-from signet.serving.errors import DeadlineExceeded
+from signet.serving.errors import DeadlineExceeded, ServingError
 from signet.serving.gateway.observability.metrics import UNKNOWN
 
 
@@ -35,6 +36,10 @@ class RequestContext:
     rows = 1
     caller = ""
     """Who asks, as fairness tells callers apart: by the address."""
+    key = ""
+    """The name of the key that its caller has shown; empty without keys."""
+    error: ServingError | None = None
+    """What it was answered with, if that is an error."""
     share: Any = None
     """What the caller has in work of the model, while the request is: admission's `Caller`."""
 
@@ -62,3 +67,8 @@ class RequestContext:
         """The error for a request whose deadline has passed."""
         seconds = time.perf_counter() - self.started
         return DeadlineExceeded(f"the request timed out after {seconds:.1f} seconds")
+
+
+Observer = Callable[[RequestContext, str, float, int], None]
+"""observer(request, code, seconds, response_bytes) is told of a request that has been answered, in the event loop: it returns
+within microseconds and raises nothing. code: OK or a gRPC code's name."""
