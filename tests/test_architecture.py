@@ -18,7 +18,14 @@ TENSORS = [*BASE, "serving.tensors"]
 JSON = [*TENSORS, "serving.json_arrays"]
 DIALECTS = [*JSON, "serving.rest_dialect", "serving.grpc_dialect"]
 MODELS = [*DIALECTS, "serving.models", "serving.process"]
-SHARED = [*MODELS, "serving.open_inference", "serving.http", "serving.grpc_transport", "serving.offload"]
+SHARED = [
+    *MODELS,
+    "serving.open_inference",
+    "serving.http",
+    "serving.grpc_transport",
+    "serving.offload",
+    "serving.tracing",
+]
 GATEWAY = [*SHARED, "serving.gateway.settings", "serving.gateway.observability"]
 CORE = [*GATEWAY, "serving.gateway.core"]
 FILES = [
@@ -33,6 +40,7 @@ TRAINING = [*MODELS, "training.model"]
 ALLOWED: dict[str, list[str]] = {
     "serving": [],
     "serving.tensors": BASE,
+    "serving.tracing": BASE,
     "serving.json_arrays": TENSORS,
     "serving.rest_dialect": JSON,
     "serving.grpc_dialect": TENSORS,
@@ -46,7 +54,7 @@ ALLOWED: dict[str, list[str]] = {
     "serving.engine": [*TENSORS, "serving.grpc_dialect", "serving.models", "serving.process"],
     # The gateway: protocols and backends meet in the core, and know nothing of each other.
     "serving.gateway.settings": MODELS,
-    "serving.gateway.observability": MODELS,
+    "serving.gateway.observability": [*MODELS, "serving.tracing"],
     "serving.gateway.core": [*GATEWAY, "serving.gateway.core.shedding", "serving.gateway.core.fairness"],
     "serving.gateway.core.fairness": [],
     "serving.gateway.core.shedding": [],

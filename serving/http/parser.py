@@ -26,6 +26,9 @@ _PIECE_BYTES, _JOINED_BYTES = 1 << 12, 1 << 18
 _CHUNK_BYTES = 16
 """What a chunk may cost beside its data: its size and two line ends. Extensions are counted as the head is."""
 
+_JOINED = frozenset((b"traceparent", b"tracestate"))
+"""Fields that come joined by commas if there are several (RFC 9110, 5.3); two traceparents are none. Else the first holds."""
+
 _EIGHT_BITS = re.compile(rb"[\x80-\xff]")
 """People and curl write UTF-8 into paths as it is; llhttp takes only its escapes."""
 
@@ -195,7 +198,10 @@ class RequestParser:
             return  # a trailer
         name, value = name.lower(), value.rstrip(b" \t")  # llhttp leaves blanks behind a value
         self._fields.append((name, value))
-        self._headers.setdefault(name, value)
+        if name not in self._headers:
+            self._headers[name] = value
+        elif name in _JOINED:
+            self._headers[name] += b"," + value
 
     def on_headers_complete(self) -> None:
         self.in_head = self._in_line = False

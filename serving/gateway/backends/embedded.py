@@ -16,6 +16,7 @@ from signet.serving.engine.tensorflow_c import RunOptions
 from signet.serving.errors import NotFound
 from signet.serving.gateway.core.backend import Lease
 from signet.serving.gateway.core.joining import CALL_S, Gone, Joining
+from signet.serving.gateway.observability.call_trace import CallTrace
 from signet.serving.gateway.settings import Settings
 from signet.serving.models import model_card
 from signet.serving.models.model_config import ModelConfig
@@ -129,7 +130,13 @@ class EmbeddedBackend:
         """Do nothing: the repository knows its versions without being asked."""
 
     def run(
-        self, lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str], timeout_s: float
+        self,
+        lease: Lease,
+        signature: Signature,
+        inputs: Arrays,
+        outputs: Sequence[str],
+        timeout_s: float,
+        trace: CallTrace | None = None,
     ) -> Arrays | Awaitable[Arrays]:
         return self._runner.run(cast(Servable, lease), signature, inputs, outputs, timeout_s)
 

@@ -27,6 +27,7 @@ from signet.serving.gateway.backends.upstream_call import GONE
 from signet.serving.gateway.core.backend import Lease
 from signet.serving.gateway.core.batching import row_count
 from signet.serving.gateway.core.joining import CALL_S, Gone, Joining
+from signet.serving.gateway.observability.call_trace import CallTrace
 from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.gateway.settings import Settings
 from signet.serving.grpc_dialect import predict_bytes
@@ -170,7 +171,13 @@ class RemoteBackend:
         return found
 
     def run(
-        self, lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str], timeout_s: float
+        self,
+        lease: Lease,
+        signature: Signature,
+        inputs: Arrays,
+        outputs: Sequence[str],
+        timeout_s: float,
+        trace: CallTrace | None = None,
     ) -> Awaitable[Arrays]:
         written = partial(predict_bytes.request, lease.name, lease.version, signature.name, inputs, outputs)
         verdict = lease.joining.get(signature.name)
@@ -180,8 +187,8 @@ class RemoteBackend:
         assert isinstance(lease, RemoteVersion), "whoever leases here runs here"
         predict = partial(self._upstream.predict, lease.name, lease.version)
         if _is_work(inputs):
-            return _write_beside(written, lambda data: predict(data, timeout_s, read, observe, lease))
-        return predict(written(), timeout_s, read, observe, lease)
+            return _write_beside(written, lambda data: predict(data, timeout_s, read, observe, lease, trace))
+        return predict(written(), timeout_s, read, observe, lease, trace)
 
     async def version_of_label(self, model: str, label: str) -> int | None:
         """The version that the label stands for at the model servers; None for a label that they do not know."""

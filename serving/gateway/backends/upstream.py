@@ -30,6 +30,7 @@ from signet.serving.gateway.backends.retry_budget import RetryBudget
 from signet.serving.gateway.backends.signature_ledger import SignatureLedger
 from signet.serving.gateway.backends.slowness import Pace
 from signet.serving.gateway.backends.upstream_call import ReadAnswer, UpstreamCall, translated
+from signet.serving.gateway.observability.call_trace import CallTrace
 from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.grpc_transport.channels import CallError, Channel, ask
 from signet.serving.offload.message_weight import heavy_bytes
@@ -115,17 +116,19 @@ class Upstream:
         read: ReadAnswer[T],
         on_success: Callable[[float], None] | None = None,
         lease: RemoteVersion | None = None,
+        trace: CallTrace | None = None,
     ) -> asyncio.Future[T]:
         """What `read` makes of the PredictResponse for a serialized PredictRequest that names this version.
 
         on_success(seconds): told how long it took. lease: a server that is known to hold other signatures answers nothing.
+        trace: that the call belongs to, which servers are told.
         """
         path = model_server.PREDICT
         self._budget.add_call()
         if self._hedging and lease:
             self._hedging.began()
         return UpstreamCall(
-            self, path, model, version, request, timeout_s, read, lease=lease, on_success=on_success
+            self, path, model, version, request, timeout_s, read, lease=lease, on_success=on_success, trace=trace
         ).start()
 
     async def predict_unrecorded(

@@ -29,6 +29,7 @@ from signet.serving.errors import (
 from signet.serving.gateway.backends.model_server import ModelServer
 from signet.serving.gateway.backends.remote_version import RemoteVersion
 from signet.serving.gateway.core.backend import SignatureChanged
+from signet.serving.gateway.observability.call_trace import CallTrace
 from signet.serving.grpc_transport.channels import BrokenAnswer, CallError, CallHandle
 from signet.serving.offload.pool import LARGE_BYTES
 
@@ -100,14 +101,15 @@ class UpstreamCall(asyncio.Future[T], Generic[T]):
         lease: RemoteVersion | None = None,
         recorded: bool = True,
         on_success: Callable[[float], None] | None = None,
+        trace: CallTrace | None = None,
     ) -> None:
         """version: None when any will do. lease: what the server must hold; None: whatever. recorded: whether it is counted, and
-        may be retried. on_success(seconds): told how long it took to the answer.
+        may be retried. on_success(seconds): told how long it took to the answer. trace: which servers are told.
         """
         super().__init__(loop=asyncio.get_running_loop())
         self._balancer, self._path, self._model, self._version = balancer, path, model, version
         self._request, self._read, self._recorded, self._on_success = request, read, recorded, on_success
-        self.lease = lease
+        self.lease, self._trace = lease, trace
         self._began = time.monotonic()
         self._deadline = self._began + timeout_s
         self._tried: set[ModelServer] = set()
@@ -182,7 +184,11 @@ class UpstreamCall(asyncio.Future[T], Generic[T]):
         if self._recorded:
             server.sent.inc()
         server.calls.add(attempt)
-        attempt.handle = server.channel.call(self._path, self._request, left_s, attempt)
+        trace = self._trace
+        if trace is None:
+            attempt.handle = server.channel.call(self._path, self._request, left_s, attempt)
+        else:
+            attempt.handle = server.channel.call(self._path, self._request, left_s, attempt, trace.metadata)
         attempt.confirmed = self.lease is None or server in self.lease.holders
 
     def _hedge_due(self) -> None:

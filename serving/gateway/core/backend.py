@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from signet.serving.errors import Unavailable
+from signet.serving.gateway.observability.call_trace import CallTrace
 from signet.serving.models.independence import Verdict
 from signet.serving.models.model_card import Card
 from signet.serving.models.model_status import VersionStatus
@@ -110,9 +111,15 @@ class Backend(Protocol):
         """Look at once which versions of a model there are."""
 
     def run(
-        self, lease: Lease, signature: Signature, inputs: Arrays, outputs: Sequence[str], timeout_s: float
+        self,
+        lease: Lease,
+        signature: Signature,
+        inputs: Arrays,
+        outputs: Sequence[str],
+        timeout_s: float,
+        trace: CallTrace | None = None,
     ) -> Arrays | Awaitable[Arrays]:
-        """The outputs wanted, all of them when none are named, of one call; at once when it is quick.
+        """The outputs wanted, all of them when none are named, of one call; at once when it is quick. trace: that it belongs to.
 
         Raises `SignatureChanged` when the version is not the leased one any more, or when awaited.
         """

@@ -29,7 +29,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -43,6 +43,10 @@ from signet.serving.tensors.padding import PaddingRule
 
 Run = Callable[[Arrays, float], Arrays | Awaitable[Arrays]]
 """run(inputs, timeout_s) answers at once, or gives something to await, which may be cancelled."""
+
+Traced = Callable[[Run, list[Any], int], Run]
+"""traced(run, members, requests) gives the `run` of a call that is told to which trace it belongs. members: those of its
+requests that belong to one."""
 
 _LEAST_GATHERING_S = 0.0005
 """Seconds that gathering may take at least, however quick the calls are: some turns of a busy loop."""
@@ -146,6 +150,8 @@ class Ticket:
     call: "_Call | None" = None
     share: Caller | None = None
     """Of whose share of the model it takes."""
+    traced: Any = None
+    """The request itself, if it belongs to a trace, which its call is to be told."""
 
     def leave(self) -> None:
         """The caller has left, and its waiter is done. What waits costs no call; a call for nobody is cancelled."""
@@ -210,6 +216,7 @@ class Batcher:
         dropped: Callable[[], None] | None = None,
         most_s: float = math.inf,
         *,
+        traced: Traced | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -217,10 +224,12 @@ class Batcher:
         a 0 whoever says so calls `flush` when there are some.
 
         observe(key, rows): told of each call when it starts. dropped: told of each request whose answer would come too late.
-        most_s: seconds that any request may take. loop: default: the one that runs at the first request.
+        most_s: seconds that any request may take. traced: needed where requests belong to traces. loop: default: the one that
+        runs at the first request.
         """
         self._max_rows, self._slots = max_rows, slots
         self._observe, self._dropped, self._most_s, self._clock = observe, dropped, most_s, clock
+        self._traced = traced
         self._queues: dict[Hashable, _Queue] = {}
         self._loop = loop
         """Kept: to ask for it costs a system call in Python 3.11."""
@@ -238,13 +247,14 @@ class Batcher:
         fill: PaddingRule | None = None,
         pace: Pace | None = None,
         share: Caller | None = None,
+        traced: Any = None,
     ) -> Ticket:
         """Have a request run in a batch with others; its waiter gets its own outputs, as if it had been run alone.
 
         key: requests of equal key may be joined, and `run` of any of them serves all. rows: along axis 0; None for
         inputs that must not be joined. deadline: when the waiter gets `DeadlineExceeded`, by `time.perf_counter`. fill:
         of the key; needed when its requests differ in length. pace: of the key. share: of the caller.
-        The waiter is told in a later turn of the loop.
+        traced: the request, if it belongs to a trace. The waiter is told in a later turn of the loop.
         """
         now = self._clock()
         queue = self._queues.get(key)
@@ -252,7 +262,9 @@ class Batcher:
             queue = self._queues[key] = _Queue(key, pace or Pace())
         counted = row_count(inputs) if rows is None else rows
         # Zero rows go alone too: what a model makes of them must not be another caller's trouble.
-        ticket = Ticket(run, inputs, counted, not rows, waiter, now, deadline, fill, self, queue, share=share)
+        ticket = Ticket(
+            run, inputs, counted, not rows, waiter, now, deadline, fill, self, queue, None, None, share, traced
+        )
         queue.waiting.append(ticket)
         queue.rows += counted
         queue.pace.load.rows += counted
@@ -465,7 +477,10 @@ class Batcher:
             ticket.waited_s = now - ticket.queued_at
             latest = max(latest, ticket.deadline)
         first = batch[0]
-        return first.run(join([ticket.inputs for ticket in batch], first.fill), latest - now)
+        run = first.run
+        if self._traced and (members := [ticket.traced for ticket in batch if ticket.traced]):
+            run = self._traced(run, members, len(batch))
+        return run(join([ticket.inputs for ticket in batch], first.fill), latest - now)
 
     def _finished(self, queue: _Queue, call: _Call, future: "asyncio.Future[Arrays]") -> None:
         queue.running -= 1

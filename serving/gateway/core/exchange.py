@@ -23,6 +23,8 @@ from signet.serving.gateway.core.load import Load
 from signet.serving.gateway.observability.metrics import UNKNOWN
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.tensors.arrays import Arrays
+from signet.serving.tracing import trace_context
+from signet.serving.tracing.trace_context import TRACEPARENT, TRACESTATE
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +75,10 @@ class Exchange(RequestContext, ABC, Generic[A]):
         return None
 
     def header(self, name: str) -> str | None:
-        """What its caller has sent under a name in lower case: a header, or a key of metadata; None: nothing."""
+        """What its caller has sent under a name in lower case: a header, or a key of metadata; None: nothing.
+
+        Several values come joined by commas where that is known to mean the same: traceparent and tracestate, and all of gRPC.
+        """
         return None
 
     @abstractmethod
@@ -122,6 +127,8 @@ class Exchange(RequestContext, ABC, Generic[A]):
     def begin(self) -> None:
         """Have the request answered: at once, or from the event loop later on."""
         try:
+            if (traceparent := self.header(TRACEPARENT)) is not None:
+                self.trace = trace_context.parse(traceparent, self.header(TRACESTATE))
             self.load = load = self.announced()
             refusal = self.inference.admission.admit(self, load)
             if refusal:

@@ -6,14 +6,17 @@ InferenceRequest ──acquire──▶ Lease ──leased──▶ LeasedSignat
 import asyncio
 import time
 from collections.abc import Awaitable, Hashable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from signet.serving.errors import InvalidInput, NotFound, ServingError, Unavailable
 from signet.serving.gateway.core.admission import Admission
 from signet.serving.gateway.core.backend import Backend, Lease
-from signet.serving.gateway.core.batching import Batcher, Pace, Ticket, Waiter, row_count
+from signet.serving.gateway.core.batching import Batcher, Pace, Run, Ticket, Waiter, row_count
 from signet.serving.gateway.core.labels import Labels
 from signet.serving.gateway.core.load import Load
+from signet.serving.gateway.observability import call_trace
+from signet.serving.gateway.observability.call_trace import CallTrace
 from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.gateway.observability.request_context import Observer, RequestContext
 from signet.serving.gateway.observability.statistics import Statistics
@@ -88,7 +91,12 @@ class Inference:
         """Who is told of requests besides; filled before the first one."""
         too_late = metrics.shed.labels("too_late").inc
         self._batcher = Batcher(
-            settings.batch_max_rows, self._slots, self._call_started, too_late, settings.request_timeout_s
+            settings.batch_max_rows,
+            self._slots,
+            self._call_started,
+            too_late,
+            settings.request_timeout_s,
+            traced=self._traced,
         )
         metrics.watch_waits(lambda: self.admission.predicted_waits_s(backend.models))
         backend.watch_room(self._room)
@@ -150,10 +158,15 @@ class Inference:
         rows = context.rows if signature.batched and joined else None
         context.left_s()
 
-        def run(joint: Arrays, timeout_s: float) -> Arrays | Awaitable[Arrays]:
-            return self._backend.run(lease, signature, joint, outputs, timeout_s)
+        def run(joint: Arrays, timeout_s: float, trace: CallTrace | None = None) -> Arrays | Awaitable[Arrays]:
+            if trace is None:
+                return self._backend.run(lease, signature, joint, outputs, timeout_s)
+            return self._backend.run(lease, signature, joint, outputs, timeout_s, trace)
 
-        return self._batcher.submit(key, run, inputs, rows, waiter, context.deadline, fill, leased.pace, context.share)
+        traced = context if context.trace else None
+        return self._batcher.submit(
+            key, run, inputs, rows, waiter, context.deadline, fill, leased.pace, context.share, traced
+        )
 
     async def call(
         self, leased: LeasedSignature, inputs: Arrays, wanted: Sequence[str], context: RequestContext
@@ -217,6 +230,12 @@ class Inference:
         lease = _leased_of(key).lease
         self._metrics.observe_rows(lease.name, rows)
         self.statistics.count_call(lease.name, lease.version)
+
+    def _traced(self, run: Any, members: list[RequestContext], requests: int) -> Run:
+        """The call of these and other requests, told to which trace it belongs."""
+        trace = call_trace.passed_on(members, requests)
+        traced: Run = partial(run, trace=trace) if trace else run
+        return traced
 
     def _slots(self, key: Hashable) -> int:
         leased = _leased_of(key)

@@ -111,8 +111,11 @@ class GrpcExchange(Exchange[bytes], Generic[M]):
         self.limit(self._call.time_remaining())
 
     def header(self, name: str) -> str | None:
-        value = next((value for key, value in self._call.metadata if key == name), None)
-        return value if isinstance(value, str) else None
+        found: str | None = None
+        for key, value in self._call.metadata:
+            if key == name and isinstance(value, str):
+                found = value if found is None else f"{found},{value}"
+        return found
 
     def receive(self) -> bytes:
         self.bytes = len(self._data)

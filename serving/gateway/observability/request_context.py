@@ -11,6 +11,7 @@ from typing import Any
 
 from signet.serving.errors import DeadlineExceeded, ServingError
 from signet.serving.gateway.observability.metrics import UNKNOWN
+from signet.serving.tracing.trace_context import TraceContext
 
 
 class RequestContext:
@@ -38,6 +39,8 @@ class RequestContext:
     """Who asks, as fairness tells callers apart: by the address."""
     key = ""
     """The name of the key that its caller has shown; empty without keys."""
+    trace: TraceContext | None = None
+    """The trace that it belongs to; None where its caller names none and it is not recorded."""
     error: ServingError | None = None
     """What it was answered with, if that is an error."""
     share: Any = None

@@ -66,13 +66,18 @@ GOOD = {"Predict": predicted(y=ROWS), "GetModelMetadata": metadata("serving_defa
 
 
 @asynccontextmanager
-async def program(port=0, **answers):
-    """A server that answers the named methods with these bytes: its address, its answers and how often each was asked."""
+async def program(port=0, told=None, **answers):
+    """A server that answers the named methods with these bytes: its address, its answers and how often each was asked.
+
+    told: a list that gets the metadata of each Predict.
+    """
     said, asked = {**GOOD, **answers}, dict.fromkeys(GOOD, 0)
 
     def handler(name):
         async def answer(_, context):
             asked[name] += 1
+            if name == "Predict" and told is not None:
+                told.append(dict(context.invocation_metadata()))
             if isinstance(said[name], grpc.StatusCode):
                 await context.abort(said[name], "an error")
             return said[name]
@@ -107,8 +112,8 @@ async def gateway_at(*places, poll_s=60.0):
     gateway = Gateway(settings, backend)
     await backend.start()
 
-    async def ask(path="/v1/models/m:predict", body=b'{"instances": [[1, 2], [3, 4]]}', method="POST"):
-        response = await answered(gateway, Request(method, path.encode(), {}, body, "1.1", True))
+    async def ask(path="/v1/models/m:predict", body=b'{"instances": [[1, 2], [3, 4]]}', method="POST", headers=None):
+        response = await answered(gateway, Request(method, path.encode(), headers or {}, body, "1.1", True))
         return response.status, orjson.loads(response.body) if response.body.startswith(b"{") else response.body
 
     try:

@@ -241,3 +241,11 @@ def test_what_is_dropped_is_let_go():
     assert parser.held_bytes > 5000
     parser.drop()
     assert parser.held_bytes == 0
+
+
+def test_fields_of_a_trace_come_joined_and_of_others_the_first():
+    parser = RequestParser(Limits())
+    lines = [b"traceparent: 1", b"TraceParent: 2", b"tracestate: a=1", b"tracestate: b=2", b"accept: x", b"accept: y"]
+    parser.feed(b"\r\n".join([b"GET / HTTP/1.1", b"Host: x", *lines, b"", b""]))
+    headers = parser.complete[0].headers
+    assert headers == {b"host": b"x", b"traceparent": b"1,2", b"tracestate": b"a=1,b=2", b"accept": b"x"}
