@@ -59,12 +59,19 @@ ALLOWED: dict[str, list[str]] = {
     "serving.gateway.core.fairness": [],
     "serving.gateway.core.shedding": [],
     "serving.gateway.backends": [*CORE, "serving.engine"],
+    "serving.gateway.request_log": CORE,
     "serving.gateway.http": CORE,
     "serving.gateway.openapi": [
         *DIALECTS,
         *("serving.models", "serving.open_inference", "serving.gateway.observability", "serving.gateway.core"),
     ],
-    "serving.gateway.app": [*CORE, "serving.gateway.backends", "serving.gateway.http", "serving.gateway.openapi"],
+    "serving.gateway.app": [
+        *CORE,
+        "serving.gateway.request_log",
+        "serving.gateway.backends",
+        "serving.gateway.http",
+        "serving.gateway.openapi",
+    ],
     "serving.gateway.grpc": CORE,
     "serving.gateway": [
         *CORE,

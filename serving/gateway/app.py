@@ -23,6 +23,7 @@ from signet.serving.gateway.http.v1_routes import add_error_handlers, create_rou
 from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.gateway.openapi import fixed_routes, page
 from signet.serving.gateway.openapi.document_cache import DocumentCache
+from signet.serving.gateway.request_log.request_log import RequestLog
 from signet.serving.gateway.settings import Settings
 from signet.serving.http.messages import without_body
 from signet.serving.http.server import Reply, Request, Response, Work, answered_by
@@ -59,6 +60,11 @@ class Gateway:
         self.backend = backend or create_backend(settings, self.metrics, failures, self.offload)
         self.readiness = Readiness(self.backend)
         self.inference = Inference(settings, self.backend, self.metrics)
+        self.request_log = RequestLog(settings, self.metrics, failures) if settings.request_log else None
+        if self.request_log:
+            self.inference.sample = self.request_log.sample
+            self.inference.observers.append(self.request_log.observe)
+            self.request_log.start()
         self.probes = Probes(self.backend, self.readiness, self.metrics, self.inference.statistics, parent)
         self.budget = ByteBudget(settings.max_buffered_bytes, self.metrics.shed.labels("bytes").inc)
         self.metrics.watch_bytes(lambda: self.budget.held_bytes)
@@ -111,9 +117,11 @@ class Gateway:
         self.metrics.shed.labels(reason).inc()
 
     async def stop(self) -> None:
-        """Let go of the models and of the processes that read large bodies."""
+        """Let go of the models and of the processes that read large bodies; write the last rows of the request log."""
         await self.backend.stop()
         await self.offload.close()
+        if self.request_log:
+            await self.request_log.close()
 
     def drain(self) -> None:
         """Begin the graceful shutdown: from now on /readyz says no, while requests are still answered."""

@@ -92,6 +92,24 @@ class Settings(BaseSettings):
     allow_ops: str = ""
     """Operations that models may reach although they touch more than the model, separated by commas, such as ReadFile."""
 
+    request_log: str = ""
+    """Folder, or s3://… or gs://…, of Parquet files with inputs and outputs of some requests; empty: none are kept."""
+    request_log_sample: float = Field(0.01, gt=0, le=1)
+    """Share of the requests that are kept in it, chosen by chance."""
+    request_log_redact: str = ""
+    """MODEL.COLUMN, separated by commas, * standing for anything: columns that are left empty, such as social_posts.text,
+    *.picture, digits.output.digit."""
+    request_log_file_bytes: int = Field(64 << 20, ge=1)
+    """Size, before it is compressed, with which a file of it ends."""
+    request_log_file_s: float = Field(300.0, gt=0)
+    """Seconds after which a file of it ends."""
+    request_log_max_bytes: int = Field(1 << 30, ge=1)
+    """Bytes of all files in the folder, the oldest of which go; of what waits for a store that is away."""
+    request_log_request_bytes: int = Field(1 << 20, ge=1)
+    """Most bytes of inputs and outputs of a request that is kept."""
+    request_log_spool: Path | None = None
+    """Folder where rows wait until they go to a store; default: among the user's caches."""
+
     drain_s: float = Field(DRAIN_S, ge=0)
     """Seconds to go on answering after SIGTERM with /readyz at 503, so that load balancers turn away first. Each connection ends
     with its next answer meanwhile. After Ctrl-C at most so many: only while somebody is connected."""
@@ -149,6 +167,15 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _redacts_columns(self) -> "Settings":
+        for pattern in self.redacted_columns:
+            if "." not in pattern.strip("."):
+                raise ValueError(
+                    f"request_log_redact has {pattern!r}; expected MODEL.COLUMN, such as social_posts.text"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _has_switches(self) -> "Settings":
         for entry in _entries(self.batch_models):
             name, _, switch = entry.rpartition("=")
@@ -166,6 +193,11 @@ class Settings(BaseSettings):
         """Model -> whether requests share its calls, as batch_models says."""
         pairs = [entry.rpartition("=") for entry in _entries(self.batch_models)]
         return {name: switch == "on" for name, _, switch in pairs}
+
+    @property
+    def redacted_columns(self) -> tuple[str, ...]:
+        """The patterns of columns that the request log leaves empty."""
+        return tuple(_entries(self.request_log_redact))
 
     @property
     def tag_names(self) -> tuple[str, ...]:

@@ -57,7 +57,7 @@ class ModelStore:
     def __init__(self, address: str, folder: Path, keep_versions: int = KEEP_VERSIONS) -> None:
         """Raises `UsageError` when nothing here can read such an address, or the folder cannot be made."""
         self.address, self.folder, self._keep = address, folder, keep_versions
-        self._files, self._root = _file_system(address)
+        self._files, self._root = file_system(address)
         self.synced_s = 0.0
         """When the folder was last as the store is, in seconds since 1970; 0: never. Written by who syncs."""
         try:
@@ -219,7 +219,7 @@ def tell(store: ModelStore, changes: Changes) -> None:
             log.info("%s %s, as %s has it", what, ", ".join(versions), store.address)
 
 
-def _file_system(address: str) -> tuple[Any, str]:
+def file_system(address: str) -> tuple[Any, str]:
     """fsspec's file system for an address, and the path in it. Raises `UsageError`."""
     scheme = address.partition("://")[0]
     extra = _EXTRAS.get(scheme)

@@ -82,6 +82,22 @@ def serve(
         str | None,
         typer.Option(help="NAME[,NAME]: operations such as ReadFile that models may reach, though they touch files."),
     ] = None,
+    request_log: Annotated[
+        str | None,
+        typer.Option(
+            help="Keep some requests with their answers, as Parquet, in this folder or at s3://…, gs://…. [default: none]",
+            show_default=False,
+        ),
+    ] = None,
+    request_log_sample: Annotated[
+        float | None, typer.Option(help="Share of the requests that are kept so. [default: 0.01]", show_default=False)
+    ] = None,
+    request_log_redact: Annotated[
+        str | None,
+        typer.Option(
+            help="MODEL.COLUMN[,…]: what is left empty in it: social_posts.text, *.picture, digits.output.digit."
+        ),
+    ] = None,
     drain_s: Annotated[
         float | None, typer.Option(help="Seconds to go on answering after SIGTERM with /readyz at 503. [default: 2]")
     ] = None,

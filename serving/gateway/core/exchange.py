@@ -213,6 +213,8 @@ class Exchange(RequestContext, ABC, Generic[A]):
         """The outputs: they are written and sent."""
         self._note_call()
         self._release()
+        if self.sample:
+            self.sample.outputs = outputs
         try:
             self.then(self.encode(outputs), self._encoded)
         except Exception as error:  # noqa: BLE001  # every error becomes an answer
@@ -262,6 +264,8 @@ class Exchange(RequestContext, ABC, Generic[A]):
         now = time.perf_counter()
         self.decode_s, self._mark = now - self._mark, now
         assert self.request is not None, "it was asked for"
+        if sample := self.inference.sample:
+            self.sample = sample(leased.lease, leased.signature, decoded[0])
         self._submitted = self.submit(leased, *decoded, self.request)
 
     def _encoded(self, answer: A) -> None:

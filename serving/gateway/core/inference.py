@@ -5,7 +5,7 @@ InferenceRequest ──acquire──▶ Lease ──leased──▶ LeasedSignat
 
 import asyncio
 import time
-from collections.abc import Awaitable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from signet.serving.gateway.core.load import Load
 from signet.serving.gateway.observability import call_trace
 from signet.serving.gateway.observability.call_trace import CallTrace
 from signet.serving.gateway.observability.metrics import Metrics
-from signet.serving.gateway.observability.request_context import Observer, RequestContext
+from signet.serving.gateway.observability.request_context import Observer, RequestContext, Sample
 from signet.serving.gateway.observability.statistics import Statistics
 from signet.serving.gateway.settings import Settings
 from signet.serving.process.concurrency import settled
@@ -89,6 +89,8 @@ class Inference:
         """Of requests whose steps are awaited; those that wait for a call are the batcher's."""
         self.observers: list[Observer] = []
         """Who is told of requests besides; filled before the first one."""
+        self.sample: Callable[[Lease, Signature, Arrays], Sample | None] | None = None
+        """What a request log wants of a request about to be answered; None: there is no such log."""
         too_late = metrics.shed.labels("too_late").inc
         self._batcher = Batcher(
             settings.batch_max_rows,

@@ -19,6 +19,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
+from signet.serving.gateway.observability.request_log_counts import LogCounts
 from signet.serving.models.model_status import BROKEN, REASONS, State, VersionStatus
 from signet.serving.models.model_store import ModelStore
 from signet.serving.process.combining import combined_by
@@ -192,6 +193,7 @@ class Metrics:
             registry=registry,
             multiprocess_mode="max",
         )
+        self.request_log = LogCounts(registry)
         background = failures or Failures()
         registry.register(_AtScrape(lambda: iter([background.family()])))
         self.draining = Gauge("signet_draining", "1 from SIGTERM on.", registry=registry, multiprocess_mode="max")

@@ -11,6 +11,7 @@ from typing import Any
 
 from signet.serving.errors import DeadlineExceeded, ServingError
 from signet.serving.gateway.observability.metrics import UNKNOWN
+from signet.serving.tensors.arrays import Arrays
 from signet.serving.tracing.trace_context import TraceContext
 
 
@@ -39,10 +40,14 @@ class RequestContext:
     """Who asks, as fairness tells callers apart: by the address."""
     key = ""
     """The name of the key that its caller has shown; empty without keys."""
+    request_id = ""
+    """What names the request in logs; empty when nothing does."""
     trace: TraceContext | None = None
     """The trace that it belongs to; None where its caller names none and it is not recorded."""
     error: ServingError | None = None
     """What it was answered with, if that is an error."""
+    sample: "Sample | None" = None
+    """What a request log wants of it, if it was chosen."""
     share: Any = None
     """What the caller has in work of the model, while the request is: admission's `Caller`."""
 
@@ -70,6 +75,18 @@ class RequestContext:
         """The error for a request whose deadline has passed."""
         seconds = time.perf_counter() - self.started
         return DeadlineExceeded(f"the request timed out after {seconds:.1f} seconds")
+
+
+class Sample:
+    """What a request log may keep of a request: nothing is copied until it has been answered."""
+
+    __slots__ = ("inputs", "outputs", "plan")
+
+    def __init__(self, plan: Any, inputs: Arrays) -> None:
+        """plan: the request log's own."""
+        self.plan, self.inputs = plan, inputs
+        self.outputs: Arrays | None = None
+        """Before they are encoded; None for a request that had no answer of its own."""
 
 
 Observer = Callable[[RequestContext, str, float, int], None]
