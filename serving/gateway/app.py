@@ -17,8 +17,10 @@ from signet.serving.gateway.core.inference import Inference
 from signet.serving.gateway.core.open_inference import OpenInference
 from signet.serving.gateway.core.readiness import Readiness
 from signet.serving.gateway.http import asgi, paths, v1, v2, v2_routes
+from signet.serving.gateway.http.cors import Cors
 from signet.serving.gateway.http.pipeline import JSON, HttpExchange, HttpServices, refused_at_the_door
 from signet.serving.gateway.http.probes import Probes
+from signet.serving.gateway.http.security_headers import NOSNIFF, security_headers
 from signet.serving.gateway.http.v1_routes import add_error_handlers, create_router, malformed
 from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.gateway.openapi import fixed_routes, page
@@ -79,9 +81,15 @@ class Gateway:
         self.fastapi.include_router(page.create_router(self.documents))
         add_error_handlers(self.fastapi)
         self._others = answered_by(self._by_fastapi)
+        self._ids = self.inference.request_ids
+        self._cors = Cors(settings.allowed_origins)
 
     def handle(self, request: Request, reply: Reply) -> Work | None:
         """Have any request of the HTTP port answered; this is the handler of the HTTP server."""
+        self._name(request)
+        if request.method == "OPTIONS" and (preflight := self._cors.preflight(request)):
+            reply(preflight)
+            return None
         request.path, first, second = _routed(request.path)
         exchange: HttpExchange | None = None
         if first:
@@ -106,7 +114,23 @@ class Gateway:
         match = first or second
         if request.method != "POST" or match is None:
             return None
+        self._name(request)
         return refused_at_the_door(self._services, v1.PROTOCOL if first else v2.PROTOCOL, match[1], request)
+
+    def complete(self, request: Request, response: Response) -> bytes:
+        """The headers that each answer of the HTTP port gets besides its own: here is the one place where all pass."""
+        if not request.id:  # refused before anybody looked at it
+            self._name(request)
+        headers = b"X-Request-Id: %b\r\n" % request.id.encode()
+        if self._cors.enabled:
+            headers += self._cors.headers_for(request.headers.get(b"origin"))
+        if request.logged:
+            return headers + NOSNIFF
+        return headers + security_headers(request, response, tls=False)
+
+    def _name(self, request: Request) -> None:
+        sent = request.headers.get(_ID)
+        request.id = self._ids.of(None if sent is None else sent.decode("latin-1"))
 
     async def _by_fastapi(self, request: Request) -> Response:
         response = await asgi.answer(self.fastapi, request)
@@ -127,6 +151,9 @@ class Gateway:
         """Begin the graceful shutdown: from now on /readyz says no, while requests are still answered."""
         self.readiness.draining = True
         self.metrics.draining.set(1)
+
+
+_ID = b"x-request-id"
 
 
 class _Route(NamedTuple):

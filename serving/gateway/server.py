@@ -129,6 +129,7 @@ def create_http_server(gateway: Gateway, closed: Callable[[], None] = lambda: No
         budget=gateway.budget,
         shed=gateway.shed,
         door=gateway.door,
+        completion=gateway.complete,
         closed=closed,
     )
 

@@ -1,5 +1,6 @@
 """The gateway's configuration, from SIGNET_* variables and the options of `signet serve`."""
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -15,6 +16,13 @@ from signet.serving.process.draining import DRAIN_S
 
 SHARED = ("max_in_flight", "max_buffered_bytes", "max_connections", "max_connections_per_address")
 """The limits of a service that its processes share."""
+
+
+ANY_ORIGIN = "*"
+"""In cors_origins: every origin."""
+
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?")
+_PORTS = {"http": "80", "https": "443"}
 
 
 class Settings(BaseSettings):
@@ -59,6 +67,9 @@ class Settings(BaseSettings):
     """Port of the gRPC API; 0 takes a free one."""
     admin_port: int | None = Field(None, ge=0, le=65535)
     """Port on which /livez, /readyz and /metrics are answered too, by a thread of its own; 0 takes a free one."""
+    cors_origins: str = ""
+    """Origins, such as https://app.example.com, whose pages browsers let read the answers, separated by commas; * for all,
+    without cookies; empty: none."""
     grpc: bool = True
     """Whether the gRPC port is opened at all."""
 
@@ -166,6 +177,14 @@ class Settings(BaseSettings):
             raise ValueError("hedge_after goes with backend; the embedded engine has nobody to ask a second time")
         return self
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _names_origins(cls, value: str) -> str:
+        origins = [_origin(entry) for entry in _entries(value)]
+        if ANY_ORIGIN in origins and len(origins) > 1:
+            raise ValueError(f"cors_origins has {ANY_ORIGIN} beside other origins; expected either")
+        return ",".join(dict.fromkeys(origins))
+
     @model_validator(mode="after")
     def _redacts_columns(self) -> "Settings":
         for pattern in self.redacted_columns:
@@ -200,6 +219,11 @@ class Settings(BaseSettings):
         return tuple(_entries(self.request_log_redact))
 
     @property
+    def allowed_origins(self) -> list[str]:
+        """The origins whose pages may read the answers, as browsers name them; or `ANY_ORIGIN`."""
+        return _entries(self.cors_origins)
+
+    @property
     def tag_names(self) -> tuple[str, ...]:
         """The tags of the graph that is loaded from a SavedModel."""
         return tuple(_entries(self.tags))
@@ -208,6 +232,19 @@ class Settings(BaseSettings):
     def addresses(self) -> list[str]:
         """The backend's addresses; none for the embedded engine."""
         return _entries(self.backend)
+
+
+def _origin(text: str) -> str:
+    """An origin as browsers send it: in lower case, without the port that its scheme has anyway."""
+    if text == ANY_ORIGIN:
+        return text
+    match = _ORIGIN.fullmatch(text.lower())
+    if not match:
+        raise ValueError(
+            f"cors_origins has {text[:100]!r}; expected SCHEME://HOST or SCHEME://HOST:PORT without a path, or {ANY_ORIGIN}"
+        )
+    scheme, host, port = match.groups()
+    return f"{scheme}://{host}" + ("" if port is None or port == _PORTS.get(scheme) else f":{port}")
 
 
 def _entries(text: str) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 
 from signet.serving.grpc_transport import metadata, status
-from signet.serving.grpc_transport.calls import Metadata
+from signet.serving.grpc_transport.calls import REQUEST_ID, Metadata
 from signet.serving.h2 import hpack
 from signet.serving.h2.hpack import Field
 
@@ -23,6 +23,8 @@ HEAD = hpack.encode([(b":status", b"200"), _CONTENT_TYPE])
 
 _TRAILERS = hpack.encode([_OK])
 """Behind the last one."""
+
+_REQUEST_ID = hpack.literal((REQUEST_ID.encode(), b""))[:-1]
 
 NOTHING = HEAD + _TRAILERS
 """The whole answer of a stream that has ended without a message."""
@@ -44,6 +46,11 @@ def trailers(trailing: Metadata = ()) -> bytes:
             _remembered.clear()
         block = _remembered[trailing] = hpack.encode([_OK, *_fields(trailing)])
     return block
+
+
+def named(request_id: str) -> bytes:
+    """What goes behind the last block of a call that has a name: made for each, as no two are called the same."""
+    return _REQUEST_ID + hpack.text(request_id.encode()) if request_id else b""
 
 
 def failed_trailers(code: str, details: str, trailing: Metadata = ()) -> bytes:

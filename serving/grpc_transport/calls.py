@@ -9,6 +9,9 @@ bytes here: who owns a method reads and writes them.
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+REQUEST_ID = "x-request-id"
+"""Key of the metadata that names a call, both ways."""
+
 Metadata = Sequence[tuple[str, str | bytes]]
 """Keys in lower case and their values, in order; those of keys that end in `-bin` are bytes, without base64."""
 
@@ -36,6 +39,8 @@ class Call(StreamContext, Protocol):
 
     on_cancel: Callable[[], object] | None
     """Called once when the call ends without an answer of its handler, who sets this."""
+    request_id: str
+    """What the call is called, in ASCII: trailing metadata under `REQUEST_ID`, however it ends. Its handler may set this."""
 
     def answer(self, message: bytes, trailing: Metadata = ()) -> None:
         """End the call with OK and this message."""

@@ -23,15 +23,19 @@ class Answered(NamedTuple):
     trailing: Metadata
 
 
-CoroutineMethod = Callable[[bytes, StreamContext], Coroutine[Any, Any, bytes | Answered]]
-"""method(request, context) gives the answer; a `ServingError` that it raises becomes the status."""
+CoroutineMethod = Callable[[bytes, Call], Coroutine[Any, Any, bytes | Answered]]
+"""method(request, call) gives the answer; a `ServingError` that it raises becomes the status."""
 
 
-def unary_handler(method: CoroutineMethod) -> UnaryHandler:
-    """A handler that runs the method in a task, which is cancelled when nobody waits for its answer any more."""
+def unary_handler(method: CoroutineMethod, identity: Callable[[StreamContext], str] = lambda _: "") -> UnaryHandler:
+    """A handler that runs the method in a task, which is cancelled when nobody waits for its answer any more.
+
+    identity: gives the id of a call's request; empty: none.
+    """
     tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps no task alive
 
     def handle(request: bytes, call: Call) -> None:
+        call.request_id = identity(call)
         task = asyncio.get_running_loop().create_task(_run(method, request, call))
         call.on_cancel = task.cancel
         tasks.add(task)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 import grpc
 
 from signet.serving.errors import ServingError
-from signet.serving.grpc_transport.calls import Metadata, Services, StreamHandler, UnaryHandler
+from signet.serving.grpc_transport.calls import REQUEST_ID, Metadata, Services, StreamHandler, UnaryHandler
 
 if TYPE_CHECKING:  # gRPC's classes are generic to type checkers alone
     ServicerContext = grpc.aio.ServicerContext[bytes, bytes]
@@ -78,6 +78,7 @@ class _Call(_Context):
     def __init__(self, context: ServicerContext) -> None:
         super().__init__(context)
         self.on_cancel: Callable[[], object] | None = None
+        self.request_id = ""
         self._ended: asyncio.Future[tuple[bytes, str, str, Metadata]] = asyncio.get_running_loop().create_future()
 
     def answer(self, message: bytes, trailing: Metadata = ()) -> None:
@@ -96,6 +97,8 @@ class _Call(_Context):
             if self.on_cancel:
                 self.on_cancel()
             raise
+        if self.request_id:
+            trailing = (*trailing, (REQUEST_ID, self.request_id))
         if code != "OK":
             await _abort(self._context, code, details, trailing)
         if trailing:

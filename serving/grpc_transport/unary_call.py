@@ -26,11 +26,12 @@ _INCOMPLETE = Refused("INTERNAL", "the request ends within its message")
 class UnaryCall(OwnCall):
     """Ends once, by whatever comes first. Everything here runs in the event loop, which alone writes the fields."""
 
-    __slots__ = ("_message", "_reader", "on_cancel")
+    __slots__ = ("_message", "_reader", "on_cancel", "request_id")
 
     def __init__(self, connection: Carrier, stream: Stream, head: RequestHead, now: float) -> None:
         super().__init__(connection, stream, head, now)
         self.on_cancel: Callable[[], object] | None = None
+        self.request_id = ""
         self.in_work = False
         """Whether its request has come whole: the handler has been called."""
         self._reader: MessageReader | None = None
@@ -41,11 +42,14 @@ class UnaryCall(OwnCall):
 
     def answer(self, message: bytes, trailing: Metadata = ()) -> None:
         if not self.ended:
-            self._connection.answer(self, message, answer_blocks.trailers(trailing))
+            self._connection.answer(
+                self, message, answer_blocks.trailers(trailing) + answer_blocks.named(self.request_id)
+            )
 
     def refuse(self, code: str, details: str, trailing: Metadata = ()) -> None:
         if not self.ended:
-            self._connection.end_stream(self, answer_blocks.refusal(code, details, trailing))
+            refusal = answer_blocks.refusal(code, details, trailing) + answer_blocks.named(self.request_id)
+            self._connection.end_stream(self, refusal)
 
     # What its connection sees
 

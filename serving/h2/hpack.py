@@ -235,12 +235,13 @@ def literal(field: Field) -> bytes:
     name, value = field
     kind = 0x10 if name in _SECRET else 0
     if index := _NAMES.get(name):
-        return _prefixed(index, kind, 0x0F) + _text(value)
-    return bytes((kind,)) + _text(name) + _text(value)
+        return _prefixed(index, kind, 0x0F) + text(value)
+    return bytes((kind,)) + text(name) + text(value)
 
 
-def _text(text: bytes) -> bytes:
-    return _prefixed(len(text), 0, 0x7F) + text
+def text(value: bytes) -> bytes:
+    """A string, without Huffman's code."""
+    return _prefixed(len(value), 0, 0x7F) + value
 
 
 def _prefixed(value: int, kind: int, most: int) -> bytes:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from signet.serving.errors import DeadlineExceeded, ServingError, TooLarge
 from signet.serving.http.known_heads import KnownHeads
-from signet.serving.http.messages import Door, Handler, Limits, Request, Response, Work, page
+from signet.serving.http.messages import Completion, Door, Handler, Limits, Request, Response, Work, page, without_body
 from signet.serving.http.parser import BadRequest, RequestParser
 from signet.serving.process.back_pressure import BackPressure
 from signet.serving.process.byte_budget import SMALL_BYTES, ByteBudget
@@ -55,6 +55,8 @@ class Server(Protocol):
     """Asked before a body is read that does not come with its head."""
     refusal: Callable[[ServingError], Response]
     """Makes the answer to a request that never reaches the handler."""
+    completion: Completion | None
+    """Asked for more headers of each answer."""
     pressure: BackPressure
     shed: Callable[[str], None]
     """Told why a connection is turned away."""
@@ -126,8 +128,8 @@ class Connection(asyncio.Protocol):
         self._writable = self._reading = True
         self._ending = self._lingering = False
         """Whether no further request is taken; whether the last answer is out and only the caller's close is awaited."""
-        self._last_answer: Response | None = None
-        """The answer with which the connection ends, to what is no request or not complete."""
+        self._last_answer: tuple[Request, Response] | None = None
+        """The answer with which the connection ends, to what is no request or not complete; and what came of that."""
         self._other_side_closed = False
         self._request_timer: asyncio.TimerHandle | None = None
         """Times out a request that does not become complete."""
@@ -303,7 +305,8 @@ class Connection(asyncio.Protocol):
         """Nothing is left to be answered, but perhaps what was no request."""
         last, self._last_answer = self._last_answer, None
         if last:
-            self._answer(Request("", b"", {}, b"", "1.1", False), last)
+            request, answer = last
+            self._answer(request, answer if request.method != "HEAD" else without_body(answer))
         draining = self._server.draining
         if last or draining:
             self._server.flush()
@@ -318,9 +321,11 @@ class Connection(asyncio.Protocol):
     def _linger_briefly(self) -> None:
         self._linger_timer = asyncio.get_running_loop().call_later(_LINGER_S, self.close)
 
-    def _end_with(self, refusal: Response) -> None:
-        """The last answer of this connection, to a request that is not complete."""
-        self._ending, self._last_answer = True, refusal
+    def _end_with(self, refusal: Response, head: Request | None = None) -> None:
+        """The last answer of this connection, to a request that is not complete. head: of that; default: what came of it."""
+        request = head or self._parser.remnant
+        request.address = self.address
+        self._ending, self._last_answer = True, (request, refusal)
         self._drop_incomplete()
 
     def _drop_incomplete(self) -> None:
@@ -361,7 +366,7 @@ class Connection(asyncio.Protocol):
             head.address = self.address
             refusal = self._server.door(head)
             if refusal:
-                self._end_with(refusal)
+                self._end_with(refusal, head)
                 return
         self._in_budget = True
         if budget.has_room(self, parser.declared):
@@ -450,6 +455,8 @@ class Connection(asyncio.Protocol):
         """Write the answer; the connection may end with it."""
         stays = request.keep_alive and not response.close and not (self._server.draining and self._has_answered_all())
         head = [_status_line(request.version, response.status), response.headers, self._server.date()]
+        if self._server.completion:
+            head.append(self._server.completion(request, response))
         if not stays:
             head.append(b"Connection: close\r\n")
         elif request.version == "1.0":

@@ -25,6 +25,10 @@ class Request:
     keep_alive: bool
     address: str = ""
     """Of its caller, as `process/ports.py` tells callers apart."""
+    id: str = ""
+    """What it is called in its answer and in logs; written by the handler, where it calls requests anything."""
+    logged: bool = False
+    """Whether whoever answers it tells the log of it."""
 
 
 class Response(NamedTuple):
@@ -56,6 +60,12 @@ It raises nothing, and gives the work that can be cancelled, if there is any lef
 
 Door = Callable[[Request], Response | None]
 """door(request) gives the answer to a request that is refused by its head alone; its body is not there yet."""
+
+Completion = Callable[[Request, Response], bytes]
+"""completion(request, response) gives more headers, as complete lines, for an answer that is about to be sent.
+
+Each answer passes it, whoever made it. Of a request that never came whole only what came is there: perhaps no method.
+"""
 
 
 def answered_by(answer: Callable[[Request], Awaitable[Response]]) -> Handler:

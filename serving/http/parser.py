@@ -92,6 +92,14 @@ class RequestParser:
         path = self._path if self._path.startswith(b"/") else _path_of(self._path)
         return Request(method, path, self._headers, b"", self._version, False)
 
+    @property
+    def remnant(self) -> Request:
+        """What has come of the head of the request that has begun, for the answer to one that never comes whole."""
+        if not self.begun:
+            return Request("", b"", {}, b"", "1.1", False)
+        method = self._llhttp.get_method().decode() if self._path else ""
+        return Request(method, self._path, self._headers, b"", "1.1", False)
+
     def feed(self, data: bytes | memoryview) -> memoryview | None:
         """Parse more bytes. Gives those that were not looked at, because requests are complete that should be taken first.
 

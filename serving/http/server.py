@@ -20,7 +20,18 @@ from itertools import chain
 from signet.serving.errors import ServingError
 from signet.serving.http.connection import Connection
 from signet.serving.http.known_heads import KnownHeads
-from signet.serving.http.messages import Door, Handler, Limits, Reply, Request, Response, Work, answered_by, page
+from signet.serving.http.messages import (
+    Completion,
+    Door,
+    Handler,
+    Limits,
+    Reply,
+    Request,
+    Response,
+    Work,
+    answered_by,
+    page,
+)
 from signet.serving.process.back_pressure import BackPressure
 from signet.serving.process.byte_budget import ByteBudget
 from signet.serving.process.ports import all_made, prepare, waiting
@@ -60,16 +71,18 @@ class HttpServer:
         budget: ByteBudget | None = None,
         shed: Callable[[str], None] = _uncounted,
         door: Door = lambda _: None,
+        completion: Completion | None = None,
         closed: Callable[[], None] = lambda: None,
     ) -> None:
         """refusal: the answer to a request that never reaches the handler: `TooLarge`, `Overloaded`, `DeadlineExceeded`.
 
         budget: shared with whoever else holds a stranger's bytes. shed: told the reason when a connection is turned away,
         or another for it: `connections`, `address_connections`, `slow_reader`.
-        door: asked before a large body is read. closed: told when one has ended.
+        door: asked before a large body is read. completion: gives more headers for each answer. closed: told when one has
+        ended.
         """
         self.handler, self.limits, self.refusal, self.shed = handler, limits or Limits(), refusal, shed
-        self.door = door
+        self.door, self.completion = door, completion
         self.pressure = BackPressure()
         self.budget = budget or ByteBudget(1 << 62)
         self.known_heads = KnownHeads()

@@ -34,6 +34,14 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    cors_origins: Annotated[
+        str | None,
+        typer.Option(
+            help="ORIGIN[,ORIGIN…], such as https://app.example.com, whose pages may ask from a browser (CORS); * for all. "
+            "[default: none]",
+            show_default=False,
+        ),
+    ] = None,
     grpc: Annotated[
         bool | None, typer.Option("--grpc/--no-grpc", help="Open the gRPC port. [default: --grpc]", show_default=False)
     ] = None,

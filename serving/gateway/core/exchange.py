@@ -179,7 +179,7 @@ class Exchange(RequestContext, ABC, Generic[A]):
             self._release()
             self.then(self.inference.refreshed(request), self._leased)
             return
-        self.error = refusal = _serving_error(error)
+        self.error = refusal = _serving_error(error, self.request_id)
         self.finish(refusal.grpc_code, self.send_error(refusal))
 
     def expire(self) -> None:
@@ -299,8 +299,8 @@ class Exchange(RequestContext, ABC, Generic[A]):
             self.fail(error)
 
 
-def _serving_error(error: Exception) -> ServingError:
+def _serving_error(error: Exception, request_id: str) -> ServingError:
     if isinstance(error, ServingError):
         return error
-    log.error("a request failed", exc_info=error)
-    return Internal("internal error; the gateway's log says more")
+    log.error("request %s failed", request_id, exc_info=error)
+    return Internal(f"internal error; the gateway's log says more of request {request_id}")

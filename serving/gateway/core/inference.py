@@ -19,6 +19,7 @@ from signet.serving.gateway.observability import call_trace
 from signet.serving.gateway.observability.call_trace import CallTrace
 from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.gateway.observability.request_context import Observer, RequestContext, Sample
+from signet.serving.gateway.observability.request_ids import RequestIds
 from signet.serving.gateway.observability.statistics import Statistics
 from signet.serving.gateway.settings import Settings
 from signet.serving.process.concurrency import settled
@@ -74,6 +75,7 @@ class Inference:
     def __init__(self, settings: Settings, backend: Backend, metrics: Metrics) -> None:
         self.timeout_s = settings.request_timeout_s
         """Seconds that a request may take, whatever its caller says."""
+        self.request_ids = RequestIds()
         self._backend, self._metrics = backend, metrics
         self.admission = Admission(
             settings.max_in_flight,

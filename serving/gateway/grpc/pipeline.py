@@ -19,7 +19,7 @@ from signet.serving.gateway.core.exchange import Exchange
 from signet.serving.gateway.core.inference import Inference, InferenceRequest
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.grpc_dialect.messages import M, parse
-from signet.serving.grpc_transport.calls import Call, Metadata, Method, Refusal, Services, StreamContext
+from signet.serving.grpc_transport.calls import REQUEST_ID, Call, Metadata, Method, Refusal, Services, StreamContext
 from signet.serving.grpc_transport.coroutine_methods import unary_handler
 from signet.serving.offload.message_weight import heavy_bytes
 from signet.serving.offload.pool import LARGE_BYTES, Offload
@@ -67,23 +67,28 @@ class GrpcServices(NamedTuple):
                 return None
             context = RequestContext(exchange.protocol_name, self.inference.timeout_s)
             context.error = error
+            context.request_id = self.inference.request_ids.of(None)
             self.inference.count(context, error.grpc_code, 0)
-            return Refusal(error.grpc_code, str(error), _trailing(error))
+            named = (REQUEST_ID, context.request_id)
+            return Refusal(error.grpc_code, str(error), (*_trailing(error), named))
 
         return Method(unary=handle, door=door)
 
     def unary_method(self, method: UnaryMethod[M], message_class: type[M]) -> Method:
         """A method that asks for no inference, such as metadata: neither admitted nor counted."""
 
-        async def answer(data: bytes, _: StreamContext) -> bytes:
+        async def answer(data: bytes, call: Call) -> bytes:
             try:
                 with self.budget.holding(len(data)):
                     answered = (await method(parse(message_class, data))).SerializeToString()
             except Exception as error:  # every error becomes a status
-                raise _serving_error(error) from error
+                raise _serving_error(error, call.request_id) from error
             return answered
 
-        return Method(unary=unary_handler(answer))
+        def identity(context: StreamContext) -> str:
+            return self.inference.request_ids.of(_header(context.metadata, REQUEST_ID))
+
+        return Method(unary=unary_handler(answer, identity))
 
 
 class GrpcExchange(Exchange[bytes], Generic[M]):
@@ -99,6 +104,7 @@ class GrpcExchange(Exchange[bytes], Generic[M]):
         super().__init__(self.protocol_name, services.inference)
         self.services, self._data, self._call = services, data, call
         self.caller = address_in(call.peer)
+        self.request_id = call.request_id = services.inference.request_ids.of(self.header(REQUEST_ID))
         self._held_bytes = 0
         self.large: Reading[Any] | None = None
         """The tensors of a large message."""
@@ -111,11 +117,7 @@ class GrpcExchange(Exchange[bytes], Generic[M]):
         self.limit(self._call.time_remaining())
 
     def header(self, name: str) -> str | None:
-        found: str | None = None
-        for key, value in self._call.metadata:
-            if key == name and isinstance(value, str):
-                found = value if found is None else f"{found},{value}"
-        return found
+        return _header(self._call.metadata, name)
 
     def receive(self) -> bytes:
         self.bytes = len(self._data)
@@ -154,6 +156,14 @@ class GrpcExchange(Exchange[bytes], Generic[M]):
         return ended.grpc_code
 
 
+def _header(metadata: Metadata, name: str) -> str | None:
+    found: str | None = None
+    for key, value in metadata:
+        if key == name and isinstance(value, str):
+            found = value if found is None else f"{found},{value}"
+    return found
+
+
 def _trailing(error: ServingError) -> Metadata:
     """When to come back, as `Retry-After` says over HTTP, and as gRPC's own retries understand it (gRFC A6)."""
     if not isinstance(error, Overloaded):
@@ -167,9 +177,9 @@ def service(name: str, methods: Mapping[str, Method]) -> Services:
     return {f"/{name}/{method}": how for method, how in methods.items()}
 
 
-def _serving_error(error: Exception) -> ServingError:
+def _serving_error(error: Exception, request_id: str) -> ServingError:
     """What the caller is told of an error, in a bounded length."""
     if isinstance(error, ServingError):
         return error if len(str(error)) <= _MAX_MESSAGE else from_code(error.grpc_code, str(error)[:_MAX_MESSAGE])
-    log.error("a call failed", exc_info=error)
-    return Internal("internal error; the gateway's log says more")
+    log.error("call %s failed", request_id, exc_info=error)
+    return Internal(f"internal error; the gateway's log says more of request {request_id}")

@@ -35,6 +35,8 @@ class _StreamedCall:
 
     def __init__(self, request: bytes, context: StreamContext) -> None:
         self.on_cancel: Callable[[], object] | None = None
+        self.request_id = ""
+        """There is no place for it in the answer."""
         self.written: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         """The ModelStreamInferResponse, once the inference has ended."""
         self._request, self._context = request, context

@@ -36,6 +36,7 @@ async def answer(app: Any, request: Request) -> Response:
         "headers": [line for line in request.headers.items() if line[0] != b"host"],
         "client": None,
         "server": None,
+        "request_id": request.id,
     }
     status = 500
     headers: list[tuple[bytes, bytes]] = []
@@ -56,7 +57,7 @@ async def answer(app: Any, request: Request) -> Response:
         await app(scope, receive, send)
     except Exception:
         # The framework has answered 500 by now; there may be more to say to whoever runs this.
-        log.exception("%s %r failed", request.method, path)
+        log.exception("request %s, %s %r, failed", request.id, request.method, path)
     if status in _REDIRECTS:
         headers = [(name, _relative(value, path) if name == b"location" else value) for name, value in headers]
     lines = [b"%b: %b\r\n" % (name, value) for name, value in headers if name.lower() not in _OURS]

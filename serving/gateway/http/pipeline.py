@@ -60,7 +60,8 @@ class HttpExchange(Exchange[Answer]):
         """match: of the dialect's path with the request's path; its first group is the model's name."""
         super().__init__(protocol, services.inference)
         self.services, self.match, self.http_request, self.reply = services, match, http_request, reply
-        self.caller = http_request.address
+        self.caller, self.request_id = http_request.address, http_request.id
+        http_request.logged = True
 
     def announced(self) -> Load | None:
         self.limit(inference_headers.timeout_s(self.http_request.headers))
@@ -118,7 +119,7 @@ def refused_at_the_door(services: HttpServices, protocol: str, name: bytes, requ
     """The answer to an inference that admission refuses by its head; None: it does not. name: of its model, as in its path."""
     inference = services.inference
     context = RequestContext(protocol, inference.timeout_s)
-    context.caller = request.address
+    context.caller, context.request_id = request.address, request.id
     try:
         context.limit(inference_headers.timeout_s(request.headers))
     except InvalidInput:
@@ -129,6 +130,7 @@ def refused_at_the_door(services: HttpServices, protocol: str, name: bytes, requ
         return None
     context.model = load.model if load else context.model
     context.error = error
+    request.logged = True
     inference.count(context, error.grpc_code, 0)
     return refused(error)
 

@@ -164,8 +164,9 @@ def add_error_handlers(app: FastAPI) -> None:
         return JSONResponse({"error": malformed(request.method, request.scope["path"])}, error.status_code, headers)
 
     @app.exception_handler(Exception)
-    async def bug(_: Request, __: Exception) -> JSONResponse:
-        return JSONResponse({"error": "internal error; the gateway's log says more"}, Internal.http_status)
+    async def bug(request: Request, _: Exception) -> JSONResponse:
+        text = f"internal error; the gateway's log says more of request {request.scope['request_id']}"
+        return JSONResponse({"error": text}, Internal.http_status)
 
 
 def malformed(method: str, path: str) -> str:

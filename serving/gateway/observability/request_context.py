@@ -36,12 +36,12 @@ class RequestContext:
     bytes = 0
     """Bytes of the request's body or message."""
     rows = 1
+    request_id = ""
+    """What the request is called in its answer and in logs: what its caller has sent, or a new one."""
     caller = ""
     """Who asks, as fairness tells callers apart: by the address."""
     key = ""
     """The name of the key that its caller has shown; empty without keys."""
-    request_id = ""
-    """What names the request in logs; empty when nothing does."""
     trace: TraceContext | None = None
     """The trace that it belongs to; None where its caller names none and it is not recorded."""
     error: ServingError | None = None

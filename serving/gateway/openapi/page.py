@@ -56,7 +56,7 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_HEADERS = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+_HEADERS = {"Content-Security-Policy": _POLICY}
 _FRESH = {"Cache-Control": "no-cache"}
 _KEPT = {"Cache-Control": "public, max-age=3600"}
 

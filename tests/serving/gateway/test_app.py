@@ -202,6 +202,8 @@ def test_a_bug_is_500_in_json_and_in_the_log(running, monkeypatch, caplog):
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(running.gateway.open_inference, "server", broken)
-    answer = running.ask("GET", b"/v2")
-    assert (answer.status, json.loads(answer.body)) == (500, {"error": "internal error; the gateway's log says more"})
+    answer = running.ask("GET", b"/v2", headers={b"x-request-id": b"seven"})
+    told = {"error": "internal error; the gateway's log says more of request seven"}
+    assert (answer.status, json.loads(answer.body)) == (500, told)
+    assert "request seven" in caplog.text
     assert "a bug" in caplog.text
