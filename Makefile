@@ -87,9 +87,9 @@ KSERVE_UNUSED := aiohttp aiohttp-retry aiosignal aiohappyeyeballs attrs cffi cry
 	multidict pillow propcache pyasn1 pycparser pyjwt python-dotenv setuptools tzdata uvloop websockets yarl
 lock: .venv/.done  ## pin every package again, with hashes: one file for each Python; the images' files are parts of it
 	$(BIN)/$(COMPILE) --universal pyproject.toml --extra dev --output-file requirements.lock
-	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra gateway --output-file deploy/gateway.lock
-	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra gateway --extra s3 --extra gs --output-file deploy/model-store.lock
-	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra engine --extra build --output-file deploy/model-server.lock
+	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra gateway --extra otlp --output-file deploy/gateway.lock
+	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra gateway --extra otlp --extra s3 --extra gs --output-file deploy/model-store.lock
+	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra engine --extra otlp --extra build --output-file deploy/model-server.lock
 	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra training --output-file deploy/training.lock
 	$(BIN)/$(COMPILE) tests/third_party/tritonclient.in --no-annotate --output-file tests/third_party/tritonclient.lock
 	$(BIN)/$(COMPILE) tests/third_party/mlflow.in --no-annotate --constraint requirements.lock --output-file tests/third_party/mlflow.lock

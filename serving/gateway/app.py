@@ -6,10 +6,12 @@
 Inference is dispatched here, before FastAPI: routing and middleware would cost it most of its speed.
 """
 
+import asyncio
+import os
 import re
 from functools import lru_cache
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from signet.serving.errors import UsageError
 from signet.serving.gateway.core.backend import Backend
@@ -23,6 +25,7 @@ from signet.serving.gateway.http.probes import Probes
 from signet.serving.gateway.http.security_headers import NOSNIFF, security_headers
 from signet.serving.gateway.http.v1_routes import add_error_handlers, create_router, malformed
 from signet.serving.gateway.observability.metrics import Metrics
+from signet.serving.gateway.observability.tracing import Tracing
 from signet.serving.gateway.openapi import fixed_routes, page
 from signet.serving.gateway.openapi.document_cache import DocumentCache
 from signet.serving.gateway.request_log.request_log import RequestLog
@@ -38,6 +41,12 @@ from signet.serving.process.child import Parent
 from signet.serving.process.supervision import Failures
 from signet.serving.release import running_version
 from signet.serving.rest_dialect import json_codec
+from signet.serving.tracing import exporting
+from signet.serving.tracing.exporting import FLUSH_S
+from signet.serving.tracing.sampler import Sampler
+
+if TYPE_CHECKING:
+    from signet.serving.tracing.exporter import Exporter
 
 
 class Gateway:
@@ -61,7 +70,9 @@ class Gateway:
         self.offload = Offload(workers, refused=self.metrics.shed.labels("large_bodies").inc)
         self.backend = backend or create_backend(settings, self.metrics, failures, self.offload)
         self.readiness = Readiness(self.backend)
-        self.inference = Inference(settings, self.backend, self.metrics)
+        self._exporter = create_exporter(settings, self.metrics)
+        tracing = Tracing(Sampler(settings.otlp_sample), self._exporter.hand_over) if self._exporter else None
+        self.inference = Inference(settings, self.backend, self.metrics, tracing)
         self.request_log = RequestLog(settings, self.metrics, failures) if settings.request_log else None
         if self.request_log:
             self.inference.sample = self.request_log.sample
@@ -146,6 +157,8 @@ class Gateway:
         await self.offload.close()
         if self.request_log:
             await self.request_log.close()
+        if self._exporter:
+            await asyncio.to_thread(self._exporter.stop, FLUSH_S)
 
     def drain(self) -> None:
         """Begin the graceful shutdown: from now on /readyz says no, while requests are still answered."""
@@ -196,6 +209,13 @@ def create_backend(settings: Settings, metrics: Metrics, failures: Failures, off
     from signet.serving.gateway.backends.embedded import EmbeddedBackend  # noqa: PLC0415  # loads TensorFlow's library
 
     return EmbeddedBackend(declared_configs(settings), settings, failures)
+
+
+def create_exporter(settings: Settings, metrics: Metrics) -> "Exporter | None":
+    """What brings traces to a collector, started, where the settings name one."""
+    if not settings.otlp:
+        return None
+    return exporting.start(settings.otlp, "signet-gateway", os.environ, running_version(), metrics.drop_traces)
 
 
 def declared_models(settings: Settings) -> list[str]:

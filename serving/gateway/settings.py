@@ -126,6 +126,11 @@ class Settings(BaseSettings):
     with its next answer meanwhile. After Ctrl-C at most so many: only while somebody is connected."""
     shutdown_s: float = Field(30.0, gt=0)
     """Seconds that requests in flight have to finish once a graceful shutdown has drained."""
+    otlp: str = ""
+    """Address of a collector's OTLP/HTTP port, such as http://localhost:4318, which gets the traces of sampled requests;
+    empty: none are recorded. Needs the extra `otlp`."""
+    otlp_sample: float = Field(0.01, ge=0, le=1)
+    """Share of the requests that are traced, of those whose callers name no trace; the others are where their callers' are."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe events that get a line on stderr."""
 

@@ -15,7 +15,7 @@ TRACEPARENT, TRACESTATE = "traceparent", "tracestate"
 
 SAMPLED = 0x01
 """The flag of those who have recorded the request."""
-_KNOWN_FLAGS = 0x03
+KNOWN_FLAGS = 0x03
 """That, and the one of trace ids that are random: of later versions no others are passed on."""
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
@@ -68,7 +68,7 @@ def parse(traceparent: str, tracestate: str | None = None) -> TraceContext | Non
         return None
     number = int(flags, 16)
     if version != "00":
-        number &= _KNOWN_FLAGS
+        number &= KNOWN_FLAGS
     return TraceContext(trace_id, span_id, number, _state(tracestate) if tracestate else "")
 
 

@@ -106,6 +106,21 @@ def serve(
             help="MODEL.COLUMN[,…]: what is left empty in it: social_posts.text, *.picture, digits.output.digit."
         ),
     ] = None,
+    otlp: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Send traces to the collector whose OTLP/HTTP port is there, such as http://localhost:4318. [default: none]",
+            show_default=False,
+        ),
+    ] = None,
+    otlp_sample: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of requests that are traced, of those whose callers name no trace, 0 to 1. [default: 0.01]",
+            show_default=False,
+        ),
+    ] = None,
     drain_s: Annotated[
         float | None, typer.Option(help="Seconds to go on answering after SIGTERM with /readyz at 503. [default: 2]")
     ] = None,

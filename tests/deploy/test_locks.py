@@ -29,9 +29,9 @@ def test_an_image_pins_what_the_project_pins(image):
 @pytest.mark.parametrize(
     ("image", "extras"),
     [
-        ("gateway", ("grpc", "gateway")),
-        ("model-store", ("grpc", "gateway", "s3", "gs")),
-        ("model-server", ("grpc", "gateway", "engine", "build")),
+        ("gateway", ("grpc", "gateway", "otlp")),
+        ("model-store", ("grpc", "gateway", "otlp", "s3", "gs")),
+        ("model-server", ("grpc", "gateway", "engine", "otlp", "build")),
         ("training", ("grpc", "gateway", "engine", "training")),
     ],
 )

@@ -188,6 +188,7 @@ class UpstreamCall(asyncio.Future[T], Generic[T]):
         if trace is None:
             attempt.handle = server.channel.call(self._path, self._request, left_s, attempt)
         else:
+            trace.sent(str(server))
             attempt.handle = server.channel.call(self._path, self._request, left_s, attempt, trace.metadata)
         attempt.confirmed = self.lease is None or server in self.lease.holders
 
@@ -229,6 +230,8 @@ class UpstreamCall(asyncio.Future[T], Generic[T]):
         for other in self._attempts:  # it has taken so long by now, which its server is known by
             self._balancer.lags(other.server, self._model, now - other.began)
         self._let_go()
+        if self._trace:
+            self._trace.server = str(attempt.server)
         if self._on_success:
             self._on_success(now - self._began)
         self.set_result(answer)

@@ -44,8 +44,8 @@ from signet.serving.tensors.padding import PaddingRule
 Run = Callable[[Arrays, float], Arrays | Awaitable[Arrays]]
 """run(inputs, timeout_s) answers at once, or gives something to await, which may be cancelled."""
 
-Traced = Callable[[Run, list[Any], int], Run]
-"""traced(run, members, requests) gives the `run` of a call that is told to which trace it belongs. members: those of its
+Traced = Callable[[Run, list[Any], int, int], Run]
+"""traced(run, members, requests, rows) gives the `run` of a call that is told to which trace it belongs. members: those of its
 requests that belong to one."""
 
 _LEAST_GATHERING_S = 0.0005
@@ -479,7 +479,7 @@ class Batcher:
         first = batch[0]
         run = first.run
         if self._traced and (members := [ticket.traced for ticket in batch if ticket.traced]):
-            run = self._traced(run, members, len(batch))
+            run = self._traced(run, members, len(batch), sum([ticket.rows for ticket in batch]))
         return run(join([ticket.inputs for ticket in batch], first.fill), latest - now)
 
     def _finished(self, queue: _Queue, call: _Call, future: "asyncio.Future[Arrays]") -> None:

@@ -22,6 +22,7 @@ from signet.serving.gateway.core.inference import Decoded, Inference, InferenceR
 from signet.serving.gateway.core.load import Load
 from signet.serving.gateway.observability.metrics import UNKNOWN
 from signet.serving.gateway.observability.request_context import RequestContext
+from signet.serving.gateway.observability.request_span import RUN, Stage
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tracing import trace_context
 from signet.serving.tracing.trace_context import TRACEPARENT, TRACESTATE
@@ -118,6 +119,25 @@ class Exchange(RequestContext, ABC, Generic[A]):
         """Put the request into the batcher's queue."""
         return self.inference.submit(leased, inputs, wanted, request, self, self)
 
+    def stages(self) -> list[Stage]:
+        # What `_mark` says follows from how far the request has come.
+        stages: list[Stage] = []
+        at = self._mark
+        if self.encode_s is not None:
+            stages.append(("encode", at, at + self.encode_s))
+        if self.run_s is not None:
+            begun = at - self.run_s
+            called = at if self.queue_s is None else begun + self.queue_s
+            if self.queue_s is not None:
+                stages.append((RUN, called, at))
+            stages.append(("queue", begun, called))
+            at = begun
+        if self.decode_s is not None:
+            stages.append(("decode", at - self.decode_s, at))
+        if self.span and self.span.parsed_at is not None and self.parse_s is not None:
+            stages.append(("parse", self.span.parsed_at - self.parse_s, self.span.parsed_at))
+        return stages[::-1]
+
     def code_of_leaving(self) -> str:
         """The code under which a caller who has left is counted."""
         return Cancelled.grpc_code
@@ -129,6 +149,8 @@ class Exchange(RequestContext, ABC, Generic[A]):
         try:
             if (traceparent := self.header(TRACEPARENT)) is not None:
                 self.trace = trace_context.parse(traceparent, self.header(TRACESTATE))
+            if tracing := self.inference.tracing:
+                tracing.begin(self)
             self.load = load = self.announced()
             refusal = self.inference.admission.admit(self, load)
             if refusal:
@@ -233,7 +255,10 @@ class Exchange(RequestContext, ABC, Generic[A]):
             self.then(request, self._asked)
 
     def _asked(self, request: InferenceRequest) -> None:
-        self.parse_s = time.perf_counter() - self._mark
+        now = time.perf_counter()
+        self.parse_s = now - self._mark
+        if self.span:
+            self.span.parsed_at = now
         self.inference.check_declared(request.model)
         self.model, self.request = request.model, request
         if self.load is None:

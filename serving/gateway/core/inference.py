@@ -16,11 +16,12 @@ from signet.serving.gateway.core.batching import Batcher, Pace, Run, Ticket, Wai
 from signet.serving.gateway.core.labels import Labels
 from signet.serving.gateway.core.load import Load
 from signet.serving.gateway.observability import call_trace
-from signet.serving.gateway.observability.call_trace import CallTrace
+from signet.serving.gateway.observability.call_trace import CallTrace, RecordedCall
 from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.gateway.observability.request_context import Observer, RequestContext, Sample
 from signet.serving.gateway.observability.request_ids import RequestIds
 from signet.serving.gateway.observability.statistics import Statistics
+from signet.serving.gateway.observability.tracing import Tracing
 from signet.serving.gateway.settings import Settings
 from signet.serving.process.concurrency import settled
 from signet.serving.process.deadlines import Deadlines
@@ -72,7 +73,8 @@ class Inference:
     All of it runs in one event loop; a request holds its lease from before it is decoded until its call has ended.
     """
 
-    def __init__(self, settings: Settings, backend: Backend, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, backend: Backend, metrics: Metrics, tracing: Tracing | None = None) -> None:
+        """tracing: records requests; None: none are."""
         self.timeout_s = settings.request_timeout_s
         """Seconds that a request may take, whatever its caller says."""
         self.request_ids = RequestIds()
@@ -93,6 +95,9 @@ class Inference:
         """Who is told of requests besides; filled before the first one."""
         self.sample: Callable[[Lease, Signature, Arrays], Sample | None] | None = None
         """What a request log wants of a request about to be answered; None: there is no such log."""
+        self.tracing = tracing
+        if tracing:
+            self.observers.append(tracing.ended)
         too_late = metrics.shed.labels("too_late").inc
         self._batcher = Batcher(
             settings.batch_max_rows,
@@ -235,8 +240,11 @@ class Inference:
         self._metrics.observe_rows(lease.name, rows)
         self.statistics.count_call(lease.name, lease.version)
 
-    def _traced(self, run: Any, members: list[RequestContext], requests: int) -> Run:
+    def _traced(self, run: Any, members: list[RequestContext], requests: int, rows: int) -> Run:
         """The call of these and other requests, told to which trace it belongs."""
+        if self.tracing and (recorded := [member for member in members if member.span]):
+            call = RecordedCall(recorded, requests, rows, self.tracing.record)
+            return lambda joint, timeout_s: call.observed(lambda: run(joint, timeout_s, call))
         trace = call_trace.passed_on(members, requests)
         traced: Run = partial(run, trace=trace) if trace else run
         return traced

@@ -96,6 +96,8 @@ class GrpcExchange(Exchange[bytes], Generic[M]):
 
     protocol_name: ClassVar[str]
     """For the metrics."""
+    service_name: ClassVar[str]
+    """The service, whose method is called as the class is."""
     message_class: ClassVar[type[Message]]
     worker_steps: ClassVar[tuple[Any, ...]]
     """How a worker parses large messages and decodes their tensors, and what it is told before the bytes."""
@@ -118,6 +120,10 @@ class GrpcExchange(Exchange[bytes], Generic[M]):
 
     def header(self, name: str) -> str | None:
         return _header(self._call.metadata, name)
+
+    def described(self, code: str) -> tuple[str, dict[str, str | int | float | bool]]:
+        method = f"{self.service_name}/{type(self).__name__}"
+        return method, {"rpc.system.name": "grpc", "rpc.method": method, "rpc.response.status_code": code}
 
     def receive(self) -> bytes:
         self.bytes = len(self._data)

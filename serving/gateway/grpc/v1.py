@@ -15,7 +15,7 @@ from signet.serving.grpc_transport.calls import Services
 from signet.serving.models import model_status
 from signet.serving.tensors.protos import get_model_metadata_pb2, get_model_status_pb2, model_management_pb2
 
-PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
+PREDICTION_SERVICE = v1_inference.SERVICE
 MODEL_SERVICE = "tensorflow.serving.ModelService"
 
 

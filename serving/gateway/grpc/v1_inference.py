@@ -30,6 +30,7 @@ from signet.serving.tensors.protos import (
 from signet.serving.tensors.signature import Signature
 
 PROTOCOL = "grpc_v1"
+SERVICE = "tensorflow.serving.PredictionService"
 
 
 class HasModelSpec(Protocol):
@@ -41,7 +42,7 @@ class HasModelSpec(Protocol):
 class Predict(GrpcExchange[predict_pb2.PredictRequest]):
     """A Predict."""
 
-    protocol_name, message_class = PROTOCOL, predict_pb2.PredictRequest
+    protocol_name, service_name, message_class = PROTOCOL, SERVICE, predict_pb2.PredictRequest
     worker_steps = large_messages.parse_predict, large_messages.decode_predict
 
     def ask(self, message: predict_pb2.PredictRequest) -> InferenceRequest:
@@ -73,7 +74,7 @@ class Predict(GrpcExchange[predict_pb2.PredictRequest]):
 class _OfExamples(GrpcExchange[Any]):
     """An inference whose input is a list of examples."""
 
-    protocol_name = PROTOCOL
+    protocol_name, service_name = PROTOCOL, SERVICE
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)

@@ -89,7 +89,7 @@ class GrpcV2:
 class ModelInfer(GrpcExchange[pb2.ModelInferRequest]):
     """An inference."""
 
-    protocol_name, message_class = PROTOCOL, pb2.ModelInferRequest
+    protocol_name, service_name, message_class = PROTOCOL, SERVICE, pb2.ModelInferRequest
     worker_steps = large_messages.parse_infer, large_messages.decode_infer
 
     def ask(self, message: pb2.ModelInferRequest | InferHead) -> InferenceRequest:

@@ -8,6 +8,7 @@ It stands before FastAPI, because every microsecond here is paid by every reques
 import logging
 import math
 import re
+from abc import abstractmethod
 from collections.abc import Awaitable
 from functools import lru_cache
 from typing import NamedTuple
@@ -28,6 +29,9 @@ from signet.serving.rest_dialect import json_codec
 log = logging.getLogger(__name__)
 
 JSON = b"Content-Type: application/json\r\n"
+
+_MOST_PATH = 256
+"""Bytes of a path that its span has."""
 
 
 class Answer(NamedTuple):
@@ -70,6 +74,22 @@ class HttpExchange(Exchange[Answer]):
     def header(self, name: str) -> str | None:
         value = self.http_request.headers.get(name.encode())
         return None if value is None else value.decode("latin-1")
+
+    @abstractmethod
+    def route(self) -> str:
+        """Its path with names in the place of what differs, such as `/v1/models/{model}:predict`."""
+
+    def described(self, code: str) -> tuple[str, dict[str, str | int | float | bool]]:
+        request, route = self.http_request, self.route()
+        attributes: dict[str, str | int | float | bool] = {
+            "http.request.method": request.method,
+            "http.route": route,
+            "url.path": request.path.partition(b"?")[0][:_MOST_PATH].decode("latin-1"),
+            "network.protocol.version": request.version,
+        }
+        if code == "OK" or self.error:
+            attributes["http.response.status_code"] = int(self.error.http_status) if self.error else 200
+        return f"{request.method} {route}", attributes
 
     def receive(self) -> bytes | Awaitable[bytes]:
         request = self.http_request

@@ -45,6 +45,9 @@ class PredictExchange(HttpExchange):
         """match: of `PATH` with the request's path."""
         super().__init__(PROTOCOL, services, match, request, reply)
 
+    def route(self) -> str:
+        return route(self.match)
+
     def read(self, body: bytes) -> InferenceRequest | Awaitable[InferenceRequest]:
         if len(body) >= LARGE_BYTES:
             request = request_from_path(self.match, self.http_request, "")
@@ -95,6 +98,9 @@ class ExamplesExchange(HttpExchange):
         self._examples: Array | None = None
         """Each example serialized, once they are read."""
 
+    def route(self) -> str:
+        return route(self.match)
+
     def read(self, body: bytes) -> InferenceRequest | Awaitable[InferenceRequest]:
         request = request_from_path(self.match, self.http_request, "")
         if len(body) >= LARGE_BYTES:
@@ -126,6 +132,12 @@ def exchange(services: HttpServices, match: re.Match[bytes], request: Request, r
     """The exchange that answers predict, classify or regress, as the path says. match: of `PATH` with the request's path."""
     kind = PredictExchange if match[5] == b"predict" else ExamplesExchange
     return kind(services, match, request, reply)
+
+
+def route(match: re.Match[bytes]) -> str:
+    """A path with names in the place of what differs. match: of `PATH`."""
+    version = "/versions/{version}" if match[2] else "/labels/{label}" if match[3] else ""
+    return f"/v1/models/{{model}}{version}:{match[5].decode()}"
 
 
 def request_from_path(match: re.Match[bytes], request: Request, signature_name: str) -> InferenceRequest:

@@ -39,6 +39,9 @@ class InferExchange(HttpExchange):
         self._steps: InferSteps | None = None
         self._large: Reading[InferRequest] | None = None
 
+    def route(self) -> str:
+        return f"/v2/models/{{model}}{'/versions/{version}' if self.match[2] else ''}/infer"
+
     def read(self, body: bytes) -> InferenceRequest | Awaitable[InferenceRequest]:
         match, headers = self.match, self.http_request.headers
         self._model = paths.decoded(match[1])

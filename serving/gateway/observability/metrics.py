@@ -26,6 +26,7 @@ from signet.serving.process.combining import combined_by
 from signet.serving.process.counter import Counter, CounterSeries
 from signet.serving.process.histogram import Histogram, Series
 from signet.serving.process.supervision import Failures
+from signet.serving.tracing.span import DROPS
 
 UNKNOWN = "unknown"
 
@@ -143,6 +144,14 @@ class Metrics:
         )
         for reason in SHED:
             self.shed.labels(reason)  # at 0 from the start: a rate needs a value before the first one
+        self._traces_dropped = LockedCounter(
+            "signet_traces_dropped_total",
+            "Traced requests and calls whose spans did not reach the collector, by reason.",
+            ("reason",),
+            registry=registry,
+        )
+        for reason in DROPS:
+            self._traces_dropped.labels(reason)  # as above
         self.shed_by_wait = self.shed.labels("predicted_wait")
         self._model_state = Gauge(
             "signet_model_state",
@@ -234,6 +243,10 @@ class Metrics:
                 self._response_bytes.of(protocol),
             )
         return found
+
+    def drop_traces(self, reason: str, number: int) -> None:
+        """Count requests and calls whose spans are lost. reason: one of `DROPS`. Any thread may."""
+        self._traces_dropped.labels(reason).inc(number)
 
     def observe_rows(self, model: str, rows: int) -> None:
         """Count a call into which so many rows go."""

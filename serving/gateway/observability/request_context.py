@@ -11,6 +11,7 @@ from typing import Any
 
 from signet.serving.errors import DeadlineExceeded, ServingError
 from signet.serving.gateway.observability.metrics import UNKNOWN
+from signet.serving.gateway.observability.request_span import RequestSpan, Stage
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tracing.trace_context import TraceContext
 
@@ -44,6 +45,8 @@ class RequestContext:
     """The name of the key that its caller has shown; empty without keys."""
     trace: TraceContext | None = None
     """The trace that it belongs to; None where its caller names none and it is not recorded."""
+    span: RequestSpan | None = None
+    """What is noted of it for the trace; None where it is not recorded."""
     error: ServingError | None = None
     """What it was answered with, if that is an error."""
     sample: "Sample | None" = None
@@ -57,6 +60,14 @@ class RequestContext:
         self.started = started = time.perf_counter()
         self.deadline = started + timeout_s
         """When the answer is due, by the clock of `time.perf_counter`."""
+
+    def described(self, code: str) -> tuple[str, dict[str, str | int | float | bool]]:
+        """What it is called in traces, and what is said of it there, by OpenTelemetry's names. code: of its answer."""
+        return self.protocol, {}
+
+    def stages(self) -> list[Stage]:
+        """Those that it has been through."""
+        return []
 
     def limit(self, timeout_s: float | None) -> None:
         """Note the caller's own limit in seconds from the start of the request, if there is one: the shorter holds."""
