@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
+from signet.clients.request_log import files
 from signet.clients.score import engine_local, preparing, resume, standard_output
 from signet.clients.score.input import sources
 from signet.clients.score.input.chunk import Chunk
@@ -37,7 +38,7 @@ def score(options: ScoreOptions, console: Console) -> ScoreSummary:
     """Do the job, or what is left of it. Raises `UsageError` and `ServingError`; the same job can then be resumed."""
     began = time.monotonic()
     options.check()
-    found = sources.expand(options.inputs, options.input_format, options.dialect)
+    found = _of_model(sources.expand(options.inputs, options.input_format, options.dialect), options, console)
     write = _to_stdout if options.output == STDOUT else _to_files
     try:
         summary = write(options, found, console)
@@ -46,6 +47,14 @@ def score(options: ScoreOptions, console: Console) -> ScoreSummary:
     except OSError as error:
         raise UsageError(f"{error.filename or options.output}: {error.strerror or error}") from error
     return replace(summary, seconds=time.monotonic() - began)
+
+
+def _of_model(found: tuple[Source, ...], options: ScoreOptions, console: Console) -> tuple[Source, ...]:
+    """The sources without what a request log has of other models and signatures."""
+    others = files.others([source.path for source in found], options.model, options.signature)
+    if others:
+        console.print(f"{len(others)} files are of other models or signatures, and left out", highlight=False)
+    return tuple(source for source in found if source.path not in others)
 
 
 def _to_stdout(options: ScoreOptions, found: tuple[Source, ...], console: Console) -> ScoreSummary:

@@ -1,7 +1,8 @@
 """What requests carry: named arrays that fit a signature, some dozens of different requests that are sent in turn.
 
 golden      the model's own examples, MODELS_DIR/NAME/VERSION/assets.extra/golden.json
-a file      rows as `signet score` reads them, one JSON object a line, or one predict request
+a file      rows as `signet score` reads them, one JSON object a line or Parquet, or one predict request
+a folder    the request log that `signet serve --request-log` writes
 signature   random values of the right dtypes and shapes
 """
 
@@ -17,6 +18,8 @@ import numpy as np
 from signet.clients.client import values
 from signet.clients.client.calls import Version
 from signet.clients.load_test.plan.mix import MixEntry
+from signet.clients.request_log import files
+from signet.clients.score import formats
 from signet.serving.errors import InvalidInput, UsageError
 from signet.serving.tensors.arrays import Array, Arrays
 from signet.serving.tensors.signature import Signature, TensorSpec, select
@@ -48,6 +51,8 @@ def read(
     if source in (AUTO, SIGNATURE):
         return SIGNATURE, [_random(signature, rows, size, chance) for _ in range(DISTINCT)]
     path = Path(source)
+    if path.is_dir() or path.suffix in (".parquet", ".pq"):
+        return str(path), _of_rows(path, _from_parquet(path, entry, signature), signature, rows)
     return str(path), _of_rows(path, _from_file(path, signature), signature, rows)
 
 
@@ -79,6 +84,37 @@ def _from_file(path: Path, signature: Signature) -> dict[str, Any]:
     if isinstance(document, dict) and isinstance(document.get("instances"), list):
         return _columns(path, document["instances"], signature)
     return _columns(path, [document], signature)
+
+
+def _from_parquet(path: Path, entry: MixEntry, signature: Signature) -> dict[str, Any]:
+    """The last rows of a Parquet file, or of what a request log has of the model in a folder, each with all inputs."""
+    if path.is_dir():
+        logs = files.of(files.found(str(path)), entry.model, signature.name)
+        paths = [log.path for log in reversed(logs)]
+    else:
+        paths = [str(path)]
+    names = list(signature.inputs)
+    formats.pyarrow(str(path))
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    for file in paths:
+        try:
+            with pq.ParquetFile(file) as parquet:
+                if missing := set(names) - set(parquet.schema_arrow.names):
+                    raise UsageError(f"{file} has no column {min(missing)!r}; expected the inputs {', '.join(names)}")
+                for batch in parquet.iter_batches(batch_size=1024, columns=names):
+                    rows = [row for row in batch.to_pylist() if None not in row.values()]  # redacted
+                    for name in names:
+                        columns[name] += [row[name] for row in rows[: _MOST_ROWS - len(columns[name])]]
+                    if len(columns[names[0]]) >= _MOST_ROWS:
+                        return columns
+        except (OSError, pa.ArrowException) as error:
+            raise UsageError(f"--bodies {file} cannot be read as Parquet: {error}") from error
+    if not columns[names[0]]:
+        raise UsageError(f"--bodies {path} has no row with all inputs: {', '.join(names)}")
+    return columns
 
 
 def _loaded(path: Path, number: int, line: bytes) -> Any:

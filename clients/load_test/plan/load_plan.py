@@ -70,7 +70,8 @@ class LoadPlan:
         str,
         Option(
             "golden: the examples in --models-dir; signature: random values; a file with a JSON object in each "
-            "line, as for `signet score`, or a predict request. auto: golden where there are any, else signature."
+            "line or Parquet, as for `signet score`, or a predict request; a folder that "
+            "`signet serve --request-log` wrote. auto: golden where there are any, else signature."
         ),
     ] = "auto"
     rows: Annotated[int, Option("Rows in a request.", min=1)] = 1

@@ -4,14 +4,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from prometheus_client import CollectorRegistry
 
 from signet.clients.score.formats import Format
 from signet.clients.score.input import reading, sources
 from signet.clients.score.input.arrow_rows import ArrowRows
 from signet.clients.score.input.chunk import Position
 from signet.clients.score.plan import Plan, mapping
+from signet.serving.gateway.observability.request_log_counts import LogCounts
+from signet.serving.gateway.request_log import streams
+from signet.serving.gateway.request_log.destination import Folder
 from signet.serving.gateway.request_log.record import Record, plan
 from signet.serving.gateway.request_log.redaction import Redaction
+from signet.serving.gateway.request_log.shipping import Shipping
+from signet.serving.gateway.request_log.writing import Writing
 from signet.serving.models import model_card
 from signet.serving.tensors.dtypes import ROWS
 from signet.serving.tensors.signature import Signature, TensorSpec
@@ -36,6 +42,17 @@ def a_plan(given: Signature, redact: str = "", model: str = "m"):
 
 def record(made, inputs, outputs, rows, number=0) -> Record:
     return Record(made, inputs, outputs, rows, 1e9 + number, 0.25, f"id-{number}", "v1", "bob", 100)
+
+
+def write_log(folder: Path, records: list[Record]) -> None:
+    """Files of a request log with these records, one for each of their kinds."""
+    spool = folder / streams.FOLDER
+    spool.mkdir(parents=True, exist_ok=True)
+    counts = LogCounts(CollectorRegistry())
+    writer = Writing(spool, 1 << 30, 1e9, counts, lambda: None)
+    writer.write(records)
+    writer.close()
+    Shipping(spool, Folder(folder, 1 << 40), 1 << 40, counts).step()
 
 
 def scored(path: Path, given: Signature) -> list[dict[str, np.ndarray]]:

@@ -86,7 +86,7 @@ def test_what_is_logged_is_scored_again_as_it_was_answered(backend, request, mod
         assert {row["request.protocol"] for row in rows} == {"v1", "grpc_v1"}
         for model, inputs in (("two_in", ("a", "b")), ("three_out", ("x",))):
             out = tmp_path / f"{model}.parquet"
-            score(ScoreOptions(model, [str(log / model)], str(out), url), Console(file=io.StringIO()))
+            score(ScoreOptions(model, [str(log)], str(out), url), Console(file=io.StringIO()))
             again = pq.read_table(out).to_pylist()
             assert len(again) == sum(row["request.model"] == model for row in rows)
             for row in again:
