@@ -21,8 +21,8 @@ help:            ## these lines
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-run: .venv/.done  ## train the quick presets if models/ lacks them, then serve on http://localhost:8080
-	@$(SIGNET) train $(QUICK_MODELS) --preset quick --if-missing --models-dir $(MODELS_DIR)
+run: .venv/.done  ## train the quick presets if models/ lacks them, then serve on http://localhost:8080; EPOCHS=1 trains for less
+	@$(SIGNET) train $(QUICK_MODELS) --preset quick $(if $(EPOCHS),--epochs $(EPOCHS)) --if-missing --models-dir $(MODELS_DIR)
 	@exec $(SIGNET) serve --models-dir $(MODELS_DIR) --http-port $(HTTP_PORT)
 
 # One worker a processor, each with session servers of its own: about 3 GB of memory, hence at most four. `worksteal` gives

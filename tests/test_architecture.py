@@ -35,7 +35,7 @@ PARTS = [f"serving.model_server.{name}" for name in ("monitoring", "reload", "al
 MODEL_SERVER = [*SHARED, "serving.engine", *FILES, *PARTS]
 CLIENT = [*SHARED, "clients.client"]
 SCORE = [*CLIENT, *(f"clients.score.{name}" for name in ("formats", "storage", "plan", "output_columns"))]
-TRAINING = [*MODELS, "training.model"]
+TRAINING = [*MODELS, "training.model", "training.keras_start"]
 
 ALLOWED: dict[str, list[str]] = {
     "serving": [],
@@ -107,6 +107,7 @@ ALLOWED: dict[str, list[str]] = {
     "clients.load_test": [*CLIENT, *(f"clients.load_test.{name}" for name in ("plan", "run", "report"))],
     # Training and serving meet on disk: the SavedModel is the contract.
     "training.model": BASE,
+    "training.keras_start": BASE,
     "training.data": TRAINING,
     "training.models": [*TRAINING, "training.data"],
     "training.export": [*TRAINING, "training.models"],

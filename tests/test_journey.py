@@ -45,19 +45,19 @@ class Running:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """`make run` with an empty models folder: trains the three quick presets and serves them."""
+    """`make run` with an empty models folder: trains the three quick presets, for an epoch each, and serves them."""
     models = tmp_path_factory.mktemp("journey") / "models"
-    with make_run(models) as started:
+    with make_run(models, "EPOCHS=1") as started:
         yield started
 
 
 @contextmanager
-def make_run(models: Path) -> Iterator[Running]:
+def make_run(models: Path, *variables: str) -> Iterator[Running]:
     """`make run` on a free port, until it is ready and has printed its three commands."""
     port = servers.free_port()
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
     process = subprocess.Popen(
-        ["make", "run", f"HTTP_PORT={port}", f"MODELS_DIR={models}"],
+        ["make", "run", f"HTTP_PORT={port}", f"MODELS_DIR={models}", *variables],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -90,6 +90,15 @@ def shell(command: str, at: Running, folder: Path) -> str:
     codes = (0, 1) if " --slo " in command and "good/s" in done.stdout else (0,)
     assert done.returncode in codes, f"{command}\n{done.stdout}{done.stderr}"
     return done.stdout
+
+
+@pytest.mark.long
+def test_the_first_run_as_it_is_printed_learns_what_the_quick_preset_learns(tmp_path):
+    with make_run(tmp_path / "models"):
+        for name in QUICK:
+            metrics = json.loads((tmp_path / "models" / name / "1" / "assets.extra" / "metrics.json").read_text())
+            assert metrics["best_epoch"] > 1
+            assert all(score["value"] > 0.5 for score in metrics["scores"] if score["metric"] == "accuracy"), metrics
 
 
 def test_the_first_run_prints_three_commands_that_work(running, tmp_path):

@@ -32,6 +32,7 @@ from rich.console import Console
 from rich.table import Table
 
 from signet.serving.errors import SignetError, UsageError
+from signet.training import keras_start
 from signet.training.export import export, publish
 from signet.training.export.errors import ExportFailed
 from signet.training.export.golden import to_json
@@ -181,6 +182,7 @@ def train_one(name: str, options: TrainOptions, line: ModelProgress) -> Trained:
 def fitted(name: str, options: TrainOptions, work: Path, line: ModelProgress) -> Fitted:
     """Learn, going on from the checkpoint in `work` if it is this run's, and be judged. Raises BadData, Diverged."""
     line.say("starting Keras")
+    keras_start.start()
     import keras
 
     from signet.training import devices, fit

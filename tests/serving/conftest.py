@@ -1,10 +1,10 @@
 """Models made for the tests; TensorFlow writes them in a process of its own."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.made_models import made
 
 _SLOW = """
 import sys, tensorflow as tf
@@ -18,18 +18,14 @@ class Slow(tf.Module):
         return {"count": count}
 
 module = Slow()
-tf.saved_model.save(module, sys.argv[1], signatures={"serving_default": module.count})
+tf.saved_model.save(module, sys.argv[1] + "/1", signatures={"serving_default": module.count})
 """
 
 
 @pytest.fixture(scope="session")
 def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that counts to the number it is sent, one step at a time."""
-    path = tmp_path_factory.mktemp("slow") / "1"
-    script = path.with_name("slow.py")  # TensorFlow turns the loop into a graph from its source
-    script.write_text(_SLOW)
-    subprocess.run([sys.executable, script, path], check=True, capture_output=True)
-    return path
+    return made(tmp_path_factory, _SLOW) / "1"
 
 
 _TIMES = """
@@ -47,11 +43,7 @@ for k in range(1, 8):
 @pytest.fixture(scope="session")
 def times_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the versions 1 to 7 of a model; version k computes y = k x."""
-    path = tmp_path_factory.mktemp("times")
-    script = path.with_name("times.py")
-    script.write_text(_TIMES)
-    subprocess.run([sys.executable, script, path], check=True, capture_output=True)
-    return path
+    return made(tmp_path_factory, _TIMES)
 
 
 _RAGGED = """
@@ -71,7 +63,7 @@ module.lengths = tf.function(
     lambda ids: {"length": tf.fill([tf.shape(ids)[0]], tf.shape(ids)[1])},
     input_signature=[tf.TensorSpec([None, None], tf.int32, name="ids")],
 )
-path = pathlib.Path(sys.argv[1])
+path = pathlib.Path(sys.argv[1]) / "ragged" / "1"
 tf.saved_model.save(module, path, signatures={"serving_default": module.sums, "lengths": module.lengths})
 (path / "assets.extra").mkdir()
 padding = {"value": 0, "safe": True, "inputs": {"ids": [1], "weights": [1]}}
@@ -87,11 +79,7 @@ def ragged_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ids (n, m) int32, weights (n, m, 2) float32 -> total (n, 1), longest (n,); of the signature `lengths` it says that
     they do.
     """
-    folder = tmp_path_factory.mktemp("models")
-    script = folder.with_name("ragged.py")
-    script.write_text(_RAGGED)
-    subprocess.run([sys.executable, script, folder / "ragged" / "1"], check=True, capture_output=True)
-    return folder
+    return made(tmp_path_factory, _RAGGED)
 
 
 _ODD = """
@@ -161,11 +149,7 @@ def odd_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     several: has `double` and `triple`. examples: has signatures for Classify and Regress, each with an input tensor of its own,
     good ones (`classify`, `regress`) and others.
     """
-    folder = tmp_path_factory.mktemp("odd")
-    script = folder.with_name("odd.py")
-    script.write_text(_ODD)
-    subprocess.run([sys.executable, script, folder], check=True, capture_output=True)
-    return folder
+    return made(tmp_path_factory, _ODD)
 
 
 _ROWS = """
@@ -215,7 +199,7 @@ for name, (spec, function) in SIGNATURES.items():
     functions[name] = tf.function(eval(f"lambda {spec.name}: {{'y': given({spec.name})}}", {"given": function}), [spec])
 functions["constant"] = tf.function(lambda: {"y": tf.constant([1.0, 2.0, 3.0]), "z": tf.constant(7)}, [])
 module.functions = functions
-tf.saved_model.save(module, sys.argv[1], signatures=functions)
+tf.saved_model.save(module, sys.argv[1] + "/rows/1", signatures=functions)
 """
 
 
@@ -225,8 +209,4 @@ def rows_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     One, `constant`, has no inputs: y (3,) float32, z () int32.
     """
-    folder = tmp_path_factory.mktemp("rows")
-    script = folder.with_name("rows.py")
-    script.write_text(_ROWS)
-    subprocess.run([sys.executable, script, folder / "rows" / "1"], check=True, capture_output=True)
-    return folder
+    return made(tmp_path_factory, _ROWS)

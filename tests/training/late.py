@@ -6,6 +6,8 @@ keras = Late("keras")      ──keras.Input(…) in a test──▶ import kera
 from importlib import import_module
 from typing import Any
 
+from signet.training import keras_start
+
 
 class Late:
     """A module by its name, imported when something of it is first asked for."""
@@ -16,6 +18,7 @@ class Late:
     def __getattr__(self, name: str) -> Any:
         if name.startswith(("_", "pytest")):  # pytest asks every object whether it is a test or a fixture
             raise AttributeError(name)
+        keras_start.start()
         return getattr(import_module(self._name), name)
 
 

@@ -12,7 +12,6 @@ import pytest
 
 from signet.training import train
 from signet.training.model import BadOption, Recipe
-from tests import servers
 from tests.training import late
 from tests.training.late import keras
 
@@ -95,32 +94,57 @@ def test_the_last_tenth_is_for_validation(rows, kept_out):
     assert list(range(rows))[fit.validation_rows(rows)] == kept_out
 
 
-def signet_train(folder, *arguments, script=None, **environment):
-    command = [sys.executable, "-c", script] if script else servers.SIGNET
+def signet_train(folder, *arguments, script, **environment):
+    """`signet train digits` by a script that does more before, and what its export says of the training."""
     done = subprocess.run(
-        [*command, "train", "digits", "--epochs", "2", "--models-dir", folder / "models", *arguments],
-        env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=280,
+        [sys.executable, "-c", script, "train", "digits", "--epochs", "2", "--models-dir", folder / "models", *arguments],
+        env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=280, cwd=folder,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     extra = folder / "models" / "digits" / "1" / "assets.extra"
     return json.loads((extra / "metrics.json").read_text())
 
 
+ALONE_BEFORE = """
+import json
+from pathlib import Path
+from signet.training import train
+from signet.training.options import TrainOptions
+
+class Silent:
+    say = batch = epoch = start = lambda *_: None
+
+work = Path("alone")
+work.mkdir()
+done = train.fitted("digits", TrainOptions(epochs=2), work, Silent())
+Path("alone.json").write_text(json.dumps(done.history.epochs))
+import signet.cli
+signet.cli.main()
+"""
+
+
 def test_jax_trains_on_two_devices_and_tensorflow_exports(tmp_path):
     """The export is verified against the golden answers, by TensorFlow's own loader, before it is published."""
-    alone = signet_train(tmp_path / "alone", KERAS_BACKEND="jax")
-    shared = signet_train(
-        tmp_path / "shared", "--distribute", KERAS_BACKEND="jax", XLA_FLAGS="--xla_force_host_platform_device_count=2"
-    )
+    devices = "--xla_force_host_platform_device_count=2"
+    shared = signet_train(tmp_path, "--distribute", script=ALONE_BEFORE, KERAS_BACKEND="jax", XLA_FLAGS=devices)
+    alone = json.loads((tmp_path / "alone.json").read_text())
     assert "jax" in shared["versions"]
     assert shared["distribute"]
-    assert shared["epochs"][-1]["loss"] == pytest.approx(alone["epochs"][-1]["loss"], rel=1e-3)
+    assert shared["epochs"][-1]["loss"] == pytest.approx(alone[-1]["loss"], rel=1e-3)
 
 
 TWO_PROCESSORS = """
+from signet.training import keras_start
+keras_start.start()
 import tensorflow as tf
 (processor,) = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
+from pathlib import Path
+from signet.training import devices
+try:
+    devices.shared(True, 33).__enter__()
+except devices.BadOption as error:
+    Path("refused").write_text(str(error))
 import signet.cli
 signet.cli.main()
 """
@@ -132,13 +156,7 @@ def test_tensorflow_trains_on_two_devices_in_bfloat16_and_writes_for_tensorboard
     assert metrics["precision"] == "bfloat16"
     assert metrics["scores"][0]["value"] > 0.3
     assert {path.parent.name for path in board.rglob("events.out.*")} == {"train", "validation"}
-
-
-def test_a_batch_that_cannot_be_shared_out_is_refused():
-    two, _ = TWO_PROCESSORS.split("import signet", maxsplit=1)
-    script = two + "from signet.training import devices\ndevices.shared(True, 33).__enter__()"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert "a batch of 33 rows cannot be shared out among 2 devices" in done.stderr
+    assert "a batch of 33 rows cannot be shared out among 2 devices" in (tmp_path / "refused").read_text()
 
 
 @pytest.mark.parametrize(("backend", "problem"), [

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from signet.training import keras_start
 from signet.training.export.errors import ExportFailed
 
 
@@ -53,8 +54,7 @@ class Steps:
 
 def serve(main: Callable[..., int]) -> int:
     """Fork for each line of stdin, which holds a step and its arguments, and say how it ended."""
-    import keras  # noqa: F401  # with TensorFlow: the forks have both
-    import tensorflow as tf  # noqa: F401
+    keras_start.start()  # with TensorFlow: the forks have both
 
     for line in sys.stdin:
         with tempfile.TemporaryFile() as said:

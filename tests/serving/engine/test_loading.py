@@ -1,8 +1,6 @@
 """How graphs are carried: loops by one thread where that works, everything else by TensorFlow's own executor."""
 
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -12,6 +10,7 @@ from signet.serving.engine.loading import Loader
 from signet.serving.engine.tensorflow_c import Session
 from signet.serving.errors import NotFound
 from signet.serving.tensors.protos import config_pb2, saved_model_pb2
+from tests.made_models import made
 from tests.servers import GOLDEN_MODELS
 
 SINGLE = "SINGLE_THREADED_EXECUTOR"
@@ -42,9 +41,7 @@ save(sys.argv[1] + "/new", False, False)
 @pytest.fixture(scope="module")
 def loops(tmp_path_factory):
     """Graphs with a loop that adds 6: two with something that the single-threaded executor refuses, and one without."""
-    folder = tmp_path_factory.mktemp("loops")
-    subprocess.run([sys.executable, "-c", _OLD, folder], check=True, capture_output=True)
-    return folder
+    return made(tmp_path_factory, _OLD)
 
 
 @pytest.fixture

@@ -12,10 +12,12 @@ from signet.serving.engine.trial import lacks_something
 from signet.serving.engine.warmup import FILE
 from signet.serving.errors import InvalidInput, ServingError, from_code
 from signet.serving.models.model_status import INCOMPLETE, UNANSWERED
+from signet.training import keras_start
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory) -> Path:
+    keras_start.start()
     from tests.serving.engine import trial_models
 
     folder = tmp_path_factory.mktemp("numbers")

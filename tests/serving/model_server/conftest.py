@@ -1,10 +1,10 @@
 """SavedModels of each make that people have, written by TensorFlow in a process of its own."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.made_models import made
 
 _MAKES = '''
 """Writes FOLDER/keras/1, FOLDER/module/1 and FOLDER/tf1/1: each takes a (n, 2) float and w (n,) string."""
@@ -70,16 +70,11 @@ def make_tf1():
 
 for make in (make_keras, make_module, make_tf1):
     make()
+(folder / "words.txt").unlink()
 '''
 
 
 @pytest.fixture(scope="session")
 def makes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the models `keras`, `module` and `tf1`."""
-    folder = tmp_path_factory.mktemp("makes")
-    script = folder.with_name("make_models.py")
-    script.write_text(_MAKES)
-    done = subprocess.run([sys.executable, script, folder], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    (folder / "words.txt").unlink()
-    return folder
+    return made(tmp_path_factory, _MAKES)

@@ -9,6 +9,7 @@ from signet.serving.engine.loading import Loader
 from signet.serving.errors import FailedPrecondition, UsageError
 from signet.serving.models import completeness, operations
 from signet.serving.models.operations import FILES, PYTHON, parse_names, reaching_out, refusal
+from signet.training import keras_start
 from tests.servers import GOLDEN_MODELS
 
 REACHING = {
@@ -31,6 +32,7 @@ REACHING = {
 @pytest.fixture(scope="module")
 def reaching_models() -> ModuleType:
     """TensorFlow, which takes seconds to import, and functions for it."""
+    keras_start.start()
     from tests.serving.models import reaching_models
 
     return reaching_models
