@@ -18,6 +18,12 @@ _START = "from signet.training import keras_start\nkeras_start.start()\n"
 """Each script imports TensorFlow: the quick way."""
 
 
+def program(module: str) -> list[str]:
+    """The command that runs a module as `python -m` does, whose imports of TensorFlow and Keras are then quick."""
+    code = f"{_START}import runpy, sys\nrunpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+    return [sys.executable, "-c", code]
+
+
 def made(factory: pytest.TempPathFactory, script: str) -> Path:
     """The folder that the script has filled, whose path it finds in `sys.argv[1]`. Others read it, too: leave it as it is."""
     base = factory.getbasetemp()

@@ -1,5 +1,6 @@
 """Each test has a kind, and a unit test that costs too much fails."""
 
+import re
 import subprocess
 import sys
 
@@ -73,7 +74,7 @@ def test_a_unit_test_that_costs_too_much_fails_with_a_sentence(tmp_path):
 
         def burn():
             started = time.process_time()
-            while time.process_time() < started + 2.1:
+            while time.process_time() < started + 0.3:
                 pass
 
         def test_unit():
@@ -84,14 +85,14 @@ def test_a_unit_test_that_costs_too_much_fails_with_a_sentence(tmp_path):
             burn()
 
         def test_waits():
-            time.sleep(2.2)
+            time.sleep(0.4)
     """)
     by_hand, quick = (
         subprocess.run(
             [*PYTEST, *budget, file], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
         ).stdout
-        for budget in ([], ["--unit-budget", "2"])
+        for budget in ([], ["--unit-budget", "0.2"])
     )
     assert "3 passed" in by_hand
     assert "1 failed, 2 passed" in quick
-    assert "2.1 s of processor time, and a unit test may take 2: make it smaller" in quick
+    assert re.search(r"0\.[3-9] s of processor time, and a unit test may take 0\.2: make it smaller", quick)

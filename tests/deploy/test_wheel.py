@@ -48,7 +48,8 @@ def install(programs: Path, *requirements: object) -> None:
 
 
 def run(program: Path, *arguments: object, cwd: Path, code: int = 0) -> str:
-    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    # What is compiled is kept, or each start would compile every package of a new environment again.
+    clean = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")}
     command = [program, *map(str, arguments)]
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=100, env=clean)
     assert done.returncode == code, done.stdout + done.stderr

@@ -3,11 +3,14 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
+import pytest
 
 from examples.babi import measure
+from signet.training import keras_start
 from signet.training.data import stories
 
 
@@ -25,37 +28,43 @@ def write(path, questions):
                 file.write(f"{number} {question.question}\t{question.answer}\t1\n")
 
 
-def run(folder, *arguments):
-    command = [
-        sys.executable,
-        measure.__file__,
-        "--data",
-        folder,
-        "--results",
-        folder / "results",
-        *arguments,
-    ]
-    return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=280)
+def arguments(folder, *more):
+    return list(map(str, ["--data", folder, "--results", folder / "results", *more]))
 
 
-def test_tasks_are_measured_once_and_shown_beside_published_figures(tmp_path):
-    questions = stories.generate(60, np.random.default_rng(0))
+# Keras reads and writes weights in a way that numpy 2 warns of.
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
+def test_tasks_are_measured_once_and_shown_beside_published_figures(tmp_path, monkeypatch, capsys):
+    """Two epochs each, in this process, which has imported TensorFlow once for all tests."""
+    questions = stories.generate(12, np.random.default_rng(0))
     write(tmp_path / "qa1_where_train.txt", questions)
     write(tmp_path / "qa1_where_test.txt", questions)
     assert stories.read(tmp_path / "qa1_where_test.txt")[7].text == questions[7].text
-    first = run(tmp_path, "--tasks", "1", "--preset", "quick")
-    assert first.returncode == 0, first.stderr
+    keras_start.start()
+    from signet.training.models import question_answering
+
+    monkeypatch.setattr(question_answering, "LEAST_EPOCHS", 2)
+    monkeypatch.setattr(question_answering, "MOST_EPOCHS", 2)
+    short = replace(question_answering.NOTEBOOK_PRESETS["quick"], epochs=2)
+    monkeypatch.setattr(question_answering, "NOTEBOOK_PRESETS", {"quick": short})
+
+    monkeypatch.setattr(sys, "argv", ["measure.py", *arguments(tmp_path, "--tasks", "1", "--preset", "quick")])
+    assert measure.main() == 0
     rows = json.loads((tmp_path / "results" / "results.json").read_text())
     assert [(row["task"], row["architecture"], row["seed"]) for row in rows] == [(1, "notebook", 0), (1, "default", 0)]
     assert all(0 < row["accuracy"] <= 1 and row["date"] and row["versions"]["keras"] for row in rows)
-    again = run(tmp_path, "--tasks", "1", "--preset", "quick")
-    assert again.returncode == 0
-    assert (
-        again.stdout == (tmp_path / "results" / "results.md").read_text()
-    )  # nothing was measured, so nothing else is said
-    missing = run(tmp_path, "--tasks", "2")
-    assert missing.returncode == 1
-    assert "expected one file qa2_…_train.txt, found 0" in missing.stdout
+    assert [row["epochs"] for row in rows] == [2, 2]
+    capsys.readouterr()
+    assert measure.main() == 0
+    said = capsys.readouterr().out  # nothing was measured, so nothing else is said
+    assert said == (tmp_path / "results" / "results.md").read_text()
+
+
+def test_a_task_without_its_files_ends_the_program_with_a_sentence(tmp_path):
+    command = [sys.executable, measure.__file__, *arguments(tmp_path, "--tasks", "2")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+    assert done.returncode == 1
+    assert "expected one file qa2_…_train.txt, found 0" in done.stdout
 
 
 def test_the_table_says_what_is_not_measured_yet():

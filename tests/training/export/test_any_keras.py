@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 
 import httpx
 import numpy as np
@@ -13,6 +12,7 @@ from signet.serving.engine import loading
 from signet.training.export import publish
 from signet.training.export.golden import difference, from_json
 from tests import servers
+from tests.made_models import program
 from tests.training.late import tf
 
 OWN_NAMES = [
@@ -53,7 +53,7 @@ NAMES = [*OWN_NAMES, "tf_module", "tf1"]
 def corpus(tmp_path_factory):
     """The folder that `third_party.py` fills."""
     folder = tmp_path_factory.mktemp("third_party")
-    command = [sys.executable, "-m", "tests.training.export.third_party", folder]
+    command = [*program("tests.training.export.third_party"), folder]
     child = subprocess.run(command, capture_output=True, text=True, check=False, cwd=servers.ROOT)
     assert child.returncode == 0, child.stderr[-3000:]
     assert {path.stem for path in (folder / "expected").iterdir()} == set(NAMES)
