@@ -226,6 +226,11 @@ ROWS: dict[str, list[Panel]] = {
             (("sum by (task) (increase(signet_background_failures_total[15m]))", "{{task}}"),),
         ),
         Panel(
+            "Days until certificates end",
+            "short",
+            (("(min by (role) (signet_certificate_expiry_timestamp_seconds) - time()) / 86400", "{{role}}"),),
+        ),
+        Panel(
             "Versions of the gateway",
             "short",
             (("count by (version) (signet_build_info)", "{{version}}"), ("sum(signet_draining)", "draining")),

@@ -104,10 +104,16 @@ def started(
 def gateway(
     *arguments: str | Path, environment: dict[str, str] | None = None, checkout: Path = ROOT
 ) -> Iterator[tuple[str, Program]]:
-    """`signet serve` on a free port, ready: its URL and the program."""
+    """`signet serve` on a free port, ready: its URL, with https where it speaks TLS, and the program."""
     with program("serve", "--http-port", "0", *arguments, environment=environment, checkout=checkout) as running:
-        match = running.read_until(r"Signet is (?:ready )?at http://localhost:(\d+)")
-        yield f"http://127.0.0.1:{match[1]}", running
+        match = running.read_until(r"Signet is (?:ready )?at (https?)://localhost:(\d+)")
+        yield f"{match[1]}://127.0.0.1:{match[2]}", running
+
+
+def admin_address(gateway: Program) -> str:
+    """The address of the port of probes that a gateway has printed."""
+    match = gateway.read_until(r"probes and metrics also at port (\d+)")
+    return f"127.0.0.1:{match[1]}"
 
 
 def grpc_address(gateway: Program) -> str:

@@ -20,10 +20,7 @@ DIALECTS = [*JSON, "serving.rest_dialect", "serving.grpc_dialect"]
 MODELS = [*DIALECTS, "serving.models", "serving.process"]
 SHARED = [
     *MODELS,
-    "serving.open_inference",
-    "serving.http",
-    "serving.grpc_transport",
-    "serving.offload",
+    *("serving.open_inference", "serving.tls", "serving.http", "serving.grpc_transport", "serving.offload"),
     "serving.tracing",
 ]
 GATEWAY = [*SHARED, "serving.gateway.settings", "serving.gateway.observability"]
@@ -45,16 +42,18 @@ ALLOWED: dict[str, list[str]] = {
     "serving.rest_dialect": JSON,
     "serving.grpc_dialect": TENSORS,
     "serving.process": BASE,
-    "serving.http": [*BASE, "serving.process"],
+    "serving.tls": [*BASE, "serving.process"],
+    "serving.http": [*BASE, "serving.process", "serving.tls"],
     "serving.h2": [*BASE, "serving.process"],
-    "serving.grpc_transport": [*BASE, "serving.process", "serving.h2"],
+    "serving.grpc_transport": [*BASE, "serving.process", "serving.tls", "serving.h2"],
     "serving.models": [*DIALECTS, "serving.process"],
     "serving.open_inference": [*JSON, "serving.models"],
     "serving.offload": [*DIALECTS, "serving.open_inference"],
     "serving.engine": [*TENSORS, "serving.grpc_dialect", "serving.models", "serving.process"],
     # The gateway: protocols and backends meet in the core, and know nothing of each other.
     "serving.gateway.settings": MODELS,
-    "serving.gateway.observability": [*MODELS, "serving.tracing"],
+    "serving.gateway.certificates": [*SHARED, "serving.gateway.settings"],
+    "serving.gateway.observability": [*MODELS, "serving.tls", "serving.tracing"],
     "serving.gateway.core": [*GATEWAY, "serving.gateway.core.shedding", "serving.gateway.core.fairness"],
     "serving.gateway.core.fairness": [],
     "serving.gateway.core.shedding": [],
@@ -67,15 +66,12 @@ ALLOWED: dict[str, list[str]] = {
     ],
     "serving.gateway.app": [
         *CORE,
-        "serving.gateway.request_log",
-        "serving.gateway.backends",
-        "serving.gateway.http",
-        "serving.gateway.openapi",
+        *(f"serving.gateway.{name}" for name in ("certificates", "request_log", "backends", "http", "openapi")),
     ],
     "serving.gateway.grpc": CORE,
     "serving.gateway": [
         *CORE,
-        *(f"serving.gateway.{name}" for name in ("app", "backends", "http", "openapi", "grpc")),
+        *(f"serving.gateway.{name}" for name in ("app", "backends", "certificates", "http", "openapi", "grpc")),
     ],
     # The model server.
     **{key: [*MODELS, *FILES] for key in FILES},

@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from signet.serving.errors import UsageError
+from signet.serving.gateway import certificates
 from signet.serving.gateway.core.backend import Backend
 from signet.serving.gateway.core.inference import Inference
 from signet.serving.gateway.core.open_inference import OpenInference
@@ -41,6 +42,7 @@ from signet.serving.process.child import Parent
 from signet.serving.process.supervision import Failures
 from signet.serving.release import running_version
 from signet.serving.rest_dialect import json_codec
+from signet.serving.tls import following
 from signet.serving.tracing import exporting
 from signet.serving.tracing.exporting import FLUSH_S
 from signet.serving.tracing.sampler import Sampler
@@ -61,11 +63,16 @@ class Gateway:
     ) -> None:
         """failures: counts those of background work that has begun before. parent: of this process, if it is one of several.
 
-        Raises `UsageError` when nobody says what to serve.
+        Raises `UsageError` when nobody says what to serve, and for certificates that cannot be used.
         """
         self.settings = settings
         failures = failures or Failures()
         self.metrics = Metrics(running_version(), failures)
+        self.tls = certificates.of_settings(settings)
+        """What both ports show; None: they speak in the clear."""
+        self._following = following.follow(self.tls, failures) if self.tls else None
+        if self.tls:
+            self.metrics.watch_certificate(self.tls)
         workers = cores.threads(settings.processes) if settings.processes > 1 else None
         self.offload = Offload(workers, refused=self.metrics.shed.labels("large_bodies").inc)
         self.backend = backend or create_backend(settings, self.metrics, failures, self.offload)
@@ -153,6 +160,8 @@ class Gateway:
 
     async def stop(self) -> None:
         """Let go of the models and of the processes that read large bodies; write the last rows of the request log."""
+        if self._following:
+            self._following.stop()
         await self.backend.stop()
         await self.offload.close()
         if self.request_log:

@@ -20,6 +20,7 @@ import uvloop
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from signet.serving.gateway import certificates
 from signet.serving.gateway.grpc import port as grpc_port
 from signet.serving.gateway.http.admin import AdminServer
 from signet.serving.gateway.http.json_response import json_response, metrics_response, ready_response
@@ -48,6 +49,7 @@ def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises `UsageError` for what keeps it from starting, or from going on."""
     output.log_to_stderr(settings.log_level.upper(), "%(levelname)s %(message)s")
     signals.ignore_hangups()
+    certificates.of_settings(settings)  # says what is wrong with them before there are processes
     failures = Failures()
     store = (
         ModelStore(settings.model_store, settings.models_dir) if settings.model_store and settings.models_dir else None

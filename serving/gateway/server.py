@@ -13,6 +13,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from signet.serving.gateway.app import Gateway
 from signet.serving.gateway.grpc.pipeline import GrpcServices
@@ -30,6 +31,7 @@ from signet.serving.process import gc_tuning, open_files, output, ports, signals
 from signet.serving.process.draining import drain
 from signet.serving.process.output import say
 from signet.serving.process.supervision import Failures
+from signet.serving.tls.credentials import HTTP1
 
 log = logging.getLogger(__name__)
 
@@ -131,6 +133,7 @@ def create_http_server(gateway: Gateway, closed: Callable[[], None] = lambda: No
         door=gateway.door,
         completion=gateway.complete,
         closed=closed,
+        tls=partial(gateway.tls.context, HTTP1) if gateway.tls else None,
     )
 
 
@@ -159,7 +162,7 @@ def create_grpc_server(gateway: Gateway) -> GrpcServer:
     """The gRPC port of a gateway: both dialects behind one pipeline."""
     shared = GrpcServices(gateway.inference, gateway.offload, gateway.budget)
     v1, v2 = GrpcV1(gateway.inference, gateway.backend), GrpcV2(gateway.open_inference)
-    return GrpcServer(gateway.settings, {**v1.services(shared), **v2.services(shared)}, gateway.readiness)
+    return GrpcServer(gateway.settings, {**v1.services(shared), **v2.services(shared)}, gateway.readiness, gateway.tls)
 
 
 def limits(settings: Settings, connections: int) -> Limits:
@@ -196,7 +199,7 @@ def _announce(gateway: Gateway, listener: socket.socket, grpc_port: int | None) 
 def announcement(gateway: Gateway, host: str, port: int, grpc_port: int | None) -> str:
     """What is said when the models have been looked at: addresses, and what is served or why not; then commands to try."""
     name = "localhost" if host in ("127.0.0.1", "0.0.0.0") else host  # noqa: S104  # a comparison
-    url = f"http://{name}:{port}"
+    url = f"{'https' if gateway.tls else 'http'}://{name}:{port}"
     places = url if grpc_port is None else f"{url} (gRPC: {name}:{grpc_port})"
     missing = gateway.backend.missing()
     served = [model for model in gateway.backend.models if model not in missing]

@@ -72,6 +72,13 @@ class Settings(BaseSettings):
     without cookies; empty: none."""
     grpc: bool = True
     """Whether the gRPC port is opened at all."""
+    tls_cert_file: Path | None = None
+    """PEM certificate chain to show on the HTTP and the gRPC port, which speak TLS then; followed when it is renewed. The admin
+    port stays in the clear."""
+    tls_key_file: Path | None = None
+    """PEM private key of that certificate, without a password."""
+    tls_client_ca_file: Path | None = None
+    """PEM roots that callers' certificates must descend from, which each caller must show then (mTLS)."""
 
     processes: int = 1
     """Processes that answer, from 1 to 256, each with an interpreter, models and threads of its own; auto: one a core. The
@@ -168,6 +175,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _has_all_of_tls(self) -> "Settings":
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("tls_cert_file and tls_key_file go together")
+        if self.tls_client_ca_file and not self.tls_cert_file:
+            raise ValueError("tls_client_ca_file goes with tls_cert_file and tls_key_file, which turn TLS on")
         if (self.backend_cert_file is None) != (self.backend_key_file is None):
             raise ValueError("backend_cert_file and backend_key_file go together")
         if self.backend_cert_file and not self.backend_ca_file:

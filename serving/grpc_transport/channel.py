@@ -44,11 +44,12 @@ class OwnChannel:
     def __init__(
         self,
         target: str,
-        tls: ssl.SSLContext | None = None,
+        tls: Callable[[], ssl.SSLContext] | None = None,
         server_name: str = "",
         most_answer_bytes: int = MOST_ANSWER_BYTES,
     ) -> None:
-        """target: HOST:PORT or unix:PATH. tls: turns TLS on. server_name: whom to expect there then, if not HOST.
+        """target: HOST:PORT or unix:PATH. tls: gives the context of each connection, and turns TLS on. server_name:
+        whom to expect there then, if not HOST.
 
         most_answer_bytes: of one answer, and of all together that are not complete yet; more ends a call with
         RESOURCE_EXHAUSTED.
@@ -171,7 +172,10 @@ class OwnChannel:
     async def _connected(self) -> Connection:
         ends_at = time.monotonic() + _CONNECT_S
         connection = await self._target.connect(
-            lambda: Connection(self, self._name, tls=self._tls is not None), self._tls, self._server_name, _CONNECT_S
+            lambda: Connection(self, self._name, tls=self._tls is not None),
+            self._tls() if self._tls else None,
+            self._server_name,
+            _CONNECT_S,
         )
         try:
             async with asyncio.timeout(ends_at - time.monotonic()):

@@ -11,6 +11,8 @@ import grpc
 
 from signet.serving.errors import ServingError
 from signet.serving.grpc_transport.calls import REQUEST_ID, Metadata, Services, StreamHandler, UnaryHandler
+from signet.serving.tls.credentials import Credentials
+from signet.serving.tls.following import Followed
 
 if TYPE_CHECKING:  # gRPC's classes are generic to type checkers alone
     ServicerContext = grpc.aio.ServicerContext[bytes, bytes]
@@ -51,6 +53,28 @@ class GrpcioServer:
     async def stop(self, grace_s: float) -> None:
         """Shut down gracefully: take no new calls, and give those in work that many seconds."""
         await self._server.stop(grace_s)
+
+
+def followed_credentials(followed: Followed) -> grpc.ServerCredentials:
+    """What a server shows, of each new connection what the files say then; with roots each client has to show a certificate."""
+
+    def configuration(credentials: Credentials) -> grpc.ServerCertificateConfiguration:
+        pair = (credentials.key, credentials.certificate)
+        return grpc.ssl_server_certificate_configuration([pair], credentials.roots or None)
+
+    told = first = followed.credentials
+
+    def fetch() -> grpc.ServerCertificateConfiguration | None:
+        """In gRPC's threads: the configuration, if it is not the one that was told last."""
+        nonlocal told
+        now = followed.credentials
+        if now is told:
+            return None
+        told = now
+        return configuration(now)
+
+    made = grpc.dynamic_ssl_server_credentials
+    return made(configuration(first), fetch, bool(first.roots))  # type: ignore[arg-type]  # None: as before
 
 
 class _Context:

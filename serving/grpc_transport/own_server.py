@@ -1,6 +1,6 @@
 """`Services` on HTTP/2 frames of our own: the gRPC server, which listens, or is given connections by who accepts them.
 
-    listen, adopt ──▶ ServerConnection ──▶ UnaryCall, StreamCall ──▶ methods
+    listen, adopt ──▶ (TlsLayer) ──▶ ServerConnection ──▶ UnaryCall, StreamCall ──▶ methods
     drain ──▶ GOAWAY, PING ──▶ GOAWAY with the last call ──▶ calls finish ──▶ closed; new connections get the same, with a call
     stop ──▶ no new connections ──▶ the same for all, but UNAVAILABLE for calls that outlast the grace
 
@@ -11,7 +11,6 @@ docs/decisions/0011-own-grpc-transport.md says why it is ours, and what it promi
 import asyncio
 import contextlib
 import socket
-import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -19,11 +18,12 @@ from collections.abc import Callable, Mapping
 from signet.serving.grpc_transport.calls import Method, Services
 from signet.serving.grpc_transport.server_connection import ServerCall, ServerConnection
 from signet.serving.grpc_transport.server_limits import ServerLimits
-from signet.serving.grpc_transport.tls_listener import TlsListener
 from signet.serving.h2.limits import Limits
 from signet.serving.process.byte_budget import ByteBudget
 from signet.serving.process.deadlines import Deadlines
 from signet.serving.process.ports import all_made, prepare, waiting
+from signet.serving.tls.credentials import HTTP2
+from signet.serving.tls.layer import Contexts, TlsLayer
 
 _BACKLOG = 2048
 _SWEEP_S = 1.0
@@ -66,26 +66,21 @@ class OwnServer:
         self.draining = False
         self._closed = closed
         self._stopping = False
-        self._servers: list[asyncio.Server | TlsListener] = []
-        self._listeners: list[socket.socket] = []
-        """Those whose connections need no TLS."""
+        self._servers: list[asyncio.Server] = []
+        self._listeners: list[tuple[socket.socket, Contexts | None]] = []
         self._adopting: set[asyncio.Task[None]] = set()
         """Connections of `adopt` that are not in `connections` yet."""
         self._sweeper: asyncio.TimerHandle | None = None
         self._outbox: list[ServerConnection] = []
         self._outbox_since = 0.0
 
-    async def listen(self, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
-        """Take connections on a bound socket: TCP or UNIX. tls: one of `tls_context`."""
+    async def listen(self, listener: socket.socket, tls: Contexts | None = None) -> None:
+        """Take connections on a bound socket: TCP or UNIX. tls: gives the context of each, which is to agree on h2."""
         prepare(listener)
-        if tls:
-            self._servers.append(TlsListener(listener, tls, lambda: ServerConnection(self, tls=True), _BACKLOG))
-        else:
-            loop = asyncio.get_running_loop()
-            create = loop.create_unix_server if listener.family == socket.AF_UNIX else loop.create_server
-            plain = await create(lambda: ServerConnection(self, tls=False), sock=listener, backlog=_BACKLOG)
-            self._servers.append(plain)
-            self._listeners.append(listener)
+        loop = asyncio.get_running_loop()
+        create = loop.create_unix_server if listener.family == socket.AF_UNIX else loop.create_server
+        self._servers.append(await create(lambda: self._connection(tls), sock=listener, backlog=_BACKLOG))
+        self._listeners.append((listener, tls))
         self.start()
 
     def start(self) -> None:
@@ -93,23 +88,23 @@ class OwnServer:
         if not self._sweeper:
             self._sweep()
 
-    def adopt(self, accepted: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+    def adopt(self, accepted: socket.socket, tls: Contexts | None = None) -> None:
         """Take a connection that somebody else has accepted, on a listener that went through `prepare`. tls: as for `listen`."""
         accepted.setblocking(False)
-        if tls:
-            ServerConnection(self, tls=True).shake_hands(accepted, tls)
-            return
-        task = asyncio.create_task(self._adopt(accepted))
+        task = asyncio.create_task(self._adopt(accepted, tls))
         self._adopting.add(task)
         task.add_done_callback(self._adopting.discard)
 
-    async def _adopt(self, accepted: socket.socket) -> None:
+    async def _adopt(self, accepted: socket.socket, tls: Contexts | None) -> None:
         try:
-            loop = asyncio.get_running_loop()
-            await loop.connect_accepted_socket(lambda: ServerConnection(self, tls=False), accepted)
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: self._connection(tls), accepted)
         except OSError:  # its client has left meanwhile
             accepted.close()
             self._closed()
+
+    def _connection(self, tls: Contexts | None) -> asyncio.Protocol:
+        connection = ServerConnection(self)
+        return TlsLayer(connection, tls(), HTTP2, self.limits.handshake_s) if tls else connection
 
     def drain(self) -> None:
         """Answer on, and tell each client to make no more calls here: those that there are, at once, others with a call."""
@@ -119,9 +114,9 @@ class OwnServer:
 
     async def stop(self, grace_s: float) -> None:
         """Shut down gracefully: take no new connections and calls, and give those in work that many seconds."""
-        for listener in self._listeners:
+        for listener, tls in self._listeners:
             for accepted in waiting(listener):
-                self.adopt(accepted)
+                self.adopt(accepted, tls)
         self._listeners.clear()
         for server in self._servers:
             server.close()

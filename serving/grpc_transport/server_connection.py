@@ -8,10 +8,7 @@ Whatever ends a call, `forget` counts it no more: answered, refused, reset, expi
 """
 
 import asyncio
-import contextlib
 import logging
-import socket
-import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -98,13 +95,10 @@ class ServerConnection(asyncio.Protocol):
     What is held is in the budget at all times: `_counted_bytes` and `_counted_unread_bytes` are what it was told.
     """
 
-    def __init__(self, server: Server, *, tls: bool) -> None:
-        """tls: whether `shake_hands` begins it, which has to agree on h2."""
-        self._server, self._tls = server, tls
+    def __init__(self, server: Server) -> None:
+        self._server = server
         self._h2 = Http2(server.http2_limits, time.perf_counter)
         self._transport: asyncio.Transport | None = None
-        self._handshake: asyncio.Task[None] | None = None
-        """TLS's, while it lasts."""
         self.message_bytes = server.limits.message_bytes
         self.address, self.peer = "", "unix:"
         """Whom its calls count for; who its methods see."""
@@ -140,40 +134,12 @@ class ServerConnection(asyncio.Protocol):
 
     # The transport's side
 
-    def shake_hands(self, accepted: socket.socket, tls: ssl.SSLContext) -> None:
-        """Begin TLS on a connection that was just accepted, and is counted from now on."""
-        with contextlib.suppress(OSError):  # its client has left meanwhile: the handshake finds that
-            peer = accepted.getpeername()
-            self.address, self.peer = address_of(peer), _peer(peer)
-        if self._server.admit(self):
-            self._handshake = asyncio.create_task(self._shake_hands(accepted, tls))
-        else:
-            accepted.close()
-            self.connection_lost(None)
-
-    async def _shake_hands(self, accepted: socket.socket, tls: ssl.SSLContext) -> None:
-        limit_s = self._server.limits.handshake_s
-        loop = asyncio.get_running_loop()
-        try:
-            await loop.connect_accepted_socket(lambda: self, accepted, ssl=tls, ssl_handshake_timeout=limit_s)
-        except (OSError, asyncio.CancelledError) as error:  # it was no TLS, took too long, the client left, or `abort`
-            log.info("%s shook no hands: %s", self.peer, error or "the connection was ended")
-            accepted.close()
-            if self._transport is None:
-                self.connection_lost(None)
-        finally:
-            self._handshake = None
-
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
         transport.set_write_buffer_limits(high=_UNREAD_BYTES)
-        if self._tls:
-            admitted = transport.get_extra_info("ssl_object").selected_alpn_protocol() == "h2"
-        else:
-            peer = transport.get_extra_info("peername")
-            self.address, self.peer = address_of(peer), _peer(peer)
-            admitted = self._server.admit(self)
-        if admitted:
+        peer = transport.get_extra_info("peername")
+        self.address, self.peer = address_of(peer), _peer(peer)
+        if self._server.admit(self):
             self.flush()
         else:
             self.abort()
@@ -389,10 +355,8 @@ class ServerConnection(asyncio.Protocol):
             self.flush()
 
     def close_if_silent(self) -> None:
-        """For the end of a drain: close if not a byte has come yet, or TLS is not agreed on."""
-        if self._handshake:
-            self.abort()
-        elif self._transport and self._heard_at == self._made_at and not has_input(self._transport):
+        """For the end of a drain: close if not a byte has come yet."""
+        if self._transport and self._heard_at == self._made_at and not has_input(self._transport):
             self.close()
 
     def end_calls(self) -> None:
@@ -408,15 +372,11 @@ class ServerConnection(asyncio.Protocol):
             self._lose(self._h2.close(code, reason))
             self.flush()
             self._transport.close()
-        else:
-            self.abort()
 
     def abort(self) -> None:
         """End the connection at once."""
         if self._transport:
             self._transport.abort()
-        elif self._handshake:
-            self._handshake.cancel()
 
     def evict(self) -> None:
         """End the connection in favour of a new one."""

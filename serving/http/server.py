@@ -1,6 +1,6 @@
 """HTTP/1.1 for one handler, on httptools: requests in, answers out, as bytes.
 
-    listener ──▶ Connection ──parser──▶ Request ──handler──▶ Response ──▶ bytes
+    listener ──▶ (TlsLayer) ──▶ Connection ──parser──▶ Request ──handler──▶ Response ──▶ bytes
 
 uvicorn costs 40 to 65 µs a request, as much as the call of a small model; this costs a quarter of that. As libevent
 does under TensorFlow Serving: its pages for what is no request, keep-alive of HTTP/1.0, `100 Continue` only while the
@@ -35,6 +35,7 @@ from signet.serving.http.messages import (
 from signet.serving.process.back_pressure import BackPressure
 from signet.serving.process.byte_budget import ByteBudget
 from signet.serving.process.ports import all_made, prepare, waiting
+from signet.serving.tls.layer import Contexts, TlsLayer
 
 __all__ = ["Handler", "HttpServer", "Limits", "Reply", "Request", "Response", "Work", "answered_by", "page"]
 
@@ -45,6 +46,16 @@ _LOOK_S = 0.05
 """Seconds between two looks, at the end, for connections that have nothing in work any more."""
 
 _BACKLOG = 2048
+
+_PLAIN = b"this port speaks TLS: ask it with https://\n"
+_PLAIN_ANSWER = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
+    % (
+        len(_PLAIN),
+        _PLAIN,
+    )
+)
+"""To who speaks no TLS where it is spoken."""
 
 
 def _page_of(error: ServingError) -> Response:
@@ -73,13 +84,15 @@ class HttpServer:
         door: Door = lambda _: None,
         completion: Completion | None = None,
         closed: Callable[[], None] = lambda: None,
+        tls: Contexts | None = None,
     ) -> None:
         """refusal: the answer to a request that never reaches the handler: `TooLarge`, `Overloaded`, `DeadlineExceeded`.
 
         budget: shared with whoever else holds a stranger's bytes. shed: told the reason when a connection is turned away,
         or another for it: `connections`, `address_connections`, `slow_reader`.
         door: asked before a large body is read. completion: gives more headers for each answer. closed: told when one has
-        ended.
+        ended. tls: gives the context of each connection, which is counted, and has its time, from its beginning, not from its
+        handshake.
         """
         self.handler, self.limits, self.refusal, self.shed = handler, limits or Limits(), refusal, shed
         self.door, self.completion = door, completion
@@ -97,7 +110,7 @@ class HttpServer:
         """Connections whose callers may not be reading."""
         self.draining = False
         self._addresses: Counter[str] = Counter()
-        self._closed = closed
+        self._closed, self._tls = closed, tls
         self._server: asyncio.Server | None = None
         self._listener: socket.socket | None = None
         self._adopting: set[asyncio.Task[None]] = set()
@@ -111,7 +124,7 @@ class HttpServer:
         if listener:
             prepare(listener)
             loop = asyncio.get_running_loop()
-            self._server = await loop.create_server(lambda: Connection(self), sock=listener, backlog=_BACKLOG)
+            self._server = await loop.create_server(self._connection, sock=listener, backlog=_BACKLOG)
             self._listener = listener
         self._sweeper = asyncio.create_task(self._sweep())
 
@@ -124,10 +137,14 @@ class HttpServer:
 
     async def _adopt(self, accepted: socket.socket) -> None:
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: Connection(self), accepted)
+            await asyncio.get_running_loop().connect_accepted_socket(self._connection, accepted)
         except OSError:  # its caller has left meanwhile
             accepted.close()
             self._closed()
+
+    def _connection(self) -> asyncio.Protocol:
+        connection = Connection(self)
+        return TlsLayer(connection, self._tls(), plain=_PLAIN_ANSWER) if self._tls else connection
 
     def drain(self) -> None:
         """Answer on, and have each connection end with its next answer, which says so. Connections are taken as before."""

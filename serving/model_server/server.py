@@ -155,7 +155,7 @@ class Apis:
         model = ModelService(server.all_processes)
         budget = ByteBudget(server.share.of(MAX_BUFFERED_BYTES))
         services = handlers.services(prediction, model, monitoring, budget, self._offload)
-        self._grpc = GrpcServer(flags, services, budget, server.parent)
+        self._grpc = GrpcServer(flags, services, budget, server.parent, monitoring.failures)
         self._rest = None
         if flags.rest_api_port:
             service = RestService(flags, repository, prediction, model, monitoring, server.all_processes, self._offload)

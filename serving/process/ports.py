@@ -52,7 +52,9 @@ async def all_made() -> None:
 
 
 def has_input(transport: asyncio.Transport) -> bool:
-    """Whether the system has bytes for a connection that the event loop has not read."""
+    """Whether the system has bytes for a connection that the event loop has not read, or a part of a record of TLS has come."""
+    if transport.get_extra_info("held"):
+        return True
     connection = transport.get_extra_info("socket")
     if connection is None or connection.fileno() < 0:
         return False

@@ -15,10 +15,10 @@ log = logging.getLogger(__name__)
 _LONGEST_BACKOFF_S = 60.0
 
 REPOSITORY, FOLDER, STORE, POLLER, CONFIG = "repository", "models-folder", "model-store", "poller", "config-file"
-JOINING, REQUEST_LOG = "joining", "request-log"
-TASKS = (REPOSITORY, FOLDER, STORE, POLLER, CONFIG, JOINING, REQUEST_LOG)
+JOINING, REQUEST_LOG, CERTIFICATES = "joining", "request-log", "certificates"
+TASKS = (REPOSITORY, FOLDER, STORE, POLLER, CONFIG, JOINING, REQUEST_LOG, CERTIFICATES)
 """All kinds of such work: versions of models, names of models, a bucket, model servers, a config file, whose rows share calls,
-files of requests."""
+files of requests, certificates."""
 
 
 class Failures:

@@ -45,6 +45,18 @@ def serve(
     grpc: Annotated[
         bool | None, typer.Option("--grpc/--no-grpc", help="Open the gRPC port. [default: --grpc]", show_default=False)
     ] = None,
+    tls_cert_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="PEM certificate chain to show: both ports speak TLS then, and follow it when it is renewed. [default: no TLS]",
+            show_default=False,
+        ),
+    ] = None,
+    tls_key_file: Annotated[Path | None, typer.Option(help="PEM private key of --tls-cert-file.")] = None,
+    tls_client_ca_file: Annotated[
+        Path | None,
+        typer.Option(help="PEM roots of callers' certificates: each caller has to show one then (mTLS)."),
+    ] = None,
     grpc_transport: Annotated[
         str | None,
         typer.Option(help="What carries gRPC: own, or grpcio as before. [default: own]"),

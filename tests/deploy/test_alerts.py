@@ -102,6 +102,13 @@ CASES = {
         15,
         {"task": "model-store"},
     ),
+    "SignetCertificateEnds": Case(
+        {'signet_certificate_expiry_timestamp_seconds{role="server",instance="a"}': f"{7 * 86400}x120"},
+        {'signet_certificate_expiry_timestamp_seconds{role="server",instance="b"}': f"{2 * 86400}x120"},
+        59,
+        62,
+        {"role": "server"},
+    ),
     "SignetProcessesEnd": Case(
         {'signet_process_restarts_total{instance="a"}': "0x10 1x50"},
         {'signet_process_restarts_total{instance="a"}': "0+1x60"},

@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from tests import programs, servers
+from tests.certificates import Authority
 from tests.deploy.prometheus_files import ALERTS, FOLDER, RECORDED, panels, selectors
 from tests.servers import Program
 
@@ -115,7 +116,8 @@ def load(url: str) -> None:
     """A few requests of each kind."""
 
     def ask(request: tuple[str, object]) -> int:
-        return httpx.post(f"{url}/v1/models/{request[0]}:predict", json=request[1], timeout=30).status_code
+        path = f"{url}/v1/models/{request[0]}:predict"
+        return httpx.post(path, json=request[1], timeout=30, verify=False).status_code  # nobody is in between
 
     with ThreadPoolExecutor(32) as callers:
         assert {200, 400} <= set(callers.map(ask, BODIES * 20))
@@ -125,6 +127,8 @@ def load(url: str) -> None:
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     folder = tmp_path_factory.mktemp("prometheus")
     models = servers.write_model_config(folder / "models.config", servers.GOLDEN_MODELS)
+    pair = Authority().signs(folder)
+    tls = ("--tls-cert-file", pair.certificate, "--tls-key-file", pair.key, "--admin-port", "0")
     gone = servers.free_port()  # a model server that does not answer: some calls fail, and are tried again
     with (
         servers.both_apis(f"--model_config_file={models}", f"--monitoring_config_file={MONITORING}") as (
@@ -133,13 +137,14 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
             _,
         ),
         servers.gateway(
-            "--backend", f"{address},127.0.0.1:{gone}", "--models-dir", servers.GOLDEN_MODELS, "--processes", "2"
-        ) as (url, _),
+            *("--backend", f"{address},127.0.0.1:{gone}", "--models-dir", servers.GOLDEN_MODELS, "--processes", "2"),
+            *tls,
+        ) as (url, running_gateway),
         recorded() as exposition,
     ):
         load(url)
         targets = {
-            "gateway": url.removeprefix("http://"),
+            "gateway": servers.admin_address(running_gateway),
             "model-server": rest.removeprefix("http://"),
             "kubernetes": exposition,
             "gpu": exposition,

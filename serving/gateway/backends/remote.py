@@ -17,7 +17,7 @@ from pathlib import Path
 
 from signet.serving.errors import InvalidInput, NotFound, ServingError, Unavailable
 from signet.serving.gateway.backends import addresses, hedging, remote_answers
-from signet.serving.gateway.backends.connecting import connect_as
+from signet.serving.gateway.backends.connecting import connect_as, tls_of
 from signet.serving.gateway.backends.hedging import Hedging
 from signet.serving.gateway.backends.label_cache import LabelCache
 from signet.serving.gateway.backends.model_server import ModelServer
@@ -36,10 +36,12 @@ from signet.serving.models.model_config import ModelConfig
 from signet.serving.models.model_status import State, VersionStatus
 from signet.serving.models.models_folder import FolderWatch, ModelsFolder
 from signet.serving.offload.pool import LARGE_ELEMENTS, Offload
-from signet.serving.process.supervision import POLLER, Failures
+from signet.serving.process.supervision import POLLER, Background, Failures
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.protos import get_model_metadata_pb2
 from signet.serving.tensors.signature import Signature
+from signet.serving.tls import following
+from signet.serving.tls.following import Followed
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +75,11 @@ class RemoteBackend:
         folder: ModelsFolder | None = None,
         failures: Failures | None = None,
         models_dir: Path | None = None,
+        tls: Followed | None = None,
     ) -> None:
         """models: those that there are at the start. folder: its models are served from then on, as they come and go.
 
-        models_dir: where the cards of the served versions lie, if that is known.
+        models_dir: where the cards of the served versions lie, if that is known. tls: what is followed when it is renewed.
         """
         self.models = list(models)
         self._declared = frozenset(models)
@@ -94,6 +97,8 @@ class RemoteBackend:
         self._duration_s: dict[str, float] = {}
         self._polls: dict[ModelServer, asyncio.Task[None]] = {}
         self._poller: asyncio.Task[None] | None = None
+        self._tls = tls
+        self._following: Background | None = None
 
     def slots(self, model: str) -> int:
         side_by_side = min(_MAX_SLOTS, 1 + int(self._duration_s.get(model, 0.0) / _SLOT_S))
@@ -113,12 +118,16 @@ class RemoteBackend:
 
         if self._folder:
             self._watch = FolderWatch(self._folder, changed, self._poll_s)
+        if self._tls:
+            self._following = following.follow(self._tls, self._failures)
         await self._upstream.start()
         await asyncio.gather(*(self._poll(server) for server in self._upstream.servers))
         self._poller = asyncio.create_task(self._keep_polling())
 
     async def stop(self) -> None:
         self._joining.stop()
+        if self._following:
+            self._following.stop()
         tasks = [task for task in (self._poller, *self._polls.values()) if task]
         for task in tasks:
             task.cancel()
@@ -448,10 +457,13 @@ def create(
     """
     failures = failures or Failures()
     after = hedging.parse(settings.hedge_after)
+    tls = tls_of(settings)
+    if tls:
+        metrics.watch_certificate(tls)
     upstream = Upstream(
         addresses.parse(settings.addresses),
         metrics,
-        connect_as(settings),
+        connect_as(settings, tls),
         offload=offload,
         failures=failures,
         hedging=Hedging(after) if after else None,
@@ -463,5 +475,5 @@ def create(
     follows = settings.models_dir and not settings.models and not settings.model_config_file
     folder = ModelsFolder(settings.models_dir) if settings.models_dir and follows else None
     return RemoteBackend(
-        models, upstream, settings.poll_s, Joining(settings, failures), folder, failures, models_dir=settings.models_dir
+        models, upstream, settings.poll_s, Joining(settings, failures), folder, failures, settings.models_dir, tls
     )

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable
+from functools import partial
 
 from signet.serving.gateway.core.readiness import Readiness
 from signet.serving.gateway.grpc import port, v1, v2
@@ -9,11 +10,13 @@ from signet.serving.gateway.settings import Settings
 from signet.serving.grpc_dialect import service_descriptors
 from signet.serving.grpc_transport import health, reflection
 from signet.serving.grpc_transport.calls import Services
-from signet.serving.grpc_transport.grpcio_server import GrpcioServer
+from signet.serving.grpc_transport.grpcio_server import GrpcioServer, followed_credentials
 from signet.serving.grpc_transport.health import Health
 from signet.serving.grpc_transport.own_server import OwnServer
 from signet.serving.grpc_transport.server_limits import ServerLimits
 from signet.serving.process.byte_budget import ByteBudget
+from signet.serving.tls.credentials import HTTP2
+from signet.serving.tls.following import Followed
 
 SERVICES = (v1.PREDICTION_SERVICE, v1.MODEL_SERVICE, v2.SERVICE)
 
@@ -30,9 +33,12 @@ _OTHER_CALLS = 1024
 class GrpcServer:
     """The gRPC port: listens once it is started, or is given connections, in the running event loop."""
 
-    def __init__(self, settings: Settings, services: Services, readiness: Readiness) -> None:
-        """services: the methods of `SERVICES`, as `GrpcV1.services` and `GrpcV2.services` make them."""
-        self._settings = settings
+    def __init__(
+        self, settings: Settings, services: Services, readiness: Readiness, tls: Followed | None = None
+    ) -> None:
+        """services: the methods of `SERVICES`, as `GrpcV1.services` and `GrpcV2.services` make them. tls: None: in the clear."""
+        self._settings, self._tls = settings, tls
+        self._contexts = partial(tls.context, HTTP2) if tls else None
         service_descriptors.describe()
         self._health = _health(readiness)
         self._methods = {
@@ -71,14 +77,14 @@ class GrpcServer:
             server.start()
             return settings.grpc_port
         listener = port.listen(settings)
-        await server.listen(listener)
+        await server.listen(listener, self._contexts)
         number: int = listener.getsockname()[1]
         return number
 
     def adopt(self, accepted: socket.socket) -> None:
         """Take a connection that the parent has accepted."""
         assert isinstance(self._server, OwnServer), "connections of grpcio's are not handed over"
-        self._server.adopt(accepted)
+        self._server.adopt(accepted, self._contexts)
 
     @property
     def connections(self) -> int:
@@ -106,7 +112,7 @@ class GrpcServer:
         ]
         self._server = server = GrpcioServer(self._methods, options, settings.max_in_flight + _OTHER_CALLS)
         try:
-            number = server.add_port(port.address(settings))
+            number = server.add_port(port.address(settings), followed_credentials(self._tls) if self._tls else None)
         except RuntimeError as error:
             raise port.not_opened(settings) from error
         await server.start()

@@ -26,6 +26,7 @@ from signet.serving.process.combining import combined_by
 from signet.serving.process.counter import Counter, CounterSeries
 from signet.serving.process.histogram import Histogram, Series
 from signet.serving.process.supervision import Failures
+from signet.serving.tls.following import Followed
 from signet.serving.tracing.span import DROPS
 
 UNKNOWN = "unknown"
@@ -203,6 +204,8 @@ class Metrics:
             multiprocess_mode="max",
         )
         self.request_log = LogCounts(registry)
+        self._certificates: list[Followed] = []
+        registry.register(_AtScrape(self._expiries))
         background = failures or Failures()
         registry.register(_AtScrape(lambda: iter([background.family()])))
         self.draining = Gauge("signet_draining", "1 from SIGTERM on.", registry=registry, multiprocess_mode="max")
@@ -296,6 +299,21 @@ class Metrics:
             registry=self.registry,
         )
         synced.set_function(lambda: store.synced_s)
+
+    def watch_certificate(self, followed: Followed) -> None:
+        """Show at each scrape when the certificate that is shown in a role ends, if there is one."""
+        self._certificates.append(followed)
+
+    def _expiries(self) -> Iterator[Metric]:
+        name, text = (
+            "signet_certificate_expiry_timestamp_seconds",
+            "When the certificate in use ends, in seconds since 1970, by what it is shown as.",
+        )
+        family = combined_by("min", GaugeMetricFamily(name, text, labels=["role"]))
+        for followed in self._certificates:
+            if followed.expires_s is not None:
+                family.add_metric([followed.role], followed.expires_s)
+        yield family
 
     def set_states(self, model: str, statuses: Sequence[VersionStatus]) -> None:
         """Set the states of a model's versions, of which only the highest are shown."""

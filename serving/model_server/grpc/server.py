@@ -4,20 +4,19 @@ import logging
 import socket
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-import grpc
 from google.protobuf import text_format
 
 from signet.serving.errors import UsageError
 from signet.serving.grpc_dialect import service_descriptors
 from signet.serving.grpc_transport import channel_arguments, health, reflection
 from signet.serving.grpc_transport.calls import Services
-from signet.serving.grpc_transport.grpcio_server import GrpcioServer
+from signet.serving.grpc_transport.grpcio_server import GrpcioServer, followed_credentials
 from signet.serving.grpc_transport.health import Health
 from signet.serving.grpc_transport.own_server import OwnServer
 from signet.serving.grpc_transport.server_limits import ServerLimits
-from signet.serving.grpc_transport.server_tls import tls_context
 from signet.serving.model_server import listeners
 from signet.serving.model_server.config_messages import SSLConfig
 from signet.serving.model_server.flags import Flags
@@ -25,6 +24,10 @@ from signet.serving.process.byte_budget import ByteBudget
 from signet.serving.process.child import Parent
 from signet.serving.process.cores import ALONE, Share
 from signet.serving.process.handing_over import GRPC
+from signet.serving.process.supervision import Failures
+from signet.serving.tls import following
+from signet.serving.tls.credentials import HTTP2, Credentials, server_context
+from signet.serving.tls.following import Followed
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +44,10 @@ _HEALTH_NAMES = ("", "ModelService", "PredictionService")
 class GrpcServer:
     """Answers once it is started, where the flags say, or those whom its parent gives it."""
 
-    def __init__(self, flags: Flags, services: Services, budget: ByteBudget, parent: Parent | None) -> None:
-        """parent: of this process, where it is one of several.
+    def __init__(
+        self, flags: Flags, services: Services, budget: ByteBudget, parent: Parent | None, failures: Failures
+    ) -> None:
+        """parent: of this process, where it is one of several. failures: counts those of following the SSL config file.
 
         Raises `UsageError` for channel arguments and an SSL config file that cannot be used.
         """
@@ -58,6 +63,7 @@ class GrpcServer:
         if not flags.port and not flags.grpc_socket_path:
             raise UsageError("neither --port nor --grpc_socket_path is set: there is nothing to listen on")
         arguments, tls = channel_arguments.parse(flags.grpc_channel_arguments), _tls(flags.ssl_config_file)
+        self._following = following.follow(tls, failures) if tls else None
         self._server: _Own | _Grpcio
         if flags.grpc_transport == "grpcio":
             self._server = _Grpcio(methods, arguments, tls)
@@ -90,6 +96,8 @@ class GrpcServer:
 
     async def stop(self, grace_s: float) -> None:
         """Take no new calls, let those in flight finish within `grace_s` seconds."""
+        if self._following:
+            self._following.stop()
         await self._server.stop(grace_s)
 
     def _state(self, service: str) -> int | None:
@@ -105,7 +113,7 @@ class _Own:
         self,
         methods: Services,
         arguments: Mapping[str, int | str],
-        tls: SSLConfig | None,
+        tls: Followed | None,
         budget: ByteBudget,
         parent: Parent | None,
     ) -> None:
@@ -114,8 +122,7 @@ class _Own:
         limits, unused = channel_arguments.applied(own, arguments)
         if unused:
             log.warning("--grpc_channel_arguments: without meaning here: %s", ", ".join(unused))
-        roots = tls.custom_ca if tls and tls.client_verify else ""
-        self._tls = tls_context(tls.server_key, tls.server_cert, roots) if tls else None
+        self._tls = partial(tls.context, HTTP2) if tls else None
         if parent:
             self._server = OwnServer(methods, limits, budget=budget, closed=parent.closed(GRPC))
             self._server.start()
@@ -148,16 +155,10 @@ class _Own:
 class _Grpcio:
     """On grpcio's server."""
 
-    def __init__(self, methods: Services, arguments: Mapping[str, int | str], tls: SSLConfig | None) -> None:
+    def __init__(self, methods: Services, arguments: Mapping[str, int | str], tls: Followed | None) -> None:
         options = {**_UNLIMITED, **arguments}
         self._server = GrpcioServer(methods, list(options.items()))
-        self._credentials: grpc.ServerCredentials | None = None
-        if tls:
-            self._credentials = grpc.ssl_server_credentials(
-                [(tls.server_key.encode(), tls.server_cert.encode())],
-                root_certificates=tls.custom_ca.encode() or None,
-                require_client_auth=tls.client_verify,
-            )
+        self._credentials = followed_credentials(tls) if tls else None
 
     async def open_port(self, port: int) -> None:
         await self._open(f"[::]:{port}")
@@ -184,17 +185,23 @@ class _Grpcio:
         await self._server.stop(grace_s)
 
 
-def _tls(path: str) -> SSLConfig | None:
-    """What an SSLConfig file says, where keys and certificates stand as PEM text; None without a file."""
+def _tls(path: str) -> Followed | None:
+    """What an SSLConfig file says, where keys and certificates stand as PEM text; None without a file. Raises `UsageError`."""
     if not path:
         return None
+    return Followed("server", [Path(path)], lambda content: _credentials(path, content[0]), server_context, [HTTP2])
+
+
+def _credentials(path: str, text: bytes) -> Credentials:
     config = SSLConfig()
     try:
-        text_format.Parse(Path(path).read_text(), config)
-    except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
+        text_format.Parse(text.decode(), config)
+    except (UnicodeDecodeError, text_format.ParseError) as error:
         raise UsageError(f"cannot read the SSL config file {path!r}: {error}") from error
     if not config.server_key or not config.server_cert:
         raise UsageError(f"the SSL config file {path!r} needs server_key and server_cert, as PEM text")
     if config.client_verify and not config.custom_ca:
         raise UsageError(f"the SSL config file {path!r} has client_verify, which needs custom_ca")
-    return config
+    roots = config.custom_ca if config.client_verify else ""
+    names = [f"{name} of the SSL config file {path!r}" for name in ("server_cert", "server_key", "custom_ca")]
+    return Credentials(config.server_cert.encode(), config.server_key.encode(), roots.encode(), *names)

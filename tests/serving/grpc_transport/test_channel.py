@@ -14,7 +14,7 @@ import pytest
 
 from signet.serving.errors import CODE_NAMES
 from signet.serving.gateway.backends.addresses import Address
-from signet.serving.gateway.backends.connecting import connect_as
+from signet.serving.gateway.backends.connecting import connect_as, tls_of
 from signet.serving.gateway.settings import read
 from signet.serving.grpc_transport import channel as channel_module
 from signet.serving.grpc_transport import client_connection
@@ -425,7 +425,8 @@ def test_tls_with_certificates_of_both_sides(transport, keys, tmp_path):
 
     async def ends(target: Address, **files: str) -> object:
         named = {f"backend_{name}_file": keys / file for name, file in files.items()}
-        channel = connect_as(read({"backend": "x:1", "grpc_transport": transport, **named}))(target)
+        settings = read({"backend": "x:1", "grpc_transport": transport, **named})
+        channel = connect_as(settings, tls_of(settings))(target)
         try:
             return await outcome(channel, ECHO, b"x", 20)
         finally:

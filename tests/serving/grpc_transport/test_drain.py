@@ -96,7 +96,7 @@ class Seam:
     def __init__(self):
         self.calls = []
         self.server = OwnServer({"/a.B/C": Method(unary=self.handle)}, ServerLimits(1 << 16, request_s=60))
-        self.connection = ServerConnection(self.server, tls=False)
+        self.connection = ServerConnection(self.server)
         self.transport = Transport(self.connection)
         self.connection.connection_made(self.transport)
         self.server.flush_soon = lambda connection: connection.flush()

@@ -1,37 +1,36 @@
 """Where our own server listens: both families, UNIX sockets, TLS with h2 agreed on, connections that others accepted."""
 
 import asyncio
-import errno
+import os
+import resource
 import socket
 import ssl
-import subprocess
 from contextlib import suppress
 
 import pytest
 import uvloop
 
-from signet.serving.errors import UsageError
-from signet.serving.grpc_transport import tls_listener
 from signet.serving.grpc_transport.own_server import OwnServer
 from signet.serving.grpc_transport.server_limits import ServerLimits
-from signet.serving.grpc_transport.server_tls import tls_context
 from signet.serving.process import ports
-from tests import programs
+from signet.serving.tls.credentials import HTTP2, Credentials, server_context
+from tests.certificates import Authority
 from tests.serving.grpc_transport import methods
 from tests.serving.grpc_transport.raw_client import RawClient, message, settled
 from tests.serving.h2 import wire
 
 
 @pytest.fixture(scope="module")
-def pem(tmp_path_factory):
-    """A key and its certificate."""
-    programs.need("openssl")
-    folder = tmp_path_factory.mktemp("pem")
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key -out crt -subj /CN=localhost"
-    subprocess.run(
-        [*command.split(), "-addext", "subjectAltName=DNS:localhost"], check=True, capture_output=True, cwd=folder
-    )
-    return (folder / "key").read_text(), (folder / "crt").read_text()
+def pem():
+    """A key and its certificate, and who has signed it."""
+    authority = Authority()
+    certificate, key = authority.signed()
+    return key, certificate, authority.pem
+
+
+def contexts(pem):
+    context = server_context(Credentials(pem[1], pem[0]), HTTP2)
+    return lambda: context
 
 
 async def answered(reader, writer):
@@ -65,8 +64,8 @@ def run(test, loop_factory=None, **limits):
 async def listening(server, pem):
     """The port of TLS on a server, and how a client connects there."""
     listener = ports.bound("127.0.0.1", 0)
-    await server.listen(listener, tls_context(*pem))
-    client = ssl.create_default_context(cadata=pem[1])
+    await server.listen(listener, contexts(pem))
+    client = ssl.create_default_context(cadata=pem[2].decode())
     client.set_alpn_protocols(["h2"])
     port = listener.getsockname()[1]
     return port, lambda: asyncio.open_connection("127.0.0.1", port, ssl=client, server_hostname="localhost")
@@ -121,8 +120,8 @@ def test_connections_that_another_accepted_are_told_of_when_they_end():
 def test_tls_asks_for_h2(pem, protocols, served):
     async def test(server):
         listener = ports.bound("127.0.0.1", 0)
-        await server.listen(listener, tls_context(*pem))
-        client = ssl.create_default_context(cadata=pem[1])
+        await server.listen(listener, contexts(pem))
+        client = ssl.create_default_context(cadata=pem[2].decode())
         if protocols:
             client.set_alpn_protocols(protocols)
         port = listener.getsockname()[1]
@@ -193,31 +192,30 @@ def test_a_stop_does_not_wait_for_handshakes(pem, loop_factory):
     run(test, loop_factory, handshake_s=50)
 
 
-def test_no_more_files_stop_nobody_for_longer_than_that_lasts(pem, monkeypatch):
-    """The listener rests, and takes who waits then."""
-    monkeypatch.setattr(tls_listener, "_PAUSE_S", 0.01)
-
-    class Exhausted(socket.socket):
-        refusals = 2
-
-        def accept(self):
-            if Exhausted.refusals:
-                Exhausted.refusals -= 1
-                raise OSError(errno.EMFILE, "Too many open files")
-            return super().accept()
+def test_no_more_files_end_no_listening(pem):
+    """Who comes meanwhile is sent away; who comes afterwards is served."""
 
     async def test(server):
-        plain = ports.bound("127.0.0.1", 0)
-        listener = Exhausted(fileno=plain.detach())
-        await server.listen(listener, tls_context(*pem))
-        client = ssl.create_default_context(cadata=pem[1])
-        client.set_alpn_protocols(["h2"])
-        port = listener.getsockname()[1]
-        opened = await asyncio.open_connection("127.0.0.1", port, ssl=client, server_hostname="localhost")
-        assert await echoes(*opened)
-        assert Exhausted.refusals == 0
+        port, connect = await listening(server, pem)
+        early = socket.socket()
+        early.setblocking(False)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+        gaps = [os.dup(0) for _ in range(highest + 1 - len(os.listdir("/proc/self/fd")))]
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(int(n) for n in os.listdir("/proc/self/fd")), hard))
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(early, ("127.0.0.1", port))
+            with suppress(ConnectionError):
+                assert await asyncio.wait_for(loop.sock_recv(early, 1), 2) == b""
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            for descriptor in gaps:
+                os.close(descriptor)
+            early.close()
+        assert await echoes(*await connect())
 
-    run(test)
+    run(test, uvloop.new_event_loop)
 
 
 @pytest.mark.parametrize(
@@ -244,17 +242,3 @@ def test_openssl_as_the_client(pem, protocols, said):
         await settled(lambda: not server.connections)
 
     run(test)
-
-
-def test_tls_is_1_2_or_newer(pem):
-    context = tls_context(*pem)
-    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
-    assert context.verify_mode is ssl.CERT_NONE
-    assert tls_context(*pem, client_roots=pem[1]).verify_mode is ssl.CERT_REQUIRED
-
-
-def test_pem_that_is_none_is_named(pem):
-    with pytest.raises(UsageError, match="key and certificate cannot be used"):
-        tls_context("no key", pem[1])
-    with pytest.raises(UsageError, match="roots of clients' certificates cannot be used"):
-        tls_context(*pem, client_roots="no roots")

@@ -54,7 +54,7 @@ class Seam:
         self.budget = ByteBudget(1 << 20)
         limits = ServerLimits(1 << 16, request_s=60)
         self.server = OwnServer({"/a.B/C": Method(unary=self.handle)}, limits, budget=self.budget)
-        self.connection = ServerConnection(self.server, tls=False)
+        self.connection = ServerConnection(self.server)
         self.transport = Transport(self.connection)
         self.is_lost = self._request_ended = False
         self.connection.connection_made(self.transport)

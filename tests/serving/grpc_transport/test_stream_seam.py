@@ -32,7 +32,7 @@ class Streams:
         services = {path: Method(stream=method) for path, method in methods.items()}
         self.server = OwnServer(services, ServerLimits(1 << 20), budget=self.budget)
         self.server.http2_limits = replace(self.server.http2_limits, stream_window=WINDOW, connection_window=2 * WINDOW)
-        self.connection = ServerConnection(self.server, tls=False)
+        self.connection = ServerConnection(self.server)
         self.transport = Transport(self.connection)
         self.connection.connection_made(self.transport)
         self.connection.data_received(wire.PREFACE + wire.settings(_4=window) + wire.frame(wire.SETTINGS, 1, 0))
