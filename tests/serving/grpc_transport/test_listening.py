@@ -200,17 +200,19 @@ def test_no_more_files_end_no_listening(pem):
         early = socket.socket()
         early.setblocking(False)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        highest = max(int(name) for name in os.listdir("/proc/self/fd"))
-        gaps = [os.dup(0) for _ in range(highest + 1 - len(os.listdir("/proc/self/fd")))]
+        taken = []
         try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (max(int(n) for n in os.listdir("/proc/self/fd")), hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, hard))
+            with suppress(OSError):
+                while True:
+                    taken.append(os.dup(0))
             loop = asyncio.get_running_loop()
             await loop.sock_connect(early, ("127.0.0.1", port))
             with suppress(ConnectionError):
                 assert await asyncio.wait_for(loop.sock_recv(early, 1), 2) == b""
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-            for descriptor in gaps:
+            for descriptor in taken:
                 os.close(descriptor)
             early.close()
         assert await echoes(*await connect())
