@@ -6,6 +6,8 @@
         ├── InvalidInput       400 INVALID_ARGUMENT      the signature does not accept what was sent
         │   ├── TooLarge       413 INVALID_ARGUMENT      more bytes than the server takes
         │   └── UnknownEncoding 415 INVALID_ARGUMENT     a Content-Encoding that the server does not know
+        ├── Unauthenticated    401 UNAUTHENTICATED       no key was shown, or none that holds
+        ├── Forbidden          403 PERMISSION_DENIED     the key that was shown is not for this
         ├── FailedPrecondition 400 FAILED_PRECONDITION   the model does not have what was asked for
         ├── NotFound           404 NOT_FOUND             no such model or version is loaded
         ├── Unsupported        501 UNIMPLEMENTED         a dtype or method that cannot be served
@@ -61,6 +63,20 @@ class UnknownEncoding(InvalidInput):
     """The caller sent a Content-Encoding that the server does not know."""
 
     http_status = 415
+
+
+class Unauthenticated(ServingError):
+    """The caller has shown no key, or none that holds."""
+
+    http_status = 401
+    grpc_code = "UNAUTHENTICATED"
+
+
+class Forbidden(ServingError):
+    """The caller may not do this: its key is not for it, or nobody may."""
+
+    http_status = 403
+    grpc_code = "PERMISSION_DENIED"
 
 
 class FailedPrecondition(ServingError):
@@ -151,6 +167,8 @@ _BY_CODE: dict[str, type[ServingError]] = {
     cls.grpc_code: cls
     for cls in (
         InvalidInput,
+        Unauthenticated,
+        Forbidden,
         FailedPrecondition,
         NotFound,
         Unsupported,
@@ -165,10 +183,8 @@ _BY_CODE: dict[str, type[ServingError]] = {
 # Codes that a model or a model server can give and that have no class of their own, with their HTTP status.
 _RARE_STATUS = {
     "ALREADY_EXISTS": 409,
-    "PERMISSION_DENIED": 403,
     "ABORTED": 409,
     "OUT_OF_RANGE": 400,
-    "UNAUTHENTICATED": 401,
 }
 
 

@@ -24,7 +24,7 @@ SHARED = [
     "serving.tracing",
 ]
 GATEWAY = [*SHARED, "serving.gateway.settings", "serving.gateway.observability"]
-CORE = [*GATEWAY, "serving.gateway.core"]
+CORE = [*GATEWAY, "serving.gateway.access", "serving.gateway.core"]
 FILES = [
     f"serving.model_server.{name}" for name in ("config_messages", "flags", "listeners", "tensorflow_text", "text_file")
 ]
@@ -54,7 +54,13 @@ ALLOWED: dict[str, list[str]] = {
     "serving.gateway.settings": MODELS,
     "serving.gateway.certificates": [*SHARED, "serving.gateway.settings"],
     "serving.gateway.observability": [*MODELS, "serving.tls", "serving.tracing"],
-    "serving.gateway.core": [*GATEWAY, "serving.gateway.core.shedding", "serving.gateway.core.fairness"],
+    "serving.gateway.access": [*MODELS, "serving.gateway.settings"],
+    "serving.gateway.core": [
+        *GATEWAY,
+        "serving.gateway.access",
+        "serving.gateway.core.shedding",
+        "serving.gateway.core.fairness",
+    ],
     "serving.gateway.core.fairness": [],
     "serving.gateway.core.shedding": [],
     "serving.gateway.backends": [*CORE, "serving.engine"],
@@ -62,7 +68,8 @@ ALLOWED: dict[str, list[str]] = {
     "serving.gateway.http": CORE,
     "serving.gateway.openapi": [
         *DIALECTS,
-        *("serving.models", "serving.open_inference", "serving.gateway.observability", "serving.gateway.core"),
+        *("serving.models", "serving.open_inference", "serving.gateway.access"),
+        *("serving.gateway.observability", "serving.gateway.core"),
     ],
     "serving.gateway.app": [
         *CORE,

@@ -9,19 +9,30 @@ Inference is dispatched here, before FastAPI: routing and middleware would cost 
 import asyncio
 import os
 import re
+import time
 from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
-from signet.serving.errors import UsageError
+from signet.serving.errors import ServingError, UsageError
 from signet.serving.gateway import certificates
+from signet.serving.gateway.access.access import Access
 from signet.serving.gateway.core.backend import Backend
 from signet.serving.gateway.core.inference import Inference
 from signet.serving.gateway.core.open_inference import OpenInference
 from signet.serving.gateway.core.readiness import Readiness
-from signet.serving.gateway.http import asgi, paths, v1, v2, v2_routes
+from signet.serving.gateway.http import access, asgi, paths, v1, v2, v2_routes
+from signet.serving.gateway.http.access import Rule
 from signet.serving.gateway.http.cors import Cors
-from signet.serving.gateway.http.pipeline import JSON, HttpExchange, HttpServices, refused_at_the_door
+from signet.serving.gateway.http.pipeline import (
+    JSON,
+    HttpExchange,
+    HttpServices,
+    count_refusal,
+    refusal,
+    refused,
+    refused_at_the_door,
+)
 from signet.serving.gateway.http.probes import Probes
 from signet.serving.gateway.http.security_headers import NOSNIFF, security_headers
 from signet.serving.gateway.http.v1_routes import add_error_handlers, create_router, malformed
@@ -63,7 +74,7 @@ class Gateway:
     ) -> None:
         """failures: counts those of background work that has begun before. parent: of this process, if it is one of several.
 
-        Raises `UsageError` when nobody says what to serve, and for certificates that cannot be used.
+        Raises `UsageError` when nobody says what to serve, and for a file of keys or certificates that cannot be used.
         """
         self.settings = settings
         failures = failures or Failures()
@@ -77,9 +88,11 @@ class Gateway:
         self.offload = Offload(workers, refused=self.metrics.shed.labels("large_bodies").inc)
         self.backend = backend or create_backend(settings, self.metrics, failures, self.offload)
         self.readiness = Readiness(self.backend)
+        self.access = create_access(settings, self.backend, self.metrics, failures)
+        """The door; None where nobody needs a key."""
         self._exporter = create_exporter(settings, self.metrics)
         tracing = Tracing(Sampler(settings.otlp_sample), self._exporter.hand_over) if self._exporter else None
-        self.inference = Inference(settings, self.backend, self.metrics, tracing)
+        self.inference = Inference(settings, self.backend, self.metrics, tracing, self.access)
         self.request_log = RequestLog(settings, self.metrics, failures) if settings.request_log else None
         if self.request_log:
             self.inference.sample = self.request_log.sample
@@ -108,7 +121,12 @@ class Gateway:
         if request.method == "OPTIONS" and (preflight := self._cors.preflight(request)):
             reply(preflight)
             return None
-        request.path, first, second = _routed(request.path)
+        route = _routed(request.path)
+        request.path, first, second, _ = route
+        if self.access is not None and (error := self._why_not(self.access, request, route, whole=True)):
+            response = Response(error.http_status, *refusal(error))
+            reply(response if request.method != "HEAD" else without_body(response))
+            return None
         exchange: HttpExchange | None = None
         if first:
             if request.method == "POST":
@@ -127,12 +145,15 @@ class Gateway:
         return None if exchange.ended else exchange
 
     def door(self, request: Request) -> Response | None:
-        """Why an inference is refused before its body is read; None: it is not, or it is to be told of something else."""
-        _, first, second = _routed(request.path)
+        """Why a request is refused before its body is read; None: it is not, or it is to be told of something else."""
+        self._name(request)
+        route = _routed(request.path)
+        first, second = route.first, route.second
+        if self.access is not None and (error := self._why_not(self.access, request, route, whole=False)):
+            return refused(error)
         match = first or second
         if request.method != "POST" or match is None:
             return None
-        self._name(request)
         return refused_at_the_door(self._services, v1.PROTOCOL if first else v2.PROTOCOL, match[1], request)
 
     def complete(self, request: Request, response: Response) -> bytes:
@@ -150,6 +171,33 @@ class Gateway:
         sent = request.headers.get(_ID)
         request.id = self._ids.of(None if sent is None else sent.decode("latin-1"))
 
+    def _why_not(self, access_: Access, request: Request, route: "_Route", *, whole: bool) -> ServingError | None:
+        """Why a request may not come in; None: it may, and its key is noted. whole: whether its body is here too."""
+        rule = route.rule
+        if rule.open:
+            return None
+        match = (route.first or route.second) if request.method == "POST" else None
+        try:
+            request.key = identity = access.identified(access_, request)
+            if rule.admin:
+                access_.check_admin(identity)
+            if identity.plain:
+                return None
+            model = rule.model if match is None else paths.decoded(match[1])
+            if model is not None:
+                access_.check_model(identity, model)
+            now = time.perf_counter()
+            error: ServingError | None = access_.over_rate(identity, now)
+            if error is None:
+                if whole and match is None:  # an inference says so itself
+                    identity.began(now)
+                return None
+        except ServingError as raised:
+            error = raised
+        if match:
+            count_refusal(self._services, v1.PROTOCOL if route.first else v2.PROTOCOL, request, error)
+        return error
+
     async def _by_fastapi(self, request: Request) -> Response:
         response = await asgi.answer(self.fastapi, request)
         return response if request.method != "HEAD" else without_body(response)
@@ -158,10 +206,17 @@ class Gateway:
         """Count a connection that is turned away."""
         self.metrics.shed.labels(reason).inc()
 
+    def look(self) -> None:
+        """Look at once at the files that are followed beside the models'."""
+        if self.access:
+            self.access.look()
+
     async def stop(self) -> None:
         """Let go of the models and of the processes that read large bodies; write the last rows of the request log."""
         if self._following:
             self._following.stop()
+        if self.access:
+            self.access.stop()
         await self.backend.stop()
         await self.offload.close()
         if self.request_log:
@@ -185,11 +240,13 @@ class _Route(NamedTuple):
     """As an inference of V1."""
     second: re.Match[bytes] | None
     """As an inference of V2."""
+    rule: Rule
+    """What keys it asks for, as anything else."""
 
 
 def _route(path: bytes) -> _Route:
     path = paths.normalized(path)
-    return _Route(path, v1.PATH.fullmatch(path), v2.PATH.fullmatch(path))
+    return _Route(path, v1.PATH.fullmatch(path), v2.PATH.fullmatch(path), access.rule(path))
 
 
 _SHORT = 256
@@ -207,6 +264,23 @@ def method_not_allowed(request: Request) -> Response:
     message = malformed(request.method, request.path.decode("latin-1"))
     response = Response(HTTPStatus.METHOD_NOT_ALLOWED, json_codec.encode_error(message), JSON + b"Allow: POST\r\n")
     return response if request.method != "HEAD" else without_body(response)
+
+
+def create_access(settings: Settings, backend: Backend, metrics: Metrics, failures: Failures) -> Access | None:
+    """The keys of the settings, which nobody follows yet. Raises `UsageError` for a file that is none."""
+    if settings.keys is None:
+        return None
+    made = Access(
+        settings.keys,
+        1 / settings.processes,
+        poll_s=settings.poll_s,
+        served=lambda: backend.models,
+        refused=lambda reason: metrics.access_refused.labels(reason).inc(),
+        counter=metrics.key_requests,
+        failures=failures,
+    )
+    metrics.watch_keys(lambda: len(made), lambda: made.up_to_date)
+    return made
 
 
 def create_backend(settings: Settings, metrics: Metrics, failures: Failures, offload: Offload) -> Backend:

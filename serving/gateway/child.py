@@ -43,11 +43,14 @@ async def _serve(gateway: Gateway, parent: Parent, argument: Argument) -> None:
         asyncio.get_running_loop().call_later(settings.drain_s, stop.set)
 
     def look(_: object) -> None:
+        gateway.look()
         task = asyncio.create_task(gateway.backend.poll_now())
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
     readiness.service = {**readiness.state(), "ready": False}
+    if gateway.access:
+        gateway.access.start()
     server = create_http_server(gateway, parent.closed(HTTP))
     grpc_server = create_grpc_server(gateway) if settings.grpc else None
     grpc_port = None

@@ -98,7 +98,13 @@ async def _serve(gateway: Gateway, listener: socket.socket, admin: AdminServer |
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    signals.install_handlers(stop, poll_now)
+    def look() -> None:
+        gateway.look()
+        poll_now()
+
+    signals.install_handlers(stop, look)
+    if gateway.access:
+        gateway.access.start()
     if admin:
         tasks.add(asyncio.create_task(admin.heartbeat()))
     server = create_http_server(gateway)
@@ -162,7 +168,8 @@ def create_grpc_server(gateway: Gateway) -> GrpcServer:
     """The gRPC port of a gateway: both dialects behind one pipeline."""
     shared = GrpcServices(gateway.inference, gateway.offload, gateway.budget)
     v1, v2 = GrpcV1(gateway.inference, gateway.backend), GrpcV2(gateway.open_inference)
-    return GrpcServer(gateway.settings, {**v1.services(shared), **v2.services(shared)}, gateway.readiness, gateway.tls)
+    services = {**v1.services(shared), **v2.services(shared)}
+    return GrpcServer(gateway.settings, services, gateway.readiness, shared.guarded, gateway.tls)
 
 
 def limits(settings: Settings, connections: int) -> Limits:

@@ -60,7 +60,12 @@ class Settings(BaseSettings):
     release."""
 
     host: str = "127.0.0.1"
-    """Address to listen on; 0.0.0.0 lets other machines in."""
+    """Address to listen on; 0.0.0.0 lets other machines in, which takes keys, or insecure."""
+    keys: Path | None = None
+    """File of keys, which every request has to show one of; `signet keys` writes it, and it is read again when it changes.
+    Without it whoever reaches the ports is answered."""
+    insecure: bool = False
+    """Whether the API ports may be open to other machines without keys: something in front keeps strangers out."""
     http_port: int = Field(8080, ge=0, le=65535)
     """Port of the HTTP API; 0 takes a free one."""
     grpc_port: int = Field(8081, ge=0, le=65535)

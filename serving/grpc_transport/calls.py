@@ -7,7 +7,7 @@ bytes here: who owns a method reads and writes them.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 REQUEST_ID = "x-request-id"
 """Key of the metadata that names a call, both ways."""
@@ -16,12 +16,19 @@ Metadata = Sequence[tuple[str, str | bytes]]
 """Keys in lower case and their values, in order; those of keys that end in `-bin` are bytes, without base64."""
 
 
-class StreamContext(Protocol):
-    """What the handler of a stream may know of its call."""
+class Head(Protocol):
+    """What is known of a call before its request is read. Calls whose heads are the same may share it."""
+
+    key: Any
+    """The key that the caller has shown, noted by whoever asks for one; the transport knows nothing of it."""
 
     @property
     def metadata(self) -> Metadata:
         """What the caller sent, without what is gRPC's own."""
+
+
+class StreamContext(Head, Protocol):
+    """What the handler of a stream may know of its call."""
 
     @property
     def peer(self) -> str:
@@ -64,13 +71,22 @@ class Refusal(NamedTuple):
     trailing: Metadata = ()
 
 
+Door = Callable[[Head], Refusal | None]
+"""door(head) gives the status of a call that is refused by its head alone; None: it is not."""
+
+
+def _open(_: Head) -> Refusal | None:
+    """Nobody is refused."""
+    return None
+
+
 class Method(NamedTuple):
     """How a method is answered: by one of the first two."""
 
     unary: UnaryHandler | None = None
     stream: StreamHandler | None = None
-    door: "Callable[[], Refusal | None]" = lambda: None
-    """Asked before the request is read, on a transport of our own."""
+    door: Door = _open
+    """Asked before the request is read."""
 
 
 Services = Mapping[str, Method]

@@ -1,24 +1,29 @@
 """`Services` on grpcio's server, `grpc.aio`: the way back from the transport of our own.
 
-grpc.aio ──bytes, ServicerContext──▶ Call ──▶ handler ──▶ answered or refused ──▶ grpc.aio
+grpc.aio ──metadata──▶ door ──bytes, ServicerContext──▶ Call ──▶ handler ──▶ answered or refused ──▶ grpc.aio
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 
 from signet.serving.errors import ServingError
-from signet.serving.grpc_transport.calls import REQUEST_ID, Metadata, Services, StreamHandler, UnaryHandler
+from signet.serving.grpc_transport.calls import REQUEST_ID, Metadata, Refusal, Services, StreamHandler, UnaryHandler
 from signet.serving.tls.credentials import Credentials
 from signet.serving.tls.following import Followed
 
 if TYPE_CHECKING:  # gRPC's classes are generic to type checkers alone
     ServicerContext = grpc.aio.ServicerContext[bytes, bytes]
     Handler = grpc.RpcMethodHandler[bytes, bytes]
+    GenericRpcHandler = grpc.GenericRpcHandler[bytes, bytes]
 else:
-    ServicerContext, Handler = grpc.aio.ServicerContext, grpc.RpcMethodHandler
+    ServicerContext, Handler, GenericRpcHandler = (
+        grpc.aio.ServicerContext,
+        grpc.RpcMethodHandler,
+        grpc.GenericRpcHandler,
+    )
 
 
 class GrpcioServer:
@@ -29,16 +34,7 @@ class GrpcioServer:
     ) -> None:
         """options: gRPC's channel arguments. concurrent_calls: at most, all connections together; None: no limit."""
         self._server = grpc.aio.server(options=options, maximum_concurrent_rpcs=concurrent_calls)
-        by_service: dict[str, dict[str, Handler]] = {}
-        for path, method in services.items():
-            _, service, name = path.split("/")
-            handlers = by_service.setdefault(service, {})
-            if method.unary:
-                handlers[name] = grpc.unary_unary_rpc_method_handler(_unary(method.unary))
-            elif method.stream:  # it serves a single request too: on the wire both look alike
-                handlers[name] = grpc.stream_stream_rpc_method_handler(_stream(method.stream))
-        for service, handlers in by_service.items():
-            self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+        self._server.add_generic_rpc_handlers((_Methods(services),))
 
     def add_port(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
         """Open an address, such as `[::]:8500` or `unix:/path`; gives its port. Raises `RuntimeError` if that fails."""
@@ -77,16 +73,40 @@ def followed_credentials(followed: Followed) -> grpc.ServerCredentials:
     return made(configuration(first), fetch, bool(first.roots))  # type: ignore[arg-type]  # None: as before
 
 
+class _Head:
+    """What is known of a call before its request is read."""
+
+    def __init__(self, pairs: Metadata) -> None:
+        self.metadata = [(key, value) for key, value in pairs if not key.startswith("grpc-")]
+        self.key: Any = None
+
+
+class _Methods(GenericRpcHandler):
+    """The methods, as grpcio asks for them when the head of a call is there."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
+        method = self._services.get(str(handler_call_details.method))
+        if method is None:
+            return None
+        head = _Head(handler_call_details.invocation_metadata or ())
+        refusal = method.door(head)
+        if refusal:  # a stream, for that is asked for an answer before its requests are read
+            return grpc.stream_stream_rpc_method_handler(_refusing(refusal))
+        if method.unary:
+            return grpc.unary_unary_rpc_method_handler(_unary(method.unary, head))
+        assert method.stream, "it is one or the other"
+        # It serves a single request too: on the wire both look alike.
+        return grpc.stream_stream_rpc_method_handler(_stream(method.stream, head))
+
+
 class _Context:
     """What the handler of a stream may know of its call."""
 
-    def __init__(self, context: ServicerContext) -> None:
-        self._context = context
-
-    @property
-    def metadata(self) -> Metadata:
-        pairs = self._context.invocation_metadata() or ()
-        return [(key, value) for key, value in pairs if not key.startswith("grpc-")]
+    def __init__(self, context: ServicerContext, head: _Head) -> None:
+        self._context, self.metadata, self.key = context, head.metadata, head.key
 
     @property
     def peer(self) -> str:
@@ -99,8 +119,8 @@ class _Context:
 class _Call(_Context):
     """A unary call in work, for the event loop alone: `_ended` gets its end, once."""
 
-    def __init__(self, context: ServicerContext) -> None:
-        super().__init__(context)
+    def __init__(self, context: ServicerContext, head: _Head) -> None:
+        super().__init__(context, head)
         self.on_cancel: Callable[[], object] | None = None
         self.request_id = ""
         self._ended: asyncio.Future[tuple[bytes, str, str, Metadata]] = asyncio.get_running_loop().create_future()
@@ -130,19 +150,29 @@ class _Call(_Context):
         return message
 
 
-def _unary(handler: UnaryHandler) -> Callable[[bytes, ServicerContext], Awaitable[bytes]]:
+def _refusing(refusal: Refusal) -> Callable[[AsyncIterator[bytes], ServicerContext], AsyncIterator[bytes]]:
+    async def answers(_: AsyncIterator[bytes], context: ServicerContext) -> AsyncIterator[bytes]:
+        await _abort(context, *refusal)
+        yield b""
+
+    return answers
+
+
+def _unary(handler: UnaryHandler, head: _Head) -> Callable[[bytes, ServicerContext], Awaitable[bytes]]:
     async def answer(request: bytes, context: ServicerContext) -> bytes:
-        call = _Call(context)
+        call = _Call(context, head)
         handler(request, call)
         return await call.wait()
 
     return answer
 
 
-def _stream(handler: StreamHandler) -> Callable[[AsyncIterator[bytes], ServicerContext], AsyncIterator[bytes]]:
+def _stream(
+    handler: StreamHandler, head: _Head
+) -> Callable[[AsyncIterator[bytes], ServicerContext], AsyncIterator[bytes]]:
     async def answers(requests: AsyncIterator[bytes], context: ServicerContext) -> AsyncIterator[bytes]:
         try:
-            async for answer in handler(requests, _Context(context)):
+            async for answer in handler(requests, _Context(context, head)):
                 yield answer
         except ServingError as error:
             await _abort(context, error.grpc_code, str(error))

@@ -3,6 +3,7 @@
 import time
 from abc import ABC, abstractmethod
 from math import inf
+from typing import Any
 
 from signet.serving.grpc_transport.calls import Metadata
 from signet.serving.grpc_transport.carrier import Carrier
@@ -33,6 +34,15 @@ class OwnCall(ABC):
     @property
     def metadata(self) -> Metadata:
         return self._head.metadata
+
+    @property
+    def key(self) -> Any:
+        """The key that its caller has shown."""
+        return self._head.key
+
+    @key.setter
+    def key(self, key: Any) -> None:
+        self._head.key = key
 
     @property
     def peer(self) -> str:

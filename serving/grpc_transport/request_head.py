@@ -7,6 +7,7 @@ Callers send the same headers again and again: what they mean is found once for 
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from signet.serving.grpc_transport import answer_blocks, metadata, timeouts
 from signet.serving.grpc_transport.calls import Metadata, Method
@@ -17,9 +18,9 @@ _CONTENT_TYPE = b"application/grpc"
 
 
 class RequestHead:
-    """The meaning of a request's headers. Many calls share one: nobody changes it."""
+    """The meaning of a request's headers. Many calls share one: nobody changes it, but for `key`."""
 
-    __slots__ = ("_fields", "_metadata", "encoding", "method", "refusal", "timeout_s")
+    __slots__ = ("_fields", "_metadata", "encoding", "key", "method", "refusal", "timeout_s")
 
     def __init__(self, headers: Headers, methods: Mapping[bytes, Method]) -> None:
         self.method: Method = Method()
@@ -27,6 +28,8 @@ class RequestHead:
         """Seconds from the call's beginning to its deadline."""
         self.encoding = IDENTITY
         """Of those messages that are compressed."""
+        self.key: Any = None
+        """The key that its callers have shown, noted by their method's door."""
         self._fields = headers.fields
         self._metadata: Metadata | None = None
         self.refusal: bytes | None = self._read(headers, methods)

@@ -6,7 +6,7 @@ To parse a head costs as much as all else that is done for a small request over 
 parser and its checks once; the same bytes mean the same again.
 """
 
-from typing import NamedTuple
+from typing import Any
 
 from signet.serving.http.messages import Request
 
@@ -16,15 +16,16 @@ _MOST_HEADS, _MOST_BYTES = 256, 1024
 """Heads that are kept, and the bytes of one: callers choose both."""
 
 
-class KnownHead(NamedTuple):
-    """The head of a request whose connection stays open after it."""
+class KnownHead:
+    """The head of a request whose connection stays open after it. Requests share it: nobody changes it, but for `owner`."""
 
-    method: str
-    path: bytes
-    headers: dict[bytes, bytes]
-    """Shared by all requests with this head: nobody may change it."""
-    version: str
-    body_bytes: int
+    __slots__ = ("body_bytes", "headers", "method", "owner", "path", "version")
+
+    def __init__(self, request: Request) -> None:
+        self.method, self.path, self.headers = request.method, request.path, request.headers
+        self.version, self.body_bytes = request.version, len(request.body)
+        self.owner: Any = None
+        """Whatever who answers has made of this head, so as to make it once for all requests that have it."""
 
 
 class KnownHeads:
@@ -39,7 +40,7 @@ class KnownHeads:
         head = self._heads.get(data[:end])
         if head is None or len(data) - end != head.body_bytes:
             return None
-        return Request(head.method, head.path, head.headers, data[end:], head.version, True)
+        return Request(head.method, head.path, head.headers, data[end:], head.version, True, known=head)
 
     def learn(self, data: bytes, request: Request) -> None:
         """Keep the head of a request that `data` was, and nothing besides, unless it is one whose body has another framing."""
@@ -54,4 +55,4 @@ class KnownHeads:
             return
         if len(self._heads) >= _MOST_HEADS:
             del self._heads[next(iter(self._heads))]
-        self._heads[data[:end]] = KnownHead(request.method, request.path, headers, request.version, len(request.body))
+        self._heads[data[:end]] = KnownHead(request)

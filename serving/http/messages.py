@@ -3,10 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 log = logging.getLogger(__name__)
 
@@ -18,8 +18,9 @@ class Request:
     method: str
     path: bytes
     """The path as it was sent, with the query."""
-    headers: dict[bytes, bytes]
-    """Name in lower case -> value of the first header of that name. Trailers are never among them."""
+    headers: dict[bytes, bytes] = field(repr=False)
+    """Name in lower case -> value of the first header of that name; of one that shows who asks, all of them with commas between.
+    Trailers are never among them."""
     body: bytes
     version: str
     keep_alive: bool
@@ -29,6 +30,10 @@ class Request:
     """What it is called in its answer and in logs; written by the handler, where it calls requests anything."""
     logged: bool = False
     """Whether whoever answers it tells the log of it."""
+    key: Any = field(default=None, compare=False)
+    """The key that its caller has shown, for whom the handler answers; the server knows nothing of it."""
+    known: Any = field(default=None, compare=False, repr=False)
+    """The `KnownHead` that it has in common with other requests; None for a head that is new."""
 
 
 class Response(NamedTuple):

@@ -26,8 +26,9 @@ _PIECE_BYTES, _JOINED_BYTES = 1 << 12, 1 << 18
 _CHUNK_BYTES = 16
 """What a chunk may cost beside its data: its size and two line ends. Extensions are counted as the head is."""
 
-_JOINED = frozenset((b"traceparent", b"tracestate"))
-"""Fields that come joined by commas if there are several (RFC 9110, 5.3); two traceparents are none. Else the first holds."""
+_JOINED = frozenset((b"traceparent", b"tracestate", b"authorization", b"x-api-key"))
+"""Fields that come joined by commas if there are several (RFC 9110, 5.3); two traceparents are none, nor are two keys, here and
+behind us. Of others the first holds."""
 
 _EIGHT_BITS = re.compile(rb"[\x80-\xff]")
 """People and curl write UTF-8 into paths as it is; llhttp takes only its escapes."""

@@ -15,10 +15,10 @@ log = logging.getLogger(__name__)
 _LONGEST_BACKOFF_S = 60.0
 
 REPOSITORY, FOLDER, STORE, POLLER, CONFIG = "repository", "models-folder", "model-store", "poller", "config-file"
-JOINING, REQUEST_LOG, CERTIFICATES = "joining", "request-log", "certificates"
-TASKS = (REPOSITORY, FOLDER, STORE, POLLER, CONFIG, JOINING, REQUEST_LOG, CERTIFICATES)
+JOINING, REQUEST_LOG, CERTIFICATES, KEYS = "joining", "request-log", "certificates", "keys"
+TASKS = (REPOSITORY, FOLDER, STORE, POLLER, CONFIG, JOINING, REQUEST_LOG, CERTIFICATES, KEYS)
 """All kinds of such work: versions of models, names of models, a bucket, model servers, a config file, whose rows share calls,
-files of requests, certificates."""
+files of requests, certificates, the file of keys."""
 
 
 class Failures:

@@ -4,6 +4,7 @@ import typer
 
 from signet.commands import (
     export,
+    keys,
     load,
     load_compare,
     model_server,
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.command()(train.train)
 app.command()(export.export)
 app.command()(serve.serve)
+app.add_typer(keys.app, name="keys")
 app.command(
     "model-server", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 )(model_server.model_server)

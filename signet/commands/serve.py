@@ -22,7 +22,22 @@ def serve(
     ] = None,
     models: Annotated[str | None, typer.Option(help="Models that the backend serves, separated by commas.")] = None,
     host: Annotated[
-        str | None, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in. [default: 127.0.0.1]")
+        str | None,
+        typer.Option(
+            help="Address to listen on; 0.0.0.0 lets other machines in, with --keys or --insecure. [default: 127.0.0.1]"
+        ),
+    ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="File of keys, one of which every request has to show; `signet keys` writes it."),
+    ] = None,
+    insecure: Annotated[
+        bool | None,
+        typer.Option(
+            "--insecure",
+            help="Let other machines in without keys: something in front keeps strangers out.",
+            show_default=False,
+        ),
     ] = None,
     http_port: Annotated[int | None, typer.Option(help="Port of the HTTP API; 0: a free one. [default: 8080]")] = None,
     grpc_port: Annotated[int | None, typer.Option(help="Port of the gRPC API; 0: a free one. [default: 8081]")] = None,

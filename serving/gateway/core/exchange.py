@@ -16,7 +16,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-from signet.serving.errors import Cancelled, Internal, NotFound, ServingError
+from signet.serving.errors import Cancelled, Internal, NotFound, Overloaded, ServingError
+from signet.serving.gateway.access.identity import Identity
 from signet.serving.gateway.core.backend import Lease, SignatureChanged
 from signet.serving.gateway.core.inference import Decoded, Inference, InferenceRequest, LeasedSignature
 from signet.serving.gateway.core.load import Load
@@ -57,6 +58,7 @@ class Exchange(RequestContext, ABC, Generic[A]):
     """What is asked for, once that is known."""
     load: Load | None = None
     """Of its model, once that is known."""
+    identity: Identity | None = None
     _admitted = _retried = False
     _lease: Lease | None = None
     _submitted: Submitted | None = None
@@ -151,6 +153,10 @@ class Exchange(RequestContext, ABC, Generic[A]):
                 self.trace = trace_context.parse(traceparent, self.header(TRACESTATE))
             if tracing := self.inference.tracing:
                 tracing.begin(self)
+            identity = self.identity
+            if identity is not None and not identity.plain and (over := self._over_rate(identity)):
+                self.fail(over)
+                return
             self.load = load = self.announced()
             refusal = self.inference.admission.admit(self, load)
             if refusal:
@@ -246,6 +252,15 @@ class Exchange(RequestContext, ABC, Generic[A]):
         """Why there are no outputs."""
         self.fail(error)
 
+    def _over_rate(self, identity: Identity) -> Overloaded | None:
+        """Why the request comes too early for its key; None: it does not, and counts."""
+        access = self.inference.access
+        assert access, "it has found whose the request is"
+        over = access.over_rate(identity, self.started)
+        if over is None:
+            identity.began(self.started)
+        return over
+
     def _received(self, body: bytes) -> None:
         self._mark = time.perf_counter()
         request = self.read(body)
@@ -259,6 +274,10 @@ class Exchange(RequestContext, ABC, Generic[A]):
         self.parse_s = now - self._mark
         if self.span:
             self.span.parsed_at = now
+        if self.identity is not None and self.identity.models is not None:
+            access = self.inference.access
+            assert access, "it has found whose the request is"
+            access.check_model(self.identity, request.model)
         self.inference.check_declared(request.model)
         self.model, self.request = request.model, request
         if self.load is None:
@@ -292,6 +311,8 @@ class Exchange(RequestContext, ABC, Generic[A]):
         if sample := self.inference.sample:
             self.sample = sample(leased.lease, leased.signature, decoded[0])
         self._submitted = self.submit(leased, *decoded, self.request)
+        if self.identity is not None and not self.identity.plain:
+            self.identity.has_rows(self.rows, now)
 
     def _encoded(self, answer: A) -> None:
         self.encode_s = time.perf_counter() - self._mark

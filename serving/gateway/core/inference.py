@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from signet.serving.errors import InvalidInput, NotFound, ServingError, Unavailable
+from signet.serving.gateway.access.access import Access
 from signet.serving.gateway.core.admission import Admission
 from signet.serving.gateway.core.backend import Backend, Lease
 from signet.serving.gateway.core.batching import Batcher, Pace, Run, Ticket, Waiter, row_count
@@ -73,8 +74,16 @@ class Inference:
     All of it runs in one event loop; a request holds its lease from before it is decoded until its call has ended.
     """
 
-    def __init__(self, settings: Settings, backend: Backend, metrics: Metrics, tracing: Tracing | None = None) -> None:
-        """tracing: records requests; None: none are."""
+    def __init__(
+        self,
+        settings: Settings,
+        backend: Backend,
+        metrics: Metrics,
+        tracing: Tracing | None = None,
+        access: Access | None = None,
+    ) -> None:
+        """tracing: records requests; None: none are. access: the door, where there are keys."""
+        self.access = access
         self.timeout_s = settings.request_timeout_s
         """Seconds that a request may take, whatever its caller says."""
         self.request_ids = RequestIds()
@@ -91,7 +100,7 @@ class Inference:
         self.statistics = Statistics(lambda: backend.models)
         self.deadlines: Deadlines[Any] = Deadlines(lambda exchange: exchange.expire())
         """Of requests whose steps are awaited; those that wait for a call are the batcher's."""
-        self.observers: list[Observer] = []
+        self.observers: list[Observer] = [access.observe] if access else []
         """Who is told of requests besides; filled before the first one."""
         self.sample: Callable[[Lease, Signature, Arrays], Sample | None] | None = None
         """What a request log wants of a request about to be answered; None: there is no such log."""

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from signet.serving.errors import InvalidInput, NotFound, ServingError, Unavailable, from_code
+from signet.serving.gateway.access.identity import Identity, visible
 from signet.serving.gateway.core.backend import Backend, Lease, releasing
 from signet.serving.gateway.core.inference import MAX_VERSION, Decoded, Inference, InferenceRequest, LeasedSignature
 from signet.serving.gateway.core.joining import verdicts
@@ -124,13 +125,13 @@ class OpenInference:
             joining = verdicts(lease)[chosen.name] if chosen else None
             return metadata.config(model, chosen, self._max_rows, joining)
 
-    async def statistics(self, model: str, version: str) -> dict[str, Any]:
-        """The statistics of one version, of all that are available, or for the empty name of all models."""
+    async def statistics(self, model: str, version: str, identity: Identity | None = None) -> dict[str, Any]:
+        """The statistics of one version, of all that are available, or for the empty name of all models that the caller sees."""
         statistics = self._inference.statistics
         if self._parent:
             statistics = Statistics.from_families(await self._parent.told("statistics"))
         lines: list[dict[str, Any]] = []
-        for name in [model] if model else self._backend.models:
+        for name in [model] if model else visible(identity, self._backend.models):
             versions = await self._versions(name)
             if version:
                 with releasing(await self._lease(name, version)) as lease:
@@ -138,10 +139,10 @@ class OpenInference:
             lines += statistics.of(name, versions)
         return {"model_stats": lines}
 
-    async def index(self, only_ready: bool) -> list[dict[str, str]]:
-        """Every known version of every declared model, and its state."""
+    async def index(self, only_ready: bool, identity: Identity | None = None) -> list[dict[str, str]]:
+        """Every known version of every declared model that the caller sees, and its state."""
         lines = []
-        for name in self._backend.models:
+        for name in visible(identity, self._backend.models):
             for status in sorted(await self._statuses(name), key=lambda status: status.version):
                 if status.state is State.AVAILABLE or not only_ready:
                     state = INDEX_STATES[status.state]

@@ -15,11 +15,22 @@ from typing import Any, ClassVar, Generic, NamedTuple
 from google.protobuf.message import Message
 
 from signet.serving.errors import Cancelled, DeadlineExceeded, Internal, Overloaded, ServingError, from_code
+from signet.serving.gateway.access.identity import Identity
 from signet.serving.gateway.core.exchange import Exchange
 from signet.serving.gateway.core.inference import Inference, InferenceRequest
+from signet.serving.gateway.grpc import access
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.grpc_dialect.messages import M, parse
-from signet.serving.grpc_transport.calls import REQUEST_ID, Call, Metadata, Method, Refusal, Services, StreamContext
+from signet.serving.grpc_transport.calls import (
+    REQUEST_ID,
+    Call,
+    Head,
+    Metadata,
+    Method,
+    Refusal,
+    Services,
+    StreamContext,
+)
 from signet.serving.grpc_transport.coroutine_methods import unary_handler
 from signet.serving.offload.message_weight import heavy_bytes
 from signet.serving.offload.pool import LARGE_BYTES, Offload
@@ -41,8 +52,8 @@ _HELD = 2
 _EARLY_S = 0.1
 """A caller whose time is over cancels the call; its clock started so much earlier than ours, at most."""
 
-UnaryMethod = Callable[[M], Awaitable[Message]]
-"""A method that asks for no inference: message -> message."""
+UnaryMethod = Callable[[M, Identity | None], Awaitable[Message]]
+"""A method that asks for no inference: message, and whose it is -> message."""
 
 
 class GrpcServices(NamedTuple):
@@ -61,26 +72,45 @@ class GrpcServices(NamedTuple):
             call.on_cancel = begun.cancel
             begun.begin()
 
-        def door() -> Refusal | None:
-            error = self.inference.admission.full()
+        def door(head: Head) -> Refusal | None:
+            door = self.inference.access
+            error: ServingError | None = None
+            if door is not None:
+                error = access.why_not(door, head, counts=False)
             if error is None:
-                return None
+                error = self.inference.admission.full()
+                if error is None:
+                    return None
             context = RequestContext(exchange.protocol_name, self.inference.timeout_s)
+            _note_caller(context, head.key)
             context.error = error
-            context.request_id = self.inference.request_ids.of(None)
+            context.request_id = self.inference.request_ids.of(_header(head.metadata, REQUEST_ID))
             self.inference.count(context, error.grpc_code, 0)
-            named = (REQUEST_ID, context.request_id)
-            return Refusal(error.grpc_code, str(error), (*_trailing(error), named))
+            return _refusal(error, context.request_id)
 
         return Method(unary=handle, door=door)
 
-    def unary_method(self, method: UnaryMethod[M], message_class: type[M]) -> Method:
-        """A method that asks for no inference, such as metadata: neither admitted nor counted."""
+    def unary_method(
+        self,
+        method: UnaryMethod[M],
+        message_class: type[M],
+        *,
+        about: Callable[[M], str] | None = None,
+        admin: bool = False,
+        is_open: bool = False,
+    ) -> Method:
+        """A method that asks for no inference, such as metadata: neither admitted nor counted.
+
+        Where there are keys, about gives the model that a message is about, admin asks for an admin's, is_open for none.
+        """
 
         async def answer(data: bytes, call: Call) -> bytes:
             try:
                 with self.budget.holding(len(data)):
-                    answered = (await method(parse(message_class, data))).SerializeToString()
+                    message = parse(message_class, data)
+                    if about is not None and self.inference.access is not None and (name := about(message)):
+                        self.inference.access.check_model(call.key, name)
+                    answered = (await method(message, call.key)).SerializeToString()
             except Exception as error:  # every error becomes a status
                 raise _serving_error(error, call.request_id) from error
             return answered
@@ -88,7 +118,25 @@ class GrpcServices(NamedTuple):
         def identity(context: StreamContext) -> str:
             return self.inference.request_ids.of(_header(context.metadata, REQUEST_ID))
 
-        return Method(unary=unary_handler(answer, identity))
+        made = Method(unary=unary_handler(answer, identity))
+        return made if is_open else self.guarded(made, admin=admin)
+
+    def guarded(self, method: Method, *, admin: bool = False) -> Method:
+        """The same method, for those who show a key, where there are any."""
+        door = self.inference.access
+        if door is None:
+            return method
+
+        def asked(head: Head) -> Refusal | None:
+            error = access.why_not(door, head, admin=admin)
+            return _refusal(error, self.inference.request_ids.of(_header(head.metadata, REQUEST_ID))) if error else None
+
+        return method._replace(door=asked)
+
+    def check_held(self, context: StreamContext) -> None:
+        """Raise `Unauthenticated` in a stream whose key holds no more."""
+        if self.inference.access is not None:
+            access.identified(self.inference.access, context)
 
 
 class GrpcExchange(Exchange[bytes], Generic[M]):
@@ -105,7 +153,9 @@ class GrpcExchange(Exchange[bytes], Generic[M]):
     def __init__(self, services: GrpcServices, data: bytes, call: Call) -> None:
         super().__init__(self.protocol_name, services.inference)
         self.services, self._data, self._call = services, data, call
-        self.caller = address_in(call.peer)
+        _note_caller(self, call.key)
+        if not self.caller:
+            self.caller = address_in(call.peer)
         self.request_id = call.request_id = services.inference.request_ids.of(self.header(REQUEST_ID))
         self._held_bytes = 0
         self.large: Reading[Any] | None = None
@@ -168,6 +218,16 @@ def _header(metadata: Metadata, name: str) -> str | None:
         if key == name and isinstance(value, str):
             found = value if found is None else f"{found},{value}"
     return found
+
+
+def _note_caller(context: RequestContext, identity: Identity | None) -> None:
+    """Whose request it is, if that is of a key."""
+    if identity is not None:
+        context.identity, context.key, context.caller = identity, identity.name, identity.caller
+
+
+def _refusal(error: ServingError, request_id: str) -> Refusal:
+    return Refusal(error.grpc_code, str(error), (*_trailing(error), (REQUEST_ID, request_id)))
 
 
 def _trailing(error: ServingError) -> Metadata:

@@ -9,7 +9,7 @@ from signet.serving.gateway.grpc import port, v1, v2
 from signet.serving.gateway.settings import Settings
 from signet.serving.grpc_dialect import service_descriptors
 from signet.serving.grpc_transport import health, reflection
-from signet.serving.grpc_transport.calls import Services
+from signet.serving.grpc_transport.calls import Method, Services
 from signet.serving.grpc_transport.grpcio_server import GrpcioServer, followed_credentials
 from signet.serving.grpc_transport.health import Health
 from signet.serving.grpc_transport.own_server import OwnServer
@@ -34,9 +34,17 @@ class GrpcServer:
     """The gRPC port: listens once it is started, or is given connections, in the running event loop."""
 
     def __init__(
-        self, settings: Settings, services: Services, readiness: Readiness, tls: Followed | None = None
+        self,
+        settings: Settings,
+        services: Services,
+        readiness: Readiness,
+        guarded: Callable[[Method], Method],
+        tls: Followed | None = None,
     ) -> None:
-        """services: the methods of `SERVICES`, as `GrpcV1.services` and `GrpcV2.services` make them. tls: None: in the clear."""
+        """services: the methods of `SERVICES`, as `GrpcV1.services` and `GrpcV2.services` make them. tls: None: in the clear.
+
+        guarded: as `GrpcServices.guarded`, for who asks which services there are; whoever asks for health needs no key.
+        """
         self._settings, self._tls = settings, tls
         self._contexts = partial(tls.context, HTTP2) if tls else None
         service_descriptors.describe()
@@ -44,7 +52,7 @@ class GrpcServer:
         self._methods = {
             **services,
             **self._health.services(),
-            **reflection.services((*SERVICES, health.SERVICE)),
+            **{path: guarded(method) for path, method in reflection.services((*SERVICES, health.SERVICE)).items()},
         }
         self._server: OwnServer | GrpcioServer | None = None
 

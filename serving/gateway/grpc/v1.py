@@ -6,6 +6,7 @@ Its inferences are in `v1_inference.py`.
 from typing import NoReturn
 
 from signet.serving.errors import InvalidInput, NotFound, from_code
+from signet.serving.gateway.access.identity import Identity
 from signet.serving.gateway.core.backend import Backend, releasing
 from signet.serving.gateway.core.inference import Inference
 from signet.serving.gateway.grpc import v1_inference
@@ -32,16 +33,22 @@ class GrpcV1:
             "Classify": shared.inference_method(v1_inference.Classify),
             "Regress": shared.inference_method(v1_inference.Regress),
             "MultiInference": shared.inference_method(v1_inference.MultiInference),
-            "GetModelMetadata": shared.unary_method(self.metadata, get_model_metadata_pb2.GetModelMetadataRequest),
+            "GetModelMetadata": shared.unary_method(
+                self.metadata, get_model_metadata_pb2.GetModelMetadataRequest, about=_model
+            ),
         }
         model = {
-            "GetModelStatus": shared.unary_method(self.status, get_model_status_pb2.GetModelStatusRequest),
-            "HandleReloadConfigRequest": shared.unary_method(self.reload, model_management_pb2.ReloadConfigRequest),
+            "GetModelStatus": shared.unary_method(
+                self.status, get_model_status_pb2.GetModelStatusRequest, about=_model
+            ),
+            "HandleReloadConfigRequest": shared.unary_method(
+                self.reload, model_management_pb2.ReloadConfigRequest, admin=True
+            ),
         }
         return {**service(PREDICTION_SERVICE, prediction), **service(MODEL_SERVICE, model)}
 
     async def metadata(
-        self, message: get_model_metadata_pb2.GetModelMetadataRequest
+        self, message: get_model_metadata_pb2.GetModelMetadataRequest, _: Identity | None = None
     ) -> get_model_metadata_pb2.GetModelMetadataResponse:
         if not message.metadata_field:
             raise InvalidInput("GetModelMetadataRequest must specify at least one metadata_field")
@@ -57,7 +64,7 @@ class GrpcV1:
             return response
 
     async def status(
-        self, message: get_model_status_pb2.GetModelStatusRequest
+        self, message: get_model_status_pb2.GetModelStatusRequest, _: Identity | None = None
     ) -> get_model_status_pb2.GetModelStatusResponse:
         request = request_from_model_spec(message)
         self._inference.check_declared(request.model)  # an empty name too
@@ -71,8 +78,13 @@ class GrpcV1:
             raise NotFound(f"Could not find version {version} of model {request.model}")
         return model_status.to_message(statuses)
 
-    async def reload(self, _: model_management_pb2.ReloadConfigRequest) -> NoReturn:
+    async def reload(self, _: model_management_pb2.ReloadConfigRequest, __: Identity | None = None) -> NoReturn:
         raise from_code(
             "PERMISSION_DENIED",
             "what is served is declared where the gateway starts; send the configuration to the model server's own port",
         )
+
+
+def _model(message: v1_inference.HasModelSpec) -> str:
+    """The one that a message is about."""
+    return message.model_spec.name

@@ -5,8 +5,9 @@ ModelInferRequest ──▶ InferRequest ──▶ Exchange ──▶ ModelInfer
 
 from collections.abc import Awaitable
 from functools import partial
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
+from signet.serving.gateway.access.identity import Identity
 from signet.serving.gateway.core.inference import Decoded, InferenceRequest, LeasedSignature
 from signet.serving.gateway.core.open_inference import InferSteps, OpenInference, version_or_label
 from signet.serving.gateway.grpc import v2_stream
@@ -35,54 +36,62 @@ class GrpcV2:
         infer = shared.inference_method(ModelInfer)
         assert infer.unary, "it is no stream"
         handlers = {
-            "ServerLive": shared.unary_method(self.server_live, pb2.ServerLiveRequest),
-            "ServerReady": shared.unary_method(self.server_ready, pb2.ServerReadyRequest),
-            "ModelReady": shared.unary_method(self.model_ready, pb2.ModelReadyRequest),
+            "ServerLive": shared.unary_method(self.server_live, pb2.ServerLiveRequest, is_open=True),
+            "ServerReady": shared.unary_method(self.server_ready, pb2.ServerReadyRequest, is_open=True),
+            "ModelReady": shared.unary_method(self.model_ready, pb2.ModelReadyRequest, about=_name),
             "ServerMetadata": shared.unary_method(self.server_metadata, pb2.ServerMetadataRequest),
-            "ModelMetadata": shared.unary_method(self.model_metadata, pb2.ModelMetadataRequest),
+            "ModelMetadata": shared.unary_method(self.model_metadata, pb2.ModelMetadataRequest, about=_name),
             "ModelInfer": infer,
-            "ModelStreamInfer": Method(stream=v2_stream.stream_handler(infer.unary)),
-            "ModelConfig": shared.unary_method(self.model_config, pb2.ModelConfigRequest),
-            "ModelStatistics": shared.unary_method(self.model_statistics, pb2.ModelStatisticsRequest),
+            "ModelStreamInfer": shared.guarded(Method(stream=v2_stream.stream_handler(infer.unary, shared.check_held))),
+            "ModelConfig": shared.unary_method(self.model_config, pb2.ModelConfigRequest, about=_name),
+            "ModelStatistics": shared.unary_method(self.model_statistics, pb2.ModelStatisticsRequest, about=_name),
             "RepositoryIndex": shared.unary_method(self.index, pb2.RepositoryIndexRequest),
-            "RepositoryModelLoad": shared.unary_method(self.load, pb2.RepositoryModelLoadRequest),
-            "RepositoryModelUnload": shared.unary_method(self.unload, pb2.RepositoryModelUnloadRequest),
+            "RepositoryModelLoad": shared.unary_method(self.load, pb2.RepositoryModelLoadRequest, admin=True),
+            "RepositoryModelUnload": shared.unary_method(self.unload, pb2.RepositoryModelUnloadRequest, admin=True),
         }
         return service(SERVICE, handlers)
 
-    async def server_live(self, _: pb2.ServerLiveRequest) -> pb2.ServerLiveResponse:
+    async def server_live(self, _: pb2.ServerLiveRequest, __: Identity | None = None) -> pb2.ServerLiveResponse:
         return pb2.ServerLiveResponse(live=True)
 
-    async def server_ready(self, _: pb2.ServerReadyRequest) -> pb2.ServerReadyResponse:
+    async def server_ready(self, _: pb2.ServerReadyRequest, __: Identity | None = None) -> pb2.ServerReadyResponse:
         return pb2.ServerReadyResponse(ready=self._open_inference.ready())
 
-    async def model_ready(self, message: pb2.ModelReadyRequest) -> pb2.ModelReadyResponse:
+    async def model_ready(self, message: pb2.ModelReadyRequest, _: Identity | None = None) -> pb2.ModelReadyResponse:
         ready = await self._open_inference.model_ready(message.name, message.version)
         return pb2.ModelReadyResponse(ready=ready)
 
-    async def server_metadata(self, _: pb2.ServerMetadataRequest) -> pb2.ServerMetadataResponse:
+    async def server_metadata(
+        self, _: pb2.ServerMetadataRequest, __: Identity | None = None
+    ) -> pb2.ServerMetadataResponse:
         return to_message(self._open_inference.server(), pb2.ServerMetadataResponse())
 
-    async def model_metadata(self, message: pb2.ModelMetadataRequest) -> pb2.ModelMetadataResponse:
+    async def model_metadata(
+        self, message: pb2.ModelMetadataRequest, _: Identity | None = None
+    ) -> pb2.ModelMetadataResponse:
         values = await self._open_inference.metadata(message.name, message.version)
         return to_message(values, pb2.ModelMetadataResponse())
 
-    async def model_config(self, message: pb2.ModelConfigRequest) -> pb2.ModelConfigResponse:
+    async def model_config(self, message: pb2.ModelConfigRequest, _: Identity | None = None) -> pb2.ModelConfigResponse:
         values = await self._open_inference.config(message.name, message.version)
         return to_message({"config": values}, pb2.ModelConfigResponse())
 
-    async def model_statistics(self, message: pb2.ModelStatisticsRequest) -> pb2.ModelStatisticsResponse:
-        values = await self._open_inference.statistics(message.name, message.version)
+    async def model_statistics(
+        self, message: pb2.ModelStatisticsRequest, identity: Identity | None = None
+    ) -> pb2.ModelStatisticsResponse:
+        values = await self._open_inference.statistics(message.name, message.version, identity)
         return to_message(values, pb2.ModelStatisticsResponse())
 
-    async def index(self, message: pb2.RepositoryIndexRequest) -> pb2.RepositoryIndexResponse:
-        values = await self._open_inference.index(message.ready)
+    async def index(
+        self, message: pb2.RepositoryIndexRequest, identity: Identity | None = None
+    ) -> pb2.RepositoryIndexResponse:
+        values = await self._open_inference.index(message.ready, identity)
         return to_message({"models": values}, pb2.RepositoryIndexResponse())
 
-    async def load(self, message: pb2.RepositoryModelLoadRequest) -> NoReturn:
+    async def load(self, message: pb2.RepositoryModelLoadRequest, _: Identity | None = None) -> NoReturn:
         self._open_inference.refuse_change("load", _model(message))
 
-    async def unload(self, message: pb2.RepositoryModelUnloadRequest) -> NoReturn:
+    async def unload(self, message: pb2.RepositoryModelUnloadRequest, _: Identity | None = None) -> NoReturn:
         self._open_inference.refuse_change("unload", _model(message))
 
 
@@ -114,6 +123,16 @@ class ModelInfer(GrpcExchange[pb2.ModelInferRequest]):
 
 def _head(message: pb2.ModelInferRequest) -> InferHead:
     return InferHead(message.model_name, message.model_version, messages.parse(message))
+
+
+class _HasName(Protocol):
+    """A message about a model."""
+
+    name: str
+
+
+def _name(message: _HasName) -> str:
+    return message.name
 
 
 def _model(

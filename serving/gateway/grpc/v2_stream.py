@@ -12,6 +12,7 @@ parameter `triton_final_response`, true, for there is one to a request; so none 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from google.protobuf.message import DecodeError
 
@@ -46,6 +47,14 @@ class _StreamedCall:
         return self._context.metadata
 
     @property
+    def key(self) -> Any:
+        return self._context.key
+
+    @key.setter
+    def key(self, key: Any) -> None:
+        self._context.key = key
+
+    @property
     def peer(self) -> str:
         return self._context.peer
 
@@ -71,8 +80,8 @@ class _StreamedCall:
             self.written.set_result(written)
 
 
-def stream_handler(infer: UnaryHandler) -> StreamHandler:
-    """The method. infer: answers one ModelInferRequest."""
+def stream_handler(infer: UnaryHandler, check: Callable[[StreamContext], None] = lambda _: None) -> StreamHandler:
+    """The method. infer: answers one ModelInferRequest. check: asked before each; what it raises ends the stream."""
 
     async def answers(requests: AsyncIterator[bytes], context: StreamContext) -> AsyncIterator[bytes]:
         slots = asyncio.Semaphore(MOST_AT_ONCE)
@@ -81,6 +90,7 @@ def stream_handler(infer: UnaryHandler) -> StreamHandler:
 
         async def begin_all() -> None:
             async for request in requests:
+                check(context)
                 await slots.acquire()
                 call = _StreamedCall(request, context)
                 calls.append(call)

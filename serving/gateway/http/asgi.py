@@ -34,6 +34,7 @@ async def answer(app: Any, request: Request) -> Response:
         "query_string": query,
         "root_path": "",
         "headers": [line for line in request.headers.items() if line[0] != b"host"],
+        "state": {"key": request.key},
         "client": None,
         "server": None,
         "request_id": request.id,

@@ -13,7 +13,7 @@ from collections.abc import Awaitable
 from functools import lru_cache
 from typing import NamedTuple
 
-from signet.serving.errors import InvalidInput, Overloaded, ServingError, UnknownEncoding
+from signet.serving.errors import InvalidInput, Overloaded, ServingError, Unauthenticated, UnknownEncoding
 from signet.serving.gateway.core.exchange import Exchange
 from signet.serving.gateway.core.inference import Inference
 from signet.serving.gateway.core.load import Load
@@ -64,7 +64,7 @@ class HttpExchange(Exchange[Answer]):
         """match: of the dialect's path with the request's path; its first group is the model's name."""
         super().__init__(protocol, services.inference)
         self.services, self.match, self.http_request, self.reply = services, match, http_request, reply
-        self.caller, self.request_id = http_request.address, http_request.id
+        _note_caller(self, http_request)
         http_request.logged = True
 
     def announced(self) -> Load | None:
@@ -139,7 +139,7 @@ def refused_at_the_door(services: HttpServices, protocol: str, name: bytes, requ
     """The answer to an inference that admission refuses by its head; None: it does not. name: of its model, as in its path."""
     inference = services.inference
     context = RequestContext(protocol, inference.timeout_s)
-    context.caller, context.request_id = request.address, request.id
+    _note_caller(context, request)
     try:
         context.limit(inference_headers.timeout_s(request.headers))
     except InvalidInput:
@@ -155,12 +155,33 @@ def refused_at_the_door(services: HttpServices, protocol: str, name: bytes, requ
     return refused(error)
 
 
+def count_refusal(services: HttpServices, protocol: str, request: Request, error: ServingError) -> None:
+    """Count an inference that is refused by its head for what it shows."""
+    context = RequestContext(protocol, services.inference.timeout_s)
+    _note_caller(context, request)
+    context.error = error
+    request.logged = True
+    services.inference.count(context, error.grpc_code, 0)
+
+
+def _note_caller(context: RequestContext, request: Request) -> None:
+    """Whose request it is: of a key, or else of an address."""
+    context.request_id = request.id
+    identity = request.key
+    if identity is None:
+        context.caller = request.address
+    else:
+        context.identity, context.key, context.caller = identity, identity.name, identity.caller
+
+
 def refusal(error: ServingError) -> Answer:
     """An error as TensorFlow Serving writes it: one object with the key `error`."""
     if isinstance(error, Overloaded):
         return _busy(str(error), math.ceil(error.retry_after_s or 1.0))
     headers = JSON
-    if isinstance(error, UnknownEncoding):
+    if isinstance(error, Unauthenticated):
+        headers += b"WWW-Authenticate: Bearer\r\n"  # RFC 6750, 3
+    elif isinstance(error, UnknownEncoding):
         headers += b"Accept-Encoding: gzip, deflate\r\n"  # RFC 9110 15.5.16
     return Answer(json_codec.encode_error(str(error)), headers)
 

@@ -12,6 +12,7 @@ from google.protobuf import json_format
 from starlette.exceptions import HTTPException
 
 from signet.serving.errors import Internal, InvalidInput, NotFound, ServingError
+from signet.serving.gateway.access.identity import visible
 from signet.serving.gateway.core.backend import Backend, releasing
 from signet.serving.gateway.core.inference import Inference, InferenceRequest
 from signet.serving.gateway.core.joining import verdicts
@@ -89,10 +90,11 @@ def create_router(backend: Backend, inference: Inference, probes: Probes) -> API
         return _as_starlette(await probes.service_exposition())
 
     @router.get("/v1/models", responses=gives("Models", "All"))
-    async def models() -> Response:
+    async def models(request: Request) -> Response:
         """What is served, with the inputs and outputs of each signature."""
-        details = await asyncio.gather(*(_details(backend, name) for name in backend.models))
-        return JSONResponse({"models": backend.models, "details": details})
+        names = visible(request.state.key, backend.models)
+        details = await asyncio.gather(*(_details(backend, name) for name in names))
+        return JSONResponse({"models": names, "details": details})
 
     @router.get("/v1/models/{model:name}", responses=_STATUS)
     @router.get("/v1/models/{model:name}/versions/{version:name}", responses=_STATUS)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from signet.serving.errors import InvalidInput, NotFound, Unsupported
+from signet.serving.gateway.access.identity import Identity
 from signet.serving.gateway.core.open_inference import OpenInference
 from signet.serving.gateway.http.responses import fails, gives, ready_or_not
 from signet.serving.json_arrays import parsing
@@ -74,9 +75,9 @@ def create_router(open_inference: OpenInference) -> APIRouter:
         return JSONResponse({"ready": ready, "live": True}, 200 if ready else 503)
 
     @router.get("/models/stats", responses=gives("Statistics", "The statistics"))
-    async def all_statistics() -> Response:
+    async def all_statistics(request: Request) -> Response:
         """Counts and times of every available version."""
-        return JSONResponse(await open_inference.statistics("", ""))
+        return JSONResponse(await open_inference.statistics("", "", _identity(request)))
 
     @router.get("/models/{model:name}", responses=_METADATA)
     @router.get("/models/{model:name}/versions/{version:name}", responses=_METADATA)
@@ -114,7 +115,7 @@ def create_router(open_inference: OpenInference) -> APIRouter:
     @router.post("/repository/index", responses=gives("Index", "The versions") | fails(400), openapi_extra=_INDEX)
     async def index(request: Request) -> Response:
         """Every known version and its state."""
-        return JSONResponse(await open_inference.index(_only_ready(await request.body())))
+        return JSONResponse(await open_inference.index(_only_ready(await request.body()), _identity(request)))
 
     @router.post("/repository/models/{model:name}/load", status_code=403, response_class=Response)
     async def load(model: str) -> None:
@@ -136,6 +137,11 @@ def create_router(open_inference: OpenInference) -> APIRouter:
         router.add_api_route(path, absent, methods=["GET", "POST"], include_in_schema=False)
 
     return router
+
+
+def _identity(request: Request) -> Identity | None:
+    identity: Identity | None = request.state.key
+    return identity
 
 
 def _only_ready(body: bytes) -> bool:

@@ -49,6 +49,12 @@ SHED = (
 left when the call would have begun; requests in work, in all, of one model, and of one caller beyond its share; bytes held; large
 bodies in work; connections in all, of one address; a caller that does not read."""
 
+ACCESS_REFUSED = (
+    *("no_key", "malformed", "several", "unknown", "expired", "model", "admin", "requests_rate", "rows_rate"),
+)
+"""Why callers are refused where there are keys: nothing shown, no key's form, two different keys, unknown or revoked, expired; a
+key that is for other models, that is no admin's; more requests or rows than its rate."""
+
 PROTOCOLS = ("v1", "v2", "grpc_v1", "grpc_v2")
 
 
@@ -154,6 +160,20 @@ class Metrics:
         for reason in DROPS:
             self._traces_dropped.labels(reason)  # as above
         self.shed_by_wait = self.shed.labels("predicted_wait")
+        self.access_refused = LockedCounter(
+            "signet_access_refused_total",
+            "Requests refused for the key that they show, by reason.",
+            ("reason",),
+            registry=registry,
+        )
+        for reason in ACCESS_REFUSED:
+            self.access_refused.labels(reason)
+        self.key_requests = Counter(
+            "signet_key_requests",
+            "Predict requests answered, by the name of the key and outcome: OK or a gRPC code name.",
+            ("key", "code"),
+            registry,
+        )
         self._model_state = Gauge(
             "signet_model_state",
             "1 for the state a version is in.",
@@ -290,6 +310,18 @@ class Metrics:
             "signet_buffered_bytes", "Bytes of bodies and unread answers that are held.", registry=self.registry
         )
         gauge.set_function(held)
+
+    def watch_keys(self, count: Callable[[], int], up_to_date: Callable[[], bool]) -> None:
+        """Show at each scrape how many keys are in use, and whether they are those of the file."""
+        keys = Gauge("signet_keys", "Keys in use.", registry=self.registry, multiprocess_mode="max")
+        keys.set_function(count)
+        ok = Gauge(
+            "signet_keys_up_to_date",
+            "1 while the keys in use are those of the file; 0 while it cannot be read.",
+            registry=self.registry,
+            multiprocess_mode="min",
+        )
+        ok.set_function(up_to_date)
 
     def watch_store(self, store: ModelStore) -> None:
         """Show at each scrape when the folder of models was last as the store is."""

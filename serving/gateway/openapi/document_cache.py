@@ -40,6 +40,8 @@ _AGAIN_S = 10.0
 """Seconds until a model that could not answer its examples is described anew."""
 _SIDE_BY_SIDE = 2
 """Models that are described at once: their examples compete with the requests of callers."""
+_MOST_WHOLES = 8
+"""Documents of all models, or of those of a key, that are kept."""
 _MOST_BYTES = 4 << 20
 """Largest document of a model; a card that makes a larger one is left out."""
 
@@ -77,20 +79,24 @@ class DocumentCache:
         """app: has the routes that are the same whatever is served, once the first document is asked for."""
         self._backend, self._inference, self._app = backend, inference, app
         self._described: dict[str, _Described] = {}
-        self._whole: tuple[list[_Described], dict[str, str], Document] | None = None
-        """The document of all models, and what it is made of."""
+        self._wholes: dict[frozenset[str] | None, tuple[list[_Described], dict[str, str], Document]] = {}
+        """The documents of all models, and of those that keys are for, each with what it is made of; the latest last."""
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         """What is being made, by model; under the empty name the document of all."""
         self._places = asyncio.Semaphore(_SIDE_BY_SIDE)
 
-    async def document(self) -> Document:
-        """The document of all models. Raises `Unavailable` while the first one is not made."""
-        whole = await self._in_time("", self._all)
+    async def document(self, models: frozenset[str] | None = None) -> Document:
+        """The document of all models, or of those that its reader may know of.
+
+        Raises `Unavailable` while the first one is not made.
+        """
+        key = "" if models is None else "/".join(["", *sorted(models)])  # no model's name
+        whole = await self._in_time(key, partial(self._all, models))
         if whole is not None:
             return whole
-        if self._whole is None:
+        if models not in self._wholes:
             raise Unavailable("the document is being made; try again in a moment")
-        return self._whole[2]
+        return self._wholes[models][2]
 
     async def model_document(self, name: str) -> Document:
         """One model's document. Raises `NotFound` for one that is not declared, `Unavailable` without a version."""
@@ -118,17 +124,23 @@ class DocumentCache:
         if not task.cancelled():
             task.exception()  # whoever waited has it
 
-    async def _all(self) -> Document:
-        names = self._backend.models
-        self._described = {name: described for name, described in self._described.items() if name in names}
+    async def _all(self, seen: frozenset[str] | None) -> Document:
+        declared = self._backend.models
+        self._described = {name: described for name, described in self._described.items() if name in declared}
+        names = [name for name in declared if seen is None or name in seen]
         results = await asyncio.gather(*(self._one_or_why(name) for name in names))
         models = [result for result in results if isinstance(result, _Described)]
         missing = {name: result for name, result in zip(names, results, strict=True) if isinstance(result, str)}
-        if self._whole is None or self._whole[:2] != (models, missing):
-            described = [each.model for each in models]
-            made = await asyncio.to_thread(_sent, document.document, described, missing, self._app)
-            self._whole = models, missing, made
-        return self._whole[2]
+        known = self._wholes.get(seen)
+        if known is not None and known[:2] == (models, missing):
+            return known[2]
+        described = [each.model for each in models]
+        made = await asyncio.to_thread(_sent, document.document, described, missing, self._app)
+        self._wholes.pop(seen, None)
+        self._wholes[seen] = models, missing, made
+        if len(self._wholes) > _MOST_WHOLES:
+            del self._wholes[next(one for one in self._wholes if one is not None)]
+        return made
 
     async def _one_or_why(self, name: str) -> _Described | str:
         """A model, or why it is missing."""

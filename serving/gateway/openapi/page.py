@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
 from signet.serving.errors import NotFound
+from signet.serving.gateway.access.identity import Identity
 from signet.serving.gateway.openapi.document_cache import Document, DocumentCache
 
 _PACKAGE = "fastapi_offline"
@@ -73,7 +74,8 @@ def create_router(documents: DocumentCache) -> APIRouter:
     @router.get("/openapi.json", name="openapi", responses=_DOCUMENT)
     async def document(request: Request) -> Response:
         """This document: every model as it is served now."""
-        return _answer(request, await documents.document())
+        identity: Identity | None = request.state.key
+        return _answer(request, await documents.document(identity.models if identity else None))
 
     @router.get("/v1/models/{model:name}/openapi.json", name="model_openapi", responses=_DOCUMENT | _ERRORS)
     async def model_document(request: Request, model: str) -> Response:
