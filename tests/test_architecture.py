@@ -28,7 +28,7 @@ CORE = [*GATEWAY, "serving.gateway.access", "serving.gateway.core"]
 FILES = [
     f"serving.model_server.{name}" for name in ("config_messages", "flags", "listeners", "tensorflow_text", "text_file")
 ]
-PARTS = [f"serving.model_server.{name}" for name in ("monitoring", "reload", "all_processes")]
+PARTS = [f"serving.model_server.{name}" for name in ("monitoring", "reload", "all_processes", "tracing")]
 MODEL_SERVER = [*SHARED, "serving.engine", *FILES, *PARTS]
 CLIENT = [*SHARED, "clients.client"]
 SCORE = [*CLIENT, *(f"clients.score.{name}" for name in ("formats", "storage", "plan", "output_columns"))]
@@ -84,6 +84,7 @@ ALLOWED: dict[str, list[str]] = {
     **{key: [*MODELS, *FILES] for key in FILES},
     "serving.model_server.monitoring": [*SHARED, "serving.engine", *FILES],
     "serving.model_server.reload": [*SHARED, "serving.engine", *FILES],
+    "serving.model_server.tracing": SHARED,
     "serving.model_server.all_processes": MODEL_SERVER,
     "serving.model_server.tfs_batching": MODEL_SERVER,
     "serving.model_server.services": MODEL_SERVER,

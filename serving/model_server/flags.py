@@ -72,6 +72,10 @@ class Flags:
     drain_s: float = _flag(
         DRAIN_S, "Seconds to go on answering after SIGTERM, so that clients and load balancers turn away. Ours alone."
     )
+    otlp: str = _flag("", "Address of a collector's OTLP/HTTP port, which gets traces of calls. Ours alone.")
+    otlp_sample: float = _flag(
+        0.0, "Share of calls that are traced, of those whose callers name no trace, as a gateway does. Ours alone."
+    )
     processes: int = _flag(
         1, "Processes that answer, each with models of its own; auto: one a core. Limits are those of all. Ours alone."
     )

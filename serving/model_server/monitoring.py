@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import Counter as LockedCounter
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -28,6 +29,7 @@ from signet.serving.process.combining import combined_by
 from signet.serving.process.histogram import Histogram
 from signet.serving.process.supervision import Failures
 from signet.serving.release import running_version
+from signet.serving.tracing.span import DROPS
 
 UNKNOWN = "unknown"
 
@@ -120,6 +122,14 @@ class Monitoring:
         self._our_warmups = Histogram(
             "signet_warmup_duration_seconds", "Warm-ups of versions, by outcome.", ("code",), _SECONDS, registry
         )
+        self._traces_dropped = LockedCounter(
+            "signet_traces_dropped_total",
+            "Traced calls whose spans did not reach the collector, by reason.",
+            ("reason",),
+            registry=registry,
+        )
+        for reason in DROPS:
+            self._traces_dropped.labels(reason)  # a rate needs a value before the first one
         build = Gauge(
             "signet_build_info",
             "1; the version is the label.",
@@ -129,6 +139,10 @@ class Monitoring:
         )
         build.labels(running_version()).set(1)
         registry.register(_AtScrape(self._families))
+
+    def traces_dropped(self, reason: str, number: int) -> None:
+        """Calls were traced whose spans are lost. reason: one of `DROPS`. Any thread may tell."""
+        self._traces_dropped.labels(reason).inc(number)
 
     def watch(self, repository: Repository) -> None:
         """Tell the states of its versions; its models are those that are known."""

@@ -8,6 +8,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from socket import socket
@@ -31,6 +32,7 @@ from signet.serving.model_server.services import ModelService, PredictionService
 from signet.serving.model_server.tfs_batching import parameters
 from signet.serving.model_server.tfs_batching.parameters import BatchingSettings
 from signet.serving.model_server.tfs_batching.scheduler import BatchScheduler
+from signet.serving.model_server.tracing import Tracing
 from signet.serving.models.model_config import ModelConfig
 from signet.serving.offload.pool import Offload
 from signet.serving.process import gc_tuning, signals
@@ -39,6 +41,9 @@ from signet.serving.process.child import Parent
 from signet.serving.process.cores import ALONE, Share
 from signet.serving.process.draining import drain
 from signet.serving.process.handing_over import GRPC, HTTP
+from signet.serving.release import running_version
+from signet.serving.tracing import exporting
+from signet.serving.tracing.sampler import Sampler
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +97,11 @@ class ModelServer:
         self.flags, self.parent = flags, parent
         self.share = Share(parent.place, parent.places) if parent else ALONE
         self.monitoring = Monitoring()
+        self._exporter, self.tracing = None, None
+        if flags.otlp:
+            version, dropped = running_version(), self.monitoring.traces_dropped
+            self._exporter = exporting.start(flags.otlp, "signet-model-server", os.environ, version, dropped)
+            self.tracing = Tracing(Sampler(flags.otlp_sample), self._exporter.hand_over)
         self.runner = Runner(self.share.threads)
         if batching := _batching(flags, self.share):
             self.runner = BatchScheduler(self.runner, batching)
@@ -142,6 +152,8 @@ class ModelServer:
         """Unload everything."""
         await asyncio.to_thread(self.repository.stop)
         self.runner.close()
+        if self._exporter:
+            await asyncio.to_thread(self._exporter.stop, exporting.FLUSH_S)
 
 
 class Apis:
@@ -154,12 +166,12 @@ class Apis:
         prediction = PredictionService(flags, repository, server.runner, monitoring, self._offload)
         model = ModelService(server.all_processes)
         budget = ByteBudget(server.share.of(MAX_BUFFERED_BYTES))
-        services = handlers.services(prediction, model, monitoring, budget, self._offload)
+        services = handlers.services(prediction, model, monitoring, budget, self._offload, server.tracing)
         self._grpc = GrpcServer(flags, services, budget, server.parent, monitoring.failures)
         self._rest = None
         if flags.rest_api_port:
             service = RestService(flags, repository, prediction, model, monitoring, server.all_processes, self._offload)
-            self._rest = create_server(service, budget, server.parent)
+            self._rest = create_server(service, budget, server.parent, server.tracing)
         gc_tuning.freeze_startup_objects()
 
     async def listen(self) -> None:

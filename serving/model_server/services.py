@@ -20,6 +20,7 @@ from signet.serving.model_server import tensorflow_text, text_file
 from signet.serving.model_server.all_processes import AllProcesses
 from signet.serving.model_server.flags import Flags
 from signet.serving.model_server.monitoring import THEIRS, Monitoring
+from signet.serving.model_server.tracing import current
 from signet.serving.models import model_config, model_status
 from signet.serving.offload import large_messages
 from signet.serving.offload.pool import LARGE_ELEMENTS, Offload
@@ -188,8 +189,13 @@ class PredictionService:
     ) -> Arrays:
         """The outputs wanted, all of them when none are named. api: the RPC that the call is counted under."""
         started = time.perf_counter()
+        span = current.get()
+        if span:
+            span.running(servable.name, servable.version, signature.name)
         result = self._runner.run(servable, signature, inputs, wanted, deadline.time_remaining())
         outputs = result if isinstance(result, dict) else await result
+        if span:
+            span.ran()
         self._monitoring.ran(servable.name, api, time.perf_counter() - started)
         return outputs
 

@@ -17,6 +17,7 @@ from signet.serving.grpc_transport.calls import Services, StreamContext
 from signet.serving.grpc_transport.coroutine_methods import CoroutineMethod, unary_handler
 from signet.serving.model_server.monitoring import GRPC, Monitoring
 from signet.serving.model_server.services import ModelService, PredictionService, Written
+from signet.serving.model_server.tracing import Tracing
 from signet.serving.offload import large_messages
 from signet.serving.offload.message_weight import heavy_bytes
 from signet.serving.offload.pool import LARGE_BYTES, Offload
@@ -38,6 +39,8 @@ _TRUNCATED = "...TRUNCATED"
 _UNREADABLE = (Internal, "the request cannot be read")
 """The error for bytes that are no message, INTERNAL as in C++."""
 
+_INFERENCES = ("Predict", "Classify", "Regress", "MultiInference")
+
 Method = Callable[..., Awaitable[Message | Written]]
 """(message, deadline), and for a message that brings much, (message, deadline, large)."""
 
@@ -48,8 +51,12 @@ def services(
     monitoring: Monitoring,
     budget: ByteBudget,
     offload: Offload,
+    tracing: Tracing | None,
 ) -> Services:
-    """The methods of PredictionService and ModelService by their paths. offload: reads large messages."""
+    """The methods of PredictionService and ModelService by their paths. offload: reads large messages.
+
+    tracing: of calls that ask for an inference; None where it is off.
+    """
     methods: dict[str, dict[str, tuple[Method, type[Message]]]] = {
         "tensorflow.serving.PredictionService": {
             "Classify": (prediction.classify, classification_pb2.ClassificationRequest),
@@ -63,10 +70,13 @@ def services(
             "HandleReloadConfigRequest": (model.reload, model_management_pb2.ReloadConfigRequest),
         },
     }
+
+    def answering(service: str, name: str, method: Method, message_class: type[Message]) -> CoroutineMethod:
+        answer = _answering(name, method, message_class, monitoring, budget, offload)
+        return tracing.rpc(f"{service}/{name}", answer) if tracing and name in _INFERENCES else answer
+
     return {
-        f"/{service}/{name}": calls.Method(
-            unary=unary_handler(_answering(name, method, message_class, monitoring, budget, offload))
-        )
+        f"/{service}/{name}": calls.Method(unary=unary_handler(answering(service, name, method, message_class)))
         for service, handlers in methods.items()
         for name, (method, message_class) in handlers.items()
     }
