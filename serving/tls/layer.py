@@ -23,7 +23,7 @@ HANDSHAKE_S = 10.0
 _RECORD_BYTES = 1 << 14
 """What a record of TLS holds at most."""
 _PIECE_BYTES = 1 << 20
-"""Bytes that are encrypted at once: so many are held twice for a moment."""
+"""Bytes that are encrypted at once: of so many there are three copies for a moment."""
 _HANDSHAKE = 0x16
 """The first byte of who speaks TLS."""
 
@@ -117,10 +117,14 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
                 self._tls.write(data)
                 self._socket.write(self._outgoing.read())
                 return
+            pieces = []
             with memoryview(data) as whole:
                 for begin in range(0, len(whole), _PIECE_BYTES):
                     self._tls.write(whole[begin : begin + _PIECE_BYTES])
-                    self._socket.write(self._outgoing.read())
+                    pieces.append(self._outgoing.read())
+            self._socket.writelines(
+                pieces
+            )  # at once: the connection is told to pause when all of it is there to be counted
         except ssl.SSLError as error:  # the other side has ended it with an alert
             log.debug("%s is lost: %s", self._peer(), _reason(error))
             self._socket.abort()

@@ -13,7 +13,9 @@ from signet.serving.http import connection as connection_module
 from signet.serving.http import server as server_module
 from signet.serving.http.connection import Connection
 from signet.serving.http.server import HttpServer, Limits, Request, Response
-from tests.serving.http.test_server import GET, echo, run, serving, until
+from tests.serving.http.test_server import GET, echo, run, serving, until, way
+
+__all__ = ["way"]
 
 REQUESTS = [
     b"POST /0 HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabcdef",
@@ -140,6 +142,7 @@ def test_whatever_has_begun_to_be_read_is_answered(steps):
         server_module.Connection = original  # type: ignore[misc]
 
 
+@pytest.mark.usefixtures("way")
 def test_a_connection_ends_with_its_next_answer_and_idle_ones_stay():
     async def test() -> None:
         async with serving(echo) as (server, connect):
@@ -167,6 +170,7 @@ def test_a_connection_ends_with_its_next_answer_and_idle_ones_stay():
     run(test)
 
 
+@pytest.mark.usefixtures("way")
 def test_pipelined_requests_are_answered_and_the_last_answer_ends_the_connection():
     async def test() -> None:
         async with serving(echo) as (server, connect):
@@ -206,7 +210,22 @@ def test_what_the_system_holds_at_the_end_is_answered(accepted):
     run(test)
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("way", "impatient")
+def test_what_the_system_holds_of_a_connection_at_the_end_is_answered():
+    async def test() -> None:
+        async with serving(echo) as (server, connect):
+            client = await connect()
+            client.send(GET % b"a")
+            assert (await client.answer())[2] == b"GET /a "
+            client.send(GET % b"b")
+            await server.stop(20)  # the loop has had no turn since
+            _, headers, body = await client.answer()
+            assert (headers[b"Connection"], body) == (b"close", b"GET /b ")
+
+    run(test)
+
+
+@pytest.mark.usefixtures("way", "impatient")
 def test_a_caller_who_does_not_close_after_the_last_answer_is_not_waited_for():
     async def test() -> None:
         async with serving(echo) as (server, connect):
@@ -220,6 +239,7 @@ def test_a_caller_who_does_not_close_after_the_last_answer_is_not_waited_for():
     run(test)
 
 
+@pytest.mark.usefixtures("way")
 def test_a_caller_who_does_not_read_is_not_waited_for():
     async def large(_: Request) -> Response:
         return Response(200, bytes(64 << 20))

@@ -1,8 +1,9 @@
-"""HTTP on real sockets: order, keep-alive, what is no request, slow and leaving clients, the end."""
+"""HTTP on real sockets: order, keep-alive, what is no request, slow and leaving clients, the end. With TLS it is all the same."""
 
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -14,6 +15,11 @@ import uvloop
 from signet.serving.http import connection
 from signet.serving.http.server import HttpServer, Limits, Reply, Request, Response, answered_by, page
 from signet.serving.process.byte_budget import ByteBudget
+from signet.serving.tls.credentials import HTTP1, Credentials, server_context
+from tests.certificates import Authority
+from tests.tls_streams import open_tls
+
+pytestmark = pytest.mark.usefixtures("way")
 
 GET = b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n"
 BAD_REQUEST, NOT_IMPLEMENTED = (page(status).body for status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_IMPLEMENTED))
@@ -60,6 +66,23 @@ async def until(condition: Callable[[], object]) -> None:
 
 Connect = Callable[[], Awaitable[Client]]
 
+AUTHORITY = Authority()
+SERVER = server_context(Credentials(*AUTHORITY.signed()), HTTP1)
+CLIENT = ssl.create_default_context(cadata=AUTHORITY.pem.decode())
+
+
+class Way:
+    """How the connections of this module's tests are made."""
+
+    tls = False
+
+
+@pytest.fixture(params=["plain", "tls"])
+def way(request):
+    Way.tls = request.param == "tls"
+    yield
+    Way.tls = False
+
 
 @asynccontextmanager
 async def serving(
@@ -68,12 +91,13 @@ async def serving(
     """A server on a free port, and what connects to it."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    server = HttpServer(answered_by(handler), limits, **more)
+    server = HttpServer(answered_by(handler), limits, **more, tls=(lambda: SERVER) if Way.tls else None)
     await server.start(listener)
     clients = []
 
     async def connect() -> Client:
-        clients.append(Client(*await asyncio.open_connection("127.0.0.1", port)))
+        opened = open_tls(port, CLIENT) if Way.tls else asyncio.open_connection("127.0.0.1", port)
+        clients.append(Client(*await opened))
         return clients[-1]
 
     try:
