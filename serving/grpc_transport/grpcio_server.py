@@ -55,8 +55,8 @@ def followed_credentials(followed: Followed) -> grpc.ServerCredentials:
     """What a server shows, of each new connection what the files say then; with roots each client has to show a certificate."""
 
     def configuration(credentials: Credentials) -> grpc.ServerCertificateConfiguration:
-        pair = (credentials.key, credentials.certificate)
-        return grpc.ssl_server_certificate_configuration([pair], credentials.roots or None)
+        pairs = [(credentials.key, credentials.certificate)] if credentials.certificate else []
+        return grpc.ssl_server_certificate_configuration(pairs, credentials.roots)
 
     told = first = followed.credentials
 
@@ -70,7 +70,7 @@ def followed_credentials(followed: Followed) -> grpc.ServerCredentials:
         return configuration(now)
 
     made = grpc.dynamic_ssl_server_credentials
-    return made(configuration(first), fetch, bool(first.roots))  # type: ignore[arg-type]  # None: as before
+    return made(configuration(first), fetch, first.roots is not None)  # type: ignore[arg-type]  # None: as before
 
 
 class _Head:

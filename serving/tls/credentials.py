@@ -27,11 +27,11 @@ _CIPHERS = "@SECLEVEL=2:ECDHE+AESGCM:ECDHE+CHACHA20"
 class Credentials:
     """What one side shows, and whom it trusts. Names are for messages: files, or what stands for them."""
 
-    certificate: bytes = b""
-    """The certificate, and those between it and a root; empty: none is shown."""
+    certificate: bytes | None = None
+    """The certificate, and those between it and a root; None: none is shown."""
     key: bytes = field(default=b"", repr=False)
-    roots: bytes = b""
-    """Whom the other side's certificate must descend from; empty for a server: none is asked for."""
+    roots: bytes | None = None
+    """Whom the other side's certificate must descend from; None, for a server: none is asked for."""
     certificate_name: str = "the certificate"
     key_name: str = "the key"
     roots_name: str = "the roots"
@@ -39,7 +39,7 @@ class Credentials:
     @property
     def validity(self) -> Validity | None:
         """When the certificate that is shown is valid; None if none is. Raises `UsageError`."""
-        if not self.certificate:
+        if self.certificate is None:
             return None
         try:
             return certificate_dates.of_chain(self.certificate)
@@ -62,7 +62,7 @@ def server_context(credentials: Credentials, protocol: str) -> ssl.SSLContext:
     Raises `UsageError` for what is no certificate, no key, or the key of another certificate.
     """
     context = _context(ssl.PROTOCOL_TLS_SERVER, credentials, protocol)
-    if credentials.roots:
+    if credentials.roots is not None:
         context.verify_mode = ssl.CERT_REQUIRED
     return context
 
@@ -78,23 +78,23 @@ def _context(kind: int, credentials: Credentials, protocol: str) -> ssl.SSLConte
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     context.set_ciphers(_CIPHERS)
     context.set_alpn_protocols([protocol])
-    if credentials.certificate:
-        _show(context, credentials)
-    if credentials.roots:
-        _trust(context, credentials)
+    if credentials.certificate is not None:
+        _show(context, credentials, credentials.certificate)
+    if credentials.roots is not None:
+        _trust(context, credentials, credentials.roots)
     return context
 
 
-def _show(context: ssl.SSLContext, credentials: Credentials) -> None:
+def _show(context: ssl.SSLContext, credentials: Credentials, pem: bytes) -> None:
     certificate, key = credentials.certificate_name, credentials.key_name
-    if b"-----BEGIN CERTIFICATE-----" not in credentials.certificate:
+    if b"-----BEGIN CERTIFICATE-----" not in pem:
         raise UsageError(f"{certificate} holds no certificate in PEM")
     if b"PRIVATE KEY-----" not in credentials.key:
         raise UsageError(f"{key} holds no private key in PEM")
     if b"ENCRYPTED" in credentials.key:
         raise UsageError(f"{key} is encrypted; expected a private key without a password")
     try:
-        with _as_file(credentials.certificate) as chain, _as_file(credentials.key) as private:
+        with _as_file(pem) as chain, _as_file(credentials.key) as private:
             context.load_cert_chain(chain, private, password=_no_password)
     except (ssl.SSLError, ValueError) as error:
         reason = error.reason if isinstance(error, ssl.SSLError) else None
@@ -104,9 +104,9 @@ def _show(context: ssl.SSLContext, credentials: Credentials) -> None:
     _ = credentials.validity  # raises what is wrong with it
 
 
-def _trust(context: ssl.SSLContext, credentials: Credentials) -> None:
+def _trust(context: ssl.SSLContext, credentials: Credentials, roots: bytes) -> None:
     try:
-        context.load_verify_locations(cadata=credentials.roots.decode("ascii"))
+        context.load_verify_locations(cadata=roots.decode("ascii"))
     except (ssl.SSLError, ValueError) as error:
         reason = error.reason if isinstance(error, ssl.SSLError) else None
         raise UsageError(f"{credentials.roots_name} holds no certificates in PEM: {reason or error}") from error

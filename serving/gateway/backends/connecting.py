@@ -50,7 +50,7 @@ def _by_grpcio(tls: Followed | None) -> Connect:
 
     def connect(address: Address) -> Channel:
         now = tls.credentials
-        credentials = grpc.ssl_channel_credentials(now.roots, now.key or None, now.certificate or None)
+        credentials = grpc.ssl_channel_credentials(now.roots, now.key or None, now.certificate)
         return GrpcioChannel(address.target, credentials, address.server_name)
 
     return connect

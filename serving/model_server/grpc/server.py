@@ -202,6 +202,6 @@ def _credentials(path: str, text: bytes) -> Credentials:
         raise UsageError(f"the SSL config file {path!r} needs server_key and server_cert, as PEM text")
     if config.client_verify and not config.custom_ca:
         raise UsageError(f"the SSL config file {path!r} has client_verify, which needs custom_ca")
-    roots = config.custom_ca if config.client_verify else ""
+    roots = config.custom_ca.encode() if config.client_verify else None
     names = [f"{name} of the SSL config file {path!r}" for name in ("server_cert", "server_key", "custom_ca")]
-    return Credentials(config.server_cert.encode(), config.server_key.encode(), roots.encode(), *names)
+    return Credentials(config.server_cert.encode(), config.server_key.encode(), roots, *names)
