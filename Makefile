@@ -8,7 +8,7 @@ QUICK_MODELS := digits question_answering social_posts
 HTTP_PORT ?= 8080
 MODELS_DIR ?= models
 
-.PHONY: run test quick test-long check format bench bench-overload bench-page bench-score bench-babi wheel lock images-check deploy-files release-check help
+.PHONY: run test quick test-long check audit format bench bench-overload bench-page bench-score bench-babi wheel lock images-check deploy-files release-check help
 
 help:            ## these lines
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 14
@@ -40,10 +40,14 @@ quick: .venv/.done  ## the unit tests alone, within a minute on two cores: the l
 test-long: .venv/.done  ## the full counts, one after the other: some need the machine to themselves; T= as above
 	$(BIN)/pytest -m long $(T)
 
-check: .venv/.done  ## format, lint, types
+check: .venv/.done  ## format, lint, types, known ways to be insecure
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive clients deploy examples serving setup.py signet training
+
+audit: .venv/.done  ## whether advisories are known of any package of the lock files; asks a service on the network
+	$(BIN)/python deploy/audit.py
 
 format: .venv/.done  ## rewrite in the project's format
 	$(BIN)/ruff format .
@@ -82,7 +86,9 @@ bench-babi: .venv/.done  ## both question answering networks on the twenty bAbI 
 wheel: .venv/.done  ## dist/signet_serving-…-none-any.whl, and one for machines like this: clients and gateway without TensorFlow
 	@$(BIN)/python deploy/wheel.py dist
 
-COMPILE := uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet
+# pip itself, which a tool of the development asks for, is whichever one the environment was made with.
+COMPILE := uv pip compile --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-package pip \
+	--no-header --quiet
 KSERVE_UNUSED := aiohttp aiohttp-retry aiosignal aiohappyeyeballs attrs cffi cryptography frozenlist grpcio-tools httptools \
 	multidict pillow propcache pyasn1 pycparser pyjwt python-dotenv setuptools tzdata uvloop websockets yarl
 lock: .venv/.done  ## pin every package again, with hashes: one file for each Python; the images' files are parts of it

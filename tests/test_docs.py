@@ -81,5 +81,5 @@ def test_the_hooks_before_a_commit_fetch_nothing():
     configuration = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
     assert [entry["repo"] for entry in configuration["repos"]] == ["local"]
     hooks = configuration["repos"][0]["hooks"]
-    assert {hook["entry"].split()[0] for hook in hooks} == {".venv/bin/ruff", ".venv/bin/mypy"}
+    assert {hook["entry"].split()[0] for hook in hooks} == {".venv/bin/ruff", ".venv/bin/mypy", ".venv/bin/bandit"}
     assert {hook["language"] for hook in hooks} == {"system"}

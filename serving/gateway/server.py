@@ -205,7 +205,7 @@ def _announce(gateway: Gateway, listener: socket.socket, grpc_port: int | None) 
 
 def announcement(gateway: Gateway, host: str, port: int, grpc_port: int | None) -> str:
     """What is said when the models have been looked at: addresses, and what is served or why not; then commands to try."""
-    name = "localhost" if host in ("127.0.0.1", "0.0.0.0") else host  # noqa: S104  # a comparison
+    name = "localhost" if host in ("127.0.0.1", ports.EVERYWHERE) else host
     url = f"{'https' if gateway.tls else 'http'}://{name}:{port}"
     places = url if grpc_port is None else f"{url} (gRPC: {name}:{grpc_port})"
     missing = gateway.backend.missing()

@@ -61,7 +61,7 @@ def receive(connection: socket.socket) -> Any:
     (count,) = _COUNT.unpack(_read(connection, _COUNT.size))
     lengths = [_LENGTH.unpack(_read(connection, _LENGTH.size))[0] for _ in range(count)]
     parts = [_read(connection, length) for length in lengths]
-    return pickle.loads(parts[0], buffers=parts[1:])  # noqa: S301  # from ourselves: see above
+    return pickle.loads(parts[0], buffers=parts[1:])  # noqa: S301  # nosec B301  # from ourselves: see above
 
 
 class _Pickler(pickle.Pickler):

@@ -74,7 +74,7 @@ class Conversation:
                 return
             message = self._unread[LENGTH.size : end]
             self._unread = self._unread[end:]
-            self._handle(*pickle.loads(message))  # noqa: S301  # from ourselves: see above
+            self._handle(*pickle.loads(message))  # noqa: S301  # nosec B301  # from ourselves: see above
 
     def lost(self) -> None:
         """Nothing more will come: what was asked has no answer."""

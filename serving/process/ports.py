@@ -17,6 +17,9 @@ _UNSENT_BYTES = 1 << 18
 
 _TURNS = 4
 
+EVERYWHERE = "0.0.0.0"  # noqa: S104  # nosec B104  # for who asks for it
+"""All IPv4 addresses of this machine, to listen on."""
+
 
 def prepare(listener: socket.socket) -> None:
     """What a bound socket needs before it listens: connections inherit it."""
@@ -95,7 +98,7 @@ def on_all_interfaces(port: int) -> socket.socket:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     except OSError:  # the system has no IPv6
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        address = "0.0.0.0"  # noqa: S104  # that is asked for
+        address = EVERYWHERE
     return _bound(listener, address, port)
 
 

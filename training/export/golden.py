@@ -40,7 +40,7 @@ def keep(folder: Path, proofs: Mapping[str, Proof]) -> None:
 def take(folder: Path) -> dict[str, Proof]:
     """What `keep` left, which is gone then."""
     path = folder / _FILE
-    proofs = {name: Proof(*proof) for name, proof in pickle.loads(path.read_bytes()).items()}  # noqa: S301  # our own
+    proofs = {name: Proof(*proof) for name, proof in pickle.loads(path.read_bytes()).items()}  # noqa: S301  # nosec B301  # our own
     path.unlink()
     return proofs
 

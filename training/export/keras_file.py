@@ -47,7 +47,7 @@ def objects_of(description: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     sys.path += [path for path in description["import_paths"] if path not in sys.path]
     try:
-        return dict(pickle.loads(Path(description["objects"]).read_bytes()))  # noqa: S301  # our own file
+        return dict(pickle.loads(Path(description["objects"]).read_bytes()))  # noqa: S301  # nosec B301  # our own file
     except Exception as error:
         raise BadModel(f"the model's own classes cannot be made again in a fresh process: {error!r}") from error
 
