@@ -21,6 +21,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from signet.serving.gateway import certificates
+from signet.serving.gateway.access import binding, key_file
 from signet.serving.gateway.grpc import port as grpc_port
 from signet.serving.gateway.http.admin import AdminServer
 from signet.serving.gateway.http.json_response import json_response, metrics_response, ready_response
@@ -49,7 +50,10 @@ def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises `UsageError` for what keeps it from starting, or from going on."""
     output.log_to_stderr(settings.log_level.upper(), "%(levelname)s %(message)s")
     signals.ignore_hangups()
+    binding.check(settings)
     certificates.of_settings(settings)  # says what is wrong with them before there are processes
+    if settings.keys:
+        key_file.read(settings.keys)
     failures = Failures()
     store = (
         ModelStore(settings.model_store, settings.models_dir) if settings.model_store and settings.models_dir else None

@@ -15,6 +15,7 @@ import socket
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from signet.serving.gateway.access import binding
 from signet.serving.gateway.app import Gateway
 from signet.serving.gateway.grpc.pipeline import GrpcServices
 from signet.serving.gateway.grpc.server import GrpcServer
@@ -43,6 +44,7 @@ def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises `UsageError` for what keeps it from starting."""
     output.log_to_stderr(settings.log_level.upper(), "%(levelname)s %(message)s")
     signals.ignore_hangups()
+    binding.check(settings)
     failures = Failures()
     store = _store(settings)
     with following(store, settings.store_poll_s, failures) if store else contextlib.nullcontext():

@@ -47,6 +47,8 @@ def main(arguments: list[str]) -> int:
         print(usage(), flush=True)
     if ignored := flags.without_meaning():
         log.warning("accepted, but without meaning here: %s", ", ".join(f"--{name}" for name in ignored))
+    if flags.port or flags.rest_api_port:
+        log.warning("as the original's, the ports are open to other machines, and ask nobody for a key")
     try:
         _run(flags)
     except UsageError as error:

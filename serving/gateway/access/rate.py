@@ -6,6 +6,9 @@ That is a token bucket in one number: when all that was taken will have come in.
 same, and paid for later: whoever asks for a thousand rows at ten a second waits a hundred seconds for the next.
 """
 
+_ROUNDING_S = 1e-6
+"""More than the sum of many units is wrong by."""
+
 
 class Rate:
     """One limit. Only the event loop touches it."""
@@ -22,7 +25,7 @@ class Rate:
     def wait_s(self, now: float) -> float:
         """Seconds until something may be taken again; 0: now. now: by `time.perf_counter`."""
         ahead_s = self._paid_at - now
-        return 0.0 if ahead_s < self._burst_s else max(ahead_s - self._burst_s, 1e-3)
+        return 0.0 if ahead_s < self._burst_s - _ROUNDING_S else max(ahead_s - self._burst_s, 1e-3)
 
     def charge(self, units: float, now: float) -> None:
         """Note that so many were taken."""
