@@ -24,9 +24,9 @@ from signet.serving.gateway import certificates
 from signet.serving.gateway.access import binding, key_file
 from signet.serving.gateway.grpc import port as grpc_port
 from signet.serving.gateway.http.admin import AdminServer
-from signet.serving.gateway.http.json_response import json_response, metrics_response, ready_response
+from signet.serving.gateway.http.json_response import json_response, metrics_response, ready_response, wants_openmetrics
 from signet.serving.gateway.settings import Settings
-from signet.serving.http.server import Response
+from signet.serving.http.server import Request, Response
 from signet.serving.models.model_store import ModelStore, following
 from signet.serving.process import combining, output, ports, signals
 from signet.serving.process.child import ANSWERS_S
@@ -93,9 +93,9 @@ class _Service:
         self._was_ready = self._draining = False
         self.state: Mapping[str, Any] = service_state([], 0, was_ready=False, draining=False)
         """What /readyz tells; replaced as a whole."""
-        self.paths: Mapping[bytes, Callable[[], Response]] = {
-            b"/livez": lambda: json_response({"live": True}),
-            b"/readyz": lambda: ready_response(self.state),
+        self.paths: Mapping[bytes, Callable[[Request], Response]] = {
+            b"/livez": lambda _: json_response({"live": True}),
+            b"/readyz": lambda _: ready_response(self.state),
             b"/metrics": self._metrics,
         }
         """The answers of the admin port, whose thread asks."""
@@ -153,14 +153,15 @@ class _Service:
             self.state = state
             self._children.tell("service", state)
 
-    def _metrics(self) -> Response:
+    def _metrics(self, request: Request) -> Response:
         """In the thread of the admin port."""
         assert self._loop, "the port opens when the loop runs"
         try:
             counts = asyncio.run_coroutine_threadsafe(self._children.counts(), self._loop).result(ANSWERS_S)
         except TimeoutError:
             return json_response({"error": "the processes of this service do not tell their counts in time"}, 503)
-        return metrics_response(combining.text(counts["metrics"]))
+        openmetrics = wants_openmetrics(request.headers.get(b"accept"))
+        return metrics_response(combining.text(counts["metrics"], openmetrics=openmetrics), openmetrics=openmetrics)
 
     @contextlib.asynccontextmanager
     async def _admin(self) -> AsyncIterator[None]:

@@ -15,8 +15,9 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_text
 from prometheus_client.registry import Collector
-from prometheus_client.samples import Sample
+from prometheus_client.samples import Exemplar, Sample
 
 Rule = Literal["sum", "max", "min"]
 
@@ -45,6 +46,8 @@ class Family(NamedTuple):
     documentation: str
     rule: Rule
     values: dict[Value, float]
+    exemplars: Mapping[Value, Exemplar] = {}
+    """Of buckets: a value in it, and the trace that it is of. Nobody writes what is here."""
 
 
 def combined_by(rule: Rule, metric: M) -> M:
@@ -67,7 +70,11 @@ def families(registry: CollectorRegistry) -> list[Family]:
 def family(metric: Metric, rule: Rule = "sum") -> Family:
     """One metric. rule: holds unless the metric itself says another."""
     values = {(sample.name, tuple(sample.labels.items())): sample.value for sample in metric.samples}
-    return Family(metric.name, metric.type, metric.documentation, getattr(metric, "combined_by", rule), values)
+    exemplars = {
+        (sample.name, tuple(sample.labels.items())): sample.exemplar for sample in metric.samples if sample.exemplar
+    }
+    rule = getattr(metric, "combined_by", rule)
+    return Family(metric.name, metric.type, metric.documentation, rule, values, exemplars)
 
 
 def combine(parts: Iterable[Sequence[Family]]) -> list[Family]:
@@ -79,6 +86,8 @@ def combine(parts: Iterable[Sequence[Family]]) -> list[Family]:
             if known is None:
                 found[one.name] = one._replace(values=dict(one.values))
                 continue
+            if one.exemplars:
+                known = found[one.name] = known._replace(exemplars=_last(known.exemplars, one.exemplars))
             rule = _RULES[one.rule if one.type not in _LASTING else "sum"]
             for key, value in one.values.items():
                 before = known.values.get(key)
@@ -108,11 +117,29 @@ def still_told(ended: Sequence[Family], living: Iterable[Sequence[Family]]) -> l
     return [one._replace(values={key: value for key, value in one.values.items() if _is(key, told)}) for one in ended]
 
 
-def text(parts: Sequence[Family]) -> bytes:
-    """Families in the text format that Prometheus scrapes."""
+def text(parts: Sequence[Family], *, openmetrics: bool = False) -> bytes:
+    """Families in the text format that Prometheus scrapes, or in that of OpenMetrics, which has exemplars."""
     registry = CollectorRegistry()
     registry.register(_Told(parts))
+    return exposition(registry, openmetrics=openmetrics)
+
+
+def exposition(registry: CollectorRegistry, *, openmetrics: bool) -> bytes:
+    """The same of a registry."""
+    if openmetrics:
+        written: bytes = openmetrics_text(registry)  # type: ignore[no-untyped-call]
+        return written
     return generate_latest(registry)
+
+
+def _last(one: Mapping[Value, Exemplar], other: Mapping[Value, Exemplar]) -> Mapping[Value, Exemplar]:
+    """Of each bucket the exemplar that came last."""
+    last = dict(one)
+    for key, exemplar in other.items():
+        known = last.get(key)
+        if known is None or float(exemplar.timestamp or 0) >= float(known.timestamp or 0):
+            last[key] = exemplar
+    return last
 
 
 def _is(key: Value, told: Mapping[str, Collection[str]]) -> bool:
@@ -132,5 +159,8 @@ class _Told(Collector):
     def collect(self) -> Iterable[Metric]:
         for part in self._parts:
             metric = Metric(part.name, part.documentation, part.type)
-            metric.samples = [Sample(name, dict(labels), value) for (name, labels), value in part.values.items()]
+            metric.samples = [
+                Sample(key[0], dict(key[1]), value, exemplar=part.exemplars.get(key))
+                for key, value in part.values.items()
+            ]
             yield metric

@@ -4,24 +4,45 @@ Its own `observe` takes locks and walks the buckets: 4.5 µs against 0.24 µs he
 No lock is needed: one thread counts, and a scrape looks at a copy.
 """
 
+import time
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 
 
 class Series:
     """One histogram: values counted by bucket."""
 
-    __slots__ = ("_bounds", "counts", "total")
+    __slots__ = ("_bounds", "counts", "exemplars", "total")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         """bounds: the upper ends of the buckets, ascending; what is beyond the last falls under +Inf."""
         self._bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
+        self.exemplars: dict[int, Exemplar] | None = None
+        """Bucket -> the last value of a trace in it."""
+
+    def exemplify(self, value: float, trace_id: str) -> None:
+        """Note the trace of a value that was observed: one of each bucket is told, the last."""
+        if self.exemplars is None:
+            self.exemplars = {}
+        bucket = bisect_left(self._bounds, value)
+        self.exemplars[bucket] = Exemplar({"trace_id": trace_id}, value, round(time.time(), 3))
+
+    def buckets(self) -> list[tuple[str, int] | tuple[str, int, Exemplar]]:
+        """As `cumulative`, with the exemplars that there are."""
+        exemplars = self.exemplars
+        if exemplars is None:
+            return list(self.cumulative())
+        return [
+            (bound, count, exemplars[place]) if place in exemplars else (bound, count)
+            for place, (bound, count) in enumerate(self.cumulative())
+        ]
 
     def observe(self, value: float) -> None:
         self.counts[bisect_left(self._bounds, value)] += 1
@@ -79,5 +100,5 @@ class Histogram(Collector):
     def collect(self) -> Iterator[HistogramMetricFamily]:
         family = HistogramMetricFamily(self.name, self._documentation, labels=self.labels)
         for labels, series in self.series():
-            family.add_metric(labels, list(series.cumulative()), series.total)
+            family.add_metric(labels, series.buckets(), series.total)
         yield family

@@ -20,6 +20,7 @@ import yaml
 
 from tests import programs, servers
 from tests.certificates import Authority
+from tests.collector import Collector, collector
 from tests.deploy.prometheus_files import ALERTS, FOLDER, RECORDED, panels, selectors
 from tests.servers import Program
 
@@ -99,6 +100,7 @@ def running(file: Path) -> Iterator[Prometheus]:
             f"--config.file={file}",
             f"--storage.tsdb.path={file.parent / 'data'}",
             f"--web.listen-address=127.0.0.1:{port}",
+            "--enable-feature=exemplar-storage",
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -124,7 +126,13 @@ def load(url: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+def traces() -> Iterator[Collector]:
+    with collector() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory: pytest.TempPathFactory, traces: Collector) -> Iterator[Prometheus]:
     folder = tmp_path_factory.mktemp("prometheus")
     models = servers.write_model_config(folder / "models.config", servers.GOLDEN_MODELS)
     pair = Authority().signs(folder)
@@ -138,6 +146,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         ),
         servers.gateway(
             *("--backend", f"{address},127.0.0.1:{gone}", "--models-dir", servers.GOLDEN_MODELS, "--processes", "2"),
+            *("--otlp", traces.url, "--otlp-sample", "1"),
             *tls,
         ) as (url, running_gateway),
         recorded() as exposition,
@@ -179,6 +188,14 @@ def test_what_an_alert_looks_at_is_there(prometheus, name):
 
 def test_no_alert_fires_while_all_is_well(prometheus):
     assert prometheus.query('ALERTS{alertstate="firing", severity="page"}') == []
+
+
+def test_an_exemplar_leads_to_a_trace_that_the_collector_has(prometheus, traces):
+    asked = {"query": "signet_request_duration_seconds_bucket", "start": "0", "end": "9999999999"}
+    series = httpx.get(f"{prometheus.url}/api/v1/query_exemplars", params=asked).json()["data"]
+    found = {exemplar["labels"]["trace_id"] for one in series for exemplar in one["exemplars"]}
+    assert found
+    assert found <= {span.trace_id for span in traces.spans}
 
 
 def test_prometheus_reads_the_rules_without_a_fault(prometheus):

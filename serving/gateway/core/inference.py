@@ -241,6 +241,8 @@ class Inference:
         stages_s = (context.parse_s, context.decode_s, context.queue_s, context.run_s, context.encode_s)
         series = self._metrics.request_series(context.protocol, context.model, context.version, context.signature, code)
         series.observe(seconds, stages_s, context.bytes, response_bytes)
+        if context.span and context.trace:
+            series.durations.exemplify(seconds, context.trace.trace_id)
         for observer in self.observers:
             observer(context, code, seconds, response_bytes)
 

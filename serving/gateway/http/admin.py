@@ -35,7 +35,7 @@ _LIMITS = Limits(
 class Answers(Protocol):
     """Who answers the probes: `Probes` of one process, or the parent of several."""
 
-    paths: Mapping[bytes, Callable[[], Response]]
+    paths: Mapping[bytes, Callable[[Request], Response]]
     """Called in the thread of the port."""
 
 
@@ -98,4 +98,4 @@ class AdminServer:
         still_s = time.monotonic() - self._beaten_at
         if path == b"/livez" and still_s > STANDSTILL_S:
             return json_response({"live": False, "standstill_s": round(still_s)}, 503)
-        return self._paths[path]()
+        return self._paths[path](request)

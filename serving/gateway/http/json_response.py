@@ -7,6 +7,7 @@ from typing import Any
 from signet.serving.http.messages import Response
 
 _JSON = b"Content-Type: application/json\r\n"
+_OPENMETRICS = b"Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"
 _TEXT = b"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
 
 
@@ -20,6 +21,11 @@ def ready_response(state: Mapping[str, Any]) -> Response:
     return json_response(state, 200 if state["ready"] else 503)
 
 
-def metrics_response(text: bytes) -> Response:
+def wants_openmetrics(accept: bytes | None) -> bool:
+    """Whether a scraper that sends this `Accept` reads OpenMetrics, which has exemplars; Prometheus does."""
+    return accept is not None and b"application/openmetrics-text" in accept
+
+
+def metrics_response(text: bytes, *, openmetrics: bool) -> Response:
     """The answer of /metrics."""
-    return Response(200, text, _TEXT)
+    return Response(200, text, _OPENMETRICS if openmetrics else _TEXT)

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 from signet.serving.gateway.core.backend import Backend
 from signet.serving.gateway.core.readiness import Readiness
-from signet.serving.gateway.http.json_response import json_response, metrics_response, ready_response
+from signet.serving.gateway.http.json_response import json_response, metrics_response, ready_response, wants_openmetrics
 from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.gateway.observability.statistics import Statistics
-from signet.serving.http.server import Response
+from signet.serving.http.server import Request, Response
 from signet.serving.process import combining
 from signet.serving.process.child import Counts, Parent
 
@@ -27,10 +27,10 @@ class Probes:
         self._statistics, self._parent = statistics, parent
         self._backend, self._readiness, self._metrics = backend, readiness, metrics
         self._scraping = threading.Lock()
-        self.paths: Mapping[bytes, Callable[[], Response]] = {
-            b"/livez": self.livez,
-            b"/readyz": self.readyz,
-            b"/metrics": self.exposition,
+        self.paths: Mapping[bytes, Callable[[Request], Response]] = {
+            b"/livez": lambda _: self.livez(),
+            b"/readyz": lambda _: self.readyz(),
+            b"/metrics": lambda request: self.exposition(request.headers.get(b"accept")),
         }
 
     def livez(self) -> Response:
@@ -41,16 +41,19 @@ class Probes:
         """200 when each model declared or there at the start has been served and no stop is under way; else 503, and why."""
         return ready_response(self._readiness.service or self._readiness.state())
 
-    async def service_exposition(self) -> Response:
-        """The metrics of all processes of this service."""
+    async def service_exposition(self, accept: bytes | None) -> Response:
+        """The metrics of all processes of this service. accept: what the scraper reads, as it says."""
         if self._parent is None:
-            return self.exposition()
-        return metrics_response(combining.text(await self._parent.told("metrics")))
+            return self.exposition(accept)
+        openmetrics = wants_openmetrics(accept)
+        text = combining.text(await self._parent.told("metrics"), openmetrics=openmetrics)
+        return metrics_response(text, openmetrics=openmetrics)
 
-    def exposition(self) -> Response:
-        """The metrics of this process, as Prometheus scrapes them; they cost no I/O."""
+    def exposition(self, accept: bytes | None) -> Response:
+        """The metrics of this process, as Prometheus scrapes them; they cost no I/O. accept: as above."""
+        openmetrics = wants_openmetrics(accept)
         with self._up_to_date():
-            return metrics_response(self._metrics.exposition())
+            return metrics_response(self._metrics.exposition(openmetrics=openmetrics), openmetrics=openmetrics)
 
     def counts(self) -> Counts:
         """All that this process counts, to be added to what others count."""

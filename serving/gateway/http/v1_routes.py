@@ -85,9 +85,9 @@ def create_router(backend: Backend, inference: Inference, probes: Probes) -> API
         return _as_starlette(probes.readyz())
 
     @router.get("/metrics", name="metrics", response_class=PlainTextResponse, response_description="Metrics")
-    async def exposition() -> Response:
-        """Prometheus metrics."""
-        return _as_starlette(await probes.service_exposition())
+    async def exposition(request: Request) -> Response:
+        """Prometheus metrics, with exemplars for whoever accepts OpenMetrics."""
+        return _as_starlette(await probes.service_exposition(request.headers.get("accept", "").encode()))
 
     @router.get("/v1/models", responses=gives("Models", "All"))
     async def models(request: Request) -> Response:

@@ -14,7 +14,6 @@ from typing import NamedTuple
 from prometheus_client import CollectorRegistry, Gauge, disable_created_metrics
 from prometheus_client import Counter as LockedCounter
 from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
@@ -22,7 +21,7 @@ from prometheus_client.samples import Sample
 from signet.serving.gateway.observability.request_log_counts import LogCounts
 from signet.serving.models.model_status import BROKEN, REASONS, State, VersionStatus
 from signet.serving.models.model_store import ModelStore
-from signet.serving.process.combining import combined_by
+from signet.serving.process.combining import combined_by, exposition
 from signet.serving.process.counter import Counter, CounterSeries
 from signet.serving.process.histogram import Histogram, Series
 from signet.serving.process.supervision import Failures
@@ -379,9 +378,9 @@ class Metrics:
             self._versions.pop(model, None)
         self._request_series.clear()
 
-    def exposition(self) -> bytes:
-        """All metrics in the text format that Prometheus scrapes."""
-        return generate_latest(self.registry)
+    def exposition(self, *, openmetrics: bool = False) -> bytes:
+        """All metrics in the text format that Prometheus scrapes, or in that of OpenMetrics, which has exemplars."""
+        return exposition(self.registry, openmetrics=openmetrics)
 
     def _limit_versions(self, model: str, version: str) -> None:
         versions = self._versions.setdefault(model, [])

@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from signet.serving.errors import UsageError
 from signet.serving.gateway.app import Gateway
@@ -110,3 +111,20 @@ def test_errors_of_this_side_are_marked_and_those_of_callers_are_not():
 def test_an_address_that_is_none_ends_the_start(url):
     with pytest.raises(UsageError, match="otlp is no address of a collector's OTLP/HTTP port"):
         Gateway(read({"models_dir": GOLDEN_MODELS, "otlp": url}))
+
+
+def test_metrics_lead_to_traces_for_those_who_read_openmetrics():
+    with collector() as traces, in_process.gateway(models_dir=GOLDEN_MODELS, otlp=traces.url) as gateway:
+        gateway.ask("POST", PATH, BODY, headers())
+        gateway.ask("POST", PATH, BODY)
+        accept = {b"accept": b"application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"}
+        answer = gateway.ask("GET", b"/metrics", headers=accept)
+        assert in_process.header(answer, "content-type").startswith("application/openmetrics-text; version=1.0.0")
+        families = {family.name: family for family in text_string_to_metric_families(answer.body.decode())}
+        samples = families["signet_request_duration_seconds"].samples
+        assert {sample.exemplar.labels["trace_id"] for sample in samples if sample.exemplar} == {TRACE}
+        plain = gateway.ask("GET", b"/metrics")
+        assert in_process.header(plain, "content-type").startswith("text/plain; version=0.0.4")
+        assert TRACE.encode() not in plain.body
+        told = {line.split()[0] for line in plain.body.decode().splitlines() if not line.startswith("#")}
+        assert told == {line.split()[0] for line in answer.body.decode().splitlines() if not line.startswith("#")}

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from signet.serving.process import combining, counter
 from signet.serving.process.combining import combined_by, family
@@ -119,3 +120,20 @@ def test_what_ended_processes_counted_goes_with_the_models_and_versions_that_nob
     (left,) = combining.still_told(ended, [counted(model="m", version="2")])
     labels = (("model", "m"), ("version", "unknown"))
     assert list(left.values) == [("c_total", labels), ("c_created", labels)]
+
+
+def test_the_last_exemplar_of_each_bucket_is_told_in_openmetrics_and_in_no_other_text():
+    processes = [Registry(), Registry()]
+    for place, process in enumerate(processes):
+        series = process.metrics["histogram", "one"].of("a", "b")
+        for value in (1.0, 4.0)[: 2 - place]:
+            series.observe(value)
+            series.exemplify(value, f"{place}{value:.0f}")
+    parts = [pickle.loads(pickle.dumps(combining.families(process.registry))) for process in processes]
+    joint = combining.combine(parts)
+    read = list(text_string_to_metric_families(combining.text(joint, openmetrics=True).decode()))
+    (told,) = [metric for metric in read if metric.name == "h_one"]
+    exemplars = {sample.labels["le"]: sample.exemplar.labels for sample in told.samples if sample.exemplar}
+    assert exemplars == {"2.0": {"trace_id": "11"}, "8.0": {"trace_id": "04"}}
+    assert "trace_id" not in combining.text(joint).decode()
+    assert "trace_id" in combining.text(combining.lasting(joint), openmetrics=True).decode()
