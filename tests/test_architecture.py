@@ -105,6 +105,7 @@ ALLOWED: dict[str, list[str]] = {
     "clients.score.input": SCORE,
     "clients.score.output": [*SCORE, "clients.score.input"],
     "clients.score": [*SCORE, "clients.score.input", "clients.score.output", "clients.request_log", "serving.engine"],
+    "clients.drift": [*SCORE, "clients.request_log", "clients.score.input"],
     "clients.load_test.plan": [*CLIENT, "clients.request_log", "clients.score.formats"],
     "clients.load_test.run": [*CLIENT, "clients.load_test.plan"],
     "clients.load_test.report": [*CLIENT, "clients.load_test.plan", "clients.load_test.run"],

@@ -33,7 +33,7 @@ from rich.table import Table
 
 from signet.serving.errors import SignetError, UsageError
 from signet.training import keras_start
-from signet.training.export import export, publish
+from signet.training.export import export, publish, reference
 from signet.training.export.errors import ExportFailed
 from signet.training.export.golden import to_json
 from signet.training.model import BadOption, Data, Examples, Model, Recipe, Score
@@ -174,6 +174,7 @@ def train_one(name: str, options: TrainOptions, line: ModelProgress) -> Trained:
     golden = {signature: to_json(inputs) for signature, inputs in done.module.golden(done.model, done.data).items()}
     write_json(trained / "model.json", {"name": name, "config": asdict(done.data.config), "golden": golden})
     write_json(trained / "metrics.json", report(done))
+    reference.keep(trained, done.data.test.inputs)
     line.say("exporting")
     exporting = export.start(trained, options.models_dir, allow_breaking=options.allow_breaking)
     return Trained(name, done.scores, done.history.seconds, work, exporting)

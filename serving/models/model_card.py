@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from signet.serving.models import small_file
+from signet.serving.models.distribution import Reference, reference_of_json
 from signet.serving.tensors.padding import PaddingRule
 from signet.serving.tensors.signature import Signature
 
@@ -58,6 +59,10 @@ class Card:
             return PaddingRule(float(padding["value"]), axes)
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
             return None
+
+    def reference(self, signature: str) -> Reference | None:
+        """How inputs and outputs were distributed in rows like those that callers send; None where the card does not tell."""
+        return reference_of_json(self._signature(signature).get("reference"))
 
     def independent(self, signature: str) -> bool | None:
         """Whether the export was seen to answer rows alone as in a batch; None where the card does not tell.

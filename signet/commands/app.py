@@ -3,6 +3,7 @@
 import typer
 
 from signet.commands import (
+    drift,
     export,
     keys,
     load,
@@ -33,5 +34,6 @@ app.command()(sync_models.sync_models)
 app.command()(predict.predict)
 app.command()(models.models)
 app.command()(score.score)
+app.command()(drift.drift)
 app.command()(load.load)
 app.command()(load_compare.load_compare)

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from signet.serving.models import distribution
 from signet.training.export import verify
 from signet.training.export.golden import to_json
 from signet.training.model import Data
@@ -52,19 +53,29 @@ def write(name: str, module: Any, model: keras.Model, data: Data[Any], folder: P
     (trained / "model.json").write_text(json.dumps({"name": name, "config": asdict(data.config), "golden": golden}))
     (trained / "metrics.json").write_text("{}")
     (trained / "history.csv").write_text("")
+    Late("signet.training.export.reference").keep(trained, data.test.inputs)
     with warnings.catch_warnings():  # Keras reads weights in a way that TensorFlow 2.20 and numpy 2 warn of
         warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy keyword")
         model.save_weights(trained / "weights.weights.h5")
         Late("signet.training.export.write").write(trained, folder)
     assert verify.verify(folder) is None
     check_card(folder)
+    if data.test.rows >= distribution.LEAST_ROWS:  # default signatures take held-out rows as they are
+        columns = card_of(folder)["signatures"]["serving_default"]["reference"]["columns"]
+        assert all(any(name.startswith(tensor) for name in columns) for tensor in data.test.inputs)
+        assert any(name.startswith("output.") for name in columns)
     signatures: dict[str, Any] = json.loads((folder / "assets.extra" / "golden.json").read_bytes())["signatures"]
     return signatures
 
 
+def card_of(folder: Path) -> dict[str, Any]:
+    """The card in a version's folder."""
+    return json.loads((folder / "assets.extra" / "model-card.json").read_bytes())
+
+
 def check_card(folder: Path) -> None:
     """The card says what every input and output means, and nothing was left unmeasured."""
-    card = json.loads((folder / "assets.extra" / "model-card.json").read_bytes())
+    card = card_of(folder)
     assert card["purpose"]
     assert card["limits"]
     programs.need("dot")

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from signet.training.export import class_labels, xla
+from signet.training.export import class_labels, reference, xla
 from signet.training.export.description import NOT_BATCHED, read_example
 from signet.training.export.errors import BadModel, first_line
 from signet.training.export.exportable import ATOL, RTOL, Exportable
@@ -72,6 +72,7 @@ def exportable(description: Mapping[str, Any]) -> Exportable:
         ),
         max(tolerance, RTOL),
         max(tolerance, ATOL) * scale(endpoint.reference(rows)),
+        reference={"serving_default": reference.bounded(called.example)} if called.example else {},
         rounds_lengths=description["xla"],
         batched=batched,
         random=random,

@@ -8,7 +8,9 @@ people; both say the same.
 
     {"format": 1, "name", "purpose", "data": {…}, "training": {…}, "scores": [{output, metric, value, baselines, ceiling}],
      "signatures": {name: {"inputs":  {name: {dtype, shape, meaning, unit, values, labels}}, "outputs": {the same},
-                           "example": a predict body or null, "batched", "padding": {"value", "safe", …} or null, …}},
+                           "example": a predict body or null, "batched", "padding": {"value", "safe", …} or null, …
+                           "reference": {"rows", "source", "pad", "columns": {feature: {"edges" or "categories", "counts"}}}
+                                        or null: `serving/models/distribution.py`}},
      "operations": {"allowed": [name], "marked": {name: what it touches}},
      "limits": [text], "notes": [text], "model": {"parameters", "summary"}, "pictures": [file], "digest": {…}}
 """
@@ -265,6 +267,8 @@ def _facts(signature: Mapping[str, Any]) -> Iterator[str]:
             "The number of rows is fixed, or an answer is no row of its own: a server must not join the rows of several "
             "callers."
         )
+    if known := signature.get("reference"):
+        yield f"The JSON says how inputs and outputs are distributed in {known['rows']} {known['source']}, for `signet drift`."
     padding = signature["padding"]
     if padding is None:
         return

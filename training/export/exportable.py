@@ -1,7 +1,7 @@
 """What is written as one version: a model with all that its export says and proves, whoever made it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -25,6 +25,9 @@ class Exportable:
     card: Card
     rtol: float = RTOL
     atol: float = ATOL
+    reference: Mapping[str, Arrays] = field(default_factory=dict)
+    """Signature -> rows like those that callers send, where there are enough: how they and the answers are distributed goes into
+    the card."""
     rounds_lengths: bool = False
     """Whether the graph itself pads: then padding must change no answer."""
     batched: bool = True

@@ -19,7 +19,7 @@ import keras
 import tensorflow as tf
 
 from signet.serving.models import operations
-from signet.training.export import card, pictures, warmup
+from signet.training.export import card, pictures, reference, warmup
 from signet.training.export.errors import ExportFailed
 from signet.training.export.exportable import Exportable
 from signet.training.export.golden import Proof, bounded, from_json, keep
@@ -76,6 +76,9 @@ def write(trained: Path, folder: Path) -> None:
         for name, function in functions.items()
     }
     draft = card.draft(exportable.name, exportable.card, exportable.config, described, golden, metrics)
+    source = "held-out rows" if (trained / "metrics.json").exists() else "example rows"
+    for name, signature in draft["signatures"].items():
+        signature["reference"] = reference.described(exportable, name, described[name], source)
     draft["model"] = {"parameters": exportable.model.count_params(), "summary": summary(exportable.model)}
     draft["rounds_lengths"] = exportable.rounds_lengths
     draft["batched"] = exportable.batched
@@ -102,7 +105,8 @@ def own(trained: Path, description: Mapping[str, Any]) -> Exportable:
         }
         for name, endpoint in endpoints.items()
     }
-    return Exportable(description["name"], model, config, endpoints, golden, module.CARD)
+    held_out = reference.take(trained, endpoints)
+    return Exportable(description["name"], model, config, endpoints, golden, module.CARD, reference=held_out)
 
 
 def traced(exportable: Exportable) -> dict[str, Any]:

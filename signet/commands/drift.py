@@ -1,0 +1,26 @@
+"""`signet drift`: whether a request log is still distributed as the model's card says."""
+
+import typer
+
+from signet.clients.drift.options import DriftOptions
+from signet.commands.spread import spread
+
+
+@spread
+def drift(options: DriftOptions) -> None:
+    """Compare what callers send, and what they are answered, with the reference that the export wrote into the model's card.
+
+    For each input and output: the population stability index (PSI), the distance of Kolmogorov and Smirnov (KS), what is
+    missing, new or outside of what the reference has. Something drifts when it is beyond a limit, and beyond what chance does
+    with so few rows.
+
+    Exit codes: 0 nothing drifts; 1 something does; 2 a mistake, or too few rows.
+    """
+    from rich.console import Console
+
+    from signet.clients.drift import command
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = 160
+    raise typer.Exit(command.run(options, console, Console(stderr=True)))
