@@ -82,8 +82,10 @@ LABEL org.opencontainers.image.title=signet \
       org.opencontainers.image.version=${VERSION} \
       org.opencontainers.image.revision=${REVISION} \
       org.opencontainers.image.base.name=${BASE}
-RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin --no-log-init signet
-ENV PATH=/opt/signet/bin:$PATH PYTHONUNBUFFERED=1 SIGNET_HOST=0.0.0.0
+# A volume that is mounted on /keys becomes this user's with it: the first start makes the file of keys there.
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin --no-log-init signet \
+    && install --directory --owner=signet --group=signet --mode=0700 /keys
+ENV PATH=/opt/signet/bin:$PATH PYTHONUNBUFFERED=1 SIGNET_HOST=0.0.0.0 SIGNET_KEYS=/keys/keys.jsonl
 # A number, because Kubernetes cannot see that a name is not root.
 USER 10001:10001
 

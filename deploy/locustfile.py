@@ -4,11 +4,14 @@
     locust -f locustfile.py --master --host http://gateway:8080 --models digits=3,question_answering --users 500 …
     locust -f locustfile.py --worker --master-host …
 
+SIGNET_KEY in the environment of each machine is the key that requests carry, where the server asks for one.
+
 Locust's users are closed loops: each asks again when it is answered, or --per-user times a second, whichever is later.
 A stall of the server stops them too; what it does to callers who come regardless, `signet load` measures.
 """
 
 import itertools
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +25,8 @@ from signet.clients.load_test.plan import bodies, mix
 from signet.clients.load_test.plan.dialects import DIALECTS, HttpDialect
 
 DEFAULT_HOST = "http://localhost:8080"
+KEY = os.environ.get("SIGNET_KEY")
+BEARER = {"authorization": f"Bearer {KEY}"} if KEY else {}
 
 
 class Requests:
@@ -42,7 +47,7 @@ class Requests:
             [entry.weight for entry in entries],
             [],
         )
-        with Client(host) as client:
+        with Client(host, headers=BEARER) as client:
             for entry in entries:
                 _, requests = bodies.read(
                     entry,
@@ -100,5 +105,5 @@ class Caller(FastHttpUser):
     def ask(self) -> None:
         """Send one request, which is counted under the model's name."""
         name, request = REQUESTS.draw()
-        headers = {"content-type": "application/json", **dict(request.headers)}
+        headers = {"content-type": "application/json", **BEARER, **dict(request.headers)}
         self.client.post(request.path, data=request.body, headers=headers, name=name)

@@ -45,6 +45,9 @@ def add(
     admin: Annotated[
         bool, typer.Option("--admin", help="It may also read /metrics and what else is for those who run the service.")
     ] = False,
+    if_missing: Annotated[
+        bool, typer.Option("--if-missing", help="Do nothing where there is a file of keys already: for a first start.")
+    ] = False,
     file: File = DEFAULT,
 ) -> None:
     """Make a key and print it, once: standard output has nothing else, so that it can go where it is needed.
@@ -54,6 +57,9 @@ def add(
     from signet.serving.errors import UsageError
     from signet.serving.gateway.access import key_file, tokens
 
+    if if_missing and file.exists():
+        typer.echo(f"{file} is there already: nothing is changed.", err=True)
+        return
     if models.strip() != "*" and not all(part.strip() for part in models.split(",")):
         raise UsageError(f"--models is {models!r}; expected names with commas between, or *")
     created = tokens.create()

@@ -40,6 +40,11 @@ def command(stage: str, word: str = "ENTRYPOINT") -> list[str]:
     return words
 
 
+def settings(stage: str) -> dict[str, str]:
+    """The settings of the gateway that a stage makes, by their variables."""
+    return {name: value for name, value in environment(stage).items() if name.startswith("SIGNET_")}
+
+
 def environment(stage: str) -> dict[str, str]:
     """The variables that a stage sets."""
     return dict(re.findall(r"(\w+)=(\S+)", " ".join(rest for word, rest in stages()[stage] if word == "ENV")))

@@ -43,6 +43,8 @@ HARDENED = (
     *("--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096"),  # podman's own wish is more than some machines grant
     "--no-healthcheck",  # this check runs its command
 )
+BEARER: dict[str, str] = {}
+"""The key that requests carry. Written by `make_keys`."""
 ENGINE = shlex.split(os.environ.get("ENGINE", "")) or ["podman" if shutil.which("podman") else "docker"]
 
 
@@ -185,7 +187,8 @@ def running(
 
 def check_servers(folder: Path) -> None:
     """The gateway in front of the model server; then the model server's image as a gateway with the models in it."""
-    rpc, http_port, embedded = free_port(), free_port(), free_port()
+    rpc, http_port, admin_port, embedded = free_port(), free_port(), free_port(), free_port()
+    keys = {make_keys(folder): "/keys"}
     models = {GOLDEN / "models": "/models"}
     flags = (f"--port={rpc}", "--model_config_file=/etc/tf-serving/models.config")
     with running("signet-model-server", *flags, variables={}, mounts={**models, folder: "/etc/tf-serving"}) as server:
@@ -196,19 +199,43 @@ def check_servers(folder: Path) -> None:
         )
         backend = {"SIGNET_BACKEND": f"127.0.0.1:{rpc}", "SIGNET_MODELS": ",".join(MODELS), "SIGNET_DRAIN_S": 1}
         ports = {"SIGNET_HTTP_PORT": http_port, "SIGNET_GRPC_PORT": 0}
-        with running("signet-gateway", variables={**backend, **ports}, mounts={}) as gateway:
-            check_gateway(gateway, http_port)
+        admin = {"SIGNET_ADMIN_PORT": admin_port}
+        variables = {**backend, **ports, **admin}
+        check_refusal(variables)
+        with running("signet-gateway", variables=variables, mounts=keys) as gateway:
+            check_gateway(gateway, http_port, admin_port)
         server.stop("model-server")
     variables = {"SIGNET_MODELS_DIR": "/models", "SIGNET_HTTP_PORT": embedded, "SIGNET_GRPC_PORT": 0}
     entrypoint = ["--entrypoint=signet"]
-    with running("signet-model-server", "serve", variables=variables, mounts=models, options=entrypoint) as container:
+    mounts = {**models, **keys}
+    with running("signet-model-server", "serve", variables=variables, mounts=mounts, options=entrypoint) as container:
         wait_until(lambda: get(embedded, "/readyz")[0] == 200, what="/readyz answers 200")
         same = check_predictions(embedded)
         holds(True, f"model-server as gateway: {same} recorded requests get the answers of TensorFlow Serving")
         container.stop("model-server as gateway")
 
 
-def check_gateway(container: Container, port: int) -> None:
+def make_keys(folder: Path) -> Path:
+    """A folder with a file of keys, made as compose.yaml's service `keys` makes it; its key is sent from now on."""
+    keys = folder / "keys"
+    keys.mkdir()
+    keys.chmod(0o777)  # the images' user writes to it
+    words = ("--entrypoint=signet", f"--volume={keys}:/keys", "signet-gateway", "keys", "add", "first", "--if-missing")
+    token, again = (engine("run", "--rm", *HARDENED, *words).splitlines() for _ in range(2))
+    holds(len(token) == 1 and not again, "gateway: the first start makes a key, the second none")
+    BEARER["Authorization"] = f"Bearer {token[0]}"
+    return keys
+
+
+def check_refusal(variables: Mapping[str, object]) -> None:
+    """Without a file of keys it does not start."""
+    words = [f"--env={key}={value}" for key, value in variables.items()]
+    command = [*ENGINE, "run", "--rm", *HARDENED, *words, "signet-gateway"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    holds(done.returncode != 0 and "keys" in done.stderr, f"gateway: without keys it ends with {done.returncode}")
+
+
+def check_gateway(container: Container, port: int, admin_port: int) -> None:
     """From its start to its end."""
     wait_until(lambda: get(port, "/readyz")[0] == 200, what="/readyz answers 200")
     busy, status = container.processor_s(), container.status()
@@ -220,8 +247,12 @@ def check_gateway(container: Container, port: int) -> None:
     holds("ro" in root[5].split(","), "gateway: its root is read-only")
     health = json.loads(engine("image", "inspect", "--format={{json .Config.Healthcheck}}", "signet-gateway"))["Test"]
     engine("exec", container.name, *health[1:])
+    stranger = httpx.get(f"http://127.0.0.1:{port}/v1/models").status_code
+    holds(stranger == 401, f"gateway: a caller without a key gets {stranger}")
     same = check_predictions(port)
-    counted = re.findall(r'^signet_requests_total\{.*code="OK".*\} (\S+)$', get(port, "/metrics")[1], re.MULTILINE)
+    counted = re.findall(
+        r'^signet_requests_total\{.*code="OK".*\} (\S+)$', get(admin_port, "/metrics")[1], re.MULTILINE
+    )
     holds(sum(map(float, counted)) == same, f"gateway: healthy, {same} recorded requests answered alike, and counted")
     resident = container.resident_mb()
     holds(resident < RESIDENT_MB, f"gateway: {resident:.0f} MB resident; at most {RESIDENT_MB}")
@@ -279,7 +310,8 @@ def listens(port: int) -> bool:
 def get(port: int, path: str, body: str | None = None) -> tuple[int, str]:
     """Status and body; 0 when nobody answers."""
     try:
-        response = httpx.request("GET" if body is None else "POST", f"http://127.0.0.1:{port}{path}", content=body)
+        url = f"http://127.0.0.1:{port}{path}"
+        response = httpx.request("GET" if body is None else "POST", url, content=body, headers=BEARER)
     except httpx.TransportError as error:
         return 0, str(error)
     return response.status_code, response.text

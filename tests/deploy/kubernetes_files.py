@@ -1,7 +1,7 @@
 """What `kubectl apply -k` would send, as data; and schemas for the custom resources in it.
 
 Each schema covers the fields that are in use here and refuses any other: sources are the published API references of
-Prometheus's operator, KEDA and KServe.
+Prometheus's operator, KEDA, KServe and cert-manager.
 """
 
 import subprocess
@@ -128,6 +128,20 @@ CUSTOM = {
         ),
         protocolVersions=several({"enum": ["v1", "v2", "grpc-v1", "grpc-v2"]}),
         containers=several(ANY),
+        volumes=several(ANY),
+    ),
+    ("cert-manager.io/v1", "Certificate"): closed(
+        "secretName issuerRef dnsNames",
+        secretName=STRING,
+        issuerRef=closed("name kind", name=STRING, kind={"enum": ["Issuer", "ClusterIssuer"]}),
+        dnsNames=several(STRING),
+        usages=several({"enum": ["server auth", "client auth", "digital signature"]}),
+        privateKey=closed(
+            "",
+            algorithm={"enum": ["RSA", "ECDSA", "Ed25519"]},
+            size=COUNT,
+            rotationPolicy={"enum": ["Always", "Never"]},
+        ),
     ),
     ("serving.kserve.io/v1beta1", "InferenceService"): closed(
         "predictor",

@@ -1,16 +1,18 @@
 import json
+import os
 import re
 import subprocess
 import tomllib
 from pathlib import Path
 
 import compose_spec
+import httpx
 import pytest
 import yaml
 
 from signet.serving.gateway.settings import Settings
 from signet.serving.model_server import flags
-from tests import programs
+from tests import programs, servers
 from tests.deploy import dockerfile
 from tests.servers import ROOT
 
@@ -19,6 +21,9 @@ WHOLE = yaml.safe_load(FILE.read_text())
 SERVICES = WHOLE["services"]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 SERVERS = {"model-server": "cpu", "model-server-gpu": "gpu"}
+MAKE_KEYS = {"keys", "keys-embedded"}
+"""They make a file of keys, and end."""
+STAY = [name for name in SERVICES if name not in MAKE_KEYS]
 HELP = next(
     case["stdout"]
     for case in json.loads((ROOT / "tests/golden/tfserving/cli.json").read_text())["cases"]
@@ -42,10 +47,9 @@ def mounts(service):
     """Folder in the container -> folder here."""
     for mount in service["volumes"]:
         source, target, *mode = plain(mount).split(":")
-        if not mode:
-            assert source in WHOLE["volumes"], "only volumes are written to"
+        if source in WHOLE["volumes"]:
             continue
-        assert mode == ["ro"]
+        assert mode == ["ro"], "only volumes are written to"
         yield target, (FILE.parent / source).resolve()
 
 
@@ -58,12 +62,12 @@ def test_a_service_may_do_little_and_writes_nowhere(name):
     assert service["init"]
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", STAY)
 def test_ports_are_published_on_this_machine_only(name):
     assert ports(SERVICES[name]) == {port: f"127.0.0.1:{port}" for port in ports(SERVICES[name])}
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", STAY)
 def test_a_service_says_when_it_is_healthy(name):
     in_the_image = name == "gateway" and dockerfile.command("gateway", "HEALTHCHECK")
     assert in_the_image or SERVICES[name]["healthcheck"]["start_period"]
@@ -81,7 +85,9 @@ def test_images_have_pinned_tags():
         "model-server": "tensorflow/serving:2.20.0",
         "model-server-gpu": "tensorflow/serving:2.20.0-gpu",
         "gateway": f"signet-gateway:{VERSION}",
+        "keys": f"signet-gateway:{VERSION}",
         "gateway-embedded": f"signet-model-server:{VERSION}",
+        "keys-embedded": f"signet-model-server:{VERSION}",
         "prometheus": "prom/prometheus:v3.5.0",
         "grafana": "grafana/grafana:12.1.0",
     }
@@ -128,7 +134,9 @@ def test_a_profile_chooses_what_runs_the_models_and_cpu_is_the_default():
         "model-server": ["cpu"],
         "model-server-gpu": ["gpu"],
         "gateway": ["cpu", "gpu"],
+        "keys": ["cpu", "gpu"],
         "gateway-embedded": ["embedded"],
+        "keys-embedded": ["embedded"],
     }
     assert (FILE.parent / ".env").read_text() == "COMPOSE_PROFILES=cpu\n"
 
@@ -189,7 +197,9 @@ def test_without_tensorflow_serving_the_gateway_has_the_models_itself(monkeypatc
 
 def test_one_starts_after_the_other():
     after = {"condition": "service_healthy", "required": False}
-    assert SERVICES["gateway"]["depends_on"] == dict.fromkeys(SERVERS, after)
+    made = {"condition": "service_completed_successfully"}
+    assert SERVICES["gateway"]["depends_on"] == {"keys": made, **dict.fromkeys(SERVERS, after)}
+    assert SERVICES["gateway-embedded"]["depends_on"] == {"keys-embedded": made}
     assert SERVICES["prometheus"]["depends_on"] == dict.fromkeys(["gateway", "gateway-embedded"], after)
     assert SERVICES["grafana"]["depends_on"] == {"prometheus": {"condition": "service_healthy"}}
 
@@ -203,7 +213,9 @@ def test_prometheus_reads_what_is_there():
     assert all((path.parent / name).is_file() for name in configuration["rule_files"])
     gateway, server = configuration["scrape_configs"]
     (target,) = gateway["static_configs"][0]["targets"]
-    assert target == f"gateway:{next(iter(ports(SERVICES['gateway'])))}"
+    admin_ports = {SERVICES[name]["environment"]["SIGNET_ADMIN_PORT"] for name in ("gateway", "gateway-embedded")}
+    assert {target} == {f"gateway:{port}" for port in admin_ports}  # where no key is asked for
+    assert int(target.rpartition(":")[2]) not in ports(SERVICES["gateway"])
     (names,) = server["dns_sd_configs"]
     assert (names["names"], names["port"]) == (["model-server"], int(flag("model-server", "rest_api_port")))
     monitoring = (FILE.parent / "tf-serving/monitoring.config").read_text()
@@ -241,12 +253,52 @@ def test_a_compose_parser_reads_the_file():
 @pytest.mark.parametrize(
     ("profile", "models"),
     [
-        ("cpu", {"model-server", "gateway"}),
-        ("gpu", {"model-server-gpu", "gateway"}),
-        ("embedded", {"gateway-embedded"}),
+        ("cpu", {"model-server", "gateway", "keys"}),
+        ("gpu", {"model-server-gpu", "gateway", "keys"}),
+        ("embedded", {"gateway-embedded", "keys-embedded"}),
     ],
 )
 def test_a_profile_starts_what_it_says(profile, models):
     """By the file's words: Compose itself is in no registry of packages that the tests could name."""
     chosen = {name for name, service in SERVICES.items() if profile in service.get("profiles", [profile])}
     assert chosen == {"prometheus", "grafana", *models}
+
+
+@pytest.mark.parametrize("name", sorted(MAKE_KEYS))
+def test_keys_are_made_on_the_volume_that_a_gateway_reads_without_writing_to_it(name):
+    service, gateway = SERVICES[name], SERVICES[name.replace("keys", "gateway")]
+    assert (service["image"], service["build"]) == (gateway["image"], gateway["build"])
+    assert service["volumes"] == ["keys:/keys"]
+    assert "keys:/keys:ro" in gateway["volumes"]
+    assert (service["network_mode"], service["restart"]) == ("none", "no")
+    assert dockerfile.settings("runtime")["SIGNET_KEYS"] == "/keys/keys.jsonl"
+    assert "--mode=0700 /keys" in dockerfile.last("gateway", "RUN")
+
+
+def test_the_first_start_makes_one_key_and_a_gateway_as_in_the_image_asks_for_it(tmp_path):
+    """The words of compose.yaml and the variables of the Dockerfile, without containers: /keys lies elsewhere."""
+    service = SERVICES["keys"]
+    keys = tmp_path / "keys.jsonl"
+    image = {**dockerfile.settings("runtime"), "SIGNET_KEYS": str(keys)}
+    command = [*servers.SIGNET, *service["entrypoint"][1:], *service["command"]]
+
+    def made():
+        environment = {**os.environ, **image}
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout.strip(), keys.read_bytes()
+
+    (token, first), again = made(), made()
+    assert token
+    assert again == ("", first)  # a second start changes nothing, and shows nothing
+    assert token.encode() not in first
+    variables = {**SERVICES["gateway-embedded"]["environment"], **image, "SIGNET_ADMIN_PORT": "0"}
+    del variables["SIGNET_MODEL_CONFIG_FILE"]
+    with servers.gateway("--models-dir", servers.GOLDEN_MODELS, environment=variables) as (url, running):
+        body = {"instances": [{"a": [1, 2, 3], "b": [4, 5]}]}
+        asked = {"json": body, "timeout": 30}
+        assert httpx.post(f"{url}/v1/models/two_in:predict", **asked).status_code == 401
+        bearer = {"Authorization": f"Bearer {token}"}
+        assert httpx.post(f"{url}/v1/models/two_in:predict", headers=bearer, **asked).status_code == 200
+        assert servers.get(f"{url}/readyz").status_code == 200
+        assert servers.get(f"{url}/metrics").status_code == 401
+        assert servers.get(f"http://{servers.admin_address(running)}/metrics").status_code == 200

@@ -102,12 +102,13 @@ def test_packages_are_installed_by_hash():
 
 
 def test_the_gateway_listens_where_its_image_says():
-    variables = {key.removeprefix("SIGNET_").lower(): value for key, value in settings_of("gateway").items()}
+    variables = {key.removeprefix("SIGNET_").lower(): value for key, value in dockerfile.settings("gateway").items()}
     settings = Settings(**variables)
     assert dockerfile.last("gateway", "EXPOSE").split() == [str(settings.http_port), str(settings.grpc_port)]
     assert int(variables["http_port"]) == Settings.model_fields["http_port"].default
     assert int(variables["grpc_port"]) == Settings.model_fields["grpc_port"].default
     assert variables["host"] == "0.0.0.0"
+    assert (variables["keys"], settings.insecure) == ("/keys/keys.jsonl", False)
 
 
 def test_the_model_server_listens_where_its_image_says():
@@ -116,7 +117,7 @@ def test_the_model_server_listens_where_its_image_says():
 
 @pytest.mark.parametrize("image", IMAGES)
 def test_variables_are_settings(image):
-    names = {name.removeprefix("SIGNET_").lower() for name in settings_of(image)}
+    names = {name.removeprefix("SIGNET_").lower() for name in dockerfile.settings(image)}
     assert names <= Settings.model_fields.keys()
 
 
@@ -126,10 +127,6 @@ def test_what_is_copied_exists_and_reaches_the_build():
     for source in {source for rest in copies if "--from=" not in rest for source in rest.split()[:-1]}:
         assert (ROOT / source).exists()
         assert source.partition("/")[0] in kept or any(Path(source).match(pattern) for pattern in kept), source
-
-
-def settings_of(image: str) -> dict[str, str]:
-    return {name: value for name, value in dockerfile.environment(image).items() if name.startswith("SIGNET_")}
 
 
 # ---- The files that only images use
@@ -226,6 +223,6 @@ def test_the_health_check_is_the_images():
 
 
 def health_check(port: int) -> subprocess.CompletedProcess[str]:
-    variables = {**os.environ, **settings_of("gateway"), "SIGNET_HTTP_PORT": str(port)}
+    variables = {**os.environ, **dockerfile.settings("gateway"), "SIGNET_HTTP_PORT": str(port)}
     script = ROOT / "deploy/healthcheck.py"
     return subprocess.run([sys.executable, script], env=variables, capture_output=True, text=True, check=False)

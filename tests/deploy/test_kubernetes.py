@@ -28,6 +28,8 @@ DEPLOYMENTS = {"embedded": ["gateway"], "kserve": []}
 EVERYWHERE = [(overlay, name) for overlay in OVERLAYS for name in DEPLOYMENTS.get(overlay, ["gateway", "model-server"])]
 GATEWAYS = [overlay for overlay, name in EVERYWHERE if name == "gateway"]
 REMOTE = [overlay for overlay, name in EVERYWHERE if name == "model-server"]
+KEYS = "gateway-keys"
+"""The Secret that whoever runs the cluster makes, as deploy/README.md says."""
 RUNTIME = yaml.safe_load((FOLDER / "overlays/kserve/serving-runtime.yaml").read_text())["spec"]
 
 
@@ -73,6 +75,7 @@ def test_the_containers_of_kserves_runtime_are_containers(version):
         ("embedded", "HorizontalPodAutoscaler PersistentVolumeClaim"),
         ("keda", "ScaledObject PersistentVolumeClaim"),
         ("s3", "HorizontalPodAutoscaler"),
+        ("tls", "HorizontalPodAutoscaler PersistentVolumeClaim Certificate"),
     ],
 )
 def test_an_overlay_holds_what_a_platform_team_looks_for(overlay, kinds):
@@ -100,7 +103,7 @@ def test_a_pod_keeps_to_the_restricted_standard(overlay, name):
     assert not spec.get("hostNetwork")
     assert not spec["automountServiceAccountToken"]
     assert {next(key for key in volume if key != "name") for volume in spec["volumes"]} <= {
-        *("configMap", "emptyDir", "persistentVolumeClaim"),
+        *("configMap", "emptyDir", "persistentVolumeClaim", "secret"),
     }
     for container in containers(spec):
         assert container["securityContext"] == {
@@ -151,6 +154,10 @@ def test_what_is_mounted_exists(overlay, name):
             assert volume["configMap"]["name"] in of_kind(overlay, "ConfigMap")
         if "persistentVolumeClaim" in volume:
             assert volume["persistentVolumeClaim"]["claimName"] in of_kind(overlay, "PersistentVolumeClaim")
+        if "secret" in volume:
+            signed = {found["spec"]["secretName"] for found in of_kind(overlay, "Certificate").values()}
+            assert volume["secret"]["secretName"] in {KEYS, *signed}
+            assert volume["secret"]["defaultMode"] == 0o440, "the pod's group reads it, and nobody else"
     for container in containers(spec):
         assert {mount["name"] for mount in container["volumeMounts"]} <= volumes.keys()
         for source in container.get("envFrom", []):
@@ -210,8 +217,44 @@ def test_the_gateways_ports_are_those_it_listens_on(overlay):
     assert headless["clusterIP"] == "None"
     assert [(port["port"], port["targetPort"]) for port in headless["ports"]] == [(ports["grpc"], "grpc")]
     assert headless["selector"] == services["gateway"]["spec"]["selector"]
-    (rule,) = of_kind(overlay, "NetworkPolicy")["gateway"]["spec"]["ingress"]
-    assert {port["port"] for port in rule["ports"]} == set(ports.values())
+    calls, scrapes = of_kind(overlay, "NetworkPolicy")["gateway"]["spec"]["ingress"]
+    assert {port["port"] for port in calls["ports"]} == {ports["http"], ports["grpc"]}
+    assert {port["port"] for port in scrapes["ports"]} == {ports["admin"]}
+    prometheus = of_kind("cpu", "NetworkPolicy")["model-server"]["spec"]["ingress"][1]["from"]
+    assert scrapes["from"] == prometheus  # it asks for no key
+
+
+@pytest.mark.parametrize("overlay", GATEWAYS)
+def test_a_gateway_asks_for_the_keys_of_a_secret_that_nobody_could_know(overlay):
+    """Its name, and that of the file in it, are those of the commands that make it."""
+    assert not of_kind(overlay, "Secret")
+    spec = pod_specs(overlay)["gateway"]
+    (volume,) = [volume for volume in spec["volumes"] if volume.get("secret", {}).get("secretName") == KEYS]
+    (mount,) = [one for one in spec["containers"][0]["volumeMounts"] if one["name"] == volume["name"]]
+    assert mount["readOnly"]
+    file = Path(dockerfile.settings("runtime")["SIGNET_KEYS"])
+    assert mount["mountPath"] == str(file.parent)
+    settings = gateway_settings(overlay)
+    assert (settings.keys, settings.insecure) == (None, False)  # what the image says holds
+    command = f"kubectl -n signet create secret generic {KEYS} --from-file={file.name}"
+    for document in ("README.md", "deploy/README.md"):
+        assert command in (ROOT / document).read_text(), document
+    assert spec["securityContext"]["fsGroup"] == spec["securityContext"]["runAsUser"]
+
+
+def test_tls_comes_from_the_secret_of_the_certificate_and_the_service_says_so():
+    settings = gateway_settings("tls")
+    spec = pod_specs("tls")["gateway"]
+    (certificate,) = of_kind("tls", "Certificate").values()
+    (volume,) = [one for one in spec["volumes"] if one.get("secret", {}).get("secretName") != KEYS and "secret" in one]
+    assert volume["secret"]["secretName"] == certificate["spec"]["secretName"]
+    (mount,) = [one for one in spec["containers"][0]["volumeMounts"] if one["name"] == volume["name"]]
+    files = {Path(mount["mountPath"]) / name for name in ("tls.crt", "tls.key")}  # as Kubernetes names them
+    assert {settings.tls_cert_file, settings.tls_key_file} == files
+    service = of_kind("tls", "Service")["gateway"]["spec"]["ports"][0]
+    assert (service["port"], service["appProtocol"], service["targetPort"]) == (443, "https", "http")
+    names = {f"{name}.signet" for name in ("gateway", "gateway-grpc")}
+    assert names <= set(certificate["spec"]["dnsNames"])
 
 
 @pytest.mark.parametrize("overlay", REMOTE)
@@ -423,7 +466,10 @@ def test_kserve_puts_the_gateway_in_front_of_each_model():
     assert folders == {f"pvc://models/{model.name}" for model in models}
     assert {found["spec"]["predictor"]["model"]["runtime"] for found in services.values()} == {"signet"}
     (endpoint,) = of_kind("kserve", "PodMonitor")["inference-services"]["spec"]["podMetricsEndpoints"]
-    assert endpoint["port"] == gateway["ports"][0]["name"]
+    assert (endpoint["port"], variables["admin_port"]) == ("admin", str(gateway["ports"][1]["containerPort"]))
+    (volume,) = RUNTIME["volumes"]
+    assert volume["secret"]["secretName"] == KEYS
+    assert gateway["volumeMounts"] == [{"name": volume["name"], "mountPath": "/keys", "readOnly": True}]
     grace_s = {found["spec"]["predictor"]["terminationGracePeriodSeconds"] for found in services.values()}
     assert min(grace_s) > int(server["lifecycle"]["preStop"]["exec"]["command"][1])
 

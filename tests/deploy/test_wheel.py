@@ -12,6 +12,7 @@ import pytest
 
 from signet.serving.json_arrays import number_nests
 from signet.serving.json_arrays.number_nests import LIBRARY
+from tests import servers
 from tests.deploy.pythons import RUNNING, offered
 from tests.servers import GOLDEN_MODELS, ROOT
 
@@ -167,7 +168,7 @@ def test_the_editable_install_is_found_beside_any_folders(embedded_gateway, tmp_
     check_clients(PROGRAMS, *embedded_gateway, surroundings(tmp_path / "folder"))
 
 
-def test_extras_bring_the_load_test_and_a_swarm(wheel, embedded_gateway, tmp_path):
+def test_extras_bring_the_load_test_and_a_swarm(wheel, embedded_gateway, tmp_path, monkeypatch):
     url, address = embedded_gateway
     programs = environment(tmp_path / "venv", f"signet-serving[load] @ {wheel.as_uri()}", "locust")
     for protocol, where in (("v1", url), ("grpc", address)):
@@ -175,7 +176,12 @@ def test_extras_bring_the_load_test_and_a_swarm(wheel, embedded_gateway, tmp_pat
         assert "good/s" in run(programs / "signet", *arguments, "--warmup-s", 0, cwd=tmp_path)
     models = ("--models", "two_in=3,mixed:s", "--rows", 2, "--models-dir", GOLDEN_MODELS)
     swarm = ("--headless", "--users", 4, "--spawn-rate", 4, "--run-time", "6s", "--processes", 2, "--csv", "swarm")
-    run(programs / "locust", "-f", ROOT / "deploy/locustfile.py", *models, *swarm, "--host", url, cwd=tmp_path)
+    command = (programs / "locust", "-f", ROOT / "deploy/locustfile.py", *models, *swarm)
+    key_of_the_swarm = run(PROGRAMS / "signet", "keys", "add", "swarm", cwd=tmp_path).strip()
+    asks = ("--models-dir", GOLDEN_MODELS, "--keys", tmp_path / "keys.jsonl")
+    monkeypatch.setenv("SIGNET_KEY", key_of_the_swarm)
+    with servers.gateway(*asks) as (asking, _):
+        run(*command, "--host", asking, cwd=tmp_path)
     table = csv.DictReader((tmp_path / "swarm_stats.csv").read_text().splitlines())
     rows = {row["Name"]: row for row in table}
     assert int(rows["two_in"]["Request Count"]) > int(rows["mixed:s"]["Request Count"]) > 0
