@@ -212,6 +212,20 @@ ROWS: dict[str, list[Panel]] = {
             "short",
             ((f"max by (model, reason) (signet_failed_versions{{{MODEL}}})", "{{model}} {{reason}}"),),
         ),
+        Panel(
+            "Drift from the card's reference",
+            "short",
+            ((f"max by (model, version, column) (signet_drift_psi{{{MODEL}}})", "{{model}} {{version}} {{column}}"),),
+            threshold=0.25,
+        ),
+        Panel(
+            "Rows of the request log, and those dropped",
+            "short",
+            (
+                ("sum(rate(signet_request_log_rows_total[$__rate_interval]))", "written, a second"),
+                ("sum by (reason) (rate(signet_request_log_dropped_total[$__rate_interval]))", "{{reason}}, a second"),
+            ),
+        ),
     ],
     "Processes": [
         Panel("Processes", "short", (('up{job=~"gateway|model-server"}', "{{job}} {{instance}}"),)),

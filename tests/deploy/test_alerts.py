@@ -95,6 +95,13 @@ CASES = {
         11,
         {"model": "digits", "reason": "incomplete"},
     ),
+    "SignetDrift": Case(
+        {'signet_drift_psi{model="digits",version="2",column="pixels.mean",instance="a"}': "0.1x40 0.4x30 0.1x60"},
+        {'signet_drift_psi{model="digits",version="2",column="pixels.mean",instance="b"}': "0.4x130"},
+        58,
+        62,
+        {"model": "digits", "version": "2", "column": "pixels.mean"},
+    ),
     "SignetBackgroundWorkFails": Case(
         {'signet_background_failures_total{task="model-store"}': "0x10 1x50"},
         {'signet_background_failures_total{task="model-store"}': "0+1x60"},

@@ -223,6 +223,13 @@ class Metrics:
             multiprocess_mode="max",
         )
         self.request_log = LogCounts(registry)
+        self.drift = Gauge(
+            "signet_drift_psi",
+            "How far what the request log samples is from the card's reference: the population stability index.",
+            ("model", "version", "column"),
+            registry=registry,
+            multiprocess_mode="max",
+        )
         self._certificates: list[Followed] = []
         registry.register(_AtScrape(self._expiries))
         background = failures or Failures()
@@ -246,6 +253,7 @@ class Metrics:
             self._model_state,
             self._model_available,
             self._failed_versions,
+            self.drift,
             self.upstream_errors,
             self.upstream_retries,
             self.upstream_hedges,

@@ -4,9 +4,9 @@ lease, signature ──LogPlan──▶ which columns are empty, or why nothing 
 a request's arrays ──copies──▶ Record, which shares no memory with the request
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -90,6 +90,14 @@ class Record(NamedTuple):
         inner = slice(1 if self.plan.signature.batched else 0, None)
         both = (self.inputs, self.outputs)
         return tuple((name, array.shape[inner]) for arrays in both for name, array in arrays.items())
+
+
+def grouped(records: Iterable[Record]) -> list[list[Record]]:
+    """Records of one plan whose shapes are equal, together."""
+    groups: dict[Any, list[Record]] = {}
+    for record in records:
+        groups.setdefault((id(record.plan), record.shapes), []).append(record)
+    return list(groups.values())
 
 
 def visible(arrays: Arrays, prefix: str, plan: LogPlan) -> Arrays:

@@ -19,6 +19,7 @@ from signet.serving.gateway.core.backend import Lease
 from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.gateway.observability.request_context import RequestContext, Sample
 from signet.serving.gateway.request_log import record as records
+from signet.serving.gateway.request_log.drift_watch import DriftWatch
 from signet.serving.gateway.request_log.record import LogPlan, Record
 from signet.serving.gateway.request_log.redaction import Redaction
 from signet.serving.gateway.settings import Settings
@@ -84,6 +85,7 @@ class RequestLog:
         self._writing = Writing(
             spool, settings.request_log_file_bytes, settings.request_log_file_s, counts, self._shipper.wake
         )
+        self._drift = DriftWatch(metrics)
         self._look_s = min(_LOOK_S, settings.request_log_file_s)
         self._writer = Background(REQUEST_LOG, self._write, failures, "request-log")
 
@@ -158,8 +160,10 @@ class RequestLog:
         taken = []
         while self._queue:
             taken.append(self._queue.popleft())
-        self._writing.write(taken)
         self._taken_bytes += sum(record.nbytes for record in taken)
+        groups = records.grouped(taken)
+        self._writing.write(groups)
+        self._drift.add(groups)
         return self._look_s
 
     def _plan(self, lease: Lease, signature: Signature) -> LogPlan | None:

@@ -51,12 +51,9 @@ class Writing:
         self._told = False
         """Whether the log says already that the disk fails."""
 
-    def write(self, records: Iterable[Record]) -> None:
+    def write(self, groups: Iterable[list[Record]]) -> None:
         """Append rows to their streams; what cannot be is counted, and told once."""
-        groups: dict[Any, list[Record]] = {}
-        for record in records:
-            groups.setdefault((record.plan.logged, id(record.plan), record.shapes), []).append(record)
-        for group in groups.values():
+        for group in groups:
             self._write_group(group)
         now = self._clock()
         for key, stream in list(self._streams.items()):

@@ -14,7 +14,7 @@ from signet.clients.score.plan import Plan, mapping
 from signet.serving.gateway.observability.request_log_counts import LogCounts
 from signet.serving.gateway.request_log import streams
 from signet.serving.gateway.request_log.destination import Folder
-from signet.serving.gateway.request_log.record import Record, plan
+from signet.serving.gateway.request_log.record import Record, grouped, plan
 from signet.serving.gateway.request_log.redaction import Redaction
 from signet.serving.gateway.request_log.shipping import Shipping
 from signet.serving.gateway.request_log.writing import Writing
@@ -50,7 +50,7 @@ def write_log(folder: Path, records: list[Record]) -> None:
     spool.mkdir(parents=True, exist_ok=True)
     counts = LogCounts(CollectorRegistry())
     writer = Writing(spool, 1 << 30, 1e9, counts, lambda: None)
-    writer.write(records)
+    writer.write(grouped(records))
     writer.close()
     Shipping(spool, Folder(folder, 1 << 40), 1 << 40, counts).step()
 

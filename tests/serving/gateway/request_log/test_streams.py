@@ -73,7 +73,7 @@ def test_files_end_by_size_and_by_age_and_hold_each_row_once(tmp_path):
     shipping = Shipping(spool, Folder(tmp_path, 1 << 30), 1 << 30, counted)
     plan = a_plan(MADE)
     for number in range(60):
-        writer.write([a_record(number, plan=plan)])
+        writer.write([[a_record(number, plan=plan)]])
         shipping.step()
     by_size = len(files(tmp_path))
     assert by_size > 1
@@ -100,7 +100,7 @@ def test_a_stream_that_is_written_is_nobody_elses(tmp_path):
 def test_a_file_that_was_made_before_a_kill_is_made_again_under_its_name(tmp_path):
     spool = tmp_path / streams.FOLDER
     writer = a_writer(spool)
-    writer.write([a_record(1)])
+    writer.write([[a_record(1)]])
     writer.close()
     (stream,) = streams.waiting(spool)
     content = stream.read_bytes()
@@ -116,7 +116,7 @@ def test_texts_that_are_none_become_bytes_in_a_file_of_their_own(tmp_path):
     spool = tmp_path / streams.FOLDER
     writer = a_writer(spool)
     for value in (b"text", b"\xff", b"more"):
-        writer.write([record(plan, {"t": np.array([value], object)}, {}, 1)])
+        writer.write([[record(plan, {"t": np.array([value], object)}, {}, 1)]])
     writer.close()
     Shipping(spool, Folder(tmp_path, 1 << 30), 1 << 30, counts()).step()
     assert [pq.read_table(path)["t"].to_pylist() for path in files(tmp_path)] == [["text"], [b"\xff", b"more"]]
@@ -127,7 +127,7 @@ def test_the_oldest_files_go_and_nobody_elses(tmp_path):
     (tmp_path / "mine.parquet").write_bytes(b"x" * 100_000)
     writer = a_writer(spool, file_bytes=1)
     for number in range(4):
-        writer.write([a_record(number)])
+        writer.write([[a_record(number)]])
         Shipping(spool, Folder(tmp_path, 1 << 30), 1 << 30, counts()).step()
     *_, newest = sizes = [path.stat().st_size for path in files(tmp_path) if path.name != "mine.parquet"]
     assert len(sizes) == 4
@@ -151,7 +151,7 @@ def test_what_waits_for_a_store_is_bounded_counted_and_told_once(tmp_path, caplo
     writer = a_writer(tmp_path, counted, file_bytes=1)
     plan = a_plan(MADE)
     for number in range(5):
-        writer.write([a_record(number, plan=plan)])
+        writer.write([[a_record(number, plan=plan)]])
     size = streams.waiting(tmp_path)[0].stat().st_size
     shipping = Shipping(tmp_path, Away(), size * 2, counted)
     assert [shipping.step() for _ in range(3)] == [1, 2, 4]
@@ -181,7 +181,7 @@ def test_a_disk_that_is_full_costs_rows_and_nothing_else(tmp_path, monkeypatch, 
 
     monkeypatch.setattr("signet.serving.gateway.request_log.writing.Stream", Full)
     for number in range(3):
-        writer.write([a_record(number, plan=plan)])
+        writer.write([[a_record(number, plan=plan)]])
     writer.close()
     assert dropped(counted, "disk") == 1
     assert any("cannot write" in message for message in caplog.messages)
@@ -197,7 +197,7 @@ from tests.serving.gateway.request_log import test_streams as made
 writer = made.a_writer(Path(sys.argv[1]) / ".spool", file_bytes=30_000)
 plan = made.a_plan(made.MADE)
 for number in range(int(sys.argv[2]), 10**6):
-    writer.write([made.a_record(number, plan=plan)])
+    writer.write([[made.a_record(number, plan=plan)]])
     print(number, flush=True)
 """
 
