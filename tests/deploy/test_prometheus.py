@@ -7,6 +7,7 @@ is there.
 import http.server
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 import yaml
 
+from signet.serving.models import distribution, model_card
+from signet.serving.tensors import dtypes
+from signet.serving.tensors.signature import Signature, TensorSpec
 from tests import programs, servers
 from tests.certificates import Authority
 from tests.collector import Collector, collector
@@ -29,6 +34,7 @@ MONITORING = servers.ROOT / "deploy/tf-serving/monitoring.config"
 BODIES = [
     ("two_in", {"instances": [{"a": [1, 2, 3], "b": [4, 5]}]}),
     ("two_in", {"inputs": {"a": [[1, 2, 3]] * 3, "b": [[4, 5]] * 3}}),
+    ("two_in", {"inputs": {"a": [[1, 2, 3]] * 100, "b": [[4, 5]] * 100}}),
     ("two_in", {"instances": [{"a": [1], "b": [4, 5]}]}),  # a caller's fault
 ]
 
@@ -125,6 +131,19 @@ def load(url: str) -> None:
         assert {200, 400} <= set(callers.map(ask, BODIES * 20))
 
 
+def with_reference(folder: Path) -> Path:
+    """The golden models, of which two_in has a card with a reference."""
+    shutil.copytree(servers.GOLDEN_MODELS, folder)
+    specs = {name: TensorSpec(name, dtypes.from_enum(1), (None, size), "") for name, size in (("a", 3), ("b", 2))}
+    chance = np.random.default_rng(0)
+    rows = {name: chance.normal(size=(400, spec.shape[1])) for name, spec in specs.items()}
+    reference = distribution.reference(Signature("serving_default", specs, {}), rows, {})
+    card = folder / "two_in" / "1" / model_card.FILE
+    card.parent.mkdir()
+    card.write_text(json.dumps({"signatures": {"serving_default": {"reference": reference.to_json()}}}))
+    return folder
+
+
 @pytest.fixture(scope="module")
 def traces() -> Iterator[Collector]:
     with collector() as one:
@@ -145,7 +164,8 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory, traces: Collector) -> I
             _,
         ),
         servers.gateway(
-            *("--backend", f"{address},127.0.0.1:{gone}", "--models-dir", servers.GOLDEN_MODELS, "--processes", "2"),
+            *("--backend", f"{address},127.0.0.1:{gone}", "--models-dir", with_reference(folder / "models")),
+            *("--processes", "2", "--request-log", folder / "requests", "--request-log-sample", "1"),
             *("--otlp", traces.url, "--otlp-sample", "1"),
             *tls,
         ) as (url, running_gateway),
@@ -161,6 +181,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory, traces: Collector) -> I
         with running(write_configuration(folder, targets)) as prometheus:
             prometheus.wait_for("count(up == 1) == 4")
             load(url)
+            prometheus.wait_for("signet_drift_psi")
             for record in RECORDED:
                 prometheus.wait_for(record)
             yield prometheus

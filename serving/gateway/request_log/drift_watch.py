@@ -28,7 +28,7 @@ LEAST_REFERENCE_ROWS = 300
 MOST_COLUMNS = 24
 """Of a model."""
 _MOST_VERSIONS = 2
-_SHOW_S = 15.0
+_SHOW_S = 5.0
 
 
 @dataclass
