@@ -37,7 +37,7 @@ TRAINING = [*MODELS, "training.model", "training.keras_start"]
 ALLOWED: dict[str, list[str]] = {
     "serving": [],
     "serving.tensors": BASE,
-    "serving.tracing": BASE,
+    "serving.tracing": TENSORS,
     "serving.json_arrays": TENSORS,
     "serving.rest_dialect": JSON,
     "serving.grpc_dialect": TENSORS,

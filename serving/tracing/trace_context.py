@@ -6,8 +6,8 @@ What is no traceparent counts as none: a trace that is broken off does less harm
 Source: https://www.w3.org/TR/trace-context-2/
 """
 
-import os
 import re
+from random import getrandbits
 from typing import NamedTuple
 
 TRACEPARENT, TRACESTATE = "traceparent", "tracestate"
@@ -74,12 +74,12 @@ def parse(traceparent: str, tracestate: str | None = None) -> TraceContext | Non
 
 def new_trace_id() -> str:
     """Random, never all zeros."""
-    return os.urandom(16).hex().replace("0" * 32, "1" * 32)
+    return f"{getrandbits(128) or 1:032x}"
 
 
 def new_span_id() -> str:
     """Random, never all zeros."""
-    return os.urandom(8).hex().replace("0" * 16, "1" * 16)
+    return f"{getrandbits(64) or 1:016x}"
 
 
 def _state(tracestate: str) -> str:

@@ -74,8 +74,9 @@ class EndedRequest(NamedTuple):
                 remote_parent=bool(span.parent_id),
             )
         ]
+        trace_id = context.trace_id
         for name, start, end in self.stages:
-            own = context._replace(span_id=span.run_id if name == RUN else new_span_id())
+            own = TraceContext(trace_id, span.run_id if name == RUN else new_span_id(), context.flags, context.state)
             links = (span.call,) if name == RUN and span.call else ()
             spans.append(Span(name, INTERNAL, own, context.span_id, self._ns(start), self._ns(end), {}, links))
         return spans
