@@ -59,6 +59,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="few loads, short runs: three minutes")
     parser.add_argument("--rounds", type=int, help=f"runs of each server at each load; default 6, quick {QUICK_ROUNDS}")
     parser.add_argument("--seconds", type=float, help=f"length of a run; default 1, quick {QUICK_SECONDS}")
+    parser.add_argument(
+        "--least-warming", type=float, default=rounds.LEAST_WARMING_S, help="seconds, at least, before the first run"
+    )
     parser.add_argument("--models", type=Path, help="folder of the exported models: made where it lacks them, and kept")
     parser.add_argument(
         "--page",
@@ -95,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
         )
         options.out.mkdir(parents=True, exist_ok=True)
         try:
-            measure(found, wanted, setting, stack, folder, options.out)
+            measure(found, wanted, setting, stack, folder, options)
         except KeyboardInterrupt:
             found.interrupted = True
             say("interrupted: writing what has been measured")
@@ -108,7 +111,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def measure(
-    found: Results, wanted: list[loads.Load], setting: contenders.Setting, stack: ExitStack, folder: Path, out: Path
+    found: Results,
+    wanted: list[loads.Load],
+    setting: contenders.Setting,
+    stack: ExitStack,
+    folder: Path,
+    options: argparse.Namespace,
 ) -> None:
     """Start the servers and fill the results, a block for each load."""
     engine = contenders.engine(stack, setting.models)
@@ -116,7 +124,7 @@ def measure(
     for contender in contenders.start(stack, setting, found.servers):
         say(f"{contender.name} is up")
         running.append(contender)
-    bench = rounds.Bench(engine, running, folder, found.seconds, found.rounds)
+    bench = rounds.Bench(engine, running, folder, found.seconds, found.rounds, options.least_warming)
     rounds.wait_until_idle(bench.pids())  # servers try out models that they have just loaded
     started = time.monotonic()
     for number, load in enumerate(wanted):
@@ -133,7 +141,7 @@ def measure(
         rounds.measure(bench, block, lambda text: say(f"    {text}"))
         for line in summary(block):
             say(f"    {line}")
-        results.write(found, out / results.FILE)
+        results.write(found, options.out / results.FILE)
 
 
 def summary(block: Block) -> list[str]:

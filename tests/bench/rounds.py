@@ -39,6 +39,7 @@ class Bench:
     """For the generators' files."""
     seconds: float
     rounds: int
+    least_warming_s: float = LEAST_WARMING_S
 
     def pids(self) -> list[int]:
         programs = [self.engine.program, *(each.program for each in self.contenders)]
@@ -81,7 +82,7 @@ def _prepared(bench: Bench, block: Block, tell: Callable[[str], None]) -> dict[s
         try:
             answer_bytes = answers.check(contender, load, expected)
             run = _run(contender, load, bench.folder, answer_bytes)
-            run(max(LEAST_WARMING_S, bench.seconds * WARMING_SHARE))
+            run(max(bench.least_warming_s, bench.seconds * WARMING_SHARE))
         except (answers.Wrong, Failed) as error:
             _fail(block, contender.name, str(error), tell)
         else:

@@ -36,6 +36,7 @@ def twin(tmp_path_factory):
 
 def test_a_run_beside_another_revision_and_tensorflow_serving(models, twin, tmp_path):
     words = ["--base", "HEAD", "--models", models, "--out", tmp_path / "out", "--rounds", "2", "--seconds", "0.2"]
+    words += ["--least-warming", "0.4"]
     words += ["--only", "digits rest 16", "--only", "digits grpc 1x16"]
     for name in ("embedded", "base-embedded", "tfs", "remote-tfs"):
         words += ["--servers", name]
