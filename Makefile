@@ -76,6 +76,9 @@ bench-page: .venv/.done  ## docs/performance.md, docs/overload.md, their picture
 bench-faults: .venv/.done  ## docs/faults.md: what callers notice when one of three model servers fails, in each way; six minutes
 	$(BIN)/python -m tests.bench.faults
 
+trace-picture: .venv/.done  ## docs/traces.svg: a request's way through gateway and model server, as a collector gets it
+	$(BIN)/python -m tests.bench.trace_picture
+
 bench-score: .venv/.done  ## rows per second of scored files beside the in-process engine loop
 	$(BIN)/python -m tests.bench.score
 

@@ -1,5 +1,6 @@
 """A collector of traces as far as its clients notice: an OTLP/HTTP port that keeps the spans of the messages that come."""
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -116,7 +117,12 @@ def collector() -> Iterator[Collector]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *request: Any) -> None:
+            if not isinstance(sys.exception(), ConnectionError):  # a program was killed that had a connection
+                super().handle_error(*request)
+
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     one.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True, kwargs={"poll_interval": 0.05})

@@ -18,7 +18,7 @@ from typing import Any
 
 import grpc
 
-from signet.clients.client import calls, connecting, grpc_messages
+from signet.clients.client import calls, connecting, current_trace, grpc_messages
 from signet.clients.client.caller import DEFAULT_TIMEOUT_S, BlockingCaller
 from signet.clients.client.calls import CallSteps, VersionSelector, drive
 from signet.clients.client.connecting import Access, Certificate, FilePath
@@ -197,7 +197,10 @@ class GrpcClient(BlockingCaller):
             raise UsageError(f"this client of {self.address} is closed")
         timeout_s = None if math.isinf(call.timeout_s) else call.timeout_s
         try:
-            return self._methods[call.method](call.request, timeout=timeout_s, metadata=self._metadata)
+            metadata = self._metadata
+            if fields := current_trace.fields():
+                metadata = (*fields, *((name, value) for name, value in metadata if name not in dict(fields)))
+            return self._methods[call.method](call.request, timeout=timeout_s, metadata=metadata)
         except grpc.RpcError as error:
             raise _translated(error, self.address, call.timeout_s) from error
         except (ValueError, TypeError) as error:  # it was closed meanwhile, or what is asked is no message

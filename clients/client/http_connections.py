@@ -17,6 +17,7 @@ import anyio
 import httpcore
 import httpx
 
+from signet.clients.client import current_trace
 from signet.clients.client.connecting import Access, proxy_of, without_password
 from signet.clients.client.http_messages import Request
 from signet.serving.errors import DeadlineExceeded, ServingError, Unavailable, UsageError
@@ -150,7 +151,7 @@ def _sent(request: Request) -> dict[str, Any]:
         "method": request.method,
         "url": request.path,
         "content": request.body or None,
-        "headers": dict(request.headers),
+        "headers": dict((*current_trace.fields(), *request.headers)),
         "timeout": timeout,
     }
 
