@@ -51,7 +51,8 @@ ALLOWED: dict[str, list[str]] = {
     "serving.offload": [*DIALECTS, "serving.open_inference"],
     "serving.engine": [*TENSORS, "serving.grpc_dialect", "serving.models", "serving.process"],
     # The gateway: protocols and backends meet in the core, and know nothing of each other.
-    "serving.gateway.settings": MODELS,
+    "serving.gateway.access_choice": [],
+    "serving.gateway.settings": [*MODELS, "serving.gateway.access_choice"],
     "serving.gateway.certificates": [*SHARED, "serving.gateway.settings"],
     "serving.gateway.observability": [*MODELS, "serving.tls", "serving.tracing"],
     "serving.gateway.access": [*MODELS, "serving.gateway.settings"],
@@ -64,6 +65,7 @@ ALLOWED: dict[str, list[str]] = {
     "serving.gateway.core.fairness": [],
     "serving.gateway.core.shedding": [],
     "serving.gateway.backends": [*CORE, "serving.engine"],
+    "serving.gateway.access_log": [*CORE, "serving.gateway.access_choice"],
     "serving.gateway.request_log": CORE,
     "serving.gateway.http": CORE,
     "serving.gateway.openapi": [
@@ -73,7 +75,10 @@ ALLOWED: dict[str, list[str]] = {
     ],
     "serving.gateway.app": [
         *CORE,
-        *(f"serving.gateway.{name}" for name in ("certificates", "request_log", "backends", "http", "openapi")),
+        *(
+            f"serving.gateway.{name}"
+            for name in ("access_log", "certificates", "request_log", "backends", "http", "openapi")
+        ),
     ],
     "serving.gateway.grpc": CORE,
     "serving.gateway": [

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from signet.serving.errors import ServingError, UsageError
 from signet.serving.gateway import certificates
 from signet.serving.gateway.access.access import Access
+from signet.serving.gateway.access_log.access_log import AccessLog
 from signet.serving.gateway.core.backend import Backend
 from signet.serving.gateway.core.inference import Inference
 from signet.serving.gateway.core.open_inference import OpenInference
@@ -98,6 +99,11 @@ class Gateway:
             self.inference.sample = self.request_log.sample
             self.inference.observers.append(self.request_log.observe)
             self.request_log.start()
+        choice = settings.access_choice
+        place = parent.place + 1 if parent else None
+        self._access_log = AccessLog(settings, choice, self.metrics.access_log, failures, place) if choice else None
+        if self._access_log:
+            self.inference.observers.append(self._access_log.observe)
         self.probes = Probes(self.backend, self.readiness, self.metrics, self.inference.statistics, parent)
         self.budget = ByteBudget(settings.max_buffered_bytes, self.metrics.shed.labels("bytes").inc)
         self.metrics.watch_bytes(lambda: self.budget.held_bytes)
@@ -165,7 +171,9 @@ class Gateway:
             headers += self._cors.headers_for(request.headers.get(b"origin"))
         if request.logged:
             return headers + NOSNIFF
-        return headers + security_headers(request, response, tls=False)
+        if response.status >= HTTPStatus.BAD_REQUEST and self._access_log:
+            self._access_log.refused(request, response)
+        return headers + security_headers(request, response, self.tls is not None)
 
     def _name(self, request: Request) -> None:
         sent = request.headers.get(_ID)
@@ -219,6 +227,8 @@ class Gateway:
             self.access.stop()
         await self.backend.stop()
         await self.offload.close()
+        if self._access_log:
+            await asyncio.to_thread(self._access_log.close)
         if self.request_log:
             await self.request_log.close()
         if self._exporter:
@@ -261,7 +271,7 @@ def _routed(path: bytes) -> _Route:
 
 def method_not_allowed(request: Request) -> Response:
     """The 405 for a request that is no POST on a path of an inference."""
-    message = malformed(request.method, request.path.decode("latin-1"))
+    message = malformed(request.method, request.path.partition(b"?")[0].decode("latin-1"))  # a query may hold secrets
     response = Response(HTTPStatus.METHOD_NOT_ALLOWED, json_codec.encode_error(message), JSON + b"Allow: POST\r\n")
     return response if request.method != "HEAD" else without_body(response)
 

@@ -18,7 +18,7 @@ from signet.serving.gateway.server import (
     new_loop,
     run_until,
 )
-from signet.serving.process import gc_tuning, output
+from signet.serving.process import gc_tuning, log_lines, output
 from signet.serving.process.child import Parent, in_loop
 from signet.serving.process.handing_over import GRPC, HTTP
 
@@ -26,7 +26,7 @@ from signet.serving.process.handing_over import GRPC, HTTP
 def run(parent: Parent, argument: Argument) -> None:
     """Serve until the parent says stop, or is gone. Raises `UsageError` for what keeps it from starting."""
     settings = argument.settings
-    output.log_to_stderr(settings.log_level.upper(), f"%(levelname)s process {parent.place + 1}: %(message)s")
+    output.log_to_stderr(settings.log_level.upper(), log_lines.formatter(settings.log_format, parent.place + 1))
     gateway = Gateway(settings, parent=parent)
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(_serve(gateway, parent, argument))

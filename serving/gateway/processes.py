@@ -28,7 +28,7 @@ from signet.serving.gateway.http.json_response import json_response, metrics_res
 from signet.serving.gateway.settings import Settings
 from signet.serving.http.server import Request, Response
 from signet.serving.models.model_store import ModelStore, following
-from signet.serving.process import combining, output, ports, signals
+from signet.serving.process import combining, log_lines, output, ports, signals
 from signet.serving.process.child import ANSWERS_S
 from signet.serving.process.children import Children
 from signet.serving.process.concurrency import until
@@ -48,7 +48,7 @@ _LEAVE_S = 60.0
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises `UsageError` for what keeps it from starting, or from going on."""
-    output.log_to_stderr(settings.log_level.upper(), "%(levelname)s %(message)s")
+    output.log_to_stderr(settings.log_level.upper(), log_lines.formatter(settings.log_format))
     signals.ignore_hangups()
     binding.check(settings)
     certificates.of_settings(settings)  # says what is wrong with them before there are processes

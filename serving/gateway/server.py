@@ -28,7 +28,7 @@ from signet.serving.gateway.settings import Settings
 from signet.serving.http.server import HttpServer, Limits
 from signet.serving.json_arrays.number_nests import READ_BY
 from signet.serving.models.model_store import ModelStore, following
-from signet.serving.process import gc_tuning, open_files, output, ports, signals
+from signet.serving.process import gc_tuning, log_lines, open_files, output, ports, signals
 from signet.serving.process.draining import drain
 from signet.serving.process.output import say
 from signet.serving.process.supervision import Failures
@@ -42,7 +42,7 @@ _MAX_HEAD_BYTES = 1 << 16
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises `UsageError` for what keeps it from starting."""
-    output.log_to_stderr(settings.log_level.upper(), "%(levelname)s %(message)s")
+    output.log_to_stderr(settings.log_level.upper(), log_lines.formatter(settings.log_format))
     signals.ignore_hangups()
     binding.check(settings)
     failures = Failures()
@@ -213,11 +213,11 @@ def announcement(gateway: Gateway, host: str, port: int, grpc_port: int | None) 
     missing = gateway.backend.missing()
     served = [model for model in gateway.backend.models if model not in missing]
     if gateway.readiness.own:
-        text = f"Signet is ready at {places}, serving {output.one_line(', '.join(served))}. Ctrl-C stops it."
+        text = f"Signet is ready at {places}, serving {log_lines.one_line(', '.join(served))}. Ctrl-C stops it."
     else:
         reasons = [gateway.backend.why_missing(model) for model in gateway.backend.unready()]
         why = "; ".join(reasons) or f"there is no model in {gateway.settings.models_dir} yet"
-        text = f"Signet is at {places}, not ready yet: {output.one_line(why)}"
+        text = f"Signet is at {places}, not ready yet: {log_lines.one_line(why)}"
     if gateway.settings.models_dir:
         commands = examples.curl_commands(gateway.settings.models_dir, served, url)
         if commands:

@@ -10,6 +10,8 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from signet.serving.errors import UsageError
+from signet.serving.gateway import access_choice
+from signet.serving.gateway.access_choice import AccessChoice
 from signet.serving.models.model_store import is_address
 from signet.serving.process import cores
 from signet.serving.process.draining import DRAIN_S
@@ -144,7 +146,14 @@ class Settings(BaseSettings):
     otlp_sample: float = Field(0.01, ge=0, le=1)
     """Share of the requests that are traced, of those whose callers name no trace; the others are where their callers' are."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least severe events that get a line on stderr."""
+    """The least severe events that get a line on stderr; those of the access log are info."""
+    log_format: Literal["text", "json"] = "text"
+    """Form of each line of the log and of the access log: text, or json, one object a line."""
+    access_log: str = "failed"
+    """Requests that get a line: failed; all; slow=200ms, that took so long; sample=0.01 or 0.01, so many by chance; several
+    of them with commas between, failed always among them; off: none."""
+    access_log_file: Path | None = None
+    """File of the access log, which is opened anew when it was moved away; default: stderr."""
 
     @field_validator("processes", mode="before")
     @classmethod
@@ -215,6 +224,12 @@ class Settings(BaseSettings):
                 )
         return self
 
+    @field_validator("access_log")
+    @classmethod
+    def _chooses_requests(cls, value: str) -> str:
+        access_choice.parse(value)
+        return value
+
     @model_validator(mode="after")
     def _has_switches(self) -> "Settings":
         for entry in _entries(self.batch_models):
@@ -243,6 +258,12 @@ class Settings(BaseSettings):
     def allowed_origins(self) -> list[str]:
         """The origins whose pages may read the answers, as browsers name them; or `ANY_ORIGIN`."""
         return _entries(self.cors_origins)
+
+    @property
+    def access_choice(self) -> AccessChoice | None:
+        """Which requests get a line in the access log; None: there is none, or it would go where nobody wants it."""
+        shown = self.access_log_file is not None or self.log_level in ("debug", "info")
+        return access_choice.parse(self.access_log) if shown else None
 
     @property
     def tag_names(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ import uvloop
 from signet.serving.errors import ServingError, UsageError
 from signet.serving.model_server import processes
 from signet.serving.model_server.flags import Flags, parse, usage
-from signet.serving.process import output, signals
+from signet.serving.process import log_lines, output, signals
 from signet.serving.release import running_version
 
 log = logging.getLogger(__name__)
@@ -27,14 +27,15 @@ FAILED = 255
 
 def main(arguments: list[str]) -> int:
     """Serve until SIGTERM or Ctrl-C. Gives the exit status."""
-    output.log_to_stderr("INFO", processes.LOG_FORM % "")
     signals.ignore_hangups()
     if "--help" in arguments:
         print(usage())
         return FAILED
     try:
         flags, unknown = parse(arguments)
+        output.log_to_stderr("INFO", log_lines.formatter(log_lines.form(flags.log_format)))
     except UsageError as error:
+        output.log_to_stderr("INFO", log_lines.formatter("text"))
         log.error("%s", error)
         print(usage())
         return FAILED

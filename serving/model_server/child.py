@@ -10,16 +10,16 @@ from functools import partial
 
 import uvloop
 
-from signet.serving.model_server.processes import LOG_FORM, Argument
+from signet.serving.model_server.processes import Argument
 from signet.serving.model_server.server import Apis, ModelServer
-from signet.serving.process import output
+from signet.serving.process import log_lines, output
 from signet.serving.process.child import Parent, answered_in_loop, in_loop
 from signet.serving.process.conversation import Handler
 
 
 def run(parent: Parent, argument: Argument) -> None:
     """Serve until the parent says stop, or is gone. Raises `SignetError` for what keeps it from starting."""
-    output.log_to_stderr("INFO", LOG_FORM % f"process {parent.place + 1}: ")
+    output.log_to_stderr("INFO", log_lines.formatter(log_lines.form(argument.flags.log_format), parent.place + 1))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
         loop.run(_serve(parent, argument))
 

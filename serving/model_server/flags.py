@@ -69,6 +69,7 @@ class Flags:
     grpc_transport: str = _flag(
         "own", "What carries the gRPC API: own, or grpcio as before, for a release. Ours alone."
     )
+    log_format: str = _flag("text", "Form of the log on stderr: text, or json, one object a line. Ours alone.")
     drain_s: float = _flag(
         DRAIN_S, "Seconds to go on answering after SIGTERM, so that clients and load balancers turn away. Ours alone."
     )
@@ -108,6 +109,9 @@ class Flags:
         ]
 
 
+_CHOICES = {"grpc_transport": ("own", "grpcio"), "log_format": ("text", "json")}
+"""The values of flags that have few."""
+
 _TYPES = {bool: "bool", int: "int64", float: "float", str: "string"}
 
 
@@ -130,7 +134,7 @@ def parse(arguments: list[str]) -> tuple[Flags, list[str]]:
         if not argument.startswith("--") or name not in known:
             unknown.append(argument)
             continue
-        if name == "grpc_transport" and text not in ("own", "grpcio"):
+        if name in _CHOICES and text not in _CHOICES[name]:
             raise UsageError(f"Couldn't interpret value {text} for flag {name}.")
         values[name] = _value(name, text if equals else None, known[name].default)
     flags = replace(Flags(), **values)

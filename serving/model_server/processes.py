@@ -37,9 +37,6 @@ log = logging.getLogger(__name__)
 
 CHILD = "signet.serving.model_server.child:run"
 
-LOG_FORM = "%%(asctime)s %%(levelname)s %s%%(message)s"
-"""The form of a line in the log, with a place for who writes it."""
-
 _LEAVE_S = 90.0
 """Seconds beyond `drain_s` in which a child finishes the calls in flight and frees its models; then it is killed."""
 _STATUS_S = 1.0

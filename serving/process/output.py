@@ -1,34 +1,12 @@
 """What a server writes into its log and onto standard output, a line for an event.
 
-No name from outside begins a line of its own, and neither a broken pipe nor a full disk ends the server.
-
-"model a\nERROR all is lost" ──one_line──▶ "model a\\nERROR all is lost"
+An event ──`log_lines.py`──▶ a line. Neither a broken pipe nor a full disk ends the server.
 """
 
 import logging
 import os
-import re
-from typing import Any
 
 log = logging.getLogger(__name__)
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-
-
-def one_line(text: str) -> str:
-    """The text with escapes for line ends and whatever else moves a terminal's cursor."""
-    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
-
-
-class LineFormatter(logging.Formatter):
-    """Writes an event's message as one line; the lines of a traceback stand indented below it."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
-        record.message = one_line(record.message)
-        return super().formatMessage(record)
-
-    def formatException(self, ei: Any) -> str:  # noqa: N802
-        return "\n".join(f"  {one_line(line)}" for line in super().formatException(ei).split("\n"))
 
 
 def is_news(record: logging.LogRecord) -> bool:
@@ -37,12 +15,16 @@ def is_news(record: logging.LogRecord) -> bool:
     return not (error and error.__name__ == "ExecuteBatchError" and record.name.startswith("grpc."))
 
 
-def log_to_stderr(level: str, form: str) -> None:
-    """Set logging up for a program. form: as `logging.Formatter` takes it, such as `%(levelname)s %(message)s`."""
+def log_to_stderr(level: str, formatter: logging.Formatter) -> None:
+    """Set logging up for a program: its own events from this level on, those of packages from INFO on.
+
+    What packages say at DEBUG may hold what nobody should read, such as headers with credentials.
+    """
     handler = logging.StreamHandler()
-    handler.setFormatter(LineFormatter(form))
+    handler.setFormatter(formatter)
     handler.addFilter(is_news)
-    logging.basicConfig(level=level, handlers=[handler])
+    logging.basicConfig(level=max(logging.INFO, logging.getLevelName(level)), handlers=[handler])
+    logging.getLogger("signet").setLevel(level)
 
 
 def say(text: str) -> None:

@@ -15,10 +15,11 @@ log = logging.getLogger(__name__)
 _LONGEST_BACKOFF_S = 60.0
 
 REPOSITORY, FOLDER, STORE, POLLER, CONFIG = "repository", "models-folder", "model-store", "poller", "config-file"
-JOINING, REQUEST_LOG, CERTIFICATES, KEYS = "joining", "request-log", "certificates", "keys"
-TASKS = (REPOSITORY, FOLDER, STORE, POLLER, CONFIG, JOINING, REQUEST_LOG, CERTIFICATES, KEYS)
+JOINING, REQUEST_LOG, CERTIFICATES = "joining", "request-log", "certificates"
+KEYS, ACCESS_LOG = "keys", "access-log"
+TASKS = (REPOSITORY, FOLDER, STORE, POLLER, CONFIG, JOINING, REQUEST_LOG, CERTIFICATES, KEYS, ACCESS_LOG)
 """All kinds of such work: versions of models, names of models, a bucket, model servers, a config file, whose rows share calls,
-files of requests, certificates, the file of keys."""
+files of requests, certificates, the file of keys, the access log."""
 
 
 class Failures:

@@ -148,6 +148,20 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    log_format: Annotated[
+        str | None, typer.Option(help="Form of the log: text, or json, one object a line. [default: text]")
+    ] = None,
+    access_log: Annotated[
+        str | None,
+        typer.Option(
+            help="Requests that get a line in the log: failed, all, slow=200ms, sample=0.01, several with commas, or off. "
+            "[default: failed]",
+            show_default=False,
+        ),
+    ] = None,
+    access_log_file: Annotated[
+        Path | None, typer.Option(help="File for those lines; reopened when it was moved away. [default: stderr]")
+    ] = None,
     drain_s: Annotated[
         float | None, typer.Option(help="Seconds to go on answering after SIGTERM with /readyz at 503. [default: 2]")
     ] = None,

@@ -20,9 +20,9 @@ def sync_models(
     """
 
     from signet.serving.models import model_store
-    from signet.serving.process import output
+    from signet.serving.process import log_lines, output
 
-    output.log_to_stderr("INFO", "%(levelname)s %(message)s")
+    output.log_to_stderr("INFO", log_lines.TextFormatter("%(levelname)s %(message)s"))
     store = model_store.ModelStore(source, folder, versions)
     model_store.tell(store, store.sync())
     if poll_s:

@@ -18,6 +18,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
+from signet.serving.gateway.observability.access_log_counts import AccessLogCounts
 from signet.serving.gateway.observability.request_log_counts import LogCounts
 from signet.serving.models.model_status import BROKEN, REASONS, State, VersionStatus
 from signet.serving.models.model_store import ModelStore
@@ -232,6 +233,8 @@ class Metrics:
         )
         self._certificates: list[Followed] = []
         registry.register(_AtScrape(self._expiries))
+        self.access_log = AccessLogCounts()
+        registry.register(_AtScrape(self.access_log.families))
         background = failures or Failures()
         registry.register(_AtScrape(lambda: iter([background.family()])))
         self.draining = Gauge("signet_draining", "1 from SIGTERM on.", registry=registry, multiprocess_mode="max")

@@ -6,7 +6,8 @@ import logging
 import pytest
 from grpc._cython.cygrpc import ExecuteBatchError
 
-from signet.serving.process.output import LineFormatter, is_news, one_line
+from signet.serving.process.log_lines import TextFormatter, one_line
+from signet.serving.process.output import is_news
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ def test_line_ends_become_escapes(text, shown):
 def test_an_event_is_one_line_and_its_traceback_is_indented():
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(LineFormatter("%(levelname)s %(message)s"))
+    handler.setFormatter(TextFormatter("%(levelname)s %(message)s"))
     logger = logging.Logger("test")
     logger.addHandler(handler)
     name = "m\nERROR forged"
