@@ -9,6 +9,7 @@ with an error are not logged: the access log has those.
 import asyncio
 import logging
 import random
+import threading
 import time
 from collections import deque
 from pathlib import Path
@@ -62,7 +63,7 @@ class RequestLog:
         from signet.serving.gateway.request_log.shipping import Shipping  # noqa: PLC0415
         from signet.serving.gateway.request_log.writing import Writing  # noqa: PLC0415
 
-        address = settings.request_log
+        address = settings.request_log.removeprefix("file://")
         spool = settings.request_log_spool
         destination: Destination
         if is_address(address):
@@ -154,7 +155,10 @@ class RequestLog:
             self._writing.close()
         self._shipper.stop()
         if self._shipper.join(max(0.0, end - time.monotonic())):
-            self._shipping.step()
+            # A store that does not answer keeps its caller for minutes: the streams wait for the next gateway.
+            last = threading.Thread(target=self._shipping.step, name="request-log-last-files", daemon=True)
+            last.start()
+            last.join(max(0.0, end - time.monotonic()))
 
     def _write(self) -> float:
         taken = []

@@ -5,6 +5,8 @@ import io
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from signet.serving.gateway.app import Gateway
 from signet.serving.gateway.settings import Settings
 from signet.serving.http.server import Request
 from signet.serving.models.request_columns import of_metadata
-from tests.servers import GOLDEN_MODELS, gateway, grpc_address
+from tests.servers import GOLDEN_MODELS, free_port, gateway, grpc_address, started, wait_until
 from tests.serving.gateway.in_process import answered
 from tests.serving.gateway.in_process import gateway as in_process
 
@@ -77,10 +79,7 @@ def test_what_is_logged_is_scored_again_as_it_was_answered(backend, request, mod
         with GrpcClient(address) as client:
             client.predict("three_out", {"x": chance.random((4, 4)).astype(np.float32)})
         assert httpx.post(f"{url}/v1/models/two_in:predict", json={"instances": [{"a": [1]}]}).status_code == 400
-        deadline = time.monotonic() + 30
-        while counters(url)["rows_total"] < 10:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: counters(url)["rows_total"] == 10, what="ten rows in files")
         rows = rows_of(log)
         assert [row["request.row"] for row in rows if row["request.model"] == "two_in"] == [0, 0, 1, 2, 0, 1]
         assert {row["request.protocol"] for row in rows} == {"v1", "grpc_v1"}
@@ -114,6 +113,51 @@ def test_redacted_columns_are_nowhere_in_the_files(models, tmp_path, redact, lea
     rows = rows_of(tmp_path / "log")
     assert [row["output.len"] for row in rows] == [19, 5]
     assert [row["s"] for row in rows] == ([secret, "other"] if leaks else [None, None])
+
+
+_LIST = """
+import sys, s3fs, pyarrow.parquet as pq
+files = s3fs.S3FileSystem()
+for name in files.find("requests"):
+    print(name, sorted(row["a"][0] for row in pq.read_table(files.open(name)).to_pylist()))
+"""
+
+
+@pytest.mark.long
+def test_a_bucket_that_is_away_gets_its_files_when_it_is_back(models, tmp_path):
+    port = free_port()
+    environment = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_MAX_ATTEMPTS": "1",
+        "SIGNET_REQUEST_LOG_SPOOL": str(tmp_path / "spool"),
+    }
+    options = ("--models-dir", models("two_in"), "--request-log", "s3://requests/of", "--request-log-sample", "1")
+
+    def python(code):
+        run = subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=True
+        )
+        return run.stdout.splitlines()
+
+    with gateway(*options, environment=environment) as (url, running):
+        assert httpx.post(f"{url}/v1/models/two_in:predict", content=BODY).status_code == 200
+        assert running.stop(timeout_s=60) == 0
+    assert "cannot write its files" in running.output
+    assert len(list((tmp_path / "spool").glob("*.arrows"))) == 1
+    with started([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], {}) as store:
+        store.read_until("Running on")
+        python("import s3fs; s3fs.S3FileSystem().mkdir('requests')")
+        with gateway(*options, environment=environment) as (url, running):
+            wait_until(lambda: counters(url)["rows_total"] == 2, what="the rows of before")
+            assert running.stop() == 0
+        (line,) = python(_LIST)
+    assert line.startswith("requests/of/two_in/1/serving_default-")
+    assert line.endswith("[1.0, 6.0]")
+    assert not list((tmp_path / "spool").iterdir())
 
 
 def ask(served, times=1, body=BODY, model=b"two_in"):
@@ -221,6 +265,12 @@ def test_a_folder_that_cannot_be_written_to_keeps_the_gateway_from_starting(mode
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"request_log: cannot write to '.*file/log'"):
         Gateway(Settings(models_dir=models("two_in"), request_log=str(tmp_path / "file" / "log")))
+
+
+def test_a_folder_may_be_given_as_an_address(models, tmp_path):
+    with in_process(models_dir=models("two_in"), request_log=f"file://{tmp_path}/log", request_log_sample=1) as served:
+        ask(served)
+    assert [row["a"] for row in rows_of(tmp_path / "log")] == [[1, 2, 3], [6, 7, 8]]
 
 
 @pytest.mark.parametrize("pattern", ["text", ".text", "m."])
