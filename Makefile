@@ -27,8 +27,10 @@ run: .venv/.done  ## train the quick presets if models/ lacks them, then serve o
 
 # One worker a processor, each with session servers of its own: about 3 GB of memory, hence at most four. `worksteal` gives
 # each worker a run of neighbours, so that most files' fixtures are made once, and shares out what is left at the end.
+# Hundreds of processes start: what one has compiled the others read, even where it is usual to keep nothing compiled.
 T ?=
 JOBS ?= auto
+test quick test-long: export PYTHONDONTWRITEBYTECODE :=
 test: .venv/.done  ## the whole test suite at its small size, in parallel; T=tests/clients for one folder, JOBS=0 for one process
 	$(if $(T),-)@$(BIN)/python -m tests.programs
 	$(BIN)/pytest -m "not long" --numprocesses $(JOBS) --maxprocesses 4 --dist worksteal --durations 25 $(T)
