@@ -8,7 +8,7 @@ QUICK_MODELS := digits question_answering social_posts
 HTTP_PORT ?= 8080
 MODELS_DIR ?= models
 
-.PHONY: run test quick test-long check audit format bench bench-overload bench-page bench-score bench-babi wheel lock images-check deploy-files release-check help
+.PHONY: run test quick test-long check audit format bench bench-overload bench-page bench-score bench-babi trace-picture wheel lock images-check deploy-files release-check help
 
 help:            ## these lines
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 14

@@ -18,6 +18,7 @@ import ssl
 import time
 from collections.abc import Callable
 
+from signet.serving.grpc_transport import metadata as metadata_fields
 from signet.serving.grpc_transport import target as targets
 from signet.serving.grpc_transport.calls import Metadata
 from signet.serving.grpc_transport.channels import CallError, CallHandle, Waiter, nobody
@@ -79,7 +80,7 @@ class OwnChannel:
     def call(self, path: str, message: bytes, timeout_s: float, waiter: Waiter, metadata: Metadata = ()) -> CallHandle:
         """See `Channel.call`."""
         if metadata:
-            self.heads.block(path, timeout_s, metadata)  # raises what it would raise later, too
+            metadata_fields.to_fields(metadata)  # raises what it would raise later, too
         call = ClientCall(self, path, message, time.perf_counter() + timeout_s, waiter, metadata)
         self._calls.add(call)
         self._deadlines.add(call, call.deadline)
