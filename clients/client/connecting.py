@@ -1,6 +1,6 @@
 """How a client gets to its server: the URL, what it shows there, and the proxy on the way.
 
-    url, headers, token, ca_file, client_certificate ──access──▶ Access        $HTTP_PROXY … ──proxy_of──▶ a proxy, or none
+    url, headers, token, key, ca_file, client_certificate ──access──▶ Access        $HTTP_PROXY … ──proxy_of──▶ a proxy, or none
 
 A server on this machine is never asked through a proxy. Messages name the proxy, and no password.
 """
@@ -21,7 +21,7 @@ from signet.serving.options import Option
 if TYPE_CHECKING:
     import ssl
 
-URL_VARIABLE, TOKEN_VARIABLE = "SIGNET_URL", "SIGNET_TOKEN"
+URL_VARIABLE, TOKEN_VARIABLE, KEY_VARIABLE = "SIGNET_URL", "SIGNET_TOKEN", "SIGNET_KEY"
 DEFAULT_URL = "http://localhost:8080"
 Url = Annotated[str, Option("Where the gateway answers, such as http://HOST:PORT.", variable=URL_VARIABLE)]
 FilePath = str | os.PathLike[str]
@@ -30,6 +30,8 @@ Certificate = FilePath | tuple[FilePath, FilePath]
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+_KEY = re.compile(r"[\x21-\x7e]+")
+_KEY_FILE_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Access:
     """What a client shows to its server."""
 
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    """The headers of every request, the bearer token among them."""
+    """The headers of every request, the bearer token and the key of the gateway among them."""
     ca_file: str = ""
     """PEM of those who may sign the server's certificate, beside the usual ones."""
     certificate: str = ""
@@ -78,10 +80,12 @@ def access(
     token: str | None = None,
     ca_file: FilePath | None = None,
     client_certificate: Certificate | None = None,
+    key: str | None = None,
 ) -> Access:
     """What a client shows, from what its caller says.
 
-    token: sent as `Authorization: Bearer`; None: that of $SIGNET_TOKEN, if any; empty: none.
+    token: sent as `Authorization: Bearer`; None: that of $SIGNET_TOKEN, if any; empty: none. key: the gateway's, as `signet keys
+    add` prints it, sent as `X-API-Key`, which leaves the other to whatever stands before it; None: that of $SIGNET_KEY, if any.
 
     client_certificate: a PEM file with certificate and key, or the two files. Raises `UsageError`.
     """
@@ -98,6 +102,11 @@ def access(
         if not isinstance(bearer, str) or not _HEADER_VALUE.fullmatch(bearer):
             raise UsageError("the token is no ASCII text of one line")
         shown["Authorization"] = f"Bearer {bearer}"
+    shown_key = os.environ.get(KEY_VARIABLE, "").strip() if key is None else key
+    if shown_key and not any(name.lower() == "x-api-key" for name in shown):
+        if not isinstance(shown_key, str) or not _KEY.fullmatch(shown_key):
+            raise UsageError("the key is no ASCII text without blanks; expected what `signet keys add` prints")
+        shown["X-API-Key"] = shown_key
     pair = client_certificate if isinstance(client_certificate, tuple) else (client_certificate or "", "")
     try:
         files = [os.fspath(path or "") for path in (ca_file, *pair)]
@@ -108,11 +117,24 @@ def access(
     return Access(tuple(shown.items()), *files)
 
 
-def of_options(headers: list[str] | None, ca_file: str, certificate: str, key: str) -> Access:
-    """What a client shows, from the options of a command and $SIGNET_TOKEN. Raises `UsageError`."""
+def of_options(headers: list[str] | None, ca_file: str, certificate: str, key: str, key_file: str = "") -> Access:
+    """What a client shows, from the options of a command, $SIGNET_TOKEN and $SIGNET_KEY. Raises `UsageError`."""
     if key and not certificate:
         raise UsageError("--key is that of a --certificate, which is not given")
-    return access(header_options(headers or []), None, ca_file, (certificate, key) if certificate else None)
+    pair = (certificate, key) if certificate else None
+    return access(header_options(headers or []), None, ca_file, pair, key_in(key_file) if key_file else None)
+
+
+def key_in(path: FilePath) -> str:
+    """The key that a file holds, as `signet keys add` prints it. Raises `UsageError`, which does not show it."""
+    try:
+        with open(path, "rb") as file:
+            text = file.read(_KEY_FILE_BYTES).decode("ascii", errors="replace").strip()
+    except OSError as error:
+        raise UsageError(f"the key in {os.fspath(path)} cannot be read: {error.strerror}") from error
+    if not _KEY.fullmatch(text):
+        raise UsageError(f"{os.fspath(path)} holds no key alone; expected what `signet keys add` prints")
+    return text
 
 
 def signed_in(url: str) -> dict[str, str]:

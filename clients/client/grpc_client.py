@@ -145,6 +145,7 @@ class GrpcClient(BlockingCaller):
         timeout_s: float = DEFAULT_TIMEOUT_S,
         headers: Mapping[str, str] | None = None,
         token: str | None = None,
+        key: str | None = None,
         ca_file: FilePath | None = None,
         client_certificate: Certificate | None = None,
         retry: Retry = Retry(),  # noqa: B008  # it is frozen
@@ -152,12 +153,14 @@ class GrpcClient(BlockingCaller):
     ) -> None:
         """address: HOST:PORT. timeout_s: for calls that do not say their own. headers: metadata of every call.
 
-        token: sent as `authorization: Bearer`; default $SIGNET_TOKEN, if there is one. ca_file: PEM of who may sign the
+        token: sent as `authorization: Bearer`; default $SIGNET_TOKEN, if there is one. key: of a gateway that asks for one, as
+        `signet keys add` prints it; default $SIGNET_KEY, if there is one. ca_file: PEM of who may sign the
         server's certificate; with it, or with a client_certificate, a PEM file or those of certificate and key, the
         connection is TLS. retry: `NEVER` for none. throttle: raise `Throttled` rather than send, for a part of the calls of
         a model, while the server refuses most of them as it is overloaded.
         """
-        self._begin(address, connecting.access(headers, token, ca_file, client_certificate), timeout_s, retry, throttle)
+        access = connecting.access(headers, token, ca_file, client_certificate, key)
+        self._begin(address, access, timeout_s, retry, throttle)
 
     def _connect(self, place: str, access: Access) -> str:
         if not isinstance(place, str) or "/" in place:

@@ -95,6 +95,7 @@ class _HttpCaller(Caller):
         timeout_s: float = DEFAULT_TIMEOUT_S,
         headers: Mapping[str, str] | None = None,
         token: str | None = None,
+        key: str | None = None,
         ca_file: FilePath | None = None,
         client_certificate: Certificate | None = None,
         retry: Retry = Retry(),  # noqa: B008  # it is frozen
@@ -103,12 +104,14 @@ class _HttpCaller(Caller):
         """url: None for that of $SIGNET_URL, else http://localhost:8080. timeout_s: for calls that do not say their own.
 
         headers: sent with every request. token: sent as `Authorization: Bearer`; default $SIGNET_TOKEN, if there is one.
+        key: of a gateway that asks for one, as `signet keys add` prints it; default $SIGNET_KEY, if there is one.
         ca_file: PEM of who may sign the server's certificate, besides the usual ones. client_certificate: PEM file, or the
         files of certificate and key. retry: `NEVER` for none. throttle: raise `Throttled` rather than send, for a part of
         the calls of a model, while the server refuses most of them as it is overloaded.
         """
         place = connecting.usual_url() if url is None else url
-        self._begin(place, connecting.access(headers, token, ca_file, client_certificate), timeout_s, retry, throttle)
+        access = connecting.access(headers, token, ca_file, client_certificate, key)
+        self._begin(place, access, timeout_s, retry, throttle)
 
     def _connect(self, place: str, access: Access) -> str:
         self._connections = Connections(place, access)

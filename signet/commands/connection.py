@@ -14,10 +14,14 @@ class ConnectionOptions:
     header: Annotated[
         list[str],
         Option(
-            "Sent with every request, 'NAME: VALUE'; may be given again. $SIGNET_TOKEN is sent as a bearer token.",
+            "Sent with every request, 'NAME: VALUE'; may be given again. $SIGNET_TOKEN is sent as a bearer token, "
+            "$SIGNET_KEY as the gateway's key.",
             metavar="NAME: VALUE",
         ),
     ] = field(default_factory=list)
+    key_file: Annotated[
+        str, Option("File with the gateway's key, as `signet keys add` prints it, instead of $SIGNET_KEY.")
+    ] = ""
     ca_file: Annotated[str, Option("PEM of who may sign the server's certificate, besides the usual ones.")] = ""
     certificate: Annotated[str, Option("PEM of this side's own certificate, and of its key if --key is not given.")] = (
         ""
@@ -25,5 +29,5 @@ class ConnectionOptions:
     key: Annotated[str, Option("PEM of the key of --certificate.")] = ""
 
     def access(self) -> connecting.Access:
-        """What these options and $SIGNET_TOKEN say. Raises `UsageError`."""
-        return connecting.of_options(self.header, self.ca_file, self.certificate, self.key)
+        """What these options, $SIGNET_TOKEN and $SIGNET_KEY say. Raises `UsageError`."""
+        return connecting.of_options(self.header, self.ca_file, self.certificate, self.key, self.key_file)
