@@ -11,7 +11,7 @@ _ROUNDING_S = 1e-6
 
 
 class Rate:
-    """One limit. Only the event loop touches it."""
+    """One limit: something may be taken while there is a whole unit. Only the event loop touches it."""
 
     __slots__ = ("_burst_s", "_paid_at", "per_s")
 
@@ -24,8 +24,8 @@ class Rate:
 
     def wait_s(self, now: float) -> float:
         """Seconds until something may be taken again; 0: now. now: by `time.perf_counter`."""
-        ahead_s = self._paid_at - now
-        return 0.0 if ahead_s < self._burst_s - _ROUNDING_S else max(ahead_s - self._burst_s, 1e-3)
+        wait_s = self._paid_at + 1 / self.per_s - now - self._burst_s
+        return wait_s if wait_s > _ROUNDING_S else 0.0
 
     def charge(self, units: float, now: float) -> None:
         """Note that so many were taken."""

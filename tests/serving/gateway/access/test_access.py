@@ -111,7 +111,7 @@ def test_a_change_of_the_file_keeps_debts_and_ends_what_was_known(tmp_path):
     assert not access.holds(before)
     after = access.identify(bearer(), None)
     assert after is not before
-    assert access.over_rate(after, 100.0).retry_after_s == pytest.approx(1e-3)
+    assert access.over_rate(after, 100.0).retry_after_s == pytest.approx(1)
     with pytest.raises(Exception, match="none of this service"):
         access.identify(bearer(1), None)
 

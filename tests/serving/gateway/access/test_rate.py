@@ -1,5 +1,6 @@
 """A rate limit keeps its rate, whatever comes when."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ def test_never_more_than_the_rate_and_what_comes_together_in_a_second(per_s, pau
         if not rate.wait_s(now):
             rate.charge(1, now)
             taken += 1
-    assert taken <= per_s * (now - 1000) + max(1, per_s) + 1
+    assert taken <= per_s * (now - 1000) + max(1, per_s) + 0.01
 
 
 @given(RATES, st.integers(1, 100_000))
@@ -31,9 +32,9 @@ def test_who_waits_as_long_as_is_said_may_come(per_s, units):
 def test_a_debt_is_paid_before_anything_else():
     rate = Rate(10)
     rate.charge(1000, 50.0)  # a thousand rows at ten a second
-    assert rate.wait_s(50.0) == 99
-    assert rate.wait_s(148.0) == 1
-    assert rate.wait_s(149.1) == 0
+    assert rate.wait_s(50.0) == pytest.approx(99.1)
+    assert rate.wait_s(148.0) == pytest.approx(1.1)
+    assert rate.wait_s(149.2) == 0
 
 
 def test_ten_a_second_are_ten_at_once():
