@@ -181,7 +181,16 @@ class Gateway:
 
     def _why_not(self, access_: Access, request: Request, route: "_Route", *, whole: bool) -> ServingError | None:
         """Why a request may not come in; None: it may, and its key is noted. whole: whether its body is here too."""
-        rule = route.rule
+        known, rule = request.known, route.rule
+        if (
+            known is not None
+            and (seen := known.owner) is not None
+            and seen.plain
+            and not rule.admin
+            and access_.holds(seen)
+        ):
+            request.key = seen  # as most of the time
+            return None
         if rule.open:
             return None
         match = (route.first or route.second) if request.method == "POST" else None
@@ -194,10 +203,12 @@ class Gateway:
             model = rule.model if match is None else paths.decoded(match[1])
             if model is not None:
                 access_.check_model(identity, model)
+            if whole and match is not None:
+                return None  # an inference asks itself, and counts
             now = time.perf_counter()
             error: ServingError | None = access_.over_rate(identity, now)
             if error is None:
-                if whole and match is None:  # an inference says so itself
+                if whole:
                     identity.began(now)
                 return None
         except ServingError as raised:

@@ -43,7 +43,7 @@ class InUse(NamedTuple):
     """The keys of one content of the file."""
 
     generation: int
-    by_id: Mapping[str, Identity]
+    by_id: Mapping[bytes, Identity]
     text: bytes
     """The content."""
 
@@ -73,6 +73,8 @@ class Access:
         self._stamp: _Stamp | None = _CHANGING
         text = key_file.content(path)
         self._in_use = self._made(text, key_file.parse(text, str(path)), None)
+        self.generation = self._in_use.generation
+        """Another one for other keys: what an earlier one has found is to be found again. Written by the thread."""
         self._warn()
         if not self._in_use.by_id:
             log.warning("%s has no keys: nobody gets in until `signet keys add` adds one", path)
@@ -85,18 +87,13 @@ class Access:
 
     # Requests
 
-    @property
-    def generation(self) -> int:
-        """Another one for other keys: what was found of a key by an earlier one is to be found again."""
-        return self._in_use.generation
-
     def __len__(self) -> int:
         """How many keys there are."""
         return len(self._in_use.by_id)
 
     def holds(self, identity: Identity) -> bool:
         """Whether a key that was shown before is still one."""
-        return identity.generation == self._in_use.generation and identity.expires_at > time.time()
+        return identity.generation == self.generation and identity.expires_at > time.time()
 
     def identify(self, authorization: bytes | None, api_key: bytes | None) -> Identity:
         """Whose the key is that a request shows, in these two headers. Raises `Unauthenticated`."""
@@ -190,7 +187,8 @@ class Access:
             raise UsageError(f"{self._path} is empty, as while somebody writes it; a remark in it would do for no keys")
         before = self._in_use
         keys = key_file.parse(text, str(self._path))
-        self._in_use = self._made(text, keys, before)
+        self._in_use = made = self._made(text, keys, before)
+        self.generation = made.generation
         log.info("%d keys are in use from now on, %d before", len(keys), len(before.by_id))
         self._warn()
 
@@ -198,7 +196,9 @@ class Access:
         generation = before.generation + 1 if before else 1
         known = before.by_id if before else {}
         by_id = {
-            key.id: Identity(key, generation, key.name if i < LABELLED else OTHERS, self._share, known.get(key.id))
+            key.id.encode(): Identity(
+                key, generation, key.name if i < LABELLED else OTHERS, self._share, known.get(key.id.encode())
+            )
             for i, key in enumerate(keys)
         }
         return InUse(generation, by_id, text)

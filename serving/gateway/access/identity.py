@@ -61,13 +61,16 @@ class Identity:
 
     def over_rate(self, now: float) -> tuple[str, Overloaded] | None:
         """Which rate is used up, and what to say; None: none is. now: by `time.perf_counter`."""
-        for unit, rate in ((REQUESTS, self._requests), (ROWS, self._rows)):
-            if rate is not None and (wait_s := rate.wait_s(now)):
-                seconds = math.ceil(wait_s)
-                error = Overloaded(f"the key {self.name!r} has had its {unit} for now; try again in {seconds} s")
-                error.retry_after_s = wait_s
-                return unit, error
+        if self._requests is not None and (wait_s := self._requests.wait_s(now)):
+            return REQUESTS, self._over(REQUESTS, wait_s)
+        if self._rows is not None and (wait_s := self._rows.wait_s(now)):
+            return ROWS, self._over(ROWS, wait_s)
         return None
+
+    def _over(self, unit: str, wait_s: float) -> Overloaded:
+        error = Overloaded(f"the key {self.name!r} has had its {unit} for now; try again in {math.ceil(wait_s)} s")
+        error.retry_after_s = wait_s
+        return error
 
     def began(self, now: float) -> None:
         """Note that a request has begun."""

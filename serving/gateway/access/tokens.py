@@ -14,9 +14,8 @@ import secrets
 from typing import NamedTuple
 
 ID = re.compile(r"[0-9a-f]{12}")
-_TOKEN = re.compile(rb"signet_([0-9a-f]{12})_([0-9a-f]{64})")
-_BYTES = 84
-"""Of a token."""
+_BYTES, _ID_END = 84, 19
+"""Of a token; where its id ends."""
 FORM = "signet_ID_SECRET"
 """How messages say what is expected."""
 
@@ -41,10 +40,11 @@ def hashed(secret: bytes, salt: bytes) -> bytes:
     return hashlib.sha256(salt + secret).digest()
 
 
-def split(token: bytes) -> tuple[str, bytes] | None:
-    """The id and the secret of a token; None for what is none."""
-    found = _TOKEN.fullmatch(token) if len(token) == _BYTES else None
-    return (found[1].decode(), found[2]) if found else None
+def split(token: bytes) -> tuple[bytes, bytes] | None:
+    """The id and the secret of a token; None for what has not its form."""
+    if len(token) != _BYTES or token[:7] != b"signet_" or token[_ID_END : _ID_END + 1] != b"_":
+        return None
+    return token[7:_ID_END], token[_ID_END + 1 :]
 
 
 def matches(secret: bytes, salt: bytes, expected: bytes) -> bool:

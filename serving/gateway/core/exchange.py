@@ -59,6 +59,8 @@ class Exchange(RequestContext, ABC, Generic[A]):
     load: Load | None = None
     """Of its model, once that is known."""
     identity: Identity | None = None
+    asks_model = True
+    """Whether nobody has asked yet if its key is for its model, which was not known before it was read."""
     _admitted = _retried = False
     _lease: Lease | None = None
     _submitted: Submitted | None = None
@@ -274,7 +276,7 @@ class Exchange(RequestContext, ABC, Generic[A]):
         self.parse_s = now - self._mark
         if self.span:
             self.span.parsed_at = now
-        if self.identity is not None and self.identity.models is not None:
+        if self.asks_model and self.identity is not None and self.identity.models is not None:
             access = self.inference.access
             assert access, "it has found whose the request is"
             access.check_model(self.identity, request.model)

@@ -223,7 +223,7 @@ def _header(metadata: Metadata, name: str) -> str | None:
 def _note_caller(context: RequestContext, identity: Identity | None) -> None:
     """Whose request it is, if that is of a key."""
     if identity is not None:
-        context.identity, context.key, context.caller = identity, identity.name, identity.caller
+        context.identity, context.caller = identity, identity.caller
 
 
 def _refusal(error: ServingError, request_id: str) -> Refusal:

@@ -41,8 +41,6 @@ class RequestContext:
     """What the request is called in its answer and in logs: what its caller has sent, or a new one."""
     caller = ""
     """Who asks, as fairness tells callers apart: by the address."""
-    key = ""
-    """The name of the key that its caller has shown; empty without keys."""
     trace: TraceContext | None = None
     """The trace that it belongs to; None where its caller names none and it is not recorded."""
     span: RequestSpan | None = None
@@ -70,6 +68,11 @@ class RequestContext:
     def stages(self) -> list[Stage]:
         """Those that it has been through."""
         return []
+
+    @property
+    def key(self) -> str:
+        """The name of the key that its caller has shown; empty without keys."""
+        return self.identity.name if self.identity is not None else ""
 
     def limit(self, timeout_s: float | None) -> None:
         """Note the caller's own limit in seconds from the start of the request, if there is one: the shorter holds."""
