@@ -83,6 +83,7 @@ def test_what_is_logged_is_scored_again_as_it_was_answered(backend, request, mod
         rows = rows_of(log)
         assert [row["request.row"] for row in rows if row["request.model"] == "two_in"] == [0, 0, 1, 2, 0, 1]
         assert {row["request.protocol"] for row in rows} == {"v1", "grpc_v1"}
+        assert len({row["request.id"] for row in rows} - {""}) == 4
         for model, inputs in (("two_in", ("a", "b")), ("three_out", ("x",))):
             out = tmp_path / f"{model}.parquet"
             score(ScoreOptions(model, [str(log)], str(out), url), Console(file=io.StringIO()))
