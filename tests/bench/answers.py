@@ -5,6 +5,7 @@ Load ──▶ one request by httpx or grpcio ──▶ named arrays ══ the 
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -32,11 +33,17 @@ class Wrong(Exception):
 def check(contender: Contender, load: Load, expected: Arrays) -> int:
     """Ask once: the bytes of the answer, without heads. Raises Wrong."""
     if load.dialect == "grpc":
-        answer = _called(contender.grpc_address, rows.message(load.model, load.rows))
+        answer = _called(contender.grpc_address, rows.message(load.model, load.rows), contender.headers)
     else:
-        answer = _posted(contender.url, POSTS[load.dialect](load.model, load.rows))
+        answer = _posted(contender.url, post(contender, load))
     compare(decode(load.dialect, answer), expected)
     return len(answer)
+
+
+def post(contender: Contender, load: Load) -> rows.Post:
+    """The load's request, as the server wants it."""
+    request = POSTS[load.dialect](load.model, load.rows)
+    return replace(request, headers={**request.headers, **contender.headers})
 
 
 def compare(outputs: Mapping[str, Any], expected: Arrays) -> None:
@@ -87,11 +94,11 @@ def _posted(url: str, request: rows.Post) -> bytes:
     return response.content
 
 
-def _called(address: str, message: bytes) -> bytes:
+def _called(address: str, message: bytes, metadata: Mapping[str, str]) -> bytes:
     with grpc.insecure_channel(address) as channel:
         call = channel.unary_unary(PREDICT, request_serializer=bytes, response_deserializer=bytes)
         try:
-            answer: bytes = call(message, timeout=TIMEOUT_S)
+            answer: bytes = call(message, timeout=TIMEOUT_S, metadata=tuple(metadata.items()))
         except grpc.RpcError as error:
             raise Wrong(f"grpc-status {error.code().name}: {error.details()}") from error
     return answer

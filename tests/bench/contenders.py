@@ -2,6 +2,8 @@
 
     limit                        the engine's own loop: calls of the C API in one thread, no server around them
     embedded, embedded-2         the gateway with the engine inside, in one process and in two
+    watched                      embedded, as strangers reach it: with keys, a line in the log for each request, and one of a
+                                 hundred kept with its tensors
     remote                       the gateway in front of the model server
     model-server, -batching, -2  the model server, with --enable_batching, in two processes
     tfs, tfs-batching            $TFS_BIN, a tensorflow_model_server, at its default settings and with --enable_batching
@@ -15,9 +17,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -31,6 +34,7 @@ from tests.bench.revision import Revision
 GATEWAY: tuple[Dialect, ...] = ("rest", "v2-binary", "grpc")
 MODEL_SERVER: tuple[Dialect, ...] = ("rest", "grpc")
 LIMIT = "limit"
+EMBEDDED, WATCHED = "embedded", "watched"
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class Contender:
     grpc_address: str = ""
     behind: servers.Program | None = None
     """The model server that it asks."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """What it wants with each request, over gRPC as metadata."""
 
     def takes(self, load: Load) -> bool:
         return load.dialect in self.dialects
@@ -100,7 +106,7 @@ class Setting:
     def names(self) -> list[str]:
         """The servers that there are in this setting, in order."""
         own = ["embedded", "remote", "model-server", "model-server-batching"]
-        names = list(own)
+        names = [*own, WATCHED]
         if has_processes("serve", servers.ROOT):
             names.insert(1, "embedded-2")
         if has_processes("model-server", servers.ROOT):
@@ -159,6 +165,8 @@ def _started(stack: ExitStack, setting: Setting, name: str, started: dict[str, C
         given = (f"--model_config_file={setting.config}", *flags)
         address, url, program = stack.enter_context(servers.both_apis(*given, checkout=checkout))
         return Contender(name, MODEL_SERVER, program, url, address)
+    if kind == WATCHED:
+        return _watched(stack, setting)
     behind = None
     given = ("--models-dir", str(setting.models), *processes)
     if kind.startswith("remote"):
@@ -167,6 +175,31 @@ def _started(stack: ExitStack, setting: Setting, name: str, started: dict[str, C
         given = ("--backend", behind.grpc_address, *given)
     url, program = stack.enter_context(servers.gateway(*given, checkout=checkout))
     return Contender(name, GATEWAY, program, url, servers.grpc_address(program), behind.program if behind else None)
+
+
+def _watched(stack: ExitStack, setting: Setting) -> Contender:
+    """The lines go to a file: they would stay in the memory of whoever runs this else."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    keys = folder / "keys.jsonl"
+    key = subprocess.run(
+        [*servers.SIGNET, "keys", "add", "bench", "--file", str(keys)],
+        cwd=servers.ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    given = (
+        "--models-dir",
+        setting.models,
+        "--keys",
+        keys,
+        "--access-log",
+        "all",
+        "--access-log-file",
+        folder / "access",
+    )
+    url, program = stack.enter_context(servers.gateway(*given, "--request-log", folder / "requests"))
+    return Contender(WATCHED, GATEWAY, program, url, servers.grpc_address(program), headers={"x-api-key": key})
 
 
 def _tensorflow_serving(stack: ExitStack, setting: Setting, name: str) -> Contender:

@@ -11,8 +11,10 @@ import resource
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -101,7 +103,13 @@ def post(url: str, request: Post, connections: int, seconds: float, folder: Path
 
 
 def predict(
-    address: str, message: bytes, callers: tuple[int, int], seconds: float, folder: Path, answer_bytes: int
+    address: str,
+    message: bytes,
+    callers: tuple[int, int],
+    seconds: float,
+    folder: Path,
+    answer_bytes: int,
+    metadata: Mapping[str, str] = MappingProxyType({}),
 ) -> Result:
     """Make the same gRPC Predict call over and over. Raises Failed when a call gets no message of `answer_bytes`.
 
@@ -114,7 +122,9 @@ def predict(
     connections, in_flight = callers
     command = ["h2load", "-t1", f"-c{connections}", f"-m{in_flight}", f"-D{round(seconds * 1000)}ms"]
     command += ["-d", str(folder / "message"), "--log-file", str(log)]
-    command += ["-H", "content-type: application/grpc", "-H", "te: trailers", f"http://{address}{PREDICT}"]
+    headers = {"content-type": "application/grpc", "te": "trailers", **metadata}
+    command += [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
+    command.append(f"http://{address}{PREDICT}")
     before_s = _children_s()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     generator_s = _children_s() - before_s

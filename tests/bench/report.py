@@ -42,6 +42,7 @@ def page(results: Results, pictures: Sequence[tuple[str, str]], command: str) ->
         *_verdicts(results),
         *(f"![{title}]({address})" for title, address in pictures),
     ]
+    parts += _costs(results)
     for kind in ("base", "tfs", "limit"):
         parts += _ratios(results, kind)
     parts += [*_processor(results), *_figures(results), *_disturbances(results), *_failures(results)]
@@ -144,6 +145,18 @@ def _verdicts(results: Results) -> list[str]:
             ]
             parts.append(table(["load", "server", "p99 over the other's", "higher in rounds"], rows))
     return parts
+
+
+def _costs(results: Results) -> list[str]:
+    costs = targets.costs(results)
+    if not costs:
+        return []
+    meaning = (
+        "Processor time a request of `watched` over that of `embedded`: what it costs to ask for keys, to write a line for each "
+        "request, and to keep one of a hundred with its tensors."
+    )
+    rows = [[load, f"≤ {found.target:g}", text(found.measured), said(found)] for load, found in costs]
+    return ["## Keys and logs", meaning, table(["load", "target", "measured", "verdict"], rows)]
 
 
 def said(verdict: Verdict | None) -> str:

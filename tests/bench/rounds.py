@@ -108,9 +108,9 @@ def _run(contender: Contender, load: Load, folder: Path, answer_bytes: int) -> R
     if load.dialect == "grpc":
         message, callers = rows.message(load.model, load.rows), (load.connections, load.in_flight)
         return lambda seconds: generators.predict(
-            contender.grpc_address, message, callers, seconds, folder, answer_bytes
+            contender.grpc_address, message, callers, seconds, folder, answer_bytes, contender.headers
         )
-    post = answers.POSTS[load.dialect](load.model, load.rows)
+    post = answers.post(contender, load)
     return lambda seconds: generators.post(contender.url, post, load.connections, seconds, folder, answer_bytes)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from tests.bench.contenders import LIMIT
+from tests.bench.contenders import EMBEDDED, LIMIT, WATCHED
 from tests.bench.ratios import Spread, Verdict, at_least, at_most, paired, spread
 from tests.bench.results import Block, Results, Sample
 
@@ -19,6 +19,10 @@ Figure = Callable[[Sample], float]
 
 def requests_per_s(sample: Sample) -> float:
     return sample.requests_per_s
+
+
+def processor_us(sample: Sample) -> float:
+    return sample.processor_us
 
 
 def p99_s(sample: Sample) -> float:
@@ -81,6 +85,9 @@ TARGETS = (
     *_targets("tfs", "remote-tfs", {"digits rest 1": 0.5, "digits rest 16": 0.9, "digits rest 64": 1.2}),
 )
 
+WATCHED_RATIO = 1.05
+"""Processor time a request of the `watched` server over that of the embedded one, without keys and logs."""
+
 P99_RATIO = 1.0
 """The p99 of a load is nowhere higher than the other revision's."""
 
@@ -125,6 +132,16 @@ def verdicts(results: Results, kind: Reference) -> list[tuple[Target, Verdict | 
             block = results.block(target.load)
             measured = ratios(block, target.server, kind) if block else []
             found.append((target, at_least(measured, target.ratio) if measured else None))
+    return found
+
+
+def costs(results: Results) -> list[tuple[str, Verdict]]:
+    """Load, and what keys and logs cost there in processor time, where both servers have figures."""
+    found = []
+    for block in results.blocks:
+        if WATCHED in block.samples and EMBEDDED in block.samples:
+            watched, plain = (_by_round(block, server, processor_us) for server in (WATCHED, EMBEDDED))
+            found.append((block.load.name, at_most(paired(watched, plain), WATCHED_RATIO)))
     return found
 
 
