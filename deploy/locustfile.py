@@ -26,7 +26,8 @@ from signet.clients.load_test.plan.dialects import DIALECTS, HttpDialect
 
 DEFAULT_HOST = "http://localhost:8080"
 KEY = os.environ.get("SIGNET_KEY")
-BEARER = {"authorization": f"Bearer {KEY}"} if KEY else {}
+SHOWN = {"x-api-key": KEY} if KEY else {}
+"""Headers of the requests: `Client` below shows the same key by itself."""
 
 
 class Requests:
@@ -47,7 +48,7 @@ class Requests:
             [entry.weight for entry in entries],
             [],
         )
-        with Client(host, headers=BEARER) as client:
+        with Client(host) as client:
             for entry in entries:
                 _, requests = bodies.read(
                     entry,
@@ -105,5 +106,5 @@ class Caller(FastHttpUser):
     def ask(self) -> None:
         """Send one request, which is counted under the model's name."""
         name, request = REQUESTS.draw()
-        headers = {"content-type": "application/json", **BEARER, **dict(request.headers)}
+        headers = {"content-type": "application/json", **SHOWN, **dict(request.headers)}
         self.client.post(request.path, data=request.body, headers=headers, name=name)
