@@ -44,6 +44,8 @@ class ServingError(SignetError):
     """Why a version cannot be served, as one of `model_status.REASONS`; empty for other errors."""
     retry_after_s: float | None = None
     """Seconds after which a caller may come back, where the server said so."""
+    request_id: str = ""
+    """What a server that answered with this calls the request in its log; empty where it did not say."""
 
 
 class InvalidInput(ServingError):

@@ -21,7 +21,7 @@ def main() -> None:
     """Entry point of the `signet` script: a mistake of the user's is one sentence, not a traceback."""
     # As process 1 of a container a signal without a handler is ignored; servers put their own in place later.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    from signet.serving.errors import SignetError, UsageError
+    from signet.serving.errors import ServingError, SignetError, UsageError
 
     command = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), "")
     try:
@@ -34,7 +34,8 @@ def main() -> None:
         if error.exit_code == _READER_GONE:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nothing is left to say, and nobody to say it to
         else:
-            print(f"signet: {error}", file=sys.stderr)
+            known = f" (request {error.request_id})" if isinstance(error, ServingError) and error.request_id else ""
+            print(f"signet: {error}{known}", file=sys.stderr)
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get(command, "cli" if error.name in ("rich", "typer") else "")

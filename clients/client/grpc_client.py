@@ -27,6 +27,7 @@ from signet.clients.client.http_messages import Model
 from signet.clients.client.retries import Retry
 from signet.clients.client.server_calls import ServerCalls
 from signet.clients.client.throttling import Throttle
+from signet.serving import request_id
 from signet.serving.errors import (
     DeadlineExceeded,
     FailedPrecondition,
@@ -240,6 +241,13 @@ def _infer_method(channel: grpc.Channel, name: str) -> Any:
 
 
 def _translated(error: Any, address: str, timeout_s: float) -> ServingError:
+    translated = _of_code(error, address, timeout_s)
+    named = (value for key, value in error.trailing_metadata() or () if key == request_id.KEY)
+    translated.request_id = request_id.accepted(next(named, None))
+    return translated
+
+
+def _of_code(error: Any, address: str, timeout_s: float) -> ServingError:
     code, details = error.code().name, error.details() or error.code().name
     retry_after_s = _retry_after_s(error.trailing_metadata() or ())
     if code == Unavailable.grpc_code:

@@ -27,6 +27,7 @@ from signet.clients.client.http_messages import Model, Request, Response
 from signet.clients.client.retries import Retry
 from signet.clients.client.server_calls import ServerCalls
 from signet.clients.client.throttling import Throttle
+from signet.serving import request_id
 from signet.serving.errors import NotFound
 from signet.serving.open_inference.binary import HEADER
 from signet.serving.tensors.arrays import Arrays
@@ -168,4 +169,5 @@ def _received(answer: httpx.Response) -> Response:
         version=number("x-signet-model-version"),
         retry_after_s=http_messages.retry_after_s(retry_after, time.time()) if retry_after else None,
         json_bytes=number(HEADER),
+        request_id=request_id.accepted(answer.headers.get(request_id.KEY)),
     )

@@ -65,6 +65,8 @@ class Response:
     """The version of the model that answered, where the server says so."""
     retry_after_s: float | None = None
     """When to come back, where a busy server says so."""
+    request_id: str = ""
+    """What the server calls the request, where it says so."""
     json_bytes: int | None = None
     """How many bytes of the body are JSON, where tensors come after it as raw bytes."""
 
@@ -190,6 +192,12 @@ def failure(response: Response) -> ServingError | None:
 
 def error_of(response: Response) -> ServingError:
     """The error that a response other than 200 stands for, in the server's words."""
+    error = _error_of(response)
+    error.request_id = response.request_id
+    return error
+
+
+def _error_of(response: Response) -> ServingError:
     try:
         message = values.loads(response.body)["error"]
     except (KeyError, TypeError, ValueError):

@@ -5,11 +5,10 @@
 Nobody but callers chooses two requests to have the same: an id says nothing of who asks.
 """
 
-import re
 import secrets
 from itertools import count
 
-_ACCEPTED = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}")
+from signet.serving.request_id import accepted
 
 
 class RequestIds:
@@ -21,6 +20,6 @@ class RequestIds:
 
     def of(self, sent: str | None) -> str:
         """The id of a request whose caller has sent this one, or none."""
-        if sent is not None and _ACCEPTED.fullmatch(sent):
-            return sent
+        if sent is not None and (known := accepted(sent)):
+            return known
         return f"{self._process}-{next(self._count):x}"

@@ -13,9 +13,12 @@ import grpc
 import httpx
 import pytest
 
+from signet.clients.client.grpc_client import GrpcClient
+from signet.clients.client.http_client import Client
+from signet.serving.errors import NotFound
 from signet.serving.open_inference import open_inference_pb2 as pb2
 from tests import programs, servers
-from tests.servers import GOLDEN_MODELS
+from tests.servers import GOLDEN_MODELS, SIGNET
 
 GOOD = {"instances": [{"a": [1.0, 1.0, 1.0], "b": [1.0, 1.0]}]}
 
@@ -227,3 +230,17 @@ def test_nothing_of_it_is_there_unless_it_is_wanted(embedded_url):
         assert not [name for name in answer.headers if name.startswith("access-control")]
         assert "vary" not in answer.headers
     assert httpx.options(f"{embedded_url}/v1/models/two_in:predict", headers=asked).status_code == 405
+
+
+def test_errors_of_the_clients_and_of_commands_name_the_request(places):
+    url, address = places
+    with Client(url, headers={"x-request-id": "mine-8"}) as client, pytest.raises(NotFound) as refused:
+        client.predict("nope", {"a": [[1.0]]})
+    assert refused.value.request_id == "mine-8"
+    with GrpcClient(address) as client, pytest.raises(NotFound) as refused:
+        client.predict("nope", {"a": [[1.0]]})
+    assert re.fullmatch(r"[0-9a-f]{12}-[0-9a-f]+", refused.value.request_id)
+    asked = [*SIGNET, "predict", "nope", "--inputs", '{"a": [1]}', "--url", url, "--header", "X-Request-Id: mine-9"]
+    told = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60)
+    assert told.returncode != 0
+    assert told.stderr.rstrip().endswith("(request mine-9)")
