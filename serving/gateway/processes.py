@@ -192,7 +192,9 @@ def service_state(
     ready = not draining and (bool(ready_ones) if was_ready else len(ready_ones) == processes)
     models = dict.fromkeys(model for state in states for model in state["models"])
     missing = dict.fromkeys(model for state in states for model in state["missing"])
-    return {"ready": ready, "draining": draining, "models": list(models), "missing": [] if ready else list(missing)}
+    why = dict.fromkeys(reason for state in states for reason in state["why"])
+    lacks = {"missing": [], "why": []} if ready else {"missing": list(missing), "why": list(why)}
+    return {"ready": ready, "draining": draining, "models": list(models), **lacks}
 
 
 class _StoreMetrics(Collector):

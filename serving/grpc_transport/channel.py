@@ -26,6 +26,7 @@ from signet.serving.grpc_transport.client_call import ClientCall
 from signet.serving.grpc_transport.client_connection import Connection
 from signet.serving.grpc_transport.client_head import ClientHeads
 from signet.serving.process.deadlines import Deadlines
+from signet.serving.tls.reasons import words
 
 log = logging.getLogger(__name__)
 
@@ -209,10 +210,8 @@ class OwnChannel:
 
 def _reason(error: Exception) -> str:
     """In words, whichever event loop has put the error together."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
     if isinstance(error, ssl.SSLError):
-        return error.reason or str(error)
+        return words(error)
     if isinstance(error, OSError) and error.errno and not isinstance(error, socket.gaierror):
         return os.strerror(error.errno)
     return str(error) or type(error).__name__

@@ -12,6 +12,7 @@ a word while calls wait it gets a PING.
 import asyncio
 import logging
 import socket
+import ssl
 import time
 from typing import Protocol, cast
 
@@ -34,6 +35,7 @@ from signet.serving.h2.events import (
 )
 from signet.serving.h2.limits import Limits
 from signet.serving.h2.stream import Stream
+from signet.serving.tls.reasons import words
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +184,7 @@ class Connection(asyncio.Protocol):
         self._flush()
 
     def connection_lost(self, error: Exception | None) -> None:
-        problem = self._problem or (str(error) if error else "the server has closed it")
+        problem = self._problem or _said(error)
         self._transport = None
         if self._watch:
             self._watch.cancel()
@@ -291,3 +293,9 @@ class Connection(asyncio.Protocol):
             self._look()
         else:
             self._lose(f"no answer to a PING within {_ANSWER_S:g} s")
+
+
+def _said(error: Exception | None) -> str:
+    if isinstance(error, ssl.SSLError):
+        return words(error)
+    return str(error) if error else "the server has closed it"

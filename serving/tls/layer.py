@@ -15,6 +15,8 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
+from signet.serving.tls.reasons import words
+
 log = logging.getLogger(__name__)
 
 HANDSHAKE_S = 10.0
@@ -126,7 +128,7 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
                 pieces
             )  # at once: the connection is told to pause when all of it is there to be counted
         except ssl.SSLError as error:  # the other side has ended it with an alert
-            log.debug("%s is lost: %s", self._peer(), _reason(error))
+            log.debug("%s is lost: %s", self._peer(), words(error))
             self._socket.abort()
 
     def can_write_eof(self) -> bool:
@@ -165,7 +167,7 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
             self._send()
             return False
         except ssl.SSLError as error:
-            self._refuse(_reason(error))
+            self._refuse(words(error))
             return False
         self._stop_timer()
         if self._protocol and self._tls.selected_alpn_protocol() != self._protocol:
@@ -196,7 +198,7 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
         except ssl.SSLZeroReturnError:
             ended = True
         except ssl.SSLError as error:
-            problem = _reason(error)
+            problem = words(error)
         if self._outgoing.pending:
             self._send()
         if parts:
@@ -250,9 +252,3 @@ class TlsLayer(asyncio.Protocol, asyncio.Transport):
 
     def _peer(self) -> object:
         return self._socket.get_extra_info("peername") or "a UNIX socket"
-
-
-def _reason(error: ssl.SSLError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
-    return error.reason or str(error)

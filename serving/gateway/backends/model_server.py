@@ -28,8 +28,8 @@ class Attempt(Protocol):
 
 
 class ModelServer:
-    """Only the event loop writes: `statuses` and `answers` from polls, `ejection`, `pushback`, `silence` and `paces` from polls
-    and calls, what it holds from `SignatureLedger` and from the channel, whose connections come and go."""
+    """Only the event loop writes: `statuses`, `answers` and `problem` from polls, `ejection`, `pushback`, `silence` and `paces`
+    from polls and calls, what it holds from `SignatureLedger` and from the channel, whose connections come and go."""
 
     def __init__(self, address: Address, connect: Callable[[Address], Channel], sent: Counter) -> None:
         self.address, self.sent = address, sent
@@ -42,6 +42,8 @@ class ModelServer:
         """Model -> its versions as this server said last; without an entry it has not been asked."""
         self.answers = False
         """Whether this server answered its last poll."""
+        self.problem = ""
+        """Why it did not; empty if it did."""
         self.epoch = 0
         """How often its connection has come or gone: in another epoch another program may be there."""
         self._held: dict[tuple[str, int], RemoteVersion] = {}

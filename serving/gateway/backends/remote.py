@@ -46,6 +46,8 @@ from signet.serving.tls.following import Followed
 log = logging.getLogger(__name__)
 
 _STATUS_TIMEOUT_S = 2.0
+_PROBLEMS = 3
+"""Model servers of which is told what is wrong with them."""
 _MAX_SLOTS = 4
 _SLOT_S = 0.010
 """A model's calls run side by side on a server: one more for every so many seconds that a call takes, up to the most.
@@ -148,7 +150,8 @@ class RemoteBackend:
         return [name for name in self.missing() if name in self._declared]
 
     def why_missing(self, model: str) -> str:
-        return f"no version of {model} is available"
+        problems = [server.problem for server in self._upstream.servers if server.problem]
+        return f"no version of {model} is available{': ' if problems else ''}{'; '.join(problems[:_PROBLEMS])}"
 
     def _set_models(self, models: Sequence[ModelConfig]) -> None:
         """Serve these models, and no others."""
@@ -172,6 +175,8 @@ class RemoteBackend:
         problem = await self._refreshed(model)
         found = self._current.get(model) if version is None else self._versions.get((model, version))
         if found is None:
+            if problem and model in self.models:
+                raise problem
             wanted = f"Latest({model})" if version is None else f"Specific({model}, {version})"
             raise NotFound(f"Servable not found for request: {wanted}")
         if not found.holders:  # to refuse or to take inputs by what may be no more would be a guess
@@ -306,7 +311,7 @@ class RemoteBackend:
                 raise problem
         if len(problems) == len(servers):
             raise Unavailable(
-                f"no model server says which versions of {model!r} it has: {'; '.join(map(str, problems[:3]))}"
+                f"no model server says which versions of {model!r} it has: {'; '.join(map(str, problems[:_PROBLEMS]))}"
             )
 
     async def _poll_server(self, server: ModelServer, model: str) -> None:

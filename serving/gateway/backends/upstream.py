@@ -161,7 +161,7 @@ class Upstream:
             statuses = remote_answers.statuses_of(answer)
         except BadGateway as error:
             server.silence.heard()
-            server.answers = False
+            server.answers, server.problem = False, f"{server}: {error}"
             self.failed(server, error)
             raise BadGateway(f"model server {server}: {error}") from error
         except CallError as error:
@@ -170,6 +170,7 @@ class Upstream:
             if not isinstance(problem, DeadlineExceeded):
                 server.silence.heard()  # a refusal is no silence
             if not server.answers:
+                server.problem = str(problem)
                 ejected = self.failed(server, problem)
                 if isinstance(problem, DeadlineExceeded) and server.silence.since(asked_s):
                     self._give_up_calls(server)
@@ -179,7 +180,7 @@ class Upstream:
             server.statuses[model] = []
         else:
             server.statuses[model] = statuses
-        server.answers = True
+        server.answers, server.problem = True, ""
         server.silence.heard()
         server.ejection.succeeded(time.monotonic())
 

@@ -8,6 +8,9 @@ from typing import Any
 
 from signet.serving.gateway.core.backend import Backend
 
+_REASONS = 4
+"""Models of which is told why they are missing."""
+
 
 class Readiness:
     """The readiness of one gateway. Any thread may read it; only the main event loop writes."""
@@ -27,7 +30,9 @@ class Readiness:
     def state(self) -> Mapping[str, Any]:
         """What /readyz tells of this process."""
         backend = self._backend
-        known = {"draining": self.draining, "models": backend.models, "missing": backend.unready()}
+        missing = backend.unready()
+        why = [backend.why_missing(model) for model in missing[:_REASONS]]
+        known = {"draining": self.draining, "models": backend.models, "missing": missing, "why": why}
         return {"ready": self.own, **known}
 
     @property
