@@ -175,7 +175,7 @@ class RemoteBackend:
         problem = await self._refreshed(model)
         found = self._current.get(model) if version is None else self._versions.get((model, version))
         if found is None:
-            if problem and model in self.models:
+            if problem and self._upstream.servers and model in self.models:
                 raise problem
             wanted = f"Latest({model})" if version is None else f"Specific({model}, {version})"
             raise NotFound(f"Servable not found for request: {wanted}")
