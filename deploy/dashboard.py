@@ -245,6 +245,21 @@ ROWS: dict[str, list[Panel]] = {
             (("(min by (role) (signet_certificate_expiry_timestamp_seconds) - time()) / 86400", "{{role}}"),),
         ),
         Panel(
+            "Keys that are not those of the file",
+            "short",
+            (("1 - min by (instance) (signet_keys_up_to_date)", "{{instance}}"),),
+        ),
+        Panel(
+            "Predictions by key",
+            "reqps",
+            ((rate("signet_key_requests_total", "key, code", ""), "{{key}} {{code}}"),),
+        ),
+        Panel(
+            "Refused for their key",
+            "reqps",
+            ((rate("signet_access_refused_total", "reason", ""), "{{reason}}"),),
+        ),
+        Panel(
             "Versions of the gateway",
             "short",
             (("count by (version) (signet_build_info)", "{{version}}"), ("sum(signet_draining)", "draining")),

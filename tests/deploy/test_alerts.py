@@ -116,6 +116,13 @@ CASES = {
         62,
         {"role": "server"},
     ),
+    "SignetKeysNotRead": Case(
+        {'signet_keys_up_to_date{instance="a"}': "1x10 0x3 1x50"},
+        {'signet_keys_up_to_date{instance="b"}': "0x60"},
+        4,
+        7,
+        {"instance": "b"},
+    ),
     "SignetProcessesEnd": Case(
         {'signet_process_restarts_total{instance="a"}': "0x10 1x50"},
         {'signet_process_restarts_total{instance="a"}': "0+1x60"},
