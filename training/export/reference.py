@@ -35,7 +35,7 @@ def take(trained: Path, endpoints: Mapping[str, Endpoint]) -> dict[str, Arrays]:
     path = trained / _FILE
     if not path.exists():
         return {}
-    rows: Arrays = pickle.loads(path.read_bytes())  # noqa: S301  # our own
+    rows: Arrays = pickle.loads(path.read_bytes())  # noqa: S301  # nosec B301  # our own
     return {name: taken for name, endpoint in endpoints.items() if (taken := _of(endpoint, rows))}
 
 
