@@ -22,11 +22,17 @@ class ConnectionOptions:
     key_file: Annotated[
         str, Option("File with the gateway's key, as `signet keys add` prints it, instead of $SIGNET_KEY.")
     ] = ""
-    ca_file: Annotated[str, Option("PEM of who may sign the server's certificate, besides the usual ones.")] = ""
-    certificate: Annotated[str, Option("PEM of this side's own certificate, and of its key if --key is not given.")] = (
-        ""
-    )
-    key: Annotated[str, Option("PEM of the key of --certificate.")] = ""
+    ca_file: Annotated[
+        str,
+        Option("PEM of who may sign the server's certificate, besides the usual ones.", variable="SIGNET_CA_FILE"),
+    ] = ""
+    certificate: Annotated[
+        str,
+        Option(
+            "PEM of this side's own certificate, and of its key if --key is not given.", variable="SIGNET_CERTIFICATE"
+        ),
+    ] = ""
+    key: Annotated[str, Option("PEM of the key of --certificate.", variable="SIGNET_CERTIFICATE_KEY")] = ""
 
     def access(self) -> connecting.Access:
         """What these options, $SIGNET_TOKEN and $SIGNET_KEY say. Raises `UsageError`."""

@@ -22,6 +22,7 @@ from signet.serving.grpc_transport.channel import OwnChannel
 from signet.serving.grpc_transport.channels import CallError, ask
 from signet.serving.grpc_transport.grpcio_channel import GrpcioChannel
 from tests import servers
+from tests.certificates import Authority
 from tests.serving.grpc_transport.grpcio_peer import ECHO, HANG, LARGE, REFUSE, SEEN, outcome, peer
 
 both = pytest.mark.parametrize("kind", [OwnChannel, GrpcioChannel])
@@ -453,6 +454,40 @@ def test_tls_with_certificates_of_both_sides(transport, keys, tmp_path):
             assert (await ends(Address(f"localhost:{there.address.rpartition(':')[2]}"), ca="ca.crt"))[
                 0
             ] == "UNAVAILABLE"
+
+    asyncio.run(run())
+
+
+def test_a_new_connection_takes_what_the_files_say_then(tmp_path):
+    """Whom it trusts, and what it shows; the connection that there is lives on."""
+    before, after = Authority("before"), Authority("after")
+    ca, own = before.written(tmp_path), before.signs(tmp_path, "client")
+    settings = read(
+        {"backend": "x:1", "backend_ca_file": ca, "backend_cert_file": own.certificate, "backend_key_file": own.key}
+    )
+
+    def asking(authority):
+        certificate, key = authority.signed()
+        return grpc.ssl_server_credentials([(key, certificate)], authority.pem, require_client_auth=True)
+
+    async def run():
+        tls = tls_of(settings)
+        connect = connect_as(settings, tls)
+        async with peer(credentials=asking(before)) as old, peer(credentials=asking(after)) as new:
+            old_target, new_target = (Address(f"localhost:{one.address.rpartition(':')[2]}") for one in (old, new))
+            kept = connect(old_target)
+            assert await outcome(kept, ECHO, b"x", 20) == b"x"
+            refused = connect(new_target)
+            code, details, *_ = await outcome(refused, ECHO, b"x", 20)
+            assert (code, "is signed by nobody who is trusted here" in details) == ("UNAVAILABLE", True)
+            after.written(tmp_path)
+            after.signs(tmp_path, "client")
+            assert tls.look()
+            assert await outcome(kept, ECHO, b"y", 20) == b"y"
+            for channel in (connect(new_target), kept):
+                assert await outcome(channel, ECHO, b"z", 20) == b"z"
+                await channel.close()
+            await refused.close()
 
     asyncio.run(run())
 

@@ -10,9 +10,11 @@ from contextlib import suppress
 import pytest
 import uvloop
 
+from signet.serving.grpc_transport.grpcio_server import GrpcioServer, followed_credentials
 from signet.serving.grpc_transport.own_server import OwnServer
 from signet.serving.grpc_transport.server_limits import ServerLimits
 from signet.serving.process import ports
+from signet.serving.tls import following
 from signet.serving.tls.credentials import HTTP2, Credentials, server_context
 from tests.certificates import Authority
 from tests.serving.grpc_transport import methods
@@ -218,6 +220,41 @@ def test_no_more_files_end_no_listening(pem):
         assert await echoes(*await connect())
 
     run(test, uvloop.new_event_loop)
+
+
+def test_grpcio_shows_what_was_renewed_too(tmp_path):
+    """A connection that there is stays; the next one gets what the files say then."""
+    authority = Authority()
+    pair = authority.signs(tmp_path)
+    followed = following.of_server(pair.certificate, pair.key, authority.written(tmp_path), [HTTP2])
+    client = ssl.create_default_context(cadata=authority.pem.decode())
+    client.set_alpn_protocols([HTTP2])
+    mine = authority.signs(tmp_path, "client")
+    client.load_cert_chain(mine.certificate, mine.key)
+
+    async def test(_):
+        server = GrpcioServer(methods.SERVICES, [("grpc.so_reuseport", 0)])
+        port = server.add_port("localhost:0", followed_credentials(followed))
+        await server.start()
+
+        async def connected():
+            opened = await asyncio.open_connection("localhost", port, ssl=client, server_hostname="localhost")
+            assert await answered(*opened)
+            shown = opened[1].get_extra_info("ssl_object").getpeercert(binary_form=True)
+            assert ssl.DER_cert_to_PEM_cert(shown).encode() == pair.certificate.read_bytes()
+            return opened
+
+        (reader, writer), kept = await connected(), set()
+        for _ in range(2):
+            authority.signs(tmp_path)
+            assert followed.look()
+            kept.add((await connected())[1])
+        assert not reader.at_eof()
+        for one in (writer, *kept):
+            one.close()
+        await server.stop(0)
+
+    run(test)
 
 
 @pytest.mark.parametrize(
