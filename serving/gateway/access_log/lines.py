@@ -33,8 +33,8 @@ class Inferred(NamedTuple):
     version: str
     signature: str
     code: str
-    error: str
     http_status: int
+    error: str
     rows: int
     request_bytes: int
     response_bytes: int
@@ -85,11 +85,10 @@ class Renderer:
         self._end = "}\n" if self._json else "\n"
         self._counts = "".join(numbers % (name, "%d") for name in _NUMBERS) + numbers % ("total_ms", "%.3f")
         self._each_stage = [numbers % (name, "%.3f") for name in _STAGES]
-        self._all_stages = "".join(self._each_stage)
         self._second = 0
         self._time = ""
         self._id = ',"id":"%s"' if self._json else " id=%s"  # of characters that need no quotes
-        self._common = lru_cache(1024)(self._common_pairs)
+        self._form = lru_cache(1024)(self._form_of)
 
     def __call__(self, entry: Entry) -> bytes:
         """The line."""
@@ -99,7 +98,7 @@ class Renderer:
             middle = self._of_refusal(entry)
         else:
             middle = self._of_summary(entry)
-        return (self._beginning(entry.at_s) + middle + self._end).encode("utf-8", "backslashreplace")
+        return f"{self._beginning(entry.at_s)}{middle}{self._end}".encode("utf-8", "backslashreplace")
 
     def _beginning(self, at_s: float) -> str:
         second = int(at_s)
@@ -119,29 +118,29 @@ class Renderer:
         """What is known of these, in their order."""
         return "".join([self._pair(name, value) for name, value in pairs if value])
 
-    def _common_pairs(
+    def _form_of(
         self, key: str, caller: str, protocol: str, model: str, version: str, signature: str, code: str, status: int
-    ) -> str:
-        return self._pairs(
+    ) -> tuple[str, str]:
+        """What all lines of such requests have in common, with places for the rest: without stages, and with all of them."""
+        common = self._pairs(
             *(("key", key), ("caller", caller), ("protocol", protocol), ("model", model), ("version", version)),
             *(("signature", signature), ("code", code), ("status", status)),
         )
+        form = f"{self._message('request')}{self._id}%s{common.replace('%', '%%')}{self._counts}"
+        return form, form + "".join(self._each_stage)
 
     def _of_inference(self, entry: Inferred) -> str:
+        form, whole = self._form(*entry[3:11])
         trace = self._pair("trace_id", entry.trace.trace_id) if entry.trace else ""
-        common = self._common(*entry[3:9], entry.code, entry.http_status)
-        counts = self._counts % (entry.rows, entry.request_bytes, entry.response_bytes, entry.seconds * 1000)
-        named = self._message("request") + self._id % entry.id
-        line = f"{named}{trace}{common}{counts}{self._stages(entry)}"
-        return line + self._pair("error", error_text.for_log(entry.error, entry.code)) if entry.error else line
-
-    def _stages(self, entry: Inferred) -> str:
-        stages = (entry.parse_s, entry.decode_s, entry.queue_s, entry.run_s, entry.encode_s)
+        facts = (entry.id, trace, entry.rows, entry.request_bytes, entry.response_bytes, entry.seconds * 1000)
+        parse_s, decode_s, queue_s, run_s, encode_s = stages_s = entry[16:]
         try:
-            return self._all_stages % tuple([seconds * 1000 for seconds in stages])  # type: ignore[operator]
+            stages = (parse_s * 1000, decode_s * 1000, queue_s * 1000, run_s * 1000, encode_s * 1000)  # type: ignore[operator]
+            line = whole % (*facts, *stages)
         except TypeError:  # it did not reach all of them
-            known = zip(self._each_stage, stages, strict=True)
-            return "".join([form % (seconds * 1000) for form, seconds in known if seconds is not None])
+            known = zip(self._each_stage, stages_s, strict=True)
+            line = form % facts + "".join([each % (seconds * 1000) for each, seconds in known if seconds is not None])
+        return line + self._pair("error", error_text.for_log(entry.error, entry.code)) if entry.error else line
 
     def _of_refusal(self, entry: Refused) -> str:
         return self._message("request") + self._pairs(

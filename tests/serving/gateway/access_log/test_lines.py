@@ -15,7 +15,7 @@ from signet.serving.tracing.trace_context import TraceContext
 
 GOOD = Inferred(
     *(1796211498.1239, "abc-1", TraceContext("a" * 32, "b" * 16), "team-a", "10.0.0.7", "v1", "digits", "3", "serving_default"),
-    *("OK", "", 200, 2, 512, 90, 0.0123456, 0.0001, 0.0002, 0.003, 0.01, 0.0005),
+    *("OK", 200, "", 2, 512, 90, 0.0123456, 0.0001, 0.0002, 0.003, 0.01, 0.0005),
 )  # fmt: skip
 BAD = GOOD._replace(
     code="INVALID_ARGUMENT",
