@@ -55,9 +55,8 @@ def of_pieces(pieces: list[bytes], known: KnownHeads | None = None) -> Reading:
 
 
 def by_h11(data: bytes) -> Reading:
-    """Read by h11, whose answers are all 200."""
-    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 16)
-    connection.receive_data(data)
+    """Read by h11, whose answers are all 200; without empty lines before a request, which it would refuse (RFC 9112, 2.2)."""
+    connection = _connection(data)
     requests = []
     request, body = None, b""
     try:
@@ -79,11 +78,18 @@ def by_h11(data: bytes) -> Reading:
                 connection.send(h11.EndOfMessage())
                 if connection.our_state is not h11.DONE:
                     return Reading(tuple(requests), refused=False)
-                connection.start_next_cycle()
+                connection = _connection(connection.trailing_data[0])
             else:
                 return Reading(tuple(requests), refused=False)
     except h11.RemoteProtocolError:
         return Reading(tuple(requests), refused=True)
+
+
+def _connection(data: bytes) -> h11.Connection:
+    """One on which these bytes have come, from the beginning of a request on."""
+    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 16)
+    connection.receive_data(data.lstrip(b"\r\n"))
+    return connection
 
 
 def _fields(fields: dict[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:

@@ -58,6 +58,7 @@ def test_what_is_taken_is_read_as_h11_reads_it(examples):
     @settings(max_examples=examples, deadline=None)
     @given(CONNECTIONS)
     @example(GET + b"Host: x\r\nX: a  b\t\r\n\r\n")
+    @example(b"\r\n" + (GET + b"Host: x\r\n\r\n\r\n") * 2)
     def alike(data: bytes) -> None:
         mine, theirs = ours(data), by_h11(data)
         if mine == theirs or any(re.search(pattern, data) for pattern in LAXER.values()):

@@ -1,10 +1,12 @@
 """Counts of several processes are those of one that saw it all."""
 
 import pickle
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, enable_created_metrics
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
@@ -22,6 +24,14 @@ events = st.tuples(
     st.sampled_from(KINDS), st.sampled_from(["one", "other"]), names, names, st.integers(1, 1 << 30), st.integers(0, 2)
 )
 """A kind of metric, which of two of that kind, its labels, a value (whole, so that sums are exact), and who sees it."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _with_the_times_of_creation() -> Iterator[None]:
+    """They are on by default; a gateway that another test has made in this process has turned them off."""
+    enable_created_metrics()
+    yield
+    disable_created_metrics()
 
 
 class Registry:
