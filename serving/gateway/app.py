@@ -175,6 +175,11 @@ class Gateway:
             self._access_log.refused(request, response)
         return headers + security_headers(request, response, self.tls is not None)
 
+    def call_failed(self, request_id: str, caller: str, path: str, error: ServingError) -> None:
+        """Tell the log of a call over gRPC that asked for no inference."""
+        if self._access_log:
+            self._access_log.refused_call(request_id, caller, path, error)
+
     def _name(self, request: Request) -> None:
         sent = request.headers.get(_ID)
         request.id = self._ids.of(None if sent is None else sent.decode("latin-1"))

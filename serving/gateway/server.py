@@ -168,7 +168,7 @@ async def end(gateway: Gateway, server: HttpServer, grpc_server: GrpcServer | No
 
 def create_grpc_server(gateway: Gateway) -> GrpcServer:
     """The gRPC port of a gateway: both dialects behind one pipeline."""
-    shared = GrpcServices(gateway.inference, gateway.offload, gateway.budget)
+    shared = GrpcServices(gateway.inference, gateway.offload, gateway.budget, gateway.call_failed)
     v1, v2 = GrpcV1(gateway.inference, gateway.backend), GrpcV2(gateway.open_inference)
     services = {**v1.services(shared), **v2.services(shared)}
     return GrpcServer(gateway.settings, services, gateway.readiness, shared.guarded, gateway.tls)

@@ -23,6 +23,10 @@ class Head(Protocol):
     """The key that the caller has shown, noted by whoever asks for one; the transport knows nothing of it."""
 
     @property
+    def path(self) -> str:
+        """Of the method, such as `/tensorflow.serving.PredictionService/Predict`."""
+
+    @property
     def metadata(self) -> Metadata:
         """What the caller sent, without what is gRPC's own."""
 
@@ -71,11 +75,12 @@ class Refusal(NamedTuple):
     trailing: Metadata = ()
 
 
-Door = Callable[[Head], Refusal | None]
-"""door(head) gives the status of a call that is refused by its head alone; None: it is not."""
+Door = Callable[[Head, str], Refusal | None]
+"""door(head, peer) gives the status of a call that is refused by its head alone; None: it is not. peer: as a `StreamContext` has
+it; empty where the transport does not know it yet."""
 
 
-def _open(_: Head) -> Refusal | None:
+def _open(_: Head, __: str) -> Refusal | None:
     """Nobody is refused."""
     return None
 

@@ -76,7 +76,8 @@ def followed_credentials(followed: Followed) -> grpc.ServerCredentials:
 class _Head:
     """What is known of a call before its request is read."""
 
-    def __init__(self, pairs: Metadata) -> None:
+    def __init__(self, path: str, pairs: Metadata) -> None:
+        self.path = path
         self.metadata = [(key, value) for key, value in pairs if not key.startswith("grpc-")]
         self.key: Any = None
 
@@ -88,11 +89,12 @@ class _Methods(GenericRpcHandler):
         self._services = services
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
-        method = self._services.get(str(handler_call_details.method))
+        path = str(handler_call_details.method)
+        method = self._services.get(path)
         if method is None:
             return None
-        head = _Head(handler_call_details.invocation_metadata or ())
-        refusal = method.door(head)
+        head = _Head(path, handler_call_details.invocation_metadata or ())
+        refusal = method.door(head, "")
         if refusal:  # a stream, for that is asked for an answer before its requests are read
             return grpc.stream_stream_rpc_method_handler(_refusing(refusal))
         if method.unary:
@@ -106,7 +108,7 @@ class _Context:
     """What the handler of a stream may know of its call."""
 
     def __init__(self, context: ServicerContext, head: _Head) -> None:
-        self._context, self.metadata, self.key = context, head.metadata, head.key
+        self._context, self.path, self.metadata, self.key = context, head.path, head.metadata, head.key
 
     @property
     def peer(self) -> str:

@@ -36,6 +36,10 @@ class OwnCall(ABC):
         return self._head.metadata
 
     @property
+    def path(self) -> str:
+        return self._head.path
+
+    @property
     def key(self) -> Any:
         """The key that its caller has shown."""
         return self._head.key

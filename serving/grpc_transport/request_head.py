@@ -20,7 +20,7 @@ _CONTENT_TYPE = b"application/grpc"
 class RequestHead:
     """The meaning of a request's headers. Many calls share one: nobody changes it, but for `key`."""
 
-    __slots__ = ("_fields", "_metadata", "encoding", "key", "method", "refusal", "timeout_s")
+    __slots__ = ("_fields", "_metadata", "encoding", "key", "method", "path", "refusal", "timeout_s")
 
     def __init__(self, headers: Headers, methods: Mapping[bytes, Method]) -> None:
         self.method: Method = Method()
@@ -28,6 +28,7 @@ class RequestHead:
         """Seconds from the call's beginning to its deadline."""
         self.encoding = IDENTITY
         """Of those messages that are compressed."""
+        self.path = headers.path.decode("latin-1")
         self.key: Any = None
         """The key that its callers have shown, noted by their method's door."""
         self._fields = headers.fields

@@ -212,7 +212,7 @@ class ServerConnection(asyncio.Protocol):
         if limits.calls is not None and server.calls >= limits.calls:
             self._end_stream(stream, answer_blocks.refusal("RESOURCE_EXHAUSTED", "Concurrent RPC limit exceeded!"))
             return
-        refusal = head.method.door(head)
+        refusal = head.method.door(head, self.peer)
         if refusal:
             self._end_stream(stream, answer_blocks.refusal(*refusal))
             return

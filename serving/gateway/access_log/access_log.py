@@ -11,9 +11,10 @@ import time
 from functools import partial
 from random import random
 
+from signet.serving.errors import ServingError
 from signet.serving.gateway.access_choice import AccessChoice
 from signet.serving.gateway.access_log.floods import SECOND_S, Floods
-from signet.serving.gateway.access_log.lines import Entry, Inferred, Refused, Renderer, Summary
+from signet.serving.gateway.access_log.lines import Entry, Inferred, Refused, RefusedCall, Renderer, Summary
 from signet.serving.gateway.observability.access_log_counts import AccessLogCounts
 from signet.serving.gateway.observability.metrics import UNKNOWN
 from signet.serving.gateway.observability.request_context import RequestContext
@@ -98,6 +99,12 @@ class AccessLog:
         if self._has_line("http", UNKNOWN, str(response.status), time.perf_counter()):
             size = len(response.body)
             self._put(Refused(time.time(), request.id, request.address, request.method, path, response.status, size))
+
+    def refused_call(self, request_id: str, caller: str, path: str, error: ServingError) -> None:
+        """Write a line of another call over gRPC, which failed."""
+        code = error.grpc_code
+        if self._has_line("grpc", UNKNOWN, code, time.perf_counter()):
+            self._put(RefusedCall(time.time(), request_id, caller, path, code, str(error)[:_MOST_ERROR]))
 
     def close(self) -> None:
         """Write what waits. Not for the event loop."""

@@ -59,6 +59,17 @@ class Refused(NamedTuple):
     response_bytes: int
 
 
+class RefusedCall(NamedTuple):
+    """A call over gRPC that asked for no inference, and failed."""
+
+    at_s: float
+    id: str
+    caller: str
+    path: str
+    code: str
+    error: str
+
+
 class Summary(NamedTuple):
     """Failures that have no lines of their own."""
 
@@ -67,7 +78,7 @@ class Summary(NamedTuple):
     more: int
 
 
-Entry = Inferred | Refused | Summary
+Entry = Inferred | Refused | RefusedCall | Summary
 
 
 _NUMBERS = ("rows", "request_bytes", "response_bytes")
@@ -96,6 +107,8 @@ class Renderer:
             middle = self._of_inference(entry)
         elif isinstance(entry, Refused):
             middle = self._of_refusal(entry)
+        elif isinstance(entry, RefusedCall):
+            middle = self._of_call(entry)
         else:
             middle = self._of_summary(entry)
         return f"{self._beginning(entry.at_s)}{middle}{self._end}".encode("utf-8", "backslashreplace")
@@ -151,6 +164,16 @@ class Renderer:
             ("path", entry.path[:200].decode("latin-1")),
             ("status", entry.http_status),
             ("response_bytes", entry.response_bytes),
+        )
+
+    def _of_call(self, entry: RefusedCall) -> str:
+        return self._message("request") + self._pairs(
+            ("id", entry.id),
+            ("caller", entry.caller),
+            ("protocol", "grpc"),
+            ("path", entry.path[:200]),
+            ("code", entry.code),
+            ("error", error_text.for_log(entry.error, entry.code)),
         )
 
     def _of_summary(self, entry: Summary) -> str:

@@ -56,6 +56,10 @@ UnaryMethod = Callable[[M, Identity | None], Awaitable[Message]]
 """A method that asks for no inference: message, and whose it is -> message."""
 
 
+FailedCall = Callable[[str, str, str, ServingError], None]
+"""failed(id, caller, path, error), of a call that asked for no inference."""
+
+
 class GrpcServices(NamedTuple):
     """What the calls of one gateway over gRPC share."""
 
@@ -63,6 +67,8 @@ class GrpcServices(NamedTuple):
     offload: Offload
     """Reads large messages and writes large answers."""
     budget: ByteBudget
+    failed: FailedCall = lambda *_: None
+    """Told of a call that asked for no inference, and failed."""
 
     def inference_method(self, exchange: "type[GrpcExchange[Any]]") -> Method:
         """A method that asks for an inference: admitted, with the caller's deadline, and counted."""
@@ -72,7 +78,7 @@ class GrpcServices(NamedTuple):
             call.on_cancel = begun.cancel
             begun.begin()
 
-        def door(head: Head) -> Refusal | None:
+        def door(head: Head, peer: str) -> Refusal | None:
             door = self.inference.access
             error: ServingError | None = None
             if door is not None:
@@ -82,7 +88,7 @@ class GrpcServices(NamedTuple):
                 if error is None:
                     return None
             context = RequestContext(exchange.protocol_name, self.inference.timeout_s)
-            _note_caller(context, head.key)
+            _note_caller(context, head.key, peer)
             context.error = error
             context.request_id = self.inference.request_ids.of(_header(head.metadata, REQUEST_ID))
             self.inference.count(context, error.grpc_code, 0)
@@ -111,8 +117,10 @@ class GrpcServices(NamedTuple):
                     if about is not None and self.inference.access is not None and (name := about(message)):
                         self.inference.access.check_model(call.key, name)
                     answered = (await method(message, call.key)).SerializeToString()
-            except Exception as error:  # every error becomes a status
-                raise _serving_error(error, call.request_id) from error
+            except Exception as raised:  # every error becomes a status
+                error = _serving_error(raised, call.request_id)
+                self.failed(call.request_id, _caller(call.key, call.peer), call.path, error)
+                raise error from raised
             return answered
 
         def identity(context: StreamContext) -> str:
@@ -127,9 +135,13 @@ class GrpcServices(NamedTuple):
         if door is None:
             return method
 
-        def asked(head: Head) -> Refusal | None:
+        def asked(head: Head, peer: str) -> Refusal | None:
             error = access.why_not(door, head, admin=admin)
-            return _refusal(error, self.inference.request_ids.of(_header(head.metadata, REQUEST_ID))) if error else None
+            if error is None:
+                return None
+            request_id = self.inference.request_ids.of(_header(head.metadata, REQUEST_ID))
+            self.failed(request_id, _caller(head.key, peer), head.path, error)
+            return _refusal(error, request_id)
 
         return method._replace(door=asked)
 
@@ -153,9 +165,7 @@ class GrpcExchange(Exchange[bytes], Generic[M]):
     def __init__(self, services: GrpcServices, data: bytes, call: Call) -> None:
         super().__init__(self.protocol_name, services.inference)
         self.services, self._data, self._call = services, data, call
-        _note_caller(self, call.key)
-        if not self.caller:
-            self.caller = address_in(call.peer)
+        _note_caller(self, call.key, call.peer)
         self.request_id = call.request_id = services.inference.request_ids.of(self.header(REQUEST_ID))
         self._held_bytes = 0
         self.large: Reading[Any] | None = None
@@ -220,10 +230,16 @@ def _header(metadata: Metadata, name: str) -> str | None:
     return found
 
 
-def _note_caller(context: RequestContext, identity: Identity | None) -> None:
-    """Whose request it is, if that is of a key."""
-    if identity is not None:
+def _note_caller(context: RequestContext, identity: Identity | None, peer: str) -> None:
+    """Whose request it is: of a key, or else of an address."""
+    if identity is None:
+        context.caller = address_in(peer)
+    else:
         context.identity, context.caller = identity, identity.caller
+
+
+def _caller(identity: Identity | None, peer: str) -> str:
+    return address_in(peer) if identity is None else identity.caller
 
 
 def _refusal(error: ServingError, request_id: str) -> Refusal:

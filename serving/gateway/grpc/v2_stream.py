@@ -47,6 +47,10 @@ class _StreamedCall:
         return self._context.metadata
 
     @property
+    def path(self) -> str:
+        return self._context.path
+
+    @property
     def key(self) -> Any:
         return self._context.key
 

@@ -50,7 +50,7 @@ def gateway(**settings: object) -> Iterator[InProcess]:
 class Call:
     """A call as its transport shows it; `ended` becomes its answer, or its code and details."""
 
-    metadata, peer, on_cancel, key = (), "", None, None
+    path, metadata, peer, on_cancel, key = "", (), "", None, None
 
     def __init__(self, left_s: float | None = 30.0) -> None:
         self._left_s = left_s

@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -281,6 +282,24 @@ def test_every_method_but_health_wants_a_key(one):
         path, model_management_pb2.ReloadConfigRequest(), model_management_pb2.ReloadConfigResponse, other
     )
     assert "--admin" in error.details()
+
+
+def test_refused_calls_leave_a_line_that_says_who_asked_for_what(one, request):
+    time.sleep(1.1)  # of what was refused in the second before only a sum may be told
+    asked = {
+        "who-1": ("inference.GRPCInferenceService/ModelReady", pb2.ModelReadyRequest(), pb2.ModelReadyResponse),
+        "who-2": (INFER, infer(), pb2.ModelInferResponse),
+    }
+    for name, (path, message, answer) in asked.items():
+        assert one.grpc(path, message, answer, [("x-request-id", name)])[0] == "UNAUTHENTICATED"
+    first, second = (one.running.read_until(rf"request id={name} (.*)")[1] for name in asked)
+    # grpcio does not say where a call comes from before its message is there.
+    caller = "" if request.node.callspec.params["one"] == "tls" else "caller=127.0.0.1 "
+    assert first.startswith(
+        f'{caller}protocol=grpc path=/inference.GRPCInferenceService/ModelReady code=UNAUTHENTICATED error="show a key'
+    )
+    assert second.startswith(f"{caller}protocol=grpc_v2 ")
+    assert "code=UNAUTHENTICATED" in second
 
 
 def test_streams_want_a_key_for_each_request(one):

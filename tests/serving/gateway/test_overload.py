@@ -119,7 +119,7 @@ def asked_over_grpc(running, exchange, message, left_s):
     return ended[0] if isinstance(ended, tuple) else "OK", told, method
 
 
-HEAD = SimpleNamespace(metadata=(), peer="", key=None)
+HEAD = SimpleNamespace(path="", metadata=(), key=None)
 """Of a call, without a key."""
 
 
@@ -143,9 +143,9 @@ def test_over_grpc_the_trailing_metadata_say_when_to_come_back(gateway, exchange
 
 def test_over_grpc_nothing_is_read_while_as_many_are_in_work_as_may_be(gateway):
     _, _, method = asked_over_grpc(gateway, v1_inference.Predict, predict(), 5.0)
-    assert method.door(HEAD) is None
+    assert method.door(HEAD, "") is None
     gateway.gateway.inference.admission.places.taken += 100
-    refusal = method.door(HEAD)
+    refusal = method.door(HEAD, "")
     assert refusal is not None
     assert (refusal.code, dict(refusal.trailing)["retry-after"]) == ("RESOURCE_EXHAUSTED", "1")
     gateway.gateway.inference.admission.places.taken -= 100

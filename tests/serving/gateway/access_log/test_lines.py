@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from signet.serving.gateway.access_log import error_text
 from signet.serving.gateway.access_log.floods import Kind
-from signet.serving.gateway.access_log.lines import Inferred, Refused, Renderer, Summary
+from signet.serving.gateway.access_log.lines import Inferred, Refused, RefusedCall, Renderer, Summary
 from signet.serving.tracing.trace_context import TraceContext
 
 GOOD = Inferred(
@@ -43,6 +43,7 @@ def fields(line: bytes) -> dict[str, object]:
         GOOD._replace(code="CANCELLED", http_status=499),
         Refused(1796211498.1239, "abc-2", "10.0.0.7", "GET", b'/nowhere/"x y"\xff', 404, 12),
         Refused(1796211498.1239, "abc-2", "", "", b"", 400, 12),
+        RefusedCall(1796211498.1239, "abc-2", "10.0.0.7", "/a.B/C", "UNAUTHENTICATED", "show a key: `T`"),
         Summary(1796211498.1239, Kind("v1", "digits", "RESOURCE_EXHAUSTED"), 9312),
     ],
 )
