@@ -17,6 +17,7 @@ import pytest
 
 from signet.serving.gateway.settings import Settings
 from tests import programs, servers
+from tests.certificates import Authority
 from tests.servers import ROOT, Program
 
 pytestmark = pytest.mark.timeout(900)  # the first run trains three models
@@ -29,7 +30,10 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-COMMANDS = [line for block in blocks("sh") for line in block.strip().splitlines()]
+ALL_COMMANDS = [line for block in blocks("sh") for line in block.strip().splitlines()]
+GUARDED = [line.split("   #")[0] for line in ALL_COMMANDS if "keys.jsonl" in line or "mobile.key" in line]
+"""About a gateway with keys, in the clear and over TLS; they have a test of their own."""
+COMMANDS = [line for line in ALL_COMMANDS if line.split("   #")[0] not in GUARDED]
 SERVERS = [line for line in COMMANDS if re.match(r"make|\.venv/bin/signet (serve|model-server)", line)]
 """They do not end by themselves; each has a test below."""
 
@@ -204,6 +208,42 @@ def test_the_server_lines_of_the_readme(running):
             assert httpx.get(f"{url}/readyz").json()["models"] == ["digits"]
 
 
+@contextmanager
+def guarded(line: str, models: Path, folder: Path) -> Iterator[tuple[str, Program]]:
+    """A server line of the README that names files, which are in the folder; on free ports, with an admin port."""
+    arguments = [str(folder / word) if (folder / word).is_file() else word for word in line.split()[2:]]
+    with servers.gateway(*arguments, "--models-dir", models, "--admin-port", "0") as (url, program):
+        yield url.replace("127.0.0.1", "localhost"), program
+
+
+def run(line: str, url: str, folder: Path) -> str:
+    """A line of the README in the folder, for a gateway at this URL."""
+    line = re.sub(r" --url \S+", "", line).replace(".venv/bin/", f"{ROOT}/.venv/bin/")
+    environment = {**os.environ, "SIGNET_URL": url}
+    return subprocess.run(
+        ["bash", "-euc", line], cwd=folder, env=environment, capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+
+
+def test_the_lines_about_keys_and_tls(running, tmp_path):
+    """A key is made, and shown to a gateway in the clear, then to one over TLS."""
+    add, serve, models, serve_tls, models_tls = GUARDED
+    run(add, "", tmp_path)
+    with guarded(serve, running.models, tmp_path) as (url, program):
+        assert httpx.get(f"{url}/v1/models").status_code == 401
+        assert "digits" in run(models, url, tmp_path)
+        names = metrics_at(f"http://{servers.admin_address(program)}")
+    # Those of a gateway with keys are all there are.
+    assert set(re.findall(r"`(signet_\w+)`", README.split("## Metrics")[1].split("## ")[0])) == names
+    authority = Authority()
+    pair = authority.signs(tmp_path, "tls")
+    authority.written(tmp_path)
+    assert {path.name for path in (pair.certificate, pair.key)} == {"tls.crt", "tls.key"}
+    with guarded(serve_tls, running.models, tmp_path) as (url, _):
+        assert url.startswith("https:")
+        assert "digits" in run(models_tls, url, tmp_path)
+
+
 def test_a_second_run_trains_nothing_and_ctrl_c_stops_cleanly(running):
     with make_run(running.models) as again:
         assert "epoch" not in again.program.output.lower()
@@ -227,7 +267,6 @@ def test_the_readme_lists_every_setting_with_its_default():
         assert rows[name.upper()].strip() == ("–" if field.default in (None, "") else str(field.default)), name
 
 
-def test_the_readme_lists_every_metric(embedded_url):
-    names = set(re.findall(r"^# TYPE (signet_\w+)", httpx.get(f"{embedded_url}/metrics").text, re.MULTILINE))
-    section = README.split("## Metrics")[1].split("## ")[0]
-    assert set(re.findall(r"`(signet_\w+)`", section)) == names
+def metrics_at(url: str) -> set[str]:
+    """The names of the metrics that a gateway tells."""
+    return set(re.findall(r"^# TYPE (signet_\w+)", httpx.get(f"{url}/metrics").text, re.MULTILINE))

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import yaml
 
+from signet.serving.gateway.access import key_file, tokens
 from signet.serving.models import distribution, model_card
 from signet.serving.tensors import dtypes
 from signet.serving.tensors.signature import Signature, TensorSpec
@@ -120,12 +121,15 @@ def running(file: Path) -> Iterator[Prometheus]:
             process.communicate(timeout=30)
 
 
-def load(url: str) -> None:
-    """A few requests of each kind."""
+def load(url: str, key: str) -> None:
+    """A few requests of each kind, with a key."""
 
     def ask(request: tuple[str, object]) -> int:
         path = f"{url}/v1/models/{request[0]}:predict"
-        return httpx.post(path, json=request[1], timeout=30, verify=False).status_code  # nobody is in between
+        headers = {"x-api-key": key}
+        return httpx.post(
+            path, json=request[1], headers=headers, timeout=30, verify=False
+        ).status_code  # nobody is between
 
     with ThreadPoolExecutor(32) as callers:
         assert {200, 400} <= set(callers.map(ask, BODIES * 20))
@@ -156,6 +160,8 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory, traces: Collector) -> I
     models = servers.write_model_config(folder / "models.config", servers.GOLDEN_MODELS)
     pair = Authority().signs(folder)
     tls = ("--tls-cert-file", pair.certificate, "--tls-key-file", pair.key, "--admin-port", "0")
+    key = tokens.create()
+    key_file.add(folder / "keys.jsonl", key, name="load", models="*")
     gone = servers.free_port()  # a model server that does not answer: some calls fail, and are tried again
     with (
         servers.both_apis(f"--model_config_file={models}", f"--monitoring_config_file={MONITORING}") as (
@@ -166,12 +172,12 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory, traces: Collector) -> I
         servers.gateway(
             *("--backend", f"{address},127.0.0.1:{gone}", "--models-dir", with_reference(folder / "models")),
             *("--processes", "2", "--request-log", folder / "requests", "--request-log-sample", "1"),
-            *("--otlp", traces.url, "--otlp-sample", "1"),
+            *("--otlp", traces.url, "--otlp-sample", "1", "--keys", folder / "keys.jsonl"),
             *tls,
         ) as (url, running_gateway),
         recorded() as exposition,
     ):
-        load(url)
+        load(url, key.token)
         targets = {
             "gateway": servers.admin_address(running_gateway),
             "model-server": rest.removeprefix("http://"),
@@ -180,7 +186,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory, traces: Collector) -> I
         }
         with running(write_configuration(folder, targets)) as prometheus:
             prometheus.wait_for("count(up == 1) == 4")
-            load(url)
+            load(url, key.token)
             prometheus.wait_for("signet_drift_psi")
             for record in RECORDED:
                 prometheus.wait_for(record)
