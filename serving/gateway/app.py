@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from signet.serving.errors import ServingError, UsageError
 from signet.serving.gateway import certificates
 from signet.serving.gateway.access.access import Access
+from signet.serving.gateway.access.identity import Identity
 from signet.serving.gateway.access_log.access_log import AccessLog
 from signet.serving.gateway.core.backend import Backend
 from signet.serving.gateway.core.inference import Inference
@@ -172,13 +173,15 @@ class Gateway:
         if request.logged:
             return headers + NOSNIFF
         if response.status >= HTTPStatus.BAD_REQUEST and self._access_log:
-            self._access_log.refused(request, response)
+            self._access_log.refused(request, response, _name_of(request.key))
         return headers + security_headers(request, response, self.tls is not None)
 
-    def call_failed(self, request_id: str, caller: str, path: str, error: ServingError) -> None:
+    def call_failed(
+        self, request_id: str, address: str, identity: Identity | None, path: str, error: ServingError
+    ) -> None:
         """Tell the log of a call over gRPC that asked for no inference."""
         if self._access_log:
-            self._access_log.refused_call(request_id, caller, path, error)
+            self._access_log.refused_call(request_id, address, _name_of(identity), path, error)
 
     def _name(self, request: Request) -> None:
         sent = request.headers.get(_ID)
@@ -254,6 +257,10 @@ class Gateway:
         """Begin the graceful shutdown: from now on /readyz says no, while requests are still answered."""
         self.readiness.draining = True
         self.metrics.draining.set(1)
+
+
+def _name_of(identity: Identity | None) -> str:
+    return identity.name if identity else ""
 
 
 _ID = b"x-request-id"

@@ -71,7 +71,7 @@ class AccessLog:
                 context.request_id,
                 context.trace,
                 context.key,
-                context.caller,
+                context.address(),
                 context.protocol,
                 context.model,
                 context.version,
@@ -91,20 +91,20 @@ class AccessLog:
             )
         )
 
-    def refused(self, request: Request, response: Response) -> None:
-        """Write a line of another request over HTTP, which failed."""
+    def refused(self, request: Request, response: Response, key: str) -> None:
+        """Write a line of another request over HTTP, which failed. key: the name of what it has shown."""
         path = request.path.partition(b"?")[0]
         if response.status == 503 and path.endswith(_PROBES):
             return
         if self._has_line("http", UNKNOWN, str(response.status), time.perf_counter()):
-            size = len(response.body)
-            self._put(Refused(time.time(), request.id, request.address, request.method, path, response.status, size))
+            status, size = response.status, len(response.body)
+            self._put(Refused(time.time(), request.id, key, request.address, request.method, path, status, size))
 
-    def refused_call(self, request_id: str, caller: str, path: str, error: ServingError) -> None:
-        """Write a line of another call over gRPC, which failed."""
+    def refused_call(self, request_id: str, address: str, key: str, path: str, error: ServingError) -> None:
+        """Write a line of another call over gRPC, which failed. key: as of `refused`."""
         code = error.grpc_code
         if self._has_line("grpc", UNKNOWN, code, time.perf_counter()):
-            self._put(RefusedCall(time.time(), request_id, caller, path, code, str(error)[:_MOST_ERROR]))
+            self._put(RefusedCall(time.time(), request_id, key, address, path, code, str(error)[:_MOST_ERROR]))
 
     def close(self) -> None:
         """Write what waits. Not for the event loop."""

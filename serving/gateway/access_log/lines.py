@@ -51,6 +51,7 @@ class Refused(NamedTuple):
 
     at_s: float
     id: str
+    key: str
     caller: str
     method: str
     path: bytes
@@ -64,6 +65,7 @@ class RefusedCall(NamedTuple):
 
     at_s: float
     id: str
+    key: str
     caller: str
     path: str
     code: str
@@ -158,6 +160,7 @@ class Renderer:
     def _of_refusal(self, entry: Refused) -> str:
         return self._message("request") + self._pairs(
             ("id", entry.id),
+            ("key", entry.key),
             ("caller", entry.caller),
             ("protocol", "http"),
             ("method", entry.method),
@@ -169,6 +172,7 @@ class Renderer:
     def _of_call(self, entry: RefusedCall) -> str:
         return self._message("request") + self._pairs(
             ("id", entry.id),
+            ("key", entry.key),
             ("caller", entry.caller),
             ("protocol", "grpc"),
             ("path", entry.path[:200]),

@@ -155,12 +155,13 @@ class Exchange(RequestContext, ABC, Generic[A]):
                 self.trace = trace_context.parse(traceparent, self.header(TRACESTATE))
             if tracing := self.inference.tracing:
                 tracing.begin(self)
-            identity = self.identity
-            if identity is not None and not identity.plain and (over := self._over_rate(identity)):
-                self.fail(over)
-                return
             self.load = load = self.announced()
-            refusal = self.inference.admission.admit(self, load)
+            identity = self.identity
+            refusal = None
+            if identity is not None and not identity.plain:
+                refusal = self._over_rate(identity)
+            if refusal is None:
+                refusal = self.inference.admission.admit(self, load)
             if refusal:
                 self.model = load.model if load else self.model
                 self.fail(refusal)

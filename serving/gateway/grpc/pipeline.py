@@ -56,8 +56,8 @@ UnaryMethod = Callable[[M, Identity | None], Awaitable[Message]]
 """A method that asks for no inference: message, and whose it is -> message."""
 
 
-FailedCall = Callable[[str, str, str, ServingError], None]
-"""failed(id, caller, path, error), of a call that asked for no inference."""
+FailedCall = Callable[[str, str, Identity | None, str, ServingError], None]
+"""failed(id, address, identity, path, error), of a call that asked for no inference; identity: of the key that it showed."""
 
 
 class GrpcServices(NamedTuple):
@@ -89,6 +89,7 @@ class GrpcServices(NamedTuple):
                     return None
             context = RequestContext(exchange.protocol_name, self.inference.timeout_s)
             _note_caller(context, head.key, peer)
+            context.peer_address = address_in(peer)
             context.error = error
             context.request_id = self.inference.request_ids.of(_header(head.metadata, REQUEST_ID))
             self.inference.count(context, error.grpc_code, 0)
@@ -119,7 +120,7 @@ class GrpcServices(NamedTuple):
                     answered = (await method(message, call.key)).SerializeToString()
             except Exception as raised:  # every error becomes a status
                 error = _serving_error(raised, call.request_id)
-                self.failed(call.request_id, _caller(call.key, call.peer), call.path, error)
+                self.failed(call.request_id, address_in(call.peer), call.key, call.path, error)
                 raise error from raised
             return answered
 
@@ -140,7 +141,7 @@ class GrpcServices(NamedTuple):
             if error is None:
                 return None
             request_id = self.inference.request_ids.of(_header(head.metadata, REQUEST_ID))
-            self.failed(request_id, _caller(head.key, peer), head.path, error)
+            self.failed(request_id, address_in(peer), head.key, head.path, error)
             return _refusal(error, request_id)
 
         return method._replace(door=asked)
@@ -177,6 +178,9 @@ class GrpcExchange(Exchange[bytes], Generic[M]):
 
     def announced(self) -> None:
         self.limit(self._call.time_remaining())
+
+    def address(self) -> str:
+        return address_in(self._call.peer)
 
     def header(self, name: str) -> str | None:
         return _header(self._call.metadata, name)
@@ -236,10 +240,6 @@ def _note_caller(context: RequestContext, identity: Identity | None, peer: str) 
         context.caller = address_in(peer)
     else:
         context.identity, context.caller = identity, identity.caller
-
-
-def _caller(identity: Identity | None, peer: str) -> str:
-    return address_in(peer) if identity is None else identity.caller
 
 
 def _refusal(error: ServingError, request_id: str) -> Refusal:

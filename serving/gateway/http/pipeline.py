@@ -77,6 +77,9 @@ class HttpExchange(Exchange[Answer]):
         self.limit(inference_headers.timeout_s(self.http_request.headers))
         return self.inference.admission.load_in_path(self.match[1])
 
+    def address(self) -> str:
+        return self.http_request.address
+
     def header(self, name: str) -> str | None:
         value = self.http_request.headers.get(name.encode())
         return None if value is None else value.decode("latin-1")
@@ -146,6 +149,7 @@ def refused_at_the_door(services: HttpServices, protocol: str, name: bytes, requ
     inference = services.inference
     context = RequestContext(protocol, inference.timeout_s)
     _note_caller(context, request)
+    context.peer_address = request.address
     context.request_id = request.id
     try:
         context.limit(inference_headers.timeout_s(request.headers))
@@ -166,6 +170,7 @@ def count_refusal(services: HttpServices, protocol: str, request: Request, error
     """Count an inference that is refused by its head for what it shows."""
     context = RequestContext(protocol, services.inference.timeout_s)
     _note_caller(context, request)
+    context.peer_address = request.address
     context.error, context.request_id = error, request.id
     request.logged = True
     services.inference.count(context, error.grpc_code, 0)

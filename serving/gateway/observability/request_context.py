@@ -40,7 +40,9 @@ class RequestContext:
     request_id = ""
     """What the request is called in its answer and in logs: what its caller has sent, or a new one."""
     caller = ""
-    """Who asks, as fairness tells callers apart: by the address."""
+    """Who asks, as fairness tells callers apart: by the key, else by the address."""
+    peer_address = ""
+    """Of the caller, where nothing else knows it: `address` tells."""
     trace: TraceContext | None = None
     """The trace that it belongs to; None where its caller names none and it is not recorded."""
     span: RequestSpan | None = None
@@ -68,6 +70,10 @@ class RequestContext:
     def stages(self) -> list[Stage]:
         """Those that it has been through."""
         return []
+
+    def address(self) -> str:
+        """Where its caller is, as `process/ports.py` tells callers apart."""
+        return self.peer_address
 
     @property
     def key(self) -> str:

@@ -300,6 +300,15 @@ def test_refused_calls_leave_a_line_that_says_who_asked_for_what(one, request):
     )
     assert second.startswith(f"{caller}protocol=grpc_v2 ")
     assert "code=UNAUTHENTICATED" in second
+    path = "/v1/models/two_in/metadata"
+    assert one.http(path, None, [*one.show("one"), ("x-request-id", "who-3")], "GET").status_code == 403
+    assert one.running.read_until("request id=who-3 (.*)")[1].startswith(
+        f"key=one caller=127.0.0.1 protocol=http method=GET path={path} status=403"
+    )
+    assert one.ask("V1 HTTP", [*one.show("few V1 HTTP"), ("x-request-id", "who-4")]) == 429
+    assert one.running.read_until("request id=who-4 (.*)")[1].startswith(
+        "key=few-V1-HTTP caller=127.0.0.1 protocol=v1 model=three_out version=unknown "
+    )
 
 
 def test_streams_want_a_key_for_each_request(one):

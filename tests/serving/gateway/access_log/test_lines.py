@@ -41,9 +41,9 @@ def fields(line: bytes) -> dict[str, object]:
         GOOD,
         BAD,
         GOOD._replace(code="CANCELLED", http_status=499),
-        Refused(1796211498.1239, "abc-2", "10.0.0.7", "GET", b'/nowhere/"x y"\xff', 404, 12),
-        Refused(1796211498.1239, "abc-2", "", "", b"", 400, 12),
-        RefusedCall(1796211498.1239, "abc-2", "10.0.0.7", "/a.B/C", "UNAUTHENTICATED", "show a key: `T`"),
+        Refused(1796211498.1239, "abc-2", "team-a", "10.0.0.7", "GET", b'/nowhere/"x y"\xff', 404, 12),
+        Refused(1796211498.1239, "abc-2", "", "", "", b"", 400, 12),
+        RefusedCall(1796211498.1239, "abc-2", "", "10.0.0.7", "/a.B/C", "UNAUTHENTICATED", "show a key: `T`"),
         Summary(1796211498.1239, Kind("v1", "digits", "RESOURCE_EXHAUSTED"), 9312),
     ],
 )
@@ -74,7 +74,10 @@ def test_a_line_says_all_that_is_known_and_no_more():
 def test_whatever_is_in_it_an_entry_is_one_line(error, key, path):
     for form in ("text", "json"):
         render = Renderer(form, None)
-        for line in (render(BAD._replace(error=error, key=key)), render(Refused(0.0, "i", "", "GET", path, 404, 0))):
+        for line in (
+            render(BAD._replace(error=error, key=key)),
+            render(Refused(0.0, "i", key, "", "GET", path, 404, 0)),
+        ):
             assert line.endswith(b"\n")
             assert len(line.decode().splitlines()) == 1
             assert len(line) < 8000
