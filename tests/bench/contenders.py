@@ -2,8 +2,8 @@
 
     limit                        the engine's own loop: calls of the C API in one thread, no server around them
     embedded, embedded-2         the gateway with the engine inside, in one process and in two
-    watched                      embedded, as strangers reach it: with keys, a line in the log for each request, and one of a
-                                 hundred kept with its tensors
+    watched, watched-all         embedded, as strangers reach it: with keys, a line in the log for each request that fails, and
+                                 one of a hundred kept with its tensors; with a line for each request
     remote                       the gateway in front of the model server
     model-server, -batching, -2  the model server, with --enable_batching, in two processes
     tfs, tfs-batching            $TFS_BIN, a tensorflow_model_server, at its default settings and with --enable_batching
@@ -34,7 +34,7 @@ from tests.bench.revision import Revision
 GATEWAY: tuple[Dialect, ...] = ("rest", "v2-binary", "grpc")
 MODEL_SERVER: tuple[Dialect, ...] = ("rest", "grpc")
 LIMIT = "limit"
-EMBEDDED, WATCHED = "embedded", "watched"
+EMBEDDED, WATCHED, WATCHED_ALL = "embedded", "watched", "watched-all"
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Setting:
     def names(self) -> list[str]:
         """The servers that there are in this setting, in order."""
         own = ["embedded", "remote", "model-server", "model-server-batching"]
-        names = [*own, WATCHED]
+        names = [*own, WATCHED, WATCHED_ALL]
         if has_processes("serve", servers.ROOT):
             names.insert(1, "embedded-2")
         if has_processes("model-server", servers.ROOT):
@@ -165,8 +165,8 @@ def _started(stack: ExitStack, setting: Setting, name: str, started: dict[str, C
         given = (f"--model_config_file={setting.config}", *flags)
         address, url, program = stack.enter_context(servers.both_apis(*given, checkout=checkout))
         return Contender(name, MODEL_SERVER, program, url, address)
-    if kind == WATCHED:
-        return _watched(stack, setting)
+    if kind in (WATCHED, WATCHED_ALL):
+        return _watched(stack, setting, kind)
     behind = None
     given = ("--models-dir", str(setting.models), *processes)
     if kind.startswith("remote"):
@@ -177,7 +177,7 @@ def _started(stack: ExitStack, setting: Setting, name: str, started: dict[str, C
     return Contender(name, GATEWAY, program, url, servers.grpc_address(program), behind.program if behind else None)
 
 
-def _watched(stack: ExitStack, setting: Setting) -> Contender:
+def _watched(stack: ExitStack, setting: Setting, name: str) -> Contender:
     """The lines go to a file: they would stay in the memory of whoever runs this else."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     keys = folder / "keys.jsonl"
@@ -188,18 +188,10 @@ def _watched(stack: ExitStack, setting: Setting) -> Contender:
         text=True,
         check=True,
     ).stdout.strip()
-    given = (
-        "--models-dir",
-        setting.models,
-        "--keys",
-        keys,
-        "--access-log",
-        "all",
-        "--access-log-file",
-        folder / "access",
-    )
-    url, program = stack.enter_context(servers.gateway(*given, "--request-log", folder / "requests"))
-    return Contender(WATCHED, GATEWAY, program, url, servers.grpc_address(program), headers={"x-api-key": key})
+    lines = ("--access-log", "all" if name == WATCHED_ALL else "failed", "--access-log-file", folder / "access")
+    given = ("--models-dir", setting.models, "--keys", keys, "--request-log", folder / "requests", *lines)
+    url, program = stack.enter_context(servers.gateway(*given))
+    return Contender(name, GATEWAY, program, url, servers.grpc_address(program), headers={"x-api-key": key})
 
 
 def _tensorflow_serving(stack: ExitStack, setting: Setting, name: str) -> Contender:

@@ -152,11 +152,11 @@ def _costs(results: Results) -> list[str]:
     if not costs:
         return []
     meaning = (
-        "Processor time a request of `watched` over that of `embedded`: what it costs to ask for keys, to write a line for each "
-        "request, and to keep one of a hundred with its tensors."
+        "Processor time a request over that of `embedded`: what it costs `watched` to ask for keys, to write a line for each "
+        "request that fails, and to keep one of a hundred with its tensors; `watched-all` writes a line for each request."
     )
-    rows = [[load, f"≤ {found.target:g}", text(found.measured), said(found)] for load, found in costs]
-    return ["## Keys and logs", meaning, table(["load", "target", "measured", "verdict"], rows)]
+    rows = [[load, server, f"≤ {found.target:g}", text(found.measured), said(found)] for load, server, found in costs]
+    return ["## Keys and logs", meaning, table(["load", "server", "target", "measured", "verdict"], rows)]
 
 
 def said(verdict: Verdict | None) -> str:

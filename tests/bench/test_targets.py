@@ -65,5 +65,6 @@ def test_p99_is_compared_wherever_both_revisions_have_one():
 def test_what_keys_and_logs_cost_is_processor_time_over_that_of_the_same_round():
     plain, watched = [sample(0, 100), sample(1, 100), sample(2, 100)], [sample(0, 100), sample(1, 50), sample(2, 99)]
     found = made(block(embedded=plain, watched=watched), block(LOADS[0], embedded=plain))
-    [(load, verdict)] = targets.costs(found)
-    assert (load, verdict.measured.most, verdict.reached, verdict.rounds) == ("digits rest 64", 2.0, True, 2)
+    [(load, server, verdict)] = targets.costs(found)
+    assert (load, server) == ("digits rest 64", "watched")
+    assert (verdict.measured.most, verdict.reached, verdict.rounds) == (2.0, True, 2)
