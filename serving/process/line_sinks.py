@@ -29,13 +29,13 @@ _NOWHERE = -1
 class FdSink:
     """Writes to an open file, which is its own."""
 
-    def __init__(self, fd: int) -> None:
-        """fd: `_NOWHERE` for none: all is lost."""
-        self._fd = fd
+    def __init__(self, fd: int, wait_s: float = _WAIT_S) -> None:
+        """fd: `_NOWHERE` for none: all is lost. wait_s: how long a pipe that takes nothing is waited for."""
+        self._fd, self._wait_s = fd, wait_s
         self._torn = False
         """Whether the last line was cut off."""
-        pipe = fd != _NOWHERE and not stat.S_ISREG(os.fstat(fd).st_mode)
-        self._most_bytes = select.PIPE_BUF if pipe else _AT_ONCE_BYTES
+        self._pipe = fd != _NOWHERE and not stat.S_ISREG(os.fstat(fd).st_mode)
+        self._most_bytes = select.PIPE_BUF if self._pipe else _AT_ONCE_BYTES
 
     def write(self, lines: Sequence[bytes]) -> int:
         """As `Sink.write`."""
@@ -66,15 +66,17 @@ class FdSink:
         ending = b"\n" if self._torn else b""
         data = b"".join((ending, *lines))
         left = memoryview(data)
-        until = time.monotonic() + _WAIT_S
+        until = time.monotonic() + self._wait_s
         while left:
             try:
-                left = left[os.write(self._fd, left) :]
-            except BlockingIOError:  # somebody who shares it has made it so
+                # A pipe that says so takes as many bytes at once; one that does not would keep us for as long as nobody reads.
+                if self._pipe and not select.select([], [self._fd], [], max(0.0, until - time.monotonic()))[1]:
+                    break
+                left = left[os.write(self._fd, left[: self._most_bytes]) :]
+            except BlockingIOError:  # others who write to it were faster
                 if time.monotonic() >= until:
                     break
-                select.select([], [self._fd], [], _WAIT_S)
-            except OSError:
+            except (OSError, ValueError):  # gone, or beyond what `select` knows
                 break
         written = len(data) - len(left)
         if written:
@@ -83,12 +85,23 @@ class FdSink:
         return bytes(left).count(b"\n") - lacks_end_alone
 
 
-def to_stderr() -> FdSink:
-    """A sink of our own at standard error; of a program without one, all is lost."""
+def to_stderr(wait_s: float = _WAIT_S) -> FdSink:
+    """A sink of our own at standard error; of a program without one, all is lost. wait_s: as of `FdSink`."""
     try:
-        return FdSink(os.dup(sys.stderr.fileno()))
+        fd = sys.stderr.fileno()
+        return FdSink(_not_blocking(fd), wait_s)
     except (AttributeError, OSError, ValueError):  # closed, or replaced by what is no file
         return FdSink(_NOWHERE)
+
+
+def _not_blocking(fd: int) -> int:
+    """The same file, opened once more where the system lets us, so that writing never waits, whatever others do with theirs."""
+    if not stat.S_ISFIFO(os.fstat(fd).st_mode):
+        return os.dup(fd)
+    try:
+        return os.open(f"/dev/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:  # a pipe of another user, as in containers
+        return os.dup(fd)
 
 
 class FileSink:

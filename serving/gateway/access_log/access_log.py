@@ -25,7 +25,7 @@ from signet.serving.process.line_sinks import FileSink
 from signet.serving.process.line_writer import LineWriter
 from signet.serving.process.supervision import Failures
 
-_MOST_ERROR = 2000
+_MOST_ERROR = 600
 """Characters of an error's text that are kept until it is written."""
 
 _OVER_HTTP = frozenset(("v1", "v2"))

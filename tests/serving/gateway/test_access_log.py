@@ -1,5 +1,6 @@
 """The log of real servers: a line for whoever failed, none lost at the end, nothing in it that is nobody's business."""
 
+import fcntl
 import json
 import os
 import re
@@ -169,6 +170,29 @@ def test_what_was_queued_is_written_before_the_end_by_each_of_several_processes(
     assert {line["id"] for line in found} == {f"{thread}-{number}" for thread in range(4) for number in range(25)}
     assert {line["process"] for line in found} == {1, 2}
     assert all(line["code"] == "OK" and line["model"] == "two_in" for line in found)
+
+
+def test_a_gateway_whose_log_nobody_reads_answers_and_ends(tmp_path):
+    """The pipe takes a page and no more: the thread of the access log finds no room, and nor does the event loop."""
+    read_end, write_end = os.pipe()
+    fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, 4096)
+    command = [*SIGNET, "serve", "--models-dir", str(GOLDEN_MODELS), "--http-port", "0", "--no-grpc"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=write_end, text=True, env={**os.environ, "SIGNET_DRAIN_S": "0"}
+    )
+    os.close(write_end)
+    try:
+        url = re.search(r"http://\S+", process.stdout.readline())[0].rstrip(",")
+        with httpx.Client(base_url=url, timeout=30) as client:
+            assert {client.post(PREDICT, json={}).status_code for _ in range(60)} == {400}
+            assert client.post(PREDICT, json=GOOD).status_code == 200
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)  # which the log is told of, in the loop
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(read_end)
 
 
 @pytest.mark.parametrize(
