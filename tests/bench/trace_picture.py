@@ -55,14 +55,14 @@ def draw(spans: list[Received], file: Path) -> None:
             left_ms, long_ms = (span.start_ns - begin) / 1e6, (span.end_ns - span.start_ns) / 1e6
             axes.barh(place, max(long_ms, whole_ms / 400), left=left_ms, color=_COLOURS[span.service], height=0.62)
             axes.text(1.01 * whole_ms, place, f"{long_ms:.2f} ms", va="center")
-            axes.text(-0.75 * whole_ms, place, "    " * depth + span.name, va="center")
+            axes.text(-0.75 * whole_ms, place, "\N{NO-BREAK SPACE}" * 4 * depth + span.name, va="center")
         axes.set_xlim(0, whole_ms)
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_yticks([])
         axes.set_xlabel("ms from the request's first byte; blue: gateway, green: model server")
         for side in ("top", "right", "left"):
             axes.spines[side].set_visible(False)
-        figure.savefig(file, metadata={"Date": None})
+        figure.savefig(file, metadata={"Date": None}, bbox_inches="tight")  # names begin left of the axes
 
 
 def main() -> None:
