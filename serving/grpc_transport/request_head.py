@@ -20,7 +20,7 @@ _CONTENT_TYPE = b"application/grpc"
 class RequestHead:
     """The meaning of a request's headers. Many calls share one: nobody changes it, but for `key`."""
 
-    __slots__ = ("_fields", "_metadata", "encoding", "key", "method", "path", "refusal", "timeout_s")
+    __slots__ = ("_fields", "_metadata", "_path", "encoding", "key", "method", "refusal", "timeout_s")
 
     def __init__(self, headers: Headers, methods: Mapping[bytes, Method]) -> None:
         self.method: Method = Method()
@@ -28,13 +28,17 @@ class RequestHead:
         """Seconds from the call's beginning to its deadline."""
         self.encoding = IDENTITY
         """Of those messages that are compressed."""
-        self.path = headers.path.decode("latin-1")
         self.key: Any = None
         """The key that its callers have shown, noted by their method's door."""
-        self._fields = headers.fields
+        self._path, self._fields = headers.path, headers.fields
         self._metadata: Metadata | None = None
         self.refusal: bytes | None = self._read(headers, methods)
         """The whole answer to a call that cannot be, and to what is no call of gRPC."""
+
+    @property
+    def path(self) -> str:
+        """Of the method."""
+        return self._path.decode("latin-1")
 
     @property
     def metadata(self) -> Metadata:

@@ -18,6 +18,7 @@ from signet.serving.gateway.access import key_file, tokens
 from signet.serving.gateway.access.identity import Identity
 from signet.serving.gateway.access.key_file import Key
 from signet.serving.process.counter import Counter
+from signet.serving.process.file_stamp import CHANGED_NS, Stamp, stamp
 from signet.serving.process.supervision import KEYS, Background, Failures
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ NO_KEY, MALFORMED, SEVERAL, UNKNOWN, EXPIRED, MODEL, ADMIN = (
 
 _RACY_S = 2.0
 """A file whose last change is so fresh may have been changed again within the same tick of its clock: it is read anew."""
+_CHANGING: Stamp = (0, 0, 0, 0)
+"""The stamp of no file: what was read with it is read anew."""
 _EXPECTED = (
     f"show a key: `Authorization: Bearer {tokens.FORM}` or `X-API-Key: {tokens.FORM}`, over gRPC the same in metadata"
 )
@@ -70,7 +73,7 @@ class Access:
         self._path, self._share, self._poll_s = path, share, poll_s
         self._served = served
         self._refused, self._counter, self._failures = refused, counter, failures or Failures()
-        self._stamp: _Stamp | None = _CHANGING
+        self._stamp: Stamp | None = _CHANGING
         text = key_file.content(path)
         self._in_use = self._made(text, key_file.parse(text, str(path)), None)
         self.generation = self._in_use.generation
@@ -165,8 +168,8 @@ class Access:
 
     def _look(self) -> float:
         """Use what the file holds, if that is other keys; in the thread."""
-        stamp = _stamp(self._path)
-        if stamp == self._stamp and (stamp is None or stamp[0] / 1e9 < time.time() - _RACY_S):
+        seen = stamp(self._path)
+        if seen == self._stamp and (seen is None or seen[CHANGED_NS] / 1e9 < time.time() - _RACY_S):
             return self._poll_s
         text: bytes | None = None
         try:
@@ -179,7 +182,7 @@ class Access:
                 self._failures.count(KEYS)
                 log.error("the keys stay as they were: %s", error)
             self.up_to_date, self._broken = False, text or b""
-        self._stamp = stamp if _stamp(self._path) == stamp else _CHANGING
+        self._stamp = seen if stamp(self._path) == seen else _CHANGING
         return self._poll_s
 
     def _use(self, text: bytes) -> None:
@@ -217,18 +220,3 @@ class Access:
     def _refuse(self, reason: str, error: ServingError) -> ServingError:
         self._refused(reason)
         return error
-
-
-_Stamp = tuple[int, int, int, int]
-
-
-_CHANGING: _Stamp = (0, 0, 0, 0)
-
-
-def _stamp(path: Path) -> _Stamp | None:
-    """Another one after nearly every change: of what lies there, or of where a link leads."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino, status.st_dev

@@ -11,12 +11,11 @@ from pathlib import Path
 from signet.serving.errors import UsageError
 from signet.serving.gateway.settings import Settings
 from signet.serving.models import model_config
+from signet.serving.process.file_stamp import Stamp, stamp
 
 log = logging.getLogger(__name__)
 
 FILE = "labels.json"
-
-_Stamp = tuple[int, int, int]
 
 
 class Labels:
@@ -24,7 +23,7 @@ class Labels:
 
     def __init__(self, settings: Settings) -> None:
         self._config_file, self._models_dir = settings.model_config_file, settings.models_dir
-        self._read: dict[Path, tuple[_Stamp | None, Mapping[str, Mapping[str, int]]]] = {}
+        self._read: dict[Path, tuple[Stamp | None, Mapping[str, Mapping[str, int]]]] = {}
 
     def version(self, model: str, label: str) -> int | None:
         """The version that a label of a declared model stands for; None for one that no file knows."""
@@ -40,24 +39,15 @@ class Labels:
 
     def _fresh(self, path: Path) -> Mapping[str, Mapping[str, int]]:
         """What the file says; what it said before while it cannot be read."""
-        stamp = _stamp(path)
+        seen = stamp(path)
         known_stamp, labels = self._read.get(path, (None, {}))
-        if stamp != known_stamp:
+        if seen != known_stamp:
             try:
-                labels = _labels(path) if stamp else {}
+                labels = _labels(path) if seen else {}
             except (OSError, UsageError, ValueError) as error:
                 log.error("the labels in %s are not used: %s", path, error)
-            self._read[path] = stamp, labels
+            self._read[path] = seen, labels
         return labels
-
-
-def _stamp(path: Path) -> _Stamp | None:
-    """Changes with every rename onto the path."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _labels(path: Path) -> Mapping[str, Mapping[str, int]]:

@@ -91,7 +91,7 @@ class GrpcServices(NamedTuple):
             _note_caller(context, head.key, peer)
             context.peer_address = address_in(peer)
             context.error = error
-            context.request_id = self.inference.request_ids.of(_header(head.metadata, REQUEST_ID))
+            context.request_id = self.request_id(head)
             self.inference.count(context, error.grpc_code, 0)
             return _refusal(error, context.request_id)
 
@@ -124,10 +124,7 @@ class GrpcServices(NamedTuple):
                 raise error from raised
             return answered
 
-        def identity(context: StreamContext) -> str:
-            return self.inference.request_ids.of(_header(context.metadata, REQUEST_ID))
-
-        made = Method(unary=unary_handler(answer, identity))
+        made = Method(unary=unary_handler(answer, self.request_id))
         return made if is_open else self.guarded(made, admin=admin)
 
     def guarded(self, method: Method, *, admin: bool = False) -> Method:
@@ -140,11 +137,15 @@ class GrpcServices(NamedTuple):
             error = access.why_not(door, head, admin=admin)
             if error is None:
                 return None
-            request_id = self.inference.request_ids.of(_header(head.metadata, REQUEST_ID))
+            request_id = self.request_id(head)
             self.failed(request_id, address_in(peer), head.key, head.path, error)
             return _refusal(error, request_id)
 
         return method._replace(door=asked)
+
+    def request_id(self, head: Head) -> str:
+        """What a call is called: by its caller, or else by us."""
+        return self.inference.request_ids.of(_header(head.metadata, REQUEST_ID))
 
     def check_held(self, context: StreamContext) -> None:
         """Raise `Unauthenticated` in a stream whose key holds no more."""
@@ -167,7 +168,7 @@ class GrpcExchange(Exchange[bytes], Generic[M]):
         super().__init__(self.protocol_name, services.inference)
         self.services, self._data, self._call = services, data, call
         _note_caller(self, call.key, call.peer)
-        self.request_id = call.request_id = services.inference.request_ids.of(self.header(REQUEST_ID))
+        self.request_id = call.request_id = services.request_id(call)
         self._held_bytes = 0
         self.large: Reading[Any] | None = None
         """The tensors of a large message."""

@@ -147,10 +147,7 @@ class HttpExchange(Exchange[Answer]):
 def refused_at_the_door(services: HttpServices, protocol: str, name: bytes, request: Request) -> Response | None:
     """The answer to an inference that admission refuses by its head; None: it does not. name: of its model, as in its path."""
     inference = services.inference
-    context = RequestContext(protocol, inference.timeout_s)
-    _note_caller(context, request)
-    context.peer_address = request.address
-    context.request_id = request.id
+    context = _context_of_head(services, protocol, request)
     try:
         context.limit(inference_headers.timeout_s(request.headers))
     except InvalidInput:
@@ -160,18 +157,25 @@ def refused_at_the_door(services: HttpServices, protocol: str, name: bytes, requ
     if error is None:
         return None
     context.model = load.model if load else context.model
-    context.error = error
-    request.logged = True
-    inference.count(context, error.grpc_code, 0)
+    _count_refused(services, context, request, error)
     return refused(error)
 
 
 def count_refusal(services: HttpServices, protocol: str, request: Request, error: ServingError) -> None:
     """Count an inference that is refused by its head for what it shows."""
+    _count_refused(services, _context_of_head(services, protocol, request), request, error)
+
+
+def _context_of_head(services: HttpServices, protocol: str, request: Request) -> RequestContext:
+    """The context of an inference of which there is the head alone."""
     context = RequestContext(protocol, services.inference.timeout_s)
     _note_caller(context, request)
-    context.peer_address = request.address
-    context.error, context.request_id = error, request.id
+    context.peer_address, context.request_id = request.address, request.id
+    return context
+
+
+def _count_refused(services: HttpServices, context: RequestContext, request: Request, error: ServingError) -> None:
+    context.error = error
     request.logged = True
     services.inference.count(context, error.grpc_code, 0)
 
