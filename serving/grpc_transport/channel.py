@@ -36,6 +36,8 @@ _CONNECT_S = 20.0
 """Seconds from an attempt's beginning to the server's SETTINGS."""
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S, _GROWTH, _JITTER = 0.1, 2.0, 1.6, 0.2
 """Seconds between the beginnings of two attempts: growing by that factor, each longer or shorter by up to that share."""
+_PAUSES_S = (0.0, 0.005, 0.025, 0.125)
+"""Seconds before a call that a server has not looked at is sent anew: the first time, the second time …"""
 _GOODBYE_S = 0.2
 """Seconds that the end of a connection may take."""
 
@@ -121,9 +123,21 @@ class OwnChannel:
         if not self._calls and self._emptied and not self._emptied.done():
             self._emptied.set_result(None)
 
-    def send_again(self, call: ClientCall) -> None:
-        """Carry a call, which the server has not looked at, by another connection."""
-        self._dispatch(call)
+    def send_again(self, call: ClientCall) -> bool:
+        """Send a call anew, which the server has not looked at; False if that was done often enough.
+
+        Once is not enough: a server that takes few calls at once may count an answered one still when the next comes, and
+        servers that end their connections may do so several times in a row.
+        """
+        if call.refusals == len(_PAUSES_S):
+            return False
+        pause_s = _PAUSES_S[call.refusals]
+        call.again()
+        if pause_s:
+            asyncio.get_running_loop().call_later(pause_s, self._dispatch, call)
+        else:
+            self._dispatch(call)
+        return True
 
     def gone(self, connection: Connection) -> None:
         """A connection takes no more calls."""
@@ -134,6 +148,8 @@ class OwnChannel:
     # Inside
 
     def _dispatch(self, call: ClientCall) -> None:
+        if call.over:
+            return  # while it paused
         connection = self._connection
         if connection and connection.takes_calls:
             connection.send(call)

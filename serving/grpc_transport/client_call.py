@@ -2,7 +2,7 @@
 
 waiting ──send──▶ stream: headers, DATA …, trailers ──▶ waiter.set_result or set_exception
    ▲                 │                                      ▲
-   └── safe to send again, once ────── deadline, connection lost, a broken answer
+   └── safe to send again ──────────── deadline, connection lost, a broken answer
                                        cancel ──▶ the waiter hears nothing
 """
 
@@ -60,7 +60,7 @@ class ClientCall:
         "metadata",
         "over",
         "path",
-        "sent_again",
+        "refusals",
         "stream",
         "way",
     )
@@ -73,8 +73,8 @@ class ClientCall:
         self._waiter: Waiter | None = waiter
         self.path, self.message, self.deadline, self.metadata = path, message, deadline, metadata
         self.over = False
-        self.sent_again = False
-        """Whether it has been on a connection that has not looked at it."""
+        self.refusals = 0
+        """How often a server has said, or its connection's end has shown, that it has not looked at the call."""
         self.way: Way | None = None
         self.stream: Stream | None = None
         self._inflating: asyncio.Future[bytes] | None = None
@@ -91,6 +91,11 @@ class ClientCall:
 
     # Who made the call
 
+    @property
+    def sent_again(self) -> bool:
+        """See `CallHandle.sent_again`."""
+        return self.refusals > 0
+
     def cancel(self) -> None:
         """Take the call back: its waiter hears nothing any more."""
         if not self.over:
@@ -99,8 +104,10 @@ class ClientCall:
     # The connection and the channel
 
     def again(self) -> None:
-        """The call goes on another connection, as the one it was on has not looked at it."""
-        self.sent_again = True
+        """The call will be sent anew, as the server has not looked at it."""
+        self.refusals += 1
+        if self.stream:
+            self.stream.owner = None
         self.way = self.stream = None
         self._release()
         self._clear()

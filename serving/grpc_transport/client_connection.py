@@ -57,8 +57,8 @@ class Channel(Protocol):
 
     heads: ClientHeads
 
-    def send_again(self, call: ClientCall) -> None:
-        """Carry a call, which the server has not looked at, by another connection."""
+    def send_again(self, call: ClientCall) -> bool:
+        """Send a call anew, which the server has not looked at; False if that was done often enough."""
 
     def gone(self, connection: "Connection") -> None:
         """The connection takes no more calls."""
@@ -204,9 +204,7 @@ class Connection(asyncio.Protocol):
             call: ClientCall | None = event.stream.owner
             if call is None:
                 return
-            if event.by_peer and event.code == frames.REFUSED_STREAM and not call.sent_again:
-                self._again(event.stream, call)
-            else:
+            if not (event.by_peer and event.code == frames.REFUSED_STREAM and self._channel.send_again(call)):
                 call.fail(of_reset(event.code, event.reason))
         elif isinstance(event, HeadersTooLarge):
             if event.stream.owner is not None:
@@ -230,17 +228,10 @@ class Connection(asyncio.Protocol):
             if self._transport:
                 self._transport.close()
 
-    def _again(self, stream: Stream, call: ClientCall) -> None:
-        stream.owner = None
-        call.again()
-        self._channel.send_again(call)
-
     def _resend(self, streams: list[Stream]) -> None:
         for stream in streams:
             call: ClientCall | None = stream.owner
-            if call is not None and not call.sent_again:
-                self._again(stream, call)
-            elif call is not None:
+            if call is not None and not self._channel.send_again(call):
                 call.fail(CallError("UNAVAILABLE", f"{self._target} takes no calls: it is going away"))
 
     def _drop(self, streams: list[Stream]) -> None:

@@ -9,8 +9,9 @@ from struct import Struct
 
 import pytest
 
+from signet.serving.grpc_transport import channel as own_channel
 from signet.serving.grpc_transport.channel import OwnChannel
-from signet.serving.grpc_transport.channels import ask
+from signet.serving.grpc_transport.channels import CallError, ask
 from signet.serving.h2 import frames, hpack
 from tests.serving.grpc_transport.grpcio_peer import ECHO, outcome
 from tests.serving.grpc_transport.test_channel import is_clean
@@ -249,23 +250,53 @@ def test_an_answer_in_many_pieces_between_other_frames_is_read():
     assert ended(answer, good) == [b"good", b"good"]
 
 
-def test_calls_that_the_server_has_not_looked_at_are_sent_again_once():
-    def goes_away(stream):
-        return frames.go_away(max(0, stream - 2), frames.NO_ERROR)
+def goes_away(stream):
+    return frames.go_away(max(0, stream - 2), frames.NO_ERROR)
+
+
+def refuses(stream):
+    return frames.rst_stream(stream, frames.REFUSED_STREAM)
+
+
+@pytest.mark.parametrize("times", range(1, 6))
+@pytest.mark.parametrize("unseen", [goes_away, refuses])
+def test_calls_that_the_server_has_not_looked_at_are_sent_again_up_to_four_times(unseen, times):
+    async def run():
+        async with peer([unseen] * times + [good]) as (channel, connections):
+            if times < 5:
+                assert await ask(channel, ECHO, b"x", 20) == b"good"
+                assert connections == [times + 1 if unseen is goes_away else 1]
+            else:
+                code, details, _ = await outcome(channel, ECHO, b"x")
+                words = "going away" if unseen is goes_away else "reset the stream with code 7"
+                assert (code, words in details) == ("UNAVAILABLE", True)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("end", ["cancel", "deadline", "close"])
+def test_a_call_that_pauses_before_it_is_sent_again_ends_as_others_do(end, monkeypatch):
+    monkeypatch.setattr(own_channel, "_PAUSES_S", (0.3,))
 
     async def run():
-        async with peer([goes_away, good]) as (channel, connections):
-            assert await ask(channel, ECHO, b"x", 20) == b"good"
-            assert connections == [2]
-        async with peer([lambda s: frames.rst_stream(s, frames.REFUSED_STREAM), good]) as (channel, connections):
-            assert await ask(channel, ECHO, b"x", 20) == b"good"
-            assert connections == [1]
-        async with peer([goes_away, goes_away, good]) as (channel, _):
-            code, details, _ = await outcome(channel, ECHO, b"x")
-            assert (code, "going away" in details) == ("UNAVAILABLE", True)
-        refuses = [lambda s: frames.rst_stream(s, frames.REFUSED_STREAM)] * 2
-        async with peer([*refuses, good]) as (channel, _):
-            assert (await outcome(channel, ECHO, b"x"))[0] == "UNAVAILABLE"
+        async with peer([refuses, good]) as (channel, _):
+            waiter: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+            call = channel.call(ECHO, b"x", 0.1 if end == "deadline" else 20, waiter)
+            for _ in range(5000):
+                if not call.sent_again:
+                    await asyncio.sleep(0.001)
+            assert call.sent_again
+            if end == "cancel":
+                call.cancel()
+            elif end == "close":
+                await channel.close()
+            if end != "cancel":
+                with pytest.raises(CallError, match="has been closed" if end == "close" else "DEADLINE_EXCEEDED"):
+                    await waiter
+            await asyncio.sleep(0.35)
+            assert waiter.done() is (end != "cancel")
+            if end != "close":
+                assert await ask(channel, ECHO, b"y", 20) == b"good"
 
     asyncio.run(run())
 
