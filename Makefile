@@ -33,7 +33,8 @@ JOBS ?= auto
 test quick test-long: export PYTHONDONTWRITEBYTECODE :=
 test: .venv/.done  ## the whole test suite at its small size, in parallel; T=tests/clients for one folder, JOBS=0 for one process
 	$(if $(T),-)@$(BIN)/python -m tests.programs
-	$(BIN)/pytest -m "not long" --numprocesses $(JOBS) --maxprocesses 4 --dist worksteal --durations 25 $(T)
+	$(BIN)/pytest -m "not long" --cache-clear --numprocesses $(JOBS) --maxprocesses 4 --dist worksteal --durations 25 $(T) \
+		|| $(BIN)/python -m tests.again $$?
 
 quick: .venv/.done  ## the unit tests alone, within a minute on two cores: the loop while one works; T= and JOBS= as above
 	$(BIN)/pytest -m "unit and not long" --hypothesis-profile quick --unit-budget 2 --numprocesses $(JOBS) --maxprocesses 4 \
