@@ -1,7 +1,9 @@
 """One model's versions follow its folder, in a thread of its own: what is stuck or slow here holds up no other model.
 
-    scan ──▶ policy: aspired versions ──▶ each: whole? settled? due? ──load──▶ AVAILABLE ──▶ the others are unloaded
+    scan ──▶ policy, pins: aspired versions ──▶ each: whole? settled? due? ──load──▶ AVAILABLE ──▶ the others are unloaded
                                                     └─ no: why, in its status; the version before serves on
+
+What is pinned is wanted beside what the policy chooses, and stays although its folder has gone.
 
 `signet model-server` keeps TensorFlow Serving's rules: a version is loaded as soon as its folder is seen, so many times,
 and then not until its folder has gone and come back. `signet serve` heals: it waits until a version is whole, tries one
@@ -163,7 +165,8 @@ class Follower:
         if self._rules.heals:
             self._passed_over.tell(name for name in names if not is_version(name) and name != LABELS)
         self._forget(found)
-        aspired = model.policy.choose(set(found))
+        pinned = self._versions.pinned(self._name)
+        aspired = model.policy.choose(set(found)) | (pinned & set(found))
         live = self._bring_up_all(aspired, found)
         others = set(found) - aspired if self._rules.heals else set()
         while others and not live:  # the highest that answers, while none does of those that should be served
@@ -172,7 +175,7 @@ class Follower:
             others = others - chosen if chosen else set()
         self._versions.clear_unwanted_reasons(self._name, aspired)
         if live or not aspired:
-            for version in sorted(set(self._loaded) - aspired - live - self._versions.kept(self._name)):
+            for version in sorted(set(self._loaded) - aspired - live - pinned - self._versions.kept(self._name)):
                 self._unload(self._loaded[version])
 
     def _bring_up_all(self, versions: set[int], found: Mapping[int, Path]) -> set[int]:

@@ -9,7 +9,7 @@ one is ready; a base path that cannot be read changes nothing.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from signet.serving.engine.following import Follower, Rules
@@ -81,6 +81,11 @@ class Repository(Versions):
         self.declare(models)
         self.look()
         self._follow()
+
+    def pin(self, versions: Mapping[str, Collection[int]]) -> None:
+        """As `Versions.pin`, and look at once."""
+        super().pin(versions)
+        self.look()
 
     def look(self) -> None:
         """Look at the folders of all models at once."""

@@ -8,7 +8,7 @@ One lock guards all of it, `_changed`. What is called replaced below is never ch
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Self
 
@@ -39,6 +39,8 @@ class Versions:
         """Read and written under the lock: by a follower, and by who waits for a version's last call, for one model."""
         self.draining: frozenset[Servable] = frozenset()
         """Handed out no more, and not free yet. Replaced under the lock, by followers and who waits for last calls."""
+        self._pinned: Mapping[str, Collection[int]] = {}
+        """Versions that are loaded and stay so, whatever the policy says. Replaced under the lock, by `pin`."""
         self._kept_until: dict[tuple[str, int], float] = {}
         """Read and written under the lock: by `keep`, and by followers, who drop what is over."""
         self._served: set[str] = set()
@@ -71,6 +73,14 @@ class Versions:
         if version in self.versions(name):
             with self._changed:
                 self._kept_until[name, version] = time.monotonic() + seconds
+
+    def pin(self, versions: Mapping[str, Collection[int]]) -> None:
+        """Load these versions of these models beside those of the policy, as far as they are there, and unload none of them.
+
+        They take the place of those that were named before.
+        """
+        with self._changed:
+            self._pinned = dict(versions)
 
     def labelled(self, name: str, label: str) -> int:
         """The version that a label stands for. Raises `InvalidInput` for an unknown one."""
@@ -156,6 +166,10 @@ class Versions:
             if version in known and known[version].state is State.UNLOADING:
                 known[version] = VersionStatus(version, State.END)
             self._changed.notify_all()
+
+    def pinned(self, name: str) -> set[int]:
+        """Versions of a model that are loaded whatever the policy says."""
+        return set(self._pinned.get(name, ()))
 
     def kept(self, name: str) -> set[int]:
         """Versions of a model that somebody needs, and that the policy alone would unload."""

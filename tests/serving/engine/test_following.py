@@ -277,6 +277,42 @@ def test_the_version_before_is_served_while_the_newest_is_bad_also_after_a_resta
     assert [status.version for status in versions.statuses("m")] == [1]
 
 
+def test_pinned_versions_are_loaded_and_stay_so_whatever_the_policy_says(tmp_path):
+    for version in "123":
+        shutil.copytree(WHOLE, tmp_path / version)
+    versions, following = follower(tmp_path)
+    versions.pin({"m": {1, 2, 7}})
+    following.step()
+    following.step()
+    assert set(versions.versions("m")) == {1, 2, 3}, "the newest by the policy, the others by pins, as after a restart"
+    first = versions.versions("m")[1]
+    shutil.copytree(WHOLE, tmp_path / "4")
+    shutil.rmtree(tmp_path / "1")
+    following.step()
+    following.step()
+    assert set(versions.versions("m")) == {1, 2, 4}
+    assert versions.versions("m")[1] is first, "what is gone from the disk is still in memory"
+    versions.pin({"m": {2}})
+    following.step()
+    assert set(versions.versions("m")) == {2, 4}
+    versions.pin({})
+    following.step()
+    assert set(versions.versions("m")) == {4}
+
+
+def test_why_a_pinned_version_does_not_answer_is_told_although_a_newer_one_does(tmp_path):
+    for version in "12":
+        shutil.copytree(WHOLE, tmp_path / version)
+    (tmp_path / "1" / NOTE).parent.mkdir()
+    (tmp_path / "1" / NOTE).write_text("bad")
+    versions, following = follower(tmp_path)
+    versions.pin({"m": {1}})
+    following.step()
+    following.step()
+    assert set(versions.versions("m")) == {2}
+    assert (versions.statuses("m")[-1].version, versions.statuses("m")[-1].reason) == (1, BROKEN)
+
+
 def test_a_version_that_failed_is_tried_again_without_a_change(tmp_path):
     tries = []
 
