@@ -25,7 +25,7 @@ from signet.serving.errors import ServingError
 from signet.serving.models import completeness, version_files
 from signet.serving.models.model_config import ModelConfig
 from signet.serving.models.model_status import BROKEN, INCOMPLETE, State, VersionStatus
-from signet.serving.models.models_folder import LABELS, PassedOver, is_version
+from signet.serving.models.models_folder import BESIDE, PassedOver, is_version
 from signet.serving.models.version_files import Snapshot
 from signet.serving.process.supervision import REPOSITORY, Background, Backoff, Failures
 
@@ -163,7 +163,7 @@ class Follower:
         self._problem = ""
         found = scan(model.base_path, names)
         if self._rules.heals:
-            self._passed_over.tell(name for name in names if not is_version(name) and name != LABELS)
+            self._passed_over.tell(name for name in names if not is_version(name) and name not in BESIDE)
         self._forget(found)
         pinned = self._versions.pinned(self._name)
         aspired = model.policy.choose(set(found)) | (pinned & set(found))

@@ -14,8 +14,8 @@ from signet.serving.models.model_config import ModelConfig
 
 log = logging.getLogger(__name__)
 
-LABELS = "labels.json"
-"""Names for versions, beside them."""
+BESIDE = frozenset({"labels.json", "release.json", "release-history.jsonl", ".release.lock"})
+"""What lies beside versions: names for them, and their release."""
 
 _NO_MODELS = frozenset({"lost+found"})
 """What file systems put at their top."""
@@ -74,7 +74,7 @@ class ModelsFolder:
             content = os.listdir(folder)
         except OSError:
             return True  # who serves it will say why it cannot be read
-        return name in self._known or any(map(is_version, content)) or not set(content) - {LABELS}
+        return name in self._known or any(map(is_version, content)) or not set(content) - BESIDE
 
 
 class FolderWatch:

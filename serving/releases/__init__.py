@@ -1,0 +1,1 @@
+"""Releases: which version of a model takes traffic, in what share, and who said so. Files and pure functions."""

@@ -1,0 +1,200 @@
+"""Where releases lie: one file a model, replaced only by who has seen the generation before, and what it was before.
+
+    MODEL/release.json             the release now: the only truth
+    MODEL/release-history.jsonl    the generations until now, a line each, the oldest dropped
+
+    write: archive the generation that is there ──▶ replace release.json if it is still that ──▶ archive the new one
+
+Killed anywhere between, nothing that was ever in force is missing, and what is in force is one whole generation: the first
+step is idempotent, the second atomic, and the third is what the next writer's first step does if it is missing.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from signet.serving.errors import UsageError
+from signet.serving.models import model_store
+from signet.serving.releases import release as releases
+from signet.serving.releases.files import Files, Folder, Found
+from signet.serving.releases.release import MOST_BYTES, Release
+
+log = logging.getLogger(__name__)
+
+FILE = "release.json"
+HISTORY = "release-history.jsonl"
+
+MOST_GENERATIONS = 200
+"""Generations that the history has at most."""
+MOST_HISTORY_BYTES = 1 << 20
+_TRIES = 20
+"""How often a change is tried again because others were faster: each time one of them has got on."""
+
+
+class Conflict(UsageError):
+    """Somebody else has changed the release meanwhile."""
+
+    def __init__(self, model: str, expected: int, now: int) -> None:
+        super().__init__(
+            f"the release of {model!r} is at generation {now}, and not at {expected} any more: look at it, and try again"
+        )
+        self.generation = now
+        """What is there now; 0: nothing."""
+
+
+class ReleaseStore:
+    """The releases of all models in a folder or at an address such as s3://bucket/models.
+
+    Every method talks to the disk or the network, and waits: none is for an event loop.
+    """
+
+    def __init__(self, place: str | Path) -> None:
+        """Raises `UsageError` for an address that nothing here can read, or change safely."""
+        self.place = str(place)
+        self._files = _files(self.place)
+
+    def read(self, model: str) -> Release | None:
+        """The release of a model; None where there is none. Raises `UsageError`, also for a file that is broken."""
+        found = self._files.read(_path(model, FILE), MOST_BYTES)
+        return None if found is None else self._parsed(model, found)
+
+    def write(self, release: Release, expected_generation: int) -> Release:
+        """Put the next generation of a release; give it as it was written. For people: it may raise.
+
+        expected_generation: the one that is there, as far as the caller knows; 0: there is none. Where the file is broken,
+        the last one of the history counts as there. Raises `Conflict`, and `UsageError` when it cannot be written.
+        """
+        new = replace(release, generation=expected_generation + 1)
+        content = releases.dumps(new)
+        path = _path(new.model, FILE)
+        found = self._files.read(path, MOST_BYTES)
+        there = self._there(new.model, found)
+        generation = there.generation if there else 0
+        if generation != expected_generation:
+            raise Conflict(new.model, expected_generation, generation)
+        if there:
+            self._archive(there)
+        if not self._files.replace(path, content, found):
+            now = self._files.read(path, MOST_BYTES)
+            if now is None or now.content != content:  # else it was this one, and its answer was lost on the way
+                there = self._there(new.model, now)
+                raise Conflict(new.model, expected_generation, there.generation if there else 0)
+        try:
+            self._archive(new)
+        except UsageError as error:  # it is in force all the same, and who comes next writes it down
+            log.warning("the history of the release of %r: %s", new.model, error)
+        return new
+
+    def lower(self, seen: Release, *, by: str, reason: str) -> Release | None:
+        """Roll back the release that `seen` is a generation of; give what is there then. All that code does by itself.
+
+        Nothing is changed where it is closed already, or where a person has begun another one meanwhile. Can be called by
+        any number of replicas at once. Raises `UsageError` when it cannot be written.
+        """
+        for _ in range(_TRIES):
+            there = self.read(seen.model)
+            if there is None or not there.open or (there.salt, there.candidate) != (seen.salt, seen.candidate):
+                return there
+            try:
+                return self.write(releases.lowered(there, by=by, reason=reason), there.generation)
+            except Conflict as error:
+                conflict = error
+        raise conflict
+
+    def history(self, model: str) -> list[Release]:
+        """The generations until now, the oldest first, at most `MOST_GENERATIONS`. Raises `UsageError`.
+
+        A line that is broken is left out, and told in the log.
+        """
+        found = self._files.read(_path(model, FILE), MOST_BYTES)
+        now = None
+        if found is not None:
+            try:
+                now = self._parsed(model, found)
+            except UsageError as error:
+                log.error("%s", error)
+        archived = self._archived(model)
+        if now is None:
+            return archived
+        before = [old for old in archived if old.generation < now.generation]
+        return [*before[1 - MOST_GENERATIONS :], now]
+
+    # Private
+
+    def _there(self, model: str, found: Found | None) -> Release | None:
+        """The release to go on from: of a file that is broken, the last one in the history."""
+        if found is None:
+            return None
+        try:
+            return self._parsed(model, found)
+        except UsageError:
+            archived = self._archived(model)
+            if not archived:
+                raise
+            return archived[-1]
+
+    def _parsed(self, model: str, found: Found) -> Release:
+        place = f"{self.place}/{model}/{FILE}"
+        try:
+            release = releases.parse(found.content)
+        except UsageError as error:
+            raise UsageError(f"{place}: {error}") from None
+        if release.model != model:
+            raise UsageError(f"{place}: model is {release.model!r}; expected {model!r}, as its folder is called")
+        return release
+
+    def _archived(self, model: str) -> list[Release]:
+        found = self._files.read(_path(model, HISTORY), MOST_HISTORY_BYTES)
+        good = {}
+        for number, line in enumerate(_lines(found), 1):
+            try:
+                release = releases.parse(line)
+            except UsageError as error:
+                log.warning("%s/%s/%s, line %d is left out: %s", self.place, model, HISTORY, number, error)
+                continue
+            good[release.generation] = release
+        return [good[generation] for generation in sorted(good)]
+
+    def _archive(self, release: Release) -> None:
+        """Have a generation in the history, which must have been in force."""
+        path, line = _path(release.model, HISTORY), releases.dumps(release)
+        for _ in range(_TRIES):
+            found = self._files.read(path, MOST_HISTORY_BYTES)
+            lines = _lines(found)
+            if line.rstrip() in lines:
+                return
+            if self._files.replace(path, _bounded([*lines, line.rstrip()]), found):
+                return
+        raise UsageError(f"{self.place}/{path} is changed by others all the time")
+
+
+def _files(place: str) -> Files:
+    """Raises `UsageError`."""
+    if place.startswith("file://"):
+        return Folder(Path(place.removeprefix("file://")))
+    if model_store.is_address(place):
+        raise UsageError(f"releases in {place} cannot be changed safely; expected a folder")
+    return Folder(Path(place))
+
+
+def _path(model: str, file: str) -> str:
+    """Raises `UsageError` for a name that leads elsewhere."""
+    releases.check_model(model)
+    return f"{model}/{file}"
+
+
+def _lines(found: Found | None) -> list[bytes]:
+    return [line.rstrip() for line in found.content.split(b"\n") if line.strip()] if found else []
+
+
+def _bounded(lines: Iterable[bytes]) -> bytes:
+    """The last lines, as many as the history may have."""
+    kept: list[bytes] = []
+    size = 0
+    for line in reversed(list(lines)):
+        size += len(line) + 1
+        if len(kept) == MOST_GENERATIONS or size > MOST_HISTORY_BYTES:
+            break
+        kept.append(line)
+    return b"".join(line + b"\n" for line in reversed(kept))
