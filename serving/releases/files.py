@@ -30,14 +30,17 @@ class Found:
 
     content: bytes
     tag: Any
-    """What tells it from another one at the same place."""
+    """What tells it from another one that was or will be at the same place."""
 
 
 class Files(Protocol):
     """A place of such files. Paths are MODEL/FILE."""
 
-    def read(self, path: str, most_bytes: int) -> Found | None:
-        """The file; None where there is none. Raises `UsageError` when that cannot be said, or it is larger."""
+    def read(self, path: str, most_bytes: int, before: Found | None = None) -> Found | None:
+        """The file; None where there is none. Raises `UsageError` when that cannot be said, or it is larger.
+
+        before: what is given back, itself, where it is still there.
+        """
 
     def replace(self, path: str, content: bytes, seen: Found | None) -> bool:
         """Whether the file is `content` now: not if it was another than `seen`. Raises `UsageError`.
@@ -52,14 +55,19 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def read(self, path: str, most_bytes: int) -> Found | None:
+    def read(self, path: str, most_bytes: int, before: Found | None = None) -> Found | None:
+        file = self._root / path
         try:
-            content = small_file.read(self._root / path, most_bytes)
+            stamp = _stamp(file)
+            if before is not None and before.tag == stamp:
+                return before
+            return Found(small_file.read(file, most_bytes), stamp)
         except (FileNotFoundError, NotADirectoryError):
-            return None
+            if file.parent.is_dir():
+                return None
+            raise UsageError(f"there is no folder {file.parent}") from None
         except OSError as error:
-            raise UsageError(f"{self._root / path} cannot be read: {error.strerror or error}") from error
-        return Found(content, content)
+            raise UsageError(f"{file} cannot be read: {error.strerror or error}") from error
 
     def replace(self, path: str, content: bytes, seen: Found | None) -> bool:
         target = self._root / path
@@ -72,6 +80,12 @@ class Folder:
         except OSError as error:
             raise UsageError(f"{target} cannot be written: {error.strerror or error}") from error
         return True
+
+
+def _stamp(file: Path) -> tuple[int, int, int]:
+    """Changes with every rename onto the path. Taken before the file is read: never later than its content."""
+    status = file.stat()
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _put(target: Path, content: bytes) -> None:

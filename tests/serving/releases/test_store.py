@@ -229,8 +229,9 @@ def test_no_model_leads_elsewhere(store, model):
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(UsageError, match=r"digits/release\.json cannot be written: No such file"):
-        ReleaseStore(tmp_path).write(FIRST, 0)
+    for method in (lambda: ReleaseStore(tmp_path).write(FIRST, 0), lambda: ReleaseStore(tmp_path).read("digits")):
+        with pytest.raises(UsageError, match=r"there is no folder .*/digits"):
+            method()
 
 
 def test_a_pipe_in_the_place_of_a_release_is_not_waited_for(store, tmp_path):
