@@ -36,11 +36,8 @@ class Found:
 class Files(Protocol):
     """A place of such files. Paths are MODEL/FILE."""
 
-    def read(self, path: str, most_bytes: int, before: Found | None = None) -> Found | None:
-        """The file; None where there is none. Raises `UsageError` when that cannot be said, or it is larger.
-
-        before: what is given back, itself, where it is still there.
-        """
+    def read(self, path: str, most_bytes: int) -> Found | None:
+        """The file; None where there is none. Raises `UsageError` when that cannot be said, or it is larger."""
 
     def replace(self, path: str, content: bytes, seen: Found | None) -> bool:
         """Whether the file is `content` now: not if it was another than `seen`. Raises `UsageError`.
@@ -55,37 +52,29 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def read(self, path: str, most_bytes: int, before: Found | None = None) -> Found | None:
+    def read(self, path: str, most_bytes: int) -> Found | None:
         file = self._root / path
         try:
-            stamp = _stamp(file)
-            if before is not None and before.tag == stamp:
-                return before
-            return Found(small_file.read(file, most_bytes), stamp)
+            content = small_file.read(file, most_bytes)
         except (FileNotFoundError, NotADirectoryError):
             if file.parent.is_dir():
                 return None
             raise UsageError(f"there is no folder {file.parent}") from None
         except OSError as error:
             raise UsageError(f"{file} cannot be read: {error.strerror or error}") from error
+        return Found(content, content)
 
     def replace(self, path: str, content: bytes, seen: Found | None) -> bool:
         target = self._root / path
         try:
             with _locked(target.parent):
                 now = self.read(path, small_file.MOST_BYTES)
-                if (now and now.content) != (seen and seen.content):
+                if (now and now.tag) != (seen and seen.tag):
                     return False
                 _put(target, content)
         except OSError as error:
             raise UsageError(f"{target} cannot be written: {error.strerror or error}") from error
         return True
-
-
-def _stamp(file: Path) -> tuple[int, int, int]:
-    """Changes with every rename onto the path. Taken before the file is read: never later than its content."""
-    status = file.stat()
-    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _put(target: Path, content: bytes) -> None:

@@ -56,23 +56,12 @@ class ReleaseStore:
 
     def read(self, model: str) -> Release | None:
         """The release of a model; None where there is none. Raises `UsageError`, also for a file that is broken."""
-        found = self.look(model)
-        return None if found is None else self.parsed(model, found)
+        found = self._files.read(_path(model, FILE), MOST_BYTES)
+        return None if found is None else self._parsed(model, found)
 
-    def look(self, model: str, before: Found | None = None) -> Found | None:
-        """The file as it lies there, `before` itself if that has not changed; None where there is none. Raises `UsageError`."""
-        return self._files.read(_path(model, FILE), MOST_BYTES, before)
-
-    def parsed(self, model: str, found: Found) -> Release:
-        """The release of what `look` gave. Raises `UsageError`."""
-        place = f"{self.place}/{model}/{FILE}"
-        try:
-            release = releases.parse(found.content)
-        except UsageError as error:
-            raise UsageError(f"{place}: {error}") from None
-        if release.model != model:
-            raise UsageError(f"{place}: model is {release.model!r}; expected {model!r}, as its folder is called")
-        return release
+    def latest(self, model: str) -> Release | None:
+        """As `read`; where the file is broken, the last one of the history, from which `write` goes on. Raises `UsageError`."""
+        return self._there(model, self._files.read(_path(model, FILE), MOST_BYTES))
 
     def write(self, release: Release, expected_generation: int) -> Release:
         """Put the next generation of a release; give it as it was written. For people: it may raise.
@@ -126,7 +115,7 @@ class ReleaseStore:
         now = None
         if found is not None:
             try:
-                now = self.parsed(model, found)
+                now = self._parsed(model, found)
             except UsageError as error:
                 log.error("%s", error)
         archived = self._archived(model)
@@ -142,12 +131,22 @@ class ReleaseStore:
         if found is None:
             return None
         try:
-            return self.parsed(model, found)
+            return self._parsed(model, found)
         except UsageError:
             archived = self._archived(model)
             if not archived:
                 raise
             return archived[-1]
+
+    def _parsed(self, model: str, found: Found) -> Release:
+        place = f"{self.place}/{model}/{FILE}"
+        try:
+            release = releases.parse(found.content)
+        except UsageError as error:
+            raise UsageError(f"{place}: {error}") from None
+        if release.model != model:
+            raise UsageError(f"{place}: model is {release.model!r}; expected {model!r}, as its folder is called")
+        return release
 
     def _archived(self, model: str) -> list[Release]:
         found = self._files.read(_path(model, HISTORY), MOST_HISTORY_BYTES)

@@ -11,6 +11,7 @@ from signet.commands import (
     model_server,
     models,
     predict,
+    release,
     score,
     serve,
     sync_models,
@@ -27,6 +28,7 @@ app.command()(train.train)
 app.command()(export.export)
 app.command()(serve.serve)
 app.add_typer(keys.app, name="keys")
+app.add_typer(release.app, name="release")
 app.command(
     "model-server", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 )(model_server.model_server)

@@ -32,7 +32,7 @@ def made(draw: st.DrawFn) -> Release:
     stable = draw(VERSIONS)
     return Release(
         draw(NAMES),
-        draw(st.integers(1, releases.MOST_GENERATION)),
+        draw(st.integers(1, releases.MOST_GENERATION - 1)),
         stable,
         None if stage is Stage.DONE else draw(VERSIONS.filter(lambda version: version != stable)),
         stage,

@@ -1,0 +1,247 @@
+"""`signet release`: a new version of a model takes traffic step by step, when somebody says so, and leaves it at once."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from signet.serving.releases.release import Release
+    from signet.serving.releases.store import ReleaseStore
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+Model = Annotated[str, typer.Argument(help="The model, as its folder is called.", metavar="MODEL")]
+ModelsDir = Annotated[
+    str,
+    typer.Option(
+        help="Folder of models, MODEL/VERSION/saved_model.pb, or its address: s3://…, gs://….",
+        envvar="SIGNET_MODELS_DIR",
+    ),
+]
+DEFAULT = "models"
+By = Annotated[
+    str, typer.Option(help="Who says so. [default: user@machine]", envvar="SIGNET_RELEASE_BY", show_default=False)
+]
+Reason = Annotated[str, typer.Option(help="Why: it is kept in the history.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
+
+
+@app.callback()
+def release() -> None:
+    """Release a version of a model: to copies of requests first, then to a share of the callers, then to all.
+
+    Running servers follow MODEL/release.json. Once a model has one, a version that appears is given no request that does not
+    name it, until it is released. Servers take a bad version back by themselves; only people let it further.
+    """
+
+
+@app.command()
+def start(
+    model: Model,
+    version: Annotated[
+        int | None,
+        typer.Argument(
+            help="The version that is to be released. Without one, the stable version is kept, and no more."
+        ),
+    ] = None,
+    stable: Annotated[
+        int | None,
+        typer.Option(
+            help="The version that answers now. [default: that of the release before, else the highest other one]",
+            show_default=False,
+        ),
+    ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(help="What it is judged by; may be given again. See docs/releases.md.", metavar="NAME=NUMBER"),
+    ] = None,
+    by: By = "",
+    reason: Reason = "",
+    models_dir: ModelsDir = DEFAULT,
+) -> None:
+    """Begin the release of a version: both stay loaded, and the old one answers until the new one is promoted.
+
+    signet release start digits 2
+    """
+    from signet.serving.errors import UsageError
+    from signet.serving.releases import steps
+    from signet.serving.releases.versions import versions
+
+    store = _store(models_dir)
+    known = versions(models_dir, model)
+    there = store.latest(model)
+    if stable is None:
+        others = [number for number in known if number != version]
+        stable = there.stable if there else others[-1] if others else version
+    for number in {version, stable} - {None}:
+        if number not in known:
+            listed = ", ".join(map(str, known))
+            raise UsageError(f"there is no version {number} of {model!r} in {models_dir}; there is {listed}")
+    assert stable is not None
+    if version is None:
+        new = steps.keep(there, model, stable, by=_who(by), reason=reason)
+    else:
+        limits = _limits(limit or [])
+        new = steps.start(there, model, version, stable, by=_who(by), reason=reason, limits=limits)
+    _written(store, there, new)
+
+
+@app.command()
+def status(model: Model, models_dir: ModelsDir = DEFAULT, as_json: AsJson = False) -> None:
+    """Show how far a release has come."""
+    import json
+
+    from signet.serving.errors import UsageError
+    from signet.serving.releases import release as releases
+
+    there = _store(models_dir).read(model)
+    if there is None:
+        raise UsageError(f"{model!r} has no release in {models_dir}: its highest version answers")
+    if as_json:
+        typer.echo(json.dumps(json.loads(releases.dumps(there)), indent=2))
+        return
+    for name, value in _lines(there):
+        typer.echo(f"{name:11}{value}")
+
+
+@app.command()
+def promote(
+    model: Model,
+    to: Annotated[
+        str | None,
+        typer.Option(help="The stage to go to: shadow, canary or done. [default: the next]", show_default=False),
+    ] = None,
+    share: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the requests that it answers. [default: 0.05, then 0.5]", show_default=False, min=0, max=1
+        ),
+    ] = None,
+    shadow: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the other requests that it is shown copies of. [default: 1]",
+            show_default=False,
+            min=0,
+            max=1,
+        ),
+    ] = None,
+    by: By = "",
+    reason: Reason = "",
+    models_dir: ModelsDir = DEFAULT,
+) -> None:
+    """Let a version further: to copies of requests, to a share of the requests, to a larger one, to all.
+
+    signet release promote digits
+    """
+    from signet.serving.errors import UsageError
+    from signet.serving.releases import steps
+    from signet.serving.releases.release import Stage
+
+    store = _store(models_dir)
+    there = _there(store, model)
+    stages = (Stage.SHADOW, Stage.CANARY, Stage.DONE)
+    if to is not None and to not in stages:
+        raise UsageError(f"--to is {to[:40]!r}; expected one of {', '.join(stages)}")
+    stage = None if to is None else Stage(to)
+    new = steps.promote(there, by=_who(by), reason=reason, stage=stage, share=share, shadow=shadow)
+    _written(store, there, new)
+
+
+@app.command()
+def rollback(model: Model, by: By = "", reason: Reason = "", models_dir: ModelsDir = DEFAULT) -> None:
+    """Take a version back at once: the stable one answers everything. After it has become that, the one before does again."""
+    from signet.serving.releases import steps
+
+    store = _store(models_dir)
+    there = _there(store, model)
+    _written(store, there, steps.roll_back(there, store.history(model), by=_who(by), reason=reason))
+
+
+@app.command()
+def history(model: Model, models_dir: ModelsDir = DEFAULT, as_json: AsJson = False) -> None:
+    """Show all that was done to the releases of a model, the last 200 changes, the oldest first."""
+    import json
+
+    from signet.serving.releases import release as releases
+
+    generations = _store(models_dir).history(model)
+    if as_json:
+        typer.echo(json.dumps([json.loads(releases.dumps(one)) for one in generations], indent=2))
+        return
+    table = [["generation", "at", "stage", "stable", "candidate", "share", "by", "reason"]]
+    for one in generations:
+        candidate = "-" if one.candidate is None else str(one.candidate)
+        table.append(
+            [str(one.generation), one.at, one.stage, str(one.stable), candidate, f"{one.share:g}", one.by, one.reason]
+        )
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _store(models_dir: str) -> "ReleaseStore":
+    from signet.serving.releases.store import ReleaseStore
+
+    return ReleaseStore(models_dir)
+
+
+def _there(store: "ReleaseStore", model: str) -> "Release":
+    from signet.serving.errors import UsageError
+
+    there = store.latest(model)
+    if there is None:
+        raise UsageError(f"{model!r} has no release in {store.place}; `signet release start` begins one")
+    return there
+
+
+def _written(store: "ReleaseStore", there: "Release | None", new: "Release") -> None:
+    from signet.serving.releases import steps
+
+    now = store.write(new, there.generation if there else 0)
+    typer.echo(f"generation {now.generation}: {steps.described(now)}")
+
+
+def _who(by: str) -> str:
+    import getpass
+    import socket
+
+    try:
+        return by or f"{getpass.getuser()}@{socket.gethostname()}"
+    except (KeyError, OSError):  # a container's user may have no name
+        return socket.gethostname()
+
+
+def _limits(options: list[str]) -> dict[str, float]:
+    """Raises `UsageError`."""
+    from signet.serving.errors import UsageError
+
+    limits = {}
+    for option in options:
+        name, _, text = option.partition("=")
+        try:
+            limits[name] = float(text)
+        except ValueError:
+            raise UsageError(f"--limit is {option[:80]!r}; expected NAME=NUMBER, such as alpha=0.001") from None
+    return limits
+
+
+def _lines(release: "Release") -> list[tuple[str, Any]]:
+    """What `status` shows: name and value."""
+    lines: list[tuple[str, Any]] = [
+        ("stage", release.stage),
+        ("stable", release.stable),
+        ("candidate", "-" if release.candidate is None else release.candidate),
+        ("share", f"{release.share:g}"),
+        ("shadow", f"{release.shadow:g}"),
+        ("generation", release.generation),
+        ("by", release.by or "-"),
+        ("at", release.at or "-"),
+        ("reason", release.reason or "-"),
+    ]
+    if release.limits:
+        lines.append(("limits", ", ".join(f"{name}={value:g}" for name, value in release.limits.items())))
+    if release.unknown:
+        names = ", ".join(name[:40] for name in list(release.unknown)[:20])
+        lines.append(("not known", f"{names} (kept, and used for nothing by this version of Signet)"))
+    return lines

@@ -1,0 +1,125 @@
+"""`signet release`, in a folder of models."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from signet.commands.app import app
+from signet.serving.releases.store import FILE, ReleaseStore
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    for version in ("1", "2", "3"):
+        (tmp_path / "digits" / version).mkdir(parents=True)
+        (tmp_path / "digits" / version / "saved_model.pb").touch()
+    (tmp_path / "digits" / "4").mkdir()  # somebody is writing it
+    return tmp_path
+
+
+def run(models: Path, command: str, *arguments: str) -> Result:
+    return CliRunner().invoke(
+        app, ["release", command, "digits", *arguments], env={"SIGNET_MODELS_DIR": str(models), "COLUMNS": "200"}
+    )
+
+
+def said(models: Path, command: str, *arguments: str) -> str:
+    done = run(models, command, *arguments)
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done.output
+
+
+def refused(models: Path, command: str, *arguments: str) -> str:
+    done = run(models, command, *arguments)
+    assert done.exit_code != 0
+    return str(done.exception)
+
+
+def released(models: Path) -> dict[str, Any]:
+    return json.loads((models / "digits" / FILE).read_text())
+
+
+def test_a_release_begins_with_the_version_before(models):
+    assert said(models, "start", "3", "--by", "ana", "--reason", "new data", "--limit", "alpha=0.01") == (
+        "generation 1: the release of 'digits' is at gate, with version 3 after 2\n"
+    )
+    now = released(models)
+    assert (now["stable"], now["candidate"], now["by"], now["reason"]) == (2, 3, "ana", "new data")
+    assert now["limits"] == {"alpha": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["4"], "there is no version 4 of 'digits' in {}; there is 1, 2, 3"),
+        (["3", "--stable", "7"], "there is no version 7 of 'digits' in {}; there is 1, 2, 3"),
+        (["3", "--stable", "3"], "version 3 of 'digits' is the stable one already"),
+        (["3", "--limit", "alpha"], "--limit is 'alpha'; expected NAME=NUMBER, such as alpha=0.001"),
+    ],
+)
+def test_what_cannot_be_started_is_refused_and_nothing_is_written(models, arguments, problem):
+    assert refused(models, "start", *arguments) == problem.format(models)
+    assert not (models / "digits" / FILE).exists()
+
+
+def test_a_second_release_waits_for_the_end_of_the_first(models):
+    said(models, "start", "2", "--stable", "1")
+    assert "promote it or roll it back before another one is started" in refused(models, "start", "3")
+    said(models, "rollback")
+    assert "is at gate, with version 3 after 1" in said(models, "start", "3")
+
+
+def test_a_version_is_kept_without_a_candidate(models):
+    assert "is at done, with version 3" in said(models, "start")
+    assert released(models)["stable"] == 3
+    assert "has a release already" in refused(models, "start")
+
+
+def test_a_status_tells_all_of_it(models):
+    assert "has no release in" in refused(models, "status")
+    said(models, "start", "3", "--by", "ana", "--limit", "alpha=0.01")
+    text = said(models, "status")
+    for line in ("stage      gate", "stable     2", "candidate  3", "by         ana", "limits     alpha=0.01"):
+        assert line in text.splitlines()
+    assert json.loads(said(models, "status", "--json"))["candidate"] == 3
+
+
+def test_a_rollback_goes_on_from_the_history_where_the_file_is_broken(models):
+    said(models, "start", "3")
+    (models / "digits" / FILE).write_text("half")
+    assert "the release is no JSON" in refused(models, "status")
+    assert "from version 3 to 2" in said(models, "rollback", "--reason", "now")
+    assert released(models)["stage"] == "rolled_back"
+
+
+def test_the_history_has_every_change(models):
+    said(models, "start", "3", "--by", "ana")
+    said(models, "rollback", "--by", "bob", "--reason", "too slow")
+    lines = said(models, "history").splitlines()
+    assert lines[0].split() == ["generation", "at", "stage", "stable", "candidate", "share", "by", "reason"]
+    assert "gate" in lines[1]
+    assert lines[2].endswith("bob  too slow")
+    assert [one["generation"] for one in json.loads(said(models, "history", "--json"))] == [1, 2]
+
+
+def test_fields_that_are_not_known_are_shown(models):
+    said(models, "start", "3")
+    (models / "digits" / FILE).write_text(json.dumps({**released(models), "shere": 0.5}))
+    assert "not known  shere (kept, and used for nothing by this version of Signet)" in said(models, "status")
+
+
+def test_what_another_has_changed_meanwhile_is_not_written_over(models, monkeypatch):
+    said(models, "start", "3")
+    real = ReleaseStore.latest
+
+    def late(store: ReleaseStore, model: str) -> Any:
+        seen = real(store, model)
+        assert seen
+        store.lower(seen, by="the brake", reason="5 of 60 failed")
+        return seen
+
+    monkeypatch.setattr(ReleaseStore, "latest", late)
+    assert "at generation 2, and not at 1 any more" in refused(models, "rollback")
