@@ -68,6 +68,7 @@ ALLOWED: dict[str, list[str]] = {
     "serving.gateway.backends": [*CORE, "serving.engine"],
     "serving.gateway.access_log": [*CORE, "serving.gateway.access_choice"],
     "serving.gateway.request_log": CORE,
+    "serving.gateway.releases": [*CORE, "serving.releases"],
     "serving.gateway.http": CORE,
     "serving.gateway.openapi": [
         *DIALECTS,
@@ -78,7 +79,7 @@ ALLOWED: dict[str, list[str]] = {
         *CORE,
         *(
             f"serving.gateway.{name}"
-            for name in ("access_log", "certificates", "request_log", "backends", "http", "openapi")
+            for name in ("access_log", "certificates", "releases", "request_log", "backends", "http", "openapi")
         ),
     ],
     "serving.gateway.grpc": CORE,

@@ -42,6 +42,8 @@ from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.gateway.observability.tracing import Tracing
 from signet.serving.gateway.openapi import fixed_routes, page
 from signet.serving.gateway.openapi.document_cache import DocumentCache
+from signet.serving.gateway.releases import releases
+from signet.serving.gateway.releases.releases import Releases
 from signet.serving.gateway.request_log.request_log import RequestLog
 from signet.serving.gateway.settings import Settings
 from signet.serving.http.messages import without_body
@@ -95,6 +97,10 @@ class Gateway:
         self._exporter = create_exporter(settings, self.metrics)
         tracing = Tracing(Sampler(settings.otlp_sample), self._exporter.hand_over) if self._exporter else None
         self.inference = Inference(settings, self.backend, self.metrics, tracing, self.access)
+        self.releases = create_releases(settings, self.backend, self.inference, failures)
+        """None where nobody knows where the models lie."""
+        if self.releases:
+            self.readiness.releases = self.releases.routing
         self.request_log = RequestLog(settings, self.metrics, failures) if settings.request_log else None
         if self.request_log:
             self.inference.sample = self.request_log.sample
@@ -237,6 +243,15 @@ class Gateway:
         """Look at once at the files that are followed beside the models'."""
         if self.access:
             self.access.look()
+        if self.releases:
+            self.releases.look()
+
+    def start(self) -> None:
+        """Begin to follow these files. The backend's are its own business."""
+        if self.access:
+            self.access.start()
+        if self.releases:
+            self.releases.start()
 
     async def stop(self) -> None:
         """Let go of the models and of the processes that read large bodies; write the last rows of the request log."""
@@ -244,6 +259,8 @@ class Gateway:
             self._following.stop()
         if self.access:
             self.access.stop()
+        if self.releases:
+            await asyncio.to_thread(self.releases.stop)
         await self.backend.stop()
         await self.offload.close()
         if self._access_log:
@@ -325,6 +342,12 @@ def create_backend(settings: Settings, metrics: Metrics, failures: Failures, off
     from signet.serving.gateway.backends.embedded import EmbeddedBackend  # noqa: PLC0415  # loads TensorFlow's library
 
     return EmbeddedBackend(declared_configs(settings), settings, failures)
+
+
+def create_releases(settings: Settings, backend: Backend, inference: Inference, failures: Failures) -> Releases | None:
+    """The releases beside the versions of models, as far as it is known where those lie."""
+    place = releases.places(settings, read(settings.model_config_file) if settings.model_config_file else ())
+    return Releases(settings, backend, inference, failures, place) if place else None
 
 
 def create_exporter(settings: Settings, metrics: Metrics) -> "Exporter | None":

@@ -49,8 +49,7 @@ async def _serve(gateway: Gateway, parent: Parent, argument: Argument) -> None:
         task.add_done_callback(tasks.discard)
 
     readiness.service = {**readiness.state(), "ready": False}
-    if gateway.access:
-        gateway.access.start()
+    gateway.start()
     server = create_http_server(gateway, parent.closed(HTTP))
     grpc_server = create_grpc_server(gateway) if settings.grpc else None
     grpc_port = None

@@ -194,7 +194,9 @@ def service_state(
     missing = dict.fromkeys(model for state in states for model in state["missing"])
     why = dict.fromkeys(reason for state in states for reason in state["why"])
     lacks = {"missing": [], "why": []} if ready else {"missing": list(missing), "why": list(why)}
-    return {"ready": ready, "draining": draining, "models": list(models), **lacks}
+    told = {"ready": ready, "draining": draining, "models": list(models), **lacks}
+    releases = dict.fromkeys(problem for state in states for problem in state.get("releases", ()))
+    return {**told, "releases": list(releases)} if releases else told
 
 
 class _StoreMetrics(Collector):

@@ -105,8 +105,7 @@ async def _serve(gateway: Gateway, listener: socket.socket, admin: AdminServer |
         poll_now()
 
     signals.install_handlers(stop, look)
-    if gateway.access:
-        gateway.access.start()
+    gateway.start()
     if admin:
         tasks.add(asyncio.create_task(admin.heartbeat()))
     server = create_http_server(gateway)

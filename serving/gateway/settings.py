@@ -241,7 +241,7 @@ class Settings(BaseSettings):
     def of_process(self, place: int) -> "Settings":
         """The settings of one of several processes, from 0: with its share of the limits, without what the parent does."""
         shares = {name: cores.share(getattr(self, name), self.processes, place) for name in SHARED}
-        return self.model_copy(update={**shares, "admin_port": None, "model_store": ""})
+        return self.model_copy(update={**shares, "admin_port": None})
 
     @property
     def batch_switches(self) -> dict[str, bool]:

@@ -16,10 +16,10 @@ _LONGEST_BACKOFF_S = 60.0
 
 REPOSITORY, FOLDER, STORE, POLLER, CONFIG = "repository", "models-folder", "model-store", "poller", "config-file"
 JOINING, REQUEST_LOG, CERTIFICATES = "joining", "request-log", "certificates"
-KEYS, ACCESS_LOG = "keys", "access-log"
-TASKS = (REPOSITORY, FOLDER, STORE, POLLER, CONFIG, JOINING, REQUEST_LOG, CERTIFICATES, KEYS, ACCESS_LOG)
+KEYS, ACCESS_LOG, RELEASES = "keys", "access-log", "releases"
+TASKS = (REPOSITORY, FOLDER, STORE, POLLER, CONFIG, JOINING, REQUEST_LOG, CERTIFICATES, KEYS, ACCESS_LOG, RELEASES)
 """All kinds of such work: versions of models, names of models, a bucket, model servers, a config file, whose rows share calls,
-files of requests, certificates, the file of keys, the access log."""
+files of requests, certificates, the file of keys, the access log, releases."""
 
 
 class Failures:

@@ -111,13 +111,11 @@ class ReleaseStore:
 
         A line that is broken is left out, and told in the log.
         """
-        found = self._files.read(_path(model, FILE), MOST_BYTES)
         now = None
-        if found is not None:
-            try:
-                now = self._parsed(model, found)
-            except UsageError as error:
-                log.error("%s", error)
+        try:
+            now = self.read(model)
+        except UsageError as error:
+            log.error("%s", error)
         archived = self._archived(model)
         if now is None:
             return archived

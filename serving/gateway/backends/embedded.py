@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -120,6 +120,12 @@ class EmbeddedBackend:
 
     def keep(self, model: str, version: int, seconds: float) -> None:
         self._repository.keep(model, version, seconds)
+
+    def available(self, model: str, version: int) -> bool:
+        return version in self._repository.versions(model)
+
+    def pin(self, versions: Mapping[str, Collection[int]]) -> None:
+        self._repository.pin(versions)
 
     async def poll_now(self) -> None:
         if self._watching:

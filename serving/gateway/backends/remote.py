@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import CancelledError
 from functools import partial
 from pathlib import Path
@@ -218,6 +218,13 @@ class RemoteBackend:
 
     def keep(self, model: str, version: int, seconds: float) -> None:
         """Do nothing: the model servers decide; their version policy can keep a version."""
+
+    def available(self, model: str, version: int) -> bool:
+        known = self._versions.get((model, version))
+        return known is not None and bool(known.holders)
+
+    def pin(self, versions: Mapping[str, Collection[int]]) -> None:
+        """Do nothing: as above."""
 
     async def statuses(self, model: str) -> list[VersionStatus]:
         """What the servers say now: each version in the liveliest state that it has on one of them."""

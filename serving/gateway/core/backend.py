@@ -1,6 +1,6 @@
 """What the gateway needs of whatever runs the models: the embedded engine or TensorFlow Serving."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -103,6 +103,15 @@ class Backend(Protocol):
 
     def keep(self, model: str, version: int, seconds: float) -> None:
         """Do not unload that version, if it is loaded, before so many seconds from now."""
+
+    def available(self, model: str, version: int) -> bool:
+        """Whether that version would answer now, as far as is known without asking anybody. Any thread may ask."""
+
+    def pin(self, versions: Mapping[str, Collection[int]]) -> None:
+        """Keep these versions of these models loaded, beside those of the version policy; any thread may say so.
+
+        They take the place of those that were named before.
+        """
 
     async def poll_now(self) -> None:
         """Look at once which models and versions there are, rather than at the next poll."""

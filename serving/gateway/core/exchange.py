@@ -30,6 +30,9 @@ from signet.serving.tracing.trace_context import TRACEPARENT, TRACESTATE
 
 log = logging.getLogger(__name__)
 
+KEY, SIDE = "x-signet-key", "x-signet-release"
+"""Whose request it is, and the side of a release that is to answer it: a header, or a key of metadata."""
+
 T = TypeVar("T")
 A = TypeVar("A")
 """The answer as a protocol writes it."""
@@ -85,6 +88,10 @@ class Exchange(RequestContext, ABC, Generic[A]):
         Several values come joined by commas where that is known to mean the same: traceparent and tracestate, and all of gRPC.
         """
         return None
+
+    def affinity(self) -> tuple[str | None, str | None] | None:
+        """As `Asker.affinity`."""
+        return self.header(KEY), self.header(SIDE)
 
     @abstractmethod
     def receive(self) -> bytes | Awaitable[bytes]:
@@ -196,7 +203,7 @@ class Exchange(RequestContext, ABC, Generic[A]):
         self._note_call()
         request = self.request
         if type(error) is NotFound and request and (self._retried or self.version == UNKNOWN):
-            error = self.inference.why_missing(request.model, error)
+            error = self.inference.why_missing(request, error)
         if (
             request
             and not self._retried
@@ -208,7 +215,7 @@ class Exchange(RequestContext, ABC, Generic[A]):
             # The version was unloaded under this request, and there is a newer one; or it was replaced under its number.
             self._retried = True
             self._release()
-            self.then(self.inference.refreshed(request), self._leased)
+            self.then(self.inference.refreshed(request, self), self._leased)
             return
         self.error = refusal = _serving_error(error, self.request_id)
         self.finish(refusal.grpc_code, self.send_error(refusal))
@@ -289,7 +296,7 @@ class Exchange(RequestContext, ABC, Generic[A]):
                 self.fail(refusal)
                 return
             self.load = load
-        self.then(self.inference.acquire(request), self._leased)
+        self.then(self.inference.acquire(request, self), self._leased)
 
     def _leased(self, lease: Lease) -> None:
         self._lease = lease

@@ -16,6 +16,7 @@ from signet.serving.gateway.core.backend import Backend, Lease
 from signet.serving.gateway.core.batching import Batcher, Pace, Run, Ticket, Waiter, row_count
 from signet.serving.gateway.core.labels import Labels
 from signet.serving.gateway.core.load import Load
+from signet.serving.gateway.core.routes import Asker, Routes
 from signet.serving.gateway.observability import call_trace
 from signet.serving.gateway.observability.call_trace import CallTrace, RecordedCall
 from signet.serving.gateway.observability.metrics import Metrics
@@ -104,6 +105,9 @@ class Inference:
         """Who is told of requests besides; filled before the first one."""
         self.sample: Callable[[Lease, Signature, Arrays], Sample | None] | None = None
         """What a request log wants of a request about to be answered; None: there is no such log."""
+        self.routes: Routes | None = None
+        """Who says which version answers requests that name none; None: the newest does, as no model has a release. Replaced by
+        the thread that follows releases."""
         self.tracing = tracing
         if tracing:
             self.observers.append(tracing.ended)
@@ -120,27 +124,31 @@ class Inference:
         backend.watch_room(self._room)
         metrics.watch_queues(lambda: backend.models, self._waiting, settings.max_in_flight)
 
-    def acquire(self, request: InferenceRequest) -> Lease | Awaitable[Lease]:
+    def acquire(self, request: InferenceRequest, asker: Asker | None = None) -> Lease | Awaitable[Lease]:
         """The version that a request of a declared model wants, at once where nobody has to be asked for it.
 
-        Whoever gets it releases it. Raises `NotFound`, `InvalidInput`, `Unavailable`.
+        asker: the request, where there is one that may be anybody's. Whoever gets the lease releases it. Raises `NotFound`,
+        `InvalidInput`, `FailedPrecondition`, `Unavailable`.
         """
         version = request.version
         if request.label is not None:
             version = self.labels.version(request.model, request.label)
             if version is None:
                 return self._acquire_labelled(request, request.label)
-        elif version is not None and request.keep:
+        elif version is None:
+            if self.routes is not None:
+                version = self.routes.version(request.model, asker)
+        elif request.keep:
             self._backend.keep(request.model, version, KEPT_S)
         return self._acquire_version(request.model, version)
 
-    async def refreshed(self, request: InferenceRequest) -> Lease:
+    async def refreshed(self, request: InferenceRequest, asker: Asker) -> Lease:
         """As `acquire`, after the backend has looked which versions there are."""
         await self._backend.refresh(request.model)
-        return await settled(self.acquire(request))
+        return await settled(self.acquire(request, asker))
 
     async def lease(self, request: InferenceRequest) -> Lease:
-        """As `acquire`, of any model, whether it is declared or not."""
+        """As `acquire`, of any model, whether it is declared or not; where a release speaks of it, its stable version."""
         self.check_declared(request.model)
         return await settled(self.acquire(request))
 
@@ -207,10 +215,13 @@ class Inference:
         version = await self.version_of_label(request.model, label)
         return await settled(self._acquire_version(request.model, version))
 
-    def why_missing(self, model: str, error: NotFound) -> ServingError:
-        """The error for a version that is not there: another one when the model has none yet."""
+    def why_missing(self, request: InferenceRequest, error: NotFound) -> ServingError:
+        """The error for a version that is not there: another one when the model has none yet, or a release wants it there."""
+        model = request.model
         if model in self._backend.missing():
             return Unavailable(f"model {model!r} has no version that is available yet")
+        if self.routes is not None and request.version is None and request.label is None:
+            return self.routes.missing(model) or error
         return error
 
     async def version_of_label(self, model: str, label: str) -> int:
@@ -218,6 +229,8 @@ class Inference:
         version = self.labels.version(model, label)
         if version is None:
             version = await self._backend.version_of_label(model, label)
+        if version is None and self.routes is not None:
+            version = self.routes.labelled(model, label)
         if version is None:
             known = self.labels.of(model)
             hint = nearest_hint(label, known)

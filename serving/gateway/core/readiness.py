@@ -4,12 +4,22 @@ One process of several is asked for all of them: what its parent last said count
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from signet.serving.gateway.core.backend import Backend
 
 _REASONS = 4
-"""Models of which is told why they are missing."""
+"""Models of which is told why they are missing, and versions that releases lack."""
+
+
+class Releases(Protocol):
+    """What is known of releases, by any thread."""
+
+    def problems(self) -> list[str]:
+        """A sentence about each version that a release needs and that is not there, and each release that cannot be read."""
+
+    def unready(self) -> list[str]:
+        """Models with a release whose stable version has not been there yet."""
 
 
 class Readiness:
@@ -17,6 +27,8 @@ class Readiness:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self.releases: Releases | None = None
+        """What is known of releases; None: no model can have one. Written once, before anybody reads."""
         self.draining = False
         """Whether a graceful shutdown is under way; once true it stays so."""
         self.service: Mapping[str, Any] | None = None
@@ -32,13 +44,20 @@ class Readiness:
         backend = self._backend
         missing = backend.unready()
         why = [backend.why_missing(model) for model in missing[:_REASONS]]
+        if self.releases is not None:
+            missing = list(dict.fromkeys([*missing, *self.releases.unready()]))
         known = {"draining": self.draining, "models": backend.models, "missing": missing, "why": why}
+        if self.releases is not None and (problems := self.releases.problems()):
+            known["releases"] = problems[:_REASONS]
         return {"ready": self.own, **known}
 
     @property
     def own(self) -> bool:
         """Whether there are models here, each declared or there at the start has been served, and no stop is under way.
 
-        A model that comes later, and a bad later version of any, turn nobody away from the others.
+        A model that comes later, and a bad later version of any, turn nobody away from the others. Where a model has a release,
+        it is served when the stable version of that has been.
         """
-        return bool(self._backend.models) and not self.draining and not self._backend.unready()
+        if not self._backend.models or self.draining or self._backend.unready():
+            return False
+        return self.releases is None or not self.releases.unready()

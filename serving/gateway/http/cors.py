@@ -25,7 +25,8 @@ _GRANT_TO_ALL = b"Access-Control-Allow-Origin: *\r\n" + _EXPOSED
 _PREFLIGHT = (
     b"Access-Control-Allow-Methods: GET, HEAD, POST, OPTIONS\r\nAccess-Control-Max-Age: 7200\r\n"
     b"Access-Control-Allow-Headers: Accept, Authorization, Content-Encoding, Content-Type, Inference-Header-Content-Length, "
-    b"Traceparent, Tracestate, X-Api-Key, X-Request-Id, X-Request-Timeout, X-Signet-Batching, X-Signet-Job\r\n"
+    b"Traceparent, Tracestate, X-Api-Key, X-Request-Id, X-Request-Timeout, X-Signet-Batching, X-Signet-Job, "
+    b"X-Signet-Key, X-Signet-Release\r\n"
 )
 _VARIES = b"Vary: Origin\r\n"
 """A cache must not give the answer for one origin to another."""

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from signet.serving.errors import InvalidInput, Overloaded, ServingError, Unauthenticated, UnknownEncoding
+from signet.serving.gateway.core import exchange
 from signet.serving.gateway.core.exchange import Exchange
 from signet.serving.gateway.core.inference import Inference
 from signet.serving.gateway.core.load import Load
@@ -29,6 +30,8 @@ from signet.serving.rest_dialect import json_codec
 log = logging.getLogger(__name__)
 
 JSON = b"Content-Type: application/json\r\n"
+
+_KEY, _SIDE = exchange.KEY.encode(), exchange.SIDE.encode()
 
 _MOST_PATH = 256
 """Bytes of a path that its span has."""
@@ -83,6 +86,12 @@ class HttpExchange(Exchange[Answer]):
     def header(self, name: str) -> str | None:
         value = self.http_request.headers.get(name.encode())
         return None if value is None else value.decode("latin-1")
+
+    def affinity(self) -> tuple[str | None, str | None] | None:
+        headers = self.http_request.headers
+        if _KEY not in headers and _SIDE not in headers:  # as most of the time
+            return None
+        return super().affinity()
 
     @abstractmethod
     def route(self) -> str:

@@ -22,7 +22,6 @@ from signet.serving.gateway.http.responses import fails, gives, ready_or_not
 from signet.serving.http.server import Response as HttpResponse
 from signet.serving.models import model_status
 from signet.serving.models.model_status import State
-from signet.serving.process.concurrency import settled
 from signet.serving.tensors import signature
 from signet.serving.tensors.protos import get_model_metadata_pb2
 
@@ -93,7 +92,7 @@ def create_router(backend: Backend, inference: Inference, probes: Probes) -> API
     async def models(request: Request) -> Response:
         """What is served, with the inputs and outputs of each signature."""
         names = visible(request.state.key, backend.models)
-        details = await asyncio.gather(*(_details(backend, name) for name in names))
+        details = await asyncio.gather(*(_details(backend, inference, name) for name in names))
         return JSONResponse({"models": names, "details": details})
 
     @router.get("/v1/models/{model:name}", responses=_STATUS)
@@ -118,7 +117,7 @@ def create_router(backend: Backend, inference: Inference, probes: Probes) -> API
         for line in body["model_version_status"]:
             line.setdefault("status", {}).setdefault("error_message", "")
         ready = any(entry.state is State.AVAILABLE for entry in statuses)
-        joining = await _joining(backend, model, version) if ready else {}
+        joining = await _joining(inference, model, version) if ready else {}
         return JSONResponse({**body, "name": model, "ready": ready, "joining": joining})
 
     @router.get("/v1/models/{model:name}/metadata", responses=_METADATA)
@@ -183,20 +182,20 @@ def _check_declared(backend: Backend, model: str) -> None:
         raise NotFound(f"Could not find any versions of model {model[:100]}{hint}. Served models: {served}")
 
 
-async def _joining(backend: Backend, model: str, version: int | None) -> dict[str, Any]:
+async def _joining(inference: Inference, model: str, version: int | None) -> dict[str, Any]:
     try:
-        lease = await settled(backend.lease(model, version))
+        lease = await inference.lease(InferenceRequest(model, version))
     except ServingError:
         return {}
     with releasing(lease):
         return {name: asdict(verdict) for name, verdict in verdicts(lease).items()}
 
 
-async def _details(backend: Backend, name: str) -> dict[str, Any]:
+async def _details(backend: Backend, inference: Inference, name: str) -> dict[str, Any]:
     """One model for the list: its available versions and the signatures of the one that unversioned requests get."""
     try:
         statuses = await backend.statuses(name)
-        lease = await settled(backend.lease(name, None))
+        lease = await inference.lease(InferenceRequest(name))
     except ServingError as error:
         return {"name": name, "versions": [], "signatures": {}, "error": str(error)}
     with releasing(lease):

@@ -52,7 +52,7 @@ SCHEMAS: dict[str, Schema] = {
     # The process
     "Alive": record({"status": {"const": "alive"}}),
     "Live": record({"live": _YES}),
-    "Readiness": record({"ready": BOOLEAN, "draining": BOOLEAN}, models=_NAMES, missing=_NAMES),
+    "Readiness": record({"ready": BOOLEAN, "draining": BOOLEAN}, models=_NAMES, missing=_NAMES, releases=array(TEXT)),
     # The list of models
     "Models": record({"models": _NAMES, "details": array(ref("Model"))}),
     "Model": record(

@@ -1,0 +1,87 @@
+"""The releases of one gateway, put together: who gets which version, and what follows from their files.
+
+release.json ──Following──▶ Routing ──▶ `Inference.routes`, while any model has a release
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from signet.serving.errors import UsageError
+from signet.serving.gateway.core.backend import Backend
+from signet.serving.gateway.core.inference import Inference
+from signet.serving.gateway.releases.following import Following, Place
+from signet.serving.gateway.releases.routing import Routing
+from signet.serving.gateway.settings import Settings
+from signet.serving.models.model_config import ModelConfig
+from signet.serving.process.supervision import Failures
+from signet.serving.releases.store import ReleaseStore
+
+_STOP_S = 5.0
+"""Seconds that a stop waits for a file that is being read or written."""
+
+
+class Releases:
+    """What a gateway knows and does of releases."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        backend: Backend,
+        inference: Inference,
+        failures: Failures,
+        place: Callable[[str], Place | None],
+    ) -> None:
+        """Reads the files once, so that the first request is answered by what they say. place: as `Following` has it."""
+        self.routing = Routing(backend.available)
+        self._inference = inference
+        poll_s = settings.store_poll_s if settings.model_store else settings.poll_s
+        self._following = Following(
+            self.routing, lambda: backend.models, place, backend.pin, poll_s, failures, self._changed
+        )
+        self._following.look()
+
+    def start(self) -> None:
+        """Follow the files from now on."""
+        self._following.start()
+
+    def look(self) -> None:
+        """Look at the files at once."""
+        self._following.wake()
+
+    def stop(self) -> None:
+        self._following.stop(_STOP_S)
+
+    def _changed(self) -> None:
+        """In the thread that follows: requests pay for releases only where there are some."""
+        routing = self.routing
+        self._inference.routes = routing if routing.plans or routing.broken else None
+
+
+def places(settings: Settings, configs: Sequence[ModelConfig]) -> Callable[[str], Place | None] | None:
+    """Where the releases of models lie: beside their versions; None where nobody knows where those are.
+
+    configs: of a model config file.
+    """
+    if settings.model_config_file:
+        stores = {config.name: _beside(config.base_path) for config in configs}
+        return stores.get
+    folder = settings.models_dir
+    if folder is None:
+        return None
+    store = ReleaseStore(settings.model_store) if _writable(settings.model_store) else ReleaseStore(folder)
+    return lambda model: Place(store, model, folder / model)
+
+
+def _beside(base_path: Path) -> Place:
+    return Place(ReleaseStore(base_path.parent), base_path.name, base_path)
+
+
+def _writable(address: str) -> bool:
+    """Whether releases can lie there, too."""
+    if not address:
+        return False
+    try:
+        ReleaseStore(address)
+    except UsageError:
+        return False
+    return True

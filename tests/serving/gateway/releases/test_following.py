@@ -1,0 +1,137 @@
+"""Files of releases come, change, break and go: what is in force afterwards, and which versions are kept."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from signet.serving.gateway.releases.following import Following, Place
+from signet.serving.gateway.releases.routing import Routing
+from signet.serving.process.supervision import RELEASES, Failures
+from signet.serving.releases.release import Release, Stage, dumps
+from signet.serving.releases.store import FILE, HISTORY, ReleaseStore
+
+CANARY = Release("m", 1, 1, 2, Stage.CANARY, 1.0, salt="s")
+
+
+class Asked:
+    request_id = "r-1"
+
+    def affinity(self):
+        return None, None
+
+
+class House:
+    """A folder with a model, and what follows it; the test takes its steps."""
+
+    def __init__(self, folder, there=(1, 2, 3)):
+        (folder / "m").mkdir()
+        self.folder, self.there, self.pins, self.changes = folder, set(there), {}, 0
+        self.store, self.failures = ReleaseStore(folder), Failures()
+        self.begin()
+
+    def begin(self):
+        self.routing = Routing(lambda model, version: version in self.there)
+        self.following = Following(
+            self.routing,
+            lambda: ["m"],
+            lambda model: Place(self.store, model, self.folder / model),
+            lambda pins: setattr(self, "pins", {model: set(versions) for model, versions in pins.items()}),
+            1.0,
+            self.failures,
+            lambda: setattr(self, "changes", self.changes + 1),
+        )
+
+    def write(self, release):
+        there = self.store.read("m")
+        return self.store.write(release, there.generation if there else 0)
+
+    def answers(self):
+        self.following.look()
+        return self.routing.version("m", Asked())
+
+
+@pytest.fixture
+def house(tmp_path):
+    return House(tmp_path)
+
+
+def test_a_release_is_in_force_as_soon_as_it_is_seen_and_while_it_is_there(house):
+    assert house.answers() is None
+    house.write(CANARY)
+    assert house.answers() == 2
+    assert house.pins == {"m": {1, 2}}
+    house.write(Release("m", 1, 2))
+    assert house.answers() == 2
+    assert house.pins == {"m": {2}}
+    changes = house.changes
+    house.answers()
+    assert house.changes == changes == 2
+    (house.folder / "m" / FILE).unlink()
+    assert house.answers() is None
+    assert house.pins == {}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", dumps(CANARY).replace(b"canary", b"x"), b"x" * 99999])
+def test_a_file_that_breaks_changes_nothing(house, content, caplog):
+    house.write(CANARY)
+    assert house.answers() == 2
+    (house.folder / "m" / FILE).write_bytes(content)
+    for _ in range(3):
+        assert house.answers() == 2
+    assert len([line for line in caplog.records if line.levelname == "ERROR"]) == 1, "told once"
+    assert house.failures.counts()[RELEASES] == 1
+    house.begin()
+    assert house.answers() == 2, "a new process reads the history"
+    (house.folder / "m" / HISTORY).unlink()
+    house.begin()
+    house.following.look()
+    assert "nobody knows" in house.routing.problems()[0]
+
+
+def test_a_volume_that_is_away_changes_nothing(house):
+    house.write(CANARY)
+    assert house.answers() == 2
+    (house.folder / "m").rename(house.folder / "away")
+    assert house.answers() == 2
+    (house.folder / "m").mkdir()
+    assert house.answers() is None, "the folder is there, without a release"
+    shutil.rmtree(house.folder / "away")
+
+
+def test_the_version_before_answers_until_the_new_stable_one_is_loaded(house):
+    house.write(Release("m", 1, 3))
+    assert house.answers() == 3
+    house.there.discard(2)
+    house.write(Release("m", 1, 2))
+    for _ in range(2):
+        assert house.answers() == 3
+        assert house.pins == {"m": {2, 3}}
+    house.there.add(2)
+    assert house.answers() == 2
+    assert house.pins == {"m": {2}}
+
+
+def test_a_rollback_is_written_although_the_file_cannot_be_at_first(house, caplog):
+    house.write(CANARY)
+    house.answers()
+    lock = house.folder / "m" / FILE
+    lock.write_bytes(b"{")
+    house.following.lower("m", CANARY, "it fails")
+    house.following.step()
+    assert "cannot be rolled back for all yet" in caplog.text
+    lock.write_bytes(dumps(CANARY))
+    house.following.step()
+    there = house.store.read("m")
+    assert (there.stage, there.by, there.reason) == (Stage.ROLLED_BACK, "signet", "it fails")
+    assert house.routing.version("m", Asked()) == 1
+    assert house.pins == {"m": {1}}
+
+
+def test_a_rollback_of_what_a_person_has_replaced_is_none(house):
+    house.write(CANARY)
+    house.answers()
+    again = house.write(replace(CANARY, salt="t"))
+    house.following.lower("m", CANARY, "it fails")
+    house.following.step()
+    assert house.store.read("m") == again
