@@ -85,6 +85,7 @@ ALLOWED: dict[str, list[str]] = {
     "serving.gateway.grpc": CORE,
     "serving.gateway": [
         *CORE,
+        "serving.releases",
         *(f"serving.gateway.{name}" for name in ("app", "backends", "certificates", "http", "openapi", "grpc")),
     ],
     # The model server.

@@ -37,6 +37,7 @@ from signet.serving.process.handing_over import GRPC, HTTP, HandingOver
 from signet.serving.process.output import say
 from signet.serving.process.ports import prepare
 from signet.serving.process.supervision import Failures
+from signet.serving.releases.store import pinned
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,9 @@ def run(settings: Settings) -> None:
         key_file.read(settings.keys)
     failures = Failures()
     store = (
-        ModelStore(settings.model_store, settings.models_dir) if settings.model_store and settings.models_dir else None
+        ModelStore(settings.model_store, settings.models_dir, pinned=pinned(settings.model_store))
+        if settings.model_store and settings.models_dir
+        else None
     )
     with (
         following(store, settings.store_poll_s, failures) if store else contextlib.nullcontext(),

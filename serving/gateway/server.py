@@ -32,6 +32,7 @@ from signet.serving.process import gc_tuning, log_lines, open_files, output, por
 from signet.serving.process.draining import drain
 from signet.serving.process.output import say
 from signet.serving.process.supervision import Failures
+from signet.serving.releases.store import pinned
 from signet.serving.tls.credentials import HTTP1
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ def _store(settings: Settings) -> ModelStore | None:
     """What the folder of models follows."""
     if not settings.model_store or settings.models_dir is None:
         return None
-    return ModelStore(settings.model_store, settings.models_dir)
+    return ModelStore(settings.model_store, settings.models_dir, pinned=pinned(settings.model_store))
 
 
 def new_loop() -> asyncio.AbstractEventLoop:

@@ -5,7 +5,8 @@
 Addresses are those of fsspec: s3:// (needs s3fs), gs:// (gcsfs), file://. The highest versions of each model are kept. A
 version counts when it is whole: it has saved_model.pb and every part of its variables, and looked the same after it was
 fetched as before. It is fetched once: what changes gets a new number. A version that is no longer wanted is removed when
-a wanted one is here. Whatever cannot be read stays as it is.
+a wanted one is here. What a release names is wanted as well, however many versions have come after it. Whatever
+cannot be read stays as it is.
 """
 
 import fcntl
@@ -13,7 +14,8 @@ import logging
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -54,9 +56,18 @@ def is_address(text: str) -> bool:
 class ModelStore:
     """One address and the folder that follows it. One process at a time writes to the folder."""
 
-    def __init__(self, address: str, folder: Path, keep_versions: int = KEEP_VERSIONS) -> None:
-        """Raises `UsageError` when nothing here can read such an address, or the folder cannot be made."""
-        self.address, self.folder, self._keep = address, folder, keep_versions
+    def __init__(
+        self,
+        address: str,
+        folder: Path,
+        keep_versions: int = KEEP_VERSIONS,
+        pinned: Callable[[str], AbstractSet[int]] = lambda _: frozenset(),
+    ) -> None:
+        """pinned: the versions of a model that are kept in any case; where it raises `UsageError`, none is removed.
+
+        Raises `UsageError` when nothing here can read such an address, or the folder cannot be made.
+        """
+        self.address, self.folder, self._keep, self._pinned = address, folder, keep_versions, pinned
         self._files, self._root = file_system(address)
         self.synced_s = 0.0
         """When the folder was last as the store is, in seconds since 1970; 0: never. Written by who syncs."""
@@ -83,13 +94,22 @@ class ModelStore:
 
     def _sync(self) -> tuple[Changes, list[str]]:
         """What was done, and what could not be."""
-        wanted = {name: sorted(versions, reverse=True)[: self._keep] for name, versions in self._models().items()}
+        models = self._models()
+        wanted = {name: sorted(versions, reverse=True)[: self._keep] for name, versions in models.items()}
         if not any(wanted.values()):
             raise UsageError(f"{self.address} holds no whole model; expected NAME/VERSION/saved_model.pb")
         fetched: list[str] = []
         removed: list[str] = []
         problems: list[str] = []
+        unknown = set()
         for name, versions in wanted.items():
+            try:
+                versions += [
+                    number for number in self._pinned(name) if number in models[name] and number not in versions
+                ]
+            except UsageError as error:
+                problems.append(str(error))
+                unknown.add(name)
             with _told(problems, f"{self.folder / name}"):
                 for left in (self.folder / name).glob(f"{_ASIDE}*"):  # by a process that was killed
                     shutil.rmtree(left)
@@ -98,6 +118,8 @@ class ModelStore:
                     if self._fetch(name, version):
                         fetched.append(f"{name}/{version}")
         for name, versions in wanted.items():
+            if name in unknown:
+                continue
             with _told(problems, f"{self.folder / name}"):
                 removed += self._remove_others(name, set(versions))
         return Changes(tuple(fetched), tuple(removed)), problems

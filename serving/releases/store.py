@@ -10,13 +10,14 @@ step is idempotent, the second atomic, and the third is what the next writer's f
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from signet.serving.errors import UsageError
 from signet.serving.models import model_store
 from signet.serving.releases import release as releases
+from signet.serving.releases.bucket import Bucket
 from signet.serving.releases.files import Files, Folder, Found
 from signet.serving.releases.release import MOST_BYTES, Release
 
@@ -171,12 +172,32 @@ class ReleaseStore:
         raise UsageError(f"{self.place}/{path} is changed by others all the time")
 
 
+def pinned(place: str) -> Callable[[str], frozenset[int]]:
+    """Tells which versions of a model its release names: those that must not be removed. Raises `UsageError` when it cannot.
+
+    At an address where releases cannot lie there are none.
+    """
+    try:
+        store = ReleaseStore(place)
+    except UsageError:
+        return lambda _: frozenset()
+
+    def versions(model: str) -> frozenset[int]:
+        there = store.read(model)
+        if there is None:
+            return frozenset()
+        candidate = there.candidate if there.open else None
+        return frozenset({there.stable} if candidate is None else {there.stable, candidate})
+
+    return versions
+
+
 def _files(place: str) -> Files:
     """Raises `UsageError`."""
     if place.startswith("file://"):
         return Folder(Path(place.removeprefix("file://")))
     if model_store.is_address(place):
-        raise UsageError(f"releases in {place} cannot be changed safely; expected a folder")
+        return Bucket(place)
     return Folder(Path(place))
 
 

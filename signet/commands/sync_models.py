@@ -21,9 +21,10 @@ def sync_models(
 
     from signet.serving.models import model_store
     from signet.serving.process import log_lines, output
+    from signet.serving.releases.store import pinned
 
     output.log_to_stderr("INFO", log_lines.TextFormatter("%(levelname)s %(message)s"))
-    store = model_store.ModelStore(source, folder, versions)
+    store = model_store.ModelStore(source, folder, versions, pinned=pinned(source))
     model_store.tell(store, store.sync())
     if poll_s:
         model_store.follow(store, poll_s)

@@ -13,6 +13,8 @@ from signet.serving.errors import UsageError
 from signet.serving.models import model_store
 from signet.serving.models.model_store import Changes, ModelStore
 from signet.serving.process.supervision import Failures
+from signet.serving.releases.release import Release, Stage
+from signet.serving.releases.store import FILE, ReleaseStore, pinned
 from tests import servers
 from tests.servers import GOLDEN_MODELS
 
@@ -52,6 +54,25 @@ def test_the_highest_versions_are_kept(bucket):
     shutil.copytree(bucket / "two_in/2", bucket / "two_in/10")
     assert following.sync() == Changes(("two_in/10",), ("two_in/2",))
     assert {path.name for path in (following.folder / "two_in").iterdir()} == {"10"}
+
+
+def test_versions_that_a_release_names_are_kept_whatever_comes_after_them(bucket):
+    """The stable version serves: a newer one, and a newest, must not take it away."""
+    address = f"file://{bucket}"
+    following = ModelStore(address, bucket.parent / "here", keep_versions=1, pinned=pinned(address))
+    assert set(following.sync().fetched) == {"two_in/2", "three_out/1"}
+    releases = ReleaseStore(address)
+    releases.write(Release("two_in", 1, 1, 2, Stage.GATE, salt="a1b2"), 0)
+    shutil.copytree(bucket / "two_in/2", bucket / "two_in/10")
+    assert following.sync() == Changes(("two_in/10", "two_in/1"), ())
+    (bucket / "two_in" / FILE).write_text("half")
+    shutil.copytree(bucket / "two_in/2", bucket / "two_in/11")
+    with pytest.raises(UsageError, match="the release is no JSON"):
+        following.sync()
+    assert {path.name for path in (following.folder / "two_in").iterdir()} == {"1", "2", "10", "11"}
+    done = Release("two_in", 1, 2, None, Stage.DONE)
+    releases.write(done, 1)
+    assert set(following.sync().removed) == {"two_in/1", "two_in/10"}
 
 
 def test_a_version_that_is_gone_is_removed_and_a_model_that_is_gone_stays(bucket):

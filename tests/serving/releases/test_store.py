@@ -248,10 +248,5 @@ def test_a_link_in_the_place_of_a_new_file_is_not_followed(store, tmp_path):
     assert (tmp_path / "elsewhere").read_text() == "kept"
 
 
-def test_an_address_that_cannot_be_changed_safely_is_refused():
-    with pytest.raises(UsageError, match="cannot be changed safely"):
-        ReleaseStore("memory://models")
-
-
 def test_a_release_says_when():
     assert releases.now().endswith("Z")
