@@ -19,8 +19,8 @@ the time. N replicas that each judge their own counts at a / N, and four kinds o
 together with probability a at most: a union bound, which asks nothing of how they depend on each other. The order of events
 is of no matter, nor which replica counted them: counts add up, and sums are evidence again.
 
-w is taken as the larger of the share and the candidate's part of the step's requests. LR_r falls with w, so this can only
-prevent an alarm: it does so where a caller that sends much has happened to come to the candidate.
+Where the candidate has had more of a step's requests than chance explains, w is taken as its part of them. LR_r falls with w,
+so this can only prevent an alarm: it does so where a caller that sends much has happened to come to the candidate.
 
 Copies that are shown to the candidate only (shadow) have no such chance in them. Their failures, and answers that differ by
 more than the tolerance, are held against the allowed harm h itself, by the likelihood ratio of Bernoulli(r h) against
@@ -66,7 +66,7 @@ _ROUNDING = 4e-15
 """Relative error of a logarithm here, taken off: 10^17 events must not alarm by rounding."""
 
 ERRORS, SLOW, FAILED, DIFFERS = "errors", "slow", "failed", "differs"
-PARTS = {ERRORS: 5 / 8, SLOW: 1 / 4, FAILED: 1 / 16, DIFFERS: 1 / 16}
+PARTS = {ERRORS: 3 / 4, SLOW: 1 / 8, FAILED: 1 / 16, DIFFERS: 1 / 16}
 """Kind of event -> its part of alpha. failed and differs are those of copies."""
 _BOUNDS = 8
 """Alpha is divided among so many confidence bounds; six are in use."""
@@ -480,9 +480,12 @@ def _between_versions(kind: str, step: Step) -> Sequence[float]:
     """The logarithm of LR_r of a step, for each risk r."""
     own, stable = getattr(step.candidate, kind), getattr(step.stable, kind)
     requests = step.candidate.requests + step.stable.requests
-    share = max(step.share, step.candidate.requests / requests) if requests else step.share
-    if not 0 < step.share < 1 or share >= 1 or own + stable == 0:
+    share = step.share
+    if not 0 < share < 1 or own + stable == 0:
         return _NOTHING  # nothing was left to chance, or nothing happened
+    had = step.candidate.requests / requests if requests else 0.0
+    if had - share > 4 * math.sqrt(share * (1 - share) / max(1, requests)):
+        share = had
     ratios = []
     for risk, log_risk in zip(_RISKS, _LOG_RISKS, strict=True):
         gained, lost = own * log_risk, (own + stable) * math.log1p((risk - 1) * share)
@@ -558,7 +561,7 @@ def _whole(name: str, value: Any, least: int, most: int) -> int:
 
 
 def _percent(part: float) -> str:
-    return f"{100 * part:.2g} %"
+    return f"{100 * part:.2f}".rstrip("0").rstrip(".") + " %"
 
 
 def _shown(value: Any) -> str:
