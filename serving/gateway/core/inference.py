@@ -108,6 +108,8 @@ class Inference:
         self.routes: Routes | None = None
         """Who says which version answers requests that name none; None: the newest does, as no model has a release. Replaced by
         the thread that follows releases."""
+        self.judged: Observer | None = None
+        """Who is told of requests while a candidate is on its way; written as `routes` is."""
         self.tracing = tracing
         if tracing:
             self.observers.append(tracing.ended)
@@ -258,6 +260,8 @@ class Inference:
             series.durations.exemplify(seconds, context.trace.trace_id)
         for observer in self.observers:
             observer(context, code, seconds, response_bytes)
+        if self.judged is not None:
+            self.judged(context, code, seconds, response_bytes)
 
     def _call_started(self, key: Hashable, rows: int) -> None:
         lease = _leased_of(key).lease

@@ -1,6 +1,7 @@
 """The releases of one gateway, put together: who gets which version, and what follows from their files.
 
 release.json ──Following──▶ Routing ──▶ `Inference.routes`, while any model has a release
+     ▲── rolled_back ──────── Brake ◀── `Inference.judged`, while a candidate is on its way
 """
 
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from signet.serving.errors import UsageError
 from signet.serving.gateway.core.backend import Backend
 from signet.serving.gateway.core.inference import Inference
+from signet.serving.gateway.releases.brake import Brake
 from signet.serving.gateway.releases.following import Following, Place
 from signet.serving.gateway.releases.routing import Routing
 from signet.serving.gateway.settings import Settings
@@ -38,6 +40,7 @@ class Releases:
         self._following = Following(
             self.routing, lambda: backend.models, place, backend.pin, poll_s, failures, self._changed
         )
+        self.brake = Brake(self.routing.stop, self._following.lower, failures)
         self._following.look()
 
     def start(self) -> None:
@@ -54,7 +57,9 @@ class Releases:
     def _changed(self) -> None:
         """In the thread that follows: requests pay for releases only where there are some."""
         routing = self.routing
+        self.brake.follow({model: plan.release for model, plan in routing.plans.items()})
         self._inference.routes = routing if routing.plans or routing.broken else None
+        self._inference.judged = self.brake.observe if self.brake.counts else None
 
 
 def places(settings: Settings, configs: Sequence[ModelConfig]) -> Callable[[str], Place | None] | None:

@@ -1,61 +1,14 @@
 """A gateway with the embedded engine whose model has a release: who answers whom, while versions and releases come and go."""
 
 import json
-import shutil
 
 import pytest
 
 from signet.serving.releases import release as releases
-from signet.serving.releases.release import Release, Stage
-from signet.serving.releases.store import ReleaseStore
-from tests.servers import GOLDEN_MODELS, wait_until
+from signet.serving.releases.release import Stage
+from tests.servers import wait_until
 from tests.serving.gateway import in_process
-
-BODY = json.dumps({"instances": [{"a": [1, 2, 3], "b": [4, 5]}]}).encode()
-
-
-class House:
-    """A folder of models with one, its releases, and the gateway that serves it."""
-
-    def __init__(self, folder, *versions):
-        self.folder, self.store = folder, ReleaseStore(folder)
-        self.add(*versions)
-
-    def add(self, *versions):
-        for version in versions:
-            aside = self.folder / f".{version}"
-            shutil.copytree(GOLDEN_MODELS / "two_in" / "1", aside)
-            (self.folder / "m").mkdir(exist_ok=True)
-            aside.rename(self.folder / "m" / str(version))
-
-    def write(self, stage=Stage.DONE, stable=1, candidate=None, share=0.0):
-        there = self.store.read("m")
-        made = Release("m", 1, stable, candidate, stage, share, salt="s")
-        return self.store.write(made, there.generation if there else 0)
-
-    def started(self):
-        return in_process.gateway(models_dir=self.folder, poll_s=0.02)
-
-
-def ask(gateway, which="", **headers):
-    """The version that answers."""
-    sent = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
-    answer = gateway.ask("POST", f"/v1/models/m{which}:predict".encode(), BODY, sent)
-    assert answer.status == 200, answer.body
-    return int(in_process.header(answer, "X-Signet-Model-Version"))
-
-
-def get(gateway, path):
-    answer = gateway.ask("GET", path.encode())
-    return answer.status, json.loads(answer.body)
-
-
-def loaded(gateway):
-    return {status.version for status in gateway.gateway.backend.last_statuses("m") if status.state.name == "AVAILABLE"}
-
-
-def until(gateway, versions):
-    wait_until(lambda: loaded(gateway) == versions, what=f"versions {versions}")
+from tests.serving.gateway.releases.house import BODY, House, ask, get, loaded, until
 
 
 def test_a_version_that_appears_gets_traffic_when_it_is_released(tmp_path):
