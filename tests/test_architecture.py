@@ -104,6 +104,7 @@ ALLOWED: dict[str, list[str]] = {
     ],
     # Clients meet the servers on the wire only; scoring in process alone runs the engine itself.
     "clients.client": [*DIALECTS, "serving.models", "serving.open_inference"],
+    "clients.releases": [*CLIENT, "serving.releases"],
     "clients": CLIENT,
     "clients.score.formats": BASE,
     "clients.score.storage": CLIENT,

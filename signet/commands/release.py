@@ -6,6 +6,7 @@ import typer
 
 if TYPE_CHECKING:
     from signet.serving.releases.release import Release
+    from signet.serving.releases.replica import Replica
     from signet.serving.releases.store import ReleaseStore
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -23,6 +24,19 @@ By = Annotated[
     str, typer.Option(help="Who says so. [default: user@machine]", envvar="SIGNET_RELEASE_BY", show_default=False)
 ]
 Reason = Annotated[str, typer.Option(help="Why: it is kept in the history.")]
+Urls = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Where replicas answer, such as http://HOST:PORT; may be given again. A name that has several addresses, such as "
+        "a headless Service's, stands for all of them. $SIGNET_KEY is sent as an admin's key.",
+        envvar="SIGNET_RELEASE_URLS",
+        metavar="URL",
+    ),
+]
+KeyFile = Annotated[
+    str, typer.Option(help="File with an admin's key, as `signet keys add` prints it, instead of $SIGNET_KEY.")
+]
+CaFile = Annotated[str, typer.Option(help="PEM of who may sign the replicas' certificates.", envvar="SIGNET_CA_FILE")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 
 
@@ -55,52 +69,63 @@ def start(
         list[str] | None,
         typer.Option(help="What it is judged by; may be given again. See docs/releases.md.", metavar="NAME=NUMBER"),
     ] = None,
+    url: Urls = None,
+    key_file: KeyFile = "",
+    ca_file: CaFile = "",
     by: By = "",
     reason: Reason = "",
     models_dir: ModelsDir = DEFAULT,
 ) -> None:
     """Begin the release of a version: both stay loaded, and the old one answers until the new one is promoted.
 
+    With --url, what stands before a model server is asked whether that serves both.
+
     signet release start digits 2
     """
-    from signet.serving.errors import UsageError
-    from signet.serving.releases import steps
+    from signet.serving.releases import actions
     from signet.serving.releases.versions import versions
 
-    store = _store(models_dir)
-    known = versions(models_dir, model)
-    there = store.latest(model)
-    if stable is None:
-        others = [number for number in known if number != version]
-        stable = there.stable if there else others[-1] if others else version
-    for number in {version, stable} - {None}:
-        if number not in known:
-            listed = ", ".join(map(str, known))
-            raise UsageError(f"there is no version {number} of {model!r} in {models_dir}; there is {listed}")
-    assert stable is not None
-    if version is None:
-        new = steps.keep(there, model, stable, by=_who(by), reason=reason)
-    else:
-        limits = _limits(limit or [])
-        new = steps.start(there, model, version, stable, by=_who(by), reason=reason, limits=limits)
-    _written(store, there, new)
+    known, replicas = versions(models_dir, model), _replicas(url, model, key_file, ca_file)
+    limits = _limits(limit or [])
+    _tell(
+        actions.start(
+            *(_store(models_dir), model, known, replicas),
+            by=_who(by),
+            version=version,
+            stable=stable,
+            limits=limits,
+            reason=reason,
+        )
+    )
 
 
 @app.command()
-def status(model: Model, models_dir: ModelsDir = DEFAULT, as_json: AsJson = False) -> None:
-    """Show how far a release has come."""
+def status(
+    model: Model,
+    url: Urls = None,
+    key_file: KeyFile = "",
+    ca_file: CaFile = "",
+    models_dir: ModelsDir = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Show how far a release has come; with --url, what its replicas have seen, and whether it can be promoted."""
     import json
 
     from signet.serving.errors import UsageError
     from signet.serving.releases import release as releases
+    from signet.serving.releases import replica
 
     there = _store(models_dir).read(model)
     if there is None:
         raise UsageError(f"{model!r} has no release in {models_dir}: its highest version answers")
+    replicas = _replicas(url, model, key_file, ca_file)
     if as_json:
-        typer.echo(json.dumps(json.loads(releases.dumps(there)), indent=2))
+        typer.echo(
+            json.dumps({**json.loads(releases.dumps(there)), **(replica.as_json(replicas) if url else {})}, indent=2)
+        )
         return
-    for name, value in _lines(there):
+    lines = [*_lines(there), *(_seen(there, replicas) if url else [])]
+    for name, value in lines:
         typer.echo(f"{name:11}{value}")
 
 
@@ -126,36 +151,44 @@ def promote(
             max=1,
         ),
     ] = None,
+    url: Urls = None,
+    key_file: KeyFile = "",
+    ca_file: CaFile = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Do it whatever the replicas say, or without asking them; needs --reason.")
+    ] = False,
     by: By = "",
     reason: Reason = "",
     models_dir: ModelsDir = DEFAULT,
 ) -> None:
     """Let a version further: to copies of requests, to a share of the requests, to a larger one, to all.
 
-    signet release promote digits
-    """
-    from signet.serving.errors import UsageError
-    from signet.serving.releases import steps
-    from signet.serving.releases.release import Stage
+    All replicas are asked first: they must have seen enough of it to know that it does no more harm than its limits allow.
+    Without --to and --share, the steps are: copies, 5 %, 50 %, all.
 
-    store = _store(models_dir)
-    there = _there(store, model)
-    stages = (Stage.SHADOW, Stage.CANARY, Stage.DONE)
-    if to is not None and to not in stages:
-        raise UsageError(f"--to is {to[:40]!r}; expected one of {', '.join(stages)}")
-    stage = None if to is None else Stage(to)
-    new = steps.promote(there, by=_who(by), reason=reason, stage=stage, share=share, shadow=shadow)
-    _written(store, there, new)
+    signet release promote digits --url http://localhost:8080
+    """
+    from signet.serving.releases import actions
+
+    _tell(
+        actions.promote(
+            *(_store(models_dir), model, lambda: _replicas(url, model, key_file, ca_file)),
+            by=_who(by),
+            to=to,
+            share=share,
+            shadow=shadow,
+            force=force,
+            reason=reason,
+        )
+    )
 
 
 @app.command()
 def rollback(model: Model, by: By = "", reason: Reason = "", models_dir: ModelsDir = DEFAULT) -> None:
     """Take a version back at once: the stable one answers everything. After it has become that, the one before does again."""
-    from signet.serving.releases import steps
+    from signet.serving.releases import actions
 
-    store = _store(models_dir)
-    there = _there(store, model)
-    _written(store, there, steps.roll_back(there, store.history(model), by=_who(by), reason=reason))
+    _tell(actions.rollback(_store(models_dir), model, by=_who(by), reason=reason))
 
 
 @app.command()
@@ -186,19 +219,19 @@ def _store(models_dir: str) -> "ReleaseStore":
     return ReleaseStore(models_dir)
 
 
-def _there(store: "ReleaseStore", model: str) -> "Release":
-    from signet.serving.errors import UsageError
+def _replicas(urls: list[str] | None, model: str, key_file: str, ca_file: str) -> "list[Replica]":
+    """What those behind some URLs know. Raises `UsageError`."""
+    if not urls:
+        return []
+    from signet.clients import releases as asking
+    from signet.clients.client import connecting
 
-    there = store.latest(model)
-    if there is None:
-        raise UsageError(f"{model!r} has no release in {store.place}; `signet release start` begins one")
-    return there
+    return asking.ask(urls, model, connecting.of_options([], ca_file, "", "", key_file))
 
 
-def _written(store: "ReleaseStore", there: "Release | None", new: "Release") -> None:
+def _tell(now: "Release") -> None:
     from signet.serving.releases import steps
 
-    now = store.write(new, there.generation if there else 0)
     typer.echo(f"generation {now.generation}: {steps.described(now)}")
 
 
@@ -244,4 +277,18 @@ def _lines(release: "Release") -> list[tuple[str, Any]]:
     if release.unknown:
         names = ", ".join(name[:40] for name in list(release.unknown)[:20])
         lines.append(("not known", f"{names} (kept, and used for nothing by this version of Signet)"))
+    return lines
+
+
+def _seen(there: "Release", replicas: "list[Replica]") -> list[tuple[str, Any]]:
+    """What `status` shows of replicas."""
+    from signet.serving.releases import replica
+
+    lines: list[tuple[str, Any]] = [("replicas", len(replicas))]
+    for one in replicas:
+        known = "no release" if one.release is None else f"generation {one.release.generation}"
+        lines.append((f"  {one.name}", f"  {known}{f', stopped: {one.stopped}' if one.stopped else ''}"))
+    if there.open:
+        lines.append(("verdict", replica.verdict(there, replicas).reason))
+        lines.append(("promote", replica.objection(there, replicas) or "nothing speaks against it"))
     return lines

@@ -1,6 +1,10 @@
 """`signet release`, in a folder of models."""
 
 import json
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +12,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from signet.commands.app import app
+from signet.serving.releases import replica
+from signet.serving.releases.replica import Replica
 from signet.serving.releases.store import FILE, ReleaseStore
+from tests import servers
 
 
 @pytest.fixture
@@ -123,3 +130,86 @@ def test_what_another_has_changed_meanwhile_is_not_written_over(models, monkeypa
 
     monkeypatch.setattr(ReleaseStore, "latest", late)
     assert "at generation 2, and not at 1 any more" in refused(models, "rollback")
+
+
+class Port(ThreadingHTTPServer):
+    """Answers as a replica does, with what a test says."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answering)
+        self.url = f"http://localhost:{self.server_address[1]}"
+        self.asked: list[tuple[str, str | None]] = []
+        self.answer: dict[str, Any] = {}
+
+
+class Answering(BaseHTTPRequestHandler):
+    server: Port
+
+    def do_GET(self) -> None:
+        self.server.asked.append((self.path, self.headers["X-API-Key"]))
+        body = json.dumps(self.server.answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def port() -> Iterator[Port]:
+    with Port() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def told(models: Path, **said: Any) -> dict[str, Any]:
+    known = Replica("pod-0", ReleaseStore(models).read("digits"), frozenset({2, 3}))
+    return replica.as_json([replace(known, **said)])
+
+
+def test_replicas_are_asked_before_a_version_goes_further(models, port, tmp_path):
+    said(models, "start", "3")
+    (tmp_path / "admin.key").write_text("sk-secret\n")
+    ask = ["--url", port.url, "--key-file", str(tmp_path / "admin.key")]
+    assert refused(models, "promote").startswith("no replica was asked")
+    port.answer = told(models, available=frozenset({2}))
+    assert "version 3 of 'digits' is not available at pod-0; available is 2; nothing" in refused(
+        models, "promote", *ask
+    )
+    port.answer = told(models)
+    assert "is at shadow" in said(models, "promote", *ask)
+    assert set(port.asked) == {("/v1/models/digits/release", "sk-secret")}
+    assert "pod-0 knows of generation 1, and not of generation 2 yet" in refused(models, "promote", *ask)
+    port.answer = told(models)
+    assert "not known to be good: not enough is seen yet: 0 of 200 copies" in refused(models, "promote", *ask)
+    assert "to force it needs a reason" in refused(models, "promote", "--force")
+    assert "0.05 of the requests" in said(models, "promote", "--force", "--reason", "tested elsewhere")
+    text = said(models, "status", *ask)
+    assert "pod-0" in text
+    assert "promote    pod-0 knows of generation 2, and not of generation 3 yet" in text
+    assert json.loads(said(models, "status", "--json", *ask))["replicas"][0]["name"] == "pod-0"
+    assert "is at rolled_back" in said(models, "rollback")
+
+
+def test_what_stands_before_a_model_server_is_asked_whether_it_serves_both(models, port):
+    port.answer = told(models, keeps=False, available=frozenset({3}))
+    assert "model_version_policy { specific { versions: 2 versions: 3 } }" in refused(
+        models, "start", "3", "--url", port.url
+    )
+    assert not (models / "digits" / FILE).exists()
+    port.answer = told(models, keeps=False)
+    assert "is at gate" in said(models, "start", "3", "--url", port.url)
+
+
+def test_who_does_not_answer_is_named(models, port):
+    said(models, "start", "3")
+    port.answer = {}
+    assert "/v1/models/digits/release: it has no 'replicas'" in refused(models, "promote", "--url", port.url)
+    gone = f"http://127.0.0.1:{servers.free_port()}"
+    assert "does not answer" in refused(models, "promote", "--url", gone)
+    assert "expected http://HOST:PORT" in refused(models, "promote", "--url", "localhost:8080")
