@@ -48,6 +48,7 @@ ALLOWED: dict[str, list[str]] = {
     "serving.grpc_transport": [*BASE, "serving.process", "serving.tls", "serving.h2"],
     "serving.models": [*DIALECTS, "serving.process"],
     "serving.releases": [*BASE, "serving.models", "serving.process"],
+    "serving.releases.gate": [*MODELS, "serving.engine"],
     "serving.open_inference": [*JSON, "serving.models"],
     "serving.offload": [*DIALECTS, "serving.open_inference"],
     "serving.engine": [*TENSORS, "serving.grpc_dialect", "serving.models", "serving.process"],

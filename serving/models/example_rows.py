@@ -7,7 +7,7 @@ What is not there, or cannot be read, is passed over.
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,22 @@ def of(folder: Path | None, signature: Signature) -> Iterator[Arrays]:
     if folder is None:
         return
     for inputs in (_golden, _warmup):
-        try:
-            for arrays in inputs(folder, signature):
-                yield signature.check(arrays)
-        except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError, DecodeError, ServingError):
-            continue
+        yield from _read(inputs, folder, signature)
+
+
+def golden(folder: Path, signature: Signature) -> Iterator[Arrays]:
+    """The inputs of the golden examples alone, where they fit the signature: one set of rows at most."""
+    yield from _read(_golden, folder, signature)
+
+
+def _read(
+    inputs: Callable[[Path, Signature], Iterator[Arrays]], folder: Path, signature: Signature
+) -> Iterator[Arrays]:
+    try:
+        for arrays in inputs(folder, signature):
+            yield signature.check(arrays)
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError, DecodeError, ServingError):
+        return
 
 
 def _golden(folder: Path, signature: Signature) -> Iterator[Arrays]:

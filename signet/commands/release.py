@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from signet.commands import release_check
+
 if TYPE_CHECKING:
     from signet.serving.releases.release import Release
     from signet.serving.releases.replica import Replica
@@ -47,6 +49,9 @@ def release() -> None:
     Running servers follow MODEL/release.json. Once a model has one, a version that appears is given no request that does not
     name it, until it is released. Servers take a bad version back by themselves; only people let it further.
     """
+
+
+app.command()(release_check.check)
 
 
 @app.command()

@@ -1,0 +1,127 @@
+"""`signet release check`: whether a version may take traffic at all, found out beside the one that does."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from signet.commands.spread import spread
+from signet.serving.errors import UsageError
+from signet.serving.options import Option
+from signet.serving.releases.gate.bounds import Bounds
+
+if TYPE_CHECKING:
+    from signet.serving.releases.gate.check import Recorded
+    from signet.serving.releases.gate.isolation import Version
+
+FIRST = "none"
+
+
+class NotChecked(UsageError):
+    """There is nothing to check, or nothing to check it by."""
+
+    exit_code = 2  # 1 says that the candidate is refused
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be checked, by which requests, and where the report goes."""
+
+    model: Annotated[str, Option("The model, as its folder is called.", metavar="MODEL", is_argument=True)]
+    version: Annotated[int, Option("The candidate.", metavar="VERSION", is_argument=True)]
+    against: Annotated[
+        str,
+        Option(
+            f"The version to compare with, or {FIRST}. Default: the stable one of the release, else the highest one below.",
+            metavar="STABLE",
+        ),
+    ] = ""
+    models_dir: Annotated[
+        Path, Option("Folder of models, MODEL/VERSION/saved_model.pb.", variable="SIGNET_MODELS_DIR")
+    ] = Path("models")
+    log: Annotated[
+        str, Option("What `signet serve --request-log` has written: its requests are asked of both.", metavar="PLACE")
+    ] = ""
+    json: Annotated[bool, Option("Print the report as JSON.")] = False
+    html: Annotated[Path | None, Option("Write the report here, one file that needs no network.")] = None
+
+
+@spread
+def check(asked: Asked, bounds: Bounds) -> None:
+    """Hold a version against the stable one: signatures, operations, answers to golden, recorded and made-up requests.
+
+    Each version runs in a process of its own; one that crashes or hangs is refused like any other that is wrong.
+
+    Exit codes: 0 nothing speaks against it; 1 it is refused; 2 a mistake.
+    """
+    try:
+        passed = _check(asked, bounds)
+    except UsageError as error:
+        raise NotChecked(str(error)) from error
+    raise typer.Exit(0 if passed else 1)
+
+
+def _check(asked: Asked, bounds: Bounds) -> bool:
+    from signet.serving.releases.gate import check as gate
+    from signet.serving.releases.gate import html
+    from signet.serving.releases.gate.isolation import Version
+    from signet.serving.releases.versions import versions
+
+    known = versions(str(asked.models_dir), asked.model)
+    if asked.version not in known and not (asked.models_dir / asked.model / str(asked.version)).is_dir():
+        listed = ", ".join(map(str, known))
+        raise UsageError(
+            f"there is no version {asked.version} of {asked.model!r} in {asked.models_dir}; there is {listed}"
+        )
+    number = _stable(asked, known)
+    candidate = Version(asked.model, asked.version, asked.models_dir / asked.model / str(asked.version))
+    stable = Version(asked.model, number, asked.models_dir / asked.model / str(number)) if number is not None else None
+    report = gate.check(candidate, stable, bounds, _recorded(asked, stable or candidate))
+    if asked.html:
+        try:
+            asked.html.write_text(html.page(report))
+        except OSError as error:
+            raise UsageError(f"{asked.html} cannot be written: {error.strerror}") from error
+    typer.echo(report.to_json() if asked.json else report.text(), nl=asked.json)
+    return report.passed
+
+
+def _stable(asked: Asked, known: list[int]) -> int | None:
+    """Which version to compare with; None: none. Raises `UsageError`."""
+    from signet.serving.releases.store import ReleaseStore
+
+    if asked.against == FIRST:
+        return None
+    if not asked.against:
+        there = ReleaseStore(asked.models_dir).read(asked.model)
+        if there is not None and there.stable != asked.version:
+            return there.stable
+        below = [number for number in known if number < asked.version]
+        return below[-1] if below else None
+    listed = ", ".join(map(str, known))
+    if not asked.against.isdecimal() or int(asked.against) not in known:
+        raise UsageError(f"--against is {asked.against[:100]!r}; expected {FIRST}, or a version: {listed}")
+    if int(asked.against) == asked.version:
+        raise UsageError(f"--against {asked.version} is the candidate itself")
+    return int(asked.against)
+
+
+def _recorded(asked: Asked, version: "Version") -> "Recorded":
+    """The rows of the request log that each signature of the version takes; those that it has none for are left out."""
+    from signet.clients.request_log import files, recorded
+    from signet.serving.models import compatibility
+    from signet.serving.releases.gate.requests import MOST_RECORDED
+
+    if not asked.log:
+        return {}
+    logs = files.found(asked.log)
+    contract = compatibility.read(version.path)
+    found = {}
+    for name, signature in contract.signatures.items() if contract else ():
+        mine = [log for log in logs if (log.logged.model, log.logged.signature) == (asked.model, name)]
+        if mine:
+            found[name] = list(recorded.inputs_of(mine, signature, MOST_RECORDED))
+    if not any(found.values()):
+        raise UsageError(f"the request log {asked.log} has no whole request of {asked.model!r}")
+    return found
