@@ -260,6 +260,7 @@ class Gateway:
         if self.access:
             self.access.stop()
         if self.releases:
+            self.releases.forget()
             await asyncio.to_thread(self.releases.stop)
         await self.backend.stop()
         await self.offload.close()

@@ -290,6 +290,8 @@ class Policy:
     """Allowed harm: how much larger the part of slow requests may be than the stable version's. 1: as it likes."""
     differs: float = 1.0
     """Allowed harm: what part of its answers may differ by more than the tolerance. 1: as it likes; a retrained model differs."""
+    tolerance: float = 0.1
+    """The difference of an output, as a part of its largest value, beyond which an answer differs."""
 
     def __post_init__(self) -> None:
         _number("limits.alpha", self.alpha, 1e-12, 0.5)
@@ -298,6 +300,7 @@ class Policy:
         _whole("limits.minimum_requests", self.minimum_requests, 1, 10**12)
         for name in (ERRORS, SLOW, DIFFERS):
             _number(f"limits.{name}", getattr(self, name), 1e-6, 1)
+        _number("limits.tolerance", self.tolerance, 0, 1e9)
 
     @classmethod
     def parse(cls, limits: Mapping[str, Any]) -> Self:

@@ -47,6 +47,11 @@ class Admission:
         self._full: dict[str, Overloaded] = {}
         """What to say, made once: one for all and two for each model."""
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits for a call of any model, and none runs beside the event loop."""
+        return not any(load.rows or load.running for load in self._loads.values())
+
     def load(self, model: str) -> Load:
         """The load of a model that is there; the batcher writes it."""
         load = self._loads.get(model)

@@ -22,7 +22,7 @@ from signet.serving.gateway.core.backend import Lease, SignatureChanged
 from signet.serving.gateway.core.inference import Decoded, Inference, InferenceRequest, LeasedSignature
 from signet.serving.gateway.core.load import Load
 from signet.serving.gateway.observability.metrics import UNKNOWN
-from signet.serving.gateway.observability.request_context import RequestContext
+from signet.serving.gateway.observability.request_context import RequestContext, Sample
 from signet.serving.gateway.observability.request_span import RUN, Stage
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tracing import trace_context
@@ -320,6 +320,9 @@ class Exchange(RequestContext, ABC, Generic[A]):
         assert self.request is not None, "it was asked for"
         if sample := self.inference.sample:
             self.sample = sample(leased.lease, leased.signature, decoded[0])
+        if (copied := self.inference.copied) is not None and (copy := copied(self, leased, *decoded)) is not None:
+            self.sample = self.sample or Sample(None, decoded[0])
+            self.sample.copy = copy
         self._submitted = self.submit(leased, *decoded, self.request)
         if self.identity is not None and not self.identity.plain:
             self.identity.has_rows(self.rows, now)

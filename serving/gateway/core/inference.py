@@ -108,6 +108,8 @@ class Inference:
         self.routes: Routes | None = None
         """Who says which version answers requests that name none; None: the newest does, as no model has a release. Replaced by
         the thread that follows releases."""
+        self.copied: Callable[[RequestContext, LeasedSignature, Arrays, Sequence[str]], Any] | None = None
+        """What a candidate is to be shown of a request about to be run, where one is shown copies; written as `routes` is."""
         self.judged: Observer | None = None
         """Who is told of requests while a candidate is on its way; written as `routes` is."""
         self.tracing = tracing
@@ -207,6 +209,11 @@ class Inference:
         except asyncio.CancelledError:
             ticket.leave()
             raise
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request waits for a call or is in one beside the event loop."""
+        return self.admission.idle
 
     def _acquire_version(self, model: str, version: int | None) -> Lease | Awaitable[Lease]:
         if version is not None and not 0 <= version <= MAX_VERSION:

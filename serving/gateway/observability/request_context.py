@@ -100,13 +100,15 @@ class RequestContext:
 
 
 class Sample:
-    """What a request log may keep of a request: nothing is copied until it has been answered."""
+    """What a request log may keep of a request, or a candidate be shown: nothing is copied until it has been answered."""
 
-    __slots__ = ("inputs", "outputs", "plan")
+    __slots__ = ("copy", "inputs", "outputs", "plan")
 
     def __init__(self, plan: Any, inputs: Arrays) -> None:
-        """plan: the request log's own."""
+        """plan: the request log's own; None: it does not want the request."""
         self.plan, self.inputs = plan, inputs
+        self.copy: Any = None
+        """What a candidate is to be shown of it, as `gateway/releases` has it."""
         self.outputs: Arrays | None = None
         """Before they are encoded; None for a request that had no answer of its own."""
 

@@ -54,11 +54,6 @@ class Brake:
                     trials[model] = Trial(release, _policy(release))
             self.trials = trials
 
-    @property
-    def counts(self) -> bool:
-        """Whether any candidate is on its way, of which something is to be counted."""
-        return any(trial.release.open for trial in self.trials.values())
-
     def observe(self, request: RequestContext, code: str, seconds: float, response_bytes: int) -> None:
         """Count an answered request. An `Observer`."""
         trial = self.trials.get(request.model)

@@ -2,6 +2,7 @@
 
 release.json ──Following──▶ Routing ──▶ `Inference.routes`, while any model has a release
      ▲── rolled_back ──────── Brake ◀── `Inference.judged`, while a candidate is on its way
+                                ▲── Copying ◀── `Inference.copied`, while one is shown copies
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +11,9 @@ from pathlib import Path
 from signet.serving.errors import UsageError
 from signet.serving.gateway.core.backend import Backend
 from signet.serving.gateway.core.inference import Inference
+from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.gateway.releases.brake import Brake
+from signet.serving.gateway.releases.copying import Copying
 from signet.serving.gateway.releases.following import Following, Place
 from signet.serving.gateway.releases.routing import Routing
 from signet.serving.gateway.settings import Settings
@@ -41,6 +44,7 @@ class Releases:
             self.routing, lambda: backend.models, place, backend.pin, poll_s, failures, self._changed
         )
         self.brake = Brake(self.routing.stop, self._following.lower, failures)
+        self.copying = Copying(inference, backend, self.brake)
         self._following.look()
 
     def start(self) -> None:
@@ -52,14 +56,26 @@ class Releases:
         self._following.wake()
 
     def stop(self) -> None:
+        """Write what is to be rolled back; for any thread. Copies are forgotten by `forget`, in the event loop."""
         self._following.stop(_STOP_S)
+
+    def forget(self) -> None:
+        """Show no copies any more."""
+        self.copying.shadow.stop()
 
     def _changed(self) -> None:
         """In the thread that follows: requests pay for releases only where there are some."""
         routing = self.routing
         self.brake.follow({model: plan.release for model, plan in routing.plans.items()})
         self._inference.routes = routing if routing.plans or routing.broken else None
-        self._inference.judged = self.brake.observe if self.brake.counts else None
+        trials = self.brake.trials.values()
+        shown = any(trial.release.shadow for trial in trials)
+        self._inference.copied = self.copying.begin if shown else None
+        self._inference.judged = self._judged if any(trial.release.open for trial in trials) else None
+
+    def _judged(self, request: RequestContext, code: str, seconds: float, response_bytes: int) -> None:
+        self.brake.observe(request, code, seconds, response_bytes)
+        self.copying.observe(request, code, seconds, response_bytes)
 
 
 def places(settings: Settings, configs: Sequence[ModelConfig]) -> Callable[[str], Place | None] | None:

@@ -105,7 +105,7 @@ class RequestLog:
     def observe(self, context: RequestContext, code: str, seconds: float, response_bytes: int) -> None:
         """Keep a request that was chosen, when it was answered well. An `Observer`."""
         sample = context.sample
-        if sample is None or code != "OK" or sample.outputs is None:
+        if sample is None or sample.plan is None or code != "OK" or sample.outputs is None:
             return
         plan: LogPlan = sample.plan
         inputs = records.visible(sample.inputs, "", plan)

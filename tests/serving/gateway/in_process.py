@@ -19,6 +19,10 @@ class InProcess:
     def ask(self, method: str, path: bytes, body: bytes = b"", headers: dict[bytes, bytes] | None = None) -> Response:
         return self._runner.run(self.answer(Request(method, path, headers or {}, body, "1.1", True)))
 
+    def turn(self) -> None:
+        """Let the event loop go on for a moment."""
+        self._runner.run(asyncio.sleep(0.005))
+
     async def answer(self, request: Request) -> Response:
         return await answered(self.gateway, request)
 

@@ -487,7 +487,10 @@ def test_limits_are_those_of_a_release():
 @pytest.mark.parametrize(
     ("limits", "problem"),
     [
-        ({"bake": 1}, "limits has 'bake'; expected alpha, replicas, bake_s, minimum_requests, errors, slow, differs"),
+        (
+            {"bake": 1},
+            "limits has 'bake'; expected alpha, replicas, bake_s, minimum_requests, errors, slow, differs, tolerance",
+        ),
         ({"alpha": 0}, "limits.alpha is 0; expected a number from 1e-12 to 0.5"),
         ({"alpha": math.nan}, "limits.alpha is nan; expected a number from 1e-12 to 0.5"),
         ({"replicas": 1.5}, "limits.replicas is 1.5; expected a whole number from 1 to 1000000"),

@@ -19,6 +19,7 @@ def test_a_model_server_s_versions_get_what_the_release_gives_them(tmp_path):
         in_process.gateway(models_dir=tmp_path / "models", models="m", backend=address, poll_s=0.05) as gateway,
     ):
         gateway.gateway.start()
+        wait_until(lambda: "releases" not in get(gateway, "/readyz")[1], what="what the model server has")
         assert {ask(gateway, x_signet_key=str(number)) for number in range(30)} == {1, 2}
         assert ask(gateway, "/versions/3") == 3
         assert (ask(gateway, "/labels/stable"), ask(gateway, "/labels/canary")) == (1, 2)
