@@ -24,7 +24,8 @@ from signet.serving.releases.judge import (
     judge,
 )
 from signet.serving.releases.release import Release, Stage
-from tests.serving.releases.simulate import BAD, CLEAN, POLICY, World, bad, callers, percentiles, run
+from tests.servers import ROOT
+from tests.serving.releases.simulate import BAD, CLEAN, POLICY, World, bad, bad_line, callers, percentiles, run
 
 LOOSE = Policy(alpha=0.5, replicas=1, errors=1e-6, slow=1e-6, differs=1e-6)
 """Alarms with little evidence, and for any harm."""
@@ -182,7 +183,9 @@ def test_callers_that_keep_to_a_version_are_counted_once():
 @pytest.mark.parametrize("stable", [0.0, 0.001])
 @pytest.mark.parametrize(("share", "half", "nearly_all"), [(0.05, 100, 250), (0.5, 320, 550)])
 def test_a_candidate_with_five_percent_errors_is_stopped(share, half, nearly_all, stable):
+    """And the page tells it."""
     outcomes = bad(World(share, stable, 0.05), 200)
+    assert bad_line(World(share, stable, 0.05), outcomes) in (ROOT / "docs/releases-judge.md").read_text().splitlines()
     assert all(outcome.alarmed for outcome in outcomes)
     median, most = percentiles([outcome.own for outcome in outcomes])
     assert median <= half
@@ -574,3 +577,9 @@ def test_callers_of_the_candidate_are_never_forgotten_and_memory_is_bounded():
     assert not any(seen.first(key, candidate=True) for key in range(1000))
     assert all(seen.first(key, candidate=False) for key in range(1000, 2000))
     assert len(seen._candidate) + len(seen._stable) <= 200
+
+
+def test_the_page_tells_the_limits():
+    page = (ROOT / "docs/releases-judge.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", page, re.MULTILINE))
+    assert {name: float(value) for name, value in rows.items()} == asdict(Policy())
