@@ -169,6 +169,11 @@ def _is_bfloat(array: Array) -> bool:
     return array.dtype.name == "bfloat16"
 
 
+def different(tables: Sequence[Array]) -> int:
+    """How many different rows there are."""
+    return len({repr(row) for table in tables for row in table.reshape(len(table), -1).tolist()})
+
+
 def share_at_least(values: Array) -> float:
     """What the mean of shares is at least, once in a thousand by chance (Wilson's bound)."""
     rows = len(values)

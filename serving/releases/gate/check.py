@@ -147,6 +147,9 @@ class _Gate:
         """The stable version's contract; what differs is found."""
         before = compatibility.read(self._stable.path) if self._stable else None
         if before is None:
+            if self._stable:
+                text = f"version {self._stable.number} has no graph that can be read: nothing is compared"
+                self.findings.append(Finding("signature", WARNING, text))
             return None
         for change in compatibility.changes(before, contract):
             self.findings.append(Finding("signature", REFUSED if change.breaking else NOTE, change.text))
@@ -263,7 +266,13 @@ class _Gate:
     def _latency(self, candidate: Isolated, stable: Isolated | None, plans: Sequence["_Plan"]) -> None:
         """Of one request of the signature that callers use first, the stable version in turn."""
         compared = sorted((plan for plan in plans if plan.compared), key=lambda plan: plan.signature.name != DEFAULT)
-        chosen = next(((plan, request) for plan in compared for request in plan.requests), None)
+        answered = (
+            (plan, request)
+            for plan in compared
+            for request, answer in zip(plan.requests, plan.answers, strict=True)
+            if isinstance(answer, dict)
+        )
+        chosen = next(answered, None)
         if stable is None or chosen is None:
             return
         plan, request = chosen

@@ -179,8 +179,8 @@ def _constant(paired: Paired, where: str) -> Iterator[Finding]:
     if paired.rows < _FEWEST_ROWS:
         return
     if paired.spec.dtype is not None and (paired.spec.dtype.is_string or paired.spec.dtype.numpy.kind == "b"):
-        before, after = ({str(row.tolist()) for pair in pairs for row in pair[side]} for side in (0, 1))
-        if len(after) == 1 and len(before) > 2:
+        before, after = (answers.different([pair[side] for pair in pairs]) for side in (0, 1))
+        if after == 1 and before > 2:
             yield Finding("constant", REFUSED, f"{where} is the same for all {paired.rows} rows")
         return
     before_spread, after_spread = (answers.spread([pair[side] for pair in pairs]) for side in (0, 1))
@@ -200,10 +200,7 @@ def _constant(paired: Paired, where: str) -> Iterator[Finding]:
 def _constant_alone(case: Case, output: str, where: str) -> Iterator[Finding]:
     tables = case.tables(output, case.asked)
     rows = sum(map(len, tables))
-    if (
-        rows >= _FEWEST_ROWS
-        and len({row.tobytes() if row.dtype != object else str(row.tolist()) for table in tables for row in table}) == 1
-    ):
+    if rows >= _FEWEST_ROWS and answers.different(tables) == 1:
         yield Finding("constant", REFUSED, f"{where} is the same for all {rows} rows")
 
 

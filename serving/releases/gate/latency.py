@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from signet.serving.releases.gate.answers import SURE
 
 ROUNDS = 16
-_FEWEST = 8
+_FEWEST = 12
 """Rounds that can be beyond chance at all."""
 _ROUND_S = 0.01
 """Seconds of calls in a round, about."""
-_MOST_CALLS = 50
+_FEWEST_CALLS, _MOST_CALLS = 3, 50
+_LONG_S = 0.3
+"""A call from here on is made once in a round."""
 
 Timer = Callable[[int], Sequence[float]]
 """Times so many calls, one after the other, in seconds."""
@@ -39,18 +41,22 @@ class Measured:
 
 def measure(stable: Timer, candidate: Timer, budget_s: float) -> Measured:
     """Some rounds, in turn; fewer when they take long. budget_s: seconds in all, about."""
-    once = max(1e-6, *(min(timer(3)) for timer in (stable, candidate)))
-    calls = max(1, min(_MOST_CALLS, round(_ROUND_S / once)))
+    calls = [_calls(min(timer(3))) for timer in (stable, candidate)]
     times: tuple[list[float], list[float]] = ([], [])
     spent = 0.0
     for number in range(ROUNDS):
         for side in ((0, 1), (1, 0))[number % 2]:
-            seconds = (stable, candidate)[side](calls)
+            seconds = (stable, candidate)[side](calls[side])
             times[side].append(statistics.median(seconds))
             spent += sum(seconds)
         if spent > budget_s and number + 1 >= _FEWEST:
             break
     return Measured(*times)
+
+
+def _calls(once_s: float) -> int:
+    """Of a round, by what one takes."""
+    return 1 if once_s > _LONG_S else max(_FEWEST_CALLS, min(_MOST_CALLS, round(_ROUND_S / max(1e-6, once_s))))
 
 
 def deviations(one: Sequence[float], other: Sequence[float]) -> float:

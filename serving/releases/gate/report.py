@@ -129,7 +129,7 @@ class Report:
     def text(self) -> str:
         """As lines for a terminal."""
         words = {REFUSED: "REFUSED", WARNING: "warning", NOTE: "note"}
-        lines = [self.heading, ""]
+        lines = [self.heading, *([""] if self.findings else [])]
         lines += [f"  {words[finding.level]:8} {finding.check}: {printable(finding.text)}" for finding in self.findings]
         if self.outputs:
             table = [list(HEADINGS), *self.rows]
