@@ -42,7 +42,7 @@ from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.gateway.observability.tracing import Tracing
 from signet.serving.gateway.openapi import fixed_routes, page
 from signet.serving.gateway.openapi.document_cache import DocumentCache
-from signet.serving.gateway.releases import releases
+from signet.serving.gateway.releases import http_routes, releases
 from signet.serving.gateway.releases.releases import Releases
 from signet.serving.gateway.request_log.request_log import RequestLog
 from signet.serving.gateway.settings import Settings
@@ -97,7 +97,7 @@ class Gateway:
         self._exporter = create_exporter(settings, self.metrics)
         tracing = Tracing(Sampler(settings.otlp_sample), self._exporter.hand_over) if self._exporter else None
         self.inference = Inference(settings, self.backend, self.metrics, tracing, self.access)
-        self.releases = create_releases(settings, self.backend, self.inference, failures)
+        self.releases = create_releases(settings, self.backend, self.inference, failures, self.metrics)
         """None where nobody knows where the models lie."""
         if self.releases:
             self.readiness.releases = self.releases.routing
@@ -121,6 +121,8 @@ class Gateway:
         self.fastapi = fixed_routes.create_app(running_version())
         self.documents = DocumentCache(self.backend, self.inference, self.fastapi)
         self.fastapi.include_router(create_router(self.backend, self.inference, self.probes))
+        if self.releases:
+            self.fastapi.include_router(http_routes.create_router(self.releases, self.inference))
         self.fastapi.include_router(v2_routes.create_router(self.open_inference))
         self.fastapi.include_router(page.create_router(self.documents))
         add_error_handlers(self.fastapi)
@@ -345,10 +347,12 @@ def create_backend(settings: Settings, metrics: Metrics, failures: Failures, off
     return EmbeddedBackend(declared_configs(settings), settings, failures)
 
 
-def create_releases(settings: Settings, backend: Backend, inference: Inference, failures: Failures) -> Releases | None:
+def create_releases(
+    settings: Settings, backend: Backend, inference: Inference, failures: Failures, metrics: Metrics
+) -> Releases | None:
     """The releases beside the versions of models, as far as it is known where those lie."""
     place = releases.places(settings, read(settings.model_config_file) if settings.model_config_file else ())
-    return Releases(settings, backend, inference, failures, place) if place else None
+    return Releases(settings, backend, inference, failures, place, metrics.registry) if place else None
 
 
 def create_exporter(settings: Settings, metrics: Metrics) -> "Exporter | None":

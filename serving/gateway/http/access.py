@@ -2,7 +2,8 @@
 
     /livez, /readyz, /v2/health/…          none
     /v1/models/NAME…, /v2/models/NAME…     one that is for the model
-    /metrics, load and unload of models    an admin's
+    /metrics, load and unload of models,
+    /v1/models/NAME/release…               an admin's
     whatever else                          any
 
 A request whose head was seen before is asked no more than whether its key still holds.
@@ -18,7 +19,7 @@ from signet.serving.http.messages import Request
 
 _OPEN = frozenset((b"/livez", b"/readyz", b"/v2/health/live", b"/v2/health/ready"))
 """What probes ask; it tells nothing that a stranger could use."""
-_ADMINS = re.compile(rb"/metrics/*|/v2/repository/models/.*")
+_ADMINS = re.compile(rb"/metrics/*|/v2/repository/models/.*|/v1/models/[^/]+/release(?:/.*)?")
 _ABOUT = re.compile(rb"/v[12]/models/([^/]+)(?:/.*)?")
 _ABOUT_ALL = frozenset((b"/v2/models/stats",))
 """What only looks as if it were about a model."""

@@ -34,6 +34,8 @@ ROUTES = (
     "GET /v1/models/MODEL[/versions/N|/labels/LABEL]",
     "GET /v1/models/MODEL[/versions/N|/labels/LABEL]/metadata",
     "GET /v1/models/MODEL/openapi.json",
+    "GET /v1/models/MODEL/release",
+    "POST /v1/models/MODEL/release/start|promote|rollback",
     "GET /openapi.json",
     "GET /docs",
     "GET /livez",

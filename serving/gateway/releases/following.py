@@ -78,6 +78,10 @@ class Following:
         if self._background.join(timeout_s):
             self._lower_all()
 
+    def seen(self, model: str) -> Release | None:
+        """The release of a model as its file said last; for any thread."""
+        return self._releases.get(model)
+
     def lower(self, model: str, release: Release, reason: str) -> None:
         """Have a release rolled back, as soon as its file can be written. For the event loop: nothing waits here."""
         self._to_lower.append((model, release, reason))

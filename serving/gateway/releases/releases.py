@@ -5,8 +5,13 @@ release.json ──Following──▶ Routing ──▶ `Inference.routes`, whil
                                 ▲── Copying ◀── `Inference.copied`, while one is shown copies
 """
 
+import secrets
+import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
 
 from signet.serving.errors import UsageError
 from signet.serving.gateway.core.backend import Backend
@@ -15,10 +20,15 @@ from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.gateway.releases.brake import Brake
 from signet.serving.gateway.releases.copying import Copying
 from signet.serving.gateway.releases.following import Following, Place
+from signet.serving.gateway.releases.release_metrics import ReleaseMetrics
 from signet.serving.gateway.releases.routing import Routing
+from signet.serving.gateway.releases.shadow import OUTCOMES
 from signet.serving.gateway.settings import Settings
 from signet.serving.models.model_config import ModelConfig
+from signet.serving.models.model_status import State
 from signet.serving.process.supervision import Failures
+from signet.serving.releases.judge import Evidence
+from signet.serving.releases.replica import Replica, as_json
 from signet.serving.releases.store import ReleaseStore
 
 _STOP_S = 5.0
@@ -35,8 +45,16 @@ class Releases:
         inference: Inference,
         failures: Failures,
         place: Callable[[str], Place | None],
+        registry: CollectorRegistry | None = None,
     ) -> None:
-        """Reads the files once, so that the first request is answered by what they say. place: as `Following` has it."""
+        """Reads the files once, so that the first request is answered by what they say.
+
+        place: as `Following` has it. registry: of the metrics.
+        """
+        self.place = place
+        self.name = f"{socket.gethostname()[:150]}-{secrets.token_hex(4)}"
+        """What this process is called among those whose evidence is summed up."""
+        self._backend, self._keeps = backend, not settings.backend
         self.routing = Routing(backend.available)
         self._inference = inference
         poll_s = settings.store_poll_s if settings.model_store else settings.poll_s
@@ -45,6 +63,8 @@ class Releases:
         )
         self.brake = Brake(self.routing.stop, self._following.lower, failures)
         self.copying = Copying(inference, backend, self.brake)
+        if registry is not None:
+            registry.register(ReleaseMetrics(self.routing, self.copying, self.routing.stopped))
         self._following.look()
 
     def start(self) -> None:
@@ -58,6 +78,34 @@ class Releases:
     def stop(self) -> None:
         """Write what is to be rolled back; for any thread. Copies are forgotten by `forget`, in the event loop."""
         self._following.stop(_STOP_S)
+
+    def replica(self, model: str) -> Replica:
+        """What this process knows of a model's release."""
+        plan, trial = self.routing.plans.get(model), self.brake.trials.get(model)
+        statuses = self._backend.last_statuses(model)
+        return Replica(
+            self.name,
+            self._following.seen(model),
+            frozenset(status.version for status in statuses if status.state is State.AVAILABLE),
+            self._keeps,
+            trial.verdict if trial is not None and plan is not None else "",
+            trial.evidence if trial is not None else Evidence(),
+        )
+
+    def told(self, model: str) -> dict[str, Any]:
+        """The same for who asks over HTTP: as `replica.parse` reads it, and what this process makes of it."""
+        trial = self.brake.trials.get(model)
+        verdict = None
+        if trial is not None:
+            judged = trial.judged()
+            verdict = {"decision": judged.decision, "reason": judged.reason}
+        copies = {outcome: self.copying.outcomes.get((model, outcome), 0) for outcome in OUTCOMES}
+        return {
+            **as_json([self.replica(model)]),
+            "verdict": verdict,
+            "copies": copies,
+            "outputs": self.copying.outputs_of(model),
+        }
 
     def forget(self) -> None:
         """Show no copies any more."""
