@@ -219,6 +219,29 @@ ROWS: dict[str, list[Panel]] = {
             threshold=0.25,
         ),
         Panel(
+            "Share of the candidate",
+            "percentunit",
+            ((f"max by (model) (signet_release_share{{{MODEL}}})", "{{model}}"),),
+        ),
+        Panel(
+            "Candidates stopped, versions missing",
+            "short",
+            (
+                (f"max by (model) (signet_release_stopped{{{MODEL}}})", "{{model}} stopped"),
+                (f"max by (model, side) (signet_release_missing{{{MODEL}}})", "{{model}} {{side}} missing"),
+            ),
+        ),
+        Panel(
+            "Answers to copies that differ",
+            "percentunit",
+            ((f"max by (model, output) (signet_release_output_differs_ratio{{{MODEL}}})", "{{model}} {{output}}"),),
+        ),
+        Panel(
+            "Copies for candidates",
+            "reqps",
+            ((rate("signet_release_copies_total", "model, outcome"), "{{model}} {{outcome}}"),),
+        ),
+        Panel(
             "Rows of the request log, and those dropped",
             "short",
             (

@@ -102,6 +102,20 @@ CASES = {
         62,
         {"model": "digits", "version": "2", "column": "pixels.mean"},
     ),
+    "SignetReleaseStopped": Case(
+        {'signet_release_stopped{model="digits",instance="a"}': "0x35"},
+        {'signet_release_stopped{model="digits",instance="b"}': "0x5 1x30"},
+        4,
+        8,
+        {"model": "digits"},
+    ),
+    "SignetReleaseVersionMissing": Case(
+        {'signet_release_missing{model="digits",side="stable",instance="a"}': "0x3 1x3 0x30"},
+        {'signet_release_missing{model="digits",side="stable",instance="b"}': "0x3 1x33"},
+        7,
+        12,
+        {"model": "digits", "side": "stable"},
+    ),
     "SignetBackgroundWorkFails": Case(
         {'signet_background_failures_total{task="model-store"}': "0x10 1x50"},
         {'signet_background_failures_total{task="model-store"}': "0+1x60"},
