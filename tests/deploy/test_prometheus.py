@@ -22,6 +22,8 @@ import yaml
 
 from signet.serving.gateway.access import key_file, tokens
 from signet.serving.models import distribution, model_card
+from signet.serving.releases.release import Release, Stage
+from signet.serving.releases.store import ReleaseStore
 from signet.serving.tensors import dtypes
 from signet.serving.tensors.signature import Signature, TensorSpec
 from tests import programs, servers
@@ -136,7 +138,7 @@ def load(url: str, key: str) -> None:
 
 
 def with_reference(folder: Path) -> Path:
-    """The golden models, of which two_in has a card with a reference."""
+    """The golden models, of which two_in has a card with a reference, and a candidate that is shown copies."""
     shutil.copytree(servers.GOLDEN_MODELS, folder)
     specs = {name: TensorSpec(name, dtypes.from_enum(1), (None, size), "") for name, size in (("a", 3), ("b", 2))}
     chance = np.random.default_rng(0)
@@ -145,6 +147,8 @@ def with_reference(folder: Path) -> Path:
     card = folder / "two_in" / "1" / model_card.FILE
     card.parent.mkdir()
     card.write_text(json.dumps({"signatures": {"serving_default": {"reference": reference.to_json()}}}))
+    shutil.copytree(servers.GOLDEN_MODELS / "two_in" / "1", folder / "two_in" / "2")
+    ReleaseStore(folder).write(Release("two_in", 1, 1, 2, Stage.SHADOW, shadow=1.0, salt="s"), 0)
     return folder
 
 
@@ -157,7 +161,8 @@ def traces() -> Iterator[Collector]:
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory, traces: Collector) -> Iterator[Prometheus]:
     folder = tmp_path_factory.mktemp("prometheus")
-    models = servers.write_model_config(folder / "models.config", servers.GOLDEN_MODELS)
+    models = servers.write_model_config(folder / "models.config", with_reference(folder / "models"))
+    models.write_text(models.read_text().replace("model_platform", "model_version_policy { all {} } model_platform"))
     pair = Authority().signs(folder)
     tls = ("--tls-cert-file", pair.certificate, "--tls-key-file", pair.key, "--admin-port", "0")
     key = tokens.create()
@@ -170,7 +175,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory, traces: Collector) -> I
             _,
         ),
         servers.gateway(
-            *("--backend", f"{address},127.0.0.1:{gone}", "--models-dir", with_reference(folder / "models")),
+            *("--backend", f"{address},127.0.0.1:{gone}", "--models-dir", folder / "models"),
             *("--processes", "2", "--request-log", folder / "requests", "--request-log-sample", "1"),
             *("--otlp", traces.url, "--otlp-sample", "1", "--keys", folder / "keys.jsonl"),
             *tls,
@@ -188,6 +193,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory, traces: Collector) -> I
             prometheus.wait_for("count(up == 1) == 4")
             load(url, key.token)
             prometheus.wait_for("signet_drift_psi")
+            prometheus.wait_for("signet_release_output_differs_ratio")
             for record in RECORDED:
                 prometheus.wait_for(record)
             yield prometheus
