@@ -14,7 +14,7 @@ from signet.serving.gateway.core.inference import Inference, LeasedSignature
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.gateway.releases.brake import Brake
 from signet.serving.gateway.releases.comparison import Difference
-from signet.serving.gateway.releases.shadow import Copy, Shadow
+from signet.serving.gateway.releases.shadow import FULL, Copy, Shadow
 from signet.serving.gateway.releases.trial import Trial
 from signet.serving.process.concurrency import settled
 from signet.serving.tensors.arrays import Arrays
@@ -71,6 +71,9 @@ class Copying:
         asked = request.request
         named = asked is None or asked.version is not None or asked.label is not None
         if named or type(request).submit is not Exchange.submit:  # one that runs several signatures has no one answer
+            return None
+        if self.shadow.full:
+            self._count(lease.name, FULL)
             return None
         return Copy(lease.name, trial, leased.signature.name, wanted, inputs)
 

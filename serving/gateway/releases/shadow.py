@@ -91,6 +91,11 @@ class Shadow:
         return share > 0 and random.random() < share  # noqa: S311  # nothing is to be kept secret
 
     @property
+    def full(self) -> bool:
+        """Whether one copy more would find no room: then it need not be made."""
+        return len(self._waiting) >= MOST_COPIES
+
+    @property
     def waiting(self) -> int:
         """Copies that wait."""
         return len(self._waiting)
@@ -110,7 +115,7 @@ class Shadow:
 
     def _take(self, copy: Copy) -> None:
         nbytes = copy.nbytes
-        if len(self._waiting) >= MOST_COPIES or self._bytes + nbytes > MOST_BYTES:
+        if self.full or self._bytes + nbytes > MOST_BYTES:
             self._count(copy.model, FULL)
             return
         self._waiting.append(copy)
