@@ -34,6 +34,8 @@ _LEAST = 0.1
 """A difference below, by how far answers are from their average, needs no explanation."""
 _FEWEST_ROWS = 8
 _LEAST_CHANCE = 1e-6
+_SURE_OF_ALL = 0.1
+"""A candidate's doubt by the stable version's: pixels that were not divided leave a ten thousandth."""
 _MOST_ASSETS = 20
 
 Change = Callable[[Arrays], Arrays]
@@ -173,9 +175,28 @@ def _other_inputs(outputs: Outputs, output: str, run: Run) -> str:
             continue
         changed = outputs.crossed(undone, output, output)
         distance = _distance(changed)
-        if distance < least and _is_nearer(changed, as_it_is):
+        if distance < least and _is_nearer(changed, as_it_is) and _finds_classes(changed, as_it_is):
             least, text = distance, said
     return text
+
+
+def _finds_classes(one: Paired, other: Paired) -> bool:
+    """Whether far more classes are those of the stable version, or all but a few were anyway.
+
+    Larger inputs make a network surer, and so do more steps of training: to be as sure as the stable version is not enough.
+    """
+    if one.kind != CLASSES:
+        return True
+    undone, as_it_is = (float(answers.changed(paired).mean()) for paired in (one, other))
+    return undone <= _MUCH_NEARER * as_it_is or (undone <= as_it_is and _surer(other))
+
+
+def _surer(paired: Paired) -> bool:
+    """Whether the candidate is sure of everything, where the stable version is not."""
+    turned = Paired(paired.spec, paired.batched, paired.labelled)
+    for stable, candidate in paired.tables():
+        turned.groups[stable.shape[1:]] = ([candidate], [stable])
+    return answers.doubt(turned) < _SURE_OF_ALL * answers.doubt(paired)
 
 
 def _is_nearer(one: Paired, other: Paired) -> bool:

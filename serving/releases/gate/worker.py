@@ -15,6 +15,7 @@ import resource
 import signal
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,7 @@ def main(descriptor: int) -> None:
     with contextlib.suppress(OSError):  # where memory is short, this process has to go
         Path("/proc/self/oom_score_adj").write_text("1000")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    threading.Thread(target=_end_with, args=(os.getppid(),), name="the gate's end", daemon=True).start()
     version = Version()
     with socket.socket(fileno=descriptor) as connection, contextlib.suppress(wire.Closed, OSError):
         while True:
@@ -98,6 +100,13 @@ def main(descriptor: int) -> None:
             except MemoryError:
                 answer = {"error": "there is no memory left", "code": "RESOURCE_EXHAUSTED", "reason": ""}
             wire.send(connection, answer, outputs)
+
+
+def _end_with(gate: int) -> None:
+    """End when the gate is gone, however that came: a graph that goes round for ever would not see that nobody listens."""
+    while os.getppid() == gate:
+        time.sleep(1)
+    os._exit(1)
 
 
 def command(descriptor: int) -> list[str]:
