@@ -68,6 +68,7 @@ def promote(
     replicas: Callable[[], Sequence[Replica]],
     *,
     by: str,
+    gate: Callable[[Release], str | None] | None = None,
     to: str | None = None,
     share: float | None = None,
     shadow: float | None = None,
@@ -76,7 +77,8 @@ def promote(
 ) -> Release:
     """The next step, or the one that is said, unless what the replicas have seen speaks against it. Raises `UsageError`.
 
-    replicas: asks them. force: whatever they have seen, and without asking them; needs a reason.
+    replicas: asks them. gate: says why it refuses the candidate, or None; without one a release can leave the stage gate for
+    copies of requests, and no further. force: whatever they have seen, and without asking them; needs a reason.
     """
     there = _there(store, model)
     if to is not None and to not in _STAGES:
@@ -85,9 +87,19 @@ def promote(
         raise UsageError("to force it needs a reason, which is kept in the history")
     stage = None if to is None else Stage(to)
     new = steps.promote(there, by=by, reason=reason, stage=stage, share=share, shadow=shadow)
-    if steps.raises(there, new) and not force and (problem := replica.objection(there, replicas())):
-        raise UsageError(f"{problem}; nothing is changed")
+    if steps.raises(there, new) and not force:
+        problem = replica.objection(there, replicas())
+        if problem is None and there.stage is Stage.GATE:
+            problem = gate(there) if gate else _beyond_the_gate(new)
+        if problem:
+            raise UsageError(f"{problem}; nothing is changed")
     return _write(store, there, new)
+
+
+def _beyond_the_gate(new: Release) -> str | None:
+    if new.stage is Stage.SHADOW:
+        return None
+    return f"nobody has checked version {new.candidate or new.stable}: `signet release promote` does, or go to copies first"
 
 
 def rollback(store: ReleaseStore, model: str, *, by: str, reason: str = "") -> Release:

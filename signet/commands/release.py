@@ -168,6 +168,7 @@ def promote(
 ) -> None:
     """Let a version further: to copies of requests, to a share of the requests, to a larger one, to all.
 
+    Before it leaves the gate, `signet release check` is run with its usual bounds, where the versions lie in a folder.
     All replicas are asked first: they must have seen enough of it to know that it does no more harm than its limits allow.
     Without --to and --share, the steps are: copies, 5 %, 50 %, all.
 
@@ -179,6 +180,7 @@ def promote(
         actions.promote(
             *(_store(models_dir), model, lambda: _replicas(url, model, key_file, ca_file)),
             by=_who(by),
+            gate=lambda there: _gate(models_dir, there),
             to=to,
             share=share,
             shadow=shadow,
@@ -232,6 +234,20 @@ def _replicas(urls: list[str] | None, model: str, key_file: str, ca_file: str) -
     from signet.clients.client import connecting
 
     return asking.ask(urls, model, connecting.of_options([], ca_file, "", "", key_file))
+
+
+def _gate(models_dir: str, there: "Release") -> str | None:
+    """Why the gate refuses a candidate, or None."""
+    from signet.serving.models import model_store
+
+    if there.candidate is None:
+        return None
+    if model_store.is_address(models_dir):
+        return (
+            f"versions in {models_dir} are not checked from here: run `signet release check` on a folder that has them, "
+            "and promote with --force"
+        )
+    return release_check.refusal(models_dir, there.model, there.candidate, there.stable)
 
 
 def _tell(now: "Release") -> None:

@@ -62,6 +62,23 @@ def check(asked: Asked, bounds: Bounds) -> None:
     raise typer.Exit(0 if passed else 1)
 
 
+def refusal(models_dir: str, model: str, version: int, stable: int) -> str | None:
+    """Why the gate refuses a version by its usual bounds, in a sentence; None: it does not. Raises `UsageError`."""
+    from signet.serving.releases.gate import check as gate
+    from signet.serving.releases.gate.isolation import Version
+    from signet.serving.releases.gate.report import REFUSED
+
+    candidate, other = (Version(model, number, Path(models_dir) / model / str(number)) for number in (version, stable))
+    report = gate.check(candidate, other, Bounds())
+    if report.passed:
+        return None
+    reasons = [one.text for one in report.findings if one.level == REFUSED]
+    more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+    return (
+        f"the gate refuses version {version}: {reasons[0]}{more} (`signet release check {model} {version}` tells all)"
+    )
+
+
 def _check(asked: Asked, bounds: Bounds) -> bool:
     from signet.serving.releases.gate import check as gate
     from signet.serving.releases.gate import html

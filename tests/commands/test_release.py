@@ -1,6 +1,7 @@
 """`signet release`, in a folder of models."""
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,8 +22,7 @@ from tests import servers
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
     for version in ("1", "2", "3"):
-        (tmp_path / "digits" / version).mkdir(parents=True)
-        (tmp_path / "digits" / version / "saved_model.pb").touch()
+        shutil.copytree(servers.GOLDEN_MODELS / "two_in" / "1", tmp_path / "digits" / version)
     (tmp_path / "digits" / "4").mkdir()  # somebody is writing it
     return tmp_path
 
@@ -204,6 +204,16 @@ def test_what_stands_before_a_model_server_is_asked_whether_it_serves_both(model
     assert not (models / "digits" / FILE).exists()
     port.answer = told(models, keeps=False)
     assert "is at gate" in said(models, "start", "3", "--url", port.url)
+
+
+def test_a_version_that_the_gate_refuses_does_not_leave_it(models, port):
+    said(models, "start", "3")
+    (models / "digits" / "3" / "saved_model.pb").write_bytes(b"half")
+    port.answer = told(models)
+    problem = refused(models, "promote", "--url", port.url)
+    assert problem.startswith("the gate refuses version 3: ")
+    assert problem.endswith("nothing is changed")
+    assert released(models)["stage"] == "gate"
 
 
 def test_who_does_not_answer_is_named(models, port):

@@ -63,6 +63,15 @@ def test_what_cannot_be_done_is_refused_and_nothing_is_written(store, body, prob
     assert store.history("digits") == []
 
 
+def test_a_version_that_nobody_has_checked_goes_to_copies_and_no_further(store):
+    now = do(store, {"action": "start", "version": 2})
+    knows = [Replica("pod-0", now, frozenset({1, 2}))]
+    for said in ({"to": "done"}, {"share": 0.1}):
+        with pytest.raises(UsageError, match="nobody has checked version 2"):
+            do(store, {"action": "promote", **said}, knows)
+    assert do(store, {"action": "promote"}, knows).stage is Stage.SHADOW
+
+
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
