@@ -64,12 +64,15 @@ class Trial:
         """Why the candidate was stopped here; empty: it was not."""
         self._first_errors, self._first_slow = FirstEvents(), FirstEvents()
         self._since = self._step_since = clock()
+        self._lowered = -math.inf
         self._step = self.evidence.begin(release.share)
 
     def follow(self, release: Release, policy: Policy) -> None:
         """The same candidate goes on with another share or other limits, or has been taken back. For whoever follows releases."""
         if release.share != self.release.share:
             self._since = self._clock()
+            if release.share < self.release.share:
+                self._lowered = self._since
         self.release, self.policy = release, policy
 
     @property
@@ -89,6 +92,10 @@ class Trial:
         candidate = version == self.candidate
         if not candidate and version != self.stable:
             return None
+        if self._lowered > -math.inf and seconds > self._clock() - self._lowered:
+            return (
+                None  # given to a version with a larger chance than its step says: it would speak against the candidate
+            )
         step = self.step
         counts: Counts = step.candidate if candidate else step.stable
         slow = seconds > self.slowness.bound_s

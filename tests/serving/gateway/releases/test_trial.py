@@ -94,3 +94,17 @@ def test_copies_that_fail_or_differ_are_held_against_what_is_allowed(failed, dif
             break
     else:
         raise AssertionError
+
+
+def test_requests_that_were_routed_before_a_share_was_lowered_are_not_counted():
+    """In an outage somebody lowers the share while requests of both versions are being answered, and all fail."""
+    made, clock = trial(Release("m", 1, 1, 2, Stage.CANARY, 0.5, salt="s"))
+    clock.now = 100.0
+    made.follow(Release("m", 2, 1, 2, Stage.CANARY, 0.01, salt="s"), made.policy)
+    clock.now = 101.0
+    for number in range(100):
+        assert made.observe("1", f"stable-{number}", 1.5, failed=True) is None
+        assert made.observe("2", f"candidate-{number}", 1.5, failed=True) is None
+    assert not made.evidence.at(0.01).requests
+    made.observe("2", "later", 0.9, failed=True)
+    assert made.evidence.at(0.01).candidate.errors == 1
