@@ -605,3 +605,18 @@ def test_the_page_tells_the_limits():
     page = (ROOT / "docs/releases-judge.md").read_text()
     rows = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", page, re.MULTILINE))
     assert {name: float(value) for name, value in rows.items()} == asdict(Policy())
+
+
+def test_evidence_and_harm_must_be_of_the_same_time():
+    """Of the whole there is evidence, and little harm; of the last step harm, and no evidence."""
+    evidence = one(0.5, counts(10**6, 1000), counts(10**6, 5000))
+    step = evidence.begin(0.5)
+    step.stable, step.candidate = counts(20), counts(20, 1)
+    assert log_e(evidence) > 100
+    assert alarm(evidence, POLICY) is None
+
+
+def test_a_sum_begins_at_its_first_step_alone():
+    evidence = one(0.05, counts(100), counts(5))
+    evidence.begin(0.5)
+    assert [step.number for step in (evidence + evidence).steps] == [0, None]
