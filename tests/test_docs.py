@@ -15,6 +15,7 @@ PAGES = [
     ROOT / "SECURITY.md",
     ROOT / "docs/architecture.md",
     ROOT / "docs/performance.md",
+    ROOT / "docs/releases.md",
     *DECISIONS,
 ]
 FOLDERS = r"(?:serving|clients|training|signet|deploy|tests|docs|examples|\.ci|\.github)"
