@@ -35,9 +35,10 @@ lower end of the other's (Beta(1/2, 1/2) mixture, also good at any time). Everyt
 missing.
 
 **Which events to count.** Those of requests that were routed by chance: none that named a version or asked for one by a
-header. What the caller did wrong is no error. Callers that keep to one version are given by chance once, not with each
-request: one caller whose requests always fail would look like a bad version. So `error_keys` and `slow_keys`, which alarms
-are made of, count a caller once; see `FirstEvents`. `errors` and `slow`, which harm is computed from, count every request.
+header. What was refused before it was run is no error; what a graph calls its caller's fault is one, of either version alike.
+Callers that keep to one version are given by chance once, not with each request: one caller whose requests always fail would
+look like a bad version. So `error_keys` and `slow_keys`, which alarms are made of, count a caller once; see `FirstEvents`.
+`errors` and `slow`, which harm is computed from, count every request.
 """
 
 import math
@@ -82,7 +83,7 @@ class Counts:
     requests: int = 0
     """Requests routed to it by chance that have ended, those with errors among them."""
     errors: int = 0
-    """Of these, how many failed by the server's fault."""
+    """Of these, how many failed: in the call, or by the server's fault."""
     slow: int = 0
     """Of these, how many took longer than the stable version's slowest hundredth does."""
     error_keys: int = 0

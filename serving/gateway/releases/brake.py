@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 
-from signet.serving.errors import DeadlineExceeded, UsageError
+from signet.serving.errors import DeadlineExceeded, ServingError, UsageError
 from signet.serving.gateway.core.exchange import Exchange
 from signet.serving.gateway.observability.metrics import UNKNOWN
 from signet.serving.gateway.observability.request_context import RequestContext
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 _OURS = 500
 """HTTP status from which an error is the server's fault."""
+_OF_NO_VERSION = {429, 499}
+"""HTTP statuses of calls that were not run to their end: no room, and a caller who has left."""
 
 
 class Brake:
@@ -68,10 +70,7 @@ class Brake:
             key, side = request.affinity() or (None, None)
             if side is not None:
                 return
-            error = request.error
-            failed = error is not None and error.http_status >= _OURS
-            if failed and type(error) is DeadlineExceeded and request.limited:
-                failed = False  # its caller's own limit: slow, if anything
+            failed = request.error is not None and _failed(request, request.error)
             self._judge(
                 trial, request.model, trial.observe(request.version, key or request.request_id, seconds, failed=failed)
             )
@@ -94,6 +93,19 @@ class Brake:
         log.error("the candidate of %r, version %s, is stopped: %s", model, trial.candidate, reason)
         self._stopped(model)
         self._lower(model, trial.release, reason)
+
+
+def _failed(request: RequestContext, error: ServingError) -> bool:
+    """Whether an error is held against the version.
+
+    A call's is, whatever it says: a graph that finds an index out of range calls that the caller's fault, and so it may be; then
+    the other version says it as often.
+    """
+    if type(error) is DeadlineExceeded and request.limited:
+        return False  # its caller's own limit: slow, if anything
+    if error.http_status >= _OURS:
+        return True
+    return request.run_s is not None and error.http_status not in _OF_NO_VERSION
 
 
 def _trial_of(release: Release) -> tuple[str, int | None]:

@@ -87,7 +87,7 @@ class Trial:
     def observe(self, version: str, key: str, seconds: float, *, failed: bool) -> str | None:
         """Count a request that chance has routed and that has ended; gives why the candidate is to be stopped, or None.
 
-        key: whose it was. failed: by the server's fault.
+        key: whose it was. failed: in the call, or by the server's fault.
         """
         candidate = version == self.candidate
         if not candidate and version != self.stable:

@@ -12,11 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from signet.serving.releases import judge as judging
 from signet.serving.releases.judge import Counts, Decision, Evidence, FirstEvents, Policy, Step, alarm, judge
 
 POLICY = Policy(alpha=0.001, replicas=4)
 NEVER = 1 << 60
+
+Whole, Flags = NDArray[np.int64], NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,75 @@ def run(world: World, seed: int, requests: int, policy: Policy = POLICY) -> Outc
         if at % world.begin == world.begin - 1:
             step, begun, at_begun = evidence.begin(world.share), sums[:, at], at + 1
     return Outcome(False, requests, int(sums[0, -1]))
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What happens in many releases of a candidate that is no worse: (events, releases) each."""
+
+    own: Flags
+    """Whether an error is the candidate's."""
+    own_before: Whole
+    """Requests of the candidate's without an error, between the error before and this one."""
+    stable_before: Whole
+
+
+def draws(share: float, rate: float, events: int, releases: int, seed: int) -> Draws:
+    """Of releases in which both versions fail at this rate."""
+    rng = np.random.default_rng(seed)
+    between = rng.geometric(rate, (events, releases)) - 1
+    own_before = rng.binomial(between, share)
+    return Draws(rng.random((events, releases)) < share, own_before, between - own_before)
+
+
+def stopped_one_by_one(share: float, drawn: Draws, step_events: int, policy: Policy) -> list[int]:
+    """The error after which the judge stops each release, from 1; 0: none. step_events: a new step is begun each so many."""
+    found = []
+    for number in range(drawn.own.shape[1]):
+        evidence, at = Evidence(), 0
+        for event, own in enumerate(drawn.own[:, number].tolist()):
+            if event % step_events == 0:
+                step = evidence.begin(share)
+            step.candidate.requests += int(drawn.own_before[event, number])
+            step.stable.requests += int(drawn.stable_before[event, number])
+            counts = step.candidate if own else step.stable
+            counts.requests, counts.errors, counts.error_keys = (
+                *(counts.requests + 1, counts.errors + 1),
+                counts.error_keys + 1,
+            )
+            if own and alarm(evidence, policy):
+                at = event + 1
+                break
+        found.append(at)
+    return found
+
+
+def stopped_at_once(share: float, drawn: Draws, step_events: int, policy: Policy) -> Whole:
+    """The same of all releases at once, by a second implementation: a million in a minute."""
+    events, releases = drawn.own.shape
+    risks, found = np.array(judging._RISKS)[:, None], np.zeros(releases, int)
+    own, own_errors, stable, errors = np.zeros((4, -(-events // step_events), releases))
+    for event in range(events):
+        now, mine = event // step_events, drawn.own[event]
+        own[now] += drawn.own_before[event] + mine
+        own_errors[now] += mine
+        stable[now] += drawn.stable_before[event] + ~mine
+        errors[now] += 1
+        asked = np.flatnonzero(mine & (found == 0))
+        evidence = np.tile(np.array(judging._LOG_WEIGHTS)[:, None], (1, len(asked)))
+        excess, of, bad = np.zeros(len(asked)), np.zeros(len(asked)), np.zeros(len(asked), bool)
+        for begun in range(now, -1, -1):
+            n, k, others, all_errors = (one[begun, asked] for one in (own, own_errors, stable, errors))
+            had, spread = n / (n + others), np.sqrt(share * (1 - share) / (n + others))
+            taken = np.where(had - share > 4 * spread, had, share)
+            evidence += k * np.log(risks) - all_errors * np.log1p((risks - 1) * taken)
+            excess += k - n * (all_errors - k) / np.maximum(others, 1)
+            of += n
+            most = evidence.max(axis=0)
+            log_e = most + np.log(np.exp(evidence - most).sum(axis=0)) + judging._log_weight(begun)
+            bad |= (excess > policy.errors * of) & (log_e > policy.log_alarm(judging.ERRORS))
+        found[asked[bad]] = event + 1
+    return found
 
 
 def until_good(world: World, seed: int, requests: int, policy: Policy = POLICY) -> Outcome:

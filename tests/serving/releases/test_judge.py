@@ -26,7 +26,22 @@ from signet.serving.releases.judge import (
 )
 from signet.serving.releases.release import Release, Stage
 from tests.servers import ROOT
-from tests.serving.releases.simulate import BAD, CLEAN, POLICY, World, bad, bad_line, callers, percentiles, run
+from tests.serving.releases.simulate import (
+    BAD,
+    CLEAN,
+    POLICY,
+    World,
+    bad,
+    bad_line,
+    callers,
+    draws,
+    percentiles,
+    run,
+    stopped_at_once,
+    stopped_one_by_one,
+)
+
+LONG = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 LOOSE = Policy(alpha=0.5, replicas=1, errors=1e-6, slow=1e-6, differs=1e-6)
 """Alarms with little evidence, and for any harm."""
@@ -155,6 +170,25 @@ def test_the_judge_itself_is_rarely_wrong_when_shares_follow_the_evidence():
                 step = evidence.begin(share)
     most = LOOSE.alpha * PARTS["errors"] * releases
     assert 0 < found <= most + 3 * math.sqrt(most)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5])
+@pytest.mark.parametrize(("releases", "alpha"), [(2_000, 0.05), pytest.param(1_000_000, 0.001, marks=LONG)])
+def test_of_a_million_releases_that_are_no_worse_hardly_any_is_stopped(releases, alpha, share, capsys):
+    """Steps are begun meanwhile. All at once, by what says of some of them the same as the judge does one by one."""
+    loose = replace(LOOSE, alpha=0.2)
+    drawn = draws(share, 0.02, 40, 60, 11)
+    some = stopped_one_by_one(share, drawn, 15, loose)
+    assert some == stopped_at_once(share, drawn, 15, loose).tolist()
+    assert any(some)
+    strict, stopped = replace(LOOSE, alpha=alpha), 0
+    for begin in range(0, releases, 10_000):
+        drawn = draws(share, 0.02, 60, min(10_000, releases - begin), 100 + begin)
+        stopped += np.count_nonzero(stopped_at_once(share, drawn, 20, strict))
+    with capsys.disabled():
+        print(f"\n{stopped} of {releases} releases that are no worse are stopped: share {share}, alpha {alpha}")
+    most = alpha * PARTS["errors"] * releases
+    assert 0 < stopped <= most + 4 * math.sqrt(most)
 
 
 def test_weights_of_all_beginnings_are_1_together():

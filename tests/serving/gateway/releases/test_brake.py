@@ -1,6 +1,8 @@
 """A candidate that does badly is stopped by each process for itself, at once, and rolled back for all."""
 
-from signet.serving.errors import DeadlineExceeded, Internal
+import pytest
+
+from signet.serving.errors import DeadlineExceeded, FailedPrecondition, Internal, InvalidInput, Overloaded
 from signet.serving.gateway.releases.brake import Brake
 from signet.serving.process.supervision import Failures
 from signet.serving.releases.release import Release, Stage
@@ -60,6 +62,29 @@ def test_what_callers_do_wrong_or_ask_for_by_name_is_not_held_against_it(tmp_pat
             assert sent(gateway, x_signet_release="candidate").status == 500
         assert evidence(gateway).candidate.errors == 0
         assert evidence(gateway).candidate.requests == counted.candidate.requests
+
+
+@pytest.mark.parametrize(
+    "error", [InvalidInput("indices[0] = 12 is not in [0, 12)"), FailedPrecondition("Table not initialized.")]
+)
+def test_what_the_graph_calls_its_caller_s_fault_is_held_against_the_version_that_says_so(tmp_path, error):
+    house = House(tmp_path, 1, 2)
+    house.write(Stage.CANARY, 1, 2, 0.5)
+    with house.started() as gateway:
+        breaks(gateway, error)
+        statuses = [sent(gateway, x_signet_key=str(number)).status for number in range(100)]
+        assert statuses[-30:] == [200] * 30
+        assert 0 < statuses.count(error.http_status) < 40
+        assert gateway.gateway.releases.routing.stopped("m")
+
+
+def test_a_call_for_which_there_was_no_room_is_held_against_nobody(tmp_path):
+    house = House(tmp_path, 1, 2)
+    house.write(Stage.CANARY, 1, 2, 1.0 - 2**-20)
+    with house.started() as gateway:
+        breaks(gateway, Overloaded("told to"))
+        assert sent(gateway).status == 429
+        assert (evidence(gateway).candidate.requests, evidence(gateway).candidate.errors) == (1, 0)
 
 
 def test_a_deadline_that_the_caller_sets_is_its_own(tmp_path):
