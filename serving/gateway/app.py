@@ -43,6 +43,7 @@ from signet.serving.gateway.observability.tracing import Tracing
 from signet.serving.gateway.openapi import fixed_routes, page
 from signet.serving.gateway.openapi.document_cache import DocumentCache
 from signet.serving.gateway.releases import http_routes, releases
+from signet.serving.gateway.releases.label_file import LabelFile
 from signet.serving.gateway.releases.releases import Releases
 from signet.serving.gateway.request_log.request_log import RequestLog
 from signet.serving.gateway.settings import Settings
@@ -352,7 +353,15 @@ def create_releases(
 ) -> Releases | None:
     """The releases beside the versions of models, as far as it is known where those lie."""
     place = releases.places(settings, read(settings.model_config_file) if settings.model_config_file else ())
-    return Releases(settings, backend, inference, failures, place, metrics.registry) if place else None
+    if place is None:
+        return None
+    label_file = None
+    if settings.write_labels and settings.model_config_file:
+        from signet.serving.gateway.backends.remote import RemoteBackend  # noqa: PLC0415  # gRPC is not needed without it
+
+        assert isinstance(backend, RemoteBackend), "the settings say so"
+        label_file = LabelFile(settings.model_config_file, backend, failures)
+    return Releases(settings, backend, inference, failures, place, metrics.registry, label_file)
 
 
 def create_exporter(settings: Settings, metrics: Metrics) -> "Exporter | None":

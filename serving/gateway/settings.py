@@ -46,6 +46,9 @@ class Settings(BaseSettings):
     backend: str = ""
     """HOST:PORT of a TensorFlow Serving gRPC port, dns:///HOST:PORT for every address of a name, or unix:PATH; several
     separated by commas; empty: the embedded engine."""
+    write_labels: bool = False
+    """Whether the labels `stable` and `canary`, and the versions that releases need, are written into model_config_file, and the
+    model servers told to read it; that file is theirs."""
     backend_ca_file: Path | None = None
     """PEM roots that the model servers' certificates must descend from; turns TLS on."""
     backend_cert_file: Path | None = None
@@ -185,6 +188,8 @@ class Settings(BaseSettings):
     def _declares_models(self) -> "Settings":
         if not self.backend and self.models:
             raise ValueError("models goes with backend; the embedded engine takes models_dir or model_config_file")
+        if self.write_labels and not (self.backend and self.model_config_file):
+            raise ValueError("write_labels goes with backend and model_config_file, which is that of the model servers")
         return self
 
     @model_validator(mode="after")

@@ -20,6 +20,15 @@ def serve(
         str | None,
         typer.Option(help="HOST:PORT[,HOST:PORT…] of TensorFlow Serving's gRPC port; without it models run in here."),
     ] = None,
+    write_labels: Annotated[
+        bool | None,
+        typer.Option(
+            "--write-labels",
+            help="Write the labels stable and canary, and the versions that releases need, into --model-config-file, and have "
+            "the backend read it.",
+            show_default=False,
+        ),
+    ] = None,
     models: Annotated[str | None, typer.Option(help="Models that the backend serves, separated by commas.")] = None,
     host: Annotated[
         str | None,

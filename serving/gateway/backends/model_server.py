@@ -18,6 +18,7 @@ from signet.serving.models.model_status import State, VersionStatus
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 METADATA = "/tensorflow.serving.PredictionService/GetModelMetadata"
 STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
+RELOAD = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
 
 
 class Attempt(Protocol):
@@ -29,7 +30,8 @@ class Attempt(Protocol):
 
 class ModelServer:
     """Only the event loop writes: `statuses`, `answers` and `problem` from polls, `ejection`, `pushback`, `silence` and `paces`
-    from polls and calls, what it holds from `SignatureLedger` and from the channel, whose connections come and go."""
+    from polls and calls, `config` from reloads, what it holds from `SignatureLedger` and from the channel, whose connections come
+    and go."""
 
     def __init__(self, address: Address, connect: Callable[[Address], Channel], sent: Counter) -> None:
         self.address, self.sent = address, sent
@@ -46,6 +48,8 @@ class ModelServer:
         """Why it did not; empty if it did."""
         self.epoch = 0
         """How often its connection has come or gone: in another epoch another program may be there."""
+        self.config = b""
+        """The ReloadConfigRequest that it has taken in this epoch; empty: none is known."""
         self._held: dict[tuple[str, int], RemoteVersion] = {}
         """(model, version) -> what its metadata said in this epoch."""
         self.channel = self._channel()
@@ -112,6 +116,7 @@ class ModelServer:
 
     def _connection_changed(self) -> None:
         self.epoch += 1
+        self.config = b""
         for known in self._held.values():
             known.holders.discard(self)
         self._held.clear()

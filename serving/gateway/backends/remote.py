@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import CancelledError
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from signet.serving.errors import InvalidInput, NotFound, ServingError, Unavailable
 from signet.serving.gateway.backends import addresses, hedging, remote_answers
@@ -56,8 +57,18 @@ _RISE = 0.02
 """Weight of a slow call in an estimate; a fast one counts at once, so that a busy moment does not look like slow calls."""
 _BYTES_PER_STRING = 64
 """Bytes of numbers that are copied about as quickly as one string is written."""
+_STAYING = (State.START, State.LOADING, State.AVAILABLE)
 _LIVELIEST = (State.AVAILABLE, State.LOADING, State.START, State.UNLOADING, State.END)
 """Which of a version's states on several servers is told."""
+
+
+class Served(NamedTuple):
+    """Versions of a model at the model servers that answer."""
+
+    everywhere: frozenset[int]
+    """Those that each of them serves."""
+    somewhere: frozenset[int]
+    """Those that any of them serves, or is loading."""
 
 
 class RemoteBackend:
@@ -101,6 +112,7 @@ class RemoteBackend:
         self._poller: asyncio.Task[None] | None = None
         self._tls = tls
         self._following: Background | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def slots(self, model: str) -> int:
         side_by_side = min(_MAX_SLOTS, 1 + int(self._duration_s.get(model, 0.0) / _SLOT_S))
@@ -113,7 +125,7 @@ class RemoteBackend:
         """Do nothing: each model always has room of its own; the servers hand out their threads."""
 
     async def start(self) -> None:
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
 
         def changed(models: list[ModelConfig]) -> None:
             loop.call_soon_threadsafe(self._set_models, models)  # a thread looks at the folder
@@ -215,6 +227,30 @@ class RemoteBackend:
             return await self._upstream.metadata(request, _STATUS_TIMEOUT_S, remote_answers.version_of)
         except InvalidInput:
             return None
+
+    def served(self, model: str) -> Served | None:
+        """Which versions of a model the servers have, of which some answer. Any thread may ask.
+
+        None while no server answers, or one has not been asked for the model yet.
+        """
+        answers = [server.statuses.get(model) for server in list(self._upstream.servers) if server.answers]
+        told = [statuses for statuses in answers if statuses is not None]
+        if not told or len(told) < len(answers):
+            return None
+        here = [{entry.version for entry in statuses if entry.state is State.AVAILABLE} for statuses in told]
+        staying = {entry.version for statuses in told for entry in statuses if entry.state in _STAYING}
+        return Served(frozenset.intersection(*map(frozenset, here)), frozenset(staying))
+
+    def reload(self, config: bytes, timeout_s: float) -> list[str]:
+        """As `Upstream.reload`. For another thread than the loop's, which it keeps waiting."""
+        if self._loop is None:
+            return ["the gateway is starting"]
+        reloading = self._upstream.reload(config, timeout_s)
+        try:
+            return asyncio.run_coroutine_threadsafe(reloading, self._loop).result(2 * timeout_s)
+        except (TimeoutError, CancelledError, RuntimeError):
+            reloading.close()
+            return ["the gateway is stopping"]
 
     def keep(self, model: str, version: int, seconds: float) -> None:
         """Do nothing: the model servers decide; their version policy can keep a version."""

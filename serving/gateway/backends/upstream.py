@@ -184,6 +184,27 @@ class Upstream:
         server.silence.heard()
         server.ejection.succeeded(time.monotonic())
 
+    async def reload(self, config: bytes, timeout_s: float) -> list[str]:
+        """Have every server that answers take a configuration, unless it has; gives a sentence about each that does not.
+
+        config: a serialized ReloadConfigRequest.
+        """
+
+        async def told(server: ModelServer) -> str | None:
+            try:
+                epoch = server.epoch
+                await ask(server.channel, model_server.RELOAD, config, timeout_s)
+            except CallError as error:
+                return f"model server {server}: {error}"
+            if server.epoch == epoch:
+                server.config = config
+            return None
+
+        answers = await asyncio.gather(
+            *(told(server) for server in self.servers if server.answers and server.config != config)
+        )
+        return [problem for problem in answers if problem]
+
     # What calls need: see `Balancer`
 
     def pick(

@@ -45,7 +45,7 @@ class Readiness:
         missing = backend.unready()
         why = [backend.why_missing(model) for model in missing[:_REASONS]]
         if self.releases is not None:
-            missing = list(dict.fromkeys([*missing, *self.releases.unready()]))
+            missing = list(dict.fromkeys([*missing, *self._unreleased()]))
         known = {"draining": self.draining, "models": backend.models, "missing": missing, "why": why}
         if self.releases is not None and (problems := self.releases.problems()):
             known["releases"] = problems[:_REASONS]
@@ -60,4 +60,9 @@ class Readiness:
         """
         if not self._backend.models or self.draining or self._backend.unready():
             return False
-        return self.releases is None or not self.releases.unready()
+        return not self._unreleased()
+
+    def _unreleased(self) -> list[str]:
+        """Models of which the released version has not been there. Of one that has just been taken away nobody waits for any."""
+        served = self._backend.models
+        return [model for model in self.releases.unready() if model in served] if self.releases is not None else []

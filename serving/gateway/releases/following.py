@@ -50,13 +50,16 @@ class Following:
         poll_s: float,
         failures: Failures,
         changed: Callable[[], None] = lambda: None,
+        looked: Callable[[], None] = lambda: None,
     ) -> None:
         """models: those that are served. place: None for a model that can have no release. pin: as `Backend.pin`.
 
         poll_s: seconds between two looks. changed: told, in the thread, when other releases are in force.
+        looked: told there after each look. Neither raises.
         """
         self._routing, self._models, self._place, self._pin = routing, models, place, pin
         self._poll_s, self._failures, self._changed = poll_s, failures, changed
+        self._looked = looked
         self._releases: dict[str, Release] = {}
         """What the files say. For the thread that looks alone; so are the next two."""
         self._in_force: dict[str, Release] = {}
@@ -91,6 +94,7 @@ class Following:
         """Write what is to be rolled back, then read all files; gives the seconds until the next step."""
         self._lower_all()
         self.look()
+        self._looked()
         return self._poll_s
 
     def look(self) -> None:

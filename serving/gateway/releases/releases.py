@@ -1,6 +1,7 @@
 """The releases of one gateway, put together: who gets which version, and what follows from their files.
 
 release.json ──Following──▶ Routing ──▶ `Inference.routes`, while any model has a release
+     ▲              └─────▶ LabelFile: the labels of model servers, where somebody wants that
      ▲── rolled_back ──────── Brake ◀── `Inference.judged`, while a candidate is on its way
                                 ▲── Copying ◀── `Inference.copied`, while one is shown copies
 """
@@ -8,6 +9,7 @@ release.json ──Following──▶ Routing ──▶ `Inference.routes`, whil
 import secrets
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.gateway.releases.brake import Brake
 from signet.serving.gateway.releases.copying import Copying
 from signet.serving.gateway.releases.following import Following, Place
+from signet.serving.gateway.releases.label_file import LabelFile
 from signet.serving.gateway.releases.release_metrics import ReleaseMetrics
 from signet.serving.gateway.releases.routing import Routing
 from signet.serving.gateway.releases.shadow import OUTCOMES
@@ -46,20 +49,28 @@ class Releases:
         failures: Failures,
         place: Callable[[str], Place | None],
         registry: CollectorRegistry | None = None,
+        label_file: LabelFile | None = None,
     ) -> None:
         """Reads the files once, so that the first request is answered by what they say.
 
-        place: as `Following` has it. registry: of the metrics.
+        place: as `Following` has it. registry: of the metrics. label_file: of the model servers, if that is to follow.
         """
         self.place = place
         self.name = f"{socket.gethostname()[:150]}-{secrets.token_hex(4)}"
         """What this process is called among those whose evidence is summed up."""
-        self._backend, self._keeps = backend, not settings.backend
+        self._backend, self._keeps = backend, not settings.backend or label_file is not None
         self.routing = Routing(backend.available)
         self._inference = inference
         poll_s = settings.store_poll_s if settings.model_store else settings.poll_s
         self._following = Following(
-            self.routing, lambda: backend.models, place, backend.pin, poll_s, failures, self._changed
+            self.routing,
+            lambda: backend.models,
+            place,
+            label_file.pin if label_file else backend.pin,
+            poll_s,
+            failures,
+            self._changed,
+            *((partial(label_file.step, self.routing.labelled),) if label_file else ()),
         )
         self.brake = Brake(self.routing.stop, self._following.lower, failures)
         self.copying = Copying(inference, backend, self.brake)

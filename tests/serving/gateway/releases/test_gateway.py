@@ -43,6 +43,17 @@ def test_a_version_that_appears_gets_traffic_when_it_is_released(tmp_path):
         assert "has no candidate" in json.loads(refused.body)["error"]
 
 
+def test_labels_that_somebody_has_assigned_go_before_those_of_the_release(tmp_path):
+    house = House(tmp_path, 1, 2, 3)
+    house.write(Stage.CANARY, 1, 2, 0.5)
+    with house.started() as gateway:
+        gateway.gateway.start()
+        until(gateway, {1, 2, 3})
+        assert (ask(gateway, "/labels/stable"), ask(gateway, "/labels/canary")) == (1, 2)
+        (tmp_path / "m" / "labels.json").write_text('{"canary": 3}')
+        assert (ask(gateway, "/labels/stable"), ask(gateway, "/labels/canary")) == (1, 3)
+
+
 def test_after_a_restart_the_released_version_answers_although_newer_ones_are_there(tmp_path):
     house = House(tmp_path, 1, 2, 3)
     house.write(Stage.ROLLED_BACK, 1, 2)

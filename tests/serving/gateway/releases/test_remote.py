@@ -1,6 +1,9 @@
 """In front of a model server: the release says which of its versions answers, whichever it has besides."""
 
+import grpc
+
 from signet.serving.releases.release import Stage
+from signet.serving.tensors.protos import get_model_metadata_pb2, prediction_service_pb2_grpc
 from tests.servers import model_server, wait_until
 from tests.serving.gateway import in_process
 from tests.serving.gateway.releases.house import House, ask, get, sent
@@ -33,3 +36,49 @@ def test_a_model_server_s_versions_get_what_the_release_gives_them(tmp_path):
         ]
         assert ask(gateway) == 1
         assert sent(gateway, x_signet_release="candidate").status == 503
+
+
+def test_a_model_server_s_labels_follow_the_release(tmp_path):
+    """Those who ask it without the gateway, which is told by nobody but the gateway that its file has changed."""
+    house = House(tmp_path / "models", 1, 2, 3)
+    config = tmp_path / "models.config"
+    config.write_text("# ours\n" + (CONFIG % (tmp_path / "models" / "m")).replace("all {}", "specific { versions: 1 }"))
+    house.write(Stage.DONE, 1)
+    with (
+        model_server(f"--model_config_file={config}") as (address, _),
+        grpc.insecure_channel(address) as channel,
+        in_process.gateway(model_config_file=config, backend=address, poll_s=0.05, write_labels=True) as gateway,
+    ):
+        gateway.gateway.start()
+
+        def until(stable, canary):
+            def right():
+                gateway.turn()
+                return (at(channel, "stable"), at(channel, "canary")) == (stable, canary)
+
+            wait_until(right, what=f"the labels {stable}, {canary}")
+
+        until(1, 1)
+        house.write(Stage.GATE, 1, 2)  # which the server has not loaded yet
+        until(1, 2)
+        house.write(Stage.DONE, 2)
+        until(2, 2)
+        house.write(Stage.ROLLED_BACK, 1, 2)  # which it has let go
+        until(1, 1)
+        house.write(Stage.CANARY, 1, 3, 0.5)
+        until(1, 3)
+        assert gateway.gateway.releases.replica("m").keeps, (
+            "`signet release start` need not refuse what is not loaded yet"
+        )
+    assert "# ours\n" in config.read_text()
+
+
+def at(channel, label):
+    """The version that a model server has under a label; None: it knows no such label."""
+    request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+    request.model_spec.name, request.model_spec.version_label = "m", label
+    try:
+        answer = prediction_service_pb2_grpc.PredictionServiceStub(channel).GetModelMetadata(request, timeout=10)
+    except grpc.RpcError:
+        return None
+    return answer.model_spec.version.value
