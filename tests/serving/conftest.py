@@ -37,6 +37,12 @@ for k in range(1, 8):
         lambda x, k=k: {"y": x * float(k)}, input_signature=[tf.TensorSpec([None], tf.float32, name="x")]
     )
     tf.saved_model.save(module, f"{sys.argv[1]}/{k}", signatures={"serving_default": module.times})
+
+module.times = tf.function(
+    lambda x: {"y": tf.gather(2.0 * tf.range(19.0), tf.cast(x, tf.int32))},
+    input_signature=[tf.TensorSpec([None], tf.float32, name="x")],
+)
+tf.saved_model.save(module, f"{sys.argv[1]}-picky/2", signatures={"serving_default": module.times})
 """
 
 
@@ -44,6 +50,12 @@ for k in range(1, 8):
 def times_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the versions 1 to 7 of a model; version k computes y = k x."""
     return made(tmp_path_factory, _TIMES)
+
+
+@pytest.fixture(scope="session")
+def picky_version(times_models: Path) -> Path:
+    """Version 2 of that model, but for x of 19 and more: for these it has no answer."""
+    return times_models.with_name(f"{times_models.name}-picky") / "2"
 
 
 _RAGGED = """
