@@ -117,6 +117,7 @@ def test_every_command_of_the_page_does_what_it_says(tmp_path: Path) -> None:
         *(("done", 0, 1), ("gate", 0, 1), ("rolled_back", 0, 1), ("gate", 0, 1), ("shadow", 0, 1)),
         *(("canary", 0.05, 1), ("canary", 0.5, 1), ("done", 0, 3)),
     ]
+    assert "scores: output 'digit': accuracy on held-out rows is 0." in refused[0]
     assert "output 'digit': the class changes in" in refused[0]
     assert "not enough is seen yet" in refused[1]
     assert len(refused) == 2

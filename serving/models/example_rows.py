@@ -1,6 +1,7 @@
 """Inputs that a version should take: what its folder carries to warm it up and to check it.
 
     assets.extra/golden.json, assets.extra/tf_serving_warmup_requests ──▶ arrays by name, of one signature
+    assets.extra/example_requests, as the warm-up requests are written ──▶ the same, many rows: for comparing versions
 
 What is not there, or cannot be read, is passed over.
 """
@@ -25,6 +26,7 @@ from signet.serving.tensors.signature import DEFAULT, Signature
 
 GOLDEN = Path("assets.extra") / "golden.json"
 WARMUP = Path("assets.extra") / "tf_serving_warmup_requests"
+EXAMPLES = Path("assets.extra") / "example_requests"
 
 _MOST_RECORDS = 20
 
@@ -35,6 +37,12 @@ def of(folder: Path | None, signature: Signature) -> Iterator[Arrays]:
         return
     for inputs in (_golden, _warmup):
         yield from _read(inputs, folder, signature)
+
+
+def to_compare(folder: Path, signature: Signature) -> Iterator[Arrays]:
+    """The same, and the rows that are there to compare versions by."""
+    yield from of(folder, signature)
+    yield from _read(_examples, folder, signature)
 
 
 def golden(folder: Path, signature: Signature) -> Iterator[Arrays]:
@@ -58,7 +66,15 @@ def _golden(folder: Path, signature: Signature) -> Iterator[Arrays]:
 
 
 def _warmup(folder: Path, signature: Signature) -> Iterator[Arrays]:
-    file = io.BytesIO(small_file.read(folder / WARMUP))
+    return _logged(folder / WARMUP, signature)
+
+
+def _examples(folder: Path, signature: Signature) -> Iterator[Arrays]:
+    return _logged(folder / EXAMPLES, signature)
+
+
+def _logged(path: Path, signature: Signature) -> Iterator[Arrays]:
+    file = io.BytesIO(small_file.read(path))
     for record in islice(tfrecords.read(file), _MOST_RECORDS):
         message = prediction_log_pb2.PredictionLog.FromString(record)
         kind = message.WhichOneof("log_type")

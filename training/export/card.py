@@ -284,7 +284,8 @@ def _export(card: Mapping[str, Any]) -> Iterator[str]:
     yield f"`{card['digest']['sha256']}`."
     yield ""
     yield "Every operation is one of TensorFlow's own. `tf_serving_warmup_requests` holds requests that a server runs"
-    yield "before it is ready, `golden.json` inputs with the answers that are due."
+    yield "before it is ready, `golden.json` inputs with the answers that are due, `example_requests`, where it is, more of"
+    yield "the rows that outputs were measured by: `signet release check` compares versions by them."
     for note in card["notes"]:
         yield ""
         yield f"{note[:1].upper()}{note[1:]}."

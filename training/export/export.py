@@ -4,7 +4,7 @@
       write   in a fresh process       saved_model.pb, variables/       named signatures, through tf.Module
               (write.py)               assets.extra/golden.json         inputs and what the Keras model answers to them
                                        assets.extra/metrics.json        what training reported
-                                       assets.extra/tf_serving_warmup_requests, model.png, history.png
+                                       assets.extra/tf_serving_warmup_requests, example_requests, model.png, history.png
       compare                        callers of the newest version could go on with this one, or are meant to be broken
       verify  in another               loaded as a server loads it: golden examples, rows, padding, operations
               (verify.py)              assets.extra/model-card.json, model-card.md

@@ -28,7 +28,7 @@ def write(path: Path, model: str, golden: Mapping[str, Arrays], fixed: frozenset
 
     with tf.io.TFRecordWriter(str(path)) as file:
         for signature, inputs in golden.items():
-            for message in [_request(model, signature, rows) for rows in _sizes(inputs, signature in fixed)]:
+            for message in [request(model, signature, rows) for rows in _sizes(inputs, signature in fixed)]:
                 file.write(message.SerializeToString(deterministic=True))
 
 
@@ -43,11 +43,12 @@ def _repeated(array: Array, rows: int) -> Array:
     return np.take(array, np.arange(rows) % len(array), axis=0)
 
 
-def _request(model: str, signature: str, inputs: Arrays) -> prediction_log_pb2.PredictionLog:
-    request = predict_pb2.PredictRequest()
-    request.model_spec.name = model
-    request.model_spec.signature_name = signature
+def request(model: str, signature: str, inputs: Arrays) -> prediction_log_pb2.PredictionLog:
+    """A request of one signature, as such files have it."""
+    made = predict_pb2.PredictRequest()
+    made.model_spec.name = model
+    made.model_spec.signature_name = signature
     for name, array in inputs.items():
-        request.inputs[name].CopyFrom(to_proto(array))
-    log = prediction_log_pb2.PredictLog(request=request)
+        made.inputs[name].CopyFrom(to_proto(array))
+    log = prediction_log_pb2.PredictLog(request=made)
     return prediction_log_pb2.PredictionLog(predict_log=log)

@@ -3,7 +3,8 @@
     trained/ ──own model: models/registry ──────┐
              ──a file of Keras': any_keras ─────┴▶ Exportable ─▶ saved_model.pb, variables/
                                                              assets.extra/ golden.json, metrics.json, warm-up requests,
-                                                                           model.png, history.png, the draft of the card
+                                                                           example requests, model.png, history.png, the
+                                                                           draft of the card
 
 Through `tf.Module`, which stores each weight once and in the same order every time; Keras' own exports store weights
 twice, in any order.
@@ -19,7 +20,7 @@ import keras
 import tensorflow as tf
 
 from signet.serving.models import operations
-from signet.training.export import card, pictures, reference, warmup
+from signet.training.export import card, example_requests, pictures, reference, warmup
 from signet.training.export.errors import ExportFailed
 from signet.training.export.exportable import Exportable
 from signet.training.export.golden import Proof, bounded, from_json, keep
@@ -67,6 +68,8 @@ def write(trained: Path, folder: Path) -> None:
         shutil.copyfile(trained / "metrics.json", extra / "metrics.json")
     fixed = frozenset(name for name, endpoint in exportable.endpoints.items() if not _free_rows(endpoint))
     warmup.write(extra / warmup.FILE, exportable.name, exportable.golden, fixed)
+    many = {name: rows for name, rows in exportable.reference.items() if name not in fixed}
+    example_requests.write(extra / example_requests.FILE, exportable.name, many)
 
     described = {
         name: (

@@ -6,8 +6,8 @@ from typing import Annotated
 from signet.serving.options import Option
 
 CHECKS = (
-    "files", "signature", "operations", "loading", "golden", "answers", "numbers", "constant", "range", "classes",
-    "difference", "distribution", "latency", "memory",
+    "files", "signature", "operations", "loading", "golden", "scores", "answers", "numbers", "constant", "range",
+    "classes", "difference", "distribution", "latency", "memory",
 )  # fmt: skip
 """In the order in which they are made."""
 
@@ -16,6 +16,14 @@ CHECKS = (
 class Bounds:
     """Where a difference is too much. What is judged by samples has to be beyond chance, too (once in a thousand)."""
 
+    max_worse: Annotated[
+        float,
+        Option(
+            "By how much a figure that the cards have of held-out rows may be worse: an accuracy by so much; an error by so much "
+            "of the simplest guess's.",
+            min=0,
+        ),
+    ] = 0.05
     max_changed: Annotated[
         float,
         Option(

@@ -1,7 +1,8 @@
 """The gate: everything that can be known of a candidate before anybody is answered by it.
 
-    files whole? ─▶ signature takes what callers send? ─▶ loads, in a process of its own, operations allowed? ─▶ answers as
-    its golden examples say? ─▶ the same requests to both versions ─▶ judging ─▶ latency, memory ─▶ Report
+    files whole? ─▶ signature takes what callers send? ─▶ as good on held-out rows, by its card? ─▶ loads, in a process
+    of its own, operations allowed? ─▶ answers as its golden examples say? ─▶ the same requests to both
+    versions ─▶ judging ─▶ latency, memory ─▶ Report
 
 Nothing that the candidate does ends the gate: a crash, a silence, too much memory are reasons to refuse it.
 """
@@ -20,12 +21,21 @@ from signet.serving.models import compatibility, completeness, example_rows, mod
 from signet.serving.models.compatibility import Contract
 from signet.serving.models.model_card import Card
 from signet.serving.models.model_status import OPERATIONS
-from signet.serving.releases.gate import diagnosis, golden, judging, latency, requests
+from signet.serving.releases.gate import diagnosis, golden, judging, latency, requests, scores
 from signet.serving.releases.gate.asked import Asked, ask, plausible
 from signet.serving.releases.gate.bounds import CHECKS, Bounds
 from signet.serving.releases.gate.isolation import Dead, Isolated, OverMemory, Refusal, Version
 from signet.serving.releases.gate.judging import Case
-from signet.serving.releases.gate.report import NOTE, REFUSED, WARNING, Finding, Latency, OutputFigures, Report
+from signet.serving.releases.gate.report import (
+    NOTE,
+    REFUSED,
+    WARNING,
+    Finding,
+    Latency,
+    OutputFigures,
+    Report,
+    ScoreFigures,
+)
 from signet.serving.releases.gate.requests import Request
 from signet.serving.tensors.arrays import Array, Arrays
 from signet.serving.tensors.signature import DEFAULT, Signature
@@ -68,6 +78,7 @@ def check(candidate: Version, stable: Version | None, bounds: Bounds, recorded: 
         findings,
         gate.figures,
         gate.asked_rows,
+        gate.scores,
         gate.latency,
         gate.memory,
         time.monotonic() - started,
@@ -94,6 +105,7 @@ class _Gate:
         self.findings: list[Finding] = []
         self.figures: list[OutputFigures] = []
         self.asked_rows: dict[str, int] = {}
+        self.scores: list[ScoreFigures] = []
         self.latency: Latency | None = None
         self.memory: dict[str, int] = {}
 
@@ -106,6 +118,10 @@ class _Gate:
         if contract is None:
             return
         before = self._signature(contract)
+        if self._stable:
+            cards = model_card.read(self._stable.path), model_card.read(self._candidate.path)
+            found, self.scores = scores.compare(*cards, self._bounds)
+            self.findings += found
         plans = [self._plan(signature, before) for _, signature in sorted(contract.signatures.items())]
         stable = self._load_stable(stack, plans)
         for plan in plans if stable else []:

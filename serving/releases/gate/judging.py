@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from signet.serving.models import distribution
 from signet.serving.models.model_card import Card
 from signet.serving.releases.gate import answers
 from signet.serving.releases.gate.answers import CLASSES, NUMBERS, Paired
@@ -219,6 +220,7 @@ def _range(paired: Paired, everything: Paired, where: str, bounds: Bounds) -> It
                     "to 1 in the stable version",
                 )
                 return
+        return  # every chance is possible: a version that is surer than a bad one is none the worse
     outside: list[Array] = []
     low, high = np.inf, -np.inf
     for stable, _ in paired.tables():
@@ -283,22 +285,23 @@ def _compare(
                     f"as much as it varies (bound {bounds.max_difference:g}); by {apart.most:.3g} at most",
                 )
             )
-    psi, found = _distribution(answers.indices(paired), where, bounds, "on the same inputs")
+    most_psi = bounds.max_psi if kind != CLASSES else max(bounds.max_psi, 2 * answers.doubt(paired))
+    psi, found = _distribution(answers.indices(paired), where, most_psi, "on the same inputs")
     return OutputFigures(
         signature, output, kind, paired.rows, changed, difference, most, relative, psi
     ), findings + found
 
 
 def _distribution(
-    indices: Mapping[str, tuple[float, float]], where: str, bounds: Bounds, against: str
+    indices: Mapping[str, tuple[float, float]], where: str, most: float, against: str
 ) -> tuple[float | None, list[Finding]]:
     if not indices:
         return None, []
     feature, (psi, by_chance) = max(indices.items(), key=lambda one: one[1][0] - one[1][1])
-    if psi <= max(bounds.max_psi, by_chance):
+    if psi <= max(most, by_chance):
         return psi, []
-    part = feature.removeprefix(feature.split(".")[0]) if "." in feature else feature
-    text = f"{where} is distributed otherwise {against}: PSI {psi:.2g} of {part} (bound {bounds.max_psi:g})"
+    part = feature.removeprefix(distribution.OUTPUT)
+    text = f"{where} is distributed otherwise {against}: PSI {psi:.2g} of {part} (bound {most:.3g})"
     return psi, [Finding("distribution", REFUSED, text)]
 
 
@@ -310,6 +313,6 @@ def _reference(case: Case, output: str, where: str, bounds: Bounds) -> Iterator[
         return
     tables = case.tables(output, recorded)
     indices = answers.reference_indices(case.signature.outputs[output], tables, reference)
-    _, found = _distribution(indices, where, bounds, "than its card's reference")
+    _, found = _distribution(indices, where, bounds.max_psi, "than its card's reference")
     for finding in found:
         yield Finding(finding.check, WARNING, finding.text)

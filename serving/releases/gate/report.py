@@ -41,6 +41,18 @@ class OutputFigures:
 
 
 @dataclass(frozen=True)
+class ScoreFigures:
+    """A figure that both cards have of held-out rows."""
+
+    output: str
+    metric: str
+    stable: float
+    candidate: float
+    rows: int
+    """The candidate's held-out rows; 1 where its card does not say."""
+
+
+@dataclass(frozen=True)
 class Latency:
     """Of one call, both versions in turn: medians, in seconds."""
 
@@ -62,6 +74,7 @@ class Report:
     outputs: Sequence[OutputFigures] = ()
     requests: Mapping[str, int] = field(default_factory=dict)
     """Source -> rows that both were asked."""
+    scores: Sequence[ScoreFigures] = ()
     latency: Latency | None = None
     memory_bytes: Mapping[str, int] = field(default_factory=dict)
     """stable, candidate -> what it took at most, beside the library."""
@@ -94,6 +107,10 @@ class Report:
         """The other figures: name, text."""
         asked = ", ".join(f"{rows:,} {source}" for source, rows in self.requests.items())
         found = [("rows asked", asked or "none")]
+        found += [
+            (f"{score.output} {score.metric}", f"{score.candidate:.3g}, the stable version's {score.stable:.3g}")
+            for score in self.scores
+        ]
         if self.latency:
             one = self.latency
             ratio = one.candidate_s / one.stable_s if one.stable_s else math.inf
@@ -140,7 +157,7 @@ class Report:
                 for row in table
             ]
         lines.append("")
-        lines += [f"  {name}: {text}" for name, text in self.facts]
+        lines += [f"  {printable(name)}: {text}" for name, text in self.facts]
         return "\n".join(lines) + "\n"
 
 

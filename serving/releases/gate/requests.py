@@ -1,13 +1,14 @@
 """What both versions are asked: rows like those that callers send, and rows that are made up.
 
-golden examples and warm-up requests of both versions ─┐
-rows of a request log ─────────────────────────────────┴▶ plausible: what is answered there is compared
+golden examples, warm-up requests, example requests of both ─┐
+rows of a request log ───────────────────────────────────────┴▶ plausible: what is answered there is compared
 by the signature, within what the card's reference has, and zeros ──▶ made up: has to be answered, by numbers, in shape
 """
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -84,17 +85,28 @@ def make(
 
 
 def _distinct(folders: Sequence[Path], signature: Signature) -> Iterator[Arrays]:
+    """Each row once, however often examples and warm-up requests repeat it: what is said of rows is said of different ones."""
     seen: set[bytes] = set()
     for folder in folders:
-        for inputs in example_rows.of(folder, signature):
+        for inputs in example_rows.to_compare(folder, signature):
             for piece in _pieces(inputs, signature):
-                key = b"|".join(
-                    repr((array.shape, array.tolist())).encode() if array.dtype == object else array.tobytes()
-                    for array in piece.values()
-                )
-                if key not in seen:
-                    seen.add(key)
-                    yield piece
+                fresh = []
+                for place, key in enumerate(_keys(piece, signature)):
+                    if key not in seen:
+                        seen.add(key)
+                        fresh.append(place)
+                if fresh:
+                    yield {name: array[fresh] for name, array in piece.items()} if signature.batched else piece
+
+
+def _keys(piece: Arrays, signature: Signature) -> Iterator[bytes]:
+    """What tells one row from another, or one call of a signature without rows."""
+    for place in range(min(map(len, piece.values()), default=1) if signature.batched else 1):
+        digest = blake2b(digest_size=16)
+        for array in piece.values():
+            row = array[place : place + 1] if signature.batched else array
+            digest.update(repr((row.shape, row.tolist())).encode() if row.dtype == object else row.tobytes())
+        yield digest.digest()
 
 
 def _pieces(arrays: Arrays, signature: Signature) -> Iterator[Arrays]:

@@ -80,12 +80,12 @@ def test_a_card_of_any_content_costs_at_most_itself(tmp_path, content):
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.touch])
 def test_what_is_no_file_is_not_waited_for(tmp_path, make):
     (tmp_path / "assets.extra").mkdir()
-    for name in (model_card.FILE, example_rows.GOLDEN, example_rows.WARMUP):
+    for name in (model_card.FILE, example_rows.GOLDEN, example_rows.WARMUP, example_rows.EXAMPLES):
         make(tmp_path / name)
     read = model_card.read(tmp_path)
     assert (read.content, bool(read.problem)) == ({}, True)
     assert examples.first_rows(tmp_path) == {}
-    assert list(example_rows.of(tmp_path, FIXED)) == []
+    assert list(example_rows.to_compare(tmp_path, FIXED)) == []
 
 
 @pytest.mark.parametrize(
@@ -120,4 +120,7 @@ def test_rows_at_hand_are_those_to_warm_up_and_to_check_with(tmp_path):
             tfrecords.write(file, message.SerializeToString())
     found = [arrays["x"].tolist() for arrays in example_rows.of(tmp_path, signature)]
     assert found == [rows, [[1, 1, 1, 1]], [[1, 1, 1, 1]]]
+    (tmp_path / example_rows.WARMUP).rename(tmp_path / example_rows.EXAMPLES)
+    assert [len(arrays["x"]) for arrays in example_rows.of(tmp_path, signature)] == [2]
+    assert [len(arrays["x"]) for arrays in example_rows.to_compare(tmp_path, signature)] == [2, 1, 1]
     servable.close()

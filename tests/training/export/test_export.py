@@ -7,11 +7,13 @@ import shutil
 import signal
 from dataclasses import asdict
 
+import numpy as np
 import pytest
 
 from signet.serving.models import tfrecords
+from signet.serving.tensors.arrays import from_proto
 from signet.serving.tensors.protos import prediction_log_pb2, saved_model_pb2
-from signet.training.export import card, export, pictures, publish, verify
+from signet.training.export import card, example_requests, export, pictures, publish, verify
 from signet.training.export.errors import ExportFailed
 from signet.training.export.names import generic
 from signet.training.models.registry import models
@@ -88,6 +90,26 @@ def test_warm_up_requests_come_in_several_sizes_for_every_signature(version):
     ]
     assert sizes == [("serving_default", 1), ("serving_default", 8), ("serving_default", 32)]
     assert {request.model_spec.name for request in requests} == {"digits"}
+
+
+def test_example_requests_are_rows_of_the_reference_few_and_evenly_taken(tmp_path):
+    rows = {"x": np.arange(1000, dtype=np.float32)[:, None], "t": np.array([b"a"] * 1000, object)}
+    wide = {"x": np.zeros((1000, 1 << 15), np.float32)}
+    example_requests.write(tmp_path / "file", "m", {"serving_default": rows, "wide": wide, "other": {}})
+    with (tmp_path / "file").open("rb") as file:
+        found = [prediction_log_pb2.PredictionLog.FromString(record) for record in tfrecords.read(file)]
+    sizes = [
+        (
+            one.predict_log.request.model_spec.signature_name,
+            one.predict_log.request.inputs["x"].tensor_shape.dim[0].size,
+        )
+        for one in found
+    ]
+    assert sizes == [("serving_default", 64)] * 4 + [("wide", 8)]
+    firsts = from_proto(found[0].predict_log.request.inputs["x"])[:3, 0].tolist()
+    assert firsts == [0, 3, 7]
+    example_requests.write(tmp_path / "none", "m", {})
+    assert not (tmp_path / "none").exists()
 
 
 def test_the_card_is_for_people(version):

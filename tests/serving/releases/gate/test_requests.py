@@ -55,6 +55,17 @@ def test_what_is_made_up_lies_where_the_card_has_seen_inputs(tmp_path):
     assert {text for request in asked for text in request.inputs["t"].tolist()} == {b"red", b"blue"}
 
 
+def test_rows_that_examples_repeat_are_asked_once(tmp_path):
+    """Else ten rows, sent as 1, 8 and 32, would be as convincing as fifty."""
+    folders = [tmp_path / "1", tmp_path / "2"]
+    for number, folder in enumerate(folders):
+        (folder / "assets.extra").mkdir(parents=True)
+        rows = {"x": [[1, 2], [3, 4], [1, 2], [5, number]], "n": [1, 2, 1, 3], "t": ["a", "b", "a", "c"]}
+        (folder / "assets.extra" / "golden.json").write_text(json.dumps({"signatures": {SHOP.name: {"inputs": rows}}}))
+    asked = [one.inputs["x"].tolist() for one in requests.make(SHOP, folders, [], 8, 0) if one.source == "golden"]
+    assert asked == [[[1, 2], [3, 4], [5, 0]], [[5, 1]]]
+
+
 def test_recorded_rows_are_cut_into_requests_and_what_does_not_fit_is_left_out():
     texts = np.array([b"a"] * 100, object)
     fits = {"x": np.ones((100, 2), np.float32), "n": np.ones(100, np.int32), "t": texts}
