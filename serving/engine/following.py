@@ -176,7 +176,11 @@ class Follower:
         self._versions.clear_unwanted_reasons(self._name, aspired)
         if live or not aspired:
             for version in sorted(set(self._loaded) - aspired - live - pinned - self._versions.kept(self._name)):
-                self._unload(self._loaded[version])
+                servable = self._loaded[version]
+                if self._versions.withdraw_unpinned(
+                    self._name, version
+                ):  # what was loaded meanwhile may have taken long
+                    self._free(servable)
 
     def _bring_up_all(self, versions: set[int], found: Mapping[int, Path]) -> set[int]:
         """Load those of the versions that are due; gives those that are available then."""
@@ -333,8 +337,11 @@ class Follower:
 
     def _unload(self, servable: Servable) -> None:
         """Out of the lookup first; its memory goes when the last running call is done."""
-        self._seen.pop(servable.version, None)
         self._versions.withdraw(self._name, servable.version)
+        self._free(servable)
+
+    def _free(self, servable: Servable) -> None:
+        self._seen.pop(servable.version, None)
         self._release(servable, self._ended)
 
     def _replaced(self, servable: Servable) -> None:

@@ -144,10 +144,15 @@ class Versions:
     def withdraw(self, name: str, version: int) -> None:
         """Hand the version out no more: it is being unloaded."""
         with self._changed:
-            remaining = {other: servable for other, servable in self.versions(name).items() if other != version}
-            self._available = {**self._available, name: remaining}
-            self._statuses.setdefault(name, {})[version] = VersionStatus(version, State.UNLOADING)
-            self._changed.notify_all()
+            self._withdraw(name, version)
+
+    def withdraw_unpinned(self, name: str, version: int) -> bool:
+        """The same, unless it is pinned by now: who has pinned a version and finds it available can rely on it."""
+        with self._changed:
+            if version in self.pinned(name):
+                return False
+            self._withdraw(name, version)
+            return True
 
     def drain(self, servable: Servable) -> None:
         """Remember a servable that is handed out no more and waits for its last calls (graceful shutdown)."""
@@ -228,6 +233,13 @@ class Versions:
             found = [name for name in self.models if name not in self._followed]
             self._followed.update(found)
             return found
+
+    def _withdraw(self, name: str, version: int) -> None:
+        """Under the lock."""
+        remaining = {other: servable for other, servable in self.versions(name).items() if other != version}
+        self._available = {**self._available, name: remaining}
+        self._statuses.setdefault(name, {})[version] = VersionStatus(version, State.UNLOADING)
+        self._changed.notify_all()
 
     def _check_labels(self, model: ModelConfig, allow_unavailable: bool) -> None:
         in_use = self._labels.get(model.name, {})

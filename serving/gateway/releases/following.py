@@ -61,8 +61,9 @@ class Following:
         self._poll_s, self._failures, self._changed = poll_s, failures, changed
         self._looked = looked
         self._releases: dict[str, Release] = {}
-        """What the files say. For the thread that looks alone; so are the next two."""
+        """What the files say. For the thread that looks alone; so are the next three."""
         self._in_force: dict[str, Release] = {}
+        self._pinned: dict[str, frozenset[int]] = {}
         self._problems: dict[str, str] = {}
         self._to_lower: deque[tuple[str, Release, str]] = deque()
         """Model, release, reason. The event loop adds on the right, the thread takes from the left."""
@@ -106,6 +107,15 @@ class Following:
             if release is not None:
                 releases[model] = release
         self._problems = {model: problem for model, problem in self._problems.items() if model in self._models()}
+        if releases != self._releases:
+            # First what they name stays, then it is looked which of it is there: else it could go in between.
+            named = {model: _pinned(release, release.stable) for model, release in releases.items()}
+            self._pin(
+                {
+                    model: self._pinned.get(model, frozenset()) | named.get(model, frozenset())
+                    for model in {**self._pinned, **named}
+                }
+            )
         in_force = {model: self._in_force_now(model, release) for model, release in releases.items()}
         if (releases, in_force, broken) == (self._releases, self._in_force, self._routing.broken):
             return
@@ -117,7 +127,8 @@ class Following:
         self._releases, self._in_force = releases, in_force
         # First nobody is sent there any more, then a version may go.
         self._routing.put(in_force, broken)
-        self._pin({model: _pinned(release, in_force[model].stable) for model, release in releases.items()})
+        self._pinned = {model: _pinned(release, in_force[model].stable) for model, release in releases.items()}
+        self._pin(self._pinned)
         self._changed()
 
     def _in_force_now(self, model: str, release: Release) -> Release:

@@ -300,6 +300,27 @@ def test_pinned_versions_are_loaded_and_stay_so_whatever_the_policy_says(tmp_pat
     assert set(versions.versions("m")) == {4}
 
 
+def test_what_is_pinned_while_another_one_loads_is_not_unloaded_afterwards(tmp_path):
+    """A rollback that comes while the version that it takes back is loaded: whoever has pinned what is there relies on it."""
+
+    def load(name: str, version: int, path: Path) -> Answering:
+        if version == 2:
+            versions.pin({"m": {1}})
+            assert 1 in versions.versions("m")
+        return Answering(name, version, path)
+
+    shutil.copytree(WHOLE, tmp_path / "1")
+    versions, following = follower(tmp_path, load=load)
+    following.step()
+    shutil.copytree(WHOLE, tmp_path / "2")
+    following.step()
+    following.step()
+    assert set(versions.versions("m")) == {1, 2}
+    versions.pin({})
+    following.step()
+    assert set(versions.versions("m")) == {2}
+
+
 def test_why_a_pinned_version_does_not_answer_is_told_although_a_newer_one_does(tmp_path):
     for version in "12":
         shutil.copytree(WHOLE, tmp_path / version)

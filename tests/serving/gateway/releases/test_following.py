@@ -112,6 +112,17 @@ def test_the_version_before_answers_until_the_new_stable_one_is_loaded(house):
     assert house.pins == {"m": {2}}
 
 
+def test_what_a_release_names_is_pinned_before_anybody_is_sent_there_and_what_it_named_until_nobody_is(house):
+    house.write(Release("m", 1, 3))
+    house.answers()
+    order = []
+    pin = house.following._pin
+    house.following._pin = lambda pins: (order.append((set(pins["m"]), house.routing.plans["m"].stable)), pin(pins))
+    house.write(replace(CANARY, stable=2, candidate=1))
+    house.following.look()
+    assert order == [({1, 2, 3}, 3), ({1, 2}, 2)]
+
+
 def test_a_rollback_is_written_although_the_file_cannot_be_at_first(house, caplog):
     house.write(CANARY)
     house.answers()
