@@ -7,7 +7,8 @@ certificate is that of the name.
 """
 
 import socket
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -18,6 +19,8 @@ from signet.serving.releases import replica
 from signet.serving.releases.replica import Replica
 
 _TIMEOUT_S = 10.0
+_READ_S, _AGAIN_S = 10.0, 0.25
+"""Seconds that replicas get to read a release, and between two questions whether they have."""
 _MOST_ADDRESSES = 1000
 
 
@@ -31,6 +34,17 @@ def ask(urls: Iterable[str], model: str, access: Access) -> list[Replica]:
         for address in _addresses(url):
             found += _ask(url, address, model, access)
     return replica.different(found)
+
+
+def ask_once_read(urls: Sequence[str], model: str, access: Access, generation: int) -> list[Replica]:
+    """As `ask`; those that have not read this generation of the release yet get some seconds: it may be a moment old."""
+    ends = time.monotonic() + _READ_S
+    while True:
+        found = ask(urls, model, access)
+        behind = any(one.release is None or one.release.generation < generation for one in found)
+        if not behind or time.monotonic() > ends:
+            return found
+        time.sleep(_AGAIN_S)
 
 
 def _addresses(url: str) -> list[str]:

@@ -176,9 +176,15 @@ def promote(
     """
     from signet.serving.releases import actions
 
+    store = _store(models_dir)
+
+    def replicas() -> "list[Replica]":
+        there = store.latest(model)
+        return _replicas(url, model, key_file, ca_file, generation=there.generation if there else 0)
+
     _tell(
         actions.promote(
-            *(_store(models_dir), model, lambda: _replicas(url, model, key_file, ca_file)),
+            *(store, model, replicas),
             by=_who(by),
             gate=lambda there: _gate(models_dir, there),
             to=to,
@@ -226,14 +232,14 @@ def _store(models_dir: str) -> "ReleaseStore":
     return ReleaseStore(models_dir)
 
 
-def _replicas(urls: list[str] | None, model: str, key_file: str, ca_file: str) -> "list[Replica]":
-    """What those behind some URLs know. Raises `UsageError`."""
+def _replicas(urls: list[str] | None, model: str, key_file: str, ca_file: str, generation: int = 0) -> "list[Replica]":
+    """What those behind some URLs know, once they have read that generation. Raises `UsageError`."""
     if not urls:
         return []
     from signet.clients import releases as asking
     from signet.clients.client import connecting
 
-    return asking.ask(urls, model, connecting.of_options([], ca_file, "", "", key_file))
+    return asking.ask_once_read(urls, model, connecting.of_options([], ca_file, "", "", key_file), generation)
 
 
 def _gate(models_dir: str, there: "Release") -> str | None:

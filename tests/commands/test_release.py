@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from signet.clients import releases as asking
 from signet.commands.app import app
 from signet.serving.releases import replica
 from signet.serving.releases.replica import Replica
@@ -140,6 +141,8 @@ class Port(ThreadingHTTPServer):
         self.url = f"http://localhost:{self.server_address[1]}"
         self.asked: list[tuple[str, str | None]] = []
         self.answer: dict[str, Any] = {}
+        self.later: dict[str, Any] | None = None
+        """What it answers from the third question on."""
 
 
 class Answering(BaseHTTPRequestHandler):
@@ -147,7 +150,8 @@ class Answering(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append((self.path, self.headers["X-API-Key"]))
-        body = json.dumps(self.server.answer).encode()
+        late = self.server.later is not None and len(self.server.asked) > 2
+        body = json.dumps(self.server.later if late else self.server.answer).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -172,7 +176,7 @@ def told(models: Path, **said: Any) -> dict[str, Any]:
     return replica.as_json([replace(known, **said)])
 
 
-def test_replicas_are_asked_before_a_version_goes_further(models, port, tmp_path):
+def test_replicas_are_asked_before_a_version_goes_further(models, port, tmp_path, monkeypatch):
     said(models, "start", "3")
     (tmp_path / "admin.key").write_text("sk-secret\n")
     ask = ["--url", port.url, "--key-file", str(tmp_path / "admin.key")]
@@ -184,6 +188,7 @@ def test_replicas_are_asked_before_a_version_goes_further(models, port, tmp_path
     port.answer = told(models)
     assert "is at shadow" in said(models, "promote", *ask)
     assert set(port.asked) == {("/v1/models/digits/release", "sk-secret")}
+    monkeypatch.setattr(asking, "_READ_S", 0.1)
     assert "pod-0 knows of generation 1, and not of generation 2 yet" in refused(models, "promote", *ask)
     port.answer = told(models)
     assert "not known to be good: not enough is seen yet: 0 of 200 copies" in refused(models, "promote", *ask)
@@ -194,6 +199,15 @@ def test_replicas_are_asked_before_a_version_goes_further(models, port, tmp_path
     assert "promote    pod-0 knows of generation 2, and not of generation 3 yet" in text
     assert json.loads(said(models, "status", "--json", *ask))["replicas"][0]["name"] == "pod-0"
     assert "is at rolled_back" in said(models, "rollback")
+
+
+def test_replicas_get_time_to_read_what_was_just_written(models, port):
+    said(models, "start", "--stable", "2")
+    port.answer = told(models)
+    said(models, "start", "3")
+    port.later = told(models)
+    assert "is at shadow" in said(models, "promote", "--url", port.url)
+    assert len(port.asked) == 3
 
 
 def test_what_stands_before_a_model_server_is_asked_whether_it_serves_both(models, port):
