@@ -73,7 +73,7 @@ ALLOWED: dict[str, list[str]] = {
     "serving.gateway.http": CORE,
     "serving.gateway.openapi": [
         *DIALECTS,
-        *("serving.models", "serving.open_inference", "serving.gateway.access"),
+        *("serving.models", "serving.open_inference", "serving.releases", "serving.gateway.access"),
         *("serving.gateway.observability", "serving.gateway.core"),
     ],
     "serving.gateway.app": [

@@ -98,7 +98,7 @@ class Gateway:
         self._exporter = create_exporter(settings, self.metrics)
         tracing = Tracing(Sampler(settings.otlp_sample), self._exporter.hand_over) if self._exporter else None
         self.inference = Inference(settings, self.backend, self.metrics, tracing, self.access)
-        self.releases = create_releases(settings, self.backend, self.inference, failures, self.metrics)
+        self.releases = create_releases(settings, self.backend, self.inference, failures, self.metrics, parent)
         """None where nobody knows where the models lie."""
         if self.releases:
             self.readiness.releases = self.releases.routing
@@ -349,7 +349,12 @@ def create_backend(settings: Settings, metrics: Metrics, failures: Failures, off
 
 
 def create_releases(
-    settings: Settings, backend: Backend, inference: Inference, failures: Failures, metrics: Metrics
+    settings: Settings,
+    backend: Backend,
+    inference: Inference,
+    failures: Failures,
+    metrics: Metrics,
+    parent: Parent | None = None,
 ) -> Releases | None:
     """The releases beside the versions of models, as far as it is known where those lie."""
     place = releases.places(settings, read(settings.model_config_file) if settings.model_config_file else ())
@@ -361,7 +366,7 @@ def create_releases(
 
         assert isinstance(backend, RemoteBackend), "the settings say so"
         label_file = LabelFile(settings.model_config_file, backend, failures)
-    return Releases(settings, backend, inference, failures, place, metrics.registry, label_file)
+    return Releases(settings, backend, inference, failures, place, metrics.registry, label_file, parent)
 
 
 def create_exporter(settings: Settings, metrics: Metrics) -> "Exporter | None":

@@ -19,7 +19,7 @@ from signet.serving.gateway.server import (
     run_until,
 )
 from signet.serving.process import gc_tuning, log_lines, output
-from signet.serving.process.child import Parent, in_loop
+from signet.serving.process.child import Parent, answered_in_loop, in_loop
 from signet.serving.process.handing_over import GRPC, HTTP
 
 
@@ -48,6 +48,13 @@ async def _serve(gateway: Gateway, parent: Parent, argument: Argument) -> None:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
+    async def known(model: str) -> object:
+        return gateway.releases.known(model) if gateway.releases else None
+
+    def released(_: object) -> None:
+        if gateway.releases:
+            gateway.releases.look()
+
     readiness.service = {**readiness.state(), "ready": False}
     gateway.start()
     server = create_http_server(gateway, parent.closed(HTTP))
@@ -63,6 +70,8 @@ async def _serve(gateway: Gateway, parent: Parent, argument: Argument) -> None:
         "counts": lambda _: gateway.probes.counts(),
         "service": in_loop(lambda state: setattr(readiness, "service", state)),
         "look": in_loop(look),
+        "release": answered_in_loop(known),
+        "released": in_loop(released),
         "drain": in_loop(lambda _: begin_drain(gateway, server, grpc_server)),
         "stop": stop_soon,
     }

@@ -43,6 +43,9 @@ log = logging.getLogger(__name__)
 
 CHILD = "signet.serving.gateway.child:run"
 
+_KNOWN_S = 2.0
+"""Seconds in which a child says what it knows of a release."""
+
 _LEAVE_S = 60.0
 """Seconds beyond `drain_s` and `shutdown_s` in which a child frees its models; then it is killed."""
 
@@ -113,7 +116,11 @@ class _Service:
         children = self._children = Children(
             CHILD,
             [Argument(own.of_process(place), http_port, leave_s) for place in range(settings.processes)],
-            on_change=self._changed,
+            {
+                "release": lambda model: children.in_loop(children.ask("release", model, _KNOWN_S)),
+                "released": lambda _: children.tell("released"),
+            },
+            self._changed,
         )
         if self._store:
             children.registry.register(_StoreMetrics(self._store, self._failures))

@@ -18,7 +18,7 @@ from signet.serving.releases.store import ReleaseStore
 
 MOST_BYTES = 64 << 10
 """Largest body that is read."""
-_STAGES = (Stage.SHADOW, Stage.CANARY, Stage.DONE)
+STAGES = (Stage.SHADOW, Stage.CANARY, Stage.DONE)
 _FIELDS = {
     "start": ("version", "stable", "limits", "reason"),
     "promote": ("to", "share", "shadow", "force", "reason"),
@@ -81,8 +81,8 @@ def promote(
     copies of requests, and no further. force: whatever they have seen, and without asking them; needs a reason.
     """
     there = _there(store, model)
-    if to is not None and to not in _STAGES:
-        raise UsageError(f"to is {to[:40]!r}; expected one of {', '.join(_STAGES)}")
+    if to is not None and to not in STAGES:
+        raise UsageError(f"to is {to[:40]!r}; expected one of {', '.join(STAGES)}")
     if force and not reason:
         raise UsageError("to force it needs a reason, which is kept in the history")
     stage = None if to is None else Stage(to)
@@ -161,7 +161,7 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "stable": (_is_version, "a version"),
     "limits": (lambda value: isinstance(value, dict), "an object of numbers"),
     "reason": (lambda value: isinstance(value, str), "a line of text"),
-    "to": (lambda value: isinstance(value, str), f"one of {', '.join(_STAGES)}"),
+    "to": (lambda value: isinstance(value, str), f"one of {', '.join(STAGES)}"),
     "share": (_is_part, "a number from 0 to 1"),
     "shadow": (_is_part, "a number from 0 to 1"),
     "force": (lambda value: isinstance(value, bool), "true or false"),

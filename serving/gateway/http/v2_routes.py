@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from signet.serving.errors import InvalidInput, NotFound, Unsupported
 from signet.serving.gateway.access.identity import Identity
 from signet.serving.gateway.core.open_inference import OpenInference
-from signet.serving.gateway.http.responses import fails, gives, ready_or_not
+from signet.serving.gateway.http.responses import fails, gives, ready_or_not, takes
 from signet.serving.json_arrays import parsing
 from signet.serving.json_arrays.values import described
 from signet.serving.open_inference.requests import parameter
@@ -50,7 +50,6 @@ _METADATA = gives("ModelMetadata", "The tensors") | _ERRORS
 _CONFIG = gives("ModelConfig", "The configuration") | _ERRORS
 _STATISTICS = gives("Statistics", "The statistics") | _ERRORS
 _READY = ready_or_not("ModelReadiness") | gives("NoModel", "No such model", 404) | fails(400, 500, 504)
-_INDEX = {"requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/OnlyReady"}}}}}
 
 
 def create_router(open_inference: OpenInference) -> APIRouter:
@@ -112,7 +111,9 @@ def create_router(open_inference: OpenInference) -> APIRouter:
         """
         return JSONResponse(await open_inference.statistics(model, version))
 
-    @router.post("/repository/index", responses=gives("Index", "The versions") | fails(400), openapi_extra=_INDEX)
+    @router.post(
+        "/repository/index", responses=gives("Index", "The versions") | fails(400), openapi_extra=takes("OnlyReady")
+    )
     async def index(request: Request) -> Response:
         """Every known version and its state."""
         return JSONResponse(await open_inference.index(_only_ready(await request.body()), _identity(request)))

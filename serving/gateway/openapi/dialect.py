@@ -28,6 +28,20 @@ PARAMETERS: dict[str, Schema] = {
         "description": "Whether other requests may share the call of the model",
         "schema": {"type": "string", "enum": ["on", "off"], "default": "on"},
     },
+    "Key": {
+        "name": "X-Signet-Key",
+        "in": "header",
+        "description": "Whose request it is: while a release is on its way, the same key gets the same version",
+        "schema": {"type": "string"},
+        "example": "user-42",
+    },
+    "Side": {
+        "name": "X-Signet-Release",
+        "in": "header",
+        "description": "`stable` or `candidate`: which version of a model with a release answers",
+        "schema": {"type": "string"},  # whatever else is refused where there is a release, and passed over elsewhere
+        "example": "stable",
+    },
 }
 
 HEADERS: dict[str, Schema] = {"Version": {"description": "The version that answered", "schema": NUMERAL}}

@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 
 from signet.serving.errors import CODE_NAMES
 from signet.serving.gateway.core.open_inference import INDEX_STATES
+from signet.serving.gateway.openapi import release_schemas
 from signet.serving.gateway.openapi.schemas import (
     BOOLEAN,
     NUMERAL,
@@ -102,6 +103,7 @@ SCHEMAS: dict[str, Schema] = {
         },
         name=explained("In the graph; sparse and composite tensors have parts instead", TEXT),
     ),
+    **release_schemas.SCHEMAS,
     # The Open Inference Protocol
     "ServerReadiness": record({"ready": BOOLEAN, "live": _YES}),
     "ModelReadiness": record({"name": TEXT, "ready": BOOLEAN}),

@@ -64,6 +64,7 @@ _ERRORS = {
     400: ("WrongRequest", "The request does not fit the model or the route, or the model refused it"),
     403: ("Refused", "Nobody may do this by request"),
     404: ("NotServed", "No such model or version"),
+    409: ("Overtaken", "Somebody else has changed it meanwhile"),
     413: ("TooLarge", "The body is too large"),
     415: ("UnknownEncoding", "The Content-Encoding is not known: gzip, deflate and identity are"),
     429: ("Busy", "Too many requests are in work"),

@@ -4,8 +4,7 @@ Exchange, about to be run ──begin──▶ Copy ──▶ answered: `observe
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from signet.serving.errors import InvalidInput
 from signet.serving.gateway.core.backend import Backend, releasing
@@ -47,6 +46,13 @@ class OutputCounts:
         self.most_absolute = max(self.most_absolute, found.absolute)
         self.most_relative = max(self.most_relative, found.relative)
 
+    def __add__(self, other: "OutputCounts") -> "OutputCounts":
+        """Those of two processes."""
+        counts = (self.copies + other.copies, self.differs + other.differs, self.missing + other.missing)
+        changed = self.argmax_changed + other.argmax_changed
+        most = max(self.most_absolute, other.most_absolute), max(self.most_relative, other.most_relative)
+        return OutputCounts(*counts, changed, *most)
+
 
 class Copying:
     """The copies of one gateway. For its event loop, but for `outputs_of`."""
@@ -86,10 +92,10 @@ class Copying:
         copy.outputs = sample.outputs
         self.shadow.answered(copy)
 
-    def outputs_of(self, model: str) -> Mapping[str, Mapping[str, Any]]:
-        """How the outputs of the candidate that is, or was last, on trial differed: output -> the fields of `OutputCounts`."""
+    def outputs_of(self, model: str) -> Mapping[str, OutputCounts]:
+        """How the outputs of the candidate that is, or was last, on trial differed: copies, by the name of the output."""
         _, outputs = self._outputs.get(model, (None, {}))
-        return {name: asdict(counts) for name, counts in list(outputs.items())}
+        return {name: replace(counts) for name, counts in list(outputs.items())}
 
     async def _show(self, copy: Copy) -> Arrays:
         trial: Trial = copy.trial

@@ -51,15 +51,16 @@ class Following:
         failures: Failures,
         changed: Callable[[], None] = lambda: None,
         looked: Callable[[], None] = lambda: None,
+        lowered: Callable[[], None] = lambda: None,
     ) -> None:
         """models: those that are served. place: None for a model that can have no release. pin: as `Backend.pin`.
 
         poll_s: seconds between two looks. changed: told, in the thread, when other releases are in force.
-        looked: told there after each look. Neither raises.
+        looked: told there after each look; lowered: when this has rolled one back. None of them raises.
         """
         self._routing, self._models, self._place, self._pin = routing, models, place, pin
         self._poll_s, self._failures, self._changed = poll_s, failures, changed
-        self._looked = looked
+        self._looked, self._lowered = looked, lowered
         self._releases: dict[str, Release] = {}
         """What the files say. For the thread that looks alone; so are the next three."""
         self._in_force: dict[str, Release] = {}
@@ -177,6 +178,7 @@ class Following:
                 self._to_lower.append((model, release, reason))  # for the next look
             else:
                 log.warning("%s", _described(there) if there else f"model {model!r} has no release any more")
+                self._lowered()
 
 
 def _last_good(place: Place) -> Release | None:

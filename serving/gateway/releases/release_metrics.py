@@ -47,7 +47,7 @@ class ReleaseMetrics(Collector):
         )
         for model in self._routing.plans:
             for output, found in self._copying.outputs_of(model).items():
-                differs.add_metric([model, output], found["differs"] / found["copies"])
+                differs.add_metric([model, output], found.differs / found.copies)
         yield differs
 
     def describe(self) -> Iterator[Metric]:

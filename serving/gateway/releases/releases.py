@@ -6,22 +6,24 @@ release.json ──Following──▶ Routing ──▶ `Inference.routes`, whil
                                 ▲── Copying ◀── `Inference.copied`, while one is shown copies
 """
 
+import asyncio
 import secrets
 import socket
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from signet.serving.errors import UsageError
+from signet.serving.errors import Unavailable, UsageError
 from signet.serving.gateway.core.backend import Backend
 from signet.serving.gateway.core.inference import Inference
 from signet.serving.gateway.observability.request_context import RequestContext
+from signet.serving.gateway.releases import known
 from signet.serving.gateway.releases.brake import Brake
 from signet.serving.gateway.releases.copying import Copying
 from signet.serving.gateway.releases.following import Following, Place
+from signet.serving.gateway.releases.known import Known, OnTrial
 from signet.serving.gateway.releases.label_file import LabelFile
 from signet.serving.gateway.releases.release_metrics import ReleaseMetrics
 from signet.serving.gateway.releases.routing import Routing
@@ -29,9 +31,10 @@ from signet.serving.gateway.releases.shadow import OUTCOMES
 from signet.serving.gateway.settings import Settings
 from signet.serving.models.model_config import ModelConfig
 from signet.serving.models.model_status import State
+from signet.serving.process.child import ANSWERS_S, Parent
 from signet.serving.process.supervision import Failures
 from signet.serving.releases.judge import Evidence
-from signet.serving.releases.replica import Replica, as_json
+from signet.serving.releases.replica import Replica
 from signet.serving.releases.store import ReleaseStore
 
 _STOP_S = 5.0
@@ -50,11 +53,14 @@ class Releases:
         place: Callable[[str], Place | None],
         registry: CollectorRegistry | None = None,
         label_file: LabelFile | None = None,
+        parent: Parent | None = None,
     ) -> None:
         """Reads the files once, so that the first request is answered by what they say.
 
         place: as `Following` has it. registry: of the metrics. label_file: of the model servers, if that is to follow.
+        parent: of this process, if it is one of several.
         """
+        self._parent = parent
         self.place = place
         self.name = f"{socket.gethostname()[:150]}-{secrets.token_hex(4)}"
         """What this process is called among those whose evidence is summed up."""
@@ -69,8 +75,9 @@ class Releases:
             label_file.pin if label_file else backend.pin,
             poll_s,
             failures,
-            self._changed,
-            *((partial(label_file.step, self.routing.labelled),) if label_file else ()),
+            changed=self._in_force,
+            looked=partial(label_file.step, self.routing.labelled) if label_file else lambda: None,
+            lowered=self.changed,
         )
         self.brake = Brake(self.routing.stop, self._following.lower, failures)
         self.copying = Copying(inference, backend, self.brake)
@@ -85,6 +92,13 @@ class Releases:
     def look(self) -> None:
         """Look at the files at once."""
         self._following.wake()
+
+    def changed(self) -> None:
+        """Have all processes of this service look at once: one of them has changed a file. For any thread."""
+        if self._parent is None:
+            self.look()
+        else:
+            self._parent.tell("released")  # which tells all, this one too
 
     def stop(self) -> None:
         """Write what is to be rolled back; for any thread. Copies are forgotten by `forget`, in the event loop."""
@@ -103,26 +117,34 @@ class Releases:
             trial.evidence if trial is not None else Evidence(),
         )
 
-    def told(self, model: str) -> dict[str, Any]:
-        """The same for who asks over HTTP: as `replica.parse` reads it, and what this process makes of it."""
+    def known(self, model: str) -> Known:
+        """The same with what it has seen of copies. For the event loop, which counts: a half of what it adds would be wrong."""
         trial = self.brake.trials.get(model)
-        verdict = None
-        if trial is not None:
-            judged = trial.judged()
-            verdict = {"decision": judged.decision, "reason": judged.reason}
-        copies = {outcome: self.copying.outcomes.get((model, outcome), 0) for outcome in OUTCOMES}
-        return {
-            **as_json([self.replica(model)]),
-            "verdict": verdict,
-            "copies": copies,
-            "outputs": self.copying.outputs_of(model),
-        }
+        return Known(
+            known.dumped(self.replica(model)),
+            OnTrial(trial.policy, trial.release.share, trial.baked_s) if trial is not None else None,
+            {outcome: self.copying.outcomes.get((model, outcome), 0) for outcome in OUTCOMES},
+            self.copying.outputs_of(model),
+        )
+
+    async def known_by_all(self, model: str) -> list[Known]:
+        """What each process of this service knows. Raises `Unavailable` where they do not tell in time."""
+        if self._parent is None:
+            return [self.known(model)]
+        try:
+            async with asyncio.timeout(ANSWERS_S):
+                answers = await self._parent.ask("release", model)
+        except TimeoutError:
+            raise Unavailable(
+                "the processes of this service do not tell in time what they know of the release"
+            ) from None
+        return [answer for answer in answers if isinstance(answer, Known)]
 
     def forget(self) -> None:
         """Show no copies any more."""
         self.copying.shadow.stop()
 
-    def _changed(self) -> None:
+    def _in_force(self) -> None:
         """In the thread that follows: requests pay for releases only where there are some."""
         routing = self.routing
         self.brake.follow({model: plan.release for model, plan in routing.plans.items()})

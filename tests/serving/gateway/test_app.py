@@ -98,6 +98,7 @@ ROUTES = (
     *("/v1/models/{}", "/v1/models/{}/versions/{}", "/v1/models/{}/labels/{}", "/v1/models/{}/metadata", "/docs/{}"),
     *("/v1/models/{}:predict", "/v1/models/{}/versions/{}:predict", "/v1/models/{}/labels/{}:classify"),
     *("/v1/models/{}:regress", "/v1/models/{}/openapi.json", "/v1/models/{}/versions/{}/metadata"),
+    *("/v1/models/{}/release", "/v1/models/{}/release/promote", "/v1/models/{}/release/{}"),
     *("/v2/health/live", "/v2/health/ready", "/v2/models/stats", "/v2/models/{}", "/v2/models/{}/ready"),
     *("/v2/models/{}/versions/{}", "/v2/models/{}/versions/{}/ready", "/v2/models/{}/infer", "/v2/models/{}/config"),
     *(

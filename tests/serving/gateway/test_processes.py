@@ -14,7 +14,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from signet.serving.gateway.access import key_file, tokens
 from signet.serving.gateway.settings import SHARED, Settings
+from signet.serving.releases import replica
+from signet.serving.releases.replica import Replica
 from tests import servers
 from tests.servers import GOLDEN_MODELS
 from tests.serving.h2 import wire
@@ -31,9 +34,11 @@ def models(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def service(models: Path, processes: int, *arguments: object) -> Iterator[tuple[str, servers.Program]]:
+def service(
+    models: Path, processes: int, *arguments: object, environment: dict[str, str] | None = None
+) -> Iterator[tuple[str, servers.Program]]:
     words = ["--models-dir", models, "--processes", str(processes), *map(str, arguments)]
-    with servers.gateway(*words) as (url, running):
+    with servers.gateway(*words, environment=environment) as (url, running):
         running.read_until(f"{processes} processes take")
         yield url, running
 
@@ -204,3 +209,47 @@ def until_ping(connection: socket.socket) -> bool:
             return False
         came += data
     return True
+
+
+def test_what_all_processes_know_of_a_release_is_told_by_any_and_what_one_is_told_to_do_all_do(models):
+    """Evidence adds up; a POST that lands anywhere has all of them follow at once, not at their next poll."""
+    shutil.copytree(models / "m" / "1", models / "m" / "2")
+    created = tokens.create()
+    key_file.add(models.parent / "keys", created, name="boss", models="*", admin=True)
+    shown = {"authorization": f"Bearer {created.token}"}
+    seldom = {"SIGNET_POLL_S": "3600"}
+    keys = ("--keys", models.parent / "keys")
+    with service(models, 2, *keys, environment=seldom) as (url, running), ExitStack() as stack:
+        clients = [stack.enter_context(httpx.Client(base_url=url, headers=shown, timeout=30)) for _ in range(4)]
+
+        def act(client: httpx.Client, action: str, **said: object) -> None:
+            answer = client.post(f"/v1/models/m/release/{action}", json=said)
+            assert answer.status_code == 200, answer.text
+            generation = answer.json()["generation"]
+            servers.wait_until(lambda: set(generations(client)) == {generation}, what=f"{action} in all processes")
+
+        def told(client: httpx.Client) -> list[Replica]:
+            return replica.parse(client.get("/v1/models/m/release").content)
+
+        def generations(client: httpx.Client) -> list[int]:
+            return [one.release.generation if one.release else 0 for one in told(client)]
+
+        act(clients[0], "start", version=2, stable=1)
+        servers.wait_until(
+            lambda: [one.available for one in told(clients[1])] == [{1, 2}] * 2, what="both versions in both processes"
+        )
+        act(clients[1], "promote", to="shadow", shadow=0)
+        act(clients[2], "promote", to="canary", share=0.5, force=True, reason="a test")
+        for client in clients:
+            for number in range(10):
+                answer = client.post("/v1/models/m:predict", json=X, headers={"x-signet-key": str(number)})
+                assert answer.status_code == 200
+        for client in clients:
+            known = replica.different(told(client))
+            counted = [one.evidence.at(0.5) for one in known]
+            assert [step.stable.requests + step.candidate.requests for step in counted] == [20, 20]
+        act(clients[3], "rollback")
+        assert {
+            client.post("/v1/models/m:predict", json=X).headers["x-signet-model-version"] for client in clients
+        } == {"1"}
+        assert running.stop() == 0

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema_rs
 import pytest
 
+from signet.serving.gateway.access import key_file, tokens
 from signet.serving.gateway.http.v1_routes import ROUTES
 from tests import programs, servers
 from tests.servers import GOLDEN_MODELS, ROOT
@@ -45,9 +47,9 @@ def resolved(document: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
 
 
 def examples(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """Path, body and documented answers of each example."""
+    """Path, body and documented answers of each example of a model's own routes."""
     for template, operations in document["paths"].items():
-        if "requestBody" not in operations.get("post", {}):
+        if "requestBody" not in operations.get("post", {}) or "{model}" in template:
             continue
         parameters = [resolved(document, one) for one in operations["post"]["parameters"]]
         path = template.format(**{one["name"]: one["example"] for one in parameters if one["in"] == "path"})
@@ -91,6 +93,43 @@ def test_the_routes_that_errors_list_are_those_in_the_document(embedded_url):
         listed |= {(method, start + place + end) for place in places}
     without_labels = {route for route in listed if route[0] == "POST" and "labels" in route[1]}
     assert documented == listed - without_labels
+
+
+def test_the_examples_of_releases_are_done_as_they_stand_and_answers_are_as_the_document_says(tmp_path):
+    """From the start to the canary, and back."""
+    shutil.copytree(GOLDEN_MODELS / "two_in" / "1", tmp_path / "models" / "m" / "1")
+    shutil.copytree(GOLDEN_MODELS / "two_in" / "1", tmp_path / "models" / "m" / "2")
+    created = tokens.create()
+    key_file.add(tmp_path / "keys", created, name="boss", models="*", admin=True)
+    shown = {"authorization": f"Bearer {created.token}"}
+    with (
+        servers.gateway("--models-dir", tmp_path / "models", "--keys", tmp_path / "keys") as (url, _),
+        httpx.Client(base_url=url, headers=shown, timeout=30) as client,
+    ):
+        known = client.get("/openapi.json").json()
+
+        def check(schema: str, answer: httpx.Response) -> dict[str, Any]:
+            assert answer.status_code == 200, answer.text
+            validator = jsonschema_rs.Draft202012Validator({**known, "$ref": f"#/components/schemas/{schema}"})
+            assert not [error.message for error in validator.iter_errors(answer.json())]
+            return answer.json()
+
+        def shown_bodies(action: str) -> list[dict[str, Any]]:
+            content = known["paths"][f"/v1/models/{{model}}/release/{action}"]["post"]["requestBody"]["content"]
+            return [example["value"] for example in content["application/json"]["examples"].values()]
+
+        assert check("ReleaseStatus", client.get("/v1/models/m/release"))["verdict"] is None
+        stages = []
+        for action in ("start", "promote", "rollback"):
+            for body in shown_bodies(action):
+                path = f"/v1/models/m/release/{action}"
+                answer = client.post(path, json=body)
+                while "not available" in answer.text or "knows of" in answer.text:  # it is about to be loaded
+                    answer = client.post(path, json=body)
+                stages.append(check("Release", answer)["stage"])
+        assert stages == ["gate", "shadow", "canary", "rolled_back"]
+        told = check("ReleaseStatus", client.get("/v1/models/m/release"))
+        assert told["verdict"]["decision"] == "not_yet"
 
 
 def test_the_document_follows_what_is_loaded(tmp_path):

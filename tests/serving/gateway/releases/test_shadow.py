@@ -136,7 +136,7 @@ def test_a_gateway_shows_its_candidate_copies_and_tells_how_outputs_differ(tmp_p
             assert ask(gateway) == 1
             wait_until(partial(shown, gateway, number), what="a copy")
         found = releases.copying.outputs_of("m")
-        assert [output["copies"] for output in found.values()] == [5] * len(found)
+        assert [output.copies for output in found.values()] == [5] * len(found)
         assert found
         assert ask(gateway, "/versions/1") == 1
         assert ask(gateway, "/versions/2") == 2

@@ -1,0 +1,87 @@
+"""What the processes of one service know of a model's release, and what that is all together.
+
+each process: `Releases.known` ──▶ Known ──its parent──▶ Known, Known, … ──told──▶ GET /v1/models/MODEL/release
+                                                                    └──replicas──▶ may it be promoted?
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import reduce
+from typing import Any, NamedTuple
+
+from signet.serving.gateway.releases.copying import OutputCounts
+from signet.serving.gateway.releases.shadow import OUTCOMES
+from signet.serving.releases import replica as replicas_of
+from signet.serving.releases.judge import Decision, Evidence, Policy, judge
+from signet.serving.releases.replica import Replica
+
+
+class OnTrial(NamedTuple):
+    """By what a process judges a candidate."""
+
+    policy: Policy
+    share: float
+    baked_s: float
+    """Seconds for which it has seen this share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What one process knows; it goes from process to process."""
+
+    content: bytes
+    """Its `Replica`, as `replica.parse` reads it."""
+    trial: OnTrial | None
+    """None: it has had no candidate."""
+    copies: Mapping[str, int]
+    """Outcome -> copies for a candidate."""
+    outputs: Mapping[str, OutputCounts]
+
+
+def replicas(known: Sequence[Known]) -> list[Replica]:
+    """The processes as those who promote know them."""
+    return [one for each in known for one in replicas_of.parse(each.content)]
+
+
+def told(known: Sequence[Known]) -> dict[str, Any]:
+    """For who asks over HTTP: as `replica.parse` reads it, and what all processes make of it."""
+    processes = replicas(known)
+    return {
+        **replicas_of.as_json(processes),
+        "verdict": _verdict(known, processes),
+        "copies": {outcome: sum(one.copies.get(outcome, 0) for one in known) for outcome in OUTCOMES},
+        "outputs": {name: _finite(asdict(counts)) for name, counts in _outputs(known).items()},
+    }
+
+
+def _verdict(known: Sequence[Known], processes: Sequence[Replica]) -> dict[str, str] | None:
+    trials = [one.trial for one in known if one.trial is not None]
+    if not trials:
+        return None
+    for one in processes:
+        if one.stopped:
+            return {"decision": Decision.BAD, "reason": one.stopped}
+    latest = min(trials, key=lambda trial: trial.baked_s)
+    evidence = reduce(Evidence.__add__, (one.evidence for one in processes))
+    judged = judge(evidence, latest.policy, share=latest.share, baked_s=latest.baked_s)
+    return {"decision": judged.decision, "reason": judged.reason}
+
+
+def _outputs(known: Sequence[Known]) -> dict[str, OutputCounts]:
+    whole: dict[str, OutputCounts] = {}
+    for one in known:
+        for name, counts in one.outputs.items():
+            whole[name] = whole[name] + counts if name in whole else counts
+    return whole
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    """JSON has no infinity: a difference of that size is told as null."""
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+def dumped(replica: Replica) -> bytes:
+    """For `Known.content`."""
+    return json.dumps(replicas_of.as_json([replica])).encode()
