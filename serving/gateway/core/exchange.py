@@ -89,9 +89,10 @@ class Exchange(RequestContext, ABC, Generic[A]):
         """
         return None
 
-    def affinity(self) -> tuple[str | None, str | None] | None:
+    def affinity(self) -> tuple[str, str | None]:
         """As `Asker.affinity`."""
-        return self.header(KEY), self.header(SIDE)
+        key = self.header(KEY)
+        return self.request_id if key is None else key, self.header(SIDE)
 
     @abstractmethod
     def receive(self) -> bytes | Awaitable[bytes]:
@@ -214,6 +215,7 @@ class Exchange(RequestContext, ABC, Generic[A]):
         ):
             # The version was unloaded under this request, and there is a newer one; or it was replaced under its number.
             self._retried = True
+            self.routed = None
             self._release()
             self.then(self.inference.refreshed(request, self), self._leased)
             return

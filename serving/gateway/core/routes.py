@@ -11,11 +11,12 @@ from signet.serving.errors import ServingError
 class Asker(Protocol):
     """A request, as far as it matters for who answers it."""
 
-    @property
-    def request_id(self) -> str: ...
+    routed: str | None
+    """Written by `Routes.version` where chance chooses: by which key."""
 
-    def affinity(self) -> tuple[str | None, str | None] | None:
-        """Whose request it is, and which side of a release it asks for, `stable` or `candidate`; None: it does not say."""
+    def affinity(self) -> tuple[str, str | None]:
+        """Whose request it is, or where it does not say so its id; and which side of a release it asks for, if it asks for one:
+        `stable` or `candidate`."""
 
 
 class Routes(Protocol):

@@ -87,11 +87,11 @@ class HttpExchange(Exchange[Answer]):
         value = self.http_request.headers.get(name.encode())
         return None if value is None else value.decode("latin-1")
 
-    def affinity(self) -> tuple[str | None, str | None] | None:
-        headers = self.http_request.headers
-        if _KEY not in headers and _SIDE not in headers:  # as most of the time
-            return None
-        return super().affinity()
+    def affinity(self) -> tuple[str, str | None]:
+        request = self.http_request
+        key, side = request.headers.get(_KEY), request.headers.get(_SIDE)
+        asked = request.id if key is None else key.decode("latin-1")
+        return asked, None if side is None else side.decode("latin-1")
 
     @abstractmethod
     def route(self) -> str:

@@ -47,6 +47,8 @@ class RequestContext:
     """The trace that it belongs to; None where its caller names none and it is not recorded."""
     span: RequestSpan | None = None
     """What is noted of it for the trace; None where it is not recorded."""
+    routed: str | None = None
+    """The key by which chance has chosen its version, where a release splits the requests; None: nothing was left to chance."""
     identity: Any = None
     """The key that its caller has shown, as `access/identity.py` has it; None without keys."""
     error: ServingError | None = None

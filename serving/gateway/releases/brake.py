@@ -11,8 +11,6 @@ import threading
 from collections.abc import Callable, Mapping
 
 from signet.serving.errors import DeadlineExceeded, ServingError, UsageError
-from signet.serving.gateway.core.exchange import Exchange
-from signet.serving.gateway.observability.metrics import UNKNOWN
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.gateway.releases.trial import Trial
 from signet.serving.process.supervision import RELEASES, Failures
@@ -58,22 +56,17 @@ class Brake:
 
     def observe(self, request: RequestContext, code: str, seconds: float, response_bytes: int) -> None:
         """Count an answered request. An `Observer`."""
+        key = request.routed
+        if key is None:
+            return
         trial = self.trials.get(request.model)
-        if trial is None or request.version == UNKNOWN or not isinstance(request, Exchange):
-            return
-        if trial.verdict or not trial.release.share:
-            return
-        asked = request.request
-        if asked is None or asked.version is not None or asked.label is not None:
+        if trial is None or trial.verdict or not trial.release.share:
             return
         try:
-            key, side = request.affinity() or (None, None)
-            if side is not None:
-                return
             failed = request.error is not None and _failed(request, request.error)
-            self._judge(
-                trial, request.model, trial.observe(request.version, key or request.request_id, seconds, failed=failed)
-            )
+            reason = trial.observe(request.version, key, seconds, failed=failed)
+            if reason is not None:
+                self._judge(trial, request.model, reason)
         except Exception:
             self._failures.count(RELEASES)
             log.exception("what the candidate of %r does is not counted", request.model)
@@ -81,14 +74,14 @@ class Brake:
     def compared(self, model: str, trial: Trial, *, failed: bool, differs: bool) -> None:
         """Count a copy that was shown to the candidate of a trial."""
         try:
-            self._judge(trial, model, trial.compared(failed=failed, differs=differs))
+            reason = trial.compared(failed=failed, differs=differs)
+            if reason is not None:
+                self._judge(trial, model, reason)
         except Exception:
             self._failures.count(RELEASES)
             log.exception("what the candidate of %r does is not counted", model)
 
-    def _judge(self, trial: Trial, model: str, reason: str | None) -> None:
-        if reason is None:
-            return
+    def _judge(self, trial: Trial, model: str, reason: str) -> None:
         self._stop(model, trial.release)
         log.error("the candidate of %r, version %s, is stopped: %s", model, trial.candidate, reason)
         self._stopped(model)

@@ -156,7 +156,8 @@ class Releases:
 
     def _judged(self, request: RequestContext, code: str, seconds: float, response_bytes: int) -> None:
         self.brake.observe(request, code, seconds, response_bytes)
-        self.copying.observe(request, code, seconds, response_bytes)
+        if request.sample is not None:
+            self.copying.observe(request, code, seconds, response_bytes)
 
 
 def places(settings: Settings, configs: Sequence[ModelConfig]) -> Callable[[str], Place | None] | None:

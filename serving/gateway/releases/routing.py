@@ -77,15 +77,12 @@ class Routing:
             return None
         if asker is None:
             return plan.stable
-        key = None
-        if affinity := asker.affinity():
-            key, side = affinity
-            if side is not None:
-                return self._forced(model, plan, side)
+        key, side = asker.affinity()
+        if side is not None:
+            return self._forced(model, plan, side)
         if plan.begun is None:
             return plan.stable
-        if key is None:
-            key = asker.request_id
+        asker.routed = key
         hashed = plan.begun.copy()  # as `Plan.chosen`, without the call
         hashed.update(key.encode("utf-8", "surrogatepass"))
         if hashed.digest() < plan.limit and plan.candidate is not None and self.available(model, plan.candidate):

@@ -78,8 +78,10 @@ class Trial:
     @property
     def step(self) -> Step:
         """The one to count in."""
+        return self._step_at(self._clock())
+
+    def _step_at(self, now: float) -> Step:
         share = self.release.share
-        now = self._clock()
         if share != self._step.share or now - self._step_since >= STEP_S:
             self._step_since, self._step = now, self.evidence.begin(share)
         return self._step
@@ -92,11 +94,10 @@ class Trial:
         candidate = version == self.candidate
         if not candidate and version != self.stable:
             return None
-        if self._lowered > -math.inf and seconds > self._clock() - self._lowered:
-            return (
-                None  # given to a version with a larger chance than its step says: it would speak against the candidate
-            )
-        step = self.step
+        now = self._clock()
+        if now - seconds < self._lowered:
+            return None  # it had a larger chance of the candidate than its step says, and would speak against it
+        step = self._step_at(now)
         counts: Counts = step.candidate if candidate else step.stable
         slow = seconds > self.slowness.bound_s
         if not candidate:

@@ -15,10 +15,10 @@ CANARY = Release("m", 1, 1, 2, Stage.CANARY, 1.0, salt="s")
 
 
 class Asked:
-    request_id = "r-1"
+    routed = None
 
     def affinity(self):
-        return None, None
+        return "r-1", None
 
 
 class House:

@@ -19,7 +19,7 @@ class Asked:
     """A request that says so much of itself."""
 
     def __init__(self, request_id="r-1", key=None, side=None):
-        self.request_id, self._key, self._side = request_id, key, side
+        self._key, self._side, self.routed = request_id if key is None else key, side, None
 
     def affinity(self):
         return self._key, self._side
