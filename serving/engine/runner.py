@@ -88,16 +88,25 @@ class Runner:
         inputs: Arrays,
         outputs: Sequence[str] = (),
         timeout_s: float | None = None,
+        *,
+        beside: bool = False,
     ) -> Arrays | Awaitable[Arrays]:
         """The outputs, or something to await that gives them. Raises what TensorFlow says, at once or when awaited.
 
+        beside: not inline, however quick it is: the event loop does not stand still for what nobody waits for.
         `NotFound` is raised for a servable that has been freed.
         """
         key = (signature.name, tuple(outputs), *size_class([inputs]))
-        return self.call(servable, key, partial(servable.predict, signature, inputs, outputs), timeout_s)
+        return self.call(servable, key, partial(servable.predict, signature, inputs, outputs), timeout_s, beside=beside)
 
     def call(
-        self, servable: Servable, key: Hashable, work: Callable[[RunOptions], T], timeout_s: float | None
+        self,
+        servable: Servable,
+        key: Hashable,
+        work: Callable[[RunOptions], T],
+        timeout_s: float | None,
+        *,
+        beside: bool = False,
     ) -> T | Awaitable[T]:
         """What `work` gives, which runs the servable with the options it is handed. Calls of a key are of a kind.
 
@@ -105,7 +114,7 @@ class Runner:
         """
         options = _choose(servable, key, timeout_s)
         servable.hold()
-        if options.in_caller and servable.seconds.get((key, True), math.inf) < QUICK_S:
+        if options.in_caller and not beside and servable.seconds.get((key, True), math.inf) < QUICK_S:
             try:
                 return _timed(servable, key, work, options)
             finally:

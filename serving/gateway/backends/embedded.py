@@ -143,8 +143,10 @@ class EmbeddedBackend:
         outputs: Sequence[str],
         timeout_s: float,
         trace: CallTrace | None = None,
+        *,
+        beside: bool = False,
     ) -> Arrays | Awaitable[Arrays]:
-        return self._runner.run(cast(Servable, lease), signature, inputs, outputs, timeout_s)
+        return self._runner.run(cast(Servable, lease), signature, inputs, outputs, timeout_s, beside=beside)
 
     async def statuses(self, model: str) -> list[VersionStatus]:
         statuses = self._repository.statuses(model)

@@ -204,6 +204,8 @@ class RemoteBackend:
         outputs: Sequence[str],
         timeout_s: float,
         trace: CallTrace | None = None,
+        *,
+        beside: bool = False,
     ) -> Awaitable[Arrays]:
         written = partial(predict_bytes.request, lease.name, lease.version, signature.name, inputs, outputs)
         verdict = lease.joining.get(signature.name)

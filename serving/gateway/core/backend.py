@@ -127,8 +127,12 @@ class Backend(Protocol):
         outputs: Sequence[str],
         timeout_s: float,
         trace: CallTrace | None = None,
+        *,
+        beside: bool = False,
     ) -> Arrays | Awaitable[Arrays]:
         """The outputs wanted, all of them when none are named, of one call; at once when it is quick. trace: that it belongs to.
+
+        beside: to be awaited in any case, as nobody waits for it: the event loop must not stand still meanwhile.
 
         Raises `SignatureChanged` when the version is not the leased one any more, or when awaited.
         """

@@ -107,7 +107,7 @@ class Copying:
             wanted = [name for name in copy.outputs if name in signature.outputs]
             if not wanted:
                 raise InvalidInput("the candidate has none of these outputs")
-            outputs = self._backend.run(lease, signature, copy.inputs, wanted, self._inference.timeout_s)
+            outputs = self._backend.run(lease, signature, copy.inputs, wanted, self._inference.timeout_s, beside=True)
             return await settled(outputs)
 
     def _told(self, copy: Copy, found: Mapping[str, Difference] | None) -> None:

@@ -157,14 +157,16 @@ class BatchScheduler(Runner):
         inputs: Arrays,
         outputs: Sequence[str] = (),
         timeout_s: float | None = None,
+        *,
+        beside: bool = False,
     ) -> Arrays | Awaitable[Arrays]:
         """Something to await that gives the outputs. Raises `InvalidInput` and `Unavailable` at once."""
         parameters = self._parameters.get(servable)
         if parameters is None:
-            return self._unbatched.run(servable, signature, inputs, outputs, timeout_s)
+            return self._unbatched.run(servable, signature, inputs, outputs, timeout_s, beside=beside)
         rows = _checked_rows(inputs, parameters)
         if not rows:
-            return super().run(servable, signature, inputs, outputs, timeout_s)
+            return super().run(servable, signature, inputs, outputs, timeout_s, beside=beside)
         names = tuple(outputs) or tuple(signature.outputs)
         fed = {signature.inputs[name].tensor: array for name, array in inputs.items()}
         fetched = {name: signature.outputs[name].tensor for name in names}

@@ -49,6 +49,9 @@ def test_quick_calls_become_inline_and_answers_stay_the_same(quick, monkeypatch)
         for name, array in inline.items():
             np.testing.assert_allclose(array, first[name], rtol=1e-6)
             np.testing.assert_allclose(array, second[name], rtol=1e-6)
+        beside = runner.run(quick, quick.signature, ROW, beside=True)
+        assert not isinstance(beside, dict), "the event loop is not to stand still for it"
+        await beside
         other = runner.run(quick, quick.signature, {"x": np.ones((64, 4), np.float32)})
         assert not isinstance(other, dict), "what a size takes says nothing about another"
         await other

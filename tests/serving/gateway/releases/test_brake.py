@@ -15,10 +15,10 @@ def breaks(gateway, error, version=2):
     backend = gateway.gateway.backend
     run = backend.run
 
-    def failing(lease, *arguments):
+    def failing(lease, *arguments, **how):
         if lease.version == version:
             raise error
-        return run(lease, *arguments)
+        return run(lease, *arguments, **how)
 
     backend.run = failing
 
