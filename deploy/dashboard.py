@@ -219,6 +219,11 @@ ROWS: dict[str, list[Panel]] = {
             threshold=0.25,
         ),
         Panel(
+            "Stages of releases",
+            "short",
+            ((f"max by (model, stage) (signet_release_stage{{{MODEL}}}) == 1", "{{model}} {{stage}}"),),
+        ),
+        Panel(
             "Share of the candidate",
             "percentunit",
             ((f"max by (model) (signet_release_share{{{MODEL}}})", "{{model}}"),),

@@ -150,9 +150,9 @@ class Following:
         try:
             found = place.store.read(place.name)
         except UsageError as error:
+            self._failures.count(RELEASES)  # each time: the alert is about those that last
             if self._problems.get(model) != str(error):
                 self._problems[model] = str(error)
-                self._failures.count(RELEASES)
                 log.error("the release of model %r is not used: %s", model, error)
             if before is None:
                 before = _last_good(place)

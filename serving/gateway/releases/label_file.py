@@ -73,8 +73,9 @@ class LabelFile:
             problem = self._step(labelled)
         except UsageError as error:
             problem = str(error)
+        if problem:
+            self._failures.count(RELEASES)  # each time: the alert is about those that last
         if problem and problem != self._problem:
-            self._failures.count(RELEASES)
             log.error("the labels in %s do not follow the releases now: %s", self._path, problem)
         self._problem = problem
 
