@@ -10,7 +10,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+import typer
 
+from signet.commands.app import app
 from tests import servers
 from tests.servers import ROOT, SIGNET, wait_until
 
@@ -57,6 +59,20 @@ def ready(url: str) -> bool:
         return httpx.get(f"{url}/readyz").status_code == 200
     except httpx.TransportError:
         return False
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_of_the_page_is_one_that_there_is(line: str) -> None:
+    """What each does is for the long test: this one reads names, arguments and options, and runs nothing."""
+    name, *words = shlex.split(line.partition("#")[0])
+    command = typer.main.get_command(app)
+    context = None
+    assert name == "signet"
+    while isinstance(command, typer.core.TyperGroup):
+        with command.make_context(name, list(words), parent=context) as context:
+            name, command, words = command.resolve_command(context, [*context._protected_args, *context.args])
+        assert command is not None
+    command.make_context(name, list(words), parent=context)  # raises for what it does not know
 
 
 @pytest.mark.long  # trains three times
