@@ -17,6 +17,8 @@ from signet.serving.models import model_store
 from signet.serving.releases.files import Files, Found
 
 PROBE = ".release-probe"
+_KEPT_BYTES, _MOST_KEPT = 16 << 10, 4096
+"""Bytes of a file that is kept in memory, and how many are."""
 _LOST = {errno.EINVAL, errno.EBUSY}
 """What s3fs makes of 412 Precondition Failed, and of 409, while another one is putting."""
 
@@ -48,6 +50,8 @@ class Bucket(Files):
         self._address = address
         self._files, self._root = model_store.file_system(address)
         self._puts: _Conditional = _KINDS[scheme](self._files)
+        self._read: dict[str, Found] = {}
+        """Path -> the small file as it was read last; any thread. What has the same tag is not fetched again."""
         self._tried = False
         """Whether the store is known to keep to conditions."""
 
@@ -57,6 +61,8 @@ class Bucket(Files):
             tag = self._puts.tag(
                 place
             )  # before the content: a put that follows fails rather than replace what was not seen
+            if (known := self._read.get(path)) is not None and known.tag == tag:
+                return known
             content = self._files.cat_file(place, start=0, end=most_bytes + 1)
         except FileNotFoundError:
             return None
@@ -64,7 +70,10 @@ class Bucket(Files):
             raise UsageError(f"{self._address}/{path} cannot be read: {error or type(error).__name__}") from error
         if len(content) > most_bytes:
             raise UsageError(f"{self._address}/{path} has more than {most_bytes} bytes, which is the most")
-        return Found(content, tag)
+        found = Found(content, tag)
+        if len(content) <= _KEPT_BYTES and (path in self._read or len(self._read) < _MOST_KEPT):
+            self._read[path] = found
+        return found
 
     def replace(self, path: str, content: bytes, seen: Found | None) -> bool:
         try:

@@ -57,6 +57,7 @@ class EmbeddedBackend:
             trial=True,
         )
         self._joining = Joining(settings, failures)
+        self._appears: Callable[[str], None] = lambda model: None
         self._repository = Repository(
             models, poll_s=settings.poll_s, rules=Rules(heals=True), load=self._loaded, failures=failures
         )
@@ -79,6 +80,9 @@ class EmbeddedBackend:
 
     def watch_room(self, told: Callable[[str], None]) -> None:
         self._runner.on_room = told
+
+    def watch_versions(self, appears: Callable[[str], None]) -> None:
+        self._appears = appears
 
     async def start(self) -> None:
         self._repository.start()
@@ -164,6 +168,7 @@ class EmbeddedBackend:
         if servable.card.problem:
             log.warning("%s", servable.card.problem)
         self._joining.decide(servable, partial(_probe_predict, servable))
+        self._appears(name)  # last of all: whatever was written before the version answers is seen
         return servable
 
 

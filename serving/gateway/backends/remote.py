@@ -113,6 +113,7 @@ class RemoteBackend:
         self._tls = tls
         self._following: Background | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._appears: Callable[[str], None] = lambda model: None
 
     def slots(self, model: str) -> int:
         side_by_side = min(_MAX_SLOTS, 1 + int(self._duration_s.get(model, 0.0) / _SLOT_S))
@@ -123,6 +124,9 @@ class RemoteBackend:
 
     def watch_room(self, told: Callable[[str], None]) -> None:
         """Do nothing: each model always has room of its own; the servers hand out their threads."""
+
+    def watch_versions(self, appears: Callable[[str], None]) -> None:
+        self._appears = appears
 
     async def start(self) -> None:
         self._loop = loop = asyncio.get_running_loop()
@@ -385,6 +389,9 @@ class RemoteBackend:
             latest = self._versions.get((model, version))
             if latest is None:
                 return  # its signatures are not known yet
+            await asyncio.to_thread(self._appears, model)
+            if self._versions.get((model, version)) is not latest or model not in self.models:
+                return  # it has gone meanwhile
             self._current[model] = latest
             log.info("model %r is at version %d", model, version)
 

@@ -76,6 +76,11 @@ class Backend(Protocol):
     def watch_room(self, told: Callable[[str], None]) -> None:
         """told(model): to be called when calls of a model may start for which `room` was 0."""
 
+    def watch_versions(self, appears: Callable[[str], None]) -> None:
+        """appears(model): to be called before a version that has come answers what names none, and waited for. Called before
+        `start`. It reads files, and is not for the event loop.
+        """
+
     async def start(self) -> None:
         """Load or find the models; returns when the backend is ready to answer."""
 

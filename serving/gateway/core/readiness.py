@@ -27,6 +27,7 @@ class Readiness:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._declared = frozenset(backend.models)
         self.releases: Releases | None = None
         """What is known of releases; None: no model can have one. Written once, before anybody reads."""
         self.draining = False
@@ -63,6 +64,11 @@ class Readiness:
         return not self._unreleased()
 
     def _unreleased(self) -> list[str]:
-        """Models of which the released version has not been there. Of one that has just been taken away nobody waits for any."""
+        """Models of which the released version has not been there. Of one that has just been taken away nobody waits for any;
+        one that came later turns nobody away from the others.
+        """
+        if self.releases is None:
+            return []
         served = self._backend.models
-        return [model for model in self.releases.unready() if model in served] if self.releases is not None else []
+        waited_for = self._declared.intersection(served) or served
+        return [model for model in self.releases.unready() if model in waited_for]

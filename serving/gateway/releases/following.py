@@ -5,10 +5,16 @@
 
 Where the stable version is to be another one that is not loaded yet, the one before goes on answering until it is: nobody is
 turned away for a promotion or a rollback. A file that is broken, or cannot be read, changes nothing: the release before stays
-in force. Several processes and machines look at the same files, each for itself.
+in force, and a model that had none has none. Several processes and machines look at the same files, each for itself.
+
+Before a version that has just come can answer, the file of its model is looked for (`appears`): nobody gets a version that its
+release does not name because the next look was not due yet. While a candidate gets requests or copies its file is read each
+second, however seldom the others are: what one replica has stopped, the others stop soon.
 """
 
 import logging
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -23,6 +29,10 @@ from signet.serving.releases.store import ReleaseStore
 
 log = logging.getLogger(__name__)
 
+_OPEN_S = 1.0
+"""Seconds between two looks, at the most, at releases whose candidates see what callers send."""
+_SEEING = (Stage.SHADOW, Stage.CANARY)
+
 
 class Place(NamedTuple):
     """Where the release of one model lies."""
@@ -32,6 +42,8 @@ class Place(NamedTuple):
     """What the model is called there: as its folder."""
     folder: Path | None = None
     """The folder of its versions, where that is on a disk."""
+    elsewhere: bool = False
+    """Whether its versions may lie elsewhere: then a model without a folder here has no release."""
 
     def vanished(self) -> bool:
         """Whether all of the model is away, not only its release: an unmounted volume says nothing of a release."""
@@ -39,7 +51,8 @@ class Place(NamedTuple):
 
 
 class Following:
-    """Keeps `Routing` as the files say. `look` runs in one thread at a time: first whoever makes this, then its own."""
+    """Keeps `Routing` as the files say. `look` runs in one thread at a time, by `_looking`: in its own, in that of whoever makes
+    this, and in those that load versions."""
 
     def __init__(
         self,
@@ -61,11 +74,17 @@ class Following:
         self._routing, self._models, self._place, self._pin = routing, models, place, pin
         self._poll_s, self._failures, self._changed = poll_s, failures, changed
         self._looked, self._lowered = looked, lowered
+        self._looking = threading.Lock()
         self._releases: dict[str, Release] = {}
-        """What the files say. For the thread that looks alone; so are the next three."""
+        """What the files say. Written under `_looking`; so are the next five."""
         self._in_force: dict[str, Release] = {}
         self._pinned: dict[str, frozenset[int]] = {}
         self._problems: dict[str, str] = {}
+        self._without: set[str] = set()
+        """Models of which it was seen that they have no release."""
+        self._broken: dict[str, str] = {}
+        self._all_due_s = 0.0
+        """When all files are to be read again, by the monotonic clock. For the thread that follows; `wake` makes it 0."""
         self._to_lower: deque[tuple[str, Release, str]] = deque()
         """Model, release, reason. The event loop adds on the right, the thread takes from the left."""
         self._background = Background(RELEASES, self.step, failures)
@@ -74,7 +93,8 @@ class Following:
         self._background.start()
 
     def wake(self) -> None:
-        """Look at once."""
+        """Look at all files at once."""
+        self._all_due_s = 0.0
         self._background.wake()
 
     def stop(self, timeout_s: float) -> None:
@@ -93,21 +113,48 @@ class Following:
         self._background.wake()
 
     def step(self) -> float:
-        """Write what is to be rolled back, then read all files; gives the seconds until the next step."""
+        """Write what is to be rolled back, then read the files that are due; gives the seconds until the next step."""
         self._lower_all()
-        self.look()
+        now = time.monotonic()
+        if self._poll_s <= _OPEN_S or now >= self._all_due_s:
+            self._all_due_s = now + self._poll_s
+            self.look()
+        else:
+            self.look(self._seeing())
         self._looked()
-        return self._poll_s
+        return min(self._poll_s, _OPEN_S) if self._seeing() else self._poll_s
 
-    def look(self) -> None:
-        """Read the releases of all models, and put them in force."""
+    def appears(self, model: str) -> None:
+        """A version of the model is about to be handed out: look first what its release says. Not for the event loop."""
+        try:
+            self.look((model,))
+        except Exception:
+            self._failures.count(RELEASES)
+            log.exception("nobody could look for the release of model %r before a version of it", model)
+
+    def look(self, only: Collection[str] | None = None) -> None:
+        """Read the releases of all models, or of some, and put them in force."""
+        with self._looking:
+            self._look(only)
+
+    def _seeing(self) -> list[str]:
+        return [model for model, release in self._releases.items() if release.stage in _SEEING]
+
+    def _look(self, only: Collection[str] | None) -> None:
         broken: dict[str, str] = {}
         releases: dict[str, Release] = {}
-        for model in list(self._models()):
-            release = self._read(model, broken)
+        models = list(self._models())
+        for model in models:
+            if only is None or model in only:
+                release = self._read(model, broken)
+            else:
+                release = self._releases.get(model)
+                if model in self._broken:
+                    broken[model] = self._broken[model]
             if release is not None:
                 releases[model] = release
-        self._problems = {model: problem for model, problem in self._problems.items() if model in self._models()}
+        self._problems = {model: problem for model, problem in self._problems.items() if model in models}
+        self._without &= set(models)
         if releases != self._releases:
             # First what they name stays, then it is looked which of it is there: else it could go in between.
             named = {model: _pinned(release, release.stable) for model, release in releases.items()}
@@ -118,14 +165,14 @@ class Following:
                 }
             )
         in_force = {model: self._in_force_now(model, release) for model, release in releases.items()}
-        if (releases, in_force, broken) == (self._releases, self._in_force, self._routing.broken):
+        if (releases, in_force, broken) == (self._releases, self._in_force, self._broken):
             return
         for model, release in releases.items():
             if self._releases.get(model) != release:
                 log.info("%s", _described(release))
         for model in self._releases.keys() - releases.keys():
             log.info("model %r has no release any more", model)
-        self._releases, self._in_force = releases, in_force
+        self._releases, self._in_force, self._broken = releases, in_force, broken
         # First nobody is sent there any more, then a version may go.
         self._routing.put(in_force, broken)
         self._pinned = {model: _pinned(release, in_force[model].stable) for model, release in releases.items()}
@@ -147,6 +194,8 @@ class Following:
         if place is None:
             return None
         before = self._releases.get(model)
+        if before is None and place.elsewhere and place.vanished():
+            return None
         try:
             found = place.store.read(place.name)
         except UsageError as error:
@@ -154,14 +203,15 @@ class Following:
             if self._problems.get(model) != str(error):
                 self._problems[model] = str(error)
                 log.error("the release of model %r is not used: %s", model, error)
-            if before is None:
+            if before is None and model not in self._without:
                 before = _last_good(place)
-            if before is None:
-                broken[model] = str(error)
+                if before is None:
+                    broken[model] = str(error)
             return before
         if found is None and before is not None and place.vanished():
             return before
         self._problems.pop(model, None)
+        (self._without.add if found is None else self._without.discard)(model)
         return found
 
     def _lower_all(self) -> None:

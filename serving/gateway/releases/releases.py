@@ -84,6 +84,7 @@ class Releases:
         if registry is not None:
             registry.register(ReleaseMetrics(self.routing, self.copying, self.routing.stopped))
         self._following.look()
+        backend.watch_versions(self._following.appears)
 
     def start(self) -> None:
         """Follow the files from now on."""
@@ -172,7 +173,8 @@ def places(settings: Settings, configs: Sequence[ModelConfig]) -> Callable[[str]
     if folder is None:
         return None
     store = ReleaseStore(settings.model_store) if _writable(settings.model_store) else ReleaseStore(folder)
-    return lambda model: Place(store, model, folder / model)
+    elsewhere = bool(settings.backend and settings.models)
+    return lambda model: Place(store, model, folder / model, elsewhere)
 
 
 def _beside(base_path: Path) -> Place:

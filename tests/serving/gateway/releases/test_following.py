@@ -1,9 +1,13 @@
 """Files of releases come, change, break and go: what is in force afterwards, and which versions are kept."""
 
 import shutil
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from signet.serving.gateway.releases.following import Following, Place
 from signet.serving.gateway.releases.routing import Routing
@@ -28,19 +32,24 @@ class House:
         (folder / "m").mkdir()
         self.folder, self.there, self.pins, self.changes = folder, set(there), {}, 0
         self.store, self.failures = ReleaseStore(folder), Failures()
+        self.poll_s, self.models, self.reads = 1.0, ["m"], []
         self.begin()
 
     def begin(self):
         self.routing = Routing(lambda model, version: version in self.there)
         self.following = Following(
             self.routing,
-            lambda: ["m"],
-            lambda model: Place(self.store, model, self.folder / model),
+            lambda: self.models,
+            self.place,
             lambda pins: setattr(self, "pins", {model: set(versions) for model, versions in pins.items()}),
-            1.0,
+            self.poll_s,
             self.failures,
             lambda: setattr(self, "changes", self.changes + 1),
         )
+
+    def place(self, model):
+        self.reads.append(model)
+        return Place(self.store, model, self.folder / model)
 
     def write(self, release):
         there = self.store.read("m")
@@ -87,6 +96,81 @@ def test_a_file_that_breaks_changes_nothing(house, content, caplog):
     house.begin()
     house.following.look()
     assert "nobody knows" in house.routing.problems()[0]
+
+
+def test_a_model_that_had_no_release_has_none_while_its_file_cannot_be_read(house):
+    """A store that does not answer for a while turns nobody away."""
+    assert house.answers() is None
+    (house.folder / "m" / FILE).mkdir()
+    assert house.answers() is None
+    assert house.failures.counts()[RELEASES] == 1
+    house.begin()
+    house.following.look()
+    assert house.routing.missing("m"), "a new process cannot know"
+
+
+def test_a_model_whose_versions_lie_elsewhere_needs_no_folder_here(house):
+    def served(elsewhere):
+        place = Place(house.store, "n", house.folder / "n", elsewhere)
+        routing = Routing(lambda model, version: True)
+        following = Following(routing, lambda: ["n"], lambda _: place, lambda _: None, 1.0, house.failures)
+        following.look()
+        return routing.missing("n") is None
+
+    assert served(elsewhere=True)
+    assert not served(elsewhere=False)
+
+
+def test_files_of_candidates_that_see_requests_are_read_each_second_and_others_at_their_time(house):
+    house.poll_s, house.models = 30.0, ["m", "n"]
+    (house.folder / "n").mkdir()
+    house.begin()
+    house.write(replace(CANARY, stage=Stage.GATE, share=0.0))
+    assert house.following.step() == 30
+    house.write(CANARY)
+    house.following.step()
+    assert house.routing.plans["m"].release.stage is Stage.GATE, (
+        "it is not due, and nobody has said that it is another one"
+    )
+    house.following.wake()
+    assert house.following.step() == 1
+    house.reads.clear()
+    assert house.following.step() == 1
+    assert house.reads == ["m"]
+    house.store.lower(CANARY, by="another replica", reason="it fails")
+    assert house.following.step() == 30
+    assert house.routing.version("m", Asked()) == 1
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("look"), st.none()),
+            st.tuples(st.just("write"), st.integers(1, 3)),
+            st.tuples(st.just("remove"), st.none()),
+            st.tuples(st.just("come"), st.integers(1, 4)),
+        ),
+        max_size=12,
+    )
+)
+def test_a_version_that_comes_answers_only_as_the_file_says_then(events):
+    """Whatever was written, and whenever the last look was: a request never gets a newcomer that a release does not name."""
+    with tempfile.TemporaryDirectory() as folder:
+        house = House(Path(folder), there=())
+        written = None
+        for event, number in events:
+            if event == "look":
+                house.following.look()
+            elif event == "write":
+                written = house.write(Release("m", 1, number)).stable
+            elif event == "remove":
+                (house.folder / "m" / FILE).unlink(missing_ok=True)
+                written = None
+            else:
+                house.following.appears("m")
+                house.there.add(number)
+                answers = house.routing.version("m", Asked())
+                assert answers == written or answers in house.there - {number} or (answers is None and written is None)
 
 
 def test_a_volume_that_is_away_changes_nothing(house):

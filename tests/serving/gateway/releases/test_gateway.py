@@ -8,7 +8,7 @@ from signet.serving.releases import release as releases
 from signet.serving.releases.release import Stage
 from tests.servers import wait_until
 from tests.serving.gateway import in_process
-from tests.serving.gateway.releases.house import BODY, House, ask, get, loaded, until
+from tests.serving.gateway.releases.house import BODY, House, ask, get, loaded, sent, until
 
 
 def test_a_version_that_appears_gets_traffic_when_it_is_released(tmp_path):
@@ -112,3 +112,25 @@ def test_promotions_and_rollbacks_turn_nobody_away(tmp_path, share):
             while seen[-1] != stable:
                 seen.append(ask(gateway))
             assert set(seen) == {before, stable}
+
+
+@pytest.mark.parametrize("stable", [1, 2])
+def test_a_model_that_comes_with_its_release_answers_by_it_from_the_first_request_on(tmp_path, stable):
+    """Nothing follows the files here: they are looked for because versions come."""
+    house = House(tmp_path / "aside", 1, 2)
+    house.write(stable=stable)
+    (tmp_path / "models" / "other").mkdir(parents=True)
+    with in_process.gateway(models_dir=tmp_path / "models", poll_s=0.02) as gateway:
+        (tmp_path / "aside" / "m").rename(tmp_path / "models" / "m")
+        wait_until(lambda: sent(gateway).status == 200, what="the model")
+        assert ask(gateway) == stable
+
+
+def test_a_version_that_comes_after_its_release_was_written_gets_nothing(tmp_path):
+    house = House(tmp_path, 1)
+    with house.started() as gateway:
+        assert ask(gateway) == 1
+        house.write()
+        house.add(2)
+        until(gateway, {1, 2})
+        assert ask(gateway) == 1

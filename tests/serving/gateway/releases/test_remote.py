@@ -82,3 +82,25 @@ def at(channel, label):
     except grpc.RpcError:
         return None
     return answer.model_spec.version.value
+
+
+def test_a_version_of_a_model_server_s_that_comes_after_its_release_was_written_gets_nothing(tmp_path):
+    """Nothing follows the files here: they are looked for because a version comes."""
+    house = House(tmp_path / "models", 1)
+    (tmp_path / "models.config").write_text(CONFIG % (tmp_path / "models" / "m"))
+    with (
+        model_server(f"--model_config_file={tmp_path / 'models.config'}") as (address, _),
+        in_process.gateway(models_dir=tmp_path / "models", models="m", backend=address, poll_s=0.05) as gateway,
+    ):
+        assert ask(gateway) == 1
+        house.write()
+        house.add(2)
+
+        def comes():
+            gateway.turn()
+            return sent(gateway, "/versions/2").status == 200
+
+        wait_until(comes, what="version 2")
+        for _ in range(20):
+            assert ask(gateway) == 1
+            gateway.turn()

@@ -66,6 +66,8 @@ class Seams(RuleBasedStateMachine):
         """A new process, which knows nothing but the files."""
         self.pins: dict[str, set[int]] = {}
         self.known: dict[str, Release | str | None] = dict.fromkeys(MODELS)
+        self.without: set[str] = set()
+        """Models that had no release when this process could look last."""
         self.stable_before: dict[str, int | None] = dict.fromkeys(MODELS)
         self.stopped: dict[str, Release] = {}
         self.unwritten: set[str] = set()
@@ -238,12 +240,18 @@ class Seams(RuleBasedStateMachine):
         before = self.known[model]
         file = self.top / model / FILE
         if (self.top / model).is_dir() and not file.exists():
+            self.without.add(model)
             return None
         try:
-            return releases.parse(file.read_bytes())
+            found = releases.parse(file.read_bytes())
         except (OSError, UsageError):
             if isinstance(before, Release):
                 return before
+            if model in self.without:
+                return None
+        else:
+            self.without.discard(model)
+            return found
         try:
             return releases.parse((self.top / model / HISTORY).read_bytes().splitlines()[-1])
         except OSError:
