@@ -229,6 +229,14 @@ ROWS: dict[str, list[Panel]] = {
             ((f"max by (model) (signet_release_share{{{MODEL}}})", "{{model}}"),),
         ),
         Panel(
+            "What the gate has found",
+            "short",
+            (
+                (f"max by (model, progress) (signet_release_check{{{MODEL}}})", "{{model}} {{progress}}"),
+                (f'max by (model) (signet_release_stage{{{MODEL}, stage="gate"}})', "{{model}} at the gate"),
+            ),
+        ),
+        Panel(
             "Candidates stopped, versions missing",
             "short",
             (

@@ -69,7 +69,7 @@ ALLOWED: dict[str, list[str]] = {
     "serving.gateway.backends": [*CORE, "serving.engine"],
     "serving.gateway.access_log": [*CORE, "serving.gateway.access_choice"],
     "serving.gateway.request_log": CORE,
-    "serving.gateway.releases": [*CORE, "serving.releases", "serving.gateway.http"],
+    "serving.gateway.releases": [*CORE, "serving.releases", "serving.releases.gate", "serving.gateway.http"],
     "serving.gateway.http": CORE,
     "serving.gateway.openapi": [
         *DIALECTS,

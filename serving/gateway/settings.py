@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     write_labels: bool = False
     """Whether the labels `stable` and `canary`, and the versions that releases need, are written into model_config_file, and the
     model servers told to read it; that file is theirs."""
+    release_check: bool = True
+    """Whether the gate is run for candidates of releases, by one process of all, beside the requests, at the lowest priority; in
+    front of a backend it never is: there is no engine."""
     backend_ca_file: Path | None = None
     """PEM roots that the model servers' certificates must descend from; turns TLS on."""
     backend_cert_file: Path | None = None

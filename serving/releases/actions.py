@@ -11,6 +11,7 @@ from typing import Any
 
 from signet.serving.errors import UsageError
 from signet.serving.releases import replica, steps
+from signet.serving.releases.checks import Check, Checks, Progress
 from signet.serving.releases.judge import Policy
 from signet.serving.releases.release import Release, Stage
 from signet.serving.releases.replica import Replica
@@ -77,8 +78,9 @@ def promote(
 ) -> Release:
     """The next step, or the one that is said, unless what the replicas have seen speaks against it. Raises `UsageError`.
 
-    replicas: asks them. gate: says why it refuses the candidate, or None; without one a release can leave the stage gate for
-    copies of requests, and no further. force: whatever they have seen, and without asking them; needs a reason.
+    replicas: asks them. gate: where no check of the two versions is kept, says why it refuses the candidate, or None; without
+    one a release can leave the stage gate for copies of requests, and no further. force: whatever they have seen, and without
+    asking them; needs a reason.
     """
     there = _there(store, model)
     if to is not None and to not in STAGES:
@@ -90,13 +92,20 @@ def promote(
     if steps.raises(there, new) and not force:
         problem = replica.objection(there, replicas())
         if problem is None and there.stage is Stage.GATE:
-            problem = gate(there) if gate else _beyond_the_gate(new)
+            problem = _at_the_gate(Checks(store).of_release(there), there, new, gate)
         if problem:
             raise UsageError(f"{problem}; nothing is changed")
     return _write(store, there, new)
 
 
-def _beyond_the_gate(new: Release) -> str | None:
+def _at_the_gate(
+    kept: Check | None, there: Release, new: Release, gate: Callable[[Release], str | None] | None
+) -> str | None:
+    """Why a candidate may not leave the gate; None: it may."""
+    if kept is not None:
+        return None if kept.progress is Progress.PASSED else f"the gate: {kept.described()}"
+    if gate is not None:
+        return gate(there)
     if new.stage is Stage.SHADOW:
         return None
     return f"nobody has checked version {new.candidate or new.stable}: `signet release promote` does, or go to copies first"

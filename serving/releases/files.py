@@ -52,6 +52,10 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self._root = root
 
+    def folder(self, name: str) -> Path:
+        """A folder in it."""
+        return self._root / name
+
     def read(self, path: str, most_bytes: int) -> Found | None:
         file = self._root / path
         try:

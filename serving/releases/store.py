@@ -2,6 +2,7 @@
 
     MODEL/release.json             the release now: the only truth
     MODEL/release-history.jsonl    the generations until now, a line each, the oldest dropped
+    MODEL/release-check.json       what the gate has found, as `checks.py` has it
 
     write: archive the generation that is there ──▶ replace release.json if it is still that ──▶ archive the new one
 
@@ -10,7 +11,7 @@ step is idempotent, the second atomic, and the third is what the next writer's f
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from signet.serving.models import model_store
 from signet.serving.releases import release as releases
 from signet.serving.releases.bucket import Bucket
 from signet.serving.releases.files import Files, Folder, Found
-from signet.serving.releases.release import MOST_BYTES, Release
+from signet.serving.releases.release import MOST_BYTES, Release, Stage
 
 log = logging.getLogger(__name__)
 
@@ -91,21 +92,39 @@ class ReleaseStore:
             log.warning("the history of the release of %r: %s", new.model, error)
         return new
 
-    def lower(self, seen: Release, *, by: str, reason: str) -> Release | None:
+    def lower(
+        self, seen: Release, *, by: str, reason: str, stages: Collection[Stage] = releases.OPEN
+    ) -> Release | None:
         """Roll back the release that `seen` is a generation of; give what is there then. All that code does by itself.
 
         Nothing is changed where it is closed already, or where a person has begun another one meanwhile. Can be called by
-        any number of replicas at once. Raises `UsageError` when it cannot be written.
+        any number of replicas at once. stages: those from which it is. Raises `UsageError` when it cannot be written.
         """
         for _ in range(_TRIES):
             there = self.read(seen.model)
-            if there is None or not there.open or (there.salt, there.candidate) != (seen.salt, seen.candidate):
+            if (
+                there is None
+                or there.stage not in stages
+                or (there.salt, there.candidate) != (seen.salt, seen.candidate)
+            ):
                 return there
             try:
                 return self.write(releases.lowered(there, by=by, reason=reason), there.generation)
             except Conflict as error:
                 conflict = error
         raise conflict
+
+    def folder(self, model: str) -> Path | None:
+        """Where the versions of a model lie on this machine; None for those at an address."""
+        return self._files.folder(model) if isinstance(self._files, Folder) else None
+
+    def read_beside(self, model: str, file: str, most_bytes: int) -> Found | None:
+        """Another small file beside the release. Raises `UsageError`."""
+        return self._files.read(_path(model, file), most_bytes)
+
+    def replace_beside(self, model: str, file: str, content: bytes, seen: Found | None) -> bool:
+        """Put such a file, if it is still the one that was seen. Raises `UsageError`."""
+        return self._files.replace(_path(model, file), content, seen)
 
     def history(self, model: str) -> list[Release]:
         """The generations until now, the oldest first, at most `MOST_GENERATIONS`. Raises `UsageError`.

@@ -7,6 +7,7 @@ import typer
 from signet.commands import release_check
 
 if TYPE_CHECKING:
+    from signet.serving.releases.checks import Check
     from signet.serving.releases.release import Release
     from signet.serving.releases.replica import Replica
     from signet.serving.releases.store import ReleaseStore
@@ -95,7 +96,7 @@ def start(
     _tell(
         actions.start(
             *(_store(models_dir), model, known, replicas),
-            by=_who(by),
+            by=release_check.who(by),
             version=version,
             stable=stable,
             limits=limits,
@@ -117,19 +118,29 @@ def status(
     import json
 
     from signet.serving.errors import UsageError
+    from signet.serving.releases import checks, replica
     from signet.serving.releases import release as releases
-    from signet.serving.releases import replica
+    from signet.serving.releases.checks import Checks
 
-    there = _store(models_dir).read(model)
+    store = _store(models_dir)
+    there = store.read(model)
     if there is None:
         raise UsageError(f"{model!r} has no release in {models_dir}: its highest version answers")
+    check = Checks(store).read(model)
     replicas = _replicas(url, model, key_file, ca_file)
     if as_json:
         typer.echo(
-            json.dumps({**json.loads(releases.dumps(there)), **(replica.as_json(replicas) if url else {})}, indent=2)
+            json.dumps(
+                {
+                    **json.loads(releases.dumps(there)),
+                    "gate": json.loads(checks.dumps(check)) if check else None,
+                    **(replica.as_json(replicas) if url else {}),
+                },
+                indent=2,
+            )
         )
         return
-    lines = [*_lines(there), *(_seen(there, replicas) if url else [])]
+    lines = [*_lines(there), *_gates(there, check), *(_seen(there, replicas) if url else [])]
     for name, value in lines:
         typer.echo(f"{name:11}{value}")
 
@@ -168,7 +179,8 @@ def promote(
 ) -> None:
     """Let a version further: to copies of requests, to a share of the requests, to a larger one, to all.
 
-    Before it leaves the gate, `signet release check` is run with its usual bounds, where the versions lie in a folder.
+    Before it leaves the gate, what a server has found by itself decides; without that, `signet release check` is run with its
+    usual bounds, where the versions lie in a folder.
     All replicas are asked first: they must have seen enough of it to know that it does no more harm than its limits allow.
     Without --to and --share, the steps are: copies, 5 %, 50 %, all.
 
@@ -185,7 +197,7 @@ def promote(
     _tell(
         actions.promote(
             *(store, model, replicas),
-            by=_who(by),
+            by=release_check.who(by),
             gate=lambda there: _gate(models_dir, there),
             to=to,
             share=share,
@@ -201,7 +213,7 @@ def rollback(model: Model, by: By = "", reason: Reason = "", models_dir: ModelsD
     """Take a version back at once: the stable one answers everything. After it has become that, the one before does again."""
     from signet.serving.releases import actions
 
-    _tell(actions.rollback(_store(models_dir), model, by=_who(by), reason=reason))
+    _tell(actions.rollback(_store(models_dir), model, by=release_check.who(by), reason=reason))
 
 
 @app.command()
@@ -251,7 +263,7 @@ def _gate(models_dir: str, there: "Release") -> str | None:
     if model_store.is_address(models_dir):
         return (
             f"versions in {models_dir} are not checked from here: run `signet release check` on a folder that has them, "
-            "and promote with --force"
+            f"with --keep {models_dir}"
         )
     return release_check.refusal(models_dir, there.model, there.candidate, there.stable)
 
@@ -260,16 +272,6 @@ def _tell(now: "Release") -> None:
     from signet.serving.releases import steps
 
     typer.echo(f"generation {now.generation}: {steps.described(now)}")
-
-
-def _who(by: str) -> str:
-    import getpass
-    import socket
-
-    try:
-        return by or f"{getpass.getuser()}@{socket.gethostname()}"
-    except (KeyError, OSError):  # a container's user may have no name
-        return socket.gethostname()
 
 
 def _limits(options: list[str]) -> dict[str, float]:
@@ -305,6 +307,21 @@ def _lines(release: "Release") -> list[tuple[str, Any]]:
         names = ", ".join(name[:40] for name in list(release.unknown)[:20])
         lines.append(("not known", f"{names} (kept, and used for nothing by this version of Signet)"))
     return lines
+
+
+def _gates(there: "Release", check: "Check | None") -> list[tuple[str, Any]]:
+    """What `status` shows of the gate: at it, and of what has come there since."""
+    if check is not None and (not there.open or check.of(there.candidate, there.stable)):
+        return [("gate", check.described())]
+    if there.stage != "gate":
+        return []
+    return [
+        (
+            "gate",
+            f"version {there.candidate} is not checked yet: a server with the engine does, and `signet release promote`, "
+            f"or `signet release check {there.model} {there.candidate}`",
+        )
+    ]
 
 
 def _seen(there: "Release", replicas: "list[Replica]") -> list[tuple[str, Any]]:

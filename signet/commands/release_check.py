@@ -14,6 +14,7 @@ from signet.serving.releases.gate.bounds import Bounds
 if TYPE_CHECKING:
     from signet.serving.releases.gate.check import Recorded
     from signet.serving.releases.gate.isolation import Version
+    from signet.serving.releases.gate.report import Report
 
 FIRST = "none"
 
@@ -45,6 +46,14 @@ class Asked:
     ] = ""
     json: Annotated[bool, Option("Print the report as JSON.")] = False
     html: Annotated[Path | None, Option("Write the report here, one file that needs no network.")] = None
+    keep: Annotated[
+        str,
+        Option(
+            "Keep the report beside the release in this folder of models, or address: `signet release promote` and the servers "
+            "go by it, as by a check of their own.",
+            metavar="PLACE",
+        ),
+    ] = ""
 
 
 @spread
@@ -79,6 +88,17 @@ def refusal(models_dir: str, model: str, version: int, stable: int) -> str | Non
     )
 
 
+def who(by: str = "") -> str:
+    """Who says so: the name that was given, or that of the user."""
+    import getpass
+    import socket
+
+    try:
+        return by or f"{getpass.getuser()}@{socket.gethostname()}"
+    except (KeyError, OSError):  # a container's user may have no name
+        return socket.gethostname()
+
+
 def _check(asked: Asked, bounds: Bounds) -> bool:
     from signet.serving.releases.gate import check as gate
     from signet.serving.releases.gate import html
@@ -100,8 +120,37 @@ def _check(asked: Asked, bounds: Bounds) -> bool:
             asked.html.write_text(html.page(report))
         except OSError as error:
             raise UsageError(f"{asked.html} cannot be written: {error.strerror}") from error
+    if asked.keep:
+        _keep(asked, number, report)
     typer.echo(report.to_json() if asked.json else report.text(), nl=asked.json)
     return report.passed
+
+
+def _keep(asked: Asked, stable: int | None, report: "Report") -> None:
+    """Keep a report where servers keep theirs. Raises `UsageError`."""
+    import json
+
+    from signet.serving.releases import checks
+    from signet.serving.releases.checks import Check, Checks, Progress
+    from signet.serving.releases.gate import html
+    from signet.serving.releases.store import ReleaseStore
+
+    if stable is None:
+        raise UsageError("--keep: the first version has no release whose gate this could be")
+    store = ReleaseStore(asked.keep)
+    kept, there = Checks(store), store.read(asked.model)
+    if there is None or stable != there.stable:
+        raise UsageError(
+            f"--keep: there is no release of {asked.model!r} in {asked.keep} with version {stable} as the stable one"
+        )
+    folder = asked.models_dir / asked.model
+    stamp = checks.stamp(folder / str(stable), folder / str(asked.version))
+    salt = there.salt if there.open and there.candidate == asked.version else ""
+    check = Check(asked.version, stable, stamp, Progress.CHECKING, 1, salt, by=who())
+    check = checks.concluded(check, json.loads(report.to_json()))
+    if not kept.replace(asked.model, check, kept.read(asked.model)):
+        raise UsageError(f"--keep: another check of {asked.model!r} was kept meanwhile")
+    kept.keep_page(asked.model, html.page(report).encode())
 
 
 def _stable(asked: Asked, known: list[int]) -> int | None:

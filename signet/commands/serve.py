@@ -29,6 +29,14 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    release_check: Annotated[
+        bool | None,
+        typer.Option(
+            "--release-check/--no-release-check",
+            help="Run the gate for candidates of releases, by one process of all, at the lowest priority. [default: yes]",
+            show_default=False,
+        ),
+    ] = None,
     models: Annotated[str | None, typer.Option(help="Models that the backend serves, separated by commas.")] = None,
     host: Annotated[
         str | None,

@@ -81,3 +81,20 @@ def test_a_mistake_has_an_exit_code_of_its_own(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("signet: there is no version of 'shop' in")
+
+
+def test_what_is_kept_decides_at_the_gate(models):
+    def release(*arguments: str) -> Result:
+        return CliRunner().invoke(app, ["release", *arguments, "--models-dir", str(models)], env={"COLUMNS": "200"})
+
+    assert "--keep: there is no release of 'two_in'" in str(run(models, "2", "--keep", str(models)).exception)
+    for words in (("start", "two_in", "--stable", "1"), ("start", "two_in", "3")):
+        assert release(*words).exit_code == 0
+    assert "gate       version 3 is not checked yet" in release("status", "two_in").output
+    assert run(models, "3", "--keep", str(models)).exit_code == 1
+    assert "gate       version 3 is refused: signature: " in release("status", "two_in").output
+    said = json.loads(release("status", "two_in", "--json").output)["gate"]
+    assert (said["progress"], said["report"]["passed"]) == ("refused", False)
+    assert (models / "two_in" / "release-check.html").read_text().startswith("<!doctype html>")
+    other = run(models, "3", "--against", "2", "--keep", str(models))
+    assert "with version 2 as the stable one" in str(other.exception)

@@ -109,6 +109,27 @@ CASES = {
         8,
         {"model": "digits"},
     ),
+    "SignetReleaseRefused": Case(
+        {'signet_release_check{model="digits",progress="passed",instance="a"}': "0x3 1x35"},
+        {'signet_release_check{model="digits",progress="refused",instance="b"}': "0x5 1x30"},
+        4,
+        8,
+        {"model": "digits"},
+    ),
+    "SignetReleaseNotChecked": Case(
+        {
+            'signet_release_stage{model="digits",stage="gate",instance="a"}': "1x90",
+            'signet_release_check{model="digits",progress="passed",instance="b"}': "0x20 1x70",
+        },
+        {
+            'signet_release_stage{model="digits",stage="gate",instance="b"}': "1x90",
+            'signet_release_check{model="digits",progress="checking",instance="b"}': "1x90",
+            'signet_release_check{model="digits",progress="passed",instance="b"}': "0x90",
+        },
+        28,
+        32,
+        {"model": "digits"},
+    ),
     "SignetReleaseVersionMissing": Case(
         {'signet_release_missing{model="digits",side="stable",instance="a"}': "0x3 1x3 0x30"},
         {'signet_release_missing{model="digits",side="stable",instance="b"}': "0x3 1x33"},

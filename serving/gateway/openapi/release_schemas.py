@@ -16,6 +16,7 @@ from signet.serving.gateway.openapi.schemas import (
     ref,
 )
 from signet.serving.releases import actions
+from signet.serving.releases.checks import NOTHING, Progress
 from signet.serving.releases.judge import Decision
 from signet.serving.releases.release import MOST_GENERATION, Stage
 
@@ -51,12 +52,25 @@ SCHEMAS: dict[str, Schema] = {
     "ReleaseStatus": record(
         {
             "replicas": explained("Each process of this service", array(ref("ReleaseReplica"))),
+            "gate": explained("What the gate has found of what is to be released", ref("ReleaseCheck")),
             "verdict": explained(
                 "What they have seen of the candidate, all together; null: none is on its way",
                 _or_null(record({"decision": {"enum": [str(one) for one in Decision]}, "reason": TEXT})),
             ),
             "copies": explained("Copies of requests for the candidate, by what became of them", mapping(_COUNT)),
             "outputs": explained("How its outputs differ from the stable version's, by name", mapping(ref("Differs"))),
+        }
+    ),
+    "ReleaseCheck": record(
+        {
+            "progress": {"enum": [NOTHING, *map(str, Progress)]},
+            "candidate": _or_null(VERSION),
+            "stable": _or_null(VERSION),
+            "by": explained("Who checks, or has", TEXT),
+            "at": explained("When that began or ended, in UTC", TEXT),
+            "reason": explained("Why it is refused, or not checked", TEXT),
+            "attempts": explained("Checks of these files that were begun", _COUNT),
+            "report": explained("The file beside the release that has all of it; empty: there is none", TEXT),
         }
     ),
     "ReleaseReplica": record(

@@ -103,6 +103,11 @@ class Following:
         if self._background.join(timeout_s):
             self._lower_all()
 
+    @property
+    def models(self) -> Collection[str]:
+        """Those that have a release; for any thread."""
+        return self._releases.keys()
+
     def seen(self, model: str) -> Release | None:
         """The release of a model as its file said last; for any thread."""
         return self._releases.get(model)

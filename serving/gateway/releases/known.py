@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from signet.serving.gateway.releases.copying import OutputCounts
 from signet.serving.gateway.releases.shadow import OUTCOMES
 from signet.serving.releases import replica as replicas_of
+from signet.serving.releases.checks import NOTHING
 from signet.serving.releases.judge import Decision, Evidence, Policy, judge
 from signet.serving.releases.replica import Replica
 
@@ -38,6 +39,8 @@ class Known:
     copies: Mapping[str, int]
     """Outcome -> copies for a candidate."""
     outputs: Mapping[str, OutputCounts]
+    gate: Mapping[str, Any]
+    """What it knows of the check of the candidate, as `Checking.told` has it."""
 
 
 def replicas(known: Sequence[Known]) -> list[Replica]:
@@ -50,6 +53,7 @@ def told(known: Sequence[Known]) -> dict[str, Any]:
     processes = replicas(known)
     return {
         **replicas_of.as_json(processes),
+        "gate": next((one.gate for one in known if one.gate["progress"] != NOTHING), known[0].gate if known else None),
         "verdict": _verdict(known, processes),
         "copies": {outcome: sum(one.copies.get(outcome, 0) for one in known) for outcome in OUTCOMES},
         "outputs": {name: _finite(asdict(counts)) for name, counts in _outputs(known).items()},

@@ -2,6 +2,7 @@
 
 release.json ──Following──▶ Routing ──▶ `Inference.routes`, while any model has a release
      ▲              └─────▶ LabelFile: the labels of model servers, where somebody wants that
+     ▲── rolled_back ──────── Checking: the gate, when a candidate appears
      ▲── rolled_back ──────── Brake ◀── `Inference.judged`, while a candidate is on its way
                                 ▲── Copying ◀── `Inference.copied`, while one is shown copies
 """
@@ -19,8 +20,9 @@ from signet.serving.errors import Unavailable, UsageError
 from signet.serving.gateway.core.backend import Backend
 from signet.serving.gateway.core.inference import Inference
 from signet.serving.gateway.observability.request_context import RequestContext
-from signet.serving.gateway.releases import known
+from signet.serving.gateway.releases import checking, known
 from signet.serving.gateway.releases.brake import Brake
+from signet.serving.gateway.releases.checking import Checking
 from signet.serving.gateway.releases.copying import Copying
 from signet.serving.gateway.releases.following import Following, Place
 from signet.serving.gateway.releases.known import Known, OnTrial
@@ -81,14 +83,26 @@ class Releases:
         )
         self.brake = Brake(self.routing.stop, self._following.lower, failures)
         self.copying = Copying(inference, backend, self.brake)
+        self.checking = Checking(
+            self.name,
+            lambda: self._following.models,
+            self._following.seen,
+            place,
+            backend.last_statuses,
+            self.changed,
+            poll_s,
+            failures,
+            checking.NO_ENGINE if settings.backend else "" if settings.release_check else checking.TURNED_OFF,
+        )
         if registry is not None:
-            registry.register(ReleaseMetrics(self.routing, self.copying, self.routing.stopped))
+            registry.register(ReleaseMetrics(self.routing, self.copying, self.checking, self.routing.stopped))
         self._following.look()
         backend.watch_versions(self._following.appears)
 
     def start(self) -> None:
         """Follow the files from now on."""
         self._following.start()
+        self.checking.start()
 
     def look(self) -> None:
         """Look at the files at once."""
@@ -103,6 +117,7 @@ class Releases:
 
     def stop(self) -> None:
         """Write what is to be rolled back; for any thread. Copies are forgotten by `forget`, in the event loop."""
+        self.checking.stop(_STOP_S)
         self._following.stop(_STOP_S)
 
     def replica(self, model: str) -> Replica:
@@ -126,6 +141,7 @@ class Releases:
             OnTrial(trial.policy, trial.release.share, trial.baked_s) if trial is not None else None,
             {outcome: self.copying.outcomes.get((model, outcome), 0) for outcome in OUTCOMES},
             self.copying.outputs_of(model),
+            self.checking.told(model),
         )
 
     async def known_by_all(self, model: str) -> list[Known]:

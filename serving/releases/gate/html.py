@@ -22,8 +22,11 @@ li { padding: 8px 12px; margin: 6px 0; background: var(--box); border-left: 4px 
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 5px 14px 5px 0; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { font-weight: 600; color: var(--soft); }
+td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 8em; max-width: 26em; }
 th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; }
 .facts td { text-align: left; white-space: normal; } .facts td:first-child { color: var(--soft); }
+.level { color: var(--soft); }
+@media (max-width: 600px) { body { padding: 16px; } h1 { font-size: 20px; } }
 """
 
 
@@ -48,7 +51,7 @@ def page(report: Report) -> str:
 def _findings(report: Report) -> str:
     items = [
         f'<li class="{finding.level if finding.level in (REFUSED, "warning") else NOTE}">'
-        f"<b>{escape(finding.check)}</b> {escape(finding.text)}</li>"
+        f'<span class="level">{escape(finding.level)}</span> <b>{escape(finding.check)}</b> {escape(finding.text)}</li>'
         for finding in report.findings
     ]
     if report.passed:

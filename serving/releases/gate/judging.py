@@ -7,6 +7,7 @@ range     numbers stay about where they were; what sums to 1 still does
 classes, difference, distribution   on rows like those that callers send alone: what is made up says nothing of them
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,8 @@ _FEWEST_ROWS = 8
 """Rows from which an output can be called constant, or out of range."""
 _STILL = 0.02
 """A candidate's output that varies by less than this share of the stable version's is constant."""
+_NO_MEASURE = 0.5
+"""A stable version that gives the classes which it names no more than this on average says nothing of another one's."""
 _FEW_OUTSIDE = 0.05
 """Share of rows that may lie outside of the range."""
 _LONGEST = 300
@@ -86,7 +89,10 @@ def judge(case: Case, bounds: Bounds, explain: Explain) -> tuple[list[Finding], 
             else:
                 one, more = _compare(paired, case.signature.name, name, where, bounds)
                 figures.append(one)
-                if not wrong:
+                if one.kind == CLASSES and answers.doubt(paired) >= _NO_MEASURE:
+                    text = f"{where}: the stable version is too unsure of its classes to be a measure of them"
+                    wrong.append(Finding("classes", NOTE, text))
+                elif not wrong:
                     wrong += _explained(more, explain(name), where, one)
         findings += wrong
     return findings, figures
@@ -285,7 +291,10 @@ def _compare(
                     f"as much as it varies (bound {bounds.max_difference:g}); by {apart.most:.3g} at most",
                 )
             )
-    most_psi = bounds.max_psi if kind != CLASSES else max(bounds.max_psi, 2 * answers.doubt(paired))
+    most_psi = bounds.max_psi
+    if kind == CLASSES:
+        unsure = answers.doubt(paired)
+        most_psi = math.inf if unsure >= _NO_MEASURE else max(most_psi, 2 * unsure)
     psi, found = _distribution(answers.indices(paired), where, most_psi, "on the same inputs")
     return OutputFigures(
         signature, output, kind, paired.rows, changed, difference, most, relative, psi

@@ -81,7 +81,8 @@ def main(descriptor: int) -> None:
     with contextlib.suppress(OSError):  # where memory is short, this process has to go
         Path("/proc/self/oom_score_adj").write_text("1000")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    threading.Thread(target=_end_with, args=(os.getppid(),), name="the gate's end", daemon=True).start()
+    keep_low()
+    end_with_parent("the gate's end")
     version = Version()
     with socket.socket(fileno=descriptor) as connection, contextlib.suppress(wire.Closed, OSError):
         while True:
@@ -102,8 +103,19 @@ def main(descriptor: int) -> None:
             wire.send(connection, answer, outputs)
 
 
+def keep_low() -> None:
+    """Where the system shares cores among sessions first: let this session, which is new, have no more than its process."""
+    if niceness := os.nice(0):
+        with contextlib.suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(niceness))
+
+
+def end_with_parent(name: str) -> None:
+    """End when the parent is gone, however that came: a graph that goes round for ever would not see that nobody listens."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), name=name, daemon=True).start()
+
+
 def _end_with(gate: int) -> None:
-    """End when the gate is gone, however that came: a graph that goes round for ever would not see that nobody listens."""
     while os.getppid() == gate:
         time.sleep(1)
     os._exit(1)

@@ -1,12 +1,14 @@
 """What may be asked for with an admin's key: a body in JSON, done or refused with a sentence."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from signet.serving.errors import UsageError
-from signet.serving.releases import actions
+from signet.serving.releases import actions, checks
+from signet.serving.releases.checks import Check, Checks, Progress
 from signet.serving.releases.release import Release, Stage
 from signet.serving.releases.replica import Replica
 from signet.serving.releases.store import ReleaseStore
@@ -70,6 +72,33 @@ def test_a_version_that_nobody_has_checked_goes_to_copies_and_no_further(store):
         with pytest.raises(UsageError, match="nobody has checked version 2"):
             do(store, {"action": "promote", **said}, knows)
     assert do(store, {"action": "promote"}, knows).stage is Stage.SHADOW
+
+
+def test_what_the_gate_has_found_decides_until_the_files_are_others(store, tmp_path):
+    for version in ("1", "2"):
+        (tmp_path / "digits" / version).mkdir()
+    now = do(store, {"action": "start", "version": 2})
+    knows = [Replica("pod-0", now, frozenset({1, 2}))]
+    kept = Checks(store)
+    refused = Check(
+        2,
+        1,
+        checks.stamp(tmp_path / "digits" / "1", tmp_path / "digits" / "2"),
+        Progress.REFUSED,
+        reason="classes: 'y'",
+    )
+    assert kept.replace("digits", refused, None)
+    for said in ({}, {"to": "done"}):
+        with pytest.raises(UsageError, match="the gate: version 2 is refused: classes: 'y'"):
+            do(store, {"action": "promote", **said}, knows)
+    passed = replace(refused, progress=Progress.PASSED)
+    assert kept.replace("digits", passed, refused)
+    file = tmp_path / "digits" / "2" / "saved_model.pb"
+    file.touch()
+    with pytest.raises(UsageError, match="nobody has checked version 2"):
+        do(store, {"action": "promote", "to": "done"}, knows)
+    file.unlink()
+    assert do(store, {"action": "promote", "to": "done"}, knows).stage is Stage.DONE
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,14 @@ from signet.serving.releases.replica import Replica
 CANARY = Release("m", 3, 1, 2, Stage.CANARY, 0.5, 0.1, salt="s")
 
 
-def process(name, requests, errors=0, stopped="", outputs=None, trial=True):
+def process(name, requests, errors=0, stopped="", outputs=None, trial=True, gate="none"):
     evidence = Evidence()
     step = evidence.begin(0.5)
     step.stable.requests = step.candidate.requests = requests
     step.candidate.errors = step.candidate.error_keys = errors
     told = Replica(name, CANARY, frozenset({1, 2}), True, stopped, evidence)
     baked = OnTrial(Policy(minimum_requests=200, bake_s=10), 0.5, 60.0) if trial else None
-    return Known(known.dumped(told), baked, {"shown": 2}, outputs or {})
+    return Known(known.dumped(told), baked, {"shown": 2}, outputs or {}, {"progress": gate})
 
 
 def test_evidence_of_all_processes_is_told_and_judged_together():
@@ -53,6 +53,12 @@ def test_a_candidate_that_one_process_has_stopped_is_bad():
 
 def test_a_release_without_a_candidate_has_no_verdict():
     assert known.told([process("a", 0, trial=False)])["verdict"] is None
+
+
+def test_what_the_gate_has_found_is_told_as_the_first_that_knows_it_does():
+    several = [process("a", 1), process("b", 1, gate="passed")]
+    assert known.told(several)["gate"] == {"progress": "passed"}
+    assert known.told(several[:1])["gate"] == {"progress": "none"}
 
 
 def test_differences_of_outputs_are_added_and_those_without_bound_are_null():
