@@ -113,8 +113,10 @@ def test_a_key_gets_the_same_version_from_each_replica_and_stays_while_the_share
         for share in (0.05, 0.3, 0.5):
             there = step(pair, "keys", "promote", to="canary", share=share)
             pair.follows(there)
-            got = {key: one.ask("keys", key).version for key in keys}
-            assert got == {key: other.ask("keys", key).version for key in keys}
+            both = {key: (one.ask("keys", key), other.ask("keys", key)) for key in keys}
+            assert not [answer.problem for pair_of in both.values() for answer in pair_of if answer.problem]
+            got = {key: answer.version for key, (answer, _) in both.items()}
+            assert got == {key: answer.version for key, (_, answer) in both.items()}
             assert got == {key: releases.route(there, key) for key in keys}
             now = {key for key, version in got.items() if version == 2}
             assert inside <= now
