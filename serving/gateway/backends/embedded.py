@@ -131,6 +131,9 @@ class EmbeddedBackend:
     def pin(self, versions: Mapping[str, Collection[int]]) -> None:
         self._repository.pin(versions)
 
+    def on_trial(self, candidates: Mapping[str, int]) -> None:
+        """Do nothing: there is no server that could be taken for bad."""
+
     async def poll_now(self) -> None:
         if self._watching:
             self._watching.wake()

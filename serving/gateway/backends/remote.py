@@ -280,6 +280,9 @@ class RemoteBackend:
         """The statuses as polled last, of the servers that answered their last poll."""
         return _liveliest([server for server in self._upstream.servers if server.answers], model)
 
+    def on_trial(self, candidates: Mapping[str, int]) -> None:
+        self._upstream.candidates = candidates
+
     async def poll_now(self) -> None:
         await asyncio.gather(*(self.refresh(model) for model in self.models))
 

@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from signet.serving.errors import BadGateway, DeadlineExceeded, NotFound, Overloaded, ServingError
@@ -70,6 +70,8 @@ class Upstream:
         """
         self.servers: list[ModelServer] = []
         self.ledger = SignatureLedger()
+        self.candidates: Mapping[str, int] = {}
+        """Model -> the version that is on trial. Replaced by the thread that follows releases."""
         self._endpoints, self._metrics, self._connect = endpoints, metrics, connect
         self._budget, self._hedging = budget or RetryBudget(), hedging
         self._offload, self._failures = offload, failures or Failures()
@@ -297,6 +299,13 @@ class Upstream:
         if ejected:
             log.warning("model server %s is ejected for a while: %s", server, problem)
         return ejected
+
+    def call_failed(self, server: ModelServer, model: str, version: int | None, problem: ServingError) -> None:
+        """The same of a call. One of a candidate's may be the candidate's fault: it takes no server away from the stable version,
+        whose own calls, and polls, find out soon if it is the server's.
+        """
+        if isinstance(problem, Overloaded) or version is None or self.candidates.get(model) != version:
+            self.failed(server, problem)
 
     def doubts(self, server: ModelServer, lease: RemoteVersion) -> bool:
         """Whether to ask the server what it holds, as an error could come from other signatures."""

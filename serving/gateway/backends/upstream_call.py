@@ -65,8 +65,8 @@ class Balancer(Protocol):
     def lags(self, server: ModelServer, model: str, seconds: float) -> None:
         """Note that a server has had a call for so long and has not answered it; nobody waits for it any more."""
 
-    def failed(self, server: ModelServer, problem: ServingError) -> bool:
-        """Note that a server has failed or refused; True when that ejects it and it was in before."""
+    def call_failed(self, server: ModelServer, model: str, version: int | None, problem: ServingError) -> None:
+        """Note that a server has failed or refused a call."""
 
     def count_error(self, model: str, problem: ServingError) -> None:
         """Count an attempt that has failed."""
@@ -147,7 +147,7 @@ class UpstreamCall(asyncio.Future[T], Generic[T]):
         problem = translated(error, attempt.server)
         problem.__cause__ = error
         if isinstance(problem, (Unavailable, Overloaded)):
-            self._balancer.failed(attempt.server, problem)
+            self._balancer.call_failed(attempt.server, self._model, self._version, problem)
             self._failed(attempt, problem)
         elif isinstance(problem, (DeadlineExceeded, NotFound)):
             if isinstance(problem, DeadlineExceeded) and self._recorded:
@@ -251,7 +251,7 @@ class UpstreamCall(asyncio.Future[T], Generic[T]):
 
     def _misfit(self, attempt: "_Attempt[T]", problem: BadGateway) -> None:
         """The answer is none of the lease's signatures, which the server holds."""
-        self._balancer.failed(attempt.server, problem)
+        self._balancer.call_failed(attempt.server, self._model, self._version, problem)
         self._failed(attempt, problem)
 
     def _may_be_of_others(self, attempt: "_Attempt[T]", problem: ServingError) -> bool:

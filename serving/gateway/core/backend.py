@@ -118,6 +118,9 @@ class Backend(Protocol):
         They take the place of those that were named before.
         """
 
+    def on_trial(self, candidates: Mapping[str, int]) -> None:
+        """Model -> the version whose failures say nothing against what others use too. Any thread may say so."""
+
     async def poll_now(self) -> None:
         """Look at once which models and versions there are, rather than at the next poll."""
 

@@ -19,6 +19,7 @@ from signet.serving.gateway.access.identity import Identity
 from signet.serving.gateway.core.exchange import Exchange
 from signet.serving.gateway.core.inference import Inference, InferenceRequest
 from signet.serving.gateway.grpc import access
+from signet.serving.gateway.observability.metrics import UNKNOWN
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.grpc_dialect.messages import M, parse
 from signet.serving.grpc_transport.calls import (
@@ -41,7 +42,7 @@ from signet.serving.process.ports import address_in
 log = logging.getLogger(__name__)
 
 VERSION_KEY = "x-signet-model-version"
-"""Key of the trailing metadata that says which version answered, as X-Signet-Model-Version does over HTTP."""
+"""Key of the trailing metadata that says which version answered, or has failed, as X-Signet-Model-Version does over HTTP."""
 
 _MAX_MESSAGE = 1024
 """Bytes of an error's text; gRPC bounds its headers at eight kilobytes."""
@@ -213,7 +214,8 @@ class GrpcExchange(Exchange[bytes], Generic[M]):
         self._call.answer(answer, ((VERSION_KEY, self.version),))
 
     def send_error(self, error: ServingError) -> int:
-        self._call.refuse(error.grpc_code, str(error)[:_MAX_MESSAGE], _trailing(error))
+        version = () if self.version == UNKNOWN else ((VERSION_KEY, self.version),)
+        self._call.refuse(error.grpc_code, str(error)[:_MAX_MESSAGE], (*_trailing(error), *version))
         return 0
 
     def close(self) -> None:

@@ -166,6 +166,8 @@ class Releases:
         routing = self.routing
         self.brake.follow({model: plan.release for model, plan in routing.plans.items()})
         self._inference.routes = routing if routing.plans or routing.broken else None
+        plans = routing.plans.items()
+        self._backend.on_trial({model: plan.candidate for model, plan in plans if plan.candidate is not None})
         trials = self.brake.trials.values()
         shown = any(trial.release.shadow for trial in trials)
         self._inference.copied = self.copying.begin if shown else None

@@ -252,3 +252,37 @@ def test_an_answer_of_a_new_connection_counts_when_its_metadata_is_the_same(monk
         await servers.upstream.stop()
 
     run(monkeypatch, work)
+
+
+@pytest.mark.parametrize("answer", ["UNAVAILABLE", b"bad"])
+def test_a_candidate_that_fails_takes_no_server_away_from_the_stable_version(monkeypatch, answer):
+    """The same failures of any other version do."""
+
+    async def work(_: Loop):
+        left = []
+        for candidates in ({}, {"m": 1}):
+            servers = Servers([lambda: Said(0.001, answer)] * 2, budget=RetryBudget(0, per_second=0, saved=0))
+            lease = await servers.start()
+            servers.upstream.candidates = candidates
+            for _ in range(20):
+                with pytest.raises(ServingError):
+                    await servers.call(lease)
+            left.append([server.is_ejected() for server in servers.upstream.servers])
+            await servers.upstream.stop()
+        assert left == [[True, True], [False, False]]
+
+    run(monkeypatch, work)
+
+
+def test_a_server_is_left_out_for_what_the_stable_version_s_calls_find(monkeypatch):
+    async def work(_: Loop):
+        servers = Servers([lambda: Said(0.001, "UNAVAILABLE")])
+        lease = await servers.start()
+        servers.upstream.candidates = {"m": 2}
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                await servers.call(lease)
+        assert servers.upstream.servers[0].is_ejected(), "by the stable version's calls"
+        await servers.upstream.stop()
+
+    run(monkeypatch, work)
