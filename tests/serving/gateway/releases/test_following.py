@@ -166,7 +166,7 @@ def test_a_version_that_comes_answers_only_as_the_file_says_then(events):
             elif event == "remove":
                 (house.folder / "m" / FILE).unlink(missing_ok=True)
                 written = None
-            else:
+            elif number not in house.there:
                 house.following.appears("m")
                 house.there.add(number)
                 answers = house.routing.version("m", Asked())
