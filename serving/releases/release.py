@@ -155,7 +155,7 @@ def parse(content: bytes) -> Release:
     if len(content) > MOST_BYTES:
         raise UsageError(f"the release has more than {MOST_BYTES} bytes, which is the most")
     try:
-        values = json.loads(content, object_pairs_hook=_once, parse_constant=_no_constant)
+        values = json.loads(content, object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"the release is no JSON that can be used: {error}") from None
     if not isinstance(values, dict):
@@ -197,6 +197,14 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(text: str) -> float:
     raise ValueError(f"there is {text}, which is no JSON")
+
+
+def _finite(text: str) -> float:
+    """A number that can be written again."""
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"there is {text[:64]}, which is beyond all numbers")
+    return number
 
 
 # What a release can be

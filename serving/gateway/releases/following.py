@@ -227,9 +227,12 @@ class Following:
                 continue
             try:
                 there = place.store.lower(release, by="signet", reason=reason)
-            except UsageError as error:
+            except Exception as error:  # a bug loses no rollback either, nor the look that follows
                 self._failures.count(RELEASES)
-                log.error("the release of model %r cannot be rolled back for all yet: %s", model, error)
+                is_bug = not isinstance(error, UsageError)
+                log.error(
+                    "the release of model %r cannot be rolled back for all yet: %s", model, error, exc_info=is_bug
+                )
                 self._to_lower.append((model, release, reason))  # for the next look
             else:
                 log.warning("%s", _described(there) if there else f"model {model!r} has no release any more")

@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -221,6 +222,20 @@ def test_a_rollback_is_written_although_the_file_cannot_be_at_first(house, caplo
     assert (there.stage, there.by, there.reason) == (Stage.ROLLED_BACK, "signet", "it fails")
     assert house.routing.version("m", Asked()) == 1
     assert house.pins == {"m": {1}}
+
+
+def test_a_bug_loses_no_rollback_and_keeps_no_file_from_being_read(house, caplog, monkeypatch):
+    house.write(CANARY)
+    house.answers()
+    with monkeypatch.context() as patched:
+        patched.setattr(house.store, "lower", mock.Mock(side_effect=ValueError("a bug")))
+        house.following.lower("m", CANARY, "it fails")
+        house.reads.clear()
+        house.following.step()
+    assert "a bug" in caplog.text
+    assert house.reads == ["m", "m"], "once to lower, once to look"
+    house.following.step()
+    assert house.store.read("m").stage is Stage.ROLLED_BACK
 
 
 def test_a_rollback_of_what_a_person_has_replaced_is_none(house):
