@@ -105,7 +105,8 @@ async def _act(releases: Releases, inference: Inference, model: str, action: str
     if place is None:
         raise NotFound(f"nobody knows where the versions of {model!r} lie, beside which its release would be")
     body = _with_action(action, await request.body())
-    replicas = known.replicas(await releases.known_by_all(model))
+    # A rollback asks nobody: it waits for no process that stands still.
+    replicas = [] if action == "rollback" else known.replicas(await releases.known_by_all(model))
     try:
         made = await asyncio.to_thread(
             actions.perform,

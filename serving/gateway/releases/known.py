@@ -86,6 +86,11 @@ def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
+def silent(who: str) -> Known:
+    """What stands for processes that do not tell: nobody knows what they have seen, so nothing is promoted."""
+    return Known(dumped(Replica(f"{who}, which does not answer,", None)), None, {}, {}, {"progress": NOTHING})
+
+
 def dumped(replica: Replica) -> bytes:
     """For `Known.content`."""
     return json.dumps(replicas_of.as_json([replica])).encode()

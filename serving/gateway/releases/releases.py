@@ -145,17 +145,22 @@ class Releases:
         )
 
     async def known_by_all(self, model: str) -> list[Known]:
-        """What each process of this service knows. Raises `Unavailable` where they do not tell in time."""
+        """What each process of this service knows, and that some do not tell: they may have stopped the candidate.
+
+        Raises `Unavailable` where nobody tells in time.
+        """
         if self._parent is None:
             return [self.known(model)]
         try:
             async with asyncio.timeout(ANSWERS_S):
                 answers = await self._parent.ask("release", model)
         except TimeoutError:
-            raise Unavailable(
-                "the processes of this service do not tell in time what they know of the release"
-            ) from None
-        return [answer for answer in answers if isinstance(answer, Known)]
+            answers = []
+        told = [answer for answer in answers if isinstance(answer, Known)]
+        if not told:
+            raise Unavailable("the processes of this service do not tell in time what they know of the release")
+        silent = self._parent.places - len(told)
+        return [*told, known.silent(f"{self.name} ({silent} of {self._parent.places} processes)")] if silent else told
 
     def forget(self) -> None:
         """Show no copies any more."""

@@ -54,6 +54,42 @@ def test_an_admin_releases_a_version_step_by_step(tmp_path, keys):
         assert [each.stage for each in house.store.history("m")] == ["gate", "shadow", "canary", "rolled_back"]
 
 
+class Two:
+    """The parent of two processes, of which the other one stands still: it answers nothing."""
+
+    places = 2
+
+    def __init__(self, releases):
+        self._releases, self.asked = releases, 0
+
+    async def ask(self, kind, model):
+        assert kind == "release"
+        self.asked += 1
+        return [self._releases.known(model), TimeoutError()]
+
+    def tell(self, kind):
+        assert kind == "released"
+
+
+def test_what_a_process_has_seen_that_does_not_answer_speaks_against_a_promotion_and_not_against_a_rollback(
+    tmp_path, keys, monkeypatch
+):
+    house = House(tmp_path / "models", 1, 2)
+    house.write(Stage.SHADOW, 1, 2, bake_s=0, minimum_requests=1, errors=1, slow=1)
+    with house.started(keys=tmp_path / "keys") as gateway:
+        boss, releases = keys["boss"], gateway.gateway.releases
+        until(gateway, {1, 2})
+        parent = Two(releases)
+        monkeypatch.setattr(releases, "_parent", parent)
+        told = json.loads(gateway.ask("GET", b"/v1/models/m/release", b"", boss).body)
+        assert [one.release is None for one in replica.parse(json.dumps(told).encode())] == [False, True]
+        status, refused = do(gateway, boss, "promote")
+        assert (status, "1 of 2 processes" in refused["error"]) == (400, True)
+        parent.asked = 0
+        assert do(gateway, boss, "rollback")[0] == 200
+        assert not parent.asked
+
+
 def test_what_a_process_knows_is_told_as_others_read_it(tmp_path):
     house = House(tmp_path, 1, 2)
     house.write(Stage.CANARY, 1, 2, 0.5, errors=0.02)
