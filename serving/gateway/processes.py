@@ -60,7 +60,7 @@ def run(settings: Settings) -> None:
         key_file.read(settings.keys)
     failures = Failures()
     store = (
-        ModelStore(settings.model_store, settings.models_dir, pinned=pinned(settings.model_store))
+        ModelStore(settings.model_store, settings.models_dir, pinned=pinned(settings.model_store, settings.models_dir))
         if settings.model_store and settings.models_dir
         else None
     )

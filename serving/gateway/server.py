@@ -64,7 +64,9 @@ def _store(settings: Settings) -> ModelStore | None:
     """What the folder of models follows."""
     if not settings.model_store or settings.models_dir is None:
         return None
-    return ModelStore(settings.model_store, settings.models_dir, pinned=pinned(settings.model_store))
+    return ModelStore(
+        settings.model_store, settings.models_dir, pinned=pinned(settings.model_store, settings.models_dir)
+    )
 
 
 def new_loop() -> asyncio.AbstractEventLoop:

@@ -10,6 +10,7 @@ Killed anywhere between, nothing that was ever in force is missing, and what is 
 step is idempotent, the second atomic, and the third is what the next writer's first step does if it is missing.
 """
 
+import contextlib
 import logging
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
@@ -191,22 +192,25 @@ class ReleaseStore:
         raise UsageError(f"{self.place}/{path} is changed by others all the time")
 
 
-def pinned(place: str) -> Callable[[str], frozenset[int]]:
-    """Tells which versions of a model its release names: those that must not be removed. Raises `UsageError` when it cannot.
+def pinned(address: str, folder: Path) -> Callable[[str], frozenset[int]]:
+    """Tells which versions of a model releases name: those that must not be removed. Raises `UsageError` when it cannot.
 
-    At an address where releases cannot lie there are none.
+    A release may lie at the address, or in the folder that follows it: there it is that of servers which know the folder alone.
     """
-    try:
-        store = ReleaseStore(place)
-    except UsageError:
-        return lambda _: frozenset()
+    places = [ReleaseStore(folder)]
+    with contextlib.suppress(UsageError):  # an address where releases cannot lie
+        places.append(ReleaseStore(address))
 
     def versions(model: str) -> frozenset[int]:
-        there = store.read(model)
-        if there is None:
-            return frozenset()
-        candidate = there.candidate if there.open else None
-        return frozenset({there.stable} if candidate is None else {there.stable, candidate})
+        named: set[int] = set()
+        for place in places:
+            beside = place.folder(model)
+            there = place.read(model) if beside is None or beside.is_dir() else None
+            if there is not None:
+                named |= (
+                    {there.stable} if there.candidate is None or not there.open else {there.stable, there.candidate}
+                )
+        return frozenset(named)
 
     return versions
 

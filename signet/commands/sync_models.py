@@ -24,7 +24,7 @@ def sync_models(
     from signet.serving.releases.store import pinned
 
     output.log_to_stderr("INFO", log_lines.TextFormatter("%(levelname)s %(message)s"))
-    store = model_store.ModelStore(source, folder, versions, pinned=pinned(source))
+    store = model_store.ModelStore(source, folder, versions, pinned=pinned(source, folder))
     model_store.tell(store, store.sync())
     if poll_s:
         model_store.follow(store, poll_s)

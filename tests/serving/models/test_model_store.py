@@ -59,7 +59,8 @@ def test_the_highest_versions_are_kept(bucket):
 def test_versions_that_a_release_names_are_kept_whatever_comes_after_them(bucket):
     """The stable version serves: a newer one, and a newest, must not take it away."""
     address = f"file://{bucket}"
-    following = ModelStore(address, bucket.parent / "here", keep_versions=1, pinned=pinned(address))
+    here = bucket.parent / "here"
+    following = ModelStore(address, here, keep_versions=1, pinned=pinned(address, here))
     assert set(following.sync().fetched) == {"two_in/2", "three_out/1"}
     releases = ReleaseStore(address)
     releases.write(Release("two_in", 1, 1, 2, Stage.GATE, salt="a1b2"), 0)
@@ -73,6 +74,16 @@ def test_versions_that_a_release_names_are_kept_whatever_comes_after_them(bucket
     done = Release("two_in", 1, 2, None, Stage.DONE)
     releases.write(done, 1)
     assert set(following.sync().removed) == {"two_in/1", "two_in/10"}
+
+
+def test_versions_are_kept_that_a_release_names_where_servers_know_the_folder_alone(bucket):
+    address, here = f"file://{bucket}", bucket.parent / "here"
+    following = ModelStore(address, here, keep_versions=1, pinned=pinned(address, here))
+    following.sync()
+    ReleaseStore(here).write(Release("two_in", 1, 2, None, Stage.DONE), 0)
+    shutil.copytree(bucket / "two_in/2", bucket / "two_in/10")
+    assert following.sync() == Changes(("two_in/10",), ())
+    assert {"2", "10"} <= {path.name for path in (here / "two_in").iterdir()}
 
 
 def test_a_version_that_is_gone_is_removed_and_a_model_that_is_gone_stays(bucket):
