@@ -322,7 +322,7 @@ class Exchange(RequestContext, ABC, Generic[A]):
         assert self.request is not None, "it was asked for"
         if sample := self.inference.sample:
             self.sample = sample(leased.lease, leased.signature, decoded[0])
-        if (copied := self.inference.copied) is not None and (copy := copied(self, leased, *decoded)) is not None:
+        if (copied := self.inference.copied) is not None and (copy := copied(self, leased, decoded[0])) is not None:
             self.sample = self.sample or Sample(None, decoded[0])
             self.sample.copy = copy
         self._submitted = self.submit(leased, *decoded, self.request)

@@ -108,7 +108,7 @@ class Inference:
         self.routes: Routes | None = None
         """Who says which version answers requests that name none; None: the newest does, as no model has a release. Replaced by
         the thread that follows releases."""
-        self.copied: Callable[[RequestContext, LeasedSignature, Arrays, Sequence[str]], Any] | None = None
+        self.copied: Callable[[RequestContext, LeasedSignature, Arrays], Any] | None = None
         """What a candidate is to be shown of a request about to be run, where one is shown copies; written as `routes` is."""
         self.judged: Observer | None = None
         """Who is told of requests while a candidate is on its way; written as `routes` is."""

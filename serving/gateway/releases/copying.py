@@ -3,7 +3,7 @@
 Exchange, about to be run ──begin──▶ Copy ──▶ answered: `observe` ──▶ Shadow ──show──▶ candidate's call ──▶ `Outputs`, Brake
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from signet.serving.errors import InvalidInput
@@ -64,9 +64,7 @@ class Copying:
         self.outcomes: dict[tuple[str, str], int] = {}
         """(model, outcome) -> copies. The event loop writes it; any thread may read."""
 
-    def begin(
-        self, request: RequestContext, leased: LeasedSignature, inputs: Arrays, wanted: Sequence[str]
-    ) -> Copy | None:
+    def begin(self, request: RequestContext, leased: LeasedSignature, inputs: Arrays) -> Copy | None:
         """What is to be shown of a request about to be run, if it is one that most get and chance chooses it."""
         lease = leased.lease
         trial = self._brake.trials.get(lease.name)
@@ -81,7 +79,7 @@ class Copying:
         if self.shadow.full:
             self._count(lease.name, FULL)
             return None
-        return Copy(lease.name, trial, leased.signature.name, wanted, inputs)
+        return Copy(lease.name, trial, leased.signature.name, inputs)
 
     def observe(self, request: RequestContext, code: str, seconds: float, response_bytes: int) -> None:
         """Have a request shown that was answered well. An `Observer`."""
@@ -121,7 +119,9 @@ class Copying:
         tolerance = trial.policy.tolerance
         for name, difference in found.items():
             if name in known[1] or len(known[1]) < _MOST_OUTPUTS:
-                known[1].setdefault(name, OutputCounts()).add(difference, tolerance)
+                counts = known[1].get(name, OutputCounts())
+                counts.add(difference, tolerance)
+                known[1][name] = counts  # never without a copy: any thread divides by them
         differs = any(difference.beyond(tolerance) for difference in found.values())
         self._brake.compared(copy.model, trial, failed=False, differs=differs)
 

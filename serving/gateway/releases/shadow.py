@@ -11,13 +11,15 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from signet.serving.errors import Cancelled, NotFound, Overloaded, ServingError, Unavailable
 from signet.serving.gateway.releases.comparison import Difference, compare
-from signet.serving.tensors.arrays import Arrays
+from signet.serving.tensors.arrays import Array, Arrays
 
 log = logging.getLogger(__name__)
 
@@ -42,20 +44,21 @@ class Copy:
     trial: Any
     """Whose evidence it is."""
     signature: str
-    wanted: Sequence[str]
-    """Names of outputs; none: all."""
     inputs: Arrays
     outputs: Arrays = field(default_factory=dict)
     """What the stable version gave."""
 
     @property
     def nbytes(self) -> int:
-        """Bytes of its numbers and, about, of its texts."""
-        return sum(
-            array.nbytes if not array.dtype.hasobject else 64 * array.size
-            for arrays in (self.inputs, self.outputs)
-            for array in arrays.values()
-        )
+        """Bytes that it keeps in memory: of texts about, of the rows of a joined call those of all its callers."""
+        return sum(_kept_bytes(array) for arrays in (self.inputs, self.outputs) for array in arrays.values())
+
+
+def _kept_bytes(array: Array) -> int:
+    whole = array
+    while isinstance(whole.base, np.ndarray):
+        whole = whole.base
+    return 64 * whole.size if whole.dtype.hasobject else whole.nbytes
 
 
 Show = Callable[[Copy], Awaitable[Arrays]]

@@ -11,10 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signet.serving.errors import Internal, InvalidInput, NotFound
+from signet.serving.gateway.core.batching import split
 from signet.serving.gateway.releases import shadow as shadows
+from signet.serving.gateway.releases.comparison import Difference
+from signet.serving.gateway.releases.copying import Copying, OutputCounts
 from signet.serving.gateway.releases.shadow import AWAY, FULL, SHOWN, Copy, Shadow
+from signet.serving.gateway.releases.trial import Trial
 from signet.serving.process.concurrency import settled
-from signet.serving.releases.release import Stage
+from signet.serving.releases.judge import Policy
+from signet.serving.releases.release import Release, Stage
 from tests.servers import wait_until
 from tests.serving.gateway.releases.house import House, ask
 
@@ -55,7 +60,7 @@ class World:
 
 
 def copy(signature="s", rows=1):
-    return Copy("m", None, signature, (), {"x": np.zeros((rows, 2))}, {"y": np.zeros(rows)})
+    return Copy("m", None, signature, {"x": np.zeros((rows, 2))}, {"y": np.zeros(rows)})
 
 
 @settings(max_examples=60, deadline=None)
@@ -127,6 +132,12 @@ def test_copies_that_wait_have_so_many_bytes_at_most(monkeypatch):
     asyncio.run(main())
 
 
+def test_a_copy_of_one_caller_s_rows_has_the_bytes_of_the_whole_call_that_it_keeps():
+    joined = split({"y": np.zeros((32, 10))}, [1, 31])[0]["y"]
+    one = Copy("m", None, "s", {"x": np.zeros(3)}, {"y": joined})
+    assert (joined.nbytes, one.nbytes) == (80, 3 * 8 + 32 * 10 * 8)
+
+
 def test_a_gateway_shows_its_candidate_copies_and_tells_how_outputs_differ(tmp_path):
     house = House(tmp_path, 1, 2)
     house.write(Stage.SHADOW, 1, 2, shadow=1.0)
@@ -146,6 +157,21 @@ def test_a_gateway_shows_its_candidate_copies_and_tells_how_outputs_differ(tmp_p
         answers_otherwise(gateway)
         assert ask(gateway) == 1
         wait_until(lambda: gateway.turn() or counted.differs == 1, what="a copy that differs")
+
+
+def test_an_output_is_told_of_once_a_copy_has_been_counted(monkeypatch):
+    """Any thread divides by the copies: of metrics."""
+    copying, found, count = Copying(mock.Mock(), mock.Mock(), mock.Mock()), [], OutputCounts.add
+
+    def add(self, *difference):
+        found.append(copying.outputs_of("m"))
+        count(self, *difference)
+
+    monkeypatch.setattr(OutputCounts, "add", add)
+    trial = Trial(Release("m", 1, 1, 2, Stage.SHADOW, shadow=1.0, salt="s"), Policy())
+    for _ in range(2):
+        copying._told(Copy("m", trial, "s", {}, {}), {"y": Difference()})
+    assert [{name: counts.copies for name, counts in known.items()} for known in found] == [{}, {"y": 1}]
 
 
 def shown(gateway, number):
