@@ -6,7 +6,7 @@ Exchange, about to be run ──begin──▶ Copy ──▶ answered: `observe
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from signet.serving.errors import InvalidInput
+from signet.serving.errors import InvalidInput, NotFound
 from signet.serving.gateway.core.backend import Backend, releasing
 from signet.serving.gateway.core.exchange import Exchange
 from signet.serving.gateway.core.inference import Inference, LeasedSignature
@@ -97,6 +97,8 @@ class Copying:
 
     async def _show(self, copy: Copy) -> Arrays:
         trial: Trial = copy.trial
+        if not self._goes_on(copy) or trial.verdict or not trial.release.shadow:
+            raise NotFound("the candidate is shown no copies any more")
         lease = await settled(self._backend.lease(copy.model, trial.release.candidate))
         with releasing(lease):
             signature = lease.signatures.get(copy.signature)
@@ -110,6 +112,8 @@ class Copying:
 
     def _told(self, copy: Copy, found: Mapping[str, Difference] | None) -> None:
         trial: Trial = copy.trial
+        if not self._goes_on(copy):
+            return
         if found is None:
             self._brake.compared(copy.model, trial, failed=True, differs=False)
             return
@@ -124,6 +128,10 @@ class Copying:
                 known[1][name] = counts  # never without a copy: any thread divides by them
         differs = any(difference.beyond(tolerance) for difference in found.values())
         self._brake.compared(copy.model, trial, failed=False, differs=differs)
+
+    def _goes_on(self, copy: Copy) -> bool:
+        """Whether no other candidate is on trial by now: copies may have waited for long."""
+        return self._brake.trials.get(copy.model) is copy.trial
 
     def _count(self, model: str, outcome: str) -> None:
         self.outcomes[model, outcome] = self.outcomes.get((model, outcome), 0) + 1

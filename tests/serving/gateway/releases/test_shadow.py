@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from unittest import mock
 
@@ -19,13 +20,16 @@ from signet.serving.gateway.releases.shadow import AWAY, FULL, SHOWN, Copy, Shad
 from signet.serving.gateway.releases.trial import Trial
 from signet.serving.process.concurrency import settled
 from signet.serving.releases.judge import Policy
-from signet.serving.releases.release import Release, Stage
+from signet.serving.releases.release import Release, Stage, lowered
 from tests.servers import wait_until
 from tests.serving.gateway.releases.house import House, ask
 
 EVENTS = st.lists(
     st.tuples(st.sampled_from(["request", "burst", "answer", "call", "turn"]), st.integers(0, 3)), max_size=60
 )
+
+
+SHADOW = Release("m", 1, 1, 2, Stage.SHADOW, shadow=1.0, salt="s")
 
 
 class World:
@@ -161,17 +165,35 @@ def test_a_gateway_shows_its_candidate_copies_and_tells_how_outputs_differ(tmp_p
 
 def test_an_output_is_told_of_once_a_copy_has_been_counted(monkeypatch):
     """Any thread divides by the copies: of metrics."""
-    copying, found, count = Copying(mock.Mock(), mock.Mock(), mock.Mock()), [], OutputCounts.add
+    trial = Trial(SHADOW, Policy())
+    copying, found, count = Copying(mock.Mock(), mock.Mock(), mock.Mock(trials={"m": trial})), [], OutputCounts.add
 
     def add(self, *difference):
         found.append(copying.outputs_of("m"))
         count(self, *difference)
 
     monkeypatch.setattr(OutputCounts, "add", add)
-    trial = Trial(Release("m", 1, 1, 2, Stage.SHADOW, shadow=1.0, salt="s"), Policy())
     for _ in range(2):
         copying._told(Copy("m", trial, "s", {}, {}), {"y": Difference()})
     assert [{name: counts.copies for name, counts in known.items()} for known in found] == [{}, {"y": 1}]
+
+
+def test_copies_that_waited_until_their_candidate_was_taken_back_are_shown_to_nobody():
+    backend, brake, old = mock.Mock(), mock.Mock(), Trial(SHADOW, Policy())
+    copying = Copying(mock.Mock(), backend, brake)
+    waited = Copy("m", old, "s", {}, {})
+    brake.trials = {"m": old}
+    old.follow(lowered(SHADOW, by="signet", reason="it fails"), Policy())
+    with pytest.raises(NotFound, match="no copies any more"):
+        asyncio.run(copying._show(waited))
+    brake.trials = {"m": Trial(replace(SHADOW, candidate=3, salt="t"), Policy())}
+    with pytest.raises(NotFound, match="no copies any more"):
+        asyncio.run(copying._show(waited))
+    copying._told(waited, {"y": Difference(missing=True)})
+    copying._told(waited, None)
+    assert not copying.outputs_of("m")
+    backend.lease.assert_not_called()
+    brake.compared.assert_not_called()
 
 
 def shown(gateway, number):
