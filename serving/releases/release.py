@@ -66,7 +66,7 @@ class Release:
 
     model: str
     generation: int
-    """Grows by one with each change, from 1."""
+    """Grows with each change, from 1: by one, or beyond all that the history has."""
     stable: int
     """The version that answers."""
     candidate: int | None = None

@@ -72,16 +72,18 @@ class ReleaseStore:
         expected_generation: the one that is there, as far as the caller knows; 0: there is none. Where the file is broken,
         the last one of the history counts as there. Raises `Conflict`, and `UsageError` when it cannot be written.
         """
-        new = replace(release, generation=expected_generation + 1)
-        content = releases.dumps(new)
-        path = _path(new.model, FILE)
+        path = _path(release.model, FILE)
         found = self._files.read(path, MOST_BYTES)
-        there = self._there(new.model, found)
+        there = self._there(release.model, found)
         generation = there.generation if there else 0
         if generation != expected_generation:
-            raise Conflict(new.model, expected_generation, generation)
+            raise Conflict(release.model, expected_generation, generation)
         if there:
             self._archive(there)
+        # Where a file was removed, or an older one put there, the history has higher ones, and its last one is its highest.
+        archived = self._archived(release.model)
+        new = replace(release, generation=max(generation, archived[-1].generation if archived else 0) + 1)
+        content = releases.dumps(new)
         if not self._files.replace(path, content, found):
             now = self._files.read(path, MOST_BYTES)
             if now is None or now.content != content:  # else it was this one, and its answer was lost on the way

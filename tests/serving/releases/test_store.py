@@ -44,6 +44,19 @@ def test_each_change_is_a_generation_more_and_all_are_in_the_history(store):
     assert store.history("digits") == written
 
 
+def test_generations_go_on_where_the_file_was_removed_or_an_older_one_put_there(store, tmp_path):
+    """Else the history would take the last one for an old one: what is in force after a file breaks is the last."""
+    first, second = store.write(FIRST, 0), grow(store, 0.5)
+    (tmp_path / "digits" / FILE).unlink()
+    third = store.write(FIRST, 0)
+    assert store.history("digits") == [first, second, third]
+    (tmp_path / "digits" / FILE).write_bytes(dumps(first))
+    fourth = grow(store, 0.25)
+    (tmp_path / "digits" / FILE).write_bytes(b"{")
+    assert [one.generation for one in store.history("digits")] == [1, 2, 3, 4]
+    assert store.latest("digits") == fourth
+
+
 def test_who_has_not_seen_the_last_generation_is_refused(store):
     store.write(FIRST, 0)
     grow(store, 0.5)
