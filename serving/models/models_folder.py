@@ -14,8 +14,17 @@ from signet.serving.models.model_config import ModelConfig
 
 log = logging.getLogger(__name__)
 
-BESIDE = frozenset({"labels.json", "release.json", "release-history.jsonl", ".release.lock"})
-"""What lies beside versions: names for them, and their release."""
+BESIDE = frozenset(
+    (
+        "labels.json",
+        "release.json",
+        ".release.lock",
+        "release-history.jsonl",
+        "release-check.json",
+        "release-check.html",
+    )
+)
+"""What lies beside versions: names for them, their release, and what the gate has found."""
 
 _NO_MODELS = frozenset({"lost+found"})
 """What file systems put at their top."""

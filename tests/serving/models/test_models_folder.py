@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from signet.serving.errors import UsageError
-from signet.serving.models.models_folder import FolderWatch, ModelsFolder
+from signet.serving.models.models_folder import BESIDE, FolderWatch, ModelsFolder
+from signet.serving.releases import checks, files, store
 
 
 def names(folder: ModelsFolder) -> list[str]:
@@ -66,3 +67,8 @@ def test_changes_are_told_and_what_cannot_be_read_changes_nothing(path, caplog):
     watch.step()
     assert told == [["digits"], ["letters"]]
     assert caplog.text.count("what is served goes on") == 1
+
+
+def test_what_releases_write_beside_versions_is_known_to_be_none():
+    written = {store.FILE, store.HISTORY, checks.FILE, checks.PAGE, files.LOCK}
+    assert written < BESIDE
