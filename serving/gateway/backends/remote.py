@@ -253,10 +253,17 @@ class RemoteBackend:
             return ["the gateway is starting"]
         reloading = self._upstream.reload(config, timeout_s)
         try:
-            return asyncio.run_coroutine_threadsafe(reloading, self._loop).result(2 * timeout_s)
-        except (TimeoutError, CancelledError, RuntimeError):
+            told = asyncio.run_coroutine_threadsafe(reloading, self._loop)
+        except RuntimeError:  # the loop has ended
             reloading.close()
             return ["the gateway is stopping"]
+        try:
+            return told.result(2 * timeout_s)
+        except CancelledError:
+            return ["the gateway is stopping"]
+        except TimeoutError:
+            told.cancel()  # by the loop, whose coroutine it is
+            return ["the gateway does not get to it"]
 
     def keep(self, model: str, version: int, seconds: float) -> None:
         """Do nothing: the model servers decide; their version policy can keep a version."""

@@ -37,3 +37,30 @@ def test_models_that_come_are_taken_in_by_the_loop_although_a_thread_sees_them(t
 
     asyncio.run(main())
     assert set(threads) == {threading.get_ident()}
+
+
+def test_a_thread_that_waits_for_a_reload_no_longer_has_the_loop_end_it(monkeypatch):
+    ended = []
+
+    async def reload(upstream, config, timeout_s):
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ended.append(threading.get_ident())
+            raise
+
+    monkeypatch.setattr(Upstream, "reload", reload)
+
+    async def main():
+        backend = RemoteBackend([], Upstream([], Metrics("0")), 60, Joining(Settings(), Failures()))
+        await backend.start()
+        try:
+            assert await asyncio.to_thread(backend.reload, b"config", 0.01) == ["the gateway does not get to it"]
+            async with asyncio.timeout(30):
+                while not ended:  # noqa: ASYNC110  # nobody tells
+                    await asyncio.sleep(0)
+        finally:
+            await backend.stop()
+
+    asyncio.run(main())
+    assert ended == [threading.get_ident()]
