@@ -111,10 +111,21 @@ def _at_the_gate(
     return f"nobody has checked version {new.candidate or new.stable}: `signet release promote` does, or go to copies first"
 
 
-def rollback(store: ReleaseStore, model: str, *, by: str, reason: str = "") -> Release:
-    """Back to the stable version, or from a release that is done to the one before. Raises `UsageError`."""
+def rollback(
+    store: ReleaseStore, model: str, known: Callable[[], Sequence[int]], *, by: str, reason: str = ""
+) -> Release:
+    """Back to the stable version, or from a release that is done to the one before. Raises `UsageError`.
+
+    known: gives the versions that there are; asked where another version than now is to answer.
+    """
     there = _there(store, model)
-    return _write(store, there, steps.roll_back(there, store.history(model), by=by, reason=reason))
+    new = steps.roll_back(there, store.history(model), by=by, reason=reason)
+    if new.stable != there.stable and new.stable not in (versions := known()):
+        raise UsageError(
+            f"version {new.stable} of {model!r}, which was stable before, is not in {store.place} any more; there is "
+            f"{', '.join(map(str, versions))}: start a release of one of these"
+        )
+    return _write(store, there, new)
 
 
 def perform(
@@ -133,7 +144,7 @@ def perform(
         return start(store, model, known(), replicas(), by=by, **said)
     if action == "promote":
         return promote(store, model, replicas, by=by, **said)
-    return rollback(store, model, by=by, **said)
+    return rollback(store, model, known, by=by, **said)
 
 
 def _values(body: bytes) -> dict[str, Any]:

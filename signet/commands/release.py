@@ -1,5 +1,6 @@
 """`signet release`: a new version of a model takes traffic step by step, when somebody says so, and leaves it at once."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -212,8 +213,10 @@ def promote(
 def rollback(model: Model, by: By = "", reason: Reason = "", models_dir: ModelsDir = DEFAULT) -> None:
     """Take a version back at once: the stable one answers everything. After it has become that, the one before does again."""
     from signet.serving.releases import actions
+    from signet.serving.releases.versions import versions
 
-    _tell(actions.rollback(_store(models_dir), model, by=release_check.who(by), reason=reason))
+    known = partial(versions, models_dir, model)
+    _tell(actions.rollback(_store(models_dir), model, known, by=release_check.who(by), reason=reason))
 
 
 @app.command()

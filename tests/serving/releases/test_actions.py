@@ -65,6 +65,17 @@ def test_what_cannot_be_done_is_refused_and_nothing_is_written(store, body, prob
     assert store.history("digits") == []
 
 
+def test_nobody_goes_back_to_a_version_that_is_gone(store):
+    """Servers would go on with the one that is to go, and those that start would have none."""
+    done = Release("digits", 1, 3, None, Stage.DONE)
+    store.write(replace(done, stable=2), 0)
+    store.write(done, 1)
+    with pytest.raises(UsageError, match=r"version 2 of 'digits', which was stable before, is not in .*there is 1, 3"):
+        actions.rollback(store, "digits", lambda: [1, 3], by="ana")
+    assert store.read("digits") == replace(done, generation=2)
+    assert actions.rollback(store, "digits", lambda: [1, 2, 3], by="ana").stable == 2
+
+
 def test_a_version_that_nobody_has_checked_goes_to_copies_and_no_further(store):
     now = do(store, {"action": "start", "version": 2})
     knows = [Replica("pod-0", now, frozenset({1, 2}))]

@@ -62,7 +62,7 @@ def step(fleet: Fleet, model: str, action: str, **said: object) -> Release:
     if action == "start":
         return actions.start(fleet.store, model, [1, 2, 3], [], by="a test", **said)  # type: ignore[arg-type]
     if action == "rollback":
-        return actions.rollback(fleet.store, model, by="a test")
+        return actions.rollback(fleet.store, model, lambda: [1, 2, 3], by="a test")
     forced = {"force": True, "reason": "a test", **said}
     return actions.promote(fleet.store, model, lambda: [], by="a test", **forced)  # type: ignore[arg-type]
 
