@@ -40,14 +40,6 @@ class Plan:
         self.limit = below.to_bytes(8) if below < _ALL else b"\xff" * 9
         """Hashes below it get the candidate."""
 
-    def chosen(self, key: str) -> bool:
-        """Whether the candidate answers this key: as `release.route` has it."""
-        if self.begun is None:
-            return False
-        hashed = self.begun.copy()
-        hashed.update(key.encode("utf-8", "surrogatepass"))
-        return hashed.digest() < self.limit
-
 
 class Routing:
     """The releases in force. Its tables are replaced as a whole, under `_lock`, and read without it."""
@@ -83,7 +75,7 @@ class Routing:
         if plan.begun is None:
             return plan.stable
         asker.routed = key
-        hashed = plan.begun.copy()  # as `Plan.chosen`, without the call
+        hashed = plan.begun.copy()
         hashed.update(key.encode("utf-8", "surrogatepass"))
         if hashed.digest() < plan.limit and plan.candidate is not None and self.available(model, plan.candidate):
             return plan.candidate
