@@ -37,11 +37,14 @@ def ask(urls: Iterable[str], model: str, access: Access) -> list[Replica]:
 
 
 def ask_once_read(urls: Sequence[str], model: str, access: Access, generation: int) -> list[Replica]:
-    """As `ask`; those that have not read this generation of the release yet get some seconds: it may be a moment old."""
+    """As `ask`; those that have not read this generation of the release yet get some seconds: it may be a moment old.
+
+    generation: 0 for any, and none.
+    """
     ends = time.monotonic() + _READ_S
     while True:
         found = ask(urls, model, access)
-        behind = any(one.release is None or one.release.generation < generation for one in found)
+        behind = any((one.release.generation if one.release else 0) < generation for one in found)
         if not behind or time.monotonic() > ends:
             return found
         time.sleep(_AGAIN_S)

@@ -138,7 +138,7 @@ def test_over_grpc_the_trailing_metadata_say_when_to_come_back(gateway, exchange
     code, told, _ = asked_over_grpc(gateway, exchange, message, 5.0)
     assert (code, told) == ("RESOURCE_EXHAUSTED", {"retry-after": "10", "grpc-retry-pushback-ms": "10000"})
     code, told, _ = asked_over_grpc(gateway, exchange, message, 60.0)
-    assert (code, told) == ("INVALID_ARGUMENT", {}), "admitted, and without inputs"
+    assert (code, told) == ("INVALID_ARGUMENT", {"x-signet-model-version": "1"}), "admitted, and without inputs"
 
 
 def test_over_grpc_nothing_is_read_while_as_many_are_in_work_as_may_be(gateway):

@@ -139,7 +139,7 @@ def test_a_killed_check_is_tried_again_and_one_of_a_stopped_server_is_left_to_ot
         os.kill(running()[0], signal.SIGKILL)
         wait(lambda: house.check.attempts == 2 and running(), what="the second one")
         (pid,) = running()
-        assert os.getpriority(os.PRIO_PROCESS, pid) == 19
+        wait(lambda: os.getpriority(os.PRIO_PROCESS, pid) == 19, what="its priority")
     assert not running()
     check = house.check
     assert (check.progress, check.attempts) == (Progress.UNFINISHED, 1)
