@@ -25,6 +25,8 @@ from signet.serving.errors import UsageError
 
 MOST_BYTES = 16 << 10
 """Largest file that is read or written."""
+_MOST_UNKNOWN_BYTES = 4 << 10
+"""Of fields that this version of Signet does not know: all others together have room beside them, however long they become."""
 MOST_GENERATION = (1 << 53) - 1
 """What every reader of JSON holds exactly."""
 _MOST_VERSION = (1 << 63) - 1
@@ -167,6 +169,11 @@ def parse(content: bytes) -> Release:
         known["stage"] = Stage(known["stage"])
     except ValueError:
         raise UsageError(f"stage is {_shown(known['stage'])}; expected one of {', '.join(Stage)}") from None
+    if len(_json(values)) > _MOST_UNKNOWN_BYTES:
+        raise UsageError(
+            f"fields that are not known, such as {_shown(next(iter(values)))}, take more than {_MOST_UNKNOWN_BYTES} bytes, "
+            "which leaves no room for the others"
+        )
     return Release(**known, unknown=values)
 
 
@@ -174,7 +181,7 @@ def dumps(release: Release) -> bytes:
     """The bytes of a release's file: one line of JSON. Raises `UsageError` for one that is too large."""
     values = {name: getattr(release, name) for name in _FIELDS}
     values["limits"] = dict(release.limits)
-    content = json.dumps({**values, **release.unknown}, allow_nan=False).encode() + b"\n"
+    content = _json({**values, **release.unknown}) + b"\n"
     if len(content) > MOST_BYTES:
         raise UsageError(f"the release would have {len(content)} bytes; the most is {MOST_BYTES}")
     return content
@@ -185,6 +192,11 @@ _FIELDS = (
     *("limits", "by", "at", "reason"),
 )
 _NEEDED = ("model", "generation", "stable", "stage", "share")
+
+
+def _json(values: Mapping[str, Any]) -> bytes:
+    """As short as it was read: letters beyond ASCII stand as they are."""
+    return json.dumps(values, allow_nan=False, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

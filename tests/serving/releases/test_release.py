@@ -182,6 +182,20 @@ def test_any_other_bytes_are_refused_with_a_sentence(content):
         parse(content)
 
 
+@given(st.sampled_from("yé𝄞\ud800"), st.integers(0, 3900) | st.integers(4100, 9000))
+def test_what_can_be_read_can_be_rolled_back_and_written(letter, count):
+    full = {"a" * 20 + chr(97 + i // 26) + chr(97 + i % 26): 0.1234567890123456e-300 for i in range(32)}
+    known = replace(CANARY, model="m" * 200, by="ß" * 200, reason="𝄞" * 1000, limits=full)
+    values = json.loads(dumps(known)) | {"x": letter * count}
+    content = json.dumps(values).encode()
+    if len(content) > 16384 or len((letter * count).encode("utf-8", "surrogatepass")) > 4000:
+        with pytest.raises(UsageError, match=r"more than (16384|4096) bytes"):
+            parse(content)
+        return
+    read = parse(content)
+    assert parse(dumps(releases.lowered(read, by="𝄞" * 200, reason="𝄞" * 1000))).stage is Stage.ROLLED_BACK
+
+
 def test_a_release_too_large_to_be_read_is_not_written():
     with pytest.raises(UsageError, match="the most is 16384"):
         dumps(replace(CANARY, unknown={"x": "y" * 20_000}))
