@@ -21,7 +21,7 @@ MODELS = [*DIALECTS, "serving.models", "serving.process"]
 SHARED = [
     *MODELS,
     *("serving.open_inference", "serving.tls", "serving.http", "serving.grpc_transport", "serving.offload"),
-    "serving.tracing",
+    *("serving.tables", "serving.tracing"),
 ]
 GATEWAY = [*SHARED, "serving.gateway.settings", "serving.gateway.observability"]
 CORE = [*GATEWAY, "serving.gateway.access", "serving.gateway.core"]
@@ -31,7 +31,7 @@ FILES = [
 PARTS = [f"serving.model_server.{name}" for name in ("monitoring", "reload", "all_processes", "tracing")]
 MODEL_SERVER = [*SHARED, "serving.engine", *FILES, *PARTS]
 CLIENT = [*SHARED, "clients.client"]
-SCORE = [*CLIENT, *(f"clients.score.{name}" for name in ("formats", "storage", "plan", "output_columns"))]
+SCORE = [*CLIENT, *(f"clients.score.{name}" for name in ("formats", "storage", "plan"))]
 TRAINING = [*MODELS, "training.model", "training.keras_start"]
 
 ALLOWED: dict[str, list[str]] = {
@@ -40,6 +40,7 @@ ALLOWED: dict[str, list[str]] = {
     "serving.tracing": TENSORS,
     "serving.json_arrays": TENSORS,
     "serving.rest_dialect": JSON,
+    "serving.tables": [*JSON, "serving.rest_dialect"],
     "serving.grpc_dialect": TENSORS,
     "serving.process": BASE,
     "serving.tls": [*BASE, "serving.process"],
@@ -50,7 +51,7 @@ ALLOWED: dict[str, list[str]] = {
     "serving.releases": [*BASE, "serving.models", "serving.process"],
     "serving.releases.gate": [*MODELS, "serving.engine"],
     "serving.open_inference": [*JSON, "serving.models"],
-    "serving.offload": [*DIALECTS, "serving.open_inference"],
+    "serving.offload": [*DIALECTS, "serving.open_inference", "serving.tables"],
     "serving.engine": [*TENSORS, "serving.grpc_dialect", "serving.models", "serving.process"],
     # The gateway: protocols and backends meet in the core, and know nothing of each other.
     "serving.gateway.access_choice": [],
@@ -104,13 +105,12 @@ ALLOWED: dict[str, list[str]] = {
         *(f"serving.model_server.{name}" for name in ("tfs_batching", "services", "grpc", "rest")),
     ],
     # Clients meet the servers on the wire only; scoring in process alone runs the engine itself.
-    "clients.client": [*DIALECTS, "serving.models", "serving.open_inference"],
+    "clients.client": [*DIALECTS, "serving.models", "serving.open_inference", "serving.tables"],
     "clients.releases": [*CLIENT, "serving.releases"],
     "clients": CLIENT,
     "clients.score.formats": BASE,
     "clients.score.storage": CLIENT,
-    "clients.score.plan": [*CLIENT, "clients.score.formats", "clients.score.output_columns"],
-    "clients.score.output_columns": TENSORS,
+    "clients.score.plan": [*CLIENT, "clients.score.formats"],
     "clients.request_log": [*CLIENT, "clients.score.formats", "clients.score.storage"],
     "clients.score.input": SCORE,
     "clients.score.output": [*SCORE, "clients.score.input"],

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from signet.clients.client import flat_columns
 from signet.clients.client.calls import CONVERTING, CallSteps
 from signet.clients.client.values import texts
 from signet.serving.errors import InvalidInput, UsageError
+from signet.serving.tables import flat_columns
 from signet.serving.tensors.arrays import Array, Arrays
 from signet.serving.tensors.signature import Signature, TensorSpec
 

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 
 from signet.clients.request_log.files import LogFile
 from signet.clients.score import storage
-from signet.clients.score.input.cell_tensors import whole_column
 from signet.serving.errors import UsageError
 from signet.serving.models import distribution
 from signet.serving.models.request_columns import OUTPUT, REQUEST
+from signet.serving.tables.arrow_cells import whole_column
 from signet.serving.tensors import dtypes
 from signet.serving.tensors.arrays import Array
 from signet.serving.tensors.signature import Signature, TensorSpec

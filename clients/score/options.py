@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 from signet.clients.client.connecting import DEFAULT_URL, NOTHING, Access, Url
-from signet.clients.score.input.csv_dialect import UNKNOWN, Dialect
 from signet.serving.errors import UsageError
 from signet.serving.options import Option
+from signet.serving.tables.csv_dialect import UNKNOWN, Dialect
 
 STDOUT = "-"
 LOCAL, RAY = "local", "ray"

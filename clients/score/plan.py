@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from signet.clients.client import flat_columns
 from signet.clients.score.formats import Format
-from signet.clients.score.output_columns import OutputColumn, output_columns
 from signet.serving.errors import UsageError
+from signet.serving.tables import flat_columns
+from signet.serving.tables.output_columns import OutputColumn, output_columns
 from signet.serving.tensors.signature import Signature, nearest_hint
 
 

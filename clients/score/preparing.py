@@ -19,11 +19,11 @@ from signet.clients.score.options import ScoreOptions
 from signet.clients.score.output import encoders
 from signet.clients.score.output.destination import Destination
 from signet.clients.score.output.manifest import Manifest
-from signet.clients.score.output_columns import can_be_flat
 from signet.clients.score.plan import Plan, mapping
 from signet.clients.score.predictor import Connection, PinnedVersion
 from signet.clients.score.work import Work
 from signet.serving.errors import UsageError
+from signet.serving.tables.output_columns import can_be_flat
 from signet.serving.tensors.signature import Signature
 
 _SCHEMA_ROWS = 1000

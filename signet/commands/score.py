@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from signet.clients.score.input.csv_dialect import Dialect, of_options
 from signet.clients.score.options import ScoreOptions
 from signet.commands.connection import ConnectionOptions
 from signet.commands.spread import spread
+from signet.serving.tables.csv_dialect import Dialect, of_options
 
 
 @spread

@@ -1,7 +1,7 @@
 """Rows of an Arrow table: CSV, Parquet, Arrow and TFRecord files.
 
     CSV records     ──csv_cells.py────▶ ┐
-    tf.Examples     ──tf_examples.py──▶ ├ table ──cell_tensors.py──▶ inputs of all rows at once, else row by row
+    tf.Examples     ──tf_examples.py──▶ ├ table ──arrow_cells.py───▶ inputs of all rows at once, else row by row
     Parquet, Arrow  ──────────────────▶ ┘   └─────arrow_values.py──▶ what is carried along, as JSON
 
 Lists hold a row's numbers, nested as the input is or flat; so do columns side by side. A column of text holds numbers
@@ -20,12 +20,12 @@ import pyarrow as pa
 from signet.clients.client import values
 from signet.clients.score.input import csv_cells, tf_examples
 from signet.clients.score.input.arrow_values import json_values, plain
-from signet.clients.score.input.cell_tensors import shaped, single_cell, whole_column
 from signet.clients.score.input.chunk import Chunk
 from signet.clients.score.input.csv_records import CsvRecords
 from signet.clients.score.input.rows import Group, by_shape, of_row
 from signet.clients.score.plan import Plan, check_carried, check_outputs, find
 from signet.serving.errors import InvalidInput, UsageError
+from signet.serving.tables.arrow_cells import shaped, single_cell, whole_column
 from signet.serving.tensors.arrays import Array, Arrays
 from signet.serving.tensors.signature import TensorSpec
 

@@ -2,7 +2,7 @@
 
     CsvRecords(header ("id", "x"), 2 records)  ──table──▶  id: string ["7", "8"], x: string ["0.5", "[1, 2]"]
 
-What numbers a text holds is said by the input that it goes to: `cell_tensors.py`.
+What numbers a text holds is said by the input that it goes to: `serving/tables/arrow_cells.py`.
 """
 
 import base64

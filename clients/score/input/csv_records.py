@@ -16,11 +16,11 @@ from itertools import islice
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from signet.clients.score.formats import SEPARATED
-from signet.clients.score.input import csv_dialect
 from signet.clients.score.input.chunk import MAX_RECORD_BYTES, Chunk, Position, check_names, skip
-from signet.clients.score.input.csv_dialect import Dialect
 from signet.clients.score.input.sources import Source
 from signet.serving.errors import UsageError
+from signet.serving.tables import csv_dialect
+from signet.serving.tables.csv_dialect import Dialect
 
 csv.field_size_limit(MAX_RECORD_BYTES)
 

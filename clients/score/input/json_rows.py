@@ -15,13 +15,14 @@ from typing import Any
 
 import orjson
 
-from signet.clients.client import flat_columns, values
+from signet.clients.client import values
 from signet.clients.score.input.chunk import Chunk
 from signet.clients.score.input.lines import TextLine
 from signet.clients.score.input.rows import Group, by_shape, of_row
 from signet.clients.score.input.sources import Partitions
 from signet.clients.score.plan import Plan, check_outputs, find
 from signet.serving.errors import InvalidInput, UsageError
+from signet.serving.tables import flat_columns
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.signature import TensorSpec, nearest_hint
 

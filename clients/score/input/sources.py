@@ -19,8 +19,8 @@ from urllib.parse import unquote
 
 from signet.clients.score import formats, storage
 from signet.clients.score.formats import Format
-from signet.clients.score.input.csv_dialect import UNKNOWN, Dialect
 from signet.serving.errors import UsageError
+from signet.serving.tables.csv_dialect import UNKNOWN, Dialect
 
 STDIN = "-"
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"

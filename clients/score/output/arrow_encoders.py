@@ -18,18 +18,16 @@ from signet.clients.score import formats
 from signet.clients.score.input.arrow_values import json_values
 from signet.clients.score.input.rows import ParsedRows
 from signet.clients.score.output.answers import Answers, Encode
-from signet.clients.score.output_columns import OutputColumn
 from signet.clients.score.plan import Plan
 from signet.serving.errors import Internal, Unsupported, UsageError
 from signet.serving.models import tfrecords
+from signet.serving.tables import arrow_columns
+from signet.serving.tables.output_columns import OutputColumn
 from signet.serving.tensors.arrays import Array
 from signet.serving.tensors.protos import example_pb2
 
-_TYPES = {
-    "float": pa.float32(), "double": pa.float64(), "half": pa.float16(), "bfloat16": pa.float32(), "bool": pa.bool_(),
-    "int8": pa.int8(), "int16": pa.int16(), "int32": pa.int32(), "int64": pa.int64(),
-    "uint8": pa.uint8(), "uint16": pa.uint16(), "uint32": pa.uint32(), "uint64": pa.uint64(), "string": pa.string(),
-}  # fmt: skip
+_NONE = frozenset({"complex64", "complex128"})
+"""Dtypes that have no column here."""
 
 
 def schema(plan: Plan) -> Any:
@@ -106,40 +104,43 @@ ENCODERS: dict[str, Encode] = {"csv": csv, "tsv": csv, "tfrecord": tfrecord, "pa
 
 def _type(column: OutputColumn) -> Any:
     spec = column.spec
-    if spec.dtype is None or spec.dtype.name not in _TYPES:
+    if spec.dtype is None or spec.dtype.name in _NONE:
         raise Unsupported(
             f"output {spec.name!r} is {spec.dtype.name if spec.dtype else 'of a type'} that has no column type"
         )
-    kind = pa.binary() if spec.dtype.is_string and spec.name.endswith("_bytes") else _TYPES[spec.dtype.name]
-    if column.place is not None:
-        return kind
-    if spec.shape is None:
+    if column.place is None and spec.shape is None:
         raise UsageError(f"output {spec.name!r} has no known rank, so it cannot be a column; choose --format jsonl")
-    for size in reversed(spec.shape[1:]):
-        kind = pa.list_(kind) if size is None else pa.list_(kind, size)
-    return kind
+    sizes = spec.shape[1:] if column.place is None and spec.shape else ()
+    return arrow_columns.row_type(spec.dtype, sizes, binary=spec.name.endswith("_bytes"))
 
 
 def _to_arrow(array: Array, kind: Any) -> Any:
     """Rows as an array of the type, without a copy where that can be."""
-    if pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind):
-        if array.ndim < 2 or (pa.types.is_fixed_size_list(kind) and array.shape[1] != kind.list_size):
-            raise Internal(f"the server's answer has shape {array.shape}, which does not fit {kind}")
-        values = _to_arrow(np.ascontiguousarray(array).reshape(-1, *array.shape[2:]), kind.value_type)
-        if pa.types.is_fixed_size_list(kind):
-            return pa.FixedSizeListArray.from_arrays(values, type=kind)
-        offsets = np.arange(len(array) + 1, dtype=np.int32) * np.int32(array.shape[1])
-        return pa.ListArray.from_arrays(pa.array(offsets), values, type=kind)
-    if array.ndim != 1:
-        raise Internal(f"the server's answer has rows of shape {array.shape[1:]}, where {kind} is expected")
+    _check_shape(array.shape, kind)
     if array.dtype == object:
-        texts = array.tolist()
-        if not pa.types.is_binary(kind):
-            texts = [text.decode(errors="replace") if isinstance(text, bytes) else text for text in texts]
-        return pa.array(texts, kind)
-    if array.dtype.name == "bfloat16":
-        array = array.astype(np.float32)
-    return pa.array(np.ascontiguousarray(array), kind)
+        leaf = kind
+        while pa.types.is_nested(leaf):
+            leaf = leaf.value_type
+        if not pa.types.is_binary(leaf):
+            array = _as_text(array)
+    return arrow_columns.column(array, kind)
+
+
+def _check_shape(shape: tuple[int, ...], kind: Any) -> None:
+    """Raise `Internal` for an answer that has not the rows its signature promises."""
+    if pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind):
+        if len(shape) < 2 or (pa.types.is_fixed_size_list(kind) and shape[1] != kind.list_size):
+            raise Internal(f"the server's answer has shape {shape}, which does not fit {kind}")
+        _check_shape((shape[0], *shape[2:]), kind.value_type)
+    elif len(shape) != 1:
+        raise Internal(f"the server's answer has rows of shape {shape[1:]}, where {kind} is expected")
+
+
+def _as_text(array: Array) -> Array:
+    """Strings as text; what is no UTF-8 in them becomes U+FFFD."""
+    found = np.empty(array.size, object)
+    found[:] = [text.decode(errors="replace") if isinstance(text, bytes) else text for text in array.flat]
+    return found.reshape(array.shape)
 
 
 def _csv_cells(made: Any) -> Any:

@@ -15,16 +15,9 @@ import pyarrow as pa
 
 from signet.serving.gateway.request_log.record import LogPlan, Record
 from signet.serving.models.request_columns import OUTPUT, REQUEST
+from signet.serving.tables import arrow_columns
 from signet.serving.tensors.arrays import Array
-from signet.serving.tensors.dtypes import DType
 from signet.serving.tensors.signature import TensorSpec
-
-_TYPES = {
-    "float": pa.float32(), "double": pa.float64(), "half": pa.float16(), "bfloat16": pa.float32(), "bool": pa.bool_(),
-    "int8": pa.int8(), "int16": pa.int16(), "int32": pa.int32(), "int64": pa.int64(), "string": pa.string(),
-    "uint8": pa.uint8(), "uint16": pa.uint16(), "uint32": pa.uint32(), "uint64": pa.uint64(),
-    "complex64": pa.list_(pa.float32(), 2), "complex128": pa.list_(pa.float64(), 2),
-}  # fmt: skip
 
 _FACT_TYPES = {
     "time": pa.timestamp("us", "UTC"), "id": pa.string(), "model": pa.string(), "version": pa.int64(),
@@ -81,7 +74,7 @@ def _column(
     joined = rows[0] if len(rows) == 1 else np.concatenate(rows)
     kind = _type(spec, joined.shape[1:], batched, binary)
     try:
-        return _to_arrow(joined, kind)
+        return arrow_columns.column(joined, kind)
     except pa.ArrowInvalid:
         if spec.dtype.is_string and not binary:
             raise NoText(column) from None
@@ -90,35 +83,9 @@ def _column(
 
 def _type(spec: TensorSpec, inner: tuple[int | None, ...], batched: bool, binary: bool) -> Any:
     """The type of a row. inner: its shape, of which the signature knows at least the rank where it is None in places."""
+    assert spec.dtype is not None
     known = (None,) * len(inner) if spec.shape is None else spec.shape[1:] if batched else spec.shape
-    kind = _element(spec.dtype, spec.name, binary)  # type: ignore[arg-type]
-    for size in reversed(known):
-        # Arrow ends the program over a list of the fixed size 0.
-        kind = pa.list_(kind, size) if size else pa.list_(kind)
-    return kind
-
-
-def _element(dtype: DType, name: str, binary: bool) -> Any:
-    return pa.binary() if dtype.is_string and (binary or name.endswith("_bytes")) else _TYPES[dtype.name]
-
-
-def _to_arrow(array: Array, kind: Any) -> Any:
-    """Rows as an Arrow array of the type."""
-    if array.dtype.kind == "c":
-        parts = np.ascontiguousarray(array).view(array.real.dtype).reshape(*array.shape, 2)
-        return _to_arrow(parts, kind)
-    if pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind):
-        flat = np.ascontiguousarray(array).reshape(len(array) * array.shape[1], *array.shape[2:])
-        values = _to_arrow(flat, kind.value_type)
-        if pa.types.is_fixed_size_list(kind):
-            return pa.FixedSizeListArray.from_arrays(values, type=kind)
-        offsets = np.arange(len(array) + 1, dtype=np.int32) * np.int32(array.shape[1])
-        return pa.ListArray.from_arrays(pa.array(offsets), values, type=kind)
-    if array.dtype == object:
-        return pa.array(array.tolist(), kind)
-    if array.dtype.name == "bfloat16":
-        array = array.astype(np.float32)
-    return pa.array(np.ascontiguousarray(array), kind)
+    return arrow_columns.row_type(spec.dtype, known, binary=binary or spec.name.endswith("_bytes"))
 
 
 def _facts(plan: LogPlan, records: Sequence[Record]) -> list[Any]:

@@ -14,13 +14,13 @@ from signet.clients.score.chunk_scoring import score
 from signet.clients.score.formats import Format
 from signet.clients.score.input.arrow_rows import ArrowRows
 from signet.clients.score.input.chunk import Chunk, Position
-from signet.clients.score.input.csv_dialect import Dialect
 from signet.clients.score.input.csv_records import CsvRecords, Record
 from signet.clients.score.input.sources import Source
 from signet.clients.score.output import arrow_encoders
-from signet.clients.score.output_columns import output_columns
 from signet.clients.score.plan import Plan, find, mapping
 from signet.serving.errors import InvalidInput, Unsupported, UsageError
+from signet.serving.tables.csv_dialect import Dialect
+from signet.serving.tables.output_columns import output_columns
 from signet.serving.tensors.signature import Signature, TensorSpec
 from tests.clients.score.conftest import BY_NAME, signature, total
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from signet.clients.score.chunk_scoring import score
 from signet.clients.score.formats import Format
 from signet.clients.score.input.chunk import Position
-from signet.clients.score.input.csv_dialect import UNKNOWN, Dialect, detect, of_options
 from signet.clients.score.input.reading import read
 from signet.clients.score.input.sources import expand
 from signet.clients.score.plan import Plan, mapping
 from signet.serving.errors import UsageError
+from signet.serving.tables.csv_dialect import UNKNOWN, Dialect, detect, of_options
 from tests.clients.score.conftest import read_rows, run, signature
 
 NOTES = signature(n0=("string", (None,)))
