@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, TypeVar, cast
 
 from signet.clients.client import calls, dataframes, values
+from signet.clients.client.answer import Answer
 from signet.clients.client.calls import CallSteps, Version, drive, drive_async, selector_of
 from signet.clients.client.connecting import Access
 from signet.clients.client.dataframes import Frame
@@ -21,7 +22,6 @@ from signet.clients.client.retries import Retry
 from signet.clients.client.server_calls import ServerCalls
 from signet.clients.client.throttling import Throttle
 from signet.serving.errors import UsageError
-from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.signature import DEFAULT, Signature, select
 
 DEFAULT_TIMEOUT_S = 30.0
@@ -83,6 +83,9 @@ class Caller(ABC):
     def __setstate__(self, begun: tuple[str, Access, float, Retry, bool]) -> None:
         self._begin(*begun)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._shown!r})"
+
     def _deadline(self, timeout_s: float | None = None) -> float:
         return time.monotonic() + calls.seconds_of(timeout_s, self._timeout_s)
 
@@ -115,7 +118,7 @@ class BlockingCaller(Caller):
         signature: str | None = None,
         outputs: Collection[str] = (),
         timeout_s: float | None = None,
-    ) -> Arrays:
+    ) -> Answer:
         """The outputs by name, in the signature's dtypes; text as an array of dtype object that holds str.
 
         Outputs called `…_bytes`, and strings that are no UTF-8, are bytes.
@@ -202,7 +205,7 @@ class AsyncCaller(Caller):
         signature: str | None = None,
         outputs: Collection[str] = (),
         timeout_s: float | None = None,
-    ) -> Arrays:
+    ) -> Answer:
         """The outputs by name; what may be said is told at `Client.predict`."""
         selector, deadline = selector_of(version, label), self._deadline(timeout_s)
         steps = self._server.predict(model, selector, signature or DEFAULT, inputs, outputs, deadline)

@@ -26,7 +26,7 @@ from signet.serving.errors import (
     Unavailable,
 )
 from signet.serving.tensors.arrays import Arrays
-from signet.serving.tensors.signature import Signature, nearest_hint, select
+from signet.serving.tensors.signature import Signature, as_html, nearest_hint, select
 
 T = TypeVar("T")
 CallSteps = Generator[Any, Any, T]
@@ -55,6 +55,12 @@ class Version:
     signatures: Mapping[str, Signature]
     digest: str = ""
     """SHA-256 of its graph and weights, where the server tells it."""
+
+    def __repr__(self) -> str:
+        return f"<Version {self.number} of {self.model}: {'; '.join(map(str, self.signatures.values()))}>"
+
+    def _repr_html_(self) -> str:
+        return as_html(self.signatures.values(), f"{self.model}, version {self.number}")
 
 
 VersionSelector = int | str | None

@@ -19,6 +19,7 @@ from typing import Any
 import grpc
 
 from signet.clients.client import calls, connecting, current_trace, grpc_messages
+from signet.clients.client.answer import Answer
 from signet.clients.client.caller import DEFAULT_TIMEOUT_S, BlockingCaller
 from signet.clients.client.calls import CallSteps, VersionSelector, drive
 from signet.clients.client.connecting import Access, Certificate, FilePath
@@ -42,7 +43,6 @@ from signet.serving.errors import (
 )
 from signet.serving.models.model_status import State, VersionStatus
 from signet.serving.open_inference import open_inference_pb2
-from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.protos import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 DEFAULT_ADDRESS = "localhost:8500"
@@ -79,7 +79,7 @@ class _GrpcServer(ServerCalls):
         inputs: Mapping[str, Any],
         outputs: Collection[str],
         deadline: float,
-    ) -> CallSteps[Arrays]:
+    ) -> CallSteps[Answer]:
         steps = self._fitted(model, selector, signature, inputs, outputs, deadline)
         expected, chosen, arrays = yield from steps
         try:
@@ -93,11 +93,12 @@ class _GrpcServer(ServerCalls):
         except (InvalidInput, FailedPrecondition):
             self._cache.pop((model, selector), None)  # it may be another version that answered
             raise
-        if response.model_spec.version.value != expected.number:
+        version = response.model_spec.version.value
+        if version != expected.number:
             self._cache.pop((model, selector), None)
         answered = calls.parsed(lambda: grpc_messages.parse_predict(response))
         calls.check_answered(arrays, answered, chosen)
-        return answered
+        return Answer(answered, model, version or None)
 
     def models(self, deadline: float) -> CallSteps[list[Model]]:
         index = grpc_messages.parse_index((yield from self._send(grpc_messages.build_index, deadline)))

@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 
 from signet.clients.client import calls, connecting, http_messages, infer_messages
+from signet.clients.client.answer import Answer
 from signet.clients.client.caller import DEFAULT_TIMEOUT_S, AsyncCaller, BlockingCaller, Caller
 from signet.clients.client.calls import CallSteps, VersionSelector
 from signet.clients.client.connecting import Access, Certificate, FilePath
@@ -30,7 +31,6 @@ from signet.clients.client.throttling import Throttle
 from signet.serving import request_id
 from signet.serving.errors import NotFound
 from signet.serving.open_inference.binary import HEADER
-from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.signature import select
 
 
@@ -49,7 +49,7 @@ class _Gateway(ServerCalls):
         inputs: Mapping[str, Any],
         outputs: Collection[str],
         deadline: float,
-    ) -> CallSteps[Arrays]:
+    ) -> CallSteps[Answer]:
         steps = self._fitted(model, selector, signature, inputs, outputs, deadline)
         expected, chosen, arrays = yield from steps
         binary = infer_messages.wanted(arrays, chosen)
@@ -70,7 +70,7 @@ class _Gateway(ServerCalls):
                 chosen = select(answered.signatures, signature, model)
         answered_outputs = calls.parsed(lambda: parse(response, chosen, outputs))
         calls.check_answered(arrays, answered_outputs, chosen)
-        return answered_outputs
+        return Answer(answered_outputs, model, response.version)
 
     def models(self, deadline: float) -> CallSteps[list[Model]]:
         response = yield from self._send(http_messages.build_models, deadline)

@@ -23,7 +23,7 @@ from signet.serving.errors import BadGateway, Internal, InvalidInput, ServingErr
 from signet.serving.tensors import dtypes
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.protos import get_model_metadata_pb2
-from signet.serving.tensors.signature import DEFAULT, Signature, TensorSpec, from_signature_def, internal
+from signet.serving.tensors.signature import DEFAULT, Signature, TensorSpec, as_html, from_signature_def, internal
 
 TIMEOUT_HEADER = "X-Request-Timeout"
 """Seconds that the caller waits: the server gives up then, too."""
@@ -82,6 +82,14 @@ class Model:
     """The signatures of the highest version, by name."""
     problem: str = ""
     """Why no version answers; empty when one does."""
+
+    def __repr__(self) -> str:
+        versions = f"versions {', '.join(map(str, self.versions))}" if self.versions else f"no version: {self.problem}"
+        return f"<Model {self.name}, {versions}{''.join(f'; {one}' for one in self.signatures.values())}>"
+
+    def _repr_html_(self) -> str:
+        versions = f"versions {', '.join(map(str, self.versions))}" if self.versions else f"no version: {self.problem}"
+        return as_html(self.signatures.values(), f"{self.name}, {versions}")
 
 
 # Pure: requests and what their responses say

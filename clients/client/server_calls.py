@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from signet.clients.client import calls, dataframes
+from signet.clients.client.answer import Answer
 from signet.clients.client.calls import CallSteps, SignatureCache, Version, VersionSelector
 from signet.clients.client.http_messages import Model
 from signet.clients.client.retries import Budget, Retry
@@ -48,7 +49,7 @@ class ServerCalls(ABC):
         inputs: Mapping[str, Any],
         outputs: Collection[str],
         deadline: float,
-    ) -> CallSteps[Arrays]:
+    ) -> CallSteps[Answer]:
         """The steps of `predict`, once it may be sent."""
 
     @abstractmethod
@@ -67,7 +68,7 @@ class ServerCalls(ABC):
         inputs: Mapping[str, Any],
         outputs: Collection[str],
         deadline: float,
-    ) -> CallSteps[Arrays]:
+    ) -> CallSteps[Answer]:
         """The steps to the outputs by name, whose strings are bytes. deadline: a time of `time.monotonic`.
 
         Raises `Throttled` before anything is sent, while the server refuses most calls of the model.
@@ -96,7 +97,7 @@ class ServerCalls(ABC):
         chosen = select(described.signatures, signature, model)
         pinned = selector if dataframes.fits(frame, rows) else described.number
 
-        def predict(inputs: dict[str, Any]) -> CallSteps[Arrays]:
+        def predict(inputs: dict[str, Any]) -> CallSteps[Answer]:
             return self.predict(model, pinned, signature, inputs, outputs, deadline)
 
         return (yield from dataframes.predicting(frame, chosen, rows, predict))

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from signet.clients.client.answer import Answer
 from signet.serving.errors import InvalidInput, Unsupported
 from signet.serving.json_arrays.inputs import to_input
 from signet.serving.json_arrays.values import MAX_DEPTH
@@ -87,12 +88,16 @@ def to_json(name: str, array: Array) -> Any:
     return np.ascontiguousarray(array) if array.ndim else array[()]
 
 
-def with_texts(outputs: Arrays) -> Arrays:
+def with_texts(outputs: Answer) -> Answer:
     """The outputs as callers get them: text is `str`, but for names that end in `_bytes` and for what is no UTF-8."""
-    return {
-        name: texts(array) if array.dtype == object and not name.endswith("_bytes") else array
-        for name, array in outputs.items()
-    }
+    return Answer(
+        {
+            name: texts(array) if array.dtype == object and not name.endswith("_bytes") else array
+            for name, array in outputs.items()
+        },
+        outputs.model,
+        outputs.version,
+    )
 
 
 def text_of(value: Any) -> Any:

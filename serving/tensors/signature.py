@@ -15,6 +15,7 @@ import numpy as np
 from signet.serving.errors import FailedPrecondition, InvalidInput, Unsupported
 from signet.serving.tensors import dtypes
 from signet.serving.tensors.arrays import Array, Arrays, as_string_array, from_proto
+from signet.serving.tensors.html_table import table
 from signet.serving.tensors.protos import meta_graph_pb2
 
 DEFAULT = "serving_default"
@@ -38,6 +39,9 @@ class TensorSpec:
         """The tensor as messages name it: `pixels: float (None, 64)`."""
         dtype = self.dtype.name if self.dtype else "unsupported"
         return f"{self.name}: {dtype} {shape_text(self.shape)}"
+
+    def __repr__(self) -> str:
+        return f"<TensorSpec {self}>"
 
     @property
     def batched(self) -> bool:
@@ -93,6 +97,16 @@ class Signature:
     method_name: str = ""
     defaults: Arrays = field(default_factory=dict, compare=False)
     """Values for inputs that a gRPC caller leaves out."""
+
+    def __str__(self) -> str:
+        """Its tensors on a line: `ask: text: string (None,) → answer: string (None,)`."""
+        return f"{self.name}: {_listed(self.inputs)} → {_listed(self.outputs)}"
+
+    def __repr__(self) -> str:
+        return f"<Signature {self}>"
+
+    def _repr_html_(self) -> str:
+        return as_html([self])
 
     @cached_property
     def batched(self) -> bool:
@@ -187,6 +201,21 @@ def nearest_hint(name: str, known: Iterable[str]) -> str:
 def shape_text(shape: tuple[int | None, ...] | None) -> str:
     """A shape as people read it: `(None, 64)`, or `of any rank`."""
     return "of any rank" if shape is None else str(shape)
+
+
+def as_html(signatures: Iterable[Signature], caption: str = "") -> str:
+    """A table with a row for each tensor, as notebooks show it."""
+    rows = [
+        (signature.name, way, spec.name, spec.dtype.name if spec.dtype else "unsupported", shape_text(spec.shape))
+        for signature in signatures
+        for way, specs in (("input", signature.inputs), ("output", signature.outputs))
+        for spec in specs.values()
+    ]
+    return table(("signature", "", "name", "dtype", "shape"), rows, caption)
+
+
+def _listed(specs: Mapping[str, TensorSpec]) -> str:
+    return ", ".join(map(str, specs.values())) or "nothing"
 
 
 def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
