@@ -118,12 +118,12 @@ def create_router(open_inference: OpenInference) -> APIRouter:
         """Every known version and its state."""
         return JSONResponse(await open_inference.index(_only_ready(await request.body()), _identity(request)))
 
-    @router.post("/repository/models/{model:name}/load", status_code=403, response_class=Response)
+    @router.post("/repository/models/{model:name}/load", include_in_schema=False)
     async def load(model: str) -> None:
         """Refused: nobody can load a model by request: what is served is declared where the gateway starts."""
         open_inference.refuse_change("load", model)
 
-    @router.post("/repository/models/{model:name}/unload", status_code=403, response_class=Response)
+    @router.post("/repository/models/{model:name}/unload", include_in_schema=False)
     async def unload(model: str) -> None:
         """Refused: nobody can unload a model by request: what is served is declared where the gateway starts."""
         open_inference.refuse_change("unload", model)

@@ -45,6 +45,13 @@ class DescribedTensor(NamedTuple):
 
     spec: TensorSpec
     doc: TensorDoc = TensorDoc()
+    encoded: bool = False
+    """Whether its signature takes strings that are files or messages."""
+
+    @property
+    def holds_bytes(self) -> bool:
+        """Whether its strings are bytes rather than text: nothing but names tells."""
+        return self.spec.name.endswith("_bytes") or self.encoded
 
 
 @dataclass(frozen=True)
@@ -103,7 +110,13 @@ class DescribedModel:
 
     def _tensors(self, signature: Signature, kind: str, specs: Iterable[TensorSpec]) -> list[DescribedTensor]:
         entries = _entry(_entry(_entry(self.card, "signatures"), signature.name), kind)
-        return [DescribedTensor(spec, _tensor_doc(_entry(entries, spec.name))) for spec in specs]
+        encoded = kind == "inputs" and self._takes_bytes(signature.name)
+        return [DescribedTensor(spec, _tensor_doc(_entry(entries, spec.name)), encoded) for spec in specs]
+
+    def _takes_bytes(self, signature: str) -> bool:
+        """Whether it is one of `signet export`, which decodes files, or TensorFlow's own, which parses examples."""
+        method = getattr(self.signature_defs.get(signature), "method_name", "")
+        return signature.endswith("_bytes") or method.endswith(("/classify", "/regress"))
 
 
 def servable(signature: Signature) -> bool:

@@ -1,7 +1,9 @@
 """The inference routes of a model in the OpenAPI document: one builder, which `v1.py` and `v2.py` give what differs.
 
 DescribedModel, Dialect ──paths──▶ /v1/models/digits:predict, …/versions/{version}:predict: their texts and parameters
-                        ──components──▶ the request body and the answer that these paths share
+                        ──components──▶ the request body and the answer that these paths share, of named schemas
+
+No schema has a `default`: generators take what has one for a thing that is always there.
 """
 
 import re
@@ -12,8 +14,9 @@ from urllib.parse import quote
 
 from signet.serving.gateway.openapi import tensors
 from signet.serving.gateway.openapi.described_model import DescribedModel, Examples, servable
-from signet.serving.gateway.openapi.schemas import NUMERAL, VERSION, Schema, errors, in_path
-from signet.serving.tensors.signature import Signature, TensorSpec
+from signet.serving.gateway.openapi.named_schemas import NamedSchemas
+from signet.serving.gateway.openapi.schemas import NUMERAL, VERSION, Schema, errors, in_path, only
+from signet.serving.tensors.signature import DEFAULT, Signature, TensorSpec
 
 PARAMETERS: dict[str, Schema] = {
     "Timeout": {
@@ -25,8 +28,8 @@ PARAMETERS: dict[str, Schema] = {
     "Batching": {
         "name": "X-Signet-Batching",
         "in": "header",
-        "description": "Whether other requests may share the call of the model",
-        "schema": {"type": "string", "enum": ["on", "off"], "default": "on"},
+        "description": "Whether other requests may share the call of the model; without it they may",
+        "schema": only("on", "off"),
     },
     "Key": {
         "name": "X-Signet-Key",
@@ -70,10 +73,10 @@ class Dialect:
     """Why a signature is not offered."""
     dtype: Callable[[TensorSpec], str]
     """What the dialect calls an element type."""
-    bodies: Callable[[DescribedModel, Signature], list[Schema]]
-    """The forms that a request may have."""
-    answers: Callable[[DescribedModel, Signature], list[Schema]]
-    """The forms that an answer may have."""
+    bodies: Callable[[DescribedModel, Signature, NamedSchemas], list[Schema]]
+    """The forms that a request of one signature may have."""
+    answers: Callable[[DescribedModel, NamedSchemas], list[Schema]]
+    """The forms that an answer may have, which does not say of which signature it is."""
     examples: Callable[[Signature, Examples], tuple[Values, Values]]
     """Requests and answers to show."""
     answer: Schema
@@ -102,15 +105,21 @@ def operations(model: DescribedModel, dialect: Dialect, verb: str, shared: Schem
     }
 
 
-def components(model: DescribedModel, dialect: Dialect) -> dict[str, dict[str, Schema]]:
+def parts(model: DescribedModel, signature: Signature, *more: str) -> tuple[str, ...]:
+    """What the name of a signature's schema is made of: the default one goes without saying."""
+    return (model.name, *([] if signature.name == DEFAULT else [signature.name]), *more)
+
+
+def components(model: DescribedModel, dialect: Dialect, named: NamedSchemas) -> dict[str, dict[str, Schema]]:
     """The request body and the answer that the paths of a model share."""
     signatures = model.servable_signatures
     if not signatures:
         return {}
     key = _key(model, dialect)
     shown = [dialect.examples(each, model.examples[each.name]) for each in signatures if each.name in model.examples]
-    bodies = {"oneOf": [body for each in signatures for body in dialect.bodies(model, each)]}
-    answers = {"anyOf": [answer for each in signatures for answer in dialect.answers(model, each)]}
+    forms = [body for each in signatures for body in dialect.bodies(model, each, named)]
+    bodies = forms[0] if len(forms) == 1 else named.add((model.name, dialect.verb, "Request"), {"oneOf": forms})
+    answers = named.any_of((model.name, dialect.verb, "Answer"), *dialect.answers(model, named))
     request = {"application/json": _content(bodies, [requests for requests, _ in shown])}
     response = {"application/json": _content(answers, [responses for _, responses in shown])}
     return {
@@ -148,7 +157,7 @@ def _places(model: DescribedModel, dialect: Dialect) -> Iterator[tuple[str, str,
     """Where a verb stands: what tells the version, the path and its parameters."""
     available = f"Available: {', '.join(map(str, sorted(model.versions, reverse=True)))}" if model.versions else ""
     labels = ", ".join(f"`{label}` is version {version}" for label, version in model.labels.items())
-    label: Schema = {"type": "string", "enum": list(model.labels)}
+    label = only(*model.labels)
     yield "", "", []
     if not dialect.label_paths:
         version = {"anyOf": [VERSION, label]} if model.labels else VERSION
@@ -175,7 +184,7 @@ def _text(model: DescribedModel, dialect: Dialect) -> str:
 def _signature_text(model: DescribedModel, signature: Signature, dialect: Dialect) -> str:
     lines = ["| | name | dtype | shape | meaning | unit | values |", "| --- | --- | --- | --- | --- | --- | --- |"]
     for kind, described in (("input", model.inputs(signature)), ("output", model.outputs(signature))):
-        for spec, doc in described:
+        for spec, doc, _ in described:
             values = "; ".join(filter(None, (doc.values, tensors.labels_text(doc.labels))))
             cells = (f"`{spec.name}`", dialect.dtype(spec), tensors.shape_text(spec), doc.meaning, doc.unit, values)
             lines.append(f"| {kind} | {' | '.join(map(_cell, cells))} |")

@@ -5,6 +5,8 @@ inputs, outputs ──inference──▶ the same by the Open Inference Protocol
 golden.json ──curl_commands──▶ lines to paste
 """
 
+import base64
+import contextlib
 import json
 import math
 import shlex
@@ -16,7 +18,14 @@ from urllib.parse import quote
 import numpy as np
 import orjson
 
-from signet.serving.gateway.openapi.described_model import FRIENDLY, DescribedModel, Example, in_rows, servable_outputs
+from signet.serving.gateway.openapi.described_model import (
+    FRIENDLY,
+    DescribedModel,
+    DescribedTensor,
+    Example,
+    in_rows,
+    servable_outputs,
+)
 from signet.serving.models import example_rows, small_file
 from signet.serving.open_inference import bodies, requests
 from signet.serving.open_inference.requests import InferRequest
@@ -31,10 +40,39 @@ _FREE_SIZE = 8
 
 
 def candidates(model: DescribedModel, signature: Signature, golden: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Predict bodies that the signature may take, best first.
+    """Predict bodies that the signature may take, best first; strings in them are as the schemas say.
 
     golden: name of a signature -> its first golden row.
     """
+    tensors = model.inputs(signature)
+    for body in _candidates(model, signature, golden):
+        keys = [(key, layers) for key, layers in (("instances", 1), ("inputs", 0)) if key in body]
+        yield body | {key: _in_form(tensors, body[key], layers) for key, layers in keys}
+
+
+def _in_form(tensors: Sequence[DescribedTensor], value: Any, layers: int) -> Any:
+    """Inputs by name, or the only one: text as text, bytes as base64. layers: of lists around them."""
+    if layers and isinstance(value, list):
+        return [_in_form(tensors, each, layers - 1) for each in value]
+    if isinstance(value, dict) and value.keys() == {tensor.spec.name for tensor in tensors}:
+        return {tensor.spec.name: _string_in_form(tensor, value[tensor.spec.name]) for tensor in tensors}
+    return _string_in_form(tensors[0], value) if len(tensors) == 1 else value
+
+
+def _string_in_form(tensor: DescribedTensor, value: Any, depth: int = 0) -> Any:
+    if tensor.spec.dtype is None or not tensor.spec.dtype.is_string:
+        return value
+    if isinstance(value, list) and depth < len(tensor.spec.shape or ()):  # a card may have lists of any depth
+        return [_string_in_form(tensor, each, depth + 1) for each in value]
+    if tensor.holds_bytes:
+        return {"b64": base64.b64encode(value.encode()).decode()} if isinstance(value, str) else value
+    if isinstance(value, dict) and isinstance(value.get("b64"), str) and len(value) == 1:
+        with contextlib.suppress(ValueError):
+            return base64.b64decode(value["b64"], validate=True).decode()
+    return value
+
+
+def _candidates(model: DescribedModel, signature: Signature, golden: dict[str, Any]) -> Iterator[dict[str, Any]]:
     outputs = servable_outputs(signature)
     start: dict[str, Any] = {} if signature.name == DEFAULT else {"signature_name": signature.name}
     if len(outputs) < len(signature.outputs):

@@ -26,6 +26,7 @@ from signet.serving.gateway.openapi.schemas import (
     explained,
     in_path,
     mapping,
+    only,
     record,
     ref,
 )
@@ -43,15 +44,21 @@ _TAGS = [
     {"name": "open inference protocol", "description": "The same by the Open Inference Protocol, and statistics"},
 ]
 
+SECURITY_SCHEMES: dict[str, Schema] = {
+    "key": {"type": "http", "scheme": "bearer", "description": "A key of `signet keys`, where the server asks for one"}
+}
+SECURITY: list[dict[str, list[str]]] = [{}, {"key": []}]
+"""Without a key, or with one: the server says 401 where it wants one."""
+
 _NAMES = array(TEXT)
-_YES: Schema = {"const": True}
+_YES: Schema = {**BOOLEAN, "const": True}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _SIZES = array({"type": "integer", "minimum": -1})
 _STAGES = ("success", "fail", "queue", "compute_input", "compute_infer", "compute_output")
 
 SCHEMAS: dict[str, Schema] = {
     # The process
-    "Alive": record({"status": {"const": "alive"}}),
+    "Alive": record({"status": only("alive")}),
     "Live": record({"live": _YES}),
     "Readiness": record({"ready": BOOLEAN, "draining": BOOLEAN}, models=_NAMES, missing=_NAMES, releases=array(TEXT)),
     # The list of models
@@ -82,8 +89,8 @@ SCHEMAS: dict[str, Schema] = {
     "VersionStatus": record(
         {
             "version": NUMERAL,
-            "state": {"enum": [state.name for state in State]},
-            "status": record({"error_code": {"enum": list(CODE_NAMES)}, "error_message": TEXT}),
+            "state": only(*(state.name for state in State)),
+            "status": record({"error_code": only(*CODE_NAMES), "error_message": TEXT}),
         }
     ),
     "Metadata": record(
@@ -107,13 +114,13 @@ SCHEMAS: dict[str, Schema] = {
     # The Open Inference Protocol
     "ServerReadiness": record({"ready": BOOLEAN, "live": _YES}),
     "ModelReadiness": record({"name": TEXT, "ready": BOOLEAN}),
-    "NoModel": record({"name": TEXT, "ready": {"const": False}, "error": TEXT}),
-    "ServerMetadata": record({"name": TEXT, "version": TEXT, "extensions": array({"enum": list(EXTENSIONS)})}),
+    "NoModel": record({"name": TEXT, "ready": {**BOOLEAN, "const": False}, "error": TEXT}),
+    "ServerMetadata": record({"name": TEXT, "version": TEXT, "extensions": array(only(*EXTENSIONS))}),
     "ModelMetadata": record(
         {
             "name": TEXT,
             "versions": explained("Available", array(NUMERAL)),
-            "platform": {"const": PLATFORM},
+            "platform": only(PLATFORM),
             "inputs": array(ref("TensorMetadata")),
             "outputs": array(ref("TensorMetadata")),
             "properties": record(
@@ -126,13 +133,13 @@ SCHEMAS: dict[str, Schema] = {
         }
     ),
     "TensorMetadata": record(
-        {"name": TEXT, "datatype": {"enum": list(DATATYPES.values())}, "shape": explained("-1: any size", _SIZES)}
+        {"name": TEXT, "datatype": only(*DATATYPES.values()), "shape": explained("-1: any size", _SIZES)}
     ),
     "ModelConfig": record(
         {
             "name": TEXT,
-            "platform": {"const": PLATFORM},
-            "backend": {"const": "tensorflow"},
+            "platform": only(PLATFORM),
+            "backend": only("tensorflow"),
             "max_batch_size": explained("Most rows joined into one call; 0: their number is fixed", _COUNT),
             "default_model_filename": TEXT,
             "input": array(ref("TensorConfig")),
@@ -160,11 +167,9 @@ SCHEMAS: dict[str, Schema] = {
         }
     ),
     "Duration": record({"count": _COUNT, "ns": explained("Nanoseconds, all together", _COUNT)}),
-    "OnlyReady": record({}, ready=explained("Only those that can be asked", {"default": False, **BOOLEAN})),
+    "OnlyReady": record({}, ready=explained("Only those that can be asked; without it: all", BOOLEAN)),
     "Index": array(
-        record(
-            {"name": TEXT, "version": NUMERAL, "state": {"enum": sorted(set(INDEX_STATES.values()))}, "reason": TEXT}
-        )
+        record({"name": TEXT, "version": NUMERAL, "state": only(*sorted(set(INDEX_STATES.values()))), "reason": TEXT})
     ),
 }
 
@@ -184,6 +189,9 @@ def create_app(release: str) -> FastAPI:
         title="Signet",
         version=release,
         description=_ABOUT,
+        servers=[{"url": "/"}],
+        license_info={"name": "Apache License 2.0", "identifier": "Apache-2.0"},
+        contact={"name": "Signet"},
         openapi_tags=_TAGS,
         openapi_url=None,  # its own document would know nothing of the models
         generate_unique_id_function=_operation_id,

@@ -20,9 +20,24 @@ def record(properties: dict[str, Schema], **more: Schema) -> Schema:
     return {"type": "object", "properties": {**properties, **more}, "required": list(properties)}
 
 
-def closed(title: str, properties: dict[str, Schema], **more: Schema) -> Schema:
+def closed(properties: dict[str, Schema], **more: Schema) -> Schema:
     """An object that has these properties, maybe more of them, and no others."""
-    return {"title": title, **record(properties, **more), "additionalProperties": False}
+    return {**record(properties, **more), "additionalProperties": False}
+
+
+def only(*values: str) -> Schema:
+    """One of these strings."""
+    return {"type": "string", **({"const": values[0]} if len(values) == 1 else {"enum": list(values)})}
+
+
+def without(name: str) -> Schema:
+    """Forbids a property, in a way that generators pass over: a property that is `false` they do not know."""
+    return {"propertyNames": {"not": {"const": name}}}
+
+
+def any_of(*forms: Schema) -> Schema:
+    """One of these forms; the only one as it is."""
+    return forms[0] if len(forms) == 1 else {"anyOf": list(forms)}
 
 
 def mapping(values: Schema) -> Schema:
@@ -55,8 +70,7 @@ def in_path(name: str, schema: Schema, **more: object) -> Schema:
 SCHEMAS: dict[str, Schema] = {
     "Error": {
         "description": "What is wrong: the message names the thing, what was expected and what came",
-        **record({"error": TEXT}),
-        "additionalProperties": False,
+        **closed({"error": TEXT}),
     }
 }
 

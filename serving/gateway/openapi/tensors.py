@@ -8,31 +8,25 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from signet.serving.gateway.openapi.described_model import DescribedTensor
-from signet.serving.gateway.openapi.schemas import TEXT, Schema, array, ref
+from signet.serving.gateway.openapi.schemas import Schema, array, closed, only, ref
 from signet.serving.tensors.signature import TensorSpec
 
-NON_FINITE: Schema = {"enum": ["NaN", "Infinity", "-Infinity"]}
-
 SCHEMAS: dict[str, Schema] = {
-    "Text": {
-        "description": "A string, or bytes as base64. An output is all bytes when one of its strings is not UTF-8",
-        "anyOf": [TEXT, ref("Bytes")],
-    },
     "Bytes": {
         "description": "Bytes as base64; the name of an output that gives them ends in `_bytes`",
-        "type": "object",
-        "properties": {"b64": {"type": "string", "contentEncoding": "base64"}},
-        "required": ["b64"],
-        "additionalProperties": False,
+        **closed({"b64": {"type": "string", "contentEncoding": "base64"}}),
     },
-    "Float": {
-        "description": "A number. One that is not finite comes as the request's `non_finite` says: bare, which is not "
-        "strict JSON, as null, or as a string",
-        "anyOf": [{"type": "number"}, {"type": "null"}, NON_FINITE],
+    "NonFiniteNumber": {
+        "description": "A number that is not finite, in words",
+        **only("NaN", "Infinity", "-Infinity"),
+    },
+    "AnsweredNumber": {
+        "description": "A number. One that is not finite comes as the request's `non_finite` says",
+        "anyOf": [{"type": "number"}, {"type": "null"}, ref("NonFiniteNumber")],
     },
     "Number": {
         "description": "A number, or in words one that is not finite",
-        "anyOf": [{"type": "number"}, NON_FINITE],
+        "anyOf": [{"type": "number"}, ref("NonFiniteNumber")],
     },
 }
 """Components that the schemas of tensors refer to."""
@@ -71,7 +65,7 @@ def element_of(spec: TensorSpec, text: Schema, number: Schema) -> Schema:
 
 def description_of(tensor: DescribedTensor) -> Schema:
     """The keywords that describe a tensor: `description` for people, `x-tensor` for programs."""
-    spec, doc = tensor
+    spec, doc, _ = tensor
     shape = None if spec.shape is None else [-1 if size is None else size for size in spec.shape]
     facts: dict[str, object] = {"dtype": dtype_text(spec), "shape": shape, "unit": doc.unit, "values": doc.values}
     if doc.labels:
@@ -83,7 +77,7 @@ def description_of(tensor: DescribedTensor) -> Schema:
 
 
 def _sentences(tensor: DescribedTensor) -> Iterator[str]:
-    spec, doc = tensor
+    spec, doc, _ = tensor
     if doc.meaning:
         yield doc.meaning[:1].upper() + doc.meaning[1:] + (f", {doc.unit}" if doc.unit else "")
     if doc.values:

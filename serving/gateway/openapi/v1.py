@@ -4,8 +4,8 @@ DescribedModel ──▶ predict by the one builder of `dialect.py`, and classif
 """
 
 import contextlib
-from collections.abc import Callable, Mapping
-from typing import get_args
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from signet.serving.errors import InvalidInput
 from signet.serving.gateway.openapi import dialect, tensors
@@ -17,106 +17,151 @@ from signet.serving.gateway.openapi.described_model import (
     servable_outputs,
 )
 from signet.serving.gateway.openapi.dialect import Dialect, Values
-from signet.serving.gateway.openapi.schemas import BOOLEAN, TEXT, Schema, array, closed, ref
+from signet.serving.gateway.openapi.named_schemas import NamedSchemas
+from signet.serving.gateway.openapi.schemas import (
+    BOOLEAN,
+    TEXT,
+    Schema,
+    any_of,
+    array,
+    closed,
+    explained,
+    only,
+    ref,
+    without,
+)
 from signet.serving.grpc_dialect import example_inference
-from signet.serving.json_arrays.non_finite import NonFinite
 from signet.serving.tensors.signature import DEFAULT, Signature
 
 SCHEMAS: dict[str, Schema] = {
-    "NamedOutputs": {"description": "Whether also the only output gets its name", **BOOLEAN, "default": False},
-    "NonFinite": {
-        "description": "How NaN and infinity are written: bare, which is not strict JSON, as null, or as a string",
-        "type": "string",
-        "enum": list(get_args(NonFinite)),
-        "default": "bare",
-    },
+    "NamedOutputs": explained("Whether also the only output gets its name; without it: no", BOOLEAN),
+    "NonFinite": explained(
+        "How NaN and infinity are written: `bare`, which is not strict JSON, or as `null`; without it `bare`. As a "
+        "`string` too, but then the schemas of answers do not hold",
+        only("bare", "null"),
+    ),
     "Example": {
         "description": "One tf.Example: the features by name, each a value or a list of them. The literal decides the "
         "type: 2.0 is a float, 2 and true are integers, strings and base64 are bytes",
         "type": "object",
-        "additionalProperties": {"anyOf": [ref("Feature"), array(ref("Feature"))]},
+        "additionalProperties": any_of(ref("Feature"), array(ref("Feature"))),
     },
-    "Feature": {"anyOf": [{"type": ["number", "boolean"]}, ref("Text")]},
+    "Feature": any_of({"type": "number"}, BOOLEAN, TEXT, ref("Bytes")),
 }
 
 
-def paths(model: DescribedModel) -> dict[str, Schema]:
+_NUMBER: Schema = {"type": ["number", "null"]}
+"""Of an answer: also one that is not finite, as the schemas of requests offer it."""
+
+
+def paths(model: DescribedModel, named: NamedSchemas) -> dict[str, Schema]:
     """Path -> its operations."""
-    return dialect.paths(model, PREDICT) | _classify(model) | _regress(model)
+    return dialect.paths(model, PREDICT) | _classify(model, named) | _regress(model, named)
 
 
 # Predict
 
 
-def _bodies(model: DescribedModel, signature: Signature) -> list[Schema]:
+def _bodies(model: DescribedModel, signature: Signature, named: NamedSchemas) -> list[Schema]:
+    """Rows by name, rows that are values of the only input, and columns."""
     counts = [spec.shape[0] for spec in signature.inputs.values() if spec.shape and spec.shape[0] is not None]
     limits = {"minItems": counts[0], "maxItems": counts[0]} if counts else {"minItems": 1}
-    rows = [array(row, **limits) for row in _inputs(model, signature, row=True)]
-    columns = _inputs(model, signature, row=False)
+    parts = partial(dialect.parts, model, signature)
+    columns = named.add(parts("Columns"), _by_name(model, signature, row=False))
+    inputs = named.any_of(parts("Inputs"), columns, *_alone(model, signature, row=False))
+    in_columns = named.add(parts("ColumnsRequest"), _body(signature, "inputs", inputs, "instances"))
+    if not in_rows(signature):
+        return [in_columns]
+    forms = [("RowsRequest", named.add(parts("Row"), _by_name(model, signature, row=True)))]
+    forms += [("ValuesRequest", _no_object(value)) for value in _alone(model, signature, row=True)]
     return [
-        *([_body(signature, "rows", "instances", rows, "inputs")] if in_rows(signature) else []),
-        _body(signature, "columns", "inputs", columns, "instances"),
+        *(named.add(parts(name), _body(signature, "instances", array(row, **limits), "inputs")) for name, row in forms),
+        in_columns,
     ]
 
 
-def _inputs(model: DescribedModel, signature: Signature, *, row: bool) -> list[Schema]:
-    """The value of the only input, and the inputs by name."""
-    schemas = {tensor.spec.name: input_schema(tensor, row=row) for tensor in model.inputs(signature)}
-    return [*(schemas.values() if len(schemas) == 1 else ()), closed("by name", schemas)]
+def _by_name(model: DescribedModel, signature: Signature, *, row: bool) -> Schema:
+    return closed({tensor.spec.name: input_schema(tensor, row=row) for tensor in model.inputs(signature)})
+
+
+def _no_object(schema: Schema) -> Schema:
+    """So that a body has one form also where an input of unknown rank may be anything."""
+    return schema if "type" in schema or "$ref" in schema else {**schema, "not": {"type": "object"}}
+
+
+def _alone(model: DescribedModel, signature: Signature, *, row: bool) -> list[Schema]:
+    """The value of the only input, which needs no name; none where there are several."""
+    tensors = model.inputs(signature)
+    return [input_schema(tensor, row=row) for tensor in tensors if len(tensors) == 1]
 
 
 def input_schema(tensor: DescribedTensor, *, row: bool) -> Schema:
     """One row of an input, or all."""
-    element = tensors.element_of(tensor.spec, ref("Text"), {"type": "number"})
+    text = ref("Bytes") if tensor.holds_bytes else TEXT
+    element = tensors.element_of(tensor.spec, text, {"type": "number"})
     schema = tensors.schema_of(tensor, element, row=row)
     if tensor.spec.shape and tensor.spec.shape[-1] == 1:  # in words: a schema would allow a mixture
         schema["description"] += ". The last axis may be left out: a flat list of values will do"
     return schema
 
 
-def _body(signature: Signature, layout: str, key: str, values: list[Schema], other: str) -> Schema:
-    """values: the forms that the value of the key may have. other: a key that must not be there."""
-    default = signature.name == DEFAULT
-    outputs = list(servable_outputs(signature))
+def _body(signature: Signature, key: str, value: Schema, other: str) -> Schema:
+    """key: what holds the inputs. other: a key that must not be there."""
     return {
-        "title": f"{signature.name}, {layout}",
         "type": "object",
         "properties": {
-            "signature_name": {"const": signature.name} | ({"default": DEFAULT} if default else {}),
-            key: values[0] if len(values) == 1 else {"anyOf": values},
-            other: False,
+            "signature_name": only(signature.name),
+            key: value,
             "output_filter": {
                 "description": "Only these outputs; empty: all",
-                **array({"type": "string", "enum": outputs}),
+                **array(only(*servable_outputs(signature))),
                 "uniqueItems": True,
             },
             "named_outputs": ref("NamedOutputs"),
             "non_finite": ref("NonFinite"),
         },
-        "required": [key] if default else ["signature_name", key],
+        "required": [key] if signature.name == DEFAULT else ["signature_name", key],
+        **without(other),
     }
 
 
-def _answers(model: DescribedModel, signature: Signature) -> list[Schema]:
-    rows = array(_outputs(model, signature, row=True))
-    columns = _outputs(model, signature, row=False)
+def _answers(model: DescribedModel, named: NamedSchemas) -> list[Schema]:
+    rows = [signature for signature in model.servable_signatures if in_rows(signature)]
+    columns = model.servable_signatures
+    predictions = _outputs(model, rows, named, row=True) if rows else {}
+    outputs = _outputs(model, columns, named, row=False)
     return [
-        *([closed(f"{signature.name}, rows", {"predictions": rows})] if in_rows(signature) else []),
-        closed(f"{signature.name}, columns", {"outputs": columns}),
+        *([named.add((model.name, "Predictions"), closed({"predictions": array(predictions)}))] if rows else []),
+        named.add((model.name, "Columns", "Answer"), closed({"outputs": outputs})),
     ]
 
 
-def _outputs(model: DescribedModel, signature: Signature, *, row: bool) -> Schema:
-    """The outputs by name, or the value of the only one."""
-    schemas = {tensor.spec.name: output_schema(tensor, row=row) for tensor in model.servable_outputs(signature)}
-    named = {"title": "by name", "type": "object", "properties": schemas, "additionalProperties": False}
-    return {"anyOf": [*schemas.values(), named] if len(schemas) == 1 else [named, *schemas.values()]}
+def _outputs(model: DescribedModel, signatures: Sequence[Signature], named: NamedSchemas, *, row: bool) -> Schema:
+    """What these signatures may give: all outputs by name, some by name, or the value of one.
+
+    Those with more outputs come first: a generated client takes the first form all of whose names are there.
+    """
+    what = "Prediction" if row else "Outputs"
+    whole, some, alone = [], dict[str, list[Schema]](), list[Schema]()
+    for signature in sorted(signatures, key=lambda each: -len(servable_outputs(each))):
+        schemas = {tensor.spec.name: output_schema(tensor, row=row) for tensor in model.servable_outputs(signature)}
+        whole.append(named.add(dialect.parts(model, signature, what), closed(schemas)))
+        for name, schema in schemas.items():
+            bare = {key: value for key, value in schema.items() if key not in ("description", "x-tensor")}
+            alone += [] if bare in alone else [bare]
+            if len(schemas) > 1:
+                forms = some.setdefault(name, [])
+                forms += [] if bare in forms else [bare]
+    if some:  # of an `output_filter`
+        properties = {name: any_of(*forms) for name, forms in some.items()}
+        whole.append(named.add((model.name, "Some", what), closed({}, **properties) | {"minProperties": 1}))
+    return named.any_of((model.name, "Any", what), *whole, *alone)
 
 
 def output_schema(tensor: DescribedTensor, *, row: bool) -> Schema:
     """One row of an output, or all."""
-    text = ref("Bytes" if tensor.spec.name.endswith("_bytes") else "Text")
-    return tensors.schema_of(tensor, tensors.element_of(tensor.spec, text, ref("Float")), row=row)
+    text = ref("Bytes") if tensor.holds_bytes else TEXT
+    return tensors.schema_of(tensor, tensors.element_of(tensor.spec, text, _NUMBER), row=row)
 
 
 def _examples(signature: Signature, examples: Examples) -> tuple[Values, Values]:
@@ -154,21 +199,22 @@ PREDICT = Dialect(
 # Classify and regress
 
 
-def _classify(model: DescribedModel) -> dict[str, Schema]:
+def _classify(model: DescribedModel, named: NamedSchemas) -> dict[str, Schema]:
     pair = {
         "description": "Label and score",
         "type": "array",
         "prefixItems": [TEXT, {"type": "number"}],
+        "items": any_of(TEXT, {"type": "number"}),
         "minItems": 2,
         "maxItems": 2,
     }
     names = _takers(model, example_inference.classify_outputs)
-    return _of_examples(model, "classify", names, "the classes of each example", array(pair))
+    return _of_examples(model, "classify", names, "the classes of each example", array(pair), named)
 
 
-def _regress(model: DescribedModel) -> dict[str, Schema]:
+def _regress(model: DescribedModel, named: NamedSchemas) -> dict[str, Schema]:
     names = _takers(model, example_inference.regress_outputs)
-    return _of_examples(model, "regress", names, "a value for each example", {"type": "number"})
+    return _of_examples(model, "regress", names, "a value for each example", {"type": "number"}, named)
 
 
 def _takers(model: DescribedModel, outputs: Callable[[DescribedModel, Signature], tuple[str, ...]]) -> list[str]:
@@ -182,14 +228,16 @@ def _takers(model: DescribedModel, outputs: Callable[[DescribedModel, Signature]
     return names
 
 
-def _of_examples(model: DescribedModel, verb: str, names: list[str], gives: str, result: Schema) -> dict[str, Schema]:
+def _of_examples(
+    model: DescribedModel, verb: str, names: list[str], gives: str, result: Schema, named: NamedSchemas
+) -> dict[str, Schema]:
     """The paths of a method; none without a signature for it."""
     if not names:
         return {}
     body = {
         "type": "object",
         "properties": {
-            "signature_name": {"enum": names} | ({"default": DEFAULT} if DEFAULT in names else {}),
+            "signature_name": only(*names),
             "context": {"description": "Features that every example has too", **ref("Example")},
             "examples": array(ref("Example"), minItems=1),
         },
@@ -198,11 +246,16 @@ def _of_examples(model: DescribedModel, verb: str, names: list[str], gives: str,
     answer = {
         "description": f"{gives[:1].upper()}{gives[1:]}",
         "headers": dialect.VERSION_HEADER,
-        "content": {"application/json": {"schema": closed("results", {"results": array(result)})}},
+        "content": {
+            "application/json": {"schema": named.add((model.name, verb, "Answer"), closed({"results": array(result)}))}
+        },
     }
     shared = {
         "description": f"Gives {gives}. The model's graph says which features it takes, its signatures do not.",
-        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": named.add((model.name, verb, "Request"), body)}},
+        },
         "responses": {"200": answer, **dialect.ERRORS},
     }
     return dialect.operations(model, PREDICT, verb, shared)
