@@ -93,22 +93,26 @@ SCHEMAS: dict[str, Schema] = {
             "most_relative": explained("As a part of the largest value", _or_null({"type": "number"})),
         }
     ),
-    "ReleaseStart": closed(
-        "What begins",
-        {},
-        version=explained("The candidate; without one the version that answers now is kept", VERSION),
-        stable=explained("The version that answers; missing: the one until now", VERSION),
-        limits=_LIMITS,
-        reason=_REASON,
-    ),
-    "ReleasePromote": closed(
-        "The next step, or another one",
-        {},
-        to={"enum": [str(stage) for stage in actions.STAGES]},
-        share=_PART,
-        shadow=_PART,
-        force=explained("Whatever is known of the candidate; needs a reason", {**BOOLEAN, "default": False}),
-        reason=_REASON,
-    ),
-    "ReleaseRollback": closed("Back to the stable version", {}, reason=_REASON),
+    "ReleaseStart": {
+        "title": "What begins",
+        **closed(
+            {},
+            version=explained("The candidate; without one the version that answers now is kept", VERSION),
+            stable=explained("The version that answers; missing: the one until now", VERSION),
+            limits=_LIMITS,
+            reason=_REASON,
+        ),
+    },
+    "ReleasePromote": {
+        "title": "The next step, or another one",
+        **closed(
+            {},
+            to={"enum": [str(stage) for stage in actions.STAGES]},
+            share=_PART,
+            shadow=_PART,
+            force=explained("Whatever is known of the candidate; needs a reason", {**BOOLEAN, "default": False}),
+            reason=_REASON,
+        ),
+    },
+    "ReleaseRollback": {"title": "Back to the stable version", **closed({}, reason=_REASON)},
 }
