@@ -4,11 +4,10 @@ IS_ONE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3; do $$each -c '$(IS_ONE)' 2>/dev/null && echo $$each && break; done)
 BIN := .venv/bin
 SIGNET := $(BIN)/signet
-QUICK_MODELS := digits question_answering social_posts
 HTTP_PORT ?= 8080
 MODELS_DIR ?= models
 
-.PHONY: run test quick test-long check audit format bench bench-overload bench-page bench-score bench-babi trace-picture wheel lock images-check deploy-files release-check help
+.PHONY: run test quick test-long check audit format bench bench-overload bench-page bench-score bench-babi trace-picture wheel lock images-check deploy-files docs docs-picture release-check help
 
 help:            ## these lines
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 14
@@ -21,9 +20,8 @@ help:            ## these lines
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-run: .venv/.done  ## train the quick presets if models/ lacks them, then serve on http://localhost:8080; EPOCHS=1 trains for less
-	@$(SIGNET) train $(QUICK_MODELS) --preset quick $(if $(EPOCHS),--epochs $(EPOCHS)) --if-missing --models-dir $(MODELS_DIR)
-	@exec $(SIGNET) serve --models-dir $(MODELS_DIR) --http-port $(HTTP_PORT)
+run: .venv/.done  ## serve on http://localhost:8080, and train meanwhile what models/ lacks of the quick presets; EPOCHS=1 trains for less
+	@exec $(BIN)/python examples/first_run.py '$(MODELS_DIR)' '$(HTTP_PORT)' '$(EPOCHS)'
 
 # One worker a processor, each with session servers of its own: about 3 GB of memory, hence at most four. `worksteal` gives
 # each worker a run of neighbours, so that most files' fixtures are made once, and shares out what is left at the end.
@@ -79,6 +77,9 @@ bench-page: .venv/.done  ## docs/performance.md, docs/overload.md, their picture
 bench-faults: .venv/.done  ## docs/faults.md: what callers notice when one of three model servers fails, in each way; six minutes
 	$(BIN)/python -m tests.bench.faults
 
+docs-picture: .venv/.done  ## docs/page.png: the page of the README's own model, as a browser shows it
+	$(BIN)/python -m tests.page_picture
+
 trace-picture: .venv/.done  ## docs/traces.svg: a request's way through gateway and model server, as a collector gets it
 	$(BIN)/python -m tests.bench.trace_picture
 
@@ -120,6 +121,9 @@ deploy-files: .venv/.done  ## write again what is made from other files: the das
 	   printf 'apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: signet\nspec:\n  groups:\n'; \
 	   sed -n '/^groups:/,$$ {/^groups:/d; s/^\(.\)/  \1/; p}' deploy/prometheus/recording.yaml deploy/prometheus/alerts.yaml; \
 	} > $(RULE)
+
+docs: .venv/.done  ## write again the tables in docs/ that are made from the code: settings, metrics
+	$(BIN)/python -m tests.docs_tables
 
 release-check: .venv/.done  ## whether this checkout can be released: versions, changes, made files, packages
 	$(BIN)/python deploy/release_check.py

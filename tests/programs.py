@@ -23,6 +23,7 @@ PACKAGES = {
     "wrk": "wrk",
     "h2load": "nghttp2-client",
     "cc": "gcc",
+    "node": "nodejs",
 }
 """Program -> Debian's package of it."""
 

@@ -10,14 +10,11 @@ from tests.architecture_drawing import DRAWING, PAGE
 from tests.servers import ROOT
 
 DECISIONS = sorted((ROOT / "docs/decisions").glob("*.md"))
-PAGES = [
-    ROOT / "CONTRIBUTING.md",
-    ROOT / "SECURITY.md",
-    ROOT / "docs/architecture.md",
-    ROOT / "docs/performance.md",
-    ROOT / "docs/releases.md",
-    *DECISIONS,
-]
+README = ROOT / "README.md"
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *DOCS, *DECISIONS]
+MOST_LINES = 150
+"""Of the README: what is beyond belongs into docs/."""
 FOLDERS = r"(?:serving|clients|training|signet|deploy|tests|docs|examples|\.ci|\.github)"
 
 
@@ -26,9 +23,15 @@ def test_files_that_a_page_names_exist(page):
     text = page.read_text()
     named = re.findall(rf"`({FOLDERS}/[\w./-]*)`", text)
     linked = [path for path in re.findall(r"\]\(([^)#]+)", text) if not path.startswith("http")]
-    assert named or linked
     assert not [path for path in named if not (ROOT / path).exists()]
     assert not [path for path in linked if not (page.parent / path).exists()]
+
+
+@pytest.mark.parametrize("page", [README, *DOCS], ids=lambda page: page.stem)
+def test_headings_that_a_page_links_to_exist(page):
+    for path, heading in re.findall(r"\]\(([\w/.-]*\.md|)#([\w-]+)\)", page.read_text()):
+        titles = re.findall(r"^#+ (.*)$", (page.parent / path if path else page).read_text(), re.MULTILINE)
+        assert heading in [re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles], (path, heading)
 
 
 def test_the_drawing_is_what_the_code_imports():
@@ -49,16 +52,13 @@ def test_decisions_are_numbered_without_a_gap():
 
 
 def test_the_readme_leads_to_every_page():
-    readme = (ROOT / "README.md").read_text()
-    for page in (
-        "CONTRIBUTING.md",
-        "SECURITY.md",
-        "LICENSE",
-        "docs/architecture.md",
-        "docs/performance.md",
-        "docs/decisions",
-    ):
-        assert f"]({page}" in readme, page
+    readme = README.read_text()
+    pages = ["CONTRIBUTING.md", "SECURITY.md", "LICENSE", "docs/decisions", *(f"docs/{page.name}" for page in DOCS)]
+    assert [page for page in pages if f"]({page}" not in readme] == []
+
+
+def test_the_readme_is_a_page_that_one_reads():
+    assert len(README.read_text().splitlines()) <= MOST_LINES
 
 
 def test_contributors_are_told_of_commands_and_markers_that_there_are():

@@ -104,7 +104,9 @@ class Settings(BaseSettings):
     """MODEL=on or MODEL=off, separated by commas: whether rows of several requests share its calls, known or not. Of other
     models only where their card, or asking them when they appear, shows that it changes no answer."""
     max_body_bytes: int = Field(64 << 20, ge=1)
-    """Largest request body, before and after decompression; more gets 413."""
+    """Largest request body, before and after decompression; more gets 413. To read one of JSON takes 4 to 16 times its memory for
+    a moment where it holds numbers, and at most 40 times. From 128 KiB on a process beside the server reads it: one a core, four
+    at most, of 2 GB each, started when the first is needed; what takes more gets 413."""
     max_in_flight: int = Field(512, ge=1)
     """Predict requests in work at once; more get 429 with Retry-After, and so does before that what its model could not answer
     in time, and what goes beyond its model's share: of several models none takes all places."""
@@ -113,7 +115,7 @@ class Settings(BaseSettings):
     max_connections: int = Field(4096, ge=1)
     """HTTP connections at once; for one more the longest idle one is closed. As many of gRPC, but never more than 1,024."""
     max_connections_per_address: int = Field(2048, ge=1)
-    """The same of one address, so that no single one takes all; a proxy in front is one address."""
+    """The same for one address, so that no single one takes all; a proxy in front is one address."""
     poll_s: float = Field(1.0, gt=0)
     """Seconds between two looks for new versions."""
     allow_missing: bool = False

@@ -185,7 +185,7 @@ def serve(
 ) -> None:
     """Serve models over HTTP and gRPC: named tensors in and out, Prometheus metrics. Ctrl-C drains and stops.
 
-    Each option is also a variable SIGNET_NAME, such as SIGNET_HTTP_PORT; the option wins. More of them: README.
+    Each option is also a variable SIGNET_NAME, such as SIGNET_HTTP_PORT; the option wins. More of them: docs/settings.md.
     """
     from signet.serving.gateway.settings import Settings, read
 

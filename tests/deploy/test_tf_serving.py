@@ -1,8 +1,7 @@
-import re
-
 import pytest
 from google.protobuf import text_format
 
+from examples import first_run
 from signet.serving.model_server.config_messages import BatchingParameters, MonitoringConfig
 from signet.serving.models import model_config
 from signet.serving.tensors.protos import model_server_config_pb2
@@ -38,8 +37,7 @@ def test_a_misspelt_field_is_refused(name):
 
 def test_the_models_are_those_that_make_run_trains():
     models = parse("models.config").model_config_list.config
-    quick = re.search(r"^QUICK_MODELS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
-    assert [model.name for model in models] == quick
+    assert tuple(model.name for model in models) == first_run.NAMES
     for model in models:
         assert (ROOT / "training" / "models" / f"{model.name}.py").is_file()
         assert model.base_path == f"/models/{model.name}"

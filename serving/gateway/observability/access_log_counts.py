@@ -24,7 +24,7 @@ class AccessLogCounts:
         """The counts as Prometheus reads them."""
         dropped = CounterMetricFamily(
             "signet_log_dropped",
-            "Lines of the access log that were dropped: the queue was full, or they could not be written.",
+            "Lines of the access log that are lost, by reason: queue (the writer is behind), write (disk full, nobody reads).",
             labels=["reason"],
         )
         dropped.add_metric(["queue"], self._writer.full if self._writer else 0)

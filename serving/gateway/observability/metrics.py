@@ -147,13 +147,16 @@ class Metrics:
             "signet_response_size_bytes", "Bodies of predict answers.", ("protocol",), _BYTES, registry
         )
         self.shed = LockedCounter(
-            "signet_shed_total", "Requests turned away unserved, by reason.", ("reason",), registry=registry
+            "signet_shed_total",
+            f"Requests turned away, and connections closed for others, by reason: {', '.join(SHED)}.",
+            ("reason",),
+            registry=registry,
         )
         for reason in SHED:
             self.shed.labels(reason)  # at 0 from the start: a rate needs a value before the first one
         self._traces_dropped = LockedCounter(
             "signet_traces_dropped_total",
-            "Traced requests and calls whose spans did not reach the collector, by reason.",
+            f"Traced requests and calls whose spans did not reach the collector, by reason: {', '.join(DROPS)}.",
             ("reason",),
             registry=registry,
         )
@@ -162,7 +165,7 @@ class Metrics:
         self.shed_by_wait = self.shed.labels("predicted_wait")
         self.access_refused = LockedCounter(
             "signet_access_refused_total",
-            "Requests refused for the key that they show, by reason.",
+            f"Requests refused for the key that they show, by reason: {', '.join(ACCESS_REFUSED)}.",
             ("reason",),
             registry=registry,
         )
@@ -170,13 +173,13 @@ class Metrics:
             self.access_refused.labels(reason)
         self.key_requests = Counter(
             "signet_key_requests",
-            "Predict requests answered, by the name of the key and outcome: OK or a gRPC code name.",
+            "Predict requests answered, by the name of the key, of the first 256 of the file, or other; and by outcome.",
             ("key", "code"),
             registry,
         )
         self._model_state = Gauge(
             "signet_model_state",
-            "1 for the state a version is in.",
+            "1 for the state that a version is in, of the highest four.",
             ("model", "version", "state"),
             registry=registry,
             multiprocess_mode="max",
@@ -305,7 +308,7 @@ class Metrics:
         def waits() -> Iterator[Metric]:
             name, text = (
                 "signet_predicted_wait_seconds",
-                "Seconds that a request that came now would wait for its call.",
+                "Seconds that a request which came now would wait for its call; the autoscaler's metric.",
             )
             family = combined_by("max", GaugeMetricFamily(name, text, labels=["model"]))
             for model, seconds in waits_s().items():

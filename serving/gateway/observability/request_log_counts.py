@@ -11,11 +11,15 @@ class LogCounts:
     """The counters. Any thread counts."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.rows = Counter("signet_request_log_rows_total", "Rows in files that are written.", registry=registry)
-        self.bytes = Counter("signet_request_log_bytes_total", "Bytes of files that are written.", registry=registry)
+        self.rows = Counter(
+            "signet_request_log_rows_total", "Rows in files of the request log that are written.", registry=registry
+        )
+        self.bytes = Counter(
+            "signet_request_log_bytes_total", "Bytes of files of the request log that are written.", registry=registry
+        )
         self.dropped = Counter(
             "signet_request_log_dropped_total",
-            "Rows that were chosen for the request log and are not in it, by reason.",
+            f"Rows that were chosen for the request log and are not in it, by reason: {', '.join(REASONS)}.",
             ("reason",),
             registry=registry,
         )

@@ -40,7 +40,7 @@ class ReleaseMetrics(Collector):
         yield from (stage, share, missing, stopped, gate)
         copies = CounterMetricFamily(
             "signet_release_copies",
-            "Copies of requests for a candidate, by what became of them: shown, full, away.",
+            "Copies of requests for a candidate, by what became of them: shown, full (no room), away (it was not there).",
             labels=["model", "outcome"],
         )
         for (model, outcome), count in list(self._copying.outcomes.items()):
@@ -48,7 +48,7 @@ class ReleaseMetrics(Collector):
         yield copies
         differs = _gauge(
             "signet_release_output_differs_ratio",
-            "Part of the copies in which an output of the candidate differed by more than the tolerance.",
+            "Part of the copies in which an output of the candidate differed by more than limits.tolerance.",
             "output",
         )
         for model in self._routing.plans:
