@@ -114,9 +114,10 @@ images-check: .venv/.done  ## build the images on BASE and run them: needs docke
 	$(BIN)/python -m tests.deploy.images_check $(BASE) $(if $(PIP_CONF),--pip-conf $(PIP_CONF))
 
 RULE := deploy/kubernetes/base/monitoring/prometheus-rule.yaml
-deploy-files: .venv/.done  ## write again what is made from other files: the dashboard, Kubernetes's copy of the rules, the drawing of rooms
+deploy-files: .venv/.done  ## write again what is made from other files: the dashboard, Kubernetes's copy of the rules, the drawing of rooms, the tutorial as a notebook
 	$(BIN)/python deploy/dashboard.py
 	$(BIN)/python -m tests.architecture_drawing
+	$(BIN)/python -m tests.notebooks
 	@{ printf '# From deploy/prometheus/recording.yaml and alerts.yaml, by `make deploy-files`.\n'; \
 	   printf 'apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: signet\nspec:\n  groups:\n'; \
 	   sed -n '/^groups:/,$$ {/^groups:/d; s/^\(.\)/  \1/; p}' deploy/prometheus/recording.yaml deploy/prometheus/alerts.yaml; \

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from signet.clients.client import values
@@ -14,6 +13,7 @@ from signet.clients.client.connecting import Access
 from signet.clients.client.http_client import Client
 from signet.clients.client.http_messages import Model
 from signet.serving.errors import UsageError
+from signet.serving.process.terminal import console
 from signet.serving.tensors.arrays import Array, Arrays
 
 _WIDEST = 10_000
@@ -33,10 +33,11 @@ def models(url: str, access: Access) -> None:
     with Client.of(url, access) as client:
         served = client.models()
     table = models_table(served)
-    console = Console()
-    if not console.is_terminal:  # who reads a pipe wants whole lines
-        console = Console(width=Console(width=_WIDEST).measure(table).maximum)
-    console.print(table)
+    printed = console()
+    if not printed.is_terminal:  # who reads a pipe wants whole lines
+        printed.width = _WIDEST
+        printed.width = printed.measure(table).maximum
+    printed.print(table)
 
 
 def read_inputs(inputs: str) -> dict[str, Any]:

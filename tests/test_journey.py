@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from examples import first_run
-from tests import programs, servers
+from tests import notebooks, programs, servers
 from tests.certificates import Authority
 from tests.servers import ROOT, Program
 
@@ -129,6 +129,20 @@ def test_the_first_run_as_it_is_printed_learns_what_the_quick_preset_learns(tmp_
             metrics = json.loads((tmp_path / "models" / name / "1" / "assets.extra" / "metrics.json").read_text())
             assert metrics["best_epoch"] > 1
             assert all(score["value"] > 0.5 for score in metrics["scores"] if score["metric"] == "accuracy"), metrics
+
+
+def test_the_notebook_of_clients_asks_the_models_of_the_first_run(running, tmp_path):
+    grpc = re.findall(r"gRPC: (localhost:\d+)", running.program.output)[0]
+    places = {"http://localhost:8080": running.url, "localhost:8500": grpc}
+    said = notebooks.run(notebooks.CLIENT, tmp_path, places)
+    for words in (
+        "<Version 1 of question_answering",
+        "did you mean 'pixels'?",
+        "NotFound: ",
+        "dict_keys(['digit'])",
+        "\n20",
+    ):
+        assert words in said, said
 
 
 def test_the_first_run_prints_three_commands_that_work(running, tmp_path):

@@ -28,10 +28,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from signet.serving.errors import SignetError, UsageError
+from signet.serving.process.terminal import console
 from signet.training import keras_start
 from signet.training.export import export, publish, reference
 from signet.training.export.errors import ExportFailed
@@ -42,7 +42,8 @@ from signet.training.options import TrainOptions
 from signet.training.train_progress import ModelProgress, TrainProgress
 
 if TYPE_CHECKING:
-    from signet.training.fit import History
+    from signet.serving.process.terminal import console
+from signet.training.fit import History
 
 PRESETS = ("quick", "full")
 
@@ -81,13 +82,13 @@ def train(names: Sequence[str], options: TrainOptions) -> None:
         names = [name for name in names if not publish.versions(options.models_dir / name)]
     if not names:
         return
-    console = Console(soft_wrap=True, highlight=False)
-    if not console.is_terminal:
-        console.width = TABLE_WIDTH
+    screen = console(soft_wrap=True, highlight=False)
+    if not screen.is_terminal:
+        screen.width = TABLE_WIDTH
     quiet_tensorflow()
     done: list[Trained] = []
     try:
-        with contextlib.ExitStack() as locks, TrainProgress(console) as progress:
+        with contextlib.ExitStack() as locks, TrainProgress(screen) as progress:
             lines = {name: progress.add(name) for name in names}
             for name in names:
                 locks.enter_context(locked(options.work(name)))  # until its export has been published
@@ -100,7 +101,7 @@ def train(names: Sequence[str], options: TrainOptions) -> None:
             if trained.export.poll() is None:
                 trained.export.send_signal(signal.SIGINT)
                 trained.export.communicate()
-    console.print(table(rows))
+    screen.print(table(rows))
 
 
 def check(names: Sequence[str], options: TrainOptions) -> list[str]:

@@ -16,11 +16,10 @@ def drift(options: DriftOptions) -> None:
 
     Exit codes: 0 nothing drifts; 1 something does; 2 a mistake, or too few rows.
     """
-    from rich.console import Console
-
     from signet.clients.drift import command
+    from signet.serving.process.terminal import console
 
-    console = Console()
-    if not console.is_terminal:
-        console.width = 160
-    raise typer.Exit(command.run(options, console, Console(stderr=True)))
+    results = console()
+    if not results.is_terminal:
+        results.width = 160
+    raise typer.Exit(command.run(options, results, console(stderr=True)))

@@ -17,10 +17,10 @@ def load(plan: LoadPlan, connection: ConnectionOptions) -> None:
     was measured. Exit code 0; 1 when a limit was not kept or the server does not take the requests; 130 after Ctrl-C, 143
     after SIGTERM.
     """
-    from rich.console import Console
 
     from signet.clients.load_test.command import load as run
     from signet.clients.load_test.report.tables import wide_console
+    from signet.serving.process.terminal import console
 
     plan = replace(plan, url=plan.url or default_url(plan.protocol), access=connection.access())
-    raise typer.Exit(run(plan, wide_console(), Console(stderr=True)))
+    raise typer.Exit(run(plan, wide_console(), console(stderr=True)))

@@ -42,10 +42,10 @@ def score(
     Exit codes: 0 all is scored; 1 a mistake or an error; 3 the version is not served any more; 4 more bad rows than
     --max-bad; 130 Ctrl-C; 141 nobody reads OUTPUT - any more; 143 SIGTERM.
     """
-    from rich.console import Console
 
     from signet.clients.score import storage
     from signet.clients.score.job import score as run
+    from signet.serving.process.terminal import console
 
     if len(paths) < 2:
         raise typer.BadParameter("expected INPUT… OUTPUT, at least one of each", param_hint="INPUT… OUTPUT")
@@ -58,5 +58,5 @@ def score(
         access=connection.access(),
         in_process=models_dir if in_process else None,
     )
-    done = run(options, Console(stderr=True))
+    done = run(options, console(stderr=True))
     typer.echo(done.sentence(options.model, storage.shown(output)), err=output == "-")

@@ -37,6 +37,9 @@ class Exported(NamedTuple):
     card: dict[str, Any]
     """Its model card: signatures, what was checked, the digest."""
 
+    def __repr__(self) -> str:
+        return f"<Exported {self.path}: {', '.join(self.card['signatures'])}>"
+
 
 def export(
     model: keras.Model,

@@ -12,6 +12,7 @@ from signet.clients.load_test.plan.steps import Step
 from signet.clients.load_test.report.findings import findings
 from signet.clients.load_test.run.percentiles import Summary
 from signet.clients.load_test.run.result import Result
+from signet.serving.process.terminal import console
 
 COLUMNS = (50, 90, 99, 99.9, 100)
 _WIDEST = 10_000
@@ -29,8 +30,10 @@ def show(result: Result, console: Console) -> None:
 
 def wide_console() -> Console:
     """A console for results: as wide as need be where it is no terminal, for who reads a pipe wants whole lines."""
-    console = Console()
-    return console if console.is_terminal else Console(width=_WIDEST)
+    made = console()
+    if not made.is_terminal:
+        made.width = _WIDEST
+    return made
 
 
 def trial_line(step: Step, part: Summary, verdicts: list[Verdict]) -> str:
