@@ -45,7 +45,8 @@ def run(file: Path, folder: Path, places: Mapping[str, str], **variables: str) -
         notebook, timeout=_CELL_S, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
     )
     client.execute(env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), **variables})
-    return "\n".join(_said(output) for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs)
+    cells = [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
+    return "\n".join("".join(map(_said, outputs)) for outputs in cells)  # what a program prints comes in pieces
 
 
 def _said(output: Mapping[str, Any]) -> str:
