@@ -1,6 +1,10 @@
 """`signet predict` and `signet models`: one call and a table, on a terminal or for another program to read."""
 
+import json
 import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +19,65 @@ from signet.clients.client.http_messages import Model
 from signet.serving.errors import UsageError
 from signet.serving.process.terminal import console
 from signet.serving.tensors.arrays import Array, Arrays
+from signet.serving.tensors.signature import TensorSpec
 
 _WIDEST = 10_000
+_COLUMNS = ("model", "versions", "signature", "inputs", "outputs")
 
 
-def predict(
-    model: str, inputs: str, *, url: str, access: Access, version: int | None, signature: str | None, timeout_s: float
-) -> None:
-    """Print the outputs for the inputs: JSON, @FILE with JSON, or - for standard input."""
-    with Client.of(url, access, timeout_s=timeout_s) as client:
-        named = read_inputs(inputs)
-        print(outputs_text(client.predict(model, named, version=version, signature=signature)))
+@dataclass(frozen=True)
+class Question:
+    """What `signet predict` asks."""
+
+    model: str
+    inputs: str
+    """JSON, @FILE with JSON, or - for standard input."""
+    version: int | None = None
+    label: str | None = None
+    signature: str | None = None
+    outputs: Sequence[str] = ()
+    """The outputs that are wanted; none: all."""
+    timeout_s: float = 30.0
+    timing: bool = False
+    """Whether to say on stderr how long the answer took."""
 
 
-def models(url: str, access: Access) -> None:
-    """Print what is served."""
+def predict(question: Question, url: str, access: Access) -> None:
+    """Print the outputs for the inputs."""
+    with Client.of(url, access, timeout_s=question.timeout_s) as client:
+        named = read_inputs(question.inputs)
+        began = time.monotonic()
+        answer = client.predict(
+            question.model,
+            named,
+            version=question.version,
+            label=question.label,
+            signature=question.signature,
+            outputs=question.outputs,
+        )
+        took_s = time.monotonic() - began
+    print(outputs_text(answer))
+    if question.timing:
+        version = "" if answer.version is None else f" by version {answer.version}"
+        print(f"answered{version} in {took_s * 1000:.1f} ms, connection and signature included", file=sys.stderr)
+
+
+def models(url: str, access: Access, as_json: bool = False) -> None:
+    """Print what is served: as a table on a terminal, elsewhere a line for each signature, or as JSON."""
     with Client.of(url, access) as client:
         served = client.models()
-    table = models_table(served)
     printed = console()
-    if not printed.is_terminal:  # who reads a pipe wants whole lines
-        printed.width = _WIDEST
-        printed.width = printed.measure(table).maximum
-    printed.print(table)
+    if as_json:
+        print(json.dumps(list(map(_document, served)), indent=2))
+    elif not printed.is_terminal:
+        print(models_lines(served))
+    else:
+        table = models_table(served)
+        wanted = _wanted_width(table)
+        if wanted <= printed.width:  # else names would be cut, which callers have to type
+            printed.print(table)
+        else:
+            printed.print(models_list(served), markup=False, highlight=False, soft_wrap=True)
 
 
 def read_inputs(inputs: str) -> dict[str, Any]:
@@ -60,9 +100,9 @@ def outputs_text(outputs: Arrays) -> str:
 
 def models_table(served: list[Model]) -> Table:
     """A line for each signature."""
-    table = Table("model", "versions", "signature", "inputs", "outputs", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(*_COLUMNS, box=box.SIMPLE_HEAD, pad_edge=False)
     for model in served:
-        versions = ", ".join(map(str, model.versions)) or "none"
+        versions = _versions(model)
         if not model.signatures:
             table.add_row(model.name, versions, "", model.problem)
         for i, (name, signature) in enumerate(model.signatures.items()):
@@ -74,6 +114,61 @@ def models_table(served: list[Model]) -> Table:
                 "\n".join(map(str, signature.outputs.values())),
             )
     return table
+
+
+def models_list(served: list[Model]) -> str:
+    """The same for terminals that are too narrow for the table."""
+    lines = []
+    for model in served:
+        lines.append(f"{model.name}, versions: {_versions(model)}{f': {model.problem}' if model.problem else ''}")
+        for name, signature in model.signatures.items():
+            lines.append(f"  {name}")
+            lines += [f"    in   {spec}" for spec in signature.inputs.values()]
+            lines += [f"    out  {spec}" for spec in signature.outputs.values()]
+    return "\n".join(lines)
+
+
+def models_lines(served: list[Model]) -> str:
+    """The same for programs that read lines: columns with tabs between, all of them in each line."""
+    lines: list[tuple[str, ...]] = [_COLUMNS]
+    for model in served:
+        for name, signature in model.signatures.items():
+            sides = ("; ".join(map(str, side.values())) for side in (signature.inputs, signature.outputs))
+            lines.append((model.name, _versions(model), name, *sides))
+        if not model.signatures:
+            lines.append((model.name, _versions(model), "", model.problem, ""))
+    return "\n".join("\t".join(" ".join(cell.split()) for cell in line) for line in lines)
+
+
+def _wanted_width(table: Table) -> int:
+    """Columns in which nothing of it is cut."""
+    wide = console()
+    wide.width = _WIDEST
+    return wide.measure(table).maximum
+
+
+def _document(model: Model) -> dict[str, Any]:
+    """A model for programs."""
+
+    def tensors(specs: Mapping[str, TensorSpec]) -> dict[str, Any]:
+        return {
+            name: {"dtype": spec.dtype and spec.dtype.name, "shape": None if spec.shape is None else list(spec.shape)}
+            for name, spec in specs.items()
+        }
+
+    return {
+        "name": model.name,
+        "versions": list(model.versions),
+        "problem": model.problem or None,
+        "signatures": {
+            name: {"inputs": tensors(signature.inputs), "outputs": tensors(signature.outputs)}
+            for name, signature in model.signatures.items()
+        },
+    }
+
+
+def _versions(model: Model) -> str:
+    return ", ".join(map(str, model.versions)) or "none"
 
 
 def _text(inputs: str) -> tuple[str, bytes]:

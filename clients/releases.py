@@ -13,8 +13,8 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from signet.clients.client.connecting import Access, proxy_of, signed_in, without_password
-from signet.serving.errors import UsageError
+from signet.clients.client.connecting import Access, proxy_of, signed_in, with_scheme, without_password
+from signet.serving.errors import NotDone, UsageError
 from signet.serving.releases import replica
 from signet.serving.releases.replica import Replica
 
@@ -27,7 +27,7 @@ _MOST_ADDRESSES = 1000
 def ask(urls: Iterable[str], model: str, access: Access) -> list[Replica]:
     """All replicas behind some URLs, each once. Raises `UsageError` where one does not answer: nobody knows what it has seen."""
     found: list[Replica] = []
-    for url in urls:
+    for url in map(with_scheme, urls):
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UsageError(f"--url is {without_password(url)[:200]!r}; expected http://HOST:PORT")
@@ -85,11 +85,11 @@ def _ask(url: str, address: str, model: str, access: Access) -> list[Replica]:
             for piece in answer.iter_bytes():
                 content += piece
                 if len(content) > replica.MOST_BYTES:
-                    raise UsageError(f"{where} answers with more than {replica.MOST_BYTES} bytes")
+                    raise NotDone(f"{where} answers with more than {replica.MOST_BYTES} bytes")
     except httpx.HTTPError as error:
-        raise UsageError(f"{where} does not answer: {error or type(error).__name__}") from error
+        raise NotDone(f"{where} does not answer: {error or type(error).__name__}") from error
     if answer.status_code != httpx.codes.OK:
-        raise UsageError(f"{where} answers with {answer.status_code}: {content[:300].decode(errors='replace')}")
+        raise NotDone(f"{where} answers with {answer.status_code}: {content[:300].decode(errors='replace')}")
     try:
         return replica.parse(content)
     except UsageError as error:

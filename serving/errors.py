@@ -1,7 +1,8 @@
 """What can go wrong, as one tree. A class carries its HTTP status and gRPC code; one handler per protocol answers.
 
     SignetError                the message is one sentence for the person who made the mistake
-    ├── UsageError             wrong options, files or folders: a program ends with exit code 1
+    ├── UsageError             wrong options, files or folders: a program ends with exit code 2
+    │   └── NotDone            rightly asked for, but a disk, a network or another program is in the way: exit code 1
     └── ServingError           a request could not be answered
         ├── InvalidInput       400 INVALID_ARGUMENT      the signature does not accept what was sent
         │   ├── TooLarge       413 INVALID_ARGUMENT      more bytes than the server takes
@@ -24,15 +25,26 @@ The mapping of codes is TensorFlow Serving's (`http_server.cc`); 413, 415 and 50
 
 from typing import ClassVar
 
+from signet.serving.exit_codes import ExitCode
+
 
 class SignetError(Exception):
     """Root of the tree."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+    """With which a program ends that cannot go on."""
 
 
 class UsageError(SignetError):
     """The user of a program gave it something it cannot work with."""
+
+    exit_code = ExitCode.USAGE
+
+
+class NotDone(UsageError):
+    """What was asked for cannot be done, though the call is right: a disk, a network, a file that changes is in the way."""
+
+    exit_code = ExitCode.FAILED
 
 
 class ServingError(SignetError):

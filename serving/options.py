@@ -6,6 +6,7 @@
 Nothing here needs the library that reads the command line.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -16,6 +17,8 @@ class Option:
     help: str
     flag: str = ""
     """`--name`; empty: as the field is called."""
+    also: str = ""
+    """Another flag for the same, which is not shown."""
     metavar: str | None = None
     min: float | None = None
     max: float | None = None
@@ -23,3 +26,9 @@ class Option:
     """The environment variable that says it where the command line does not."""
     is_argument: bool = False
     """Whether it is told from others by its place instead of a name."""
+    choices: Sequence[str] = ()
+    """The words that it may be; none: any."""
+    section: str = ""
+    """The heading of the help below which it stands; empty: that of all others."""
+    complete: str = ""
+    """What a shell may put for a word that somebody has begun to type: a function of signet/commands/completing.py."""

@@ -5,6 +5,9 @@ import platform
 import signal
 import sys
 
+from signet.serving.errors import NotDone, ServingError, SignetError
+from signet.serving.exit_codes import ExitCode
+
 _EXTRAS = {
     "serve": "gateway",
     "model-server": "engine",
@@ -14,24 +17,22 @@ _EXTRAS = {
 """The extras that sub-commands need; training and scoring say themselves what they need beyond `cli`."""
 _ON_ANY_PYTHON = {"predict", "models"}
 """The sub-commands that run on Python 3.10 too, as the clients do."""
-_READER_GONE = 141
 
 
 def main() -> None:
     """Entry point of the `signet` script: a mistake of the user's is one sentence, not a traceback."""
     # As process 1 of a container a signal without a handler is ignored; servers put their own in place later.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    from signet.serving.errors import ServingError, SignetError, UsageError
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(ExitCode.TERMINATED))
 
     command = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), "")
     try:
         if sys.version_info < (3, 11) and command and command not in _ON_ANY_PYTHON:
-            raise UsageError(f"`signet {command}` needs Python 3.11 or newer; this is {platform.python_version()}")
+            raise NotDone(f"`signet {command}` needs Python 3.11 or newer; this is {platform.python_version()}")
         from signet.commands.app import app
 
         app()
     except SignetError as error:
-        if error.exit_code == _READER_GONE:
+        if error.exit_code == ExitCode.READER_GONE:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nothing is left to say, and nobody to say it to
         else:
             known = f" (request {error.request_id})" if isinstance(error, ServingError) and error.request_id else ""
@@ -43,4 +44,4 @@ def main() -> None:
             raise
         called = f"signet {command}".strip()
         print(f"signet: `{called}` needs {error.name}: pip install 'signet-serving[{extra}]'", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(ExitCode.FAILED)

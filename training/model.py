@@ -30,8 +30,6 @@ Arrays = dict[str, Array]
 class BadOption(UsageError):
     """An option of `signet train` has a value that cannot be meant."""
 
-    exit_code = 2
-
 
 class BadData(UsageError):
     """A data file does not hold what the model learns from. The message names file and line."""

@@ -7,13 +7,21 @@ from typing import Annotated
 from signet.serving.options import Option
 from signet.training.export.options import AllowBreaking
 
+PRESETS = ("quick", "full")
+ARCHITECTURES = ("default", "notebook")
+"""The network that learns best, and the notebook's; the same where there is no better one."""
+
 
 @dataclass(frozen=True)
 class TrainOptions:
     """How models are to be trained, and where their exports go."""
 
     preset: Annotated[
-        str, Option("quick: under a minute of processor time a model; full: up to 30 minutes, for better figures.")
+        str,
+        Option(
+            "quick: under a minute of processor time a model; full: up to 30 minutes, for better figures.",
+            choices=PRESETS,
+        ),
     ] = "quick"
     models_dir: Annotated[
         Path, Option("Each export becomes MODELS_DIR/NAME/VERSION, the version being the next number.")
@@ -22,14 +30,18 @@ class TrainOptions:
         int, Option("Of the first weights, the order of rows and generated data. Same seed and machine, same weights.")
     ] = 0
     architecture: Annotated[
-        str, Option("default: the network that learns best. notebook: the one in the notebook, layer by layer.")
+        str,
+        Option(
+            "default: the network that learns best. notebook: the one in the notebook, layer by layer.",
+            choices=ARCHITECTURES,
+        ),
     ] = "default"
-    epochs: Annotated[int | None, Option("Passes over the data, at least 1. Default: the preset's.")] = None
+    epochs: Annotated[int | None, Option("Passes over the data, at least 1. [default: the preset's]")] = None
     patience: Annotated[
         int | None,
         Option(
             "Early stopping: after so many epochs in a row that were not the best on the validation rows; 0: never. "
-            "Default: the preset's. Exported are the weights of the best epoch in any case."
+            "Exported are the weights of the best epoch in any case. [default: the preset's]"
         ),
     ] = None
     tensorboard: Annotated[Path | None, Option("Write for `tensorboard --logdir` into this folder.")] = None
@@ -49,7 +61,7 @@ class TrainOptions:
     if_missing: Annotated[bool, Option("Leave out models that have a version.")] = False
     work_dir: Annotated[
         Path | None,
-        Option("Checkpoints, from which a killed training goes on. Default: .training beside MODELS_DIR."),
+        Option("Checkpoints, from which a killed training goes on. [default: .training beside MODELS_DIR]"),
     ] = None
     allow_breaking: AllowBreaking = False
 

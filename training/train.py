@@ -31,6 +31,7 @@ import numpy as np
 from rich.table import Table
 
 from signet.serving.errors import SignetError, UsageError
+from signet.serving.exit_codes import ExitCode
 from signet.serving.process.terminal import console
 from signet.training import keras_start
 from signet.training.export import export, publish, reference
@@ -38,17 +39,11 @@ from signet.training.export.errors import ExportFailed
 from signet.training.export.golden import to_json
 from signet.training.model import BadOption, Data, Examples, Model, Recipe, Score
 from signet.training.models.registry import DATA_SETS, NAMES, models
-from signet.training.options import TrainOptions
+from signet.training.options import ARCHITECTURES, PRESETS, TrainOptions
 from signet.training.train_progress import ModelProgress, TrainProgress
 
 if TYPE_CHECKING:
-    from signet.serving.process.terminal import console
-from signet.training.fit import History
-
-PRESETS = ("quick", "full")
-
-ARCHITECTURES = ("default", "notebook")
-"""The network that learns best, and the notebook's; the same where there is no better one."""
+    from signet.training.fit import History
 
 TABLE_WIDTH = 160
 """Columns of the table at the end where there is no terminal to fit it to."""
@@ -60,7 +55,7 @@ BACKENDS = ("tensorflow", "jax")
 class Interrupted(SignetError):
     """The user has pressed Ctrl-C; the exit code is that of a program that SIGINT ends."""
 
-    exit_code = 130
+    exit_code = ExitCode.INTERRUPTED
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 URL_VARIABLE, TOKEN_VARIABLE, KEY_VARIABLE = "SIGNET_URL", "SIGNET_TOKEN", "SIGNET_KEY"
 DEFAULT_URL = "http://localhost:8080"
-Url = Annotated[str, Option("Where the gateway answers, such as http://HOST:PORT.", variable=URL_VARIABLE)]
+Url = Annotated[
+    str,
+    Option("Where the gateway answers: http://HOST:PORT, or HOST:PORT.", variable=URL_VARIABLE, section="Connection"),
+]
 FilePath = str | os.PathLike[str]
 Certificate = FilePath | tuple[FilePath, FilePath]
 """A PEM file with a client's certificate and its key, or the two files."""
@@ -32,6 +35,7 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 _KEY = re.compile(r"[\x21-\x7e]+")
 _KEY_FILE_BYTES = 4096
+_SCHEMELESS = re.compile(r"(?:[^\s/?#@]*@)?(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?(?:/[^\s]*)?\Z")
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ def access(
 def of_options(headers: list[str] | None, ca_file: str, certificate: str, key: str, key_file: str = "") -> Access:
     """What a client shows, from the options of a command, $SIGNET_TOKEN and $SIGNET_KEY. Raises `UsageError`."""
     if key and not certificate:
-        raise UsageError("--key is that of a --certificate, which is not given")
+        raise UsageError("--certificate-key is that of a --certificate, which is not given")
     pair = (certificate, key) if certificate else None
     return access(header_options(headers or []), None, ca_file, pair, key_in(key_file) if key_file else None)
 
@@ -144,6 +148,11 @@ def signed_in(url: str) -> dict[str, str]:
         return {}
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     return {"authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+
+
+def with_scheme(url: str) -> str:
+    """`localhost:8080` -> `http://localhost:8080`; what has a scheme, or is no HOST:PORT, stays."""
+    return f"http://{url}" if _SCHEMELESS.match(url) else url
 
 
 def usual_url() -> str:

@@ -18,7 +18,7 @@ import httpcore
 import httpx
 
 from signet.clients.client import current_trace
-from signet.clients.client.connecting import Access, proxy_of, without_password
+from signet.clients.client.connecting import Access, proxy_of, with_scheme, without_password
 from signet.clients.client.http_messages import Request
 from signet.serving.errors import DeadlineExceeded, ServingError, Unavailable, UsageError
 
@@ -37,6 +37,7 @@ class Connections:
 
     def __init__(self, url: str, access: Access) -> None:
         """Raises `UsageError` for what is no URL, for files that are none, and for a proxy that cannot be used."""
+        url = with_scheme(url) if isinstance(url, str) else url
         self.shown = without_password(url) if isinstance(url, str) else repr(url)
         try:
             parsed = httpx.URL(url)

@@ -22,6 +22,7 @@ from signet.clients.request_log import files
 from signet.clients.request_log.files import LogFile
 from signet.clients.score import formats, storage
 from signet.serving.errors import UsageError
+from signet.serving.exit_codes import ExitCode
 from signet.serving.models import distribution, model_card
 from signet.serving.models.distribution import Reference
 from signet.serving.models.model_card import Card
@@ -32,12 +33,10 @@ _FILE_NAMES = {"float": "float32", "bfloat16": "float32", "double": "double"}
 
 
 class NotComparable(UsageError):
-    """Nothing can be said of drift."""
-
-    exit_code = 2  # 1 says that something drifts
+    """Nothing can be said of drift, whatever is in the way: exit code 1 says that something drifts."""
 
 
-def run(options: DriftOptions, console: Console, progress: Console) -> int:
+def run(options: DriftOptions, console: Console, progress: Console) -> ExitCode:
     """The exit code. Raises `NotComparable`."""
     try:
         return _run(options, console, progress)
@@ -45,7 +44,7 @@ def run(options: DriftOptions, console: Console, progress: Console) -> int:
         raise NotComparable(str(error)) from error
 
 
-def _run(options: DriftOptions, console: Console, progress: Console) -> int:
+def _run(options: DriftOptions, console: Console, progress: Console) -> ExitCode:
     formats.pyarrow("signet drift")
     since = time_of(options.since)
     logs = files.of(files.found(options.log), options.model, options.signature)
@@ -70,7 +69,7 @@ def _run(options: DriftOptions, console: Console, progress: Console) -> int:
     else:
         for line in _shown(options, version, reference, counted.rows, verdicts):
             console.print(line)
-    return 1 if drifts else 0
+    return ExitCode.FAILED if drifts else ExitCode.DONE
 
 
 def time_of(text: str, now: datetime | None = None) -> datetime | None:

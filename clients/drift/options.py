@@ -11,7 +11,7 @@ from signet.serving.options import Option
 class DriftOptions:
     """What is to be compared, and what counts as drift."""
 
-    model: Annotated[str, Option("The model.", metavar="MODEL", is_argument=True)]
+    model: Annotated[str, Option("The model.", metavar="MODEL", is_argument=True, complete="here")]
     log: Annotated[str, Option("The folder, s3://… or gs://…, that `signet serve --request-log` writes to.")] = (
         "requests"
     )
@@ -25,7 +25,7 @@ class DriftOptions:
         ),
     ] = ""
     signature: Annotated[str, Option("Which way the model is called.")] = "serving_default"
-    version: Annotated[int | None, Option("Of the rows. Default: the highest in the log.")] = None
+    version: Annotated[int | None, Option("Of the rows. [default: the highest in the log]")] = None
     models_dir: Annotated[Path, Option("Where the card is: MODELS_DIR/MODEL/VERSION/assets.extra/model-card.json.")] = (
         Path("models")
     )

@@ -14,6 +14,7 @@ from signet.clients.load_test.run import result
 from signet.clients.load_test.run.prepared import PreparedLoad, prepare
 from signet.clients.load_test.run.result import Result
 from signet.clients.load_test.run.session import LoadSession
+from signet.serving.exit_codes import ExitCode
 
 _BY_SIGNAL = 128
 _TRIES = 3
@@ -33,7 +34,7 @@ def load(plan: LoadPlan, console: Console, progress_console: Console) -> int:
         html_report.write(measured, plan.html)
     if measured.interrupted:
         return _BY_SIGNAL + measured.signal
-    return 0 if measured.kept else 1
+    return ExitCode.DONE if measured.kept else ExitCode.FAILED
 
 
 async def _measuring(plan: LoadPlan, ready: PreparedLoad, console: Console) -> Result:

@@ -20,7 +20,7 @@ from signet.clients.score.output.manifest import Manifest, PartEntry, PartStart
 from signet.clients.score.predictor import VersionGone
 from signet.clients.score.score_progress import ScoreProgress
 from signet.clients.score.work import Work
-from signet.serving.errors import SignetError, UsageError
+from signet.serving.errors import NotDone, SignetError, UsageError
 
 
 def run(work: Work, begun: Manifest, address: str, progress: ScoreProgress) -> Manifest:
@@ -40,7 +40,7 @@ def run(work: Work, begun: Manifest, address: str, progress: ScoreProgress) -> M
                 address=address or None, include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING
             )
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise UsageError(f"no Ray cluster answers at {address or 'this machine'}: {error}") from error
+            raise NotDone(f"no Ray cluster answers at {address or 'this machine'}: {error}") from error
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     ray.data.DataContext.get_current().enable_progress_bars = False  # this program has its own
     workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
@@ -92,7 +92,9 @@ class _Scoring:
         return {"number": row["number"], "entry": asdict(entry), "problem": "", "exit_code": 0}
 
 
-_ERRORS: dict[int, type[UsageError]] = {error.exit_code: error for error in (UsageError, VersionGone, TooManyBadRows)}
+_ERRORS: dict[int, type[UsageError]] = {
+    error.exit_code: error for error in (UsageError, NotDone, VersionGone, TooManyBadRows)
+}
 
 
 def _record(work: Work, begun: Manifest, results: Iterator[dict[str, Any]], progress: ScoreProgress) -> Manifest:

@@ -25,13 +25,14 @@ from signet.clients.score.output.destination import Destination
 from signet.clients.score.output.manifest import Manifest
 from signet.clients.score.score_progress import ScoreProgress
 from signet.clients.score.work import Work, announced
-from signet.serving.errors import UsageError
+from signet.serving.errors import NotDone, UsageError
+from signet.serving.exit_codes import ExitCode
 
 
 class ReaderGone(UsageError):
     """Who read standard output has closed it, as `head` does; the exit code is that of a program that SIGPIPE ends."""
 
-    exit_code = 141
+    exit_code = ExitCode.READER_GONE
 
 
 def score(options: ScoreOptions, console: Console) -> ScoreSummary:
@@ -45,7 +46,7 @@ def score(options: ScoreOptions, console: Console) -> ScoreSummary:
     except BrokenPipeError as error:
         raise ReaderGone("nobody reads the rows any more") from error
     except OSError as error:
-        raise UsageError(f"{error.filename or options.output}: {error.strerror or error}") from error
+        raise NotDone(f"{error.filename or options.output}: {error.strerror or error}") from error
     return replace(summary, seconds=time.monotonic() - began)
 
 

@@ -18,14 +18,16 @@ NON_FINITE = ("bare", "null", "string")
 class ScoreOptions:
     """What is to be scored, and how."""
 
-    model: Annotated[str, Option("The model; `signet models` lists them.", metavar="MODEL", is_argument=True)]
+    model: Annotated[
+        str, Option("The model; `signet models` lists them.", metavar="MODEL", is_argument=True, complete="served")
+    ]
     inputs: list[str] = field(default_factory=list)
     """Files, folders, patterns, URLs, or - for standard input."""
     output: str = ""
     """A folder, a file, or - for standard output."""
     url: Url = DEFAULT_URL
     signature: Annotated[str, Option("Which way to call the model.")] = "serving_default"
-    version: Annotated[int | None, Option("The version that scores all rows. Default: the highest at the start.")] = (
+    version: Annotated[int | None, Option("The version that scores all rows. [default: the highest at the start]")] = (
         None
     )
     maps: Annotated[
@@ -39,7 +41,7 @@ class ScoreOptions:
     ] = field(default_factory=list)
     carry: Annotated[
         str | None,
-        Option("Columns to write beside the outputs, separated by commas. Default: all that are no inputs."),
+        Option("Columns to write beside the outputs, separated by commas. [default: all that are no inputs]"),
     ] = None
     prefix: Annotated[
         str, Option("Stands before the name of each output, for rows that have such a column already.")
@@ -49,13 +51,18 @@ class ScoreOptions:
     )
     format: Annotated[
         str,
-        Option("Of a folder's parts: parquet, jsonl, csv, arrow, tfrecord; csv.gz, jsonl.zst. [default: parquet]"),
+        Option(
+            "Of a folder's parts: parquet, jsonl, csv, arrow, tfrecord; csv.gz, jsonl.zst. [default: parquet]",
+            complete="formats",
+        ),
     ] = ""
-    input_format: Annotated[str, Option("Of all inputs, where names do not tell. [default for -: jsonl]")] = ""
+    input_format: Annotated[
+        str, Option("Of all inputs, where names do not tell. [default for -: jsonl]", complete="formats")
+    ] = ""
     batch_rows: Annotated[
         int | None,
         Option(
-            "Rows in a request. Default: 64 of texts, 256 of rows of any length, else 8 to 1024, about 256 KiB.",
+            "Rows in a request. [default: 64 of texts, 256 of rows of any length, else 8 to 1024, about 256 KiB]",
             min=1,
         ),
     ] = None
@@ -66,7 +73,7 @@ class ScoreOptions:
         int, Option("Most requests in flight; fewer while the server is busy with others.", min=1, max=100)
     ] = 4
     rows_per_s: Annotated[
-        float | None, Option("Rate limit: most rows a second. Default: no limit.", flag="--rate", min=0.001)
+        float | None, Option("Rate limit: most rows a second. [default: no limit]", flag="--rate", min=0.001)
     ] = None
     max_bad: Annotated[
         int, Option("Rows that may be bad: they go to the dead letters, with the reason. -1: any number.", min=-1)
@@ -74,7 +81,7 @@ class ScoreOptions:
     overwrite: Annotated[
         bool, Option("Replace OUTPUT if it exists; start anew where inputs or model have changed.")
     ] = False
-    non_finite: Annotated[str, Option("NaN and infinity in lines of JSON: bare, null, or string.")] = "bare"
+    non_finite: Annotated[str, Option("NaN and infinity in lines of JSON.", choices=NON_FINITE)] = "bare"
     verify: Annotated[bool, Option("Read every part again at the end, and hold it against its SHA-256.")] = False
     patience_s: Annotated[
         float,
@@ -82,7 +89,10 @@ class ScoreOptions:
     ] = 60.0
     engine: Annotated[
         str,
-        Option("local: this process sends the requests. ray: the workers of a Ray cluster (signet-serving[ray])."),
+        Option(
+            "local: this process sends the requests. ray: the workers of a Ray cluster (signet-serving[ray]).",
+            choices=(LOCAL, RAY),
+        ),
     ] = LOCAL
     ray_address: Annotated[
         str, Option("The Ray cluster, as HOST:PORT; without it Ray looks for one here, or starts one.")
@@ -95,11 +105,7 @@ class ScoreOptions:
     """The folder of models to load from, instead of asking a server."""
 
     def check(self) -> None:
-        """Raise `UsageError` for words that no option has."""
-        if self.engine not in (LOCAL, RAY):
-            raise UsageError(f"--engine is {self.engine!r}; expected {LOCAL} or {RAY}")
-        if self.non_finite not in NON_FINITE:
-            raise UsageError(f"--non-finite is {self.non_finite!r}; expected {', '.join(NON_FINITE)}")
+        """Raise `UsageError` for options that do not go together."""
         if self.output == STDOUT and self.max_bad != 0:
             raise UsageError("with OUTPUT - there is no place for bad rows: leave --max-bad out")
         if self.output == STDOUT and self.engine != LOCAL:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from signet.clients.client.connecting import NOTHING, Access
 from signet.serving.errors import UsageError
+from signet.serving.exit_codes import ExitCode
 from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.signature import Signature
 
@@ -15,7 +16,7 @@ from signet.serving.tensors.signature import Signature
 class VersionGone(UsageError):
     """The version that the job is pinned to is not served any more."""
 
-    exit_code = 3
+    exit_code = ExitCode.VERSION_GONE
 
 
 class Predictor(Protocol):

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from signet.clients.client.connecting import without_password
-from signet.serving.errors import UsageError
+from signet.serving.errors import NotDone, UsageError
 from signet.serving.process.durable import sync
 
 _WRITING = ".writing-"
@@ -122,7 +122,7 @@ class Local:
             yield
             _clear(folder)  # of workers that were
         except BlockingIOError as error:
-            raise UsageError(f"another run is scoring into {folder}; wait for its end") from error
+            raise NotDone(f"another run is scoring into {folder}; wait for its end") from error
         finally:
             os.close(lock)
 
@@ -139,7 +139,7 @@ class Remote:
             self._files, _ = fsspec.core.url_to_fs(url)
         except (ImportError, ValueError) as error:
             scheme = url.split("://", maxsplit=1)[0]
-            raise UsageError(
+            raise NotDone(
                 f"{shown(url)} cannot be reached: {error}; for s3 and gs: 'signet-serving[{scheme}]'"
             ) from error
 

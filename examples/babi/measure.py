@@ -23,7 +23,7 @@ from rich.console import Console
 from signet.serving.errors import SignetError
 from signet.training import train
 from signet.training.model import BadData
-from signet.training.options import TrainOptions
+from signet.training.options import ARCHITECTURES, PRESETS, TrainOptions
 from signet.training.train_progress import TrainProgress
 
 TASKS = range(1, 21)
@@ -97,7 +97,7 @@ def main() -> int:
     )
     parser.add_argument("--data", type=Path, required=True, help="folder with qa1_…_train.txt, qa1_…_test.txt, …")
     parser.add_argument("--seed", type=int, default=0, help="of first weights and order (default: 0)")
-    parser.add_argument("--preset", choices=train.PRESETS, default="full", help="quick or full (default: full)")
+    parser.add_argument("--preset", choices=PRESETS, default="full", help="quick or full (default: full)")
     parser.add_argument("--tasks", type=int, nargs="*", default=list(TASKS), choices=TASKS, metavar="N")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of results.json and results.md")
     options = parser.parse_args()
@@ -108,7 +108,7 @@ def main() -> int:
     rows: list[dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() else []
     try:
         for task in options.tasks:
-            for architecture in train.ARCHITECTURES[::-1]:
+            for architecture in ARCHITECTURES[::-1]:
                 wanted = (task, architecture, options.seed, options.preset)
                 if any((row["task"], row["architecture"], row["seed"], row["preset"]) == wanted for row in rows):
                     continue

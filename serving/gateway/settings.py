@@ -20,6 +20,12 @@ SHARED = ("max_in_flight", "max_buffered_bytes", "max_connections", "max_connect
 """The limits of a service that its processes share."""
 
 
+_PREFIX = "SIGNET_"
+_MOST_SHOWN = 100
+
+DEFAULT_MODELS_DIR = "models"
+"""What is served where nothing is said."""
+
 ANY_ORIGIN = "*"
 """In cors_origins: every origin."""
 
@@ -30,7 +36,7 @@ _PORTS = {"http": "80", "https": "443"}
 class Settings(BaseSettings):
     """The settings of one gateway: read once at the start, frozen, handed down to its parts."""
 
-    model_config = SettingsConfigDict(env_prefix="SIGNET_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     models_dir: Path | None = None
     """Folder of models: MODEL/VERSION/saved_model.pb. Its folder names are what is served, unless said below."""
@@ -175,7 +181,7 @@ class Settings(BaseSettings):
     def _leaves_each_process_a_share(self) -> "Settings":
         for name in SHARED:
             if (limit := getattr(self, name)) < self.processes:
-                raise ValueError(f"{name} is {limit}, which {self.processes} processes cannot share")
+                raise ValueError(f"{named(name)} is {limit}, which {self.processes} processes cannot share")
         return self
 
     @model_validator(mode="before")
@@ -192,29 +198,37 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _declares_models(self) -> "Settings":
         if not self.backend and self.models:
-            raise ValueError("models goes with backend; the embedded engine takes models_dir or model_config_file")
+            raise ValueError(
+                f"{named('models')} goes with --backend; the embedded engine takes --models-dir or --model-config-file"
+            )
         if self.write_labels and not (self.backend and self.model_config_file):
-            raise ValueError("write_labels goes with backend and model_config_file, which is that of the model servers")
+            raise ValueError(
+                f"{named('write_labels')} goes with --backend and --model-config-file, which is that of the model servers"
+            )
         return self
 
     @model_validator(mode="after")
     def _has_all_of_tls(self) -> "Settings":
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
-            raise ValueError("tls_cert_file and tls_key_file go together")
+            raise ValueError(f"{named('tls_cert_file')} and {named('tls_key_file')} go together")
         if self.tls_client_ca_file and not self.tls_cert_file:
-            raise ValueError("tls_client_ca_file goes with tls_cert_file and tls_key_file, which turn TLS on")
+            raise ValueError(
+                f"{named('tls_client_ca_file')} goes with --tls-cert-file and --tls-key-file, which turn TLS on"
+            )
         if (self.backend_cert_file is None) != (self.backend_key_file is None):
-            raise ValueError("backend_cert_file and backend_key_file go together")
+            raise ValueError(f"{named('backend_cert_file')} and {named('backend_key_file')} go together")
         if self.backend_cert_file and not self.backend_ca_file:
-            raise ValueError("backend_cert_file goes with backend_ca_file, which turns TLS on")
+            raise ValueError(f"{named('backend_cert_file')} goes with --backend-ca-file, which turns TLS on")
         if self.backend_ca_file and not self.backend:
-            raise ValueError("backend_ca_file goes with backend")
+            raise ValueError(f"{named('backend_ca_file')} goes with --backend")
         return self
 
     @model_validator(mode="after")
     def _hedges_calls_on_servers(self) -> "Settings":
         if self.hedge_after and not self.backend:
-            raise ValueError("hedge_after goes with backend; the embedded engine has nobody to ask a second time")
+            raise ValueError(
+                f"{named('hedge_after')} goes with --backend; the embedded engine has nobody to ask a second time"
+            )
         return self
 
     @field_validator("cors_origins")
@@ -230,7 +244,7 @@ class Settings(BaseSettings):
         for pattern in self.redacted_columns:
             if "." not in pattern.strip("."):
                 raise ValueError(
-                    f"request_log_redact has {pattern!r}; expected MODEL.COLUMN, such as social_posts.text"
+                    f"{named('request_log_redact')} has {pattern!r}; expected MODEL.COLUMN, such as social_posts.text"
                 )
         return self
 
@@ -245,7 +259,7 @@ class Settings(BaseSettings):
         for entry in _entries(self.batch_models):
             name, _, switch = entry.rpartition("=")
             if not name or switch not in ("on", "off"):
-                raise ValueError(f"batch_models has {entry!r}; expected MODEL=on or MODEL=off")
+                raise ValueError(f"{named('batch_models')} has {entry!r}; expected MODEL=on or MODEL=off")
         return self
 
     def of_process(self, place: int) -> "Settings":
@@ -303,21 +317,41 @@ def _entries(text: str) -> list[str]:
     return [entry.strip() for entry in text.split(",") if entry.strip()]
 
 
+def variables() -> list[str]:
+    """The environment variables of all settings."""
+    return [variable_of(name) for name in Settings.model_fields]
+
+
+def variable_of(setting: str) -> str:
+    """The environment variable of a setting."""
+    return f"{_PREFIX}{setting.upper()}"
+
+
+def named(setting: str) -> str:
+    """A setting as people give it: `--http-port (SIGNET_HTTP_PORT)`."""
+    return f"--{setting.replace('_', '-')} ({variable_of(setting)})"
+
+
 def read(options: dict[str, Any]) -> Settings:
     """The settings from variables and options, which win; `UsageError` names the one that is wrong.
 
-    Without any word on what to serve it is the folder `models`.
+    Without any word on what to serve it is the folder `DEFAULT_MODELS_DIR`.
     """
     try:
         settings = Settings(**options)
         if settings.backend or settings.models_dir or settings.model_config_file:
             return settings
-        return Settings(**{**options, "models_dir": Path("models")})
+        return Settings(**{**options, "models_dir": Path(DEFAULT_MODELS_DIR)})
     except ValidationError as error:
         raise UsageError("; ".join(map(_problem, error.errors()))) from error
 
 
 def _problem(line: ErrorDetails) -> str:
-    if line["type"] == "value_error":  # a sentence of ours, which names the setting
-        return str(line["ctx"]["error"])
-    return f"{'.'.join(map(str, line['loc'])) or 'settings'}: {line['msg']}"
+    setting = str(line["loc"][0]) if line["loc"] else ""
+    if line["type"] == "value_error":  # a sentence of ours
+        text = str(line["ctx"]["error"])
+        return f"{named(setting)}{text.removeprefix(setting)}" if setting and text.startswith(setting) else text
+    if not setting:
+        return f"settings: {line['msg']}"
+    what = line["msg"].replace("Input should be ", "expected ").replace("Extra inputs are not permitted", "unknown")
+    return f"{named(setting)} is {str(line['input'])[:_MOST_SHOWN]!r}: {what}"

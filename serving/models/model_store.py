@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from signet.serving.errors import UsageError
+from signet.serving.errors import NotDone, UsageError
 from signet.serving.process.supervision import STORE, Background, Failures
 
 log = logging.getLogger(__name__)
@@ -86,9 +86,9 @@ class ModelStore:
             with _locked(self.folder):
                 changes, problems = self._sync()
         except OSError as error:
-            raise UsageError(f"cannot write to the folder {str(self.folder)!r}: {error}") from error
+            raise NotDone(f"cannot write to the folder {str(self.folder)!r}: {error}") from error
         if problems:
-            raise UsageError("; ".join(problems))
+            raise NotDone("; ".join(problems))
         self.synced_s = time.time()
         return changes
 
@@ -143,7 +143,7 @@ class ModelStore:
             self._files.invalidate_cache()
             found = self._files.find(folder, detail=True)
         except Exception as error:  # each kind of store has errors of its own
-            raise UsageError(f"cannot read {self.address}: {error or type(error).__name__}") from error
+            raise NotDone(f"cannot read {self.address}: {error or type(error).__name__}") from error
         listing = {path.removeprefix(folder).lstrip("/"): int(info["size"] or 0) for path, info in found.items()}
         return {path: size for path, size in listing.items() if not {"", ".", ".."} & {*path.split("/")}}
 
@@ -161,7 +161,7 @@ class ModelStore:
             try:
                 self._files.get_file(f"{source}/{path}", str(local))
             except Exception as error:  # each kind of store has errors of its own
-                raise UsageError(f"cannot read {self.address}/{name}/{version}/{path}: {error}") from error
+                raise NotDone(f"cannot read {self.address}/{name}/{version}/{path}: {error}") from error
         here = {str(path.relative_to(aside)): path.stat().st_size for path in aside.rglob("*") if path.is_file()}
         if not (is_whole(before) and here == before == self._list(source)):
             log.warning("%s/%s/%d changed while it was fetched: left for the next look", self.address, name, version)

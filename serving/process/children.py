@@ -24,7 +24,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from signet.serving.errors import SignetError, UsageError
+from signet.serving.errors import NotDone, SignetError
 from signet.serving.process import child, combining, cores, handing_over
 from signet.serving.process.board import KINDS, Board
 from signet.serving.process.child import Counts, resident_bytes
@@ -378,9 +378,7 @@ class Children:
 
     def _end(self, one: Child) -> None:
         """The service cannot go on without this child."""
-        error = one.error or UsageError(
-            f"{one.name} ended with {one.why_ended()} before it was ready; its log says more"
-        )
+        error = one.error or NotDone(f"{one.name} ended with {one.why_ended()} before it was ready; its log says more")
         future = self.failed if self.first_start.done() else self.first_start
         if not future.done():
             future.set_exception(error)

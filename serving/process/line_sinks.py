@@ -157,4 +157,4 @@ def check(path: Path) -> None:
     try:
         os.close(opened(path))
     except OSError as error:
-        raise UsageError(f"access_log_file: {error}") from error
+        raise UsageError(f"--access-log-file (SIGNET_ACCESS_LOG_FILE): {error}") from error

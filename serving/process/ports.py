@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
-from signet.serving.errors import UsageError
+from signet.serving.errors import NotDone
 
 _UNSENT_BYTES = 1 << 18
 """More than this of answers that cannot be sent yet the system does not take: it would, up to 4 MiB a connection, uncounted."""
@@ -82,7 +82,7 @@ def listen(host: str, port: int, option: str) -> socket.socket:
     try:
         return bound(host, port)
     except OSError as error:
-        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with {option}") from error
+        raise NotDone(f"cannot listen on {host}:{port}: {error.strerror}; choose another with {option}") from error
 
 
 def bound(host: str, port: int) -> socket.socket:

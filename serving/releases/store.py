@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from signet.serving.errors import UsageError
+from signet.serving.errors import NotDone, UsageError
 from signet.serving.models import model_store
 from signet.serving.releases import release as releases
 from signet.serving.releases.bucket import Bucket
@@ -35,7 +35,7 @@ _TRIES = 20
 """How often a change is tried again because others were faster: each time one of them has got on."""
 
 
-class Conflict(UsageError):
+class Conflict(NotDone):
     """Somebody else has changed the release meanwhile."""
 
     def __init__(self, model: str, expected: int, now: int) -> None:

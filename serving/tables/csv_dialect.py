@@ -36,6 +36,8 @@ _MARKS = (  # the longer first: UTF-32's begins as UTF-16's does
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _SAMPLE_ROWS = 20
+CSV = "CSV files"
+"""The section of the help with these options."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +47,22 @@ class Dialect:
     delimiter: Annotated[
         str,
         Option(
-            "Of CSV files: one character, or tab. Default: , or tab by the name; ; tab or | where the first rows say so."
+            "One character, or tab. [default: , or tab by the name; ; tab or | where the first rows say so]",
+            section=CSV,
         ),
     ] = ""
     encoding: Annotated[
-        str, Option("Of CSV files: utf-8, utf-16, cp1252, latin-1 … Default: as the file's beginning tells.")
+        str,
+        Option("utf-8, utf-16, cp1252, latin-1 … [default: as the file's beginning tells]", section=CSV),
     ] = ""
     quoting: Annotated[
         str,
         Option(
-            'Of CSV files: double: "" is a quote within quotes, as RFC 4180 has it; backslash: \\" too; single: quotes '
-            "are '; none: quotes are text. Default: double, or backslash where the first rows say so."
+            'double: "" is a quote within quotes, as RFC 4180 has it; backslash: \\" too; single: quotes '
+            "are '; none: quotes are text. [default: double, or backslash where the first "
+            "rows say so]",
+            choices=tuple(QUOTINGS),
+            section=CSV,
         ),
     ] = ""
 

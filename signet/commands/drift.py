@@ -15,6 +15,9 @@ def drift(options: DriftOptions) -> None:
     with so few rows.
 
     Exit codes: 0 nothing drifts; 1 something does; 2 a mistake, or too few rows.
+
+    signet drift digits --log requests
+    signet drift digits --log s3://bucket/requests --since 24h --json
     """
     from signet.clients.drift import command
     from signet.serving.process.terminal import console

@@ -15,6 +15,10 @@ def export(options: ExportOptions) -> None:
     the version has its card, a picture, examples and warm-up requests.
 
     A SavedModel made elsewhere needs no export: copy it to MODELS_DIR/NAME/1.
+
+    signet export churn.keras --name churn
+    signet export churn.keras --name churn --labels labels.txt
+    signet export old.h5 --name ages --rename input_1=age
     """
     from signet.training.export import card
     from signet.training.export.description import export_file

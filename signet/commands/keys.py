@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from signet.commands.help import App
+
 if TYPE_CHECKING:
     from datetime import datetime
 
     from signet.serving.gateway.access.key_file import Key
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = App()
 
 File = Annotated[Path, typer.Option(help="The file of keys.", envvar="SIGNET_KEYS")]
 DEFAULT = Path("keys.jsonl")
@@ -21,6 +23,10 @@ def keys() -> None:
     """Say who may ask: make, list and revoke the keys of `signet serve --keys FILE`.
 
     A running server follows the file. It holds hashes of the keys, not the keys: a key is shown once, when it is made.
+
+    signet keys add mobile > mobile.key
+    signet serve --host 0.0.0.0 --keys keys.jsonl
+    signet models --key-file mobile.key
     """
 
 
@@ -52,7 +58,9 @@ def add(
 ) -> None:
     """Make a key and print it, once: standard output has nothing else, so that it can go where it is needed.
 
-    signet keys add mobile --models digits --requests-per-s 50 --expires 90d > mobile.key
+    signet keys add mobile --expires 90d > mobile.key
+    signet keys add batch --models digits --requests-per-s 50 > batch.key
+    signet keys add prometheus --admin > admin.key
     """
     from signet.serving.errors import UsageError
     from signet.serving.gateway.access import key_file, tokens
@@ -82,7 +90,11 @@ def list_(
     file: File = DEFAULT,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
-    """Show the keys: names, models, limits, expiry. Neither the keys nor their hashes are shown."""
+    """Show the keys: names, models, limits, expiry. Neither the keys nor their hashes are shown.
+
+    signet keys list
+    signet keys list --json
+    """
     import json
 
     from signet.serving.gateway.access import key_file
@@ -111,7 +123,10 @@ def revoke(
     name: Annotated[str, typer.Argument(help="The key, as `signet keys list` calls it.", metavar="NAME")],
     file: File = DEFAULT,
 ) -> None:
-    """Take a key back: servers refuse it as soon as they have seen the change, on connections that there are as well."""
+    """Take a key back: servers refuse it as soon as they have seen the change, on connections that there are as well.
+
+    signet keys revoke mobile
+    """
     from signet.serving.gateway.access import key_file
 
     key_file.revoke(file, name)

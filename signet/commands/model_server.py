@@ -8,3 +8,10 @@ def model_server(context: typer.Context) -> None:
     from signet.serving.model_server.__main__ import main as run
 
     raise typer.Exit(run(context.args))
+
+
+def show_help() -> None:
+    """The flags, as the model server itself shows them; it gives the exit code of a mistake then, as the original does."""
+    from signet.serving.model_server.__main__ import main as run
+
+    run(["--help"])

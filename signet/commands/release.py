@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from signet.commands import release_check
+from signet.commands import completing, release_check
+from signet.commands.help import App
 
 if TYPE_CHECKING:
     from signet.serving.releases.checks import Check
@@ -13,9 +14,11 @@ if TYPE_CHECKING:
     from signet.serving.releases.replica import Replica
     from signet.serving.releases.store import ReleaseStore
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = App()
 
-Model = Annotated[str, typer.Argument(help="The model, as its folder is called.", metavar="MODEL")]
+Model = Annotated[
+    str, typer.Argument(help="The model, as its folder is called.", metavar="MODEL", autocompletion=completing.here)
+]
 ModelsDir = Annotated[
     str,
     typer.Option(
@@ -50,6 +53,10 @@ def release() -> None:
 
     Running servers follow MODEL/release.json. Once a model has one, a version that appears is given no request that does not
     name it, until it is released. Servers take a bad version back by themselves; only people let it further.
+
+    signet release start digits 2
+    signet release promote digits --url http://localhost:8080
+    signet release rollback digits
     """
 
 
@@ -115,7 +122,10 @@ def status(
     models_dir: ModelsDir = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Show how far a release has come; with --url, what its replicas have seen, and whether it can be promoted."""
+    """Show how far a release has come; with --url, what its replicas have seen, and whether it can be promoted.
+
+    signet release status digits --url http://localhost:8080
+    """
     import json
 
     from signet.serving.errors import UsageError
@@ -211,7 +221,10 @@ def promote(
 
 @app.command()
 def rollback(model: Model, by: By = "", reason: Reason = "", models_dir: ModelsDir = DEFAULT) -> None:
-    """Take a version back at once: the stable one answers everything. After it has become that, the one before does again."""
+    """Take a version back at once: the stable one answers everything. After it has become that, the one before does again.
+
+    signet release rollback digits --reason "wrong labels"
+    """
     from signet.serving.releases import actions
     from signet.serving.releases.versions import versions
 
@@ -221,7 +234,10 @@ def rollback(model: Model, by: By = "", reason: Reason = "", models_dir: ModelsD
 
 @app.command()
 def history(model: Model, models_dir: ModelsDir = DEFAULT, as_json: AsJson = False) -> None:
-    """Show all that was done to the releases of a model, the last 200 changes, the oldest first."""
+    """Show all that was done to the releases of a model, the last 200 changes, the oldest first.
+
+    signet release history digits
+    """
     import json
 
     from signet.serving.releases import release as releases

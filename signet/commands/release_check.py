@@ -8,6 +8,7 @@ import typer
 
 from signet.commands.spread import spread
 from signet.serving.errors import UsageError
+from signet.serving.exit_codes import ExitCode
 from signet.serving.options import Option
 from signet.serving.releases.gate.bounds import Bounds
 
@@ -20,21 +21,21 @@ FIRST = "none"
 
 
 class NotChecked(UsageError):
-    """There is nothing to check, or nothing to check it by."""
-
-    exit_code = 2  # 1 says that the candidate is refused
+    """There is nothing to check, or nothing to check it by: exit code 1 says that the candidate is refused."""
 
 
 @dataclass(frozen=True)
 class Asked:
     """What is to be checked, by which requests, and where the report goes."""
 
-    model: Annotated[str, Option("The model, as its folder is called.", metavar="MODEL", is_argument=True)]
+    model: Annotated[
+        str, Option("The model, as its folder is called.", metavar="MODEL", is_argument=True, complete="here")
+    ]
     version: Annotated[int, Option("The candidate.", metavar="VERSION", is_argument=True)]
     against: Annotated[
         str,
         Option(
-            f"The version to compare with, or {FIRST}. Default: the stable one of the release, else the highest one below.",
+            f"The version to compare with, or {FIRST}. [default: the stable one of the release, else the highest one below]",
             metavar="STABLE",
         ),
     ] = ""
@@ -63,12 +64,15 @@ def check(asked: Asked, bounds: Bounds) -> None:
     Each version runs in a process of its own; one that crashes or hangs is refused like any other that is wrong.
 
     Exit codes: 0 nothing speaks against it; 1 it is refused; 2 a mistake.
+
+    signet release check digits 2
+    signet release check digits 2 --log requests --html report.html
     """
     try:
         passed = _check(asked, bounds)
     except UsageError as error:
         raise NotChecked(str(error)) from error
-    raise typer.Exit(0 if passed else 1)
+    raise typer.Exit(ExitCode.DONE if passed else ExitCode.FAILED)
 
 
 def refusal(models_dir: str, model: str, version: int, stable: int) -> str | None:

@@ -11,6 +11,8 @@ from signet.commands.connection import ConnectionOptions
 from signet.commands.spread import spread
 from signet.serving.tables.csv_dialect import Dialect, of_options
 
+HERE = "Without a server"
+
 
 @spread
 def score(
@@ -26,9 +28,14 @@ def score(
     ],
     dialect: Dialect,
     in_process: Annotated[
-        bool, typer.Option("--in-process", help="Load the model from MODELS_DIR instead of asking a service.")
+        bool,
+        typer.Option(
+            "--in-process", rich_help_panel=HERE, help="Load the model from MODELS_DIR instead of asking a service."
+        ),
     ] = False,
-    models_dir: Annotated[Path, typer.Option(help="For --in-process: MODELS_DIR/MODEL/VERSION.")] = Path("models"),
+    models_dir: Annotated[
+        Path, typer.Option(help="For --in-process: MODELS_DIR/MODEL/VERSION.", rich_help_panel=HERE)
+    ] = Path("models"),
     *,
     connection: ConnectionOptions,
 ) -> None:
@@ -39,8 +46,13 @@ def score(
     goes on after the last whole part and gives the same bytes. It refuses to go on with other inputs or another model.
     All rows are scored by one version. The server's other callers come first: a busy one is left alone for a while.
 
-    Exit codes: 0 all is scored; 1 a mistake or an error; 3 the version is not served any more; 4 more bad rows than
-    --max-bad; 130 Ctrl-C; 141 nobody reads OUTPUT - any more; 143 SIGTERM.
+    Exit codes: 0 all is scored; 1 an error, the same command goes on; 2 a mistake in the call; 3 the version is not served
+    any more; 4 more bad rows than --max-bad; 130 Ctrl-C; 141 nobody reads OUTPUT - any more; 143 SIGTERM.
+
+    signet score digits rows.csv scored.parquet
+    signet score digits 's3://bucket/rows/*.parquet' s3://bucket/scored/
+    signet score digits rows/ scored/ --in-process --max-bad 10
+    signet score digits - - < rows.jsonl > scored.jsonl
     """
 
     from signet.clients.score import storage

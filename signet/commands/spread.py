@@ -8,10 +8,11 @@ import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import wraps
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from signet.commands import completing
 from signet.serving.options import Option
 
 
@@ -25,8 +26,9 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
     def run(**given: Any) -> None:
         for parameter in own:
             if options := groups[parameter.name]:
+                words = {option.name: given.pop(option.name) for option in options}
                 given[parameter.name] = parameter.annotation(
-                    **{option.name: given.pop(option.name) for option in options}
+                    **{name: word for name, word in words.items() if word is not None}
                 )
         command(**given)
 
@@ -56,6 +58,10 @@ def _option(parameter: inspect.Parameter) -> inspect.Parameter:
     for option in getattr(parameter.annotation, "__metadata__", ()):
         if isinstance(option, Option):
             kind: Any = parameter.annotation.__origin__
+            if option.choices:
+                kind = Literal[tuple(option.choices)]
+                if not parameter.default:  # a text that is empty stands for what the command finds itself
+                    kind, parameter = kind | None, parameter.replace(default=None)
             parameter = parameter.replace(annotation=Annotated[kind, _info(option, parameter, kind)])
     return parameter.replace(kind=_KIND)
 
@@ -68,9 +74,13 @@ def _info(option: Option, parameter: inspect.Parameter, kind: Any) -> Any:
         "help": option.help,
         "metavar": option.metavar,
         "envvar": option.variable,
+        "rich_help_panel": option.section or None,
+        "autocompletion": getattr(completing, option.complete) if option.complete else None,
         "show_default": parameter.default not in (None, "", []),  # those stand for something that the help tells
     }
     if option.is_argument:
         return typer.Argument(**shown)
     flag = option.flag or (f"--{parameter.name.replace('_', '-')}" if kind is bool else "")  # or typer adds --no-NAME
-    return typer.Option(*filter(None, [flag]), min=option.min, max=option.max, **shown)
+    if option.also:
+        flag = flag or f"--{parameter.name.replace('_', '-')}"
+    return typer.Option(*filter(None, [flag, option.also]), min=option.min, max=option.max, **shown)

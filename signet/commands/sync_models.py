@@ -17,6 +17,9 @@ def sync_models(
     """Copy models from a bucket into a folder, for servers that read folders: new versions whole, old ones removed.
 
     Ends with exit code 1 and one sentence when the bucket cannot be read at first; later it is tried again.
+
+    signet sync-models s3://bucket/models models
+    signet sync-models gs://bucket/models models --poll-s 30
     """
 
     from signet.serving.models import model_store

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from signet.commands import completing
 from signet.commands.spread import spread
 from signet.training.options import TrainOptions
 
@@ -15,7 +16,8 @@ def train(
         typer.Argument(
             help="digits, question_answering, social_posts, inception, residual, "
             "siamese_lstm, two_cameras, nested, or all.",
-            metavar="NAME…",
+            metavar="MODEL…",
+            autocompletion=completing.trained,
         ),
     ],
     options: TrainOptions,
@@ -24,6 +26,10 @@ def train(
 
     Shows the epoch, the loss and the time left; ends with a table of what was reached. Ctrl-C stops and exports
     nothing half-done; the same command then goes on from the last whole epoch.
+
+    signet train digits
+    signet train all --preset full
+    signet train question_answering --data qa1_train.txt
     """
     from signet.training.train import train as run
 

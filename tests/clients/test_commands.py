@@ -1,5 +1,6 @@
 """`signet predict`, `models` and `score` as a user meets them."""
 
+import contextlib
 import io
 import json
 import re
@@ -8,12 +9,20 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from rich.console import Console
 
 from signet import cli as program
+from signet.clients import commands
+from signet.clients.client.connecting import NOTHING
+from signet.clients.client.http_messages import Model
 from signet.clients.commands import outputs_text, read_inputs
 from signet.serving.errors import UsageError
+from signet.serving.tensors import dtypes
+from signet.serving.tensors.signature import Signature, TensorSpec
 from tests.clients.fault_proxy import fault_proxy
 from tests.servers import ROOT, SIGNET
 
@@ -71,20 +80,57 @@ def test_inputs_come_from_a_file_or_standard_input(signet, tmp_path, embedded_ur
         )
 
 
-def test_models_prints_a_table(signet, gateway_url):
-    done = signet("models", "--url", gateway_url)
+def test_models_gives_a_pipe_whole_lines(signet, gateway_url):
+    done = signet("models", "--url", gateway_url.removeprefix("http://"))
     assert done.returncode == 0
-    lines = [line.rstrip() for line in done.stdout.splitlines()]
-    assert lines[1].split() == ["model", "versions", "signature", "inputs", "outputs"]
-    at = next(i for i, line in enumerate(lines) if line.startswith(" two_in"))
-    assert re.split(r"\s{2,}", lines[at].strip()) == [
-        "two_in",
-        "1",
-        "serve",
-        "a: float (None, 3)",
-        "output_0: float (None, 1)",
-    ]
-    assert lines[at + 1].strip() == "b: float (None, 2)"
+    first, *lines = [line.split("\t") for line in done.stdout.splitlines()]
+    assert first == ["model", "versions", "signature", "inputs", "outputs"]
+    assert ["two_in", "1", "serve", "a: float (None, 3); b: float (None, 2)", "output_0: float (None, 1)"] in lines
+    assert all(len(line) == 5 and line[0] for line in lines)
+
+
+def test_models_gives_programs_json(signet, gateway_url):
+    done = signet("models", "--url", gateway_url, "--json")
+    model = next(model for model in json.loads(done.stdout) if model["name"] == "two_in")
+    assert (model["versions"], model["problem"]) == ([1], None)
+    assert model["signatures"]["serve"]["inputs"]["b"] == {"dtype": "float", "shape": [None, 2]}
+
+
+LONG = Signature(
+    "gender_probabilities",
+    {"question": TensorSpec("question", dtypes.from_numpy(np.dtype(np.int64)), (None, None), "q:0")},
+    {
+        "answer_to_the_question": TensorSpec(
+            "answer_to_the_question", dtypes.from_numpy(np.dtype(np.float32)), (None, 22), "a:0"
+        )
+    },
+)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_names_are_whole_on_narrow_and_wide_terminals(monkeypatch, capsys, width):
+    served = [Model("question_answering", (12, 11), {LONG.name: LONG}), Model("away", (), {}, "it does not load")]
+    monkeypatch.setattr(
+        commands.Client, "of", lambda *_: contextlib.nullcontext(SimpleNamespace(models=lambda: served))
+    )
+    monkeypatch.setattr(
+        commands, "console", lambda width=width: Console(width=width, force_terminal=True, color_system=None)
+    )
+    commands.models("http://localhost", NOTHING)
+    text = capsys.readouterr().out
+    for name in ("question_answering", "12, 11", LONG.name, "question: int64 (None, None)", "it does not load"):
+        assert name in text
+    assert "answer_to_the_question: float (None, 22)" in text
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_predict_asks_for_some_outputs_of_a_labelled_version_and_says_how_long_it_took(signet, embedded_url):
+    inputs = ("--inputs", '{"x": [[1, 2, 3, 4]]}', "--url", embedded_url)
+    done = signet("predict", "three_out", *inputs, "--outputs", "q, r", "--timing")
+    assert json.loads(done.stdout).keys() == {"q", "r"}
+    assert re.fullmatch(r"answered by version 1 in [\d.]+ ms, connection and signature included\n", done.stderr)
+    refused = signet("predict", "three_out", *inputs, "--label", "stable")
+    assert (refused.returncode, "stable" in refused.stderr) == (1, True)
 
 
 def test_score_says_what_it_did(signet, tmp_path, embedded_url):
@@ -96,7 +142,7 @@ def test_score_says_what_it_did(signet, tmp_path, embedded_url):
     )
     assert json.loads((tmp_path / "out.jsonl").read_text()).keys() == {"id", "p", "q", "r"}
     done = signet(*arguments)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert "out.jsonl exists; choose another name" in done.stderr
 
 
@@ -107,7 +153,7 @@ NOBODY = "http://127.0.0.1:1"
     ("arguments", "problem"),
     [
         (("models", "--url", NOBODY), f"cannot reach {NOBODY}: [Errno 111] Connection refused"),
-        (("models", "--url", "localhost:8080"), "the URL is 'localhost:8080'; expected http://HOST:PORT"),
+        (("models", "--url", "ftp://localhost"), "the URL is 'ftp://localhost'; expected http://HOST:PORT"),
         (("predict", "two_in", "--inputs", TWO_IN, "--url", NOBODY), f"cannot reach {NOBODY}"),
         (("predict", "two_im", "--inputs", TWO_IN), "(did you mean 'two_in'?). Served models: "),
         (("predict", "two_in", "--inputs", TWO_IN, "--version", 9), "Specific(two_in, 9)"),
@@ -126,7 +172,8 @@ NOBODY = "http://127.0.0.1:1"
 )
 def test_mistakes_end_with_a_sentence(signet, arguments, problem, embedded_url):
     done = signet(*arguments, *(() if "--url" in arguments else ("--url", embedded_url)))
-    assert (done.returncode, done.stdout) == (1, "")
+    asked = any(word in problem for word in ("reach", "did you", "Specific", "missing input", "has shape"))
+    assert (done.returncode, done.stdout) == (1 if asked else 2, "")
     assert done.stderr.startswith("signet: ")
     assert done.stderr.count("\n") == 1
     assert problem in done.stderr
@@ -182,10 +229,11 @@ def test_every_command_shows_who_asks(command, signet, embedded_url, monkeypatch
 def test_options_for_certificates_are_held_against_the_files(signet, tmp_path):
     for command, arguments in COMMANDS.items():
         done = signet(command, *arguments, "--url", "https://127.0.0.1:1", "--ca-file", tmp_path / "no.pem")
-        assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+        assert (done.returncode, "Traceback" in done.stderr) == (2, False)
         if command != "score":
             assert "no.pem does not exist; expected a PEM file" in done.stderr
-        done = signet(command, *arguments, "--key", "own.key")
-        assert "--key is that of a --certificate, which is not given" in done.stderr
+        done = signet(command, *arguments, "--certificate-key", "own.key")
+        assert done.stderr == signet(command, *arguments, "--key", "own.key").stderr
+        assert "--certificate-key is that of a --certificate, which is not given" in done.stderr
         done = signet(command, *arguments, "--header", "s3cret")
         assert done.stderr == "signet: --header has no ':'; expected 'NAME: VALUE'\n"

@@ -236,4 +236,4 @@ def test_who_does_not_answer_is_named(models, port):
     assert "/v1/models/digits/release: it has no 'replicas'" in refused(models, "promote", "--url", port.url)
     gone = f"http://127.0.0.1:{servers.free_port()}"
     assert "does not answer" in refused(models, "promote", "--url", gone)
-    assert "expected http://HOST:PORT" in refused(models, "promote", "--url", "localhost:8080")
+    assert "expected http://HOST:PORT" in refused(models, "promote", "--url", "ftp://localhost:8080")

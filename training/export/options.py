@@ -68,8 +68,8 @@ class ExportOptions:
         str | None,
         Option(
             "For --labels of an output with one number: probability takes the second label above 0.5, logit above 0. "
-            "Default: as its last activation says; needed only where that cannot be told.",
-            metavar="probability|logit",
+            "Needed only where its last activation does not tell. [default: as that says]",
+            choices=("probability", "logit"),
         ),
     ] = None
     not_batched: Annotated[

@@ -16,8 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from signet.serving.exit_codes import ExitCode
 from signet.training import keras_start
-from signet.training.export.errors import ExportFailed
+from signet.training.export.errors import BadModel, ExportFailed
 
 
 class Steps:
@@ -40,13 +41,15 @@ class Steps:
         self._log.close()
 
     def run(self, *arguments: str) -> None:
-        """Run a step to its end. Raises ExportFailed with what it said."""
+        """Run a step to its end. Raises BadModel or ExportFailed with what it said."""
         assert self._process.stdin
         assert self._process.stdout
         with contextlib.suppress(BrokenPipeError):  # it has ended, which the next line finds
             print(json.dumps(arguments), file=self._process.stdin, flush=True)
         answer = self._process.stdout.readline()
         code, said = json.loads(answer) if answer else (self._process.wait(), "")
+        if code == ExitCode.USAGE:
+            raise BadModel(said)
         if code:
             self._log.seek(0)
             raise ExportFailed(said or f"{arguments[0]} ended with code {code}: {self._log.read().strip()[-2000:]}")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from signet.clients.client.connecting import NOTHING, Access, usual_url
+from signet.clients.client.connecting import NOTHING, URL_VARIABLE, Access, usual_url, with_scheme
 from signet.clients.load_test.plan import slo, steps
 from signet.clients.load_test.plan.slo import Limit
 from signet.clients.load_test.plan.steps import Step
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from signet.clients.load_test.plan.dialects import GrpcDialect, HttpDialect
 
 ARRIVALS = ("poisson", "fixed")
+PROTOCOLS = ("v1", "v2", "v2-binary", "grpc", "grpc-v2")
 DEFAULT_RATE = "10"
 
 
@@ -27,22 +28,25 @@ class LoadPlan:
         list[str],
         Option(
             "Models to ask. Several share the requests by their weights: digits=3 question_answering=1.",
-            metavar="NAME[:SIGNATURE][=WEIGHT]…",
+            metavar="MODEL[:SIGNATURE][=WEIGHT]…",
             is_argument=True,
+            complete="served",
         ),
     ]
     url: Annotated[
         str,
         Option(
-            "Where the server answers: http://HOST:PORT, or HOST:PORT for gRPC. "
-            "[default: http://localhost:8080, localhost:8081]"
+            "Where the server answers: http://HOST:PORT, or HOST:PORT. For gRPC it does not come from the variable. "
+            f"[default: http://localhost:8080, of gRPC localhost:8081]  [env: {URL_VARIABLE}]",
+            section="Connection",
         ),
     ] = ""
     protocol: Annotated[
         str,
         Option(
             "v1: TensorFlow Serving's JSON; v2, v2-binary: the Open Inference Protocol's JSON, or raw bytes; grpc: "
-            "TensorFlow Serving's Predict; grpc-v2: ModelInfer."
+            "TensorFlow Serving's Predict; grpc-v2: ModelInfer.",
+            choices=PROTOCOLS,
         ),
     ] = "v1"
     rate: Annotated[
@@ -61,7 +65,8 @@ class LoadPlan:
     ] = None
     seconds: Annotated[float, Option("Length of each step.", min=0.1)] = 10.0
     arrivals: Annotated[
-        str, Option("poisson: as from many callers who do not know of each other; fixed: evenly spaced.")
+        str,
+        Option("poisson: as from many callers who do not know of each other; fixed: evenly spaced.", choices=ARRIVALS),
     ] = "poisson"
     warmup_s: Annotated[float, Option("Seconds of the first step's load that come first and do not count.", min=0)] = (
         1.0
@@ -77,7 +82,7 @@ class LoadPlan:
     rows: Annotated[int, Option("Rows in a request.", min=1)] = 1
     size: Annotated[int, Option("Random values: the size of dimensions that the signature leaves open.", min=0)] = 16
     models_dir: Annotated[Path, Option("Where the golden examples are.")] = Path("models")
-    version: Annotated[int | None, Option("Version to ask. Default: the highest that is served.")] = None
+    version: Annotated[int | None, Option("Version to ask. [default: the highest that is served]")] = None
     slo: Annotated[
         str,
         Option(
@@ -120,10 +125,6 @@ class LoadPlan:
 
     def check(self) -> None:
         """Raise `UsageError` for what cannot be done."""
-        if self.protocol not in _dialects():
-            raise UsageError(f"--protocol {self.protocol}: expected {', '.join(_dialects())}")
-        if self.arrivals not in ARRIVALS:
-            raise UsageError(f"--arrivals {self.arrivals}: expected {' or '.join(ARRIVALS)}")
         _ = self.steps  # says itself what is wrong
         if not self.limits and self.find:
             raise UsageError("--find needs the limits to meet: --slo, such as p99=50ms,errors=0.1%")
@@ -134,9 +135,11 @@ class LoadPlan:
                 raise UsageError(f"the folder {path.parent} does not exist, so {path} cannot be written")
 
 
-def default_url(protocol: str) -> str:
-    """Where a gateway answers in that protocol; over HTTP $SIGNET_URL, where it is set."""
-    return "localhost:8081" if protocol.startswith("grpc") else usual_url()
+def address(protocol: str, url: str) -> str:
+    """Where a server answers in that protocol: the URL, over HTTP with a scheme; empty: as $SIGNET_URL says, or usually."""
+    if protocol.startswith("grpc"):
+        return url or "localhost:8081"
+    return with_scheme(url or usual_url())
 
 
 def _dialects() -> "Mapping[str, HttpDialect | GrpcDialect]":

@@ -6,9 +6,10 @@ The range comes from drawing the seconds of each run again at random, with repet
 that is smaller than what such draws differ by tells nothing. Runs of fewer than ten seconds are too short for it.
 """
 
+import json
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from signet.clients.load_test.report import html_report, tables
 from signet.clients.load_test.run import result
 from signet.clients.load_test.run.result import Result
 from signet.serving.errors import UsageError
+from signet.serving.exit_codes import ExitCode
 from signet.serving.tensors.arrays import Array
 
 _DRAWS = 400
@@ -42,19 +44,34 @@ class Change:
     verdict: str
 
 
-def run(before: Path, after: Path, *, worse: float, html: Path | None, console: Console) -> int:
-    """Print the changes. Gives 1 when a figure is clearly worse, by more than that share; else 0."""
+def run(
+    before: Path, after: Path, *, worse: float, html: Path | None, as_json: bool = False, console: Console
+) -> ExitCode:
+    """Print the changes. Fails when a figure is clearly worse, by more than that share."""
     first, second = result.read(before), result.read(after)
     if not first.slices or not second.slices:
         raise UsageError(f"{before if not first.slices else after} holds no requests")
     changes = compare(first, second)
-    console.print(tables.table(_HEADINGS, map(_row, changes)))
     remarks = _remarks(first, second)
-    for remark in remarks:
-        console.print(remark, highlight=False, markup=False, soft_wrap=True)
+    if as_json:
+        console.print(json_text(changes, remarks), highlight=False, markup=False, soft_wrap=True)
+    else:
+        console.print(tables.table(_HEADINGS, map(_row, changes)))
+        for remark in remarks:
+            console.print(remark, highlight=False, markup=False, soft_wrap=True)
     if html:
         _write(html, (str(before), first), (str(after), second), changes, remarks)
-    return int(any(change.verdict == WORSE and abs(change.change) > worse for change in changes))
+    failed = any(change.verdict == WORSE and abs(change.change) > worse for change in changes)
+    return ExitCode.FAILED if failed else ExitCode.DONE
+
+
+def json_text(changes: Sequence[Change], remarks: Sequence[str]) -> str:
+    """The comparison for programs; what is not known is null."""
+    rows = [
+        {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in asdict(one).items()}
+        for one in changes
+    ]
+    return json.dumps({"changes": rows, "remarks": list(remarks)}, indent=2, allow_nan=False)
 
 
 def compare(before: Result, after: Result) -> list[Change]:

@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 from signet.clients.score import formats, storage
 from signet.clients.score.formats import Format
-from signet.serving.errors import UsageError
+from signet.serving.errors import NotDone, UsageError
 from signet.serving.tables.csv_dialect import UNKNOWN, Dialect
 
 STDIN = "-"
@@ -80,9 +80,7 @@ class Source:
             problem = "other content was written into it"
         else:
             return
-        raise UsageError(
-            f"the input {self.shown} was changed while it was read: {problem}; start anew with --overwrite"
-        )
+        raise NotDone(f"the input {self.shown} was changed while it was read: {problem}; start anew with --overwrite")
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:

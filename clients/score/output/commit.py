@@ -19,7 +19,7 @@ from signet.clients.score.output.destination import Destination
 from signet.clients.score.output.manifest import Manifest, PartEntry, PartStart
 from signet.clients.score.plan import Plan
 from signet.clients.score.storage import sha256_of
-from signet.serving.errors import UsageError
+from signet.serving.errors import NotDone
 
 _PIECE_BYTES = 1 << 20
 
@@ -105,7 +105,7 @@ def verify(destination: Destination, done: Manifest) -> None:
     """Raise `UsageError` unless every part holds the bytes that were written."""
     for number, entry in sorted(done.parts.items()):
         if not _is_intact(destination, number, entry):
-            raise UsageError(
+            raise NotDone(
                 f"{storage.shown(destination.part(number))} does not have the SHA-256 with which it was written; "
                 "the same command scores its rows again"
             )

@@ -9,12 +9,13 @@ from signet.clients.client import values
 from signet.clients.score.input.chunk import Chunk
 from signet.clients.score.input.rows import ParsedRows
 from signet.serving.errors import UsageError
+from signet.serving.exit_codes import ExitCode
 
 
 class TooManyBadRows(UsageError):
     """More rows than `--max-bad` cannot be scored."""
 
-    exit_code = 4
+    exit_code = ExitCode.TOO_MANY_BAD_ROWS
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from signet.serving.errors import UsageError
+from signet.serving.gateway.settings import named
 
 log = logging.getLogger(__name__)
 
@@ -55,15 +56,15 @@ def parse(entries: Sequence[str]) -> list[Address | Name]:
 def _parse(entry: str) -> Address | Name:
     if entry.startswith("unix:"):
         if not entry.removeprefix("unix:").strip("/"):
-            raise UsageError(f"backend {entry!r} names no socket; expected unix:PATH")
+            raise UsageError(f"{named('backend')}: {entry!r} names no socket; expected unix:PATH")
         return Address(entry, "localhost")
-    named = entry.startswith(_DNS)
+    is_name = entry.startswith(_DNS)
     host, colon, port = entry.removeprefix(_DNS).rpartition(":")
     if not colon or not host or "/" in host or (":" in host and not host.startswith("[")):
-        raise UsageError(f"backend {entry!r} is not HOST:PORT, dns:///HOST:PORT or unix:PATH")
+        raise UsageError(f"{named('backend')}: {entry!r} is not HOST:PORT, dns:///HOST:PORT or unix:PATH")
     if not port.isascii() or not port.isdecimal() or not 0 < int(port) < 1 << 16:
-        raise UsageError(f"backend {entry!r} has the port {port!r}; expected a number from 1 to 65535")
-    return Name(host.strip("[]"), int(port)) if named else Address(entry)
+        raise UsageError(f"{named('backend')}: {entry!r} has the port {port!r}; expected a number from 1 to 65535")
+    return Name(host.strip("[]"), int(port)) if is_name else Address(entry)
 
 
 def _join(host: str, port: int) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from signet.serving.errors import UsageError
 from signet.serving.gateway.backends.percentile import Percentile
 from signet.serving.gateway.backends.retry_budget import RetryBudget
+from signet.serving.gateway.settings import named
 
 SHARE = 0.05
 """Additional calls for each call, at most."""
@@ -36,7 +37,7 @@ def parse(text: str) -> HedgeAfter | None:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise UsageError(f"hedge_after is {text!r}; expected p95 or a number of seconds above 0")
+        raise UsageError(f"{named('hedge_after')} is {text!r}; expected p95 or a number of seconds above 0")
     return HedgeAfter(seconds)
 
 

@@ -30,17 +30,17 @@ def test_a_choice_is_read(text, choice):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("some", "access_log has 'some'; expected off, failed, all"),
-        ("off,all", "access_log has off beside other words"),
-        ("slow", "access_log has slow=''; expected a time such as slow=200ms"),
-        ("slow=200", "access_log has slow='200'"),
-        ("sample=2", "access_log has sample='2'; expected a part of all requests, from 0 to 1"),
+        ("some", "has 'some'; expected off, failed, all"),
+        ("off,all", "has off beside other words"),
+        ("slow", "has slow=''; expected a time such as slow=200ms"),
+        ("slow=200", "has slow='200'"),
+        ("sample=2", "has sample='2'; expected a part of all requests, from 0 to 1"),
         ("sample=nan", "from 0 to 1"),
         ("0.1.2", "from 0 to 1"),
     ],
 )
 def test_what_is_none_is_refused_at_the_start(text, problem):
-    with pytest.raises(UsageError, match=problem):
+    with pytest.raises(UsageError, match=rf"--access-log \(SIGNET_ACCESS_LOG\) .*{problem}"):
         read({"access_log": text})
 
 

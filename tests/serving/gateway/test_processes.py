@@ -168,7 +168,9 @@ def test_a_limit_that_the_processes_cannot_share_is_named(models):
     with servers.program(*words, environment={"SIGNET_MAX_IN_FLIGHT": "2"}) as running:
         assert running.process.wait(30) == 1
         running.stop()
-    assert re.search(r"signet: .*max_in_flight is 2, which 3 processes cannot share", running.output)
+    assert re.search(
+        r"signet: .*--max-in-flight \(SIGNET_MAX_IN_FLIGHT\) is 2, which 3 processes cannot share", running.output
+    )
 
 
 def test_shares_of_the_limits_are_the_limits():

@@ -184,5 +184,5 @@ def test_a_file_whose_folder_is_gone_is_told_of_once_and_comes_back(tmp_path, mo
     assert sink.write([b"2\n"]) == 0
     assert (folder / "access.log").read_bytes() == b"2\n"
     assert caplog.text.count("cannot be opened") == 1
-    with pytest.raises(UsageError, match=r"access_log_file: .*nowhere"):
+    with pytest.raises(UsageError, match=r"--access-log-file \(SIGNET_ACCESS_LOG_FILE\): .*nowhere"):
         line_sinks.check(tmp_path / "nowhere" / "access.log")

@@ -17,7 +17,10 @@ def test_the_option():
 
 @pytest.mark.parametrize("text", ["p99", "0", "-1", "nan", "inf", "soon"])
 def test_what_is_neither_p95_nor_seconds_is_named(text):
-    with pytest.raises(UsageError, match=f"hedge_after is '{text}'; expected p95 or a number of seconds above 0"):
+    with pytest.raises(
+        UsageError,
+        match=rf"--hedge-after \(SIGNET_HEDGE_AFTER\) is '{text}'; expected p95 or a number of seconds above 0",
+    ):
         parse(text)
 
 

@@ -145,10 +145,10 @@ def test_the_version_that_most_servers_have_is_the_current_one(model_server_addr
     ("options", "problem"),
     [
         ({"backend_ca_file": "/none/ca.pem"}, "cannot read /none/ca.pem: No such file or directory"),
-        ({"backend_cert_file": "c"}, "backend_cert_file and backend_key_file go together"),
-        ({"backend_cert_file": "c", "backend_key_file": "k"}, "backend_cert_file goes with backend_ca_file"),
-        ({"backend_ca_file": "c", "backend": ""}, "backend_ca_file goes with backend"),
-        ({"backend": "localhost"}, "backend 'localhost' is not HOST:PORT"),
+        ({"backend_cert_file": "c"}, "--backend-cert-file (SIGNET_BACKEND_CERT_FILE) and --backend-key-file"),
+        ({"backend_cert_file": "c", "backend_key_file": "k"}, "(SIGNET_BACKEND_CERT_FILE) goes with --backend-ca-file"),
+        ({"backend_ca_file": "c", "backend": ""}, "(SIGNET_BACKEND_CA_FILE) goes with --backend"),
+        ({"backend": "localhost"}, "--backend (SIGNET_BACKEND): 'localhost' is not HOST:PORT"),
     ],
 )
 def test_wrong_settings_are_named(options, problem):

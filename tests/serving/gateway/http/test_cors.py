@@ -93,11 +93,12 @@ def test_origins_are_read_as_browsers_send_them(text, origins):
 )  # fmt: skip
 def test_what_is_no_origin_is_refused_with_what_one_is(text):
     with pytest.raises(
-        UsageError, match=r"cors_origins has .*; expected SCHEME://HOST or SCHEME://HOST:PORT without a path"
+        UsageError,
+        match=r"--cors-origins \(SIGNET_CORS_ORIGINS\) has .*; expected SCHEME://HOST or SCHEME://HOST:PORT without a path",
     ):
         read({"cors_origins": text})
 
 
 def test_all_and_some_is_a_contradiction():
-    with pytest.raises(UsageError, match=r"cors_origins has \* beside other origins"):
+    with pytest.raises(UsageError, match=r"--cors-origins \(SIGNET_CORS_ORIGINS\) has \* beside other origins"):
         read({"cors_origins": "*,https://a.example"})
