@@ -25,7 +25,7 @@ SECTIONS = {
     "Where it answers": ("host", "http_port", "grpc_port", "admin_port", "grpc", "grpc_transport", "cors_origins"),
     "Who may ask": ("keys", "insecure", "tls_cert_file", "tls_key_file", "tls_client_ca_file"),
     "Model servers behind it": (
-        *("backend", "backend_ca_file", "backend_cert_file", "backend_key_file", "hedge_after"),
+        *("backend", "write_labels", "backend_ca_file", "backend_cert_file", "backend_key_file", "hedge_after"),
     ),
     "Speed and limits": (
         *("processes", "request_timeout_s", "batch_max_rows", "batch_models", "max_body_bytes", "max_in_flight"),
