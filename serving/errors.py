@@ -6,7 +6,9 @@
     └── ServingError           a request could not be answered
         ├── InvalidInput       400 INVALID_ARGUMENT      the signature does not accept what was sent
         │   ├── TooLarge       413 INVALID_ARGUMENT      more bytes than the server takes
-        │   └── UnknownEncoding 415 INVALID_ARGUMENT     a Content-Encoding that the server does not know
+        │   ├── UnknownEncoding 415 INVALID_ARGUMENT     a Content-Encoding that the server does not know
+        │   ├── UnknownType    415 INVALID_ARGUMENT      a Content-Type that the server does not read
+        │   └── NotAcceptable  406 INVALID_ARGUMENT      an answer in no type that the server writes was asked for
         ├── Unauthenticated    401 UNAUTHENTICATED       no key was shown, or none that holds
         ├── Forbidden          403 PERMISSION_DENIED     the key that was shown is not for this
         ├── FailedPrecondition 400 FAILED_PRECONDITION   the model does not have what was asked for
@@ -20,7 +22,7 @@
         ├── Cancelled          499 CANCELLED             the caller left
         └── Internal           500 INTERNAL              anything else
 
-The mapping of codes is TensorFlow Serving's (`http_server.cc`); 413, 415 and 502 are ours.
+The mapping of codes is TensorFlow Serving's (`http_server.cc`); 406, 413, 415 and 502 are ours.
 """
 
 from typing import ClassVar
@@ -77,6 +79,20 @@ class UnknownEncoding(InvalidInput):
     """The caller sent a Content-Encoding that the server does not know."""
 
     http_status = 415
+
+
+class UnknownType(InvalidInput):
+    """The caller sent a body of a Content-Type that the server does not read."""
+
+    http_status = 415
+    readable: str = ""
+    """The types that it reads, with commas between them."""
+
+
+class NotAcceptable(InvalidInput):
+    """The caller accepts no type that the server writes."""
+
+    http_status = 406
 
 
 class Unauthenticated(ServingError):

@@ -15,6 +15,7 @@ from signet.clients.client.calls import CONVERTING, CallSteps
 from signet.clients.client.values import texts
 from signet.serving.errors import InvalidInput, UsageError
 from signet.serving.tables import flat_columns
+from signet.serving.tables.columns import side_by_side
 from signet.serving.tensors.arrays import Array, Arrays
 from signet.serving.tensors.signature import Signature, TensorSpec
 
@@ -80,7 +81,7 @@ def inputs(frame: Any, signature: Signature) -> dict[str, Any]:
     return {
         name: _column(spec, _values(frame, found[name][0]))
         if found[name] == (name,)
-        else _side_by_side(spec, [_values(frame, column) for column in found[name]])
+        else side_by_side(spec, [_values(frame, column) for column in found[name]])
         for name, spec in signature.inputs.items()
     }
 
@@ -118,17 +119,6 @@ def _flat(name: str, names: list[Any]) -> tuple[str, ...]:
         return flat_columns.of(name, names)
     except UsageError as error:
         raise InvalidInput(f"the frame's columns for the input {name!r}: {error}") from error
-
-
-def _side_by_side(spec: TensorSpec, columns: list[Any]) -> Any:
-    """Columns of single numbers as the spec's rows."""
-    if all(isinstance(cells, np.ndarray) and cells.ndim == 1 for cells in columns):
-        found = np.stack(columns, axis=1)
-        inner = spec.shape[1:] if spec.shape else ()
-        fits = None not in inner and math.prod(size or 1 for size in inner) == len(columns)
-        return found.reshape(len(found), *inner) if fits else found
-    rows = [list(cells) for cells in zip(*columns, strict=True)]
-    return [flat_columns.nested(cells, spec.shape[1:]) for cells in rows] if spec.shape else rows
 
 
 def _column(spec: TensorSpec, cells: Any) -> Any:

@@ -23,7 +23,7 @@ from signet.serving.gateway.core.backend import Backend
 from signet.serving.gateway.core.inference import Inference
 from signet.serving.gateway.core.open_inference import OpenInference
 from signet.serving.gateway.core.readiness import Readiness
-from signet.serving.gateway.http import access, asgi, paths, v1, v2, v2_routes
+from signet.serving.gateway.http import access, asgi, paths, v1, v1_exchange, v2, v2_routes
 from signet.serving.gateway.http.access import Rule
 from signet.serving.gateway.http.cors import Cors
 from signet.serving.gateway.http.pipeline import (
@@ -146,7 +146,7 @@ class Gateway:
         exchange: HttpExchange | None = None
         if first:
             if request.method == "POST":
-                exchange = v1.exchange(self._services, first, request, reply)
+                exchange = v1_exchange.exchange(self._services, first, request, reply)
             elif first[4] == b":":  # an escaped colon may as well be one of the model's name
                 reply(method_not_allowed(request))
                 return None

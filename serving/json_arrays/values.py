@@ -235,6 +235,8 @@ def _strings(spec: TensorSpec, dtype: DType, flat: list[Any], place: Place, not_
     for i, value in enumerate(flat):
         if isinstance(value, str):
             out[i] = value.encode(errors=not_utf8)
+        elif isinstance(value, bytes):  # of a body that is no JSON
+            out[i] = value
         elif is_base64(value):
             try:
                 out[i] = unbase64(value["b64"])

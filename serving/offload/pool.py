@@ -37,6 +37,16 @@ _WAITING = 64
 T = TypeVar("T")
 
 
+class Died(Unavailable):
+    """The worker died before it had answered."""
+
+    by_fault: bool = False
+    """Whether a fault of its own code ended it, such as memory that is not there: it read what it should not have believed."""
+
+
+_FAULTS = (-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGILL, -signal.SIGFPE, -signal.SIGSYS)
+
+
 class Bug(Exception):
     """A function raised what it should not; the message is its traceback."""
 
@@ -62,7 +72,7 @@ class Offload:
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """What the function gives; it and its arguments can be pickled. Raises its `ServingError`, `Overloaded`,
-        `Unavailable` when the worker dies and `Bug` for all else. When this is cancelled the worker is killed."""
+        `Died` when the worker does and `Bug` for all else. When this is cancelled the worker is killed."""
         async with self.session() as session:
             return await session.call(function, *arguments)
 
@@ -189,7 +199,9 @@ class _Worker:
             self.reap()
             if self._process and self._process.returncode == -signal.SIGABRT:
                 raise too_large() from error  # where code in Rust gets no memory it aborts
-            raise Unavailable("the process that reads and writes large bodies has died; try again") from error
+            died = Died("the process that reads and writes large bodies has died; try again")
+            died.by_fault = self._process is not None and self._process.returncode in _FAULTS
+            raise died from error
         if last:
             self.usable = False
         if kind == "ok":

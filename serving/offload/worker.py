@@ -42,6 +42,7 @@ def main(descriptor: int) -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # of what callers sent, and whenever they like
     gc.disable()  # values of JSON hold no cycles, and a million lists are looked through in vain
     kept: dict[str, Any] = {}
     with socket.socket(fileno=descriptor) as connection, contextlib.suppress(wire.Ended, OSError):

@@ -252,8 +252,8 @@ def _only(outputs: Arrays, non_finite: NonFinite, raw_text: bool) -> Any:
 def _row_values(name: str, array: Array, non_finite: NonFinite, raw_text: bool) -> Any:
     """The value of each row. The text of a row is made beforehand only where a number in it is not finite."""
     if array.dtype == object:
-        return _strings(name, array, raw_text)
-    numbers = _numbers(name, array)
+        return json_strings(name, array, raw_text)
+    numbers = json_numbers(name, array)
     if numbers.dtype.kind != "f" or non_finite == "null" or is_finite(numbers):
         return numbers
     rows = list(numbers)
@@ -265,21 +265,22 @@ def _row_values(name: str, array: Array, non_finite: NonFinite, raw_text: bool) 
 def _value(name: str, array: Array, non_finite: NonFinite, raw_text: bool) -> Any:
     """An array as something that orjson writes."""
     if array.dtype == object:
-        return _strings(name, array, raw_text)
-    numbers = _numbers(name, array)
+        return json_strings(name, array, raw_text)
+    numbers = json_numbers(name, array)
     if numbers.dtype.kind == "f" and non_finite != "null" and not is_finite(numbers):
         return text(numbers, non_finite)
     return numbers if numbers.ndim else numbers[()]
 
 
-def _numbers(name: str, array: Array) -> Array:
+def json_numbers(name: str, array: Array) -> Array:
+    """An output's numbers as orjson writes them. Raises `InvalidInput` for those that JSON has no form for."""
     dtype = dtypes.from_numpy(array.dtype).name
     if dtype not in JSON_DTYPES:
         raise InvalidInput(f"output {name!r} is {dtype}, which JSON cannot carry; use gRPC")
     return np.asarray(array, np.float32 if dtype == "bfloat16" else None, order="C")
 
 
-def _strings(name: str, array: Array, raw_text: bool) -> Any:
+def json_strings(name: str, array: Array, raw_text: bool = False) -> Any:
     """Nested lists of text, or of {"b64": "…"}: all elements of an output alike, so that a caller knows what comes."""
     flat = array.reshape(-1).tolist()
     texts: list[Any] | None = None if name.endswith("_bytes") else _texts(flat)

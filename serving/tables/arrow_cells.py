@@ -6,7 +6,6 @@ one row of it                      ──single_cell──▶   a Python value, 
 """
 
 import decimal
-import math
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,7 @@ _ARROW_TYPES = {
 
 def whole_column(column: Any, spec: TensorSpec) -> Array | None:
     """A column as one array; None, or a ValueError, where its rows differ, lack something or do not fit."""
-    return _array(_read(column, spec))
+    return regular(_read(column, spec))
 
 
 def _read(column: Any, spec: TensorSpec) -> Any:
@@ -48,19 +47,19 @@ def _numbers(text: Any, dtype: DType) -> Any:
     return pc.cast(pc.utf8_trim_whitespace(text), _ARROW_TYPES[dtype.name])
 
 
-def _array(column: Any) -> Array | None:
+def regular(column: Any) -> Array | None:
     """A column whose rows have one shape; None otherwise."""
     kind = column.type
     if column.null_count:
         return None
     if pa.types.is_fixed_size_list(kind):
-        inner = _array(column.flatten())
+        inner = regular(column.flatten())
         return None if inner is None else inner.reshape(len(column), kind.list_size, *inner.shape[1:])
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         lengths = np.diff(_numbers_of(column.offsets))
         if not len(lengths) or (lengths != lengths[0]).any():
             return None
-        inner = _array(column.flatten())
+        inner = regular(column.flatten())
         return None if inner is None else inner.reshape(len(column), int(lengths[0]), *inner.shape[1:])
     if pa.types.is_decimal(kind):
         return _numbers_of(column.cast(pa.int64() if kind.scale == 0 and kind.precision < 19 else pa.float64()))
@@ -76,7 +75,7 @@ def _array(column: Any) -> Array | None:
 def _numbers_of(column: Any) -> Array:
     """An array of the same memory where that can be. Arrow's own way would import pandas, which takes half a second."""
     if pa.types.is_boolean(column.type):
-        return np.array(column.to_pylist(), np.bool_)
+        return _numbers_of(column.cast(pa.uint8())).view(np.bool_)
     numbers: Array = np.from_dlpack(column)
     return numbers
 
@@ -86,15 +85,6 @@ def _is_text(kind: Any) -> bool:
         check(kind)
         for check in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
     )
-
-
-def shaped(array: Array, shape: tuple[int | None, ...] | None) -> Array:
-    """Rows of flat numbers in the input's shape, when that is known and has room for just so many."""
-    if shape is None or array.shape[1:] == shape[1:] or None in shape[1:]:
-        return array
-    inner = tuple(size for size in shape[1:] if size is not None)
-    flat = sum(size != 1 for size in array.shape[1:]) <= 1
-    return array.reshape(len(array), *inner) if flat and math.prod(array.shape[1:]) == math.prod(inner) else array
 
 
 def single_cell(scalar: Any, column: str, spec: TensorSpec) -> Any:

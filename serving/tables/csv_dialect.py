@@ -131,8 +131,8 @@ def _said(rows: list[str]) -> str:
     return first[4] if len(first) == 5 and first.lower().startswith("sep=") else ""
 
 
-def _encoding(name: str) -> str:
-    """The codec's own name. Raises `UsageError` for those in which a text may have come from other bytes."""
+def encoding(name: str) -> str:
+    """The codec's own name. Raises LookupError for those in which a text may have come from other bytes."""
     try:
         found = codecs.lookup(name).name
         if found in (*_WIDE, "utf-16", "utf-32", "utf-8"):
@@ -141,11 +141,18 @@ def _encoding(name: str) -> str:
             return "utf-8"
         if len(bytes(range(256)).decode(found, "surrogateescape")) == 256:
             return found
-    except (LookupError, UnicodeError, ValueError):
+    except (UnicodeError, ValueError):
         pass
-    raise UsageError(
-        f"--encoding is {name!r}; expected utf-8, utf-16, cp1252, latin-1 or another of one byte a character"
-    )
+    raise LookupError(name)
+
+
+def _encoding(name: str) -> str:
+    try:
+        return encoding(name)
+    except LookupError:
+        raise UsageError(
+            f"--encoding is {name!r}; expected utf-8, utf-16, cp1252, latin-1 or another of one byte a character"
+        ) from None
 
 
 def _marked(head: bytes, asked: str) -> tuple[str, str]:

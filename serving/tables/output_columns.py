@@ -47,6 +47,23 @@ def can_be_flat(signature: Signature) -> bool:
     return all(spec.shape is not None and None not in spec.shape[1:] for spec in signature.outputs.values())
 
 
+def names_of(name: str, spec: TensorSpec) -> list[str] | None:
+    """The names of the flat columns of an output; None where their number is not fixed, or very large.
+
+    A lone column is one of single values only where the input that is called so would take them: for (None, 1), not (None, 1, 1).
+    """
+    inner = spec.shape[1:] if spec.shape else () if spec.shape == () else None
+    sizes = [size for size in inner or () if size is not None]
+    if (
+        inner is None
+        or len(sizes) < len(inner)
+        or math.prod(sizes) > _MOST_FLAT
+        or (len(sizes) > 1 and math.prod(sizes) == 1)
+    ):
+        return None
+    return [column.name for column in _flat("", name, spec)]
+
+
 def _flat(prefix: str, name: str, spec: TensorSpec) -> list[OutputColumn]:
     inner = None if spec.shape is None else spec.shape[1:]
     if inner is None or None in inner:

@@ -25,7 +25,8 @@ from signet.clients.score.input.csv_records import CsvRecords
 from signet.clients.score.input.rows import Group, by_shape, of_row
 from signet.clients.score.plan import Plan, check_carried, check_outputs, find
 from signet.serving.errors import InvalidInput, UsageError
-from signet.serving.tables.arrow_cells import shaped, single_cell, whole_column
+from signet.serving.tables.arrow_cells import single_cell, whole_column
+from signet.serving.tables.columns import shaped
 from signet.serving.tensors.arrays import Array, Arrays
 from signet.serving.tensors.signature import TensorSpec
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable
 from functools import lru_cache
 from typing import NamedTuple
 
-from signet.serving.errors import InvalidInput, Overloaded, ServingError, Unauthenticated, UnknownEncoding
+from signet.serving.errors import InvalidInput, Overloaded, ServingError, Unauthenticated, UnknownEncoding, UnknownType
 from signet.serving.gateway.core import exchange
 from signet.serving.gateway.core.exchange import Exchange
 from signet.serving.gateway.core.inference import Inference
@@ -131,8 +131,7 @@ class HttpExchange(Exchange[Answer]):
         self.then(compressed, lambda compressed: self._reply(answer, compressed))
 
     def send_error(self, error: ServingError) -> int:
-        request = self.http_request
-        if type(error) is InvalidInput and (hint := forms.hint(request.headers, request.body)):
+        if type(error) is InvalidInput and (hint := self.hint()):
             error = InvalidInput(f"{error}{hint}")
         answer = refusal(error)
         headers = answer.headers
@@ -140,6 +139,10 @@ class HttpExchange(Exchange[Answer]):
             headers += b"X-Signet-Model-Version: %b\r\n" % self.version.encode()
         self.reply(Response(error.http_status, answer.body, headers))
         return len(answer.body)
+
+    def hint(self) -> str:
+        """What to say after an error of a body that may not be what its Content-Type says."""
+        return forms.hint(self.http_request.headers, self.http_request.body)
 
     def close(self) -> None:
         self.services.budget.change(-self.bytes)
@@ -207,6 +210,8 @@ def refusal(error: ServingError) -> Answer:
         headers += b"WWW-Authenticate: Bearer\r\n"  # RFC 6750, 3
     elif isinstance(error, UnknownEncoding):
         headers += b"Accept-Encoding: gzip, deflate\r\n"  # RFC 9110 15.5.16
+    elif isinstance(error, UnknownType):
+        headers += b"Accept: %b\r\n" % error.readable.encode()  # as above
     return Answer(json_codec.encode_error(str(error)), headers)
 
 

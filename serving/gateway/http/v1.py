@@ -128,12 +128,6 @@ class ExamplesExchange(HttpExchange):
         return Answer(await self.services.offload.call(large_bodies.encode_examples, outputs, count, self._classify))
 
 
-def exchange(services: HttpServices, match: re.Match[bytes], request: Request, reply: Reply) -> HttpExchange:
-    """The exchange that answers predict, classify or regress, as the path says. match: of `PATH` with the request's path."""
-    kind = PredictExchange if match[5] == b"predict" else ExamplesExchange
-    return kind(services, match, request, reply)
-
-
 def route(match: re.Match[bytes]) -> str:
     """A path with names in the place of what differs. match: of `PATH`."""
     version = "/versions/{version}" if match[2] else "/labels/{label}" if match[3] else ""
