@@ -100,7 +100,7 @@ def test_a_signature_without_rows_has_one_row_of_a_table(gateway_url):
 
 
 def test_large_tables_are_read_beside_the_event_loop(gateway_url):
-    rows = np.random.default_rng(0).random((20_000, 4), np.float32)
+    rows = np.random.default_rng(0).random((8_000, 4), np.float32)
     names = [f"x_{i}" for i in range(4)]
     frame = pd.DataFrame(rows, columns=names)
     expected = predict(gateway_url, "three_out:predict", json.dumps({"instances": rows.tolist()}).encode()).json()
@@ -109,14 +109,14 @@ def test_large_tables_are_read_beside_the_event_loop(gateway_url):
         CSV: frame.to_csv(index=False).encode(),
         ARROW: stream(pa.Table.from_pandas(frame)),
         PARQUET: frame.to_parquet(),
-        FORM: form([("x", json.dumps(row).encode()) for row in rows[:5000].tolist()]),
+        FORM: form([("x", json.dumps(row).encode()) for row in rows[:1000].tolist()]),
     }
     for sent, body in bodies.items():
         answer = predict(gateway_url, "three_out:predict", body, sent, CSV)
         assert answer.status_code == 200, answer.text[:300]
         found = pd.read_csv(io.BytesIO(answer.content))[["p_0", "p_1", "p_2"]].to_numpy()
         np.testing.assert_allclose(found, first[: len(found)], rtol=1e-5)
-        assert len(found) == (5000 if sent == FORM else 20_000)
+        assert len(found) == (1000 if sent == FORM else 8_000)
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +220,7 @@ def test_whatever_happens_the_budget_gets_its_bytes_back(alone):
     before = budget.held_bytes
     for sent, body in BODIES.items():
         assert ask(alone, body, sent, PARQUET).status == 200
-        assert ask(alone, body[:30], sent).status == 400
+        assert ask(alone, body[:25], sent).status == 400
     assert budget.held_bytes == before
 
 
