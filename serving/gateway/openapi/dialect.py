@@ -81,6 +81,8 @@ class Dialect:
     """Requests and answers to show."""
     answer: Schema
     """The response without its JSON."""
+    errors: Schema
+    """The other responses, by status."""
 
 
 def paths(model: DescribedModel, dialect: Dialect) -> dict[str, Schema]:
@@ -91,7 +93,7 @@ def paths(model: DescribedModel, dialect: Dialect) -> dict[str, Schema]:
     shared = {
         "description": _text(model, dialect),
         "requestBody": {"$ref": f"#/components/requestBodies/{key}"},
-        "responses": {"200": {"$ref": f"#/components/responses/{key}"}, **ERRORS},
+        "responses": {"200": {"$ref": f"#/components/responses/{key}"}, **dialect.errors},
     }
     return operations(model, dialect, dialect.verb, shared)
 

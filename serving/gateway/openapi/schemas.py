@@ -79,8 +79,12 @@ _ERRORS = {
     403: ("Refused", "Nobody may do this by request"),
     404: ("NotServed", "No such model or version"),
     409: ("Overtaken", "Somebody else has changed it meanwhile"),
+    406: ("NotAcceptable", "Accept names no type that there is: predict answers in JSON, CSV, Arrow and Parquet"),
     413: ("TooLarge", "The body is too large"),
-    415: ("UnknownEncoding", "The Content-Encoding is not known: gzip, deflate and identity are"),
+    415: (
+        "UnknownEncoding",
+        "The Content-Encoding is not known: gzip, deflate and identity are; or the Content-Type is not",
+    ),
     429: ("Busy", "Too many requests are in work"),
     500: ("Fault", "The fault is on this side; the log says more"),
     501: ("NotCarried", "A type that this dialect cannot carry, or a part of it that is not offered"),

@@ -25,6 +25,7 @@ from signet.serving.gateway.openapi.schemas import (
     any_of,
     array,
     closed,
+    errors,
     explained,
     only,
     ref,
@@ -183,7 +184,11 @@ PREDICT = Dialect(
     colon=":",
     verb="predict",
     label_paths=True,
-    rules="Rows go in `instances` and come back as `predictions`, columns go in `inputs` and come back as `outputs`.",
+    rules="Rows go in `instances` and come back as `predictions`, columns go in `inputs` and come back as `outputs`.\n\n"
+    "Other bodies are told by their `Content-Type`, other answers by `Accept`: a form (`multipart/form-data`) with a part a row "
+    "of each input, `text/csv` with a header, and where the server has pyarrow `application/vnd.apache.arrow.stream` and "
+    "`application/vnd.apache.parquet` with a column an input. What a JSON body says in `signature_name`, `output_filter`, "
+    "`named_outputs` and `non_finite` then stands in the query.",
     refusal="It takes or gives a type that JSON cannot carry: use gRPC.",
     dtype=tensors.dtype_text,
     bodies=_bodies,
@@ -193,6 +198,7 @@ PREDICT = Dialect(
         "description": "The outputs: `predictions` for rows, `outputs` for columns",
         "headers": dialect.VERSION_HEADER,
     },
+    errors={**dialect.ERRORS, **errors(406)},
 )
 
 

@@ -247,4 +247,5 @@ length before it, in four bytes. With the header at 0 the whole body is one row 
         "headers": {**dialect.VERSION_HEADER, HEADER: {"$ref": "#/components/headers/JsonBytes"}},
         "content": {"application/octet-stream": {}},
     },
+    errors=dialect.ERRORS,
 )
