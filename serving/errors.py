@@ -67,6 +67,15 @@ class InvalidInput(ServingError):
 
     http_status = 400
     grpc_code = "INVALID_ARGUMENT"
+    text_for: str = ""
+    """The input of numbers for which strings came: another signature may take them. Empty for other mistakes."""
+
+    @classmethod
+    def text(cls, name: str, message: str) -> "InvalidInput":
+        """The error for strings that came for the input of numbers of that name."""
+        error = cls(message)
+        error.text_for = name
+        return error
 
 
 class TooLarge(InvalidInput):

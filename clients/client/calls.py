@@ -26,7 +26,7 @@ from signet.serving.errors import (
     Unavailable,
 )
 from signet.serving.tensors.arrays import Arrays
-from signet.serving.tensors.signature import Signature, as_html, nearest_hint, select
+from signet.serving.tensors.signature import Signature, as_html, nearest_hint, select, with_text_hint
 
 T = TypeVar("T")
 CallSteps = Generator[Any, Any, T]
@@ -208,6 +208,8 @@ def fitted(described: Version, signature: str, inputs: Mapping[str, Any]) -> tup
         raise InvalidInput(f"the inputs are a {type(inputs).__name__}; expected them by name, as {{'NAME': [ROW, …]}}")
     try:
         return described, chosen, to_arrays({**chosen.defaults, **inputs}, chosen)
+    except InvalidInput as error:
+        raise with_text_hint(error, chosen.name, described.signatures) from error.__cause__
     except CONVERTING as error:
         raise InvalidInput(f"the inputs cannot be sent: {type(error).__name__}: {error}") from error
 

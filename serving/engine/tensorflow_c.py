@@ -137,7 +137,22 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # whole, and those of another model could not begin. As many as calls run at once, by the runner's turns, is enough for each.
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(2 * (os.cpu_count() or 1)))
 _PATH = _library_path()
+
+
+def _set_log_level(library: ctypes.CDLL) -> None:
+    """Have the logging library inside TensorFlow heed the level, too: the variable alone lets some of its lines through.
+
+    It has no C interface; a build without this name of its function goes on as it would.
+    """
+    level = os.environ["TF_CPP_MIN_LOG_LEVEL"]
+    set_level = getattr(library, "_ZN4absl12lts_2025012714SetMinLogLevelENS0_18LogSeverityAtLeastE", None)
+    if set_level and level.isdecimal():
+        set_level.argtypes, set_level.restype = [c_int], None
+        set_level(min(int(level), 3))  # 0 all, 3 what ends the process
+
+
 _LIB = _Functions(ctypes.CDLL(_PATH), _LOCK_FREE)
+_set_log_level(ctypes.CDLL(_PATH))
 _HELD = _Functions(ctypes.PyDLL(_PATH), [name for name in _PROTOTYPES if name not in _LOCK_FREE])
 
 _bytes_at = ctypes.PYFUNCTYPE(ctypes.py_object, c_void_p, ctypes.c_ssize_t)(

@@ -257,7 +257,8 @@ def _float(value: float) -> float:
 
 def _raise_odd(spec: TensorSpec, dtype: DType, flat: list[Any], place: Place, i: int) -> NoReturn:
     where = _where(place(i))
-    raise InvalidInput(f"input {spec.name!r}{where} is {described(flat[i])}; the model takes {_expected(dtype)}")
+    problem = f"input {spec.name!r}{where} is {described(flat[i])}; the model takes {_expected(dtype)}"
+    raise InvalidInput.text(spec.name, problem) if isinstance(flat[i], str) else InvalidInput(problem)
 
 
 def _raise_uneven(spec: TensorSpec, uneven: Uneven) -> NoReturn:

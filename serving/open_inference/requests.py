@@ -241,7 +241,8 @@ def _array(spec: TensorSpec, tensor: InputTensor) -> Array:
     expected = datatype(spec.dtype, where)
     assert spec.dtype is not None, "it has a datatype"
     if tensor.datatype != expected:
-        raise InvalidInput(f"{where} has datatype {tensor.datatype[:40]!r}; the model takes {expected}")
+        problem = f"{where} has datatype {tensor.datatype[:40]!r}; the model takes {expected}"
+        raise InvalidInput.text(spec.name, problem) if tensor.datatype == "BYTES" else InvalidInput(problem)
     fitted = spec.check_shape(tensor.shape)
     if tensor.raw is not None:
         if spec.dtype.is_string and math.prod(tensor.shape) > MAX_STRINGS:

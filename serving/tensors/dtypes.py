@@ -34,6 +34,8 @@ class DType:
 
 
 STRING = 7
+TEXT = "string"
+"""The type of strings: its number and its name."""
 
 ROWS = (
     DType(1, "float", np.dtype(np.float32), "float_val"),

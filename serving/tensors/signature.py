@@ -67,7 +67,8 @@ class TensorSpec:
             array = as_string_array(array)
         if array.dtype != self.dtype.numpy:
             sent = dtypes.from_numpy(array.dtype).name
-            raise InvalidInput(f"input {self.name!r} is {sent}; the model takes {self.dtype.name}")
+            problem = f"input {self.name!r} is {sent}; the model takes {self.dtype.name}"
+            raise InvalidInput.text(self.name, problem) if sent == dtypes.TEXT else InvalidInput(problem)
         return self.in_shape(array)
 
     def in_shape(self, array: Array) -> Array:
@@ -196,6 +197,18 @@ def select(signatures: Mapping[str, Signature], name: str, model: str) -> Signat
 def nearest_hint(name: str, known: Iterable[str]) -> str:
     """` (did you mean 'digits'?)`, or nothing when no name is near."""
     return _nearest([name], list(known))
+
+
+def with_text_hint(error: InvalidInput, chosen: str, signatures: Mapping[str, Signature]) -> InvalidInput:
+    """The error; where strings came for numbers, it says which other signature takes strings for that input."""
+    name = error.text_for
+    for other, signature in signatures.items() if name else ():
+        spec = signature.inputs.get(name)
+        if other != chosen and spec is not None and spec.dtype is not None and spec.dtype.enum == dtypes.STRING:
+            error.text_for = ""
+            error.args = (f"{error}; signature {other!r} takes strings for it", *error.args[1:])
+            break
+    return error
 
 
 def shape_text(shape: tuple[int | None, ...] | None) -> str:

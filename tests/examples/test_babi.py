@@ -63,7 +63,7 @@ def test_tasks_are_measured_once_and_shown_beside_published_figures(tmp_path, mo
 def test_a_task_without_its_files_ends_the_program_with_a_sentence(tmp_path):
     command = [sys.executable, measure.__file__, *arguments(tmp_path, "--tasks", "2")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "expected one file qa2_…_train.txt, found 0" in done.stdout
 
 

@@ -3,6 +3,7 @@
     load(...) ─▶ Data: digits of 8 x 8 pixels, or scenes of 24 x 24
     evaluate  ─▶ accuracy on held-out pictures, beside a support vector machine that learnt from the first epoch's
     endpoints ─▶ serving_default: image (batch, side, side, 1) float32, 0 to 16 -> digit (batch, 10) float32
+                 from_bytes: image (batch,) string, JPEG or PNG files      -> the same
 
 On plain digits a support vector machine is as good; scenes are what these networks are for.
 """
@@ -17,25 +18,43 @@ import tensorflow as tf
 from keras import layers
 
 from signet.training.data import digits, scenes
-from signet.training.model import Arrays, BadOption, Card, Data, Endpoint, Examples, Meaning, Recipe, Score, accuracy
+from signet.training.model import (
+    Array,
+    Arrays,
+    BadOption,
+    Card,
+    Data,
+    Endpoint,
+    Examples,
+    Meaning,
+    Recipe,
+    Score,
+    accuracy,
+)
 from signet.training.models import empty_batch
 
 SCENES = "scenes"
 TEST_SCENES = 2_000
 CLASSES = 10
+INK, WHITE = 16.0, 255.0
+"""The brightest stroke, in the model's pixels and in those of a file."""
 
 CARD = Card(
     purpose="Says which digit, 0 to 9, a picture shows: a handwritten digit alone, or one among scraps of others (scenes).",
     data="Scikit-learn's digits: 1,797 pictures of 8 x 8 pixels, handwritten by 13 people, 450 of them held out; scenes of "
     "24 x 24 pixels are drawn of them, held-out scenes of held-out digits.",
-    inputs={"image": Meaning("a grey picture", "brightness of the stroke", "0 (paper) to 16 (ink)")},
+    inputs={
+        "image": Meaning("a grey picture", "brightness of the stroke", "0 (paper) to 16 (ink)"),
+        "from_bytes/image": Meaning("a picture with bright strokes on dark", "", "the bytes of a JPEG or PNG file"),
+    },
     outputs={
         "digit": Meaning(
             "the chance of each digit", "", "0 to 1, a row sums to 1", [str(digit) for digit in range(CLASSES)]
         )
     },
     limits=[
-        "Pictures of another size are refused; 0 to 255 or 0 to 1 gives wrong answers without an error.",
+        "Pixels of another size are refused, files are scaled; pixels from 0 to 255 or 0 to 1, and dark strokes on light paper, "
+        "give wrong answers without an error.",
         "It always names one of ten digits, for letters and empty pictures too.",
         "On plain digits a support vector machine is as good.",
     ],
@@ -115,19 +134,47 @@ def support_vector_machine(learnt: Examples, test: Examples) -> float:
 
 
 def golden(model: keras.Model, data: Data[Config]) -> dict[str, Arrays]:
-    """Prove the export by the first ten held-out pictures."""
-    return {"serving_default": {"image": data.test.inputs["image"][:10]}}
+    """Prove the export by the first ten held-out pictures; as files, too: PNG and JPEG, of one size and of others."""
+    pictures = data.test.inputs["image"][:10]
+    files = np.array([encoded(picture, row) for row, picture in enumerate(pictures)], object)
+    return {"serving_default": {"image": pictures}, "from_bytes": {"image": files}}
+
+
+def encoded(picture: Array, row: int) -> bytes:
+    """A PNG file of a picture from 0 to 16; of some rows twice as large and in colour, or a JPEG file."""
+    grey = np.round(picture * (WHITE / INK)).astype(np.uint8)
+    if row % 3 == 1:
+        grey = grey.repeat(2, axis=0).repeat(2, axis=1).repeat(3, axis=2)
+    file = tf.io.encode_jpeg(grey, quality=95) if row % 3 == 2 else tf.io.encode_png(grey)
+    content: bytes = file.numpy()
+    return content
 
 
 def endpoints(model: keras.Model, config: Config) -> dict[str, Endpoint]:
-    """One signature: raw pixels in, chances of the digits out."""
+    """`serving_default`: raw pixels in. `from_bytes`: files in, decoded and scaled in the graph."""
+
+    def decoded(content: tf.Tensor) -> tf.Tensor:
+        grey = tf.io.decode_image(content, channels=1, expand_animations=False)
+        grey.set_shape([None, None, 1])  # not known of a file before it is read
+        return tf.image.resize(tf.cast(grey, tf.float32), (config.side, config.side), antialias=True) * (INK / WHITE)
 
     def graph(image: tf.Tensor) -> dict[str, tf.Tensor]:
         (filled,) = empty_batch.filled(image)
         return {"digit": empty_batch.emptied(model({"image": filled}, training=False)["digit"], image)}
 
+    def graph_of_files(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        pixels = tf.TensorSpec([config.side, config.side, 1], tf.float32)
+        return graph(tf.map_fn(decoded, image, fn_output_signature=pixels))
+
     def reference(inputs: Arrays) -> Arrays:
         return {"digit": model.predict(inputs, verbose=0)["digit"]}
 
+    def reference_of_files(inputs: Arrays) -> Arrays:
+        return reference({"image": np.stack([decoded(content).numpy() for content in inputs["image"]])})
+
     image = tf.TensorSpec([None, config.side, config.side, 1], tf.float32, name="image")
-    return {"serving_default": Endpoint([image], graph, reference)}
+    files = tf.TensorSpec([None], tf.string, name="image")
+    return {
+        "serving_default": Endpoint([image], graph, reference),
+        "from_bytes": Endpoint([files], graph_of_files, reference_of_files),
+    }

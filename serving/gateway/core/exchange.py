@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-from signet.serving.errors import Cancelled, Internal, NotFound, Overloaded, ServingError
+from signet.serving.errors import Cancelled, Internal, InvalidInput, NotFound, Overloaded, ServingError
 from signet.serving.gateway.access.identity import Identity
 from signet.serving.gateway.core.backend import Lease, SignatureChanged
 from signet.serving.gateway.core.inference import Decoded, Inference, InferenceRequest, LeasedSignature
@@ -25,6 +25,7 @@ from signet.serving.gateway.observability.metrics import UNKNOWN
 from signet.serving.gateway.observability.request_context import RequestContext, Sample
 from signet.serving.gateway.observability.request_span import RUN, Stage
 from signet.serving.tensors.arrays import Arrays
+from signet.serving.tensors.signature import with_text_hint
 from signet.serving.tracing import trace_context
 from signet.serving.tracing.trace_context import TRACEPARENT, TRACESTATE
 
@@ -219,6 +220,8 @@ class Exchange(RequestContext, ABC, Generic[A]):
             self._release()
             self.then(self.inference.refreshed(request, self), self._leased)
             return
+        if isinstance(error, InvalidInput) and error.text_for and self._lease:
+            error = with_text_hint(error, self.signature, self._lease.signatures)
         self.error = refusal = _serving_error(error, self.request_id)
         self.finish(refusal.grpc_code, self.send_error(refusal))
 

@@ -156,7 +156,7 @@ def test_a_new_version_is_taken_up_by_all_at_sighup(models):
 
 def test_a_process_that_cannot_start_ends_the_service_with_a_sentence(models):
     with servers.program("serve", "--http-port", "0", "--processes", "2", "--models-dir", models / "none") as running:
-        assert running.process.wait(30) == 1
+        assert running.process.wait(30) == 2
         running.stop()
     last = running.output.strip().splitlines()[-1]
     assert last.startswith("signet: ")
@@ -166,7 +166,7 @@ def test_a_process_that_cannot_start_ends_the_service_with_a_sentence(models):
 def test_a_limit_that_the_processes_cannot_share_is_named(models):
     words = ["serve", "--http-port", "0", "--processes", "3", "--models-dir", models]
     with servers.program(*words, environment={"SIGNET_MAX_IN_FLIGHT": "2"}) as running:
-        assert running.process.wait(30) == 1
+        assert running.process.wait(30) == 2
         running.stop()
     assert re.search(
         r"signet: .*--max-in-flight \(SIGNET_MAX_IN_FLIGHT\) is 2, which 3 processes cannot share", running.output

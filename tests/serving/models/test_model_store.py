@@ -329,8 +329,10 @@ def test_the_command_copies_a_bucket_into_a_folder(s3, tmp_path):
     assert files(tmp_path / "models/two_in/1") == files(GOLDEN_MODELS / "two_in/1")
 
 
-@pytest.mark.parametrize(("address", "problem"), [("s3://nowhere", "nowhere"), ("nowhere://x", "expected s3://")])
-def test_the_command_says_what_cannot_be_read(s3, tmp_path, address, problem):
+@pytest.mark.parametrize(
+    ("address", "problem", "code"), [("s3://nowhere", "nowhere", 1), ("nowhere://x", "expected s3://", 2)]
+)
+def test_the_command_says_what_cannot_be_read(s3, tmp_path, address, problem, code):
     with servers.program("sync-models", address, tmp_path / "models", environment=s3) as running:
-        assert running.process.wait(60) == 1
+        assert running.process.wait(60) == code
         assert problem in running.process.stdout.read()

@@ -68,12 +68,19 @@ def test_the_notebooks_sizes(name, filters):
 @pytest.mark.parametrize("name", MODELS)
 def test_the_export_answers_as_the_model_does(name, tmp_path):
     data, model = small(name, "default", Path("scenes"))
-    golden = exported.write(name, MODELS[name], model, data, tmp_path / "1")["serving_default"]
+    whole = exported.write(name, MODELS[name], model, data, tmp_path / "1")
+    golden = whole["serving_default"]
     assert len(golden["inputs"]["image"]) == 10
     expected = model.predict({"image": np.array(golden["inputs"]["image"], np.float32)}, verbose=0)["digit"]
     np.testing.assert_allclose(golden["outputs"]["digit"], expected, rtol=1e-4, atol=1e-6)
     answers = exported.engine_answers(tmp_path / "1")
     np.testing.assert_allclose(answers["serving_default"]["digit"], expected, rtol=1e-4, atol=1e-6)
+    assert whole["from_bytes"].keys() == golden.keys()
+    np.testing.assert_allclose(
+        answers["from_bytes"]["digit"], whole["from_bytes"]["outputs"]["digit"], rtol=1e-4, atol=1e-6
+    )
+    # A PNG file of the size that the model takes is the picture, but for being rounded to 256 shades.
+    np.testing.assert_allclose(answers["from_bytes"]["digit"][0], expected[0], atol=0.01)
 
 
 def test_each_choice_has_a_recipe_for_each_preset():

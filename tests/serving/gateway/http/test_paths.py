@@ -1,6 +1,7 @@
 """Paths of the gateway: models of any name on every route, however their names are escaped."""
 
 import json
+import re
 import socket
 from urllib.parse import quote, urlsplit
 
@@ -154,6 +155,7 @@ def test_a_slash_too_many_is_taken_off_by_a_relative_redirect(named, path, locat
 def test_a_name_with_a_line_end_begins_no_line_of_the_start_message(named, capsys):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server._announce(named.gateway, listener, None)
-    (line,) = capsys.readouterr().out.splitlines()
+    line, docs = capsys.readouterr().out.splitlines()
     assert line.startswith("Signet is ready at http://localhost:")
     assert "line\\nend" in line
+    assert re.fullmatch(r"Docs: http://localhost:\d+/docs", docs)
