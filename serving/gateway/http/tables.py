@@ -5,8 +5,9 @@
 What is small and no Arrow is read in the event loop; all else by a worker, which dies alone where a body makes it.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from signet.serving.errors import InvalidInput
 from signet.serving.gateway.core.inference import Decoded, InferenceRequest, LeasedSignature
@@ -77,11 +78,16 @@ class TablesExchange(PredictExchange):
             max(decompression.FREE_BYTES, decompression.MAX_RATIO * len(self._content)),
         )
         arguments = (form, self._content, parameter, signature, leased.padding, most_bytes)
-        if len(self._content) < _SMALL_BYTES and form not in (ARROW, PARQUET):
+        if len(self._content) >= _SMALL_BYTES or form in (ARROW, PARQUET):
+            return self._decode_elsewhere(arguments, body.output_filter, leased)
+        try:
             return table_bodies.decode(*arguments), body.output_filter
-        return self._decode_elsewhere(arguments, body.output_filter)
+        except InvalidInput as error:
+            raise hinted(error, leased.lease.signatures, signature) from error
 
-    async def _decode_elsewhere(self, arguments: tuple[Any, ...], wanted: tuple[str, ...]) -> Decoded:
+    async def _decode_elsewhere(
+        self, arguments: tuple[Any, ...], wanted: tuple[str, ...], leased: LeasedSignature
+    ) -> Decoded:
         try:
             arrays = await self.services.offload.call(table_bodies.decode, *arguments)
         except Died as error:
@@ -90,6 +96,8 @@ class TablesExchange(PredictExchange):
             raise InvalidInput(
                 f"the body is malformed as {body_types.NAMES[self._sent.form]}: the process that read it has crashed"
             ) from error
+        except InvalidInput as error:
+            raise hinted(error, leased.lease.signatures, leased.signature) from error
         self._count(sum(array.nbytes for array in arrays.values()))
         return arrays, wanted
 
@@ -122,3 +130,15 @@ class TablesExchange(PredictExchange):
 
     def _answer(self, body: bytes) -> Answer:
         return Answer(body, b"Content-Type: %b\r\n" % _CONTENT_TYPES[self._wanted])
+
+
+def hinted(error: InvalidInput, signatures: Mapping[str, Signature], asked: Signature) -> InvalidInput:
+    """The error, with the signature that takes as strings, such as files, what this one takes as numbers."""
+    if type(error) is not InvalidInput:
+        return error
+    for name, other in signatures.items():
+        strings = [spec.dtype is not None and spec.dtype.is_string for spec in other.inputs.values()]
+        if other.input_names == asked.input_names and all(strings) and other.inputs != asked.inputs:
+            same = f"Signature {name!r} takes these inputs as strings: ?signature_name={quote(name, safe='')}"
+            return InvalidInput(f"{error}. {same}")
+    return error

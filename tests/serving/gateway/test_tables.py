@@ -14,8 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from signet.serving.errors import InvalidInput, TooLarge
 from signet.serving.gateway.http import body_types, tables
 from signet.serving.http.messages import Request
+from signet.serving.tensors import dtypes
+from signet.serving.tensors.signature import Signature, TensorSpec
 from tests.servers import GOLDEN_MODELS
 from tests.serving.gateway import in_process
 from tests.serving.gateway.crashing import crash
@@ -241,3 +244,16 @@ def test_a_caller_who_leaves_takes_the_reading_back(alone):
     alone._runner.run(leave())
     assert alone.gateway.inference.idle
     assert ask(alone, BODIES[ARROW], ARROW).status == 200
+
+
+def test_pictures_for_a_signature_of_numbers_are_led_to_the_one_of_bytes():
+    def signature(name: str, dtype: int) -> Signature:
+        specs = {side: TensorSpec(side, dtypes.from_enum(dtype), (None,), "") for side in ("left", "right")}
+        return Signature(name, specs, {})
+
+    numbers, files = signature("serving_default", 1), signature("from_bytes", dtypes.STRING)
+    both = {"serving_default": numbers, "from_bytes": files}
+    said = "bad. Signature 'from_bytes' takes these inputs as strings: ?signature_name=from_bytes"
+    assert str(tables.hinted(InvalidInput("bad"), both, numbers)) == said
+    assert str(tables.hinted(InvalidInput("bad"), both, files)) == "bad"
+    assert str(tables.hinted(TooLarge("bad"), both, numbers)) == "bad"
