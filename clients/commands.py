@@ -16,7 +16,7 @@ from signet.clients.client import values
 from signet.clients.client.connecting import Access
 from signet.clients.client.http_client import Client
 from signet.clients.client.http_messages import Model
-from signet.serving.errors import UsageError
+from signet.serving.errors import NotFound, UsageError
 from signet.serving.process.terminal import console
 from signet.serving.tensors.arrays import Array, Arrays
 from signet.serving.tensors.signature import TensorSpec
@@ -47,14 +47,17 @@ def predict(question: Question, url: str, access: Access) -> None:
     with Client.of(url, access, timeout_s=question.timeout_s) as client:
         named = read_inputs(question.inputs)
         began = time.monotonic()
-        answer = client.predict(
-            question.model,
-            named,
-            version=question.version,
-            label=question.label,
-            signature=question.signature,
-            outputs=question.outputs,
-        )
+        try:
+            answer = client.predict(
+                question.model,
+                named,
+                version=question.version,
+                label=question.label,
+                signature=question.signature,
+                outputs=question.outputs,
+            )
+        except NotFound as error:
+            raise NotFound(f"{error}{_versions_hint(client, question)}") from error
         took_s = time.monotonic() - began
     print(outputs_text(answer))
     if question.timing:
@@ -78,6 +81,14 @@ def models(url: str, access: Access, as_json: bool = False) -> None:
             printed.print(table)
         else:
             printed.print(models_list(served), markup=False, highlight=False, soft_wrap=True)
+
+
+def _versions_hint(client: Client, question: Question) -> str:
+    """The versions that there are, for who has asked for another one."""
+    if question.version is None:
+        return ""
+    versions = [_versions(model) for model in client.models() if model.name == question.model]
+    return f". Versions of {question.model!r} that answer: {versions[0]}" if versions else ""
 
 
 def read_inputs(inputs: str) -> dict[str, Any]:

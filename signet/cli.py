@@ -5,7 +5,7 @@ import platform
 import signal
 import sys
 
-from signet.serving.errors import NotDone, ServingError, SignetError
+from signet.serving.errors import NotDone, ServingError, SignetError, Unavailable
 from signet.serving.exit_codes import ExitCode
 
 _EXTRAS = {
@@ -36,7 +36,7 @@ def main() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nothing is left to say, and nobody to say it to
         else:
             known = f" (request {error.request_id})" if isinstance(error, ServingError) and error.request_id else ""
-            print(f"signet: {error}{known}", file=sys.stderr)
+            print(f"signet: {error}{known}{_hint(error)}", file=sys.stderr)
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get(command, "cli" if error.name in ("rich", "typer") else "")
@@ -45,3 +45,9 @@ def main() -> None:
         called = f"signet {command}".strip()
         print(f"signet: `{called}` needs {error.name}: pip install 'signet-serving[{extra}]'", file=sys.stderr)
         sys.exit(ExitCode.FAILED)
+
+
+def _hint(error: SignetError) -> str:
+    """What helps who has no server yet."""
+    nobody = isinstance(error, Unavailable) and str(error).startswith("cannot reach") and "refused" in str(error)
+    return "; `signet serve` starts a server, --url or SIGNET_URL says where one is" if nobody else ""

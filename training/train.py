@@ -312,7 +312,7 @@ def finish(trained: Trained, line: ModelProgress) -> Path:
     except ExportFailed as error:
         raise ExportFailed(f"{trained.name}: {error}") from error
     shutil.rmtree(trained.work)
-    line.say(f"exported to {path}")
+    line.end(f"exported to {path}")
     return path
 
 

@@ -9,10 +9,24 @@ from collections.abc import Mapping
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.text import Text
 
 LINE_EVERY_S = 5.0
 """Without a terminal: seconds between two lines of one training."""
+
+
+class _Time(ProgressColumn):
+    """The time that is left, while it learns; after that, while weights are judged and exported, the time that has passed."""
+
+    def render(self, task: Task) -> Text:
+        """`1:02 left`, `0:08 passed`; nothing as long as neither is known."""
+        learning = task.total is not None and not task.finished
+        seconds = task.time_remaining if learning else task.elapsed
+        if seconds is None or task.total is None:
+            return Text("")
+        minutes, rest = divmod(int(seconds), 60)
+        return Text(f"{minutes}:{rest:02d} {'left' if learning else 'passed'}", style="progress.remaining")
 
 
 class TrainProgress:
@@ -24,7 +38,7 @@ class TrainProgress:
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[state]}"),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            _Time(),
             console=console,
             disable=not console.is_terminal,
         )
@@ -63,6 +77,11 @@ class ModelProgress:
         self._bars.update(self._bar, state=state)
         if not self._console.is_terminal:
             self._console.print(f"{self._name}: {state}", highlight=False, soft_wrap=True)
+
+    def end(self, state: str) -> None:
+        """Show what came of it; its time stands still from now on."""
+        self.say(state)
+        self._bars.stop_task(self._bar)
 
     def batch(self, done: int) -> None:
         """Move the bar: `done` batches of the whole run are learnt from."""

@@ -20,10 +20,13 @@ def export(options: ExportOptions) -> None:
     signet export churn.keras --name churn --labels labels.txt
     signet export old.h5 --name ages --rename input_1=age
     """
+    from signet.serving.process.terminal import console
     from signet.training.export import card
     from signet.training.export.description import export_file
+    from signet.training.export.export_progress import ExportProgress
 
-    version = export_file(options)
+    with ExportProgress(console(stderr=True)) as progress:
+        version = export_file(options, progress.say)
     typer.echo(str(version))
     for line in card.brief(version):
         typer.echo(f"  {line}")

@@ -152,11 +152,17 @@ NOBODY = "http://127.0.0.1:1"
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (("models", "--url", NOBODY), f"cannot reach {NOBODY}: [Errno 111] Connection refused"),
+        (
+            ("models", "--url", NOBODY),
+            f"cannot reach {NOBODY}: [Errno 111] Connection refused; `signet serve` starts a server",
+        ),
         (("models", "--url", "ftp://localhost"), "the URL is 'ftp://localhost'; expected http://HOST:PORT"),
         (("predict", "two_in", "--inputs", TWO_IN, "--url", NOBODY), f"cannot reach {NOBODY}"),
         (("predict", "two_im", "--inputs", TWO_IN), "(did you mean 'two_in'?). Served models: "),
-        (("predict", "two_in", "--inputs", TWO_IN, "--version", 9), "Specific(two_in, 9)"),
+        (
+            ("predict", "two_in", "--inputs", TWO_IN, "--version", 9),
+            "Specific(two_in, 9). Versions of 'two_in' that answer: 1\n",
+        ),
         (("predict", "two_in", "--inputs", TWO_IN, "--signature", "serv"), "(did you mean 'serve'?)"),
         (
             ("predict", "two_in", "--inputs", '{"a": [[1, 2, 3]]}'),

@@ -73,3 +73,28 @@ def test_the_help_of_signet_loads_what_its_options_need_and_no_more():
     code = "import sys, signet.commands.app; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"numpy", "httpx", "ssl", "rich", "google.protobuf", "orjson", "tensorflow"} & set(modules)
+
+
+@dataclass(frozen=True)
+class Meal:
+    dish: Annotated[str, Option("What.", choices=("soup", "rice"), section="Kitchen", also="--food")] = "soup"
+    spice: Annotated[str, Option("How hot.", choices=("mild", "hot"))] = ""
+
+
+@pytest.mark.parametrize(("arguments", "meal"), [
+    ([], Meal()),
+    (["--dish", "rice", "--spice", "hot"], Meal("rice", "hot")),
+    (["--food", "rice"], Meal("rice")),
+])  # fmt: skip
+def test_words_may_be_choices(arguments, meal):
+    app, given = typer.Typer(rich_markup_mode=None), []
+
+    @app.command()
+    @spread
+    def eat(meal: Meal) -> None:
+        given.append(meal)
+
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert given == [meal]
+    refused = CliRunner().invoke(app, ["--dish", "stone"])
+    assert (refused.exit_code, "'stone'" in refused.output) == (2, True)

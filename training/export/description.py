@@ -7,7 +7,7 @@ ExportOptions(file, name, labels, example, …) ──describe──▶ model.js
 import json
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,15 @@ from signet.training.model import Array, BadOption
 NOT_BATCHED = "--not-batched"
 
 
-def export_file(options: ExportOptions) -> Path:
-    """Check the options, export; the folder of the new version. Raises BadOption, BadModel, ExportFailed."""
+def export_file(options: ExportOptions, say: Callable[[str], None] = lambda _: None) -> Path:
+    """Check the options, export; the folder of the new version. Raises BadOption, BadModel, ExportFailed.
+
+    say: told what is done next.
+    """
     description = describe(options)
     with tempfile.TemporaryDirectory(prefix="signet-") as folder:
         (Path(folder) / "model.json").write_text(json.dumps(description))
-        return export.export(Path(folder), options.models_dir, allow_breaking=options.allow_breaking)
+        return export.export(Path(folder), options.models_dir, allow_breaking=options.allow_breaking, say=say)
 
 
 def describe(options: ExportOptions) -> dict[str, Any]:

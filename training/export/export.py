@@ -19,6 +19,7 @@ is always traced without GPU: a cuDNN LSTM would run nowhere else.
 
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from signet.serving.models import compatibility
@@ -29,8 +30,13 @@ from signet.training.export.steps import Steps, command, environment
 ALLOW_BREAKING = "--allow-breaking"
 
 
-def export(trained: Path, models_dir: Path, *, allow_breaking: bool = False) -> Path:
-    """Write, verify, publish; the folder of the new version. Raises ExportFailed, and then nothing is left behind."""
+def export(
+    trained: Path, models_dir: Path, *, allow_breaking: bool = False, say: Callable[[str], None] = lambda _: None
+) -> Path:
+    """Write, verify, publish; the folder of the new version. Raises ExportFailed, and then nothing is left behind.
+
+    say: told what is done next, each of which takes seconds.
+    """
     published = models_dir / json.loads((trained / "model.json").read_bytes())["name"]
     with writing_folder(published) as folder, Steps() as steps:  # which are over before the folder is removed
 
@@ -38,8 +44,10 @@ def export(trained: Path, models_dir: Path, *, allow_breaking: bool = False) -> 
             if not allow_breaking:
                 refuse_breaking(published, folder)
 
+        say("starting TensorFlow, reading the model and writing the SavedModel")
         steps.run("write", str(trained), str(folder))
         compare()  # before the verification, which takes longer; and once more when nobody else can publish
+        say("loading it as a server does, comparing the answers")
         steps.run("verify", str(folder))
         return publish(folder, compare)
 

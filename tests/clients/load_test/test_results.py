@@ -1,5 +1,6 @@
 """Results, what follows from them, how they are written, drawn and compared."""
 
+import io
 import json
 import math
 import re
@@ -203,4 +204,9 @@ def test_the_comparison_ends_with_a_code(tmp_path, median_s, code):
     assert compare.run(before, after, worse=0.1, html=html, console=console) == code
     page = html.read_text()
     assert "The runs differ in protocol: v1; v2." in page
+    printed = Console(width=80, file=io.StringIO())
+    assert compare.run(before, after, worse=0.1, html=None, as_json=True, console=printed) == code
+    document = json.loads(printed.file.getvalue())
+    assert document["remarks"] == ["The runs differ in protocol: v1; v2."]
+    assert {"name", "before", "after", "change", "low", "high", "verdict"} == document["changes"][0].keys()
     assert "<figure>" in page
