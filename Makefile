@@ -105,9 +105,11 @@ lock: .venv/.done  ## pin every package again, with hashes: one file for each Py
 	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra engine --extra otlp --extra build --output-file deploy/model-server.lock
 	$(BIN)/$(COMPILE) pyproject.toml --constraint requirements.lock --extra training --output-file deploy/training.lock
 	$(BIN)/$(COMPILE) tests/third_party/tritonclient.in --no-annotate --output-file tests/third_party/tritonclient.lock
+	$(BIN)/$(COMPILE) tests/third_party/generators.in --no-annotate --output-file tests/third_party/generators.lock
 	$(BIN)/$(COMPILE) tests/third_party/mlflow.in --no-annotate --constraint requirements.lock --output-file tests/third_party/mlflow.lock
 	$(BIN)/$(COMPILE) tests/third_party/kserve.in --no-annotate $(KSERVE_UNUSED:%=--no-emit-package=%) \
 		--output-file tests/third_party/kserve.lock
+	$(BIN)/python -m tests.third_party.node_lock
 
 images-check: BASE ?= docker.io/library/python:3.11-slim-bookworm
 images-check: .venv/.done  ## build the images on BASE and run them: needs docker or podman; PIP_CONF=a pip configuration

@@ -18,6 +18,7 @@ PACKAGES = {
     "dot": "graphviz",
     "chromium": "chromium",
     "kubectl": "kubernetes-client",
+    "npm": "npm",
     "openssl": "openssl",
     "curl": "curl",
     "wrk": "wrk",

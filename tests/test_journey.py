@@ -25,7 +25,7 @@ from tests.servers import ROOT, Program
 pytestmark = pytest.mark.timeout(900)  # the first run trains three models
 
 QUICK = first_run.NAMES
-ELSEWHERE = {"releases": "tests/test_releases_page.py"}
+ELSEWHERE = {"releases": "tests/test_releases_page.py", "typed-clients": "tests/third_party/test_typed_clients.py"}
 """Pages whose commands another test runs."""
 PAGES = {
     path.stem: path.read_text()

@@ -1,10 +1,12 @@
 """Python environments for the clients of others, which may want other versions than the project does.
 
     tests/third_party/NAME.lock ──▶ .venv-NAME, made once, and again when the lock file has changed
+    tests/third_party/NAME/package-lock.json ──▶ .node-NAME, of npm's packages, alike
 
 The lock files have hashes; `make lock` writes them. They leave out what a client's own code does not import.
 """
 
+import fcntl
 import hashlib
 import shutil
 import subprocess
@@ -12,6 +14,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
+from tests import programs
 from tests.servers import ROOT
 
 HERE = Path(__file__).parent
@@ -41,6 +44,24 @@ def python(name: str, *, borrows: bool = False) -> Path:
             (own / "borrowed.pth").write_text(f"{ROOT}\nimport site; site.addsitedir({lender!r})\n")
         stamp.write_text(digest)
     return interpreter
+
+
+def node(name: str) -> Path:
+    """The folder with npm's packages; their programs are in `node_modules/.bin`. Fails when it cannot be made."""
+    programs.need("node")
+    programs.need("npm")
+    made_from, folder = HERE / name, ROOT / f".node-{name}"
+    folder.mkdir(exist_ok=True)
+    lock, stamp = made_from / "package-lock.json", folder / "made-from"
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest()
+    with (folder / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if not stamp.exists() or stamp.read_text() != digest:
+            for file in (made_from / "package.json", lock):
+                shutil.copy(file, folder)
+            _run("npm", "ci", "--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund")
+            stamp.write_text(digest)
+    return folder
 
 
 def _run(*command: str | Path, may_fail: bool = False) -> str:

@@ -40,9 +40,14 @@ Each model below has its own inputs and outputs. An error is `{"error": "…"}`.
 Bodies may be compressed with gzip or deflate; answers are where `Accept-Encoding` asks for it."""
 
 _TAGS = [
-    {"name": "service", "description": "Health, metrics, and what is served"},
-    {"name": "open inference protocol", "description": "The same by the Open Inference Protocol, and statistics"},
+    {"name": "service", "description": "Health, metrics, and what is served", "x-closed": True},
+    {
+        "name": "open inference protocol",
+        "description": "The same by the Open Inference Protocol, and statistics",
+        "x-closed": True,
+    },
 ]
+"""Below the models; `x-closed`: the page opens those of the models alone."""
 
 SECURITY_SCHEMES: dict[str, Schema] = {
     "key": {"type": "http", "scheme": "bearer", "description": "A key of `signet keys`, where the server asks for one"}

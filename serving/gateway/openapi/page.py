@@ -35,18 +35,25 @@ _PAGE = """<!doctype html>
 </body>
 </html>
 """
-# Its validator is a service elsewhere: null turns it off.
-_SCRIPT = """SwaggerUIBundle({
+# Its validator is a service elsewhere: null turns it off. It opens all tags or none, so those of the models are opened here.
+_SCRIPT = """const page = SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#page",
   deepLinking: true,
   displayRequestDuration: true,
   defaultModelsExpandDepth: -1,
+  docExpansion: "none",
   validatorUrl: null,
+  onComplete() {
+    for (const tag of page.specSelectors.specJson().toJS().tags)
+      if (!tag["x-closed"]) page.layoutActions.show(["operations-tag", tag.name], true);
+  },
 });
 """
 _STYLE = """body { margin: 0; background: #fafafa; }
 .swagger-ui .info { margin: 24px 0; }
+.swagger-ui .servers, .swagger-ui .servers-title,
+.swagger-ui .opblock .authorization__btn, .swagger-ui .response-col_links { display: none; }
 .swagger-ui .renderedMarkdown table { margin-bottom: 16px; }
 .swagger-ui .renderedMarkdown table thead tr th,
 .swagger-ui .renderedMarkdown table tbody tr td { min-width: 0; padding: 4px 16px 4px 0; }

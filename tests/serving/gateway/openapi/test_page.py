@@ -257,7 +257,18 @@ def test_a_browser_shows_every_model_and_asks_no_other_host(embedded_url, tmp_pa
         timeout=60,
     )
     shown = re.findall(r'data-path="([^"]+)"', browser.stdout)
-    assert set(shown) == set(document(embedded_url)["paths"])
+    known = document(embedded_url)
+    closed = {tag["name"] for tag in known["tags"] if "x-closed" in tag}
+    assert closed == {"service", "open inference protocol"}
+    assert [tag["name"] for tag in known["tags"]][-2:] == ["service", "open inference protocol"]
+    tags = {
+        path: tag
+        for path, operations in known["paths"].items()
+        for operation in operations.values()
+        for tag in operation["tags"]
+    }
+    assert set(shown) == {path for path, tag in tags.items() if tag not in closed}
+    assert set(re.findall(r'data-tag="([^"]+)" data-is-open="false"', browser.stdout)) == closed
     text = re.sub(r"<[^>]+>", "", browser.stdout)
     assert '"instances": [' in text  # the example of the operation that the address opens
     assert "CONSOLE" not in browser.stderr
