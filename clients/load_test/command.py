@@ -27,9 +27,12 @@ def load(plan: LoadPlan, console: Console, progress_console: Console) -> int:
     ready = prepare(plan)
     run = _finding if plan.find else _measuring
     measured = uvloop.run(run(plan, ready, progress_console))
-    tables.show(measured, console)
-    if plan.json:
-        result.write(measured, plan.json)
+    if plan.prints_json:
+        print(result.text(measured))
+    else:
+        tables.show(measured, console)
+        if plan.json:
+            result.write(measured, plan.json)
     if plan.html:
         html_report.write(measured, plan.html)
     if measured.interrupted:

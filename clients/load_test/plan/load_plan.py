@@ -96,7 +96,7 @@ class LoadPlan:
     timeout_s: Annotated[float, Option("Seconds after which an answer counts as failed.", min=0.001)] = 30.0
     connections: Annotated[int, Option("Most HTTP connections; beyond, requests wait.", min=1)] = 1000
     seed: Annotated[int, Option("Of arrivals, the mix and random values.")] = 0
-    json: Annotated[Path | None, Option("Write the result here, for `signet load-compare`.")] = None
+    json: Annotated[Path | None, Option("Write the result here, for `signet load-compare`; - prints it.")] = None
     html: Annotated[Path | None, Option("Write a report with plots here, one file.")] = None
     access: Access = NOTHING
     """What is shown to the server."""
@@ -105,6 +105,11 @@ class LoadPlan:
     def dialect(self) -> "HttpDialect | GrpcDialect":
         """How the server is asked."""
         return _dialects()[self.protocol]
+
+    @property
+    def prints_json(self) -> bool:
+        """Whether the result goes to standard output, as JSON."""
+        return self.json is not None and str(self.json) == "-"
 
     @property
     def limits(self) -> list[Limit]:

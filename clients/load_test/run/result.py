@@ -138,6 +138,14 @@ class Result:
 
 def write(result: Result, path: Path) -> None:
     """Write a result as JSON. Raises `UsageError` when the path cannot be written."""
+    try:
+        path.write_text(text(result))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def text(result: Result) -> str:
+    """A result as JSON."""
     document = {
         "signet_load": _FORM,
         **asdict(result),
@@ -153,10 +161,7 @@ def write(result: Result, path: Path) -> None:
             ],
         },
     }
-    try:
-        path.write_text(json.dumps(document, indent=1, allow_nan=False))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+    return json.dumps(document, indent=1, allow_nan=False)
 
 
 def read(path: Path) -> Result:

@@ -109,6 +109,13 @@ def test_a_server_that_refuses_is_asked_as_often_as_planned(gateway, tmp_path):
     assert next(posts) == 1 + 100
 
 
+def test_the_result_may_be_printed_as_json(url, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    printed = load("two_in", "--url", url, "--bodies", "signature", "--seconds", 0.2, "--warmup-s", 0, "--json", "-")
+    assert json.loads(printed)["summary"]["kept"] is True
+    assert not list(tmp_path.iterdir())
+
+
 def test_limits_that_are_not_kept_give_exit_code_1(url, tmp_path):
     arguments = ("three_out", "--url", url, "--rate", 100, "--seconds", 0.5, "--warmup-s", 0)
     assert measure(tmp_path, *arguments, "--slo", "p99=1us,errors=0%", code=1).verdicts[0].kept is False
