@@ -39,7 +39,7 @@ from signet.training.export.errors import ExportFailed
 from signet.training.export.golden import to_json
 from signet.training.model import BadOption, Data, Examples, Model, Recipe, Score
 from signet.training.models.registry import DATA_SETS, NAMES, models
-from signet.training.options import ARCHITECTURES, PRESETS, TrainOptions
+from signet.training.options import TrainOptions
 from signet.training.train_progress import ModelProgress, TrainProgress
 
 if TYPE_CHECKING:
@@ -106,12 +106,6 @@ def check(names: Sequence[str], options: TrainOptions) -> list[str]:
     if unknown:
         raise BadOption(
             f"there is no model called {unknown[0]!r}; the models are {', '.join(NAMES)}, or all of them: all"
-        )
-    if options.preset not in PRESETS:
-        raise BadOption(f"there is no preset called {options.preset!r}; the presets are {' and '.join(PRESETS)}")
-    if options.architecture not in ARCHITECTURES:
-        raise BadOption(
-            f"there is no architecture called {options.architecture!r}; the architectures are {' and '.join(ARCHITECTURES)}"
         )
     if not 0 <= options.seed < 2**32:
         raise BadOption(f"--seed is a whole number from 0 to {2**32 - 1}, not {options.seed}")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from signet.training import train
+from signet.training import options
 from signet.training.data import posts, stories
 from signet.training.model import Recipe
 from signet.training.models import counting
@@ -129,7 +129,7 @@ def test_the_notebooks_question_answering_network_has_its_sizes():
     assert model.count_params() == 10_000 * 64 + lstm_32 + 10_000 * 32 + lstm_16 + (32 + 16 + 1) * 500
 
 
-@pytest.mark.parametrize("architecture", train.ARCHITECTURES)
+@pytest.mark.parametrize("architecture", options.ARCHITECTURES)
 @pytest.mark.parametrize("name", ["question_answering", "social_posts"])
 def test_padding_changes_no_answer(name, architecture):
     module, data, model = small(name, architecture)

@@ -59,7 +59,7 @@ def test_what_is_there_is_left_out_at_once(trained):
     ("arguments", "problem"),
     [
         (("digit",), "there is no model called 'digit'"),
-        (("digits", "--preset", "slow"), "there is no preset called 'slow'"),
+        (("digits", "--preset", "slow"), "'slow' is not one of"),
         (("digits", "--epochs", "0"), "--epochs is a whole number from 1 on, not 0"),
         (("digits", "--seed", "-1"), "--seed is a whole number"),
         (("social_posts", "--data", "/no/such/file.csv"), "there is no file or folder /no/such/file.csv"),

@@ -2,13 +2,13 @@
 
 import socket
 
-from signet.serving.errors import UsageError
+from signet.serving.errors import NotDone
 from signet.serving.gateway.settings import Settings
 from signet.serving.process import ports
 
 
 def listen(settings: Settings) -> socket.socket:
-    """A socket bound to the port of the settings. Raises `UsageError`, which names the port and the option for another."""
+    """A socket bound to the port of the settings. Raises `NotDone`, which names the port and the option for another."""
     try:
         return ports.bound(settings.host, settings.grpc_port)
     except OSError as error:
@@ -16,7 +16,7 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def reserve(settings: Settings) -> socket.socket:
-    """A socket that keeps the port for processes that share it. Raises `UsageError`."""
+    """A socket that keeps the port for processes that share it. Raises `NotDone`."""
     try:
         return ports.reserve(settings.host, settings.grpc_port)
     except OSError as error:
@@ -29,8 +29,8 @@ def address(settings: Settings) -> str:
     return f"{host}:{settings.grpc_port}"
 
 
-def not_opened(settings: Settings) -> UsageError:
+def not_opened(settings: Settings) -> NotDone:
     """The error for a port that cannot be opened."""
-    return UsageError(
+    return NotDone(
         f"cannot listen on {address(settings)} for gRPC; choose another with --grpc-port, or --no-grpc for none"
     )

@@ -436,7 +436,7 @@ def test_the_file_is_looked_at_before_there_are_processes(tmp_path):
     (tmp_path / "keys").write_text("{}\n")
     with servers.program("serve", "--processes", "2", "--keys", tmp_path / "keys") as running:
         running.process.wait(30)
-        assert running.stop() == 1
+        assert running.stop() == 2
     assert "keys, line 1: there is no 'name'; expected" in running.output
 
 

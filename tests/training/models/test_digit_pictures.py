@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from signet.training import train
+from signet.training import options, train
 from signet.training.data import digits
 from signet.training.model import BadOption, Recipe
 from signet.training.options import TrainOptions
@@ -86,9 +86,9 @@ def test_the_export_answers_as_the_model_does(name, tmp_path):
 def test_each_choice_has_a_recipe_for_each_preset():
     for module in MODELS.values():
         assert set(module.RECIPES) == {
-            (data, architecture) for data in ("digits", "scenes") for architecture in train.ARCHITECTURES
+            (data, architecture) for data in ("digits", "scenes") for architecture in options.ARCHITECTURES
         }
-        assert all(set(presets) == set(train.PRESETS) for presets in module.RECIPES.values())
+        assert all(set(presets) == set(options.PRESETS) for presets in module.RECIPES.values())
 
 
 def test_epochs_differ_and_come_again():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from signet.training import train
+from signet.training import options
 from signet.training.data import people
 from signet.training.model import BadData, Recipe
 from tests.training import exported, late
@@ -28,7 +28,7 @@ def floats(texts):
     return siamese_lstm.one_hot(siamese_lstm.encode(texts)).astype(np.float32)
 
 
-@pytest.mark.parametrize("architecture", train.ARCHITECTURES)
+@pytest.mark.parametrize("architecture", options.ARCHITECTURES)
 def test_both_sides_are_read_by_the_same_weights(architecture):
     model, _ = network(architecture)
     assert exported.shapes(model.input) == {"left": (None, None, 128), "right": (None, None, 128)}
@@ -77,7 +77,7 @@ def test_the_notebooks_head_is_a_sum_and_cannot_compare():
     assert logit(a, a) + logit(b, b) == pytest.approx(logit(a, b) + logit(b, a), abs=1e-4)
 
 
-@pytest.mark.parametrize("architecture", train.ARCHITECTURES)
+@pytest.mark.parametrize("architecture", options.ARCHITECTURES)
 def test_the_export_answers_as_the_model_does(architecture, tmp_path):
     model, config = network(architecture)
     test = pairs(40)
