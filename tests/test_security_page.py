@@ -42,4 +42,4 @@ def test_options_and_settings_that_it_names_are_there():
 
 
 def options(command):
-    return [option for parameter in command.params for option in parameter.opts]
+    return [option for parameter in command.get_params(typer.Context(command)) for option in parameter.opts]
