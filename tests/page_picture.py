@@ -16,7 +16,7 @@ from tests.servers import ROOT
 from tests.test_journey import OWN_MODEL
 
 PICTURE = ROOT / "docs/page.png"
-SIZE = "1100,665"
+SIZE = "1100,820"
 """To the end of the table of tensors, and the button below it."""
 PREDICT = "customers/customers.predict"
 """The operation that is shown open."""

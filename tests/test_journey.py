@@ -25,8 +25,12 @@ from tests.servers import ROOT, Program
 pytestmark = pytest.mark.timeout(900)  # the first run trains three models
 
 QUICK = first_run.NAMES
-ELSEWHERE = {"releases": "tests/test_releases_page.py", "typed-clients": "tests/third_party/test_typed_clients.py"}
-"""Pages whose commands another test runs."""
+ELSEWHERE = {
+    "releases": "tests/test_releases_page.py",
+    "tutorial": "tests/test_notebooks.py",
+    "typed-clients": "tests/third_party/test_typed_clients.py",
+}
+"""Pages whose commands and code another test runs."""
 PAGES = {
     path.stem: path.read_text()
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -337,6 +341,13 @@ def test_a_second_run_trains_nothing_and_ctrl_c_stops_cleanly(running):
         assert "Traceback" not in rest
         assert again.program.process.returncode in (0, 2, 130, -signal.SIGINT)  # make's own ways of saying it
     assert [child.name for child in (running.models / "digits").iterdir()] == ["1"]
+
+
+@pytest.mark.parametrize("page", ELSEWHERE)
+def test_the_test_of_another_page_is_there(page):
+    test = (ROOT / ELSEWHERE[page]).read_text()
+    assert re.search(rf"\b{page}\b", test)
+    assert "def test_" in test
 
 
 def test_the_two_commands_are_targets_of_the_makefile():
