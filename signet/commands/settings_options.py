@@ -20,7 +20,7 @@ from signet.serving.gateway.settings import DEFAULT_MODELS_DIR, Settings, variab
 SECTIONS = {
     "What is served": (
         *("models_dir", "model_store", "store_poll_s", "model_config_file", "models", "poll_s", "allow_missing"),
-        *("tags", "allow_ops"),
+        *("tags", "allow_ops", "release_check"),
     ),
     "Where it answers": ("host", "http_port", "grpc_port", "admin_port", "grpc", "grpc_transport", "cors_origins"),
     "Who may ask": ("keys", "insecure", "tls_cert_file", "tls_key_file", "tls_client_ca_file"),
