@@ -69,15 +69,20 @@ class Trained:
     export: subprocess.Popen[str]
 
 
-def train(names: Sequence[str], options: TrainOptions) -> None:
-    """Train, evaluate and export. Raises BadOption, BadData, Diverged, ExportFailed, Interrupted."""
+def train(names: Sequence[str], options: TrainOptions, *, as_json: bool = False) -> None:
+    """Train, evaluate and export; print what was reached: a table, or JSON beside lines of progress on standard error.
+
+    Raises BadOption, BadData, Diverged, ExportFailed, Interrupted.
+    """
     check_backend()
     names = check(names, options)
     if options.if_missing:
         names = [name for name in names if not publish.versions(options.models_dir / name)]
     if not names:
+        if as_json:
+            print("[]")
         return
-    screen = console(soft_wrap=True, highlight=False)
+    screen = console(stderr=as_json, soft_wrap=True, highlight=False)
     if not screen.is_terminal:
         screen.width = TABLE_WIDTH
     quiet_tensorflow()
@@ -96,7 +101,10 @@ def train(names: Sequence[str], options: TrainOptions) -> None:
             if trained.export.poll() is None:
                 trained.export.send_signal(signal.SIGINT)
                 trained.export.communicate()
-    screen.print(table(rows))
+    if as_json:
+        print(json.dumps([_reached(trained, path) for trained, path in rows], indent=2))
+    else:
+        screen.print(table(rows))
 
 
 def check(names: Sequence[str], options: TrainOptions) -> list[str]:
@@ -308,6 +316,11 @@ def finish(trained: Trained, line: ModelProgress) -> Path:
     shutil.rmtree(trained.work)
     line.end(f"exported to {path}")
     return path
+
+
+def _reached(trained: Trained, path: Path) -> dict[str, Any]:
+    scores = [asdict(score) for score in trained.scores]
+    return {"model": trained.name, "version": str(path), "fit_s": round(trained.seconds, 1), "scores": scores}
 
 
 def table(rows: Sequence[tuple[Trained, Path]]) -> Table:

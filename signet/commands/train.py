@@ -21,6 +21,9 @@ def train(
         ),
     ],
     options: TrainOptions,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what was reached as JSON; progress goes to standard error.")
+    ] = False,
 ) -> None:
     """Train models, judge them by held-out rows, and export them as SavedModels that were checked.
 
@@ -33,4 +36,4 @@ def train(
     """
     from signet.training.train import train as run
 
-    run(names, options)
+    run(names, options, as_json=as_json)

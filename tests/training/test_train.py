@@ -52,6 +52,7 @@ def test_a_version_has_all_that_belongs_to_it(trained):
 def test_what_is_there_is_left_out_at_once(trained):
     done = run("digits", "--models-dir", trained / "models", "--if-missing")
     assert (done.returncode, done.stdout) == (0, "")
+    assert run("digits", "--models-dir", trained / "models", "--if-missing", "--json").stdout == "[]\n"
     assert publish.versions(trained / "models" / "digits") == [1]
 
 
@@ -152,10 +153,13 @@ def test_a_killed_training_goes_on_from_its_last_epoch(tmp_path):
     assert not list((tmp_path / "models").rglob("saved_model.pb"))
     (state,) = states.rglob("state.json")
     done = len(json.loads(state.read_text())["epochs"])
-    again = run(*arguments)
+    again = run(*arguments, "--json")
     assert again.returncode == 0, again.stderr
-    assert done == 20 or "going on after epoch" in again.stdout
+    assert done == 20 or "going on after epoch" in again.stderr
     metrics = json.loads((tmp_path / "models/digits/1/assets.extra/metrics.json").read_text())
+    (reached,) = json.loads(again.stdout)
+    assert (reached["model"], reached["version"]) == ("digits", str(tmp_path / "models/digits/1"))
+    assert reached["scores"] == metrics["scores"]
     assert len(metrics["epochs"]) == 20
     assert not list(states.iterdir())  # the checkpoints have served
 
