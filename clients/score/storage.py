@@ -105,9 +105,12 @@ class Local:
         """Make a folder, so that files can be written into it."""
         Path(path).mkdir(exist_ok=True)
 
-    def remove(self, path: str) -> None:
-        """Remove a file or a whole folder; do nothing when it is not there."""
+    def remove(self, path: str, last: str = "") -> None:
+        """Remove a file or a whole folder, of which one file may have to go after all others; do nothing when it is not there."""
         if Path(path).is_dir():
+            for child in Path(path).iterdir() if last else ():
+                if child.name != last:
+                    self.remove(str(child))
             shutil.rmtree(path)
         else:
             Path(path).unlink(missing_ok=True)
@@ -181,9 +184,12 @@ class Remote:
     def make_folder(self, path: str) -> None:
         self._files.makedirs(path, exist_ok=True)
 
-    def remove(self, path: str) -> None:
+    def remove(self, path: str, last: str = "") -> None:
         self._files.invalidate_cache()
         if self._files.exists(path):
+            others = [child for child in self._files.ls(path, detail=False) if last and not child.endswith(f"/{last}")]
+            if others:
+                self._files.rm(others, recursive=True)
             self._files.rm(path, recursive=True)
 
     @contextmanager

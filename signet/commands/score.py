@@ -46,8 +46,9 @@ def score(
     goes on after the last whole part and gives the same bytes. It refuses to go on with other inputs or another model.
     All rows are scored by one version. The server's other callers come first: a busy one is left alone for a while.
 
-    Exit codes: 0 all is scored; 1 an error, the same command goes on; 2 a mistake in the call; 3 the version is not served
-    any more; 4 more bad rows than --max-bad; 130 Ctrl-C; 141 nobody reads OUTPUT - any more; 143 SIGTERM.
+    Exit codes: 0 all is scored; 1 an error, of files, rows, places or the server: mended, the same command goes on; 2 a
+    mistake in the call; 3 the version is not served any more; 4 more bad rows than --max-bad; 130 Ctrl-C; 141 nobody reads
+    OUTPUT - any more; 143 SIGTERM.
 
     signet score digits rows.csv scored.parquet
     signet score digits 's3://bucket/rows/*.parquet' s3://bucket/scored/
@@ -57,6 +58,8 @@ def score(
 
     from signet.clients.score import storage
     from signet.clients.score.job import score as run
+    from signet.serving.errors import NotDone, UsageError
+    from signet.serving.exit_codes import ExitCode
     from signet.serving.process.terminal import console
 
     if len(paths) < 2:
@@ -70,5 +73,10 @@ def score(
         access=connection.access(),
         in_process=models_dir if in_process else None,
     )
-    done = run(options, console(stderr=True))
+    try:
+        done = run(options, console(stderr=True))
+    except UsageError as error:
+        if error.exit_code != ExitCode.USAGE:
+            raise
+        raise NotDone(str(error)) from error  # the call could be read: what it names does not fit
     typer.echo(done.sentence(options.model, storage.shown(output)), err=output == "-")

@@ -15,7 +15,7 @@ from typing import IO, BinaryIO
 from signet.clients.score import storage
 from signet.clients.score.output import manifest, parts
 from signet.clients.score.output.answers import ScoredChunk
-from signet.clients.score.output.destination import Destination
+from signet.clients.score.output.destination import MANIFEST, Destination
 from signet.clients.score.output.manifest import Manifest, PartEntry, PartStart
 from signet.clients.score.plan import Plan
 from signet.clients.score.storage import sha256_of
@@ -128,7 +128,8 @@ def finish(destination: Destination, plan: Plan, done: Manifest) -> None:
     if destination.is_file:
         with files.written(destination.path, destination.folder) as local:
             parts.join(plan, _opened(destination, done), local)
-        files.remove(destination.folder)
+        # A run that is killed in here is found again by its manifest, and what it has left is removed.
+        files.remove(destination.folder, last=MANIFEST)
         return
     for number in with_letters:
         files.remove(destination.part_letters(number))

@@ -347,6 +347,31 @@ def test_a_manifest_of_something_else_is_left_alone(job, tmp_path):
         assert (tmp_path / "out" / destination.MANIFEST).read_text() == text
 
 
+@pytest.mark.parametrize("after", range(4))
+def test_a_job_that_is_killed_while_it_clears_up_leaves_nothing(after, job, tmp_path, monkeypatch):
+    """The result is there, and some of its parts are not any more."""
+    write_rows(tmp_path / "in.jsonl", 40)
+    made = job(part_rows=16, output=str(tmp_path / "out.jsonl"))
+    removed = iter(range(after))
+    unlink = Path.unlink
+
+    def killed(path: Path, missing_ok: bool = False) -> None:
+        if path.suffix == ".jsonl" and path.name.startswith("part-") and next(removed, None) is None:
+            raise Stopped
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", killed)
+        patched.setattr("shutil.rmtree", lambda *_: (_ for _ in ()).throw(Stopped))
+        with pytest.raises(Stopped):
+            run(made)
+    whole = (tmp_path / "out.jsonl").read_bytes()
+    assert len(tree(tmp_path / ".out.jsonl.parts")) == 1 + 3 - after
+    assert run(made).rows == 40
+    assert (tmp_path / "out.jsonl").read_bytes() == whole
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl"]
+
+
 def test_two_runs_do_not_score_into_one_folder(job, tmp_path):
     write_rows(tmp_path / "in.jsonl", 100)
     run(job())
