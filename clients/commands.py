@@ -57,7 +57,9 @@ def predict(question: Question, url: str, access: Access) -> None:
                 outputs=question.outputs,
             )
         except NotFound as error:
-            raise NotFound(f"{error}{_versions_hint(client, question)}") from error
+            told = NotFound(f"{error}{_versions_hint(client, question)}")
+            told.request_id = error.request_id
+            raise told from error
         took_s = time.monotonic() - began
     print(outputs_text(answer))
     if question.timing:

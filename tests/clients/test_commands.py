@@ -161,7 +161,7 @@ NOBODY = "http://127.0.0.1:1"
         (("predict", "two_im", "--inputs", TWO_IN), "(did you mean 'two_in'?). Served models: "),
         (
             ("predict", "two_in", "--inputs", TWO_IN, "--version", 9),
-            "Specific(two_in, 9). Versions of 'two_in' that answer: 1\n",
+            "Specific(two_in, 9). Versions of 'two_in' that answer: 1 (request ",
         ),
         (("predict", "two_in", "--inputs", TWO_IN, "--signature", "serv"), "(did you mean 'serve'?)"),
         (

@@ -231,12 +231,12 @@ client.forecast("digits")
 signet.Clientele
 """
 REVEALED = [
-    r"[dD]ict\[(builtins\.)?str, .*ndarray\[.*Any.*\]\]",
+    r"(signet\.clients\.client\.answer\.)?Answer",
     r"(typing\.)?Mapping\[(builtins\.)?str, (signet\.serving\.tensors\.signature\.)?Signature\]",
     r"(builtins\.)?int",
     r"(Union\[)?(builtins\.)?tuple\[.*int.*None.*\].*None\]?",
     r"(signet\.clients\.client\.grpc_client\.)?GrpcClient",
-    r"[dD]ict\[(builtins\.)?str, .*ndarray\[.*Any.*\]\]",
+    r"(signet\.clients\.client\.answer\.)?Answer",
     r"(builtins\.)?int",
     r"(signet\.clients\.client\.\w+\.)?AsyncClient",
     r"(Union\[)?(builtins\.)?float.*None\]?",

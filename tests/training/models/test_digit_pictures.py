@@ -123,8 +123,3 @@ def test_scenes_are_data_and_files_are_not(tmp_path):
     assert train.check(["inception"], TrainOptions(data=Path("scenes"))) == ["inception"]
     with pytest.raises(BadOption, match="this model learns from scikit-learn's digits, or from --data scenes"):
         MODELS["inception"].load(tmp_path, "quick", 0)
-
-
-def test_an_unknown_architecture_is_refused():
-    with pytest.raises(BadOption, match="no architecture called 'deep'; the architectures are default and notebook"):
-        train.check(["inception"], TrainOptions(architecture="deep"))

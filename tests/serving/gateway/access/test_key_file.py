@@ -184,7 +184,7 @@ def test_the_command_prints_the_token_once_and_nothing_else(tmp_path):
         assert secret not in table
     for wrong in (("add", "mobile"), ("add", "x", "--expires", "2020-01-01"), ("add", "x y"), ("revoke", "nobody")):
         failed = signet(*wrong)
-        assert (failed.returncode, failed.stdout) == (1, "")
+        assert (failed.returncode, failed.stdout) == (2, "")
         assert failed.stderr.startswith("signet: ")
     assert signet("revoke", "mobile").returncode == 0
     assert key_file.read(path) == []
