@@ -9,7 +9,7 @@ from time import perf_counter
 
 from signet.serving.errors import Overloaded
 from signet.serving.gateway.core.fairness.callers import Caller, Callers
-from signet.serving.gateway.core.shedding import budget, default_deadline, patience
+from signet.serving.gateway.core.shedding import budget, call_time, default_deadline, patience
 from signet.serving.gateway.core.shedding.call_time import CallTime
 
 _HALF = 0.5
@@ -61,8 +61,7 @@ class Load:
         if running and running >= self.slots():
             times = tuple(self.running.values())
             call_s = self.time.seconds
-            # All calls have run for so long that they take longer than they did.
-            slower = max(1.0, (now - times[-1]) / call_s) if call_s > 0 else 1.0
+            slower = call_time.slower(call_s, now - times[-1])
             # Whichever ends first: the oldest may be on a server that stands still, while others answer.
             rest = min(budget.rest_s(call_s * slower, now - began) for began in (times[0], times[-1]))
         full_call_s = self.time.of(self.full_rows) * slower

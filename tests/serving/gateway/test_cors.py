@@ -99,7 +99,7 @@ def test_a_browser_lets_the_page_that_is_named_read_answers_and_no_other(url, or
             *("--disable-component-update", "--no-first-run", f"--user-data-dir={tmp_path / 'profile'}"),
             *(
                 "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
-                "--virtual-time-budget=8000",
+                "--virtual-time-budget=60000",
             ),
             *("--dump-dom", origin),
         ],

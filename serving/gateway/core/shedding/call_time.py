@@ -23,6 +23,22 @@ _LEAST_SHARE = 0.01
 """Square of the rows by which calls have to differ for their seconds to say anything of a row, and of their share in the mean."""
 
 
+_HICCUP_S = 1.0
+"""Seconds up to which a call may have stood still because of the machine: then the next ones need not."""
+
+
+def slower(usual_s: float, running_s: float) -> float:
+    """How many times the usual a call takes now that the youngest of all running ones has run for so long; at least 1.
+
+    A machine that stood still for half a second is no model whose calls take half a second each: up to `_HICCUP_S` it
+    counts as `_SLOWEST` times the usual at most, as it will once the call has ended.
+    """
+    if usual_s <= 0.0:
+        return 1.0
+    times = max(1.0, running_s / usual_s)
+    return times if running_s > _HICCUP_S else min(times, _SLOWEST)
+
+
 @dataclass(slots=True)
 class CallTime:
     """The estimate for one model. Only the batcher writes it."""

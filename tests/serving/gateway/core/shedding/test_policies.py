@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from signet.serving.gateway.core.load import Load
 from signet.serving.gateway.core.shedding import budget, default_deadline, order, patience
 from signet.serving.gateway.core.shedding.call_time import CallTime
 
@@ -118,3 +119,28 @@ def test_one_call_that_stood_still_does_not_shut_the_door_for_long():
     for call_s in [0.02] * 10 + [60.0] + [0.02] * 15:
         times.observe(1, call_s)
     assert times.seconds < 0.03
+
+
+def load_beside(call_s: float, running_s: float, queued_calls: int) -> Load:
+    """A model of one slot whose call has run for so long by now, which is 100.0, with full calls of a row behind it."""
+    load = Load("m", rows=queued_calls)
+    for _ in range(20):
+        load.call_ended(1, call_s)
+    load.running[object()] = 100.0 - running_s
+    return load
+
+
+@given(st.floats(0.001, 0.1), st.floats(0.0, 1.0), st.integers(0, 60))
+def test_a_machine_that_stood_still_for_less_than_a_second_makes_the_next_calls_eight_times_as_long_at_most(
+    call_s, running_s, queued
+):
+    wait_s = load_beside(call_s, running_s, queued).wait_s(100.0, queued)
+    assert wait_s <= running_s + (queued + 1) * 8 * call_s * 1.01
+
+
+def test_a_model_that_stands_still_for_longer_does():
+    load = load_beside(0.01, 3.0, 10)
+    assert load.wait_s(100.0, 10) > 25.0
+    assert load.refusal(None, 30.0, 100.0) is not None
+    short = load_beside(0.01, 0.5, 10)
+    assert short.refusal(None, 30.0, 100.0) is None
