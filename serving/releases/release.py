@@ -22,6 +22,7 @@ from types import MappingProxyType
 from typing import Any
 
 from signet.serving.errors import UsageError
+from signet.serving.unique_names import once
 
 MOST_BYTES = 16 << 10
 """Largest file that is read or written."""
@@ -157,7 +158,7 @@ def parse(content: bytes) -> Release:
     if len(content) > MOST_BYTES:
         raise UsageError(f"the release has more than {MOST_BYTES} bytes, which is the most")
     try:
-        values = json.loads(content, object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite)
+        values = json.loads(content, object_pairs_hook=once, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"the release is no JSON that can be used: {error}") from None
     if not isinstance(values, dict):
@@ -197,14 +198,6 @@ _NEEDED = ("model", "generation", "stable", "stage", "share")
 def _json(values: Mapping[str, Any]) -> bytes:
     """As short as it was read: letters beyond ASCII stand as they are."""
     return json.dumps(values, allow_nan=False, ensure_ascii=False).encode("utf-8", "surrogatepass")
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"there is {next(name for name in names if names.count(name) > 1)[:64]!r} twice")
-    return values
 
 
 def _no_constant(text: str) -> float:

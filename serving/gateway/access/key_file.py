@@ -32,6 +32,7 @@ from signet.serving.gateway.access import tokens
 from signet.serving.gateway.access.tokens import Created
 from signet.serving.models import small_file
 from signet.serving.process import durable
+from signet.serving.unique_names import once
 
 MOST_BYTES = 4 << 20
 """Largest file that is read: some ten thousand keys."""
@@ -204,7 +205,7 @@ def _replace(path: Path, text: bytes, before: os.stat_result) -> None:
 def _key(line: bytes) -> Key:
     """Raises `ValueError`."""
     try:
-        values = json.loads(line, object_pairs_hook=_once)
+        values = json.loads(line, object_pairs_hook=once)
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f'it is no JSON ({error}); expected {{"name": …}}, or # before a remark') from None
     if not isinstance(values, dict):
@@ -228,14 +229,6 @@ def _key(line: bytes) -> Key:
         None if values.get("expires") is None else moment(values["expires"]),
         admin,
     )
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"there is {next(name for name in names if names.count(name) > 1)[:64]!r} twice")
-    return values
 
 
 def _matching(values: Mapping[str, Any], name: str, pattern: re.Pattern[str], expected: str) -> str:
