@@ -8,7 +8,7 @@ one calls `read` in a process that may die. Its memory is bounded by that proces
 """
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -184,12 +184,17 @@ def _plain_type(kind: Any) -> Any:
         return pa.large_string()
     if pa.types.is_binary_view(kind):
         return pa.large_binary()
+    return _list_of(_plain_type, kind)
+
+
+def _list_of(inner: Callable[[Any], Any], kind: Any) -> Any:
+    """The same kind of list, of what `inner` makes of its values; what is no list as it is."""
     if pa.types.is_fixed_size_list(kind):
-        return pa.list_(_plain_type(kind.value_type), kind.list_size)
+        return pa.list_(inner(kind.value_type), kind.list_size)
     if pa.types.is_list(kind):
-        return pa.list_(_plain_type(kind.value_type))
+        return pa.list_(inner(kind.value_type))
     if pa.types.is_large_list(kind):
-        return pa.large_list(_plain_type(kind.value_type))
+        return pa.large_list(inner(kind.value_type))
     return kind
 
 
@@ -223,13 +228,7 @@ def _as_bytes(column: Any) -> Any:
 def _binary_type(kind: Any) -> Any:
     if any(check(kind) for check in _TEXTS):
         return pa.large_binary()
-    if pa.types.is_fixed_size_list(kind):
-        return pa.list_(_binary_type(kind.value_type), kind.list_size)
-    if pa.types.is_list(kind):
-        return pa.list_(_binary_type(kind.value_type))
-    if pa.types.is_large_list(kind):
-        return pa.large_list(_binary_type(kind.value_type))
-    return kind
+    return _list_of(_binary_type, kind)
 
 
 def _written(name: str, array: Array, spec: TensorSpec) -> Any:
