@@ -204,6 +204,22 @@ def get(url: str) -> httpx.Response:
 
 
 @contextmanager
+def s3() -> Iterator[dict[str, str]]:
+    """A server that speaks S3's protocol, without a bucket: the variables that lead there."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with started(command, {}) as store:
+        store.read_until("Running on")
+        yield {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+
+@contextmanager
 def http_server(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     """A server that answers as the handler says, each connection in a thread: its URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:

@@ -273,23 +273,9 @@ def test_the_folder_follows_until_the_end(bucket):
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory):
     """A server that speaks S3's protocol with the golden models in s3://models: the variables that lead there."""
-    port = servers.free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        try:
-            servers.Program(process).read_until("Running on")
-            variables = {
-                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-                "AWS_ACCESS_KEY_ID": "testing",
-                "AWS_SECRET_ACCESS_KEY": "testing",
-                "AWS_DEFAULT_REGION": "us-east-1",
-                "AWS_EC2_METADATA_DISABLED": "true",
-            }
-            upload(variables, GOLDEN_MODELS / "two_in", "models/two_in", make_bucket=True)
-            yield variables
-        finally:
-            process.terminate()
-            process.communicate(timeout=30)
+    with servers.s3() as variables:
+        upload(variables, GOLDEN_MODELS / "two_in", "models/two_in", make_bucket=True)
+        yield variables
 
 
 def upload(variables: dict[str, str], source: Path, target: str, make_bucket: bool = False) -> None:

@@ -69,22 +69,8 @@ def said(place: str, variables: dict[str, str], make: str = "") -> str:
 
 
 def test_in_s3_who_has_not_seen_the_last_generation_is_refused():
-    port = servers.free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        try:
-            servers.Program(process).read_until("Running on")
-            variables = {
-                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-                "AWS_ACCESS_KEY_ID": "testing",
-                "AWS_SECRET_ACCESS_KEY": "testing",
-                "AWS_DEFAULT_REGION": "us-east-1",
-                "AWS_EC2_METADATA_DISABLED": "true",
-            }
-            assert said("s3://models", variables, "make") == SAID
-        finally:
-            process.terminate()
-            process.communicate(timeout=30)
+    with servers.s3() as variables:
+        assert said("s3://models", variables, "make") == SAID
 
 
 class Gcs(BaseHTTPRequestHandler):
