@@ -84,12 +84,15 @@ class Model:
     """Why no version answers; empty when one does."""
 
     def __repr__(self) -> str:
-        versions = f"versions {', '.join(map(str, self.versions))}" if self.versions else f"no version: {self.problem}"
-        return f"<Model {self.name}, {versions}{''.join(f'; {one}' for one in self.signatures.values())}>"
+        return f"<Model {self._title}{''.join(f'; {one}' for one in self.signatures.values())}>"
 
     def _repr_html_(self) -> str:
+        return as_html(self.signatures.values(), self._title)
+
+    @property
+    def _title(self) -> str:
         versions = f"versions {', '.join(map(str, self.versions))}" if self.versions else f"no version: {self.problem}"
-        return as_html(self.signatures.values(), f"{self.name}, {versions}")
+        return f"{self.name}, {versions}"
 
 
 # Pure: requests and what their responses say
