@@ -77,11 +77,12 @@ ALLOWED: dict[str, list[str]] = {
         *("serving.models", "serving.open_inference", "serving.releases", "serving.gateway.access"),
         *("serving.gateway.observability", "serving.gateway.core"),
     ],
+    "serving.gateway.page": [*CORE, "serving.gateway.http", "serving.gateway.openapi"],
     "serving.gateway.app": [
         *CORE,
         *(
             f"serving.gateway.{name}"
-            for name in ("access_log", "certificates", "releases", "request_log", "backends", "http", "openapi")
+            for name in ("access_log", "certificates", "releases", "request_log", "backends", "http", "openapi", "page")
         ),
     ],
     "serving.gateway.grpc": CORE,

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from google.protobuf import json_format
 from starlette.exceptions import HTTPException
 
@@ -46,33 +46,14 @@ ROUTES = (
     *v2_routes.ROUTES,
 )
 
-_ALIVE = gives("Alive", "Alive")
-_ALIVE[200]["content"]["text/html"] = {"schema": {"type": "string"}}
 _ERRORS = fails(400, 404, 429, 500, 502, 503, 504)
 _STATUS = gives("Status", "The states") | _ERRORS
 _METADATA = gives("Metadata", "The signatures") | _ERRORS
-
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Signet</title>
-<h1>Signet</h1>
-<p>Alive. <a href="v1/models">Models</a>, <a href="docs">API</a>, <a href="metrics">metrics</a>.</p>
-</html>
-"""
 
 
 def create_router(backend: Backend, inference: Inference, probes: Probes) -> APIRouter:
     """The routes of one gateway."""
     router = APIRouter(tags=["service"])
-
-    @router.get("/", responses=_ALIVE)
-    async def alive(request: Request) -> Response:
-        """Whether the gateway is there; a page for browsers.
-
-        The page is for people whose `Accept` asks for one; JSON is what KServe's client looks for.
-        """
-        if "text/html" in request.headers.get("accept", ""):
-            return HTMLResponse(_PAGE)
-        return JSONResponse({"status": "alive"})
 
     @router.get("/livez", responses=gives("Live", "It does"))
     async def livez() -> Response:

@@ -1,0 +1,173 @@
+/**
+ * All requests of the page: to the server that it came from, with the key of the session.
+ *
+ *     get("v1/models")                    predict({ model, signature, rows }) ──▶ predictions, version, time per stage
+ *          └── an answer that is none is a ServiceError, with the server's own words
+ */
+import { ask, forget, key } from "./session.js";
+
+/** @typedef {{ [input: string]: unknown }} Row one instance: the JSON value of each input */
+/** @typedef {{ [output: string]: unknown }} Prediction */
+/**
+ * What is asked of a model.
+ * @typedef {object} Call
+ * @property {string} model
+ * @property {number | null} [version] null: the one that unversioned requests get
+ * @property {import("./card.js").Signature} signature
+ * @property {Row[]} rows of a signature that is not in rows: one, of whole columns
+ * @property {boolean} [alone] whether it shares its call of the model with no other request
+ */
+/** @typedef {{ name: string, ms: number }} Stage */
+/**
+ * @typedef {object} Answer
+ * @property {Prediction[]} predictions one for each row
+ * @property {number} version which has answered
+ * @property {string} requestId
+ * @property {number} ms from the first byte sent to the last one read
+ * @property {Stage[]} stages of the server, in order; empty where it does not tell
+ * @property {SentRequest} request
+ * @property {string} text the answer as it came
+ */
+/** @typedef {{ path: string, body: { [name: string]: unknown } }} SentRequest */
+
+/** An answer that is no answer. */
+export class ServiceError extends Error {
+  /**
+   * @param {number} status of HTTP; 0: nobody answered
+   * @param {string} message
+   * @param {string} [requestId]
+   * @param {SentRequest} [request]
+   */
+  constructor(status, message, requestId = "", request = undefined) {
+    super(message);
+    this.status = status;
+    this.requestId = requestId;
+    this.request = request;
+  }
+}
+
+/** A caller that shows the same rows to the same side of a release: this session's. */
+const AFFINITY = crypto.getRandomValues(new Uint32Array(2)).join("-");
+
+/**
+ * The JSON at a path. Raises ServiceError.
+ * @param {string} path relative to the page
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<any>}
+ */
+export async function get(path, signal) {
+  return (await send(path, { signal })).json();
+}
+
+/**
+ * The text at a path. Raises ServiceError.
+ * @param {string} path relative to the page
+ * @param {AbortSignal} [signal]
+ */
+export async function getText(path, signal) {
+  return (await send(path, { signal })).text();
+}
+
+/**
+ * The path of a model's version, below the page.
+ * @param {string} model
+ * @param {number | null} [version]
+ */
+export function modelPath(model, version = null) {
+  const end = version === null ? "" : `/versions/${version}`;
+  return `v1/models/${encodeURIComponent(model)}${end}`;
+}
+
+/**
+ * The request that a call is, by which anybody can make it again.
+ * @param {Call} call
+ * @returns {SentRequest}
+ */
+export function requestOf({ model, version = null, signature, rows }) {
+  /** @type {{ [name: string]: unknown }} */
+  const body = {};
+  if (signature.name !== "serving_default") body.signature_name = signature.name;
+  if (signature.in_rows) body.instances = rows;
+  else body.inputs = rows[0];
+  const carried = signature.outputs.filter((output) => output.holds !== "other");
+  if (carried.length < signature.outputs.length) body.output_filter = carried.map((output) => output.name);
+  body.named_outputs = true;
+  body.non_finite = "string";
+  return { path: `${modelPath(model, version)}:predict`, body };
+}
+
+/**
+ * Asks a model. Raises ServiceError.
+ * @param {Call} call
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<Answer>}
+ */
+export async function predict(call, signal) {
+  const request = requestOf(call);
+  const headers = { "Content-Type": "application/json", "X-Signet-Timing": "on", "X-Signet-Key": AFFINITY };
+  if (call.alone) Object.assign(headers, { "X-Signet-Batching": "off" });
+  const began = performance.now();
+  const response = await send(request.path, { method: "POST", headers, body: JSON.stringify(request.body), signal }, request);
+  const text = await response.text();
+  const ms = performance.now() - began;
+  const answer = JSON.parse(text);
+  return {
+    predictions: call.signature.in_rows ? answer.predictions : [answer.outputs],
+    version: Number(response.headers.get("X-Signet-Model-Version")),
+    requestId: response.headers.get("X-Request-Id") ?? "",
+    ms,
+    stages: stages(response.headers.get("Server-Timing") ?? ""),
+    request,
+    text,
+  };
+}
+
+/**
+ * A request with the session's key; asks for one when the server does. Raises ServiceError.
+ * @param {string} path relative to the page
+ * @param {RequestInit} [options]
+ * @param {SentRequest} [request] for the error
+ * @returns {Promise<Response>}
+ */
+export async function send(path, options = {}, request = undefined) {
+  for (;;) {
+    const shown = key();
+    const headers = new Headers(options.headers);
+    if (shown) headers.set("Authorization", `Bearer ${shown}`);
+    let response;
+    try {
+      response = await fetch(path, { cache: "no-cache", ...options, headers });
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      throw new ServiceError(0, `no answer from the server: ${/** @type {Error} */ (error).message}`, "", request);
+    }
+    if (response.ok) return response;
+    const error = await refusal(response, request);
+    if (response.status !== 401) throw error;
+    if (shown && shown === key()) forget(); // it holds no more
+    if (!key() && !(await ask(error.message))) throw error;
+  }
+}
+
+/** @param {Response} response @param {SentRequest} [request] */
+async function refusal(response, request) {
+  const text = await response.text();
+  const requestId = response.headers.get("X-Request-Id") ?? "";
+  let message = text.slice(0, 500) || `status ${response.status}`;
+  try {
+    const said = JSON.parse(text).error;
+    if (typeof said === "string") message = said;
+  } catch {
+    // what stands between may answer in other words: those are shown
+  }
+  return new ServiceError(response.status, message, requestId, request);
+}
+
+/**
+ * What a Server-Timing header says: read;dur=0.1, model;dur=2.5.
+ * @param {string} header
+ * @returns {Stage[]}
+ */
+export function stages(header) {
+  return [...header.matchAll(/([\w-]+);dur=([\d.]+)/g)].map(([, name, ms]) => ({ name, ms: Number(ms) }));
+}

@@ -1,0 +1,126 @@
+/**
+ * One model: its head, the version and signature that are asked, and the tabs.
+ *
+ *     #/models/NAME[/TAB]?version=&signature= ──card──▶ Context ──▶ the tab's show(host, context, signal)
+ */
+import { format } from "../core/address.js";
+import { card, examples } from "../core/card.js";
+import { fill, h, uniqueId } from "../core/dom.js";
+import * as about from "./about/tab.js";
+import * as compare from "./compare/tab.js";
+import * as table from "./table/tab.js";
+import * as attempt from "./try/tab.js";
+
+/** @typedef {import("../core/address.js").Address} Address */
+/**
+ * What the tabs of a model share.
+ * @typedef {object} Context
+ * @property {import("../core/card.js").Card} card of the version that is asked
+ * @property {import("../core/card.js").Signature} signature
+ * @property {number | null} version asked for by number; null: the one that unversioned requests get
+ * @property {Address} address
+ * @property {() => Promise<import("../core/card.js").Examples>} examples of the signature, asked for once
+ */
+/** @typedef {{ show: (host: HTMLElement, context: Context, signal: AbortSignal) => Promise<void> }} Tab */
+
+/** @type {{ [name: string]: { title: string, tab: Tab } }} */
+const TABS = {
+  try: { title: "Try", tab: attempt },
+  compare: { title: "Compare", tab: compare },
+  table: { title: "Table", tab: table },
+  about: { title: "About", tab: about },
+};
+
+/**
+ * @param {HTMLElement} host
+ * @param {Address} address
+ * @param {AbortSignal} signal
+ */
+export async function show(host, address, signal) {
+  const [, name, chosen = "try"] = address.path;
+  const version = Number.parseInt(address.query.get("version") ?? "", 10);
+  const asked = Number.isNaN(version) ? null : version;
+  const told = await card(name, asked, signal);
+  const servable = told.signatures.filter((each) => each.servable);
+  const signature = servable.find((each) => each.name === address.query.get("signature")) ?? servable[0];
+  const place = h("div", { class: "tab" });
+  document.title = `Signet: ${name}`;
+  fill(host, head(told), tabs(address, chosen), pickers(address, told, servable, signature, asked), place);
+  if (!signature && chosen !== "about") {
+    const why = told.versions.map((each) => `version ${each.version} is ${each.state}${each.error && `: ${each.error}`}`).join("; ");
+    const reason = told.signatures.length ? "It has no signature whose tensors JSON can carry." : `It answers nothing now. ${why}`;
+    fill(place, h("p", { class: "error", role: "alert" }, reason));
+    return;
+  }
+  /** @type {Promise<import("../core/card.js").Examples> | null} */
+  let known = null;
+  const context = {
+    card: told,
+    signature,
+    version: asked,
+    address,
+    examples: () => (known ??= examples(name, asked, signature.name, signal)),
+  };
+  await (TABS[chosen] ?? TABS.try).tab.show(place, context, signal);
+}
+
+/** @param {import("../core/card.js").Card} told */
+function head(told) {
+  return h("div", { class: "model-head" }, h("h1", {}, told.name), told.purpose && h("p", { class: "purpose" }, told.purpose));
+}
+
+/** @param {Address} address @param {string} chosen */
+function tabs(address, chosen) {
+  const links = Object.entries(TABS).map(([key, { title }]) =>
+    h("a", { href: format(["models", address.path[1], key], kept(address)), "aria-current": key === chosen && "page" }, title),
+  );
+  return h("nav", { class: "tabs", "aria-label": "Of this model" }, links);
+}
+
+/**
+ * What stays when another tab is shown.
+ * @param {Address} address
+ * @returns {[string, string][]}
+ */
+function kept({ query }) {
+  return ["version", "signature", "row"].map((name) => [name, query.get(name) ?? ""]);
+}
+
+/**
+ * @param {Address} address
+ * @param {import("../core/card.js").Card} told
+ * @param {import("../core/card.js").Signature[]} signatures
+ * @param {import("../core/card.js").Signature | undefined} signature
+ * @param {number | null} asked
+ */
+function pickers(address, told, signatures, signature, asked) {
+  const available = told.versions.filter((each) => each.state === "AVAILABLE").map((each) => String(each.version));
+  const usual = told.version !== null && asked === null ? `as callers get it: ${told.version}` : "as callers get it";
+  return h(
+    "div",
+    { class: "pickers" },
+    picker("Version", [["", usual], ...available.map((each) => /** @type {[string, string]} */ ([each, each]))], asked === null ? "" : String(asked), (value) =>
+      go(address, { version: value }),
+    ),
+    signatures.length > 1 &&
+      picker("Signature", signatures.map((each) => [each.name, each.name]), signature?.name ?? "", (value) => go(address, { signature: value, row: "" })),
+  );
+}
+
+/** @param {Address} address @param {{ [name: string]: string }} changes */
+function go(address, changes) {
+  location.hash = format(address.path, new Map([...address.query, ...Object.entries(changes)]));
+}
+
+/**
+ * @param {string} label
+ * @param {[string, string][]} choices value, text
+ * @param {string} chosen
+ * @param {(value: string) => void} onchange
+ */
+function picker(label, choices, chosen, onchange) {
+  const id = uniqueId("picker");
+  const options = choices.map(([value, text]) => h("option", { value, selected: value === chosen }, text));
+  const select = h("select", { id, onchange: () => onchange(select.value) }, options);
+  return h("div", { class: "picker" }, h("label", { for: id }, label), select);
+}

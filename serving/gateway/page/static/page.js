@@ -1,0 +1,60 @@
+/**
+ * Shows the view that the URL names, and the next one when it changes.
+ *
+ *     hash ──parse──▶ address ──▶ view.show(main, address, signal)      the signal ends what the view before still does
+ */
+import { parse } from "./core/address.js";
+import { fill, h } from "./core/dom.js";
+import { ServiceError } from "./core/service.js";
+import * as live from "./live/view.js";
+import * as model from "./model/view.js";
+import * as models from "./models/view.js";
+
+/** @typedef {{ show: (host: HTMLElement, address: import("./core/address.js").Address, signal: AbortSignal) => Promise<void> }} View */
+
+const main = /** @type {HTMLElement} */ (document.getElementById("main"));
+
+let shown = new AbortController();
+
+/** @param {string[]} path @returns {View | null} */
+function viewOf(path) {
+  if (path.length === 0) return models;
+  if (path[0] === "live" && path.length === 1) return live;
+  if (path[0] === "models" && path.length > 1) return model;
+  return null;
+}
+
+async function show() {
+  if (location.hash === "#main") return; // the link past the navigation
+  shown.abort();
+  shown = new AbortController();
+  const { signal } = shown;
+  const address = parse(location.hash);
+  markCurrent(address.path);
+  const host = h("div", { class: "view" });
+  fill(main, host);
+  try {
+    const view = viewOf(address.path);
+    if (view) await view.show(host, address, signal);
+    else fill(host, h("h1", {}, "There is nothing here"), h("p", {}, h("a", { href: "#/" }, "What is served")));
+  } catch (error) {
+    if (signal.aborted) return;
+    if (!(error instanceof ServiceError)) throw error;
+    const again = h("button", { type: "button", onclick: () => void show() }, "Try again");
+    fill(host, h("h1", {}, "The server did not answer this"), h("p", { class: "error", role: "alert" }, error.message), h("p", {}, again));
+  }
+}
+
+/** @param {string[]} path */
+function markCurrent(path) {
+  for (const link of document.querySelectorAll("header nav a")) {
+    const here = parse(link.getAttribute("href") ?? "").path;
+    const current = link.getAttribute("href")?.startsWith("#") && (here[0] ?? "models") === (path[0] ?? "models");
+    if (current) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+}
+
+document.querySelector("dialog .cancel")?.addEventListener("click", () => /** @type {HTMLDialogElement} */ (document.getElementById("key")).close(""));
+addEventListener("hashchange", () => void show());
+void show();
