@@ -1,7 +1,8 @@
 """Pages in a real Chromium, watched while a test uses them; and their pictures, for people who write them.
 
 page(url) ──▶ a context of its own in the process's one Chromium ──▶ playwright's page, at that address
-  while it is open: console errors, uncaught errors, violations of the policy, requests to other hosts ──▶ noted
+  while it is open: the console's errors and warnings, uncaught errors, violations of the policy,
+      requests to other hosts ──▶ noted
   at its end: what was noted fails the test
 axe(page) ──▶ what axe-core says that some people cannot use
 
@@ -94,7 +95,7 @@ def _watched(
     with _context(options) as context:
 
         def console(message: "ConsoleMessage") -> None:
-            if message.type == "error" and not _allowed(message.text, allow):
+            if message.type in {"error", "warning"} and not _allowed(message.text, allow):
                 problems.append(f"console: {message.text} ({message.location['url']})")
 
         def request(asked: "Request") -> None:

@@ -1,6 +1,6 @@
 """Photographs the page of the model that the README makes: `python -m tests.page_picture`, which is `make docs-picture`.
 
-README's Python ──▶ models/customers/1 ──▶ signet serve ──/docs──▶ chromium, headless ──▶ docs/page.png
+README's Python ──▶ models/customers/1 ──▶ signet serve ──/docs──▶ chromium ──▶ docs/page.png
 """
 
 import subprocess
@@ -8,15 +8,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
-from tests import servers
+from tests import browser, servers
 from tests.servers import ROOT
 from tests.test_journey import OWN_MODEL
 
 PICTURE = ROOT / "docs/page.png"
-SIZE = "1100,820"
+SIZE = {"width": 1100, "height": 460}
 """To the end of the table of tensors, and the button below it."""
 PREDICT = "customers/customers.predict"
 """The operation that is shown open."""
@@ -31,19 +30,13 @@ def main() -> None:
 
 
 def photograph(url: str, picture: Path) -> None:
-    """Save what a browser shows of the page once it has been drawn."""
-    options = [
-        "--headless",
-        "--no-sandbox",
-        "--hide-scrollbars",
-        f"--window-size={SIZE}",
-        "--virtual-time-budget=10000",
-    ]
-    subprocess.run(["chromium", *options, f"--screenshot={picture}", url], check=True, capture_output=True)
-    # The browser goes to the operation, and leaves blank what is above it.
-    image = Image.open(picture).convert("RGB")
-    drawn = np.ptp(np.asarray(image), axis=1).any(axis=1)
-    image.crop((0, int(drawn.argmax()), *image.size)).save(picture, optimize=True)
+    """Save what a browser shows of the page once the operation has been drawn."""
+    with browser.page(url, **SIZE) as page:
+        page.get_by_text('"instances": [').first.wait_for()
+        page.locator(".opblock.is-open").evaluate("(operation) => operation.scrollIntoView()")
+        page.screenshot(path=picture)
+    with Image.open(picture) as image:
+        image.convert("RGB").save(picture, optimize=True)
 
 
 if __name__ == "__main__":
