@@ -9,7 +9,7 @@ import grpc
 import pytest
 from hypothesis import settings
 
-from tests import kinds, servers
+from tests import kinds, servers, trained_by_presets
 
 # A machine that is busy with other things is no fault of a test's.
 settings.register_profile("unhurried", deadline=None)
@@ -136,3 +136,24 @@ def gateway_channel(gateway: tuple[str, str]) -> Iterator[grpc.Channel]:
 def golden_models() -> Path:
     """The models that TensorFlow Serving's answers were recorded with."""
     return servers.GOLDEN_MODELS
+
+
+@pytest.fixture(scope="session")
+def trained_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with digits and question_answering, trained by the quick presets. Never write into it."""
+    return trained_by_presets.trained(tmp_path_factory, trained_by_presets.SMALL)
+
+
+@pytest.fixture(scope="session")
+def trained_url(trained_models: Path) -> Iterator[str]:
+    """The URL of a gateway that serves them."""
+    with servers.gateway("--models-dir", trained_models) as (url, _):
+        yield url
+
+
+@pytest.fixture(scope="session")
+def all_trained_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a gateway that serves all eight models, trained by the quick presets: minutes, for `long` tests."""
+    folder = trained_by_presets.trained(tmp_path_factory, trained_by_presets.ALL)
+    with servers.gateway("--models-dir", folder) as (url, _):
+        yield url
