@@ -144,6 +144,16 @@ def concluded(check: Check, report: Mapping[str, Any]) -> Check:
     return replace(check, progress=progress, until=0.0, at=releases.now(), reason=reason, report=kept)
 
 
+def findings(check: Check) -> list[dict[str, str]]:
+    """What the report says for and against the candidate: check, level, text. The file may be anybody's: all are lines."""
+    listed = check.report.get("findings")
+    return [
+        {name: _line(str(one.get(name, ""))) for name in ("check", "level", "text")}
+        for one in (listed if isinstance(listed, list) else [])[:_MOST_FINDINGS]
+        if isinstance(one, dict)
+    ]
+
+
 def unfinished(check: Check, why: str) -> Check:
     """A check that has ended without a result."""
     return replace(check, progress=Progress.UNFINISHED, until=0.0, at=releases.now(), reason=_line(why))

@@ -17,7 +17,7 @@ from signet.serving.gateway.openapi.schemas import (
 )
 from signet.serving.releases import actions
 from signet.serving.releases.checks import NOTHING, Progress
-from signet.serving.releases.judge import Decision
+from signet.serving.releases.judge import PARTS, Decision
 from signet.serving.releases.release import MOST_GENERATION, Stage
 
 _PART: Schema = {"type": "number", "minimum": 0, "maximum": 1}
@@ -29,6 +29,8 @@ _LIMITS = explained("What the candidate is judged by, by name", mapping({"type":
 def _or_null(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
+
+_FIGURE = _or_null({"type": "number"})
 
 SCHEMAS: dict[str, Schema] = {
     "Release": record(
@@ -55,7 +57,15 @@ SCHEMAS: dict[str, Schema] = {
             "gate": explained("What the gate has found of what is to be released", ref("ReleaseCheck")),
             "verdict": explained(
                 "What they have seen of the candidate, all together; null: none is on its way",
-                _or_null(record({"decision": {"enum": [str(one) for one in Decision]}, "reason": TEXT})),
+                _or_null(
+                    record(
+                        {
+                            "decision": {"enum": [str(one) for one in Decision]},
+                            "reason": TEXT,
+                            "findings": explained("By kind of event", array(ref("ReleaseFinding"))),
+                        }
+                    )
+                ),
             ),
             "copies": explained("Copies of requests for the candidate, by what became of them", mapping(_COUNT)),
             "outputs": explained("How its outputs differ from the stable version's, by name", mapping(ref("Differs"))),
@@ -71,6 +81,21 @@ SCHEMAS: dict[str, Schema] = {
             "reason": explained("Why it is refused, or not checked", TEXT),
             "attempts": explained("Checks of these files that were begun", _COUNT),
             "report": explained("The file beside the release that has all of it; empty: there is none", TEXT),
+            "findings": explained(
+                "What its report says of the candidate",
+                array(record({"check": TEXT, "level": explained("refused, warning or note", TEXT), "text": TEXT})),
+            ),
+        }
+    ),
+    "ReleaseFinding": record(
+        {
+            "kind": {"enum": list(PARTS)},
+            "start": explained("Number of the step since which it looks worst", _COUNT),
+            "log_e": explained("The evidence: natural logarithm of the e-value; at 0 and below there is none", _FIGURE),
+            "log_alarm": explained("What that must exceed for an alarm", _FIGURE),
+            "harm": explained("The candidate's rate of these events above the stable version's", _FIGURE),
+            "harm_at_most": explained("The largest that it may be, by the present step", _FIGURE),
+            "allowed": explained("The harm that the limits allow", _FIGURE),
         }
     ),
     "ReleaseReplica": record(

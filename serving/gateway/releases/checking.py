@@ -74,15 +74,23 @@ class Checking:
         self._background.join(timeout_s)
 
     def told(self, model: str) -> dict[str, Any]:
-        """What is known of the check of a model's candidate, without its report."""
+        """What is known of the check of a model's candidate, with what its report found."""
         check = self.known.get(model)
         if check is None:
-            empty = {"candidate": None, "stable": None, "by": "", "at": "", "attempts": 0, "report": ""}
+            empty: dict[str, Any] = {
+                "candidate": None,
+                "stable": None,
+                "by": "",
+                "at": "",
+                "attempts": 0,
+                "report": "",
+                "findings": [],
+            }
             return {"progress": NOTHING, "reason": self.why_not, **empty}
         told = {
             name: getattr(check, name) for name in ("candidate", "stable", "progress", "by", "at", "reason", "attempts")
         }
-        return {**told, "report": checks.FILE if check.finished else ""}
+        return {**told, "report": checks.FILE if check.finished else "", "findings": checks.findings(check)}
 
     def step(self) -> float:
         """Look at all models that have a release; gives the seconds until the next look."""

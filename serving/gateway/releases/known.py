@@ -60,17 +60,19 @@ def told(known: Sequence[Known]) -> dict[str, Any]:
     }
 
 
-def _verdict(known: Sequence[Known], processes: Sequence[Replica]) -> dict[str, str] | None:
+def _verdict(known: Sequence[Known], processes: Sequence[Replica]) -> dict[str, Any] | None:
     trials = [one.trial for one in known if one.trial is not None]
     if not trials:
         return None
-    for one in processes:
-        if one.stopped:
-            return {"decision": Decision.BAD, "reason": one.stopped}
     latest = min(trials, key=lambda trial: trial.baked_s)
     evidence = reduce(Evidence.__add__, (one.evidence for one in processes))
     judged = judge(evidence, latest.policy, share=latest.share, baked_s=latest.baked_s)
-    return {"decision": judged.decision, "reason": judged.reason}
+    stopped = next((one.stopped for one in processes if one.stopped), "")
+    return {
+        "decision": Decision.BAD if stopped else judged.decision,
+        "reason": stopped or judged.reason,
+        "findings": [_finite(asdict(finding)) for finding in judged.findings],
+    }
 
 
 def _outputs(known: Sequence[Known]) -> dict[str, OutputCounts]:
@@ -81,9 +83,11 @@ def _outputs(known: Sequence[Known]) -> dict[str, OutputCounts]:
     return whole
 
 
-def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
-    """JSON has no infinity: a difference of that size is told as null."""
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has no infinity: a number of that size is told as null."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()
+    }
 
 
 def silent(who: str) -> Known:

@@ -115,3 +115,11 @@ def test_any_content_is_a_check_or_none(changed):
     check.free(time.time())
     check.described()
     assert checks.dumps(check)
+
+
+def test_findings_are_lines_whatever_a_file_says():
+    report = {"findings": ["x", {"level": 3, "text": "a\n" + "b" * 5000}, {}], "passed": True}
+    first, second = checks.findings(replace(CLAIM, report=report))
+    assert (first["check"], first["level"], first["text"][:3], len(first["text"])) == ("", "3", "a b", 1000)
+    assert second == {"check": "", "level": "", "text": ""}
+    assert checks.findings(replace(CLAIM, report={"findings": 7})) == []

@@ -96,6 +96,9 @@ def test_a_refused_candidate_is_rolled_back_with_the_reason(tmp_path):
         assert there.by == "signet"
         assert there.reason.startswith("the gate: signature: signature 'serve': input 'a' is gone (and ")
         wait(lambda: gate(gateway)["progress"] == "refused", what="what it knows")
+        assert ("signature", "refused", True) in [
+            (one["check"], one["level"], "input 'a' is gone" in one["text"]) for one in gate(gateway)["findings"]
+        ]
 
 
 def test_what_a_person_forced_past_the_gate_is_left_alone(tmp_path):

@@ -48,7 +48,16 @@ def test_all_know_better_together_than_each_alone():
 
 def test_a_candidate_that_one_process_has_stopped_is_bad():
     told = known.told([process("a", 10), process("b", 10, stopped="errors: 5 of 10")])
-    assert told["verdict"] == {"decision": "bad", "reason": "errors: 5 of 10"}
+    assert (told["verdict"]["decision"], told["verdict"]["reason"]) == ("bad", "errors: 5 of 10")
+
+
+def test_the_evidence_of_each_kind_of_event_is_told():
+    told = known.told([process("a", 100, errors=1), process("b", 100, errors=3)])
+    errors, *others = told["verdict"]["findings"]
+    assert [one["kind"] for one in others] == ["slow", "failed", "differs"]
+    assert (errors["harm"], errors["allowed"]) == (4 / 200, 0.01)
+    assert 0 < errors["log_e"] < errors["log_alarm"]
+    json.dumps(told, allow_nan=False)
 
 
 def test_a_release_without_a_candidate_has_no_verdict():
