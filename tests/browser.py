@@ -54,6 +54,8 @@ def page(
 ) -> Iterator["Page"]:
     """A page of its own, with no cookies or storage of others, that has loaded the URL. Fails at the end as said above.
 
+    Wait with locators and playwright's `expect`; `page.wait_for_function` is an eval in the page, which its policy forbids.
+
     allow: HTTP statuses that the test provokes (Chromium calls them errors), and parts of other console errors.
     hosts: others, HOST:PORT, that may be asked beside the URL's.
     """
@@ -148,9 +150,10 @@ def _chromium() -> tuple["Browser", asyncio.AbstractEventLoop]:
 
     That loop lives in this thread, and counts as running even while nothing of playwright's runs.
     """
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
     programs.need("chromium")
+    expect.set_options(timeout=TIMEOUT_S * 1000)
     driver = sync_playwright().start()
     loop = asyncio.get_running_loop()
     browser = driver.chromium.launch(

@@ -75,8 +75,10 @@ def test_what_a_page_does_wrong_fails_the_test_that_uses_it(site, path, told):
 
 def use(url: str, **allowed: list[int | str]) -> None:
     """Have a page do all that it does."""
+    from playwright.sync_api import expect
+
     with browser.page(url, **allowed) as page:
-        page.wait_for_function("document.title === 'done'")
+        expect(page).to_have_title("done")
 
 
 def fail(url: str) -> None:
