@@ -77,7 +77,10 @@ ALLOWED: dict[str, list[str]] = {
         *("serving.models", "serving.open_inference", "serving.releases", "serving.gateway.access"),
         *("serving.gateway.observability", "serving.gateway.core"),
     ],
-    "serving.gateway.page": [*CORE, "serving.gateway.http", "serving.gateway.openapi"],
+    "serving.gateway.page": [
+        *MODELS,
+        *(f"serving.gateway.{name}" for name in ("core", "http", "openapi", "observability")),
+    ],
     "serving.gateway.app": [
         *CORE,
         *(

@@ -1,6 +1,7 @@
 """Which key a request over HTTP has to show: what its path is about decides, and nothing but its head is read.
 
     /livez, /readyz, /v2/health/…          none
+    /, /page/…, /docs, /docs/FILE          none: pages that are the same everywhere, and ask for a key themselves
     /v1/models/NAME…, /v2/models/NAME…     one that is for the model
     /metrics, load and unload of models,
     /v1/models/NAME/release…               an admin's
@@ -19,6 +20,8 @@ from signet.serving.http.messages import Request
 
 _OPEN = frozenset((b"/livez", b"/readyz", b"/v2/health/live", b"/v2/health/ready"))
 """What probes ask; it tells nothing that a stranger could use."""
+_PAGES = re.compile(rb"/|/page/.*|/docs(?:/[^/]*)?")
+"""What a browser shows before anybody can type a key; it tells nothing of what is served."""
 _ADMINS = re.compile(rb"/metrics/*|/v2/repository/models/.*|/v1/models/[^/]+/release(?:/.*)?")
 _ABOUT = re.compile(rb"/v[12]/models/([^/]+)(?:/.*)?")
 _ABOUT_ALL = frozenset((b"/v2/models/stats",))
@@ -39,7 +42,7 @@ class Rule(NamedTuple):
 def rule(path: bytes) -> Rule:
     """Of a normalized path with its query, which is no inference."""
     path = path.partition(b"?")[0]
-    if path in _OPEN:
+    if path in _OPEN or _PAGES.fullmatch(path):
         return Rule(open=True)
     if _ADMINS.fullmatch(path):
         return Rule(admin=True)

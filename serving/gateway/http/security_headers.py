@@ -9,10 +9,10 @@ from signet.serving.http.messages import Request, Response
 
 NOSNIFF = b"X-Content-Type-Options: nosniff\r\n"
 
-_ALL = (
-    NOSNIFF + b"X-Frame-Options: DENY\r\nReferrer-Policy: no-referrer\r\nCross-Origin-Opener-Policy: same-origin\r\n"
-    b"Permissions-Policy: camera=(), geolocation=(), microphone=(), payment=(), usb=()\r\n"
-)
+_ALL = NOSNIFF + b"X-Frame-Options: DENY\r\nReferrer-Policy: no-referrer\r\nCross-Origin-Opener-Policy: same-origin\r\n"
+_DEVICES = b"permissions-policy: "
+_NO_DEVICES = b"Permissions-Policy: camera=(), geolocation=(), microphone=(), payment=(), usb=()\r\n"
+"""For all but the page that says itself what it may use: it takes pictures."""
 _POLICY = b"content-security-policy: "
 _NOTHING = (
     b"Content-Security-Policy: default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'\r\n"
@@ -26,7 +26,12 @@ _LOOPBACK = (b"localhost", b"127.", b"[::1]")
 
 def security_headers(request: Request, response: Response, tls: bool) -> bytes:
     """The headers for an answer that is no inference's, as complete lines. tls: whether the port speaks it."""
-    headers = _ALL if _POLICY in response.headers.lower() else _ALL + _NOTHING
+    brought = response.headers.lower()
+    headers = _ALL
+    if _DEVICES not in brought:
+        headers += _NO_DEVICES
+    if _POLICY not in brought:
+        headers += _NOTHING
     if tls and not request.headers.get(b"host", b"").lower().startswith(_LOOPBACK):
         headers += _TLS_ONLY
     return headers

@@ -7,8 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from signet.serving.gateway.core.backend import Lease
+from signet.serving.gateway.core.joining import verdicts
 from signet.serving.json_arrays.inputs import JSON_DTYPES
 from signet.serving.models.independence import Verdict
+from signet.serving.models.model_status import State, VersionStatus
 from signet.serving.tensors.signature import DEFAULT, Signature, TensorSpec, internal
 
 FRIENDLY = ("from_text", "from_bytes", DEFAULT)
@@ -56,7 +59,7 @@ class DescribedTensor(NamedTuple):
 
 @dataclass(frozen=True)
 class DescribedModel:
-    """The version of a model that unversioned requests get."""
+    """A version of a model."""
 
     name: str
     version: int
@@ -119,6 +122,20 @@ class DescribedModel:
         return signature.endswith("_bytes") or method.endswith(("/classify", "/regress"))
 
 
+def of_lease(lease: Lease, labels: Mapping[str, int], statuses: Iterable[VersionStatus]) -> DescribedModel:
+    """A version as it is served now, without its card and examples. labels, statuses: of its model."""
+    versions = [status.version for status in statuses if status.state is State.AVAILABLE]
+    return DescribedModel(
+        lease.name,
+        lease.version,
+        lease.signatures,
+        lease.signature_defs,
+        labels=labels,
+        versions=versions,
+        joining=verdicts(lease),
+    )
+
+
 def servable(signature: Signature) -> bool:
     """Whether the REST dialects can carry every input and at least one output."""
     return all(map(_carried, signature.inputs.values())) and bool(servable_outputs(signature))
@@ -134,6 +151,14 @@ def in_rows(signature: Signature) -> bool:
     specs = [*signature.inputs.values(), *servable_outputs(signature).values()]
     counts = {spec.shape[0] for spec in specs if spec.shape}
     return all(spec.shape != () for spec in specs) and len(counts - {None}) <= 1
+
+
+def in_single_rows(signature: Signature) -> bool:
+    """Whether a row alone is a request in the V1 dialect: `in_rows`, and their number is not fixed at another than one."""
+    specs = [*signature.inputs.values(), *servable_outputs(signature).values()]
+    return (
+        bool(signature.inputs) and in_rows(signature) and {spec.shape[0] for spec in specs if spec.shape} <= {None, 1}
+    )
 
 
 def _carried(spec: TensorSpec) -> bool:

@@ -24,11 +24,9 @@ from fastapi import FastAPI
 from signet.serving.errors import ServingError, Unavailable
 from signet.serving.gateway.core.backend import Backend, Lease
 from signet.serving.gateway.core.inference import Inference, InferenceRequest
-from signet.serving.gateway.core.joining import verdicts
 from signet.serving.gateway.openapi import document, trials
-from signet.serving.gateway.openapi.described_model import DescribedModel, Examples
+from signet.serving.gateway.openapi.described_model import DescribedModel, Examples, of_lease
 from signet.serving.models.model_card import Card
-from signet.serving.models.model_status import State
 
 log = logging.getLogger(__name__)
 
@@ -182,17 +180,7 @@ class DocumentCache:
 
     def _bare(self, lease: Lease, labels: Mapping[str, int]) -> DescribedModel:
         """What is served now, without its card and examples."""
-        statuses = self._backend.last_statuses(lease.name)
-        versions = [status.version for status in statuses if status.state is State.AVAILABLE]
-        return DescribedModel(
-            lease.name,
-            lease.version,
-            lease.signatures,
-            lease.signature_defs,
-            labels=labels,
-            versions=versions,
-            joining=verdicts(lease),
-        )
+        return of_lease(lease, labels, self._backend.last_statuses(lease.name))
 
 
 def written(
@@ -214,5 +202,9 @@ def written(
 
 
 def _sent(make: Callable[..., Any], *arguments: Any) -> Document:
-    body = orjson.dumps(make(*arguments))
+    return of_bytes(orjson.dumps(make(*arguments)))
+
+
+def of_bytes(body: bytes) -> Document:
+    """A document of these bytes."""
     return Document(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')

@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 
 from signet.serving.errors import CODE_NAMES
 from signet.serving.gateway.core.open_inference import INDEX_STATES
-from signet.serving.gateway.openapi import release_schemas
+from signet.serving.gateway.openapi import card_schemas, release_schemas
 from signet.serving.gateway.openapi.schemas import (
     BOOLEAN,
     NUMERAL,
@@ -115,6 +115,7 @@ SCHEMAS: dict[str, Schema] = {
         },
         name=explained("In the graph; sparse and composite tensors have parts instead", TEXT),
     ),
+    **card_schemas.SCHEMAS,
     **release_schemas.SCHEMAS,
     # The Open Inference Protocol
     "ServerReadiness": record({"ready": BOOLEAN, "live": _YES}),
@@ -178,13 +179,14 @@ SCHEMAS: dict[str, Schema] = {
     ),
 }
 
-_PARTS = ("model", "version", "label")
+_PARTS = ("model", "version", "label", "file")
 """Parts of paths."""
 _NAME: Schema = {"type": "string", "minLength": 1}
 PARAMETERS: dict[str, Schema] = {
     "Version": in_path("version", VERSION),
     "VersionOrLabel": in_path("version", _NAME, description="A number or a label"),
     "Label": in_path("label", _NAME),
+    "File": in_path("file", only(*card_schemas.PICTURES)),
 }
 
 

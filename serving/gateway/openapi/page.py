@@ -82,12 +82,12 @@ def create_router(documents: DocumentCache) -> APIRouter:
     async def document(request: Request) -> Response:
         """This document: every model as it is served now."""
         identity: Identity | None = request.state.key
-        return _answer(request, await documents.document(identity.models if identity else None))
+        return fresh(request, await documents.document(identity.models if identity else None))
 
     @router.get("/v1/models/{model:name}/openapi.json", name="model_openapi", responses=_DOCUMENT | _ERRORS)
     async def model_document(request: Request, model: str) -> Response:
         """The part of this document that is about one model."""
-        return _answer(request, await documents.model_document(model))
+        return fresh(request, await documents.model_document(model))
 
     @router.get("/docs", name="docs", response_class=HTMLResponse, response_description="A page")
     async def page() -> Response:
@@ -106,12 +106,12 @@ def create_router(documents: DocumentCache) -> APIRouter:
     return router
 
 
-def _answer(request: Request, document: Document) -> Response:
+def fresh(request: Request, document: Document, media_type: str = "application/json") -> Response:
     """The document, unless the caller has it: 304."""
     headers = {**_FRESH, "ETag": document.etag}
     if document.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    return Response(document.body, media_type="application/json", headers=headers)
+    return Response(document.body, media_type=media_type, headers=headers)
 
 
 @cache

@@ -24,3 +24,11 @@ def test_the_other_servers_of_a_machine_are_left_as_they_are(host):
 def test_a_page_that_brings_a_policy_keeps_it():
     assert told(b"a", False).count(b"Content-Security-Policy") == 1
     assert b"Content-Security-Policy" not in told(b"a", False, b"content-security-policy: default-src 'self'\r\n")
+
+
+def test_only_a_page_that_says_so_may_use_the_camera():
+    assert told(b"a", False).count(b"Permissions-Policy: camera=()") == 1
+    brought = told(b"a", False, b"permissions-policy: camera=(self)\r\n")
+    assert b"Permissions-Policy" not in brought
+    assert b"X-Frame-Options: DENY\r\n" in brought
+    assert b"Content-Security-Policy" in brought

@@ -86,8 +86,9 @@ def test_the_routes_that_errors_list_are_those_in_the_document(embedded_url):
         for method in operations
     }
     listed = set()
+    names = {"MODEL": "{model}", "/N": "/{version}", "LABEL": "{label}", "/FILE": "/{file}"}
     for line in ROUTES:
-        method, route = line.replace("MODEL", "{model}").replace("/N", "/{version}").replace("LABEL", "{label}").split()
+        method, route = re.sub(r"MODEL|/N|LABEL|/FILE", lambda found: names[found[0]], line).split()
         start, optional, end = re.fullmatch(r"([^[]*)(?:\[(.*)\])?(.*)", route).groups()
         places = ["", *optional.split("|")] if optional else [""]
         listed |= {(method, start + place + end) for place in places}
