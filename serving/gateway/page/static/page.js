@@ -6,6 +6,7 @@
 import { parse } from "./core/address.js";
 import { fill, h } from "./core/dom.js";
 import { ServiceError } from "./core/service.js";
+import { CHANGED, keyButton, mayAsk } from "./core/session.js";
 import * as live from "./live/view.js";
 import * as model from "./model/view.js";
 import * as models from "./models/view.js";
@@ -40,7 +41,7 @@ async function show() {
   } catch (error) {
     if (signal.aborted) return;
     if (!(error instanceof ServiceError)) throw error;
-    const again = h("button", { type: "button", onclick: () => void show() }, "Try again");
+    const again = h("button", { type: "button", onclick: () => (mayAsk(), void show()) }, "Try again");
     fill(host, h("h1", {}, "The server did not answer this"), h("p", { class: "error", role: "alert" }, error.message), h("p", {}, again));
   }
 }
@@ -55,6 +56,7 @@ function markCurrent(path) {
   }
 }
 
-document.querySelector("dialog .cancel")?.addEventListener("click", () => /** @type {HTMLDialogElement} */ (document.getElementById("key")).close(""));
+document.querySelector("body > header")?.append(keyButton());
 addEventListener("hashchange", () => void show());
+addEventListener(CHANGED, () => void show());
 void show();

@@ -60,12 +60,12 @@ export async function get(path, signal) {
 }
 
 /**
- * The text at a path. Raises ServiceError.
+ * The text at a path, of what looks again and again: nobody is asked for a key. Raises ServiceError.
  * @param {string} path relative to the page
  * @param {AbortSignal} [signal]
  */
 export async function getText(path, signal) {
-  return (await send(path, { signal })).text();
+  return (await send(path, { signal }, undefined, false)).text();
 }
 
 /**
@@ -127,9 +127,10 @@ export async function predict(call, signal) {
  * @param {string} path relative to the page
  * @param {RequestInit} [options]
  * @param {SentRequest} [request] for the error
+ * @param {boolean} [asks] whether the user may be asked
  * @returns {Promise<Response>}
  */
-export async function send(path, options = {}, request = undefined) {
+export async function send(path, options = {}, request = undefined, asks = true) {
   for (;;) {
     const shown = key();
     const headers = new Headers(options.headers);
@@ -145,6 +146,8 @@ export async function send(path, options = {}, request = undefined) {
     const error = await refusal(response, request);
     if (response.status !== 401) throw error;
     if (shown && shown === key()) forget(); // it holds no more
+    if (!asks) throw error;
+    options.signal?.throwIfAborted();
     if (!key() && !(await ask(error.message))) throw error;
   }
 }
