@@ -60,6 +60,16 @@ export async function get(path, signal) {
 }
 
 /**
+ * The JSON at a path; a refusal for want of a key is raised like any other, and nobody is asked for one. Raises ServiceError.
+ * @param {string} path relative to the page
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<any>}
+ */
+export async function getQuietly(path, signal) {
+  return (await send(path, { signal }, undefined, false)).json();
+}
+
+/**
  * The text at a path, of what looks again and again: nobody is asked for a key. Raises ServiceError.
  * @param {string} path relative to the page
  * @param {AbortSignal} [signal]

@@ -6,6 +6,7 @@
 import { format } from "../core/address.js";
 import { card, examples } from "../core/card.js";
 import { fill, h, uniqueId } from "../core/dom.js";
+import { releaseLine, releaseSentence } from "../release/line.js";
 import * as about from "./about/tab.js";
 import * as compare from "./compare/tab.js";
 import * as table from "./table/tab.js";
@@ -40,12 +41,12 @@ export async function show(host, address, signal) {
   const [, name, chosen = "try"] = address.path;
   const version = Number.parseInt(address.query.get("version") ?? "", 10);
   const asked = Number.isNaN(version) ? null : version;
-  const told = await card(name, asked, signal);
+  const [told, release] = await Promise.all([card(name, asked, signal), releaseSentence(name, signal)]);
   const servable = told.signatures.filter((each) => each.servable);
   const signature = servable.find((each) => each.name === address.query.get("signature")) ?? servable[0];
   const place = h("div", { class: "tab" });
   document.title = `Signet: ${name}`;
-  fill(host, head(told), tabs(address, chosen), pickers(address, told, servable, signature, asked), place);
+  fill(host, head(told, chosen === "about" ? null : release), tabs(address, chosen), pickers(address, told, servable, signature, asked), place);
   if (!signature && chosen !== "about") {
     const why = told.versions.map((each) => `version ${each.version} is ${each.state}${each.error && `: ${each.error}`}`).join("; ");
     const reason = told.signatures.length ? "It has no signature whose tensors JSON can carry." : `It answers nothing now. ${why}`;
@@ -64,9 +65,18 @@ export async function show(host, address, signal) {
   await (TABS[chosen] ?? TABS.try).tab.show(place, context, signal);
 }
 
-/** @param {import("../core/card.js").Card} told */
-function head(told) {
-  return h("div", { class: "model-head" }, h("h1", {}, told.name), told.purpose && h("p", { class: "purpose" }, told.purpose));
+/**
+ * @param {import("../core/card.js").Card} told
+ * @param {string | null} release in a sentence
+ */
+function head(told, release) {
+  return h(
+    "div",
+    { class: "model-head" },
+    h("h1", {}, h("bdi", {}, told.name)),
+    told.purpose && h("p", { class: "purpose", dir: "auto" }, told.purpose),
+    release !== null && releaseLine(told.name, release),
+  );
 }
 
 /** @param {Address} address @param {string} chosen */
