@@ -28,7 +28,12 @@ import { ask, forget, key } from "./session.js";
  * @property {SentRequest} request
  * @property {string} text the answer as it came
  */
-/** @typedef {{ path: string, body: { [name: string]: unknown } }} SentRequest */
+/**
+ * @typedef {object} SentRequest
+ * @property {string} path
+ * @property {{ [name: string]: unknown }} body numbers that JSON has not are words in it
+ * @property {string} text the body as it is sent: with NaN and Infinity as the server reads them
+ */
 
 /** An answer that is no answer. */
 export class ServiceError extends Error {
@@ -103,7 +108,31 @@ export function requestOf({ model, version = null, signature, rows }) {
   if (carried.length < signature.outputs.length) body.output_filter = carried.map((output) => output.name);
   body.named_outputs = true;
   body.non_finite = "string";
-  return { path: `${modelPath(model, version)}:predict`, body };
+  return { path: `${modelPath(model, version)}:predict`, body, text: bodyText(body, signature) };
+}
+
+/** What stands around a word that is a number: no text of a user has it. */
+const MARK = `\ue000${crypto.getRandomValues(new Uint32Array(2)).join("-")}`;
+
+/**
+ * A body as the server reads it: in inputs of numbers "NaN" is a number, written bare, which JSON itself has not.
+ * @param {{ [name: string]: unknown }} body
+ * @param {import("./card.js").Signature} signature
+ */
+function bodyText(body, signature) {
+  const numbers = signature.inputs.filter((input) => input.holds === "numbers").map((input) => input.name);
+  /** @param {Row} row */
+  const marked = (row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, numbers.includes(name) ? markedWords(value) : value]));
+  const rows = /** @type {Row[] | undefined} */ (body.instances);
+  const columns = /** @type {Row | undefined} */ (body.inputs);
+  const all = { ...body, ...(rows && { instances: rows.map(marked) }), ...(columns && { inputs: marked(columns) }) };
+  return JSON.stringify(all).replaceAll(new RegExp(`"${MARK}(NaN|-?Infinity)"`, "g"), "$1");
+}
+
+/** @param {unknown} value @returns {unknown} */
+function markedWords(value) {
+  if (Array.isArray(value)) return value.map(markedWords);
+  return typeof value === "string" && /^(NaN|-?Infinity)$/.test(value) ? MARK + value : value;
 }
 
 /**
@@ -117,7 +146,7 @@ export async function predict(call, signal) {
   const headers = { "Content-Type": "application/json", "X-Signet-Timing": "on", "X-Signet-Key": AFFINITY };
   if (call.alone) Object.assign(headers, { "X-Signet-Batching": "off" });
   const began = performance.now();
-  const response = await send(request.path, { method: "POST", headers, body: JSON.stringify(request.body), signal }, request);
+  const response = await send(request.path, { method: "POST", headers, body: request.text, signal }, request);
   const text = await response.text();
   const ms = performance.now() - began;
   const answer = JSON.parse(text);

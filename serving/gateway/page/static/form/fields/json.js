@@ -1,27 +1,53 @@
-/** Any value, as JSON: what no other field can show. */
-import { h, uniqueId } from "../../core/dom.js";
-import { FieldError, frame } from "../field.js";
+/** Any value, as JSON, or as lines of numbers; from a file, too. */
+import { h } from "../../core/dom.js";
+import { readJson } from "../../core/written.js";
+import { FieldError } from "../editor.js";
+import { chooseFile, onFiles, sizeText } from "../files.js";
 
 const MOST_LINES = 16;
+const MOST_BYTES = 30e6;
 
-/** @type {import("../field.js").CreateField} */
-export function createField(tensor, inRows, onChange) {
-  const id = uniqueId("field");
-  const area = h("textarea", { id, rows: 4, class: "code", spellcheck: "false", oninput: onChange });
-  const { element, fail } = frame(tensor, id, inRows, area);
+/** @type {import("../editor.js").CreateEditor} */
+export function createEditor({ tensor, inRows, onChange, fail }) {
+  const area = h("textarea", { rows: 4, class: "code", spellcheck: "false", oninput: onChange });
+  const what = tensor.holds === "numbers" ? "JSON, or lines of numbers with commas" : "JSON";
+  const element = h("div", {}, area, h("div", { class: "beside" }, chooseFile("From a file", ".json,.csv,.txt,.tsv", (file) => void take(file)), h("span", { class: "hint" }, what)));
+  onFiles(element, (file) => void take(file));
+
+  /** @param {File} file */
+  async function take(file) {
+    if (file.size > MOST_BYTES) {
+      fail(`${file.name} has ${sizeText(file.size)}; up to ${sizeText(MOST_BYTES)} can be taken here`);
+      return;
+    }
+    try {
+      show(await file.text());
+      onChange();
+    } catch (error) {
+      fail(`${file.name} cannot be read: ${/** @type {Error} */ (error).message}`);
+    }
+  }
+
+  /** @param {string} text */
+  function show(text) {
+    area.value = text;
+    area.rows = Math.min(MOST_LINES, Math.max(4, Math.ceil(text.length / 60)));
+  }
+
   return {
     element,
-    fail,
+    control: area,
     value() {
       try {
-        return JSON.parse(area.value);
+        return readJson(area.value, tensor, inRows);
       } catch (error) {
-        throw new FieldError(`this is not JSON: ${/** @type {Error} */ (error).message}`);
+        throw new FieldError(/** @type {Error} */ (error).message);
       }
     },
+    empty: () => area.value.trim() === "",
     set(value) {
-      area.value = JSON.stringify(value);
-      area.rows = Math.min(MOST_LINES, Math.max(4, Math.ceil(area.value.length / 80)));
+      show(JSON.stringify(value));
+      return true;
     },
   };
 }

@@ -1,16 +1,15 @@
 /** A text: grows with what is written. */
-import { h, uniqueId } from "../../core/dom.js";
-import { flat } from "../../core/values.js";
-import { frame } from "../field.js";
+import { h } from "../../core/dom.js";
+import { flat, isNest, nested, sizes } from "../../core/values.js";
 
 const LINE = 60;
 const MOST_LINES = 12;
 
-/** @type {import("../field.js").CreateField} */
-export function createField(tensor, inRows, onChange) {
-  const id = uniqueId("field");
-  const area = h("textarea", { id, rows: 2, spellcheck: "false", oninput: changed });
-  const { element, fail } = frame(tensor, id, inRows, area);
+/** @type {import("../editor.js").CreateEditor} */
+export function createEditor({ onChange }) {
+  const area = h("textarea", { rows: 2, spellcheck: "false", oninput: changed });
+  /** @type {number[]} lists around the text, as it was set */
+  let around = [];
 
   function changed() {
     resize();
@@ -20,15 +19,23 @@ export function createField(tensor, inRows, onChange) {
   function resize() {
     const lines = area.value.split("\n").reduce((sum, line) => sum + 1 + Math.floor(line.length / LINE), 0);
     area.rows = Math.min(MOST_LINES, Math.max(2, lines));
+    while (area.scrollHeight > area.clientHeight && area.rows < MOST_LINES) area.rows += 1; // narrower than a line is long
   }
 
   return {
-    element,
-    fail,
-    value: () => area.value,
+    element: area,
+    control: area,
+    value: () => nested([area.value], around),
+    empty: () => area.value === "",
     set(value) {
-      area.value = String(flat(value)[0] ?? "");
+      const [only, more] = flat(value);
+      const lists = sizes(value);
+      if (typeof only !== "string" || more !== undefined || !isNest(value, lists, () => true)) return false;
+      if (/\r/.test(only)) return false; // a text area makes \n of it
+      around = lists;
+      area.value = only;
       resize();
+      return true;
     },
   };
 }

@@ -1,0 +1,80 @@
+/** The bytes of a file, most often a picture: chosen, dropped, pasted, or taken by the camera. Sent as {"b64": …}. */
+import { fill, h } from "../../core/dom.js";
+import { flat, isNest, isPicture, nested, sizes } from "../../core/values.js";
+import { cameraButton } from "../camera.js";
+import { FieldError } from "../editor.js";
+import { base64, bytesOf, chooseFile, onFiles, pictureType, sizeText } from "../files.js";
+
+/** Bytes that a request carries with ease: the server's own limit is told by the server. */
+const MOST_BYTES = 30e6;
+
+/** @type {import("../editor.js").CreateEditor} */
+export function createEditor({ tensor, signal, onChange, fail }) {
+  const pictures = isPicture(tensor) || /jpe?g|png/i.test(tensor.values);
+  /** @type {{ b64: string } | null} */
+  let held = null;
+  /** @type {number[]} */
+  let around = [];
+  const shown = h("div", { class: "shown" });
+  const live = h("div", {});
+  const choose = chooseFile("Choose a file", pictures ? "image/*" : "", (file) => void take(file));
+  const camera = pictures && cameraButton(live, signal, (file) => void take(file), fail);
+  const control = h("div", { class: "drop", role: "group", tabindex: 0 }, shown, h("div", { class: "beside" }, choose, camera), h("p", { class: "hint" }, `or drop or paste one here; up to ${sizeText(MOST_BYTES)}`), live);
+  onFiles(control, (file) => void take(file));
+  show("");
+
+  /** @param {File} file */
+  async function take(file) {
+    if (file.size > MOST_BYTES) {
+      fail(`${file.name} has ${sizeText(file.size)}; up to ${sizeText(MOST_BYTES)} can be sent`);
+      return;
+    }
+    try {
+      held = { b64: await base64(file) };
+    } catch (error) {
+      fail(`${file.name} cannot be read: ${/** @type {Error} */ (error).message}`);
+      return;
+    }
+    if (signal.aborted) return;
+    show(file.name);
+    onChange();
+  }
+
+  /** @param {string} name */
+  function show(name) {
+    if (!held) {
+      fill(shown, h("p", { class: "hint" }, "No file yet"));
+      return;
+    }
+    const about = h("p", { class: "hint" }, [name, sizeText(bytesOf(held.b64))].filter(Boolean).join(", "));
+    const type = pictureType(held.b64);
+    const image = type && h("img", { alt: `the picture for ${tensor.name}`, src: `data:${type};base64,${held.b64}`, onload: measured, onerror: () => image && image.replaceWith("This is no picture that the browser can show.") });
+    function measured() {
+      if (image) about.append(`, ${image.naturalWidth} × ${image.naturalHeight} pixels`);
+    }
+    fill(shown, image, about);
+  }
+
+  return {
+    element: control,
+    control,
+    value() {
+      if (!held) throw new FieldError("a file is missing here");
+      return nested([held], around);
+    },
+    empty: () => held === null,
+    set(value) {
+      const lists = sizes(value);
+      if (flat(value).length !== 1 || !isNest(value, lists, isBytes)) return false;
+      around = lists;
+      held = /** @type {{ b64: string }} */ (flat(value)[0]);
+      show("");
+      return true;
+    },
+  };
+}
+
+/** @param {unknown} value */
+function isBytes(value) {
+  return value !== null && typeof value === "object" && Object.keys(value).join() === "b64" && typeof (/** @type {any} */ (value).b64) === "string";
+}
