@@ -5,6 +5,7 @@
  */
 import { parse } from "./core/address.js";
 import { fill, h } from "./core/dom.js";
+import { keptFocus, restoreFocus } from "./core/focus.js";
 import { ServiceError } from "./core/service.js";
 import { CHANGED, keyButton, mayAsk } from "./core/session.js";
 import * as live from "./live/view.js";
@@ -17,6 +18,9 @@ const main = /** @type {HTMLElement} */ (document.getElementById("main"));
 
 let shown = new AbortController();
 
+/** @type {string[] | null} that is shown; null before the first */
+let path = null;
+
 /** @param {string[]} path @returns {View | null} */
 function viewOf(path) {
   if (path.length === 0) return models;
@@ -26,14 +30,13 @@ function viewOf(path) {
 }
 
 async function show() {
-  if (location.hash === "#main") return; // the link past the navigation
   shown.abort();
   shown = new AbortController();
   const { signal } = shown;
   const address = parse(location.hash);
   markCurrent(address.path);
   const host = h("div", { class: "view" });
-  fill(main, host);
+  const settled = replaced(host, address.path);
   try {
     const view = viewOf(address.path);
     if (view) await view.show(host, address, signal);
@@ -43,7 +46,32 @@ async function show() {
     if (!(error instanceof ServiceError)) throw error;
     const again = h("button", { type: "button", onclick: () => (mayAsk(), void show()) }, "Try again");
     fill(host, h("h1", {}, "The server did not answer this"), h("p", { class: "error", role: "alert" }, error.message), h("p", {}, again));
+  } finally {
+    if (!signal.aborted) settled();
   }
+}
+
+/**
+ * Puts a view in the place of the one before. The control that had the focus gets it again when it is there again, and the
+ * page does not jump: its height stays until what is given here is called.
+ * @param {HTMLElement} host
+ * @param {string[]} next
+ */
+function replaced(host, next) {
+  const kept = keptFocus();
+  const focused = main.contains(document.activeElement);
+  const elsewhere = path !== null && (path[0] !== next[0] || path[1] !== next[1]);
+  path = next;
+  if (focused) main.focus({ preventScroll: true });
+  if (elsewhere) scrollTo(0, 0);
+  else main.style.setProperty("min-height", `${main.offsetHeight}px`);
+  fill(main, host);
+  const watch = new MutationObserver(() => restoreFocus(main, kept) && watch.disconnect());
+  if (kept && focused) watch.observe(host, { childList: true, subtree: true });
+  return () => {
+    watch.disconnect();
+    main.style.removeProperty("min-height");
+  };
 }
 
 /** @param {string[]} path */
@@ -56,6 +84,10 @@ function markCurrent(path) {
   }
 }
 
+document.querySelector(".skip")?.addEventListener("click", (event) => {
+  event.preventDefault(); // the hash is the state of the page
+  main.focus();
+});
 document.querySelector("body > header")?.append(keyButton());
 addEventListener("hashchange", () => void show());
 addEventListener(CHANGED, () => void show());

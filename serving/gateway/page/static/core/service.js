@@ -120,6 +120,8 @@ const MARK = `\ue000${crypto.getRandomValues(new Uint32Array(2)).join("-")}`;
  * @param {import("./card.js").Signature} signature
  */
 function bodyText(body, signature) {
+  const text = JSON.stringify(body);
+  if (!/"(NaN|-?Infinity)"/.test(text)) return text;
   const numbers = signature.inputs.filter((input) => input.holds === "numbers").map((input) => input.name);
   /** @param {Row} row */
   const marked = (row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, numbers.includes(name) ? markedWords(value) : value]));

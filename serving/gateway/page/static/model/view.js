@@ -6,6 +6,7 @@
 import { format } from "../core/address.js";
 import { card, examples } from "../core/card.js";
 import { fill, h, uniqueId } from "../core/dom.js";
+import { carried, readRow } from "../core/row.js";
 import { releaseLine, releaseSentence } from "../release/line.js";
 import * as about from "./about/tab.js";
 import * as compare from "./compare/tab.js";
@@ -43,10 +44,19 @@ export async function show(host, address, signal) {
   const asked = Number.isNaN(version) ? null : version;
   const [told, release] = await Promise.all([card(name, asked, signal), releaseSentence(name, signal)]);
   const servable = told.signatures.filter((each) => each.servable);
-  const signature = servable.find((each) => each.name === address.query.get("signature")) ?? servable[0];
+  const wanted = address.query.get("signature");
+  const signature = servable.find((each) => each.name === wanted) ?? servable[0];
+  const other = wanted && signature && signature.name !== wanted && `There is no signature "${wanted}" to be asked here: this is ${signature.name}.`;
   const place = h("div", { class: "tab" });
   document.title = `Signet: ${name}`;
-  fill(host, head(told, chosen === "about" ? null : release), tabs(address, chosen), pickers(address, told, servable, signature, asked), place);
+  fill(
+    host,
+    head(told, chosen === "about" ? null : release),
+    tabs(address, chosen),
+    pickers(address, told, servable, signature, asked),
+    other && h("p", { class: "note", role: "status" }, other),
+    place,
+  );
   if (!signature && chosen !== "about") {
     const why = told.versions.map((each) => `version ${each.version} is ${each.state}${each.error && `: ${each.error}`}`).join("; ");
     const reason = told.signatures.length ? "It has no signature whose tensors JSON can carry." : `It answers nothing now. ${why}`;
@@ -81,9 +91,14 @@ function head(told, release) {
 
 /** @param {Address} address @param {string} chosen */
 function tabs(address, chosen) {
-  const links = Object.entries(TABS).map(([key, { title }]) =>
-    h("a", { href: format(["models", address.path[1], key], kept(address)), "aria-current": key === chosen && "page" }, title),
-  );
+  const links = Object.entries(TABS).map(([key, { title }]) => {
+    const path = ["models", address.path[1], key];
+    const link = h("a", { href: format(path, kept(address)), "aria-current": key === chosen && "page", dataset: { keep: `tab-${key}` }, onpointerdown: follow, onclick: follow }, title);
+    function follow() {
+      link.href = format(path, kept(address)); // what has been written since goes along
+    }
+    return link;
+  });
   return h("nav", { class: "tabs", "aria-label": "Of this model" }, links);
 }
 
@@ -113,8 +128,20 @@ function pickers(address, told, signatures, signature, asked) {
       go(address, { version: value }),
     ),
     signatures.length > 1 &&
-      picker("Signature", signatures.map((each) => [each.name, each.name]), signature?.name ?? "", (value) => go(address, { signature: value, row: "" })),
+      picker("Signature", signatures.map((each) => [each.name, each.name]), signature?.name ?? "", (value) => go(address, { signature: value, row: rowFor(address, signature, signatures.find((each) => each.name === value)) })),
   );
+}
+
+/**
+ * What another signature takes of the row that is there, as JSON.
+ * @param {Address} address
+ * @param {import("../core/card.js").Signature | undefined} from
+ * @param {import("../core/card.js").Signature | undefined} to
+ */
+function rowFor(address, from, to) {
+  const { row } = from ? readRow(address.query.get("row"), from) : { row: null };
+  const fits = row && from && to ? carried(row, from, to) : {};
+  return Object.keys(fits).length ? JSON.stringify(fits) : "";
 }
 
 /** @param {Address} address @param {{ [name: string]: string }} changes */
@@ -131,6 +158,6 @@ function go(address, changes) {
 function picker(label, choices, chosen, onchange) {
   const id = uniqueId("picker");
   const options = choices.map(([value, text]) => h("option", { value, selected: value === chosen }, text));
-  const select = h("select", { id, onchange: () => onchange(select.value) }, options);
+  const select = h("select", { id, dataset: { keep: label }, onchange: () => onchange(select.value) }, options);
   return h("div", { class: "picker" }, h("label", { for: id }, label), select);
 }

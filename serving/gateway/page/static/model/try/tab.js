@@ -2,12 +2,16 @@
  * Try a model: the form, one click to an example, one to the answer, and what is to be known of that.
  *
  *     row in the URL, or the first example ──▶ form ──Ask──▶ answer, time, code, raw, what changes it
+ *                  ▲                            │
+ *                  └───── as it changes ────────┘
  */
 import { answerView } from "../../answer/answer.js";
-import { update } from "../../core/address.js";
+import { LONGEST, update } from "../../core/address.js";
 import { fill, h } from "../../core/dom.js";
+import { readRow } from "../../core/row.js";
 import { predict, ServiceError } from "../../core/service.js";
 import { createForm } from "../../form/form.js";
+import { exampleStrip } from "./examples.js";
 
 /** @typedef {import("../../core/card.js").Row} Row */
 /** @typedef {import("../view.js").Context} Context */
@@ -16,6 +20,9 @@ import { createForm } from "../../form/form.js";
 /** @type {Panel[]} */
 const PANELS = [];
 
+/** After the last change, before it is written into the URL: browsers refuse to do that with each move of a pen. */
+const WRITTEN_AFTER_MS = 250;
+
 /**
  * @param {HTMLElement} host
  * @param {Context} context
@@ -23,51 +30,83 @@ const PANELS = [];
  */
 export async function show(host, context, signal) {
   const { signature, card, address } = context;
-  const examples = await context.examples();
-  const form = createForm(signature, changed);
+  const { examples, missing } = await known(context, signal);
+  const form = createForm(signature, changed, { known: examples.rows, signal });
   const problem = h("p", { class: "error", role: "alert", hidden: true });
-  const note = h("p", { class: "hint", hidden: true }, "These values are too long for the URL: a link to this page goes without them.");
-  const ask = h("button", { type: "submit", class: "primary" }, "Ask");
-  const place = h("section", { class: "result", "aria-label": "Answer", "aria-live": "polite" });
-  const choices = examples.rows.map((row, index) =>
-    h("button", { type: "button", class: "example", onclick: () => take(row) }, `${index + 1}`),
-  );
+  const broken = h("p", { class: "note", role: "status", hidden: true });
+  const long = h("p", { class: "hint", role: "status", hidden: true }, "These values are too long for the URL: a link to this page goes without them.");
+  const ask = h("button", { type: "submit", class: "primary", "aria-keyshortcuts": "Control+Enter" }, "Ask");
+  const stale = h("span", { class: "hint", hidden: true }, "for what was asked before");
+  const place = h("section", { class: "result", "aria-label": "Answer", "aria-live": "polite" }, h("p", { class: "hint" }, "The answer comes here."));
   let asking = new AbortController();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let writing;
+  let written = address.query.get("row") ?? "";
+  signal.addEventListener("abort", () => clearTimeout(writing), { once: true });
 
   function changed() {
-    const row = form.row();
-    if (row) note.hidden = update(address, { row: JSON.stringify(row) });
+    const row = form.draft();
+    stale.hidden = false;
+    problem.hidden = true;
+    if (!row) return;
+    const text = JSON.stringify(row);
+    if (text.length < LONGEST) address.query.set("row", text); // other tabs are given it at once
+    else address.query.delete("row");
+    clearTimeout(writing);
+    writing = setTimeout(() => write(text), WRITTEN_AFTER_MS);
+  }
+
+  /** @param {string} text */
+  function write(text) {
+    clearTimeout(writing);
+    writing = undefined;
+    written = text;
+    long.hidden = update(address, { row: text });
+  }
+
+  function flush() {
+    if (writing === undefined) return;
+    const row = form.draft();
+    if (row) write(JSON.stringify(row));
   }
 
   /** @param {Row} row */
   function take(row) {
     form.set(row);
-    changed();
     void answer();
   }
 
   async function answer() {
     const row = form.row();
     if (!row) return;
+    const text = JSON.stringify(row);
+    if (writing !== undefined || text !== written) write(text);
     asking.abort();
     asking = new AbortController();
     const both = AbortSignal.any([signal, asking.signal]);
     problem.hidden = true;
+    broken.hidden = true;
     place.setAttribute("aria-busy", "true");
     try {
       const got = await predict({ model: card.name, version: context.version, signature, rows: [row] }, both);
-      fill(place, h("h2", {}, "Answer"), answerView(signature, got.predictions[0]), PANELS.map((panel) => panel(context, row, got, both)));
+      stale.hidden = true;
+      fill(place, h("div", { class: "result-head" }, h("h2", {}, "Answer"), stale), answerView(signature, got.predictions[0]), PANELS.map((panel) => panel(context, row, got, both)));
+      if (place.getBoundingClientRect().top > innerHeight * 0.8) place.scrollIntoView({ block: "nearest" }); // below the form, on a phone
     } catch (error) {
       if (both.aborted) return;
       if (!(error instanceof ServiceError)) throw error;
-      fill(place);
-      if (!form.fail(error)) {
-        fill(problem, error.message);
-        problem.hidden = false;
-      }
+      fill(place, h("p", { class: "hint" }, "There is no answer to this."));
+      if (!form.fail(error)) refuse(error);
     } finally {
       if (!both.aborted) place.removeAttribute("aria-busy");
     }
+  }
+
+  /** @param {ServiceError} error */
+  function refuse({ status, message, requestId }) {
+    const server = status >= 500 && requestId;
+    fill(problem, message, server && h("span", { class: "request-id" }, "Request id ", h("code", {}, requestId)));
+    problem.hidden = false;
   }
 
   const sheet = h(
@@ -75,33 +114,49 @@ export async function show(host, context, signal) {
     {
       class: "sheet",
       novalidate: true,
+      onfocusout: flush,
+      onkeydown: (/** @type {KeyboardEvent} */ event) => {
+        if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+        event.preventDefault();
+        void answer();
+      },
       onsubmit: (/** @type {Event} */ event) => {
         event.preventDefault();
         void answer();
       },
     },
-    choices.length > 0 && h("div", { class: "examples", role: "group", "aria-label": "Examples" }, h("span", {}, "Examples"), choices),
+    broken,
+    exampleStrip(signature, examples, take),
+    missing && h("p", { class: "hint" }, `There are no examples: ${missing}`),
     form.element,
-    note,
+    h("p", { class: "actions" }, ask, h("span", { class: "hint keys", "aria-hidden": "true" }, "Ctrl + Enter")),
     problem,
-    h("p", { class: "actions" }, ask),
+    long,
   );
   fill(host, h("div", { class: "columns" }, sheet, place));
-  const linked = rowOf(address.query.get("row"));
-  if (linked) {
-    form.set(linked);
+
+  if (examples.rows.length) form.set(examples.rows[0]);
+  const linked = readRow(address.query.get("row"), signature);
+  if (linked.row) form.set(linked.row);
+  if (linked.problem) {
+    fill(broken, linked.problem, ".");
+    broken.hidden = false;
+  } else if (linked.row && signature.inputs.every(({ name }) => linked.row && name in linked.row)) {
     await answer();
-  } else if (examples.rows.length) {
-    form.set(examples.rows[0]);
   }
 }
 
-/** @param {string | undefined} text @returns {Row | null} */
-export function rowOf(text) {
+/**
+ * Examples, or why there are none: the form goes without.
+ * @param {Context} context
+ * @param {AbortSignal} signal
+ * @returns {Promise<{ examples: import("../../core/card.js").Examples, missing: string }>}
+ */
+async function known(context, signal) {
   try {
-    const value = JSON.parse(text ?? "");
-    return value !== null && typeof value === "object" && !Array.isArray(value) ? value : null;
-  } catch {
-    return null; // somebody's own link
+    return { examples: await context.examples(), missing: "" };
+  } catch (error) {
+    if (signal.aborted || !(error instanceof ServiceError)) throw error;
+    return { examples: { source: "", rows: [], answers: null }, missing: error.message };
   }
 }
