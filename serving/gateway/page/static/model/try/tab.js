@@ -12,13 +12,14 @@ import { readRow } from "../../core/row.js";
 import { predict, ServiceError } from "../../core/service.js";
 import { createForm } from "../../form/form.js";
 import { exampleStrip } from "./examples.js";
+import { panel as influence } from "./influence/panel.js";
 
 /** @typedef {import("../../core/card.js").Row} Row */
 /** @typedef {import("../view.js").Context} Context */
-/** What stands below an answer. @typedef {(context: Context, row: Row, answer: import("../../core/service.js").Answer, signal: AbortSignal) => HTMLElement} Panel */
+/** What stands below an answer. @typedef {(context: Context, row: Row, answer: import("../../core/service.js").Answer, signal: AbortSignal, edit: (row: Row) => void) => HTMLElement} Panel edit: puts another row into the form and asks */
 
 /** @type {Panel[]} */
-const PANELS = [];
+const PANELS = [influence];
 
 /** After the last change, before it is written into the URL: browsers refuse to do that with each move of a pen. */
 const WRITTEN_AFTER_MS = 250;
@@ -90,7 +91,7 @@ export async function show(host, context, signal) {
     try {
       const got = await predict({ model: card.name, version: context.version, signature, rows: [row] }, both);
       stale.hidden = true;
-      fill(place, h("div", { class: "result-head" }, h("h2", {}, "Answer"), stale), answerView(signature, got.predictions[0]), PANELS.map((panel) => panel(context, row, got, both)));
+      fill(place, h("div", { class: "result-head" }, h("h2", {}, "Answer"), stale), answerView(signature, got.predictions[0]), PANELS.map((panel) => panel(context, row, got, both, take)));
       if (place.getBoundingClientRect().top > innerHeight * 0.8) place.scrollIntoView({ block: "nearest" }); // below the form, on a phone
     } catch (error) {
       if (both.aborted) return;
