@@ -87,7 +87,9 @@ test("cells become what is usual at their place, one in each variant", () => {
       assert.deepEqual(differing, part.places);
       assert.equal(differing.length, 1);
       assert.deepEqual(row.x.map((each) => each.length), [4, 4, 4]);
-      assert.ok(others.some((each) => each.flat()[differing[0]] === row.x.flat()[differing[0]]));
+      const known = others.map((each) => each.flat()[differing[0]]);
+      const [was, is] = [x.flat()[differing[0]], row.x.flat()[differing[0]]];
+      assert.ok(known.every((each) => each === was) ? is === 0 : known.includes(is));
     }
   }
 });
@@ -97,6 +99,16 @@ test("cells without examples become 0, where they are not", () => {
   assert.deepEqual(texts(variants, "x"), [[0, 0, -1, 2], [5, 0, 0, 2], [5, 0, -1, 0]]);
   assert.equal(variants[0].part.lead, "With 0 in place of 5 at [0]");
   assert.equal(sections[0].how, "Each cell is replaced by 0, one at a time.");
+});
+
+test("cells that are as in all examples become 0", () => {
+  const { variants } = plan(signature([tensor("x", [-1, 3])]), { x: [5, 0, 2] }, [{ x: [5, 0, 3] }, { x: [5, 0, 3] }]);
+  assert.deepEqual(texts(variants, "x"), [[0, 0, 2], [5, 0, 3]]);
+});
+
+test("an answer and its chance are no two outputs to be set against each other", () => {
+  const of = signature([tensor("text", [-1], "text")], [tensor("answer", [-1], "text"), tensor("answer_probability", [-1])]);
+  assert.equal(plan(of, { text: "a b" }, [{ text: "c" }]).variants.length, 2);
 });
 
 test("steps of a sequence become padding, and padding stays what it is", () => {

@@ -43,20 +43,29 @@ const LONGEST_UNIT = 24;
 const COMPANION = /_(probability|chance|confidence|score)$/;
 
 /**
+ * Answers in words that have their chance as an output of its own: its name by theirs.
+ * @param {Tensor[]} outputs
+ * @returns {Map<string, string>}
+ */
+export function companions(outputs) {
+  return new Map(
+    outputs.flatMap(({ name, holds }) => {
+      const of = holds === "numbers" && COMPANION.test(name) && outputs.find((each) => each.name === name.replace(COMPANION, "") && worded(each));
+      return of ? [[of.name, name]] : [];
+    }),
+  );
+}
+
+/**
  * @param {Signature} signature
  * @param {Prediction} base
  * @returns {Reading[]}
  */
 export function readings({ outputs }, base) {
   const there = outputs.filter((output) => output.name in base);
-  const companions = new Map(
-    there.flatMap((output) => {
-      const of = there.find((each) => COMPANION.test(output.name) && each.name === output.name.replace(COMPANION, "") && worded(each));
-      return of && flat(base[output.name]).length === 1 ? [[of.name, output.name]] : [];
-    }),
-  );
-  const taken = new Set(companions.values());
-  return there.filter((output) => !taken.has(output.name)).map((output) => reading(output, base[output.name], companions.get(output.name)));
+  const pairs = companions(there);
+  const taken = new Set(pairs.values());
+  return there.filter((output) => !taken.has(output.name)).map((output) => reading(output, base[output.name], pairs.get(output.name)));
 }
 
 /** @param {Tensor} output @param {unknown} value @param {string | undefined} chance @returns {Reading} */

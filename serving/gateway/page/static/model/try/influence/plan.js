@@ -8,6 +8,7 @@
  * they fit into one request. All functions are pure.
  */
 import { flat, kindOf, nested, padSides, sizes } from "../../../core/values.js";
+import { companions } from "./effect.js";
 
 /** @typedef {import("../../../core/card.js").Row} Row */
 /** @typedef {import("../../../core/card.js").Signature} Signature */
@@ -69,7 +70,8 @@ export const NEIGHBOURS = 3;
 export function plan(signature, row, examples, pictures = new Map()) {
   const base = { ...row };
   for (const [name, { whole }] of pictures) base[name] = whole;
-  const wholes = signature.inputs.length > 1 || signature.outputs.length > 1 ? swapped(signature, base, examples) : [];
+  const answers = signature.outputs.length - companions(signature.outputs).size;
+  const wholes = signature.inputs.length > 1 || answers > 1 ? swapped(signature, base, examples) : [];
   const outlines = signature.inputs.flatMap((tensor) => {
     const found = outline(tensor, signature, base[tensor.name], others(tensor.name, row, examples), pictures.get(tensor.name));
     return found && found.wanted ? [{ input: tensor.name, ...found }] : [];
@@ -225,7 +227,7 @@ function ofOne(tensor, value, dims, known) {
  */
 function ofCells(tensor, list, dims, known) {
   const alike = known.map(flat).filter((each) => each.length === list.length);
-  const how = { numbers: alike.length ? "the median of the examples there (where it is that already, by their farthest)" : "0", booleans: "the opposite", text: "an empty text", bytes: "", other: "" }[tensor.holds];
+  const how = { numbers: alike.length ? "the median of the examples there (where it is that already, by their farthest, or 0)" : "0", booleans: "the opposite", text: "an empty text", bytes: "", other: "" }[tensor.holds];
   const usual = list.map((value, place) => neutral(tensor, value, alike.map((each) => each[place])));
   return ofPlaces(list, dims, list.map((_, place) => [place]), (place) => usual[place], (place) => placeText(place, dims), {
     one: `Each cell is replaced by ${how}, one at a time.`,
@@ -242,7 +244,8 @@ function neutral(tensor, value, known) {
   const middle = median(sorted);
   if (middle !== Number(value)) return middle;
   const [low, high] = [sorted[0], sorted[sorted.length - 1]]; // it is the usual one: the farthest says more
-  return middle - low > high - middle ? low : high;
+  const farthest = middle - low > high - middle ? low : high;
+  return farthest === middle ? 0 : farthest;
 }
 
 /**
