@@ -41,7 +41,7 @@ test("the noise of arithmetic is nothing", () => {
 
 test("numbers say by how much they change, with their unit", () => {
   const reading = only([output("depth", "numbers", { unit: "metres, for cameras 0.1 m apart" })], { depth: [2] });
-  assert.deepEqual(effect(reading, { depth: [2] }, { depth: [0.5] }), { delta: 1.5, changed: false, words: "“depth” falls by 1.5 metres, to 0.5", short: "\u22121.5" });
+  assert.deepEqual(effect(reading, { depth: [2] }, { depth: [0.5] }), { delta: 1.5, changed: false, words: "“depth” falls by 1.5 metres, to 0.5" });
   assert.equal(effect(reading, { depth: [2] }, { depth: [3] }).delta, -1);
   assert.equal(effect(reading, { depth: [2] }, { depth: ["Infinity"] }).words, "“depth” becomes infinite");
 });
@@ -56,6 +56,15 @@ test("chances say what becomes of the winner's, and of the answer", () => {
   assert.ok(effect(reading, base, { place: [0.95, 0.03, 0.02] }).delta < 0);
 });
 
+test("scores of labels say what becomes of the highest", () => {
+  const base = { place: [2.5, -1, 0] };
+  const reading = only([output("place", "numbers", { labels: PLACES })], base);
+  assert.equal(effect(reading, base, { place: [1.5, -1, 0] }).words, "the score of “bathroom” falls by 1, to 1.5");
+  const turned = effect(reading, base, { place: [1, 3, 0] });
+  assert.deepEqual([turned.changed, turned.delta], [true, 1.5]);
+  assert.equal(turned.words, "the answer becomes “kitchen” (3), and the score of “bathroom” falls by 1.5, to 1");
+});
+
 test("an answer in words says what it becomes", () => {
   const outputs = [output("answer", "text"), output("answer_probability")];
   const base = { answer: "bathroom", answer_probability: 0.9 };
@@ -68,7 +77,7 @@ test("an answer in words says what it becomes", () => {
   const weaker = effect(reading, base, { answer: "bathroom", answer_probability: 0.89 });
   assert.ok(strength(turned) > strength(weaker) && strength(weaker) > 0);
   const bare = only([output("answer", "text")], { answer: "a" });
-  assert.deepEqual(effect(bare, { answer: "a" }, { answer: "b" }), { delta: 1, changed: true, words: "the answer becomes “b”", short: "“b”" });
+  assert.deepEqual(effect(bare, { answer: "a" }, { answer: "b" }), { delta: 1, changed: true, words: "the answer becomes “b”" });
 });
 
 test("other values say how far they are apart", () => {

@@ -77,6 +77,12 @@ export async function show(host, context, signal) {
     void answer();
   }
 
+  /** @param {Row} row from a panel, which goes with the answer that it stands below: the keyboard goes on here */
+  function edit(row) {
+    take(row);
+    ask.focus({ preventScroll: true });
+  }
+
   async function answer() {
     const row = form.row();
     if (!row) return;
@@ -91,7 +97,7 @@ export async function show(host, context, signal) {
     try {
       const got = await predict({ model: card.name, version: context.version, signature, rows: [row] }, both);
       stale.hidden = true;
-      fill(place, h("div", { class: "result-head" }, h("h2", {}, "Answer"), stale), answerView(signature, got.predictions[0]), PANELS.map((panel) => panel(context, row, got, both, take)));
+      fill(place, h("div", { class: "result-head" }, h("h2", {}, "Answer"), stale), answerView(signature, got.predictions[0]), PANELS.map((panel) => panel(context, row, got, both, edit)));
       if (place.getBoundingClientRect().top > innerHeight * 0.8) place.scrollIntoView({ block: "nearest" }); // below the form, on a phone
     } catch (error) {
       if (both.aborted) return;

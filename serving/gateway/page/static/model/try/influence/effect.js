@@ -16,7 +16,8 @@ import { flat } from "../../../core/values.js";
  * What is said of one output, or of two that belong together.
  * @typedef {object} Reading
  * @property {string} name
- * @property {"chances" | "chance" | "number" | "answer" | "tensor"} kind answer: in words, with its chance where there is one
+ * @property {"chances" | "scores" | "chance" | "number" | "answer" | "tensor"} kind answer: in words, with its chance where there
+ *   is one. scores: of labels, the highest of which is the answer
  * @property {Tensor} output
  * @property {string} [chance] the output that is the chance of this answer
  * @property {string} measure what the heat measures
@@ -26,7 +27,6 @@ import { flat } from "../../../core/values.js";
  * @property {number} delta the reading with the part minus without; 0 where it is the same. NaN: the model refused the row
  * @property {boolean} changed whether the answer is another one
  * @property {string} words what happens without the part
- * @property {string} short the same in a cell
  */
 
 /** Differences below this share of a value are noise of its arithmetic. */
@@ -79,6 +79,9 @@ function reading(output, value, chance) {
   if (output.holds === "numbers" && list.length > 1 && areChances(list.map(Number))) {
     return { name, kind: "chances", output, measure: `the chance of “${labelOf(output, winner(list.map(Number)))}”` };
   }
+  if (output.holds === "numbers" && list.length > 1 && list.length === output.labels.length) {
+    return { name, kind: "scores", output, measure: `the score of “${labelOf(output, winner(list.map(Number)))}”` };
+  }
   if (output.holds === "numbers" && list.length === 1) {
     return { name, kind: isChance(output) ? "chance" : "number", output, measure: `“${name}”` };
   }
@@ -92,10 +95,10 @@ function reading(output, value, chance) {
  * @returns {Effect}
  */
 export function effect(reading, base, other) {
-  if (other === null) return { delta: NaN, changed: false, words: "the model refuses it", short: "refused" };
+  if (other === null) return { delta: NaN, changed: false, words: "the model refuses it" };
   const [from, to] = [base[reading.name], other[reading.name]];
   if (reading.kind === "answer") return ofAnswer(reading, base, other);
-  if (reading.kind === "chances") return ofChances(reading, flat(from).map(Number), flat(to).map(Number));
+  if (reading.kind === "chances" || reading.kind === "scores") return ofChances(reading, flat(from).map(Number), flat(to).map(Number));
   if (reading.kind === "tensor") return ofTensor(flat(from), flat(to));
   return ofNumber(reading, Number(flat(from)[0]), Number(flat(to)[0]));
 }
@@ -103,26 +106,22 @@ export function effect(reading, base, other) {
 /** @param {Reading} reading @param {Prediction} base @param {Prediction} other @returns {Effect} */
 function ofAnswer({ name, chance }, base, other) {
   const [from, to] = [flat(base[name]).join(", "), flat(other[name]).join(", ")];
-  if (!chance) return from === to ? nothing() : { delta: 1, changed: true, words: `the answer becomes “${to}”`, short: `“${to}”` };
+  if (!chance) return from === to ? nothing() : { delta: 1, changed: true, words: `the answer becomes “${to}”` };
   const [p, q] = [Number(flat(base[chance])[0]), Number(flat(other[chance])[0])];
   if (from === to) return ofChance(`the chance of “${from}”`, p, q);
   // What is left of the first answer's chance is not told: at most as much as the new one has, and leaves.
-  return { delta: Math.max(LEAST_CHANCE, p - Math.min(q, 1 - q)), changed: true, words: `the answer becomes “${to}” (${percent(q)})`, short: `“${to}” ${percent(q)}` };
+  return { delta: Math.max(LEAST_CHANCE, p - Math.min(q, 1 - q)), changed: true, words: `the answer becomes “${to}” (${percent(q)})` };
 }
 
 /** @param {Reading} reading @param {number[]} from @param {number[]} to @returns {Effect} */
-function ofChances({ output }, from, to) {
+function ofChances({ kind, output }, from, to) {
   if (from.length !== to.length) return otherShape();
   const [best, next] = [winner(from), winner(to)];
-  const usual = ofChance(`the chance of “${labelOf(output, best)}”`, from[best], to[best]);
+  const what = `of “${labelOf(output, best)}”`;
+  const usual = kind === "chances" ? ofChance(`the chance ${what}`, from[best], to[best]) : ofSize(`the score ${what}`, from[best], to[best], unitOf(output));
   if (best === next || usual.delta === 0) return usual; // of two alike the first is the winner, by noise
-  const label = labelOf(output, next);
-  return {
-    delta: usual.delta,
-    changed: true,
-    words: `the answer becomes “${label}” (${percent(to[next])}), and ${usual.words}`,
-    short: `“${label}” ${percent(to[next])}`,
-  };
+  const now = kind === "chances" ? percent(to[next]) : number(to[next]);
+  return { delta: usual.delta, changed: true, words: `the answer becomes “${labelOf(output, next)}” (${now}), and ${usual.words}` };
 }
 
 /** @param {string} what @param {number} from @param {number} to @returns {Effect} */
@@ -130,22 +129,24 @@ function ofChance(what, from, to) {
   const delta = from - to;
   if (Math.abs(delta) <= CHANCE_NOISE) return nothing();
   const points = `${number(Math.abs(delta) * 100, 3)} points`;
-  return { delta, changed: false, words: `${what} ${delta > 0 ? "falls" : "rises"} by ${points}, to ${percent(to)}`, short: `${delta > 0 ? "\u2212" : "+"}${points}` };
+  return { delta, changed: false, words: `${what} ${delta > 0 ? "falls" : "rises"} by ${points}, to ${percent(to)}` };
 }
 
 /** @param {Reading} reading @param {number} from @param {number} to @returns {Effect} */
 function ofNumber({ name, kind, output }, from, to) {
   const what = `“${name}”`;
-  if (kind === "chance") return ofChance(what, from, to);
+  return kind === "chance" ? ofChance(what, from, to) : ofSize(what, from, to, unitOf(output));
+}
+
+/** @param {string} what @param {number} from @param {number} to @param {string} unit @returns {Effect} */
+function ofSize(what, from, to, unit) {
   if (Object.is(from, to)) return nothing();
-  const unit = unitOf(output);
   if (!Number.isFinite(from) || !Number.isFinite(to)) {
-    return { delta: 1, changed: true, words: `${what} becomes ${number(to)}`, short: number(to) };
+    return { delta: 1, changed: true, words: `${what} becomes ${number(to)}` };
   }
   const delta = from - to;
   if (Math.abs(delta) <= NOISE * Math.max(Math.abs(from), Math.abs(to))) return nothing();
-  const size = number(Math.abs(delta));
-  return { delta, changed: false, words: `${what} ${delta > 0 ? "falls" : "rises"} by ${size}${unit}, to ${number(to)}`, short: `${delta > 0 ? "\u2212" : "+"}${size}` };
+  return { delta, changed: false, words: `${what} ${delta > 0 ? "falls" : "rises"} by ${number(Math.abs(delta))}${unit}, to ${number(to)}` };
 }
 
 /** @param {unknown[]} from @param {unknown[]} to @returns {Effect} */
@@ -158,7 +159,7 @@ function ofTensor(from, to) {
   const share = norm ? apart / norm : apart ? 1 : words / Math.max(1, from.length);
   if (Number.isFinite(share) && share <= NOISE) return nothing();
   const delta = Number.isFinite(share) ? share : 1;
-  return { delta, changed: false, words: `the values differ by ${percent(delta)} of their size`, short: percent(delta) };
+  return { delta, changed: false, words: `the values differ by ${percent(delta)} of their size` };
 }
 
 /** Booleans count as 0 and 1, texts not at all. @param {unknown} value */
@@ -173,12 +174,12 @@ function spread(list) {
 
 /** @returns {Effect} */
 function nothing() {
-  return { delta: 0, changed: false, words: "nothing changes", short: "0" };
+  return { delta: 0, changed: false, words: "nothing changes" };
 }
 
 /** @returns {Effect} */
 function otherShape() {
-  return { delta: 1, changed: true, words: "the answer has another size", short: "another size" };
+  return { delta: 1, changed: true, words: "the answer has another size" };
 }
 
 /**
@@ -189,8 +190,9 @@ function otherShape() {
  */
 export function scaleOf(reading, base, effects) {
   const largest = Math.max(0, ...effects.map(({ delta }) => Math.abs(delta)).filter(Number.isFinite));
-  const value = Math.abs(Number(flat(base[reading.name])[0]));
-  const least = reading.kind === "number" ? (Number.isFinite(value) ? LEAST_SHARE * value : 0) : LEAST_CHANCE;
+  const numbers = flat(base[reading.name]).map(Number).filter(Number.isFinite);
+  const inUnits = reading.kind === "number" || reading.kind === "scores";
+  const least = inUnits ? LEAST_SHARE * Math.max(0, ...numbers.map(Math.abs)) : LEAST_CHANCE;
   return Math.max(largest, least) || 1;
 }
 
@@ -219,7 +221,7 @@ export function strength({ delta, changed }) {
  * @param {number} value
  */
 export function amount({ kind, output }, value) {
-  if (kind === "number") return `${number(value)}${unitOf(output)}`;
+  if (kind === "number" || kind === "scores") return `${number(value)}${unitOf(output)}`;
   return kind === "tensor" ? percent(value) : `${number(value * 100, 3)} points`;
 }
 
