@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 
 from signet.serving.errors import ServingError
 from signet.serving.grpc_dialect import example_inference, predict_request
+from signet.serving.json_arrays.inputs import to_input
 from signet.serving.models import small_file, tfrecords
 from signet.serving.rest_dialect import json_codec
 from signet.serving.rest_dialect.json_codec import Layout, PredictBody
@@ -29,6 +30,10 @@ WARMUP = Path("assets.extra") / "tf_serving_warmup_requests"
 EXAMPLES = Path("assets.extra") / "example_requests"
 
 _MOST_RECORDS = 20
+_UNREADABLE = (
+    *(OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError),
+    *(DecodeError, ServingError),
+)
 
 
 def of(folder: Path | None, signature: Signature) -> Iterator[Arrays]:
@@ -50,19 +55,40 @@ def golden(folder: Path, signature: Signature) -> Iterator[Arrays]:
     yield from _read(_golden, folder, signature)
 
 
+def requests(folder: Path, signature: Signature) -> Iterator[Arrays]:
+    """The inputs of the warm-up requests, then the rows that are there to compare versions by."""
+    yield from _read(_warmup, folder, signature)
+    yield from _read(_examples, folder, signature)
+
+
+def golden_answers(folder: Path, signature: Signature) -> Arrays:
+    """What is answered to the golden inputs, row for row; without the outputs of which nobody knows it, or that are random."""
+    try:
+        entry = _entry(folder, signature)
+        outputs = {} if entry.get("random") else entry["outputs"]
+        known = {name: column for name, column in outputs.items() if isinstance(column, list)}  # others: a digest
+        return {name: to_input(signature.outputs[name], column, True) for name, column in known.items()}
+    except _UNREADABLE:
+        return {}
+
+
 def _read(
     inputs: Callable[[Path, Signature], Iterator[Arrays]], folder: Path, signature: Signature
 ) -> Iterator[Arrays]:
     try:
         for arrays in inputs(folder, signature):
             yield signature.check(arrays)
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError, DecodeError, ServingError):
+    except _UNREADABLE:
         return
 
 
 def _golden(folder: Path, signature: Signature) -> Iterator[Arrays]:
-    columns = json.loads(small_file.read(folder / GOLDEN))["signatures"][signature.name]["inputs"]
+    columns = _entry(folder, signature)["inputs"]
     yield json_codec.decode(PredictBody("", Layout.COLUMNS, columns, True), signature)
+
+
+def _entry(folder: Path, signature: Signature) -> Any:
+    return json.loads(small_file.read(folder / GOLDEN))["signatures"][signature.name]
 
 
 def _warmup(folder: Path, signature: Signature) -> Iterator[Arrays]:

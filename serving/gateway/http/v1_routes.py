@@ -34,6 +34,7 @@ ROUTES = (
     "GET /v1/models/MODEL[/versions/N|/labels/LABEL]",
     "GET /v1/models/MODEL[/versions/N|/labels/LABEL]/metadata",
     "GET /v1/models/MODEL[/versions/N]/card",
+    "GET /v1/models/MODEL[/versions/N]/examples",
     "GET /v1/models/MODEL[/versions/N]/pictures/FILE",
     "GET /v1/models/MODEL/openapi.json",
     "GET /v1/models/MODEL/release",

@@ -21,6 +21,8 @@ from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.gateway.openapi import examples
 from signet.serving.gateway.openapi.described_model import DescribedModel, Example, Examples
 from signet.serving.rest_dialect import json_codec
+from signet.serving.rest_dialect.json_codec import PredictBody
+from signet.serving.tensors.arrays import Arrays
 from signet.serving.tensors.signature import DEFAULT, Signature
 
 log = logging.getLogger(__name__)
@@ -29,7 +31,7 @@ _TRIAL_S = 5.0
 """Seconds that the trial of one example may take."""
 _TRIALS_S = 20.0
 """Seconds that the trials of one model may take; signatures whose turn has not come by then are shown without example."""
-_AWAY = (Unavailable, Overloaded, DeadlineExceeded)
+AWAY = (Unavailable, Overloaded, DeadlineExceeded)
 """Errors that say nothing about an example."""
 
 
@@ -48,7 +50,7 @@ async def working_examples(
             try:
                 working[signature.name] = await _trial(inference, model, lease, signature, text)
                 break
-            except _AWAY as error:
+            except AWAY as error:
                 log.info("model %s cannot answer its examples now: %s", model.name, error)
                 return working, False
             except Exception as error:  # noqa: BLE001  # a card's example may be anything
@@ -60,12 +62,13 @@ def _bodies(model: DescribedModel, lease: Lease) -> list[tuple[Signature, list[b
     """The bodies to try for each signature, best first; none that is too long or that JSON cannot carry."""
     golden = examples.first_rows(lease.card.folder) if lease.card.folder else {}
     return [
-        (signature, list(filter(None, map(_text, examples.candidates(model, signature, golden)))))
+        (signature, list(filter(None, map(as_text, examples.candidates(model, signature, golden)))))
         for signature in model.servable_signatures
     ]
 
 
-def _text(body: dict[str, Any]) -> bytes:
+def as_text(body: Any) -> bytes:
+    """A body as it is sent; empty for one that is too long or that JSON cannot carry."""
     try:
         text = orjson.dumps(body)
     except TypeError:
@@ -73,16 +76,26 @@ def _text(body: dict[str, Any]) -> bytes:
     return text if len(text) <= examples.LONGEST else b""
 
 
-async def _trial(
-    inference: Inference, model: DescribedModel, lease: Lease, signature: Signature, text: bytes
-) -> Examples:
-    """The body with its answer, in both dialects. Raises `ServingError` and ValueError for one that does not work."""
+async def answered(
+    inference: Inference, lease: Lease, signature: Signature, text: bytes
+) -> tuple[PredictBody, Arrays, Arrays]:
+    """A predict body as read, its inputs, and the model's outputs.
+
+    Raises `ServingError` and ValueError for one that does not work.
+    """
     body = json_codec.parse(text)
     if (body.signature_name or DEFAULT) != signature.name:
         raise ValueError(f"it names signature {body.signature_name!r}")
     inputs = json_codec.decode(body, signature)
     leased = LeasedSignature(lease, signature, Load(lease.name))
-    outputs = await inference.call(leased, inputs, body.output_filter, RequestContext("openapi", _TRIAL_S))
+    return body, inputs, await inference.call(leased, inputs, body.output_filter, RequestContext("openapi", _TRIAL_S))
+
+
+async def _trial(
+    inference: Inference, model: DescribedModel, lease: Lease, signature: Signature, text: bytes
+) -> Examples:
+    """The body with its answer, in both dialects. Raises as `answered` does."""
+    body, inputs, outputs = await answered(inference, lease, signature, text)
 
     def shown() -> Examples:
         answer = json_codec.encode(outputs, body.layout, named=body.named_outputs)

@@ -1,6 +1,7 @@
 """What the page is told of a version, and rows to try it with.
 
 GET /v1/models/NAME[/versions/N]/card                       its live signatures, and what its card says of them
+GET /v1/models/NAME[/versions/N]/examples?signature=S       rows that it takes, with the answers where they are known
 GET /v1/models/NAME[/versions/N]/pictures/FILE              of the network and of how it was learnt, from its folder
 """
 
@@ -17,11 +18,13 @@ from signet.serving.gateway.openapi.described_model import of_lease
 from signet.serving.gateway.openapi.document_cache import of_bytes
 from signet.serving.gateway.openapi.page import fresh
 from signet.serving.gateway.page import card, pictures
+from signet.serving.gateway.page.kept_rows import KeptRows
 from signet.serving.models.model_status import State, VersionStatus
-from signet.serving.tensors.signature import nearest_hint
+from signet.serving.tensors.signature import nearest_hint, select
 
 _ERRORS = fails(400, 404, 429, 500, 502, 503, 504)
 _CARD = gives("Card", "What is known") | _ERRORS
+_ROWS = gives("Rows", "The rows") | _ERRORS
 _PNG = "image/png"
 _PICTURE = {200: {"description": "The picture", "content": {_PNG: {"schema": {"type": "string"}}}}} | _ERRORS
 
@@ -29,6 +32,7 @@ _PICTURE = {200: {"description": "The picture", "content": {_PNG: {"schema": {"t
 def create_router(backend: Backend, inference: Inference) -> APIRouter:
     """The routes of one gateway."""
     router = APIRouter(tags=["service"])
+    kept = KeptRows(inference)
 
     @router.get("/v1/models/{model:name}/card", name="card", responses=_CARD)
     @router.get("/v1/models/{model:name}/versions/{version:name}/card", name="card", responses=_CARD)
@@ -51,6 +55,17 @@ def create_router(backend: Backend, inference: Inference) -> APIRouter:
             live = replace(of_lease(lease, labels, statuses), card=lease.card.content)
             body = await asyncio.to_thread(card.of_version, live, lease.card, statuses)
         return fresh(request, of_bytes(body))
+
+    @router.get("/v1/models/{model:name}/examples", name="examples", responses=_ROWS)
+    @router.get("/v1/models/{model:name}/versions/{version:name}/examples", name="examples", responses=_ROWS)
+    async def rows(request: Request, model: str, version: int | None = None, signature: str = "") -> Response:
+        """Rows that a signature of a version takes, with what it answers.
+
+        The golden examples of an export; else rows of its warm-up requests, or a row that the model has answered.
+        """
+        inference.check_declared(model)
+        with releasing(await inference.lease(InferenceRequest(model, version))) as lease:
+            return fresh(request, await kept.rows(lease, select(lease.signatures, signature, model)))
 
     @router.get("/v1/models/{model:name}/pictures/{file:name}", name="picture", responses=_PICTURE)
     @router.get(

@@ -222,6 +222,7 @@ def test_refusals_are_in_the_dialects_words(one):
         ("GET", "/v1/models/three_out/openapi.json", (401, 200, 403, 200)),
         ("GET", "/v1/models/three_out/card", (401, 200, 403, 200)),
         ("GET", "/v1/models/three_out/versions/1/card", (401, 200, 403, 200)),
+        ("GET", "/v1/models/three_out/versions/1/examples?signature=serving_default", (401, 200, 403, 200)),
         ("GET", "/v1/models/three_out/pictures/model.png", (401, 404, 403, 404)),
         ("GET", "/v1/models/three_out:predict", (401, 405, 403, 405)),
         ("GET", "/v2/models/three_out/ready", (401, 200, 403, 200)),
