@@ -102,6 +102,8 @@ def test_the_wheel_is_pure_and_small(wheel):
     assert not [name for name in names if name.endswith((".so", ".pyc"))]
     assert {
         "signet/py.typed",
+        "signet/serving/gateway/page/static/index.html",
+        "signet/serving/gateway/page/static/core/dom.js",
         "signet/serving/open_inference/open_inference_pb2.py",
         "signet/serving/tensors/protos.pyi",
     } <= set(names)

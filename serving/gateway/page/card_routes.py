@@ -48,7 +48,7 @@ def create_router(backend: Backend, inference: Inference) -> APIRouter:
         try:
             lease = await inference.lease(InferenceRequest(model, version))
         except ServingError as error:
-            _check_known(model, version, statuses)
+            _check_known(model, version, statuses, error)
             why = _why(inference, InferenceRequest(model, version), error, statuses)
             return fresh(request, of_bytes(card.without_version(model, version, labels, statuses, why)))
         with releasing(lease):
@@ -88,10 +88,12 @@ async def _statuses(backend: Backend, model: str) -> list[VersionStatus]:
         return []
 
 
-def _check_known(model: str, version: int | None, statuses: list[VersionStatus]) -> None:
-    """Raise `NotFound` for a version that nobody has seen."""
+def _check_known(model: str, version: int | None, statuses: list[VersionStatus], error: ServingError) -> None:
+    """Raise for a version that nobody has seen. error: why it is not leased."""
     known = [str(status.version) for status in statuses]
     if version is not None and str(version) not in known:
+        if not isinstance(error, NotFound):
+            raise error
         raise NotFound(f"Could not find version {version} of model {model}{nearest_hint(str(version), known)}")
 
 

@@ -78,7 +78,7 @@ class KeptRows:
         if not servable(signature):
             return _without(model, signature, _NOT_CARRIED), True
         try:
-            source, found = await asyncio.to_thread(rows.at_hand, model, lease.card.folder, signature)
+            source, found = await asyncio.to_thread(rows.at_hand, model, lease.card, signature)
             if found:
                 return await asyncio.to_thread(found.body, source), True
             source, tried = await self._tried(model, lease, signature)

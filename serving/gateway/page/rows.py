@@ -8,7 +8,6 @@ Where a row alone is no request there is one "row", which holds whole columns. T
 """
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ import orjson
 from signet.serving.errors import ServingError
 from signet.serving.gateway.openapi.described_model import DescribedModel, DescribedTensor, in_single_rows
 from signet.serving.models import example_rows
+from signet.serving.models.model_card import Card
 from signet.serving.rest_dialect import json_codec
 from signet.serving.rest_dialect.json_codec import Layout
 from signet.serving.tensors.arrays import Array, Arrays
@@ -100,13 +100,16 @@ class Rows:
         return orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def at_hand(model: DescribedModel, folder: Path | None, signature: Signature) -> tuple[str, Rows]:
+def at_hand(model: DescribedModel, card: Card, signature: Signature) -> tuple[str, Rows]:
     """The rows that a version's folder holds, and where from; there may be none."""
     rows = Rows(model, signature)
+    folder = card.folder
     if folder is None:
         return MADE_UP, rows
     for inputs in example_rows.golden(folder, signature):
-        rows.add(inputs, example_rows.golden_answers(folder, signature))
+        # Of rows that hang on each other the answers are those to all of them together.
+        alone = in_single_rows(signature) and card.independent(signature.name) is False
+        rows.add(inputs, None if alone else example_rows.golden_answers(folder, signature))
     if rows:
         return GOLDEN, rows
     for inputs in _until_full(rows, example_rows.requests(folder, signature)):

@@ -188,6 +188,25 @@ def test_cards_come_from_the_folder_also_before_a_model_server(tmp_path):
         assert (told["purpose"], told["version"], told["data"]) == (CARD["purpose"], 1, "Made up.")
 
 
+def test_a_model_server_that_is_away_is_said():
+    with gateway(backend="127.0.0.1:9", models="m") as running:
+        told = asked(running, "/v1/models/m/card")
+        assert (told["version"], told["versions"], told["signatures"]) == (None, [], [])
+        assert "no model server says which versions of 'm' it has" in told["error"]
+        for path in ("versions/3/card", "examples", "pictures/model.png"):
+            assert "cannot connect to" in asked(running, f"/v1/models/m/{path}", 503)["error"]
+
+
+def test_types_that_cannot_travel_are_told(odd_models):
+    with gateway(models_dir=odd_models) as running:
+        signatures = {one["name"]: one for one in asked(running, "/v1/models/complex/card")["signatures"]}
+        outputs = {one["name"]: (one["dtype"], one["holds"]) for one in signatures["serving_default"]["outputs"]}
+        assert outputs["z"] == ("complex64", "other")
+        assert outputs["q"] == ("unsupported", "other")
+        assert signatures["serving_default"]["servable"]
+        assert not signatures["real"]["servable"]
+
+
 def test_pictures_are_plain_files_of_the_version_alone(tmp_path):
     place = add(tmp_path / "m", "three_out", {}) / "assets.extra"
     (place / "model.png").write_bytes(PNG)

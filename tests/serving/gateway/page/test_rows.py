@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 
 from signet.serving.gateway.page.rows import MOST_BYTES, MOST_ROWS
+from signet.serving.tensors.signature import DEFAULT
+from tests import servers
 from tests.servers import GOLDEN_MODELS
 from tests.serving.gateway.in_process import InProcess, gateway
 from tests.serving.gateway.page.test_card_routes import add, asked
@@ -34,8 +37,11 @@ def predicted(running: InProcess, model: str, told: dict[str, Any], outputs: lis
     return answers
 
 
-def each(running: InProcess, model: str) -> dict[str, dict[str, Any]]:
-    """By signature, the rows that are told; those that there are work, and answers are right."""
+def each(running: InProcess, model: str, *, random: bool = False) -> dict[str, dict[str, Any]]:
+    """By signature, the rows that are told; those that there are work, and answers are right.
+
+    random: whether nobody can tell the answers before.
+    """
     found = {}
     for signature in asked(running, f"/v1/models/{model}/card")["signatures"]:
         told = asked(running, f"/v1/models/{model}/examples?signature={signature['name']}")
@@ -46,6 +52,8 @@ def each(running: InProcess, model: str) -> dict[str, dict[str, Any]]:
             continue
         outputs = [output["name"] for output in signature["outputs"] if output["holds"] != "other"]
         answers = predicted(running, model, told if signature["in_rows"] else told | {"columns": True}, outputs)
+        if random:
+            continue
         for row, said in zip(answers, told["answers"] or (), strict=bool(told["answers"])):
             for name, value in said.items():
                 same_value(row[name], value)
@@ -167,6 +175,33 @@ def test_a_row_of_the_card_goes_before_one_made_up_if_it_works(tmp_path):
             assert each(running, name)["serving_default"]["source"] == "made up"
 
 
+def test_signatures_without_rows_or_with_odd_types_have_rows_that_work_too(odd_models, rows_models):
+    with gateway(models_dir=odd_models) as running:
+        found = each(running, "complex")
+        assert found["serving_default"]["rows"]
+        assert "z" not in found["serving_default"]["answers"][0]
+        assert (found["real"]["rows"], found["real"]["answers"]) == ([], None)
+        assert found["real"]["problem"] == "JSON cannot carry its inputs, or none of its outputs: use gRPC"
+        assert each(running, "several")["double"]["rows"]
+    with gateway(models_dir=rows_models) as running:
+        found = each(running, "rows", random=True)
+        assert found["constant"]["rows"] == [{}]
+        assert {name for name, told in found.items() if not told["rows"]} == {"never", "pictures"}
+
+
+def test_answers_to_rows_that_hang_on_each_other_are_not_told_for_each(tmp_path, rows_models):
+    golden = {"inputs": {"text": ["a", "b"]}, "outputs": {"y": ["<a>", "<b>"]}}
+    for name, batched in {"joined": True, "alone": False}.items():
+        shutil.copytree(rows_models / "rows", tmp_path / name)
+        write_golden(tmp_path / name / "1", {"text": golden})
+        card = {"signatures": {"text": {"batched": batched, "golden_rows": 2}}}
+        (tmp_path / name / "1" / "assets.extra" / "model-card.json").write_text(json.dumps(card))
+    with gateway(models_dir=tmp_path) as running:
+        told = asked(running, "/v1/models/joined/examples?signature=text")
+        assert told["answers"] == [{"y": "<a>"}, {"y": "<b>"}]
+        assert asked(running, "/v1/models/alone/examples?signature=text") == told | {"answers": None}
+
+
 def test_there_are_never_more_than_may_be_sent(tmp_path):
     place = add(tmp_path / "m", "clsreg")
     texts = [{"b64": base64.b64encode(bytes([i]) * (1 << 20)).decode()} for i in range(4)]
@@ -192,3 +227,16 @@ def test_what_is_found_is_kept_while_the_version_lives(tmp_path, monkeypatch):
         assert running.ask("GET", b"/v1/models/m/examples").body == first
         assert "has no signature 'nope'; it has" in asked(running, "/v1/models/m/examples?signature=nope", 400)["error"]
         asked(running, "/v1/models/m/versions/2/examples", 404)
+
+
+def test_each_of_several_processes_tells_the_same(tmp_path):
+    folder = tmp_path / "models"
+    golden = {"inputs": {"a": [[1, 2, 3]], "b": [[1, 2]]}, "outputs": {}}
+    write_golden(
+        add(folder / "m", "two_in", {"signatures": {"serving_default": {"batched": False}}}), {DEFAULT: golden}
+    )
+    with servers.gateway("--models-dir", folder, "--processes", "2") as (url, _):
+        for path, key in {"card": "signatures", "examples": "rows", "versions/1/examples": "rows"}.items():
+            answers = {httpx.get(f"{url}/v1/models/m/{path}").text for _ in range(8)}  # a connection each
+            assert len(answers) == 1
+            assert json.loads(answers.pop())[key]
