@@ -15,7 +15,7 @@ from signet.serving.rest_dialect import json_codec
 
 _EXPOSED = (
     b"Access-Control-Expose-Headers: X-Request-Id, X-Signet-Model-Version, Retry-After, Inference-Header-Content-Length, "
-    b"ETag, Date\r\n"
+    b"Server-Timing, ETag, Date\r\n"
 )
 _GRANT = b"Access-Control-Allow-Origin: %b\r\nAccess-Control-Allow-Credentials: true\r\n"
 _GRANT_TO_ALL = b"Access-Control-Allow-Origin: *\r\n" + _EXPOSED
@@ -26,7 +26,7 @@ _PREFLIGHT = (
     b"Access-Control-Allow-Methods: GET, HEAD, POST, OPTIONS\r\nAccess-Control-Max-Age: 7200\r\n"
     b"Access-Control-Allow-Headers: Accept, Authorization, Content-Encoding, Content-Type, Inference-Header-Content-Length, "
     b"Traceparent, Tracestate, X-Api-Key, X-Request-Id, X-Request-Timeout, X-Signet-Batching, X-Signet-Job, "
-    b"X-Signet-Key, X-Signet-Release\r\n"
+    b"X-Signet-Key, X-Signet-Release, X-Signet-Timing\r\n"
 )
 _VARIES = b"Vary: Origin\r\n"
 """A cache must not give the answer for one origin to another."""

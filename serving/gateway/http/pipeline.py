@@ -20,6 +20,7 @@ from signet.serving.gateway.core.inference import Inference
 from signet.serving.gateway.core.load import Load
 from signet.serving.gateway.http import compression, forms, inference_headers
 from signet.serving.gateway.http.compression import Compressed
+from signet.serving.gateway.http.server_timing import ASKED, server_timing, wanted
 from signet.serving.gateway.observability.metrics import UNKNOWN
 from signet.serving.gateway.observability.request_context import RequestContext
 from signet.serving.http.messages import Reply, Request, Response
@@ -137,6 +138,8 @@ class HttpExchange(Exchange[Answer]):
         headers = answer.headers
         if self.version != UNKNOWN:
             headers += b"X-Signet-Model-Version: %b\r\n" % self.version.encode()
+        if (timing := self.http_request.headers.get(ASKED)) is not None and wanted(timing):
+            headers += server_timing(self)
         self.reply(Response(error.http_status, answer.body, headers))
         return len(answer.body)
 
@@ -152,6 +155,8 @@ class HttpExchange(Exchange[Answer]):
         headers = b"%bX-Signet-Model-Version: %b\r\n" % (answer.headers, self.version.encode())
         if encoding:
             headers += b"Content-Encoding: %b\r\nVary: Accept-Encoding\r\n" % encoding.encode()
+        if (timing := self.http_request.headers.get(ASKED)) is not None and wanted(timing):
+            headers += server_timing(self)
         self.finish("OK", len(body))
         self.reply(Response(200, body, headers))
 

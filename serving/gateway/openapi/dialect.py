@@ -45,6 +45,13 @@ PARAMETERS: dict[str, Schema] = {
         "schema": {"type": "string"},  # whatever else is refused where there is a release, and passed over elsewhere
         "example": "stable",
     },
+    "Timing": {
+        "name": "X-Signet-Timing",
+        "in": "header",
+        "description": "`on`: the answer has `Server-Timing`, the milliseconds of each stage",
+        "schema": {"type": "string"},  # whatever else is passed over
+        "example": "on",
+    },
 }
 
 HEADERS: dict[str, Schema] = {"Version": {"description": "The version that answered", "schema": NUMERAL}}
