@@ -62,6 +62,14 @@ ERRORS = errors(400, 404, 413, 415, 429, 500, 501, 502, 503, 504)
 Values = Mapping[str, Any]
 """Title -> example."""
 
+_WHEN = {
+    "predict": "the one to take",
+    "infer": "the same by the Open Inference Protocol",
+    "classify": "for clients that send tf.Example",
+    "regress": "for clients that send tf.Example",
+}
+"""Which of a model's inferences somebody wants who has several before them."""
+
 
 @dataclass(frozen=True)
 class Dialect:
@@ -152,7 +160,7 @@ def _operation(model: DescribedModel, verb: str, place: str, parameters: list[Sc
     """One path. place: what tells the version in it, empty for the version that unversioned requests get."""
     operation = {
         "operationId": f"{model.name}.{verb}" + (f".{place}" if place else ""),
-        "summary": f"{verb.capitalize()} with {model.name}" + (f", by {place}" if place else ""),
+        "summary": f"{verb.capitalize()} with {model.name}" + (f", by {place}" if place else f": {_WHEN[verb]}"),
         "tags": [model.name],
         "parameters": [*parameters, *({"$ref": f"#/components/parameters/{name}"} for name in PARAMETERS)],
         **shared,

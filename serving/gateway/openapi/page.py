@@ -1,7 +1,7 @@
 """What the gateway says of itself: its OpenAPI documents, and the page that shows them.
 
 /openapi.json, /v1/models/NAME/openapi.json      `document_cache.py`: they follow what is loaded
-/docs, /docs/FILE                                Swagger UI, from a package: nothing comes from another host
+/docs[?model=NAME], /docs/FILE                   Swagger UI, from a package: nothing comes from another host
 """
 
 from functools import cache
@@ -22,43 +22,32 @@ _PACKAGE = "fastapi_offline"
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
-<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>Signet: API</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="docs/swagger-ui.css">
-<link rel="stylesheet" href="docs/page.css">
+<link rel="stylesheet" href="page/api/docs.css">
+<script defer src="docs/swagger-ui-bundle.js"></script>
+<script type="module" src="page/api/docs.js"></script>
 </head>
 <body>
-<div id="page"></div>
-<script src="docs/swagger-ui-bundle.js"></script>
-<script src="docs/page.js"></script>
+<a class="skip" href="#main">To the content</a>
+<header>
+<a class="brand" href="./#/">Signet</a>
+<nav aria-label="Pages">
+<a href="./#/">Models</a>
+<a href="./#/live">Live</a>
+<a href="docs" aria-current="page">API</a>
+</nav>
+</header>
+<main id="main" tabindex="-1"><p>Asking for the document …</p>\
+<noscript>This page asks the server by JavaScript, which is off. The document is at openapi.json.</noscript></main>
 </body>
 </html>
 """
-# Its validator is a service elsewhere: null turns it off. It opens all tags or none, so those of the models are opened here.
-_SCRIPT = """const page = SwaggerUIBundle({
-  url: "openapi.json",
-  dom_id: "#page",
-  deepLinking: true,
-  displayRequestDuration: true,
-  defaultModelsExpandDepth: -1,
-  docExpansion: "none",
-  validatorUrl: null,
-  onComplete() {
-    for (const tag of page.specSelectors.specJson().toJS().tags)
-      if (!tag["x-closed"]) page.layoutActions.show(["operations-tag", tag.name], true);
-  },
-});
-"""
-_STYLE = """body { margin: 0; background: #fafafa; }
-.swagger-ui .info { margin: 24px 0; }
-.swagger-ui .servers, .swagger-ui .servers-title,
-.swagger-ui .opblock .authorization__btn, .swagger-ui .response-col_links { display: none; }
-.swagger-ui .renderedMarkdown table { margin-bottom: 16px; }
-.swagger-ui .renderedMarkdown table thead tr th,
-.swagger-ui .renderedMarkdown table tbody tr td { min-width: 0; padding: 4px 16px 4px 0; }
-.swagger-ui .renderedMarkdown table tbody tr td:nth-child(-n+4) { white-space: nowrap; }
-"""
+"""The frame, as that of the page at `/`; its scripts and styles lie with the others, in `page/static/api/`."""
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -91,17 +80,14 @@ def create_router(documents: DocumentCache) -> APIRouter:
 
     @router.get("/docs", name="docs", response_class=HTMLResponse, response_description="A page")
     async def page() -> Response:
-        """This document as a page."""
+        """This document as a page; with `model`, the part of it that is about one."""
         return HTMLResponse(_PAGE, headers=_HEADERS | _FRESH)
 
     @router.get("/docs/{name:name}", include_in_schema=False)
     async def file(name: str) -> Response:
         if name not in _FILES:
             raise NotFound(f"there is no file {name[:100]!r} of the page; it has {', '.join(_FILES)}")
-        media_type, text = _FILES[name]
-        if text:
-            return Response(text, media_type=media_type, headers=_HEADERS | _FRESH)
-        return Response(_content(name), media_type=media_type, headers=_HEADERS | _KEPT)
+        return Response(_content(name), media_type=_FILES[name], headers=_HEADERS | _KEPT)
 
     return router
 
@@ -120,10 +106,5 @@ def _content(name: str) -> bytes:
     return (files(_PACKAGE) / "static" / name).read_bytes()
 
 
-_FILES = {
-    "page.css": ("text/css", _STYLE),
-    "page.js": ("text/javascript", _SCRIPT),
-    "swagger-ui.css": ("text/css", ""),
-    "swagger-ui-bundle.js": ("text/javascript", ""),
-}
-"""Name -> media type and content; without content it is the package's."""
+_FILES = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
+"""Those of the package that the page needs, with their media types."""

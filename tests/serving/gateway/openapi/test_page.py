@@ -14,11 +14,15 @@ from typing import Any
 import httpx
 import jsonschema_rs
 import pytest
+from playwright.sync_api import expect
 
 from signet.serving.gateway.access import key_file, tokens
 from signet.serving.gateway.http.v1_routes import ROUTES
 from tests import browser, servers
 from tests.servers import GOLDEN_MODELS, ROOT
+
+MOST_OPEN = 8
+"""Models up to which the page unfolds all."""
 
 CARD = {
     "purpose": "Three outputs for four numbers.",
@@ -218,13 +222,23 @@ def test_the_page_takes_nothing_from_elsewhere(embedded_url):
     assert "script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'" in policy
     assert "unsafe" not in policy
     assert not re.search(r"https?:|//", page.text.replace("<!doctype html>", ""))
-    for name in re.findall(r'(?:href|src)="(docs/[^"]+)"', page.text):
+    names = re.findall(r'(?:href|src)="((?:docs|page)/[^"]+)"', page.text)
+    assert len(names) == 4
+    for name in names:
         file = httpx.get(f"{embedded_url}/{name}")
         assert file.status_code == 200
         assert re.fullmatch(r"no-cache|public, max-age=\d+", file.headers["cache-control"])
         assert file.headers["content-type"].startswith("text/css" if name.endswith("css") else "text/javascript")
     assert httpx.get(f"{embedded_url}/docs/other.js").status_code == 404
-    assert 'href="docs"' in httpx.get(embedded_url, headers={"accept": "text/html"}).text
+
+
+def test_the_page_has_the_frame_of_the_other_pages(embedded_url):
+    start = httpx.get(embedded_url, headers={"accept": "text/html"}).text
+    docs = httpx.get(f"{embedded_url}/docs").text
+    links = [
+        re.findall(r'<a href="(?:\./)?([^"]+)"[^>]*>(.*?)</a>', page.partition("<nav")[2]) for page in (start, docs)
+    ]
+    assert links[0] == links[1] == [("#/", "Models"), ("#/live", "Live"), ("docs", "API")]
 
 
 def test_the_package_shows_openapi_3_1():
@@ -250,8 +264,67 @@ def test_a_browser_shows_every_model_and_asks_no_other_host(embedded_url):
         for operation in operations.values()
         for tag in operation["tags"]
     }
+    models = {tag for tag in tags.values() if tag not in closed}
+    assert len(models) <= MOST_OPEN
     assert set(shown) == {path for path, tag in tags.items() if tag not in closed}
     assert set(folded) == closed
+
+
+@pytest.mark.parametrize(
+    ("dark", "width"),
+    [
+        (False, 1280),
+        (True, 390),
+        pytest.param(True, 1280, marks=pytest.mark.long),
+        pytest.param(False, 390, marks=pytest.mark.long),
+        pytest.param(True, 320, marks=pytest.mark.long),
+    ],
+)
+def test_one_model_is_read_and_asked_in_both_themes_at_any_width(embedded_url, dark, width):
+    with browser.page(f"{embedded_url}/docs?model=two_in", dark=dark, width=width) as page:
+        expect(page.get_by_role("heading", level=1)).to_have_text("API of two_in")
+        page.locator(".opblock-summary-control").first.click()
+        page.get_by_role("button", name="Try it out").click()
+        page.get_by_role("button", name="Execute").click()
+        expect(page.locator(".live-responses-table .response-col_status").last).to_have_text(re.compile("200"))
+        assert browser.axe(page) == []
+        assert page.evaluate("document.documentElement.scrollWidth") == width  # nothing runs off
+        paths = page.locator("[data-path]").evaluate_all("(found) => found.map((one) => one.dataset.path)")
+        assert paths[0] == "/v1/models/two_in:predict"
+        assert all("two_in" in path for path in paths)
+        ground, ink = page.evaluate(
+            "['backgroundColor', 'color'].map((name) => getComputedStyle(document.querySelector('.opblock'))[name])"
+        )
+        assert (lightness(ground) < lightness(ink)) == dark
+
+
+def lightness(colour: str) -> float:
+    """Of rgb(1, 2, 3), from 0 to 255."""
+    return sum(map(float, re.findall(r"[\d.]+", colour)[:3])) / 3
+
+
+def test_a_word_finds_operations_and_the_address_holds_what_is_open(embedded_url):
+    with browser.page(f"{embedded_url}/docs") as page:
+        shown = page.locator("[data-path]")
+        shown.first.wait_for()
+        page.get_by_label("Filter").fill("protocol mlp")
+        expect(shown).to_have_text(["/v2/models/mlp/infer"])
+        page.locator(".opblock-summary-control").click()
+        expect(page).to_have_url(re.compile(r"#/mlp/mlp\.infer$"))
+        page.get_by_label("Filter").fill("")
+        expect(page.locator('[data-path="/v1/models/two_in:predict"]')).to_be_visible()
+        page.get_by_label("Model", exact=True).select_option("two_in")
+        expect(page.get_by_role("heading", level=1)).to_have_text("API of two_in")
+        page.get_by_role("link", name="Try it by a form").click()
+        expect(page).to_have_url(f"{embedded_url}/#/models/two_in")
+        expect(page.get_by_role("heading", level=1)).to_have_text("two_in")
+
+
+def test_a_model_that_there_is_not_is_told_in_the_servers_words(embedded_url):
+    with browser.page(f"{embedded_url}/docs?model=%3Cb%3Etwo_inn", allow=[404]) as page:
+        expect(page.get_by_role("alert")).to_contain_text("<b>two_inn")
+        page.get_by_role("link", name="The API of all models").click()
+        page.locator('[data-tag="mlp"]').wait_for()
 
 
 def test_schemathesis_finds_no_answer_that_the_document_does_not_tell(gateway_url, tmp_path):

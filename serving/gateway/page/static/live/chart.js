@@ -1,7 +1,7 @@
 /**
  * A chart of lines over the last minutes, with the values at a moment beside their names.
  *
- *     createChart(panel, onMoment) ──▶ { element, draw(panel, now, moment) }
+ *     createChart(panel, onMoment) ──▶ { element, draw(panel, times) }
  *
  * The moment is the latest one, or where the pointer or the arrow keys are; all charts of a page show the same. Gaps stay gaps.
  */
@@ -13,10 +13,11 @@ import { ticks } from "./ticks.js";
 /** @typedef {import("./panels.js").Panel} Panel */
 /** @typedef {import("./panels.js").Line} Line */
 /** @typedef {import("./panels.js").Point} Point */
-/** @typedef {{ element: HTMLElement, draw: (panel: Panel, now: number, moment: number | null) => void, end: () => void }} Chart */
+/** @typedef {{ element: HTMLElement, draw: (panel: Panel, times: Times) => void, end: () => void }} Chart */
+/** @typedef {{ first: number, now: number, moment: number | null }} Times first: since when it is looked; moment: null: the latest */
 
 const HEIGHT = 168;
-const EDGE = { top: 10, right: 8, bottom: 22, left: 52 };
+const EDGE = { top: 10, right: 8, bottom: 22, left: 60 };
 const MINUTES = KEPT_S / 60;
 const STEP_MS = 2000;
 /** @type {{ [within: string]: string }} */
@@ -61,13 +62,13 @@ export function createChart({ key, title, about }, onMoment) {
     h("div", { class: "frame" }, place, none),
     table,
   );
-  /** @type {{ panel: Panel, now: number, moment: number | null } | null} */
+  /** @type {({ panel: Panel } & Times) | null} */
   let last = null;
   let width = 480;
   const watch = new ResizeObserver(([{ contentRect }]) => {
     if (Math.abs(contentRect.width - width) < 1 || contentRect.width < 50) return;
     width = contentRect.width;
-    if (last) draw(last.panel, last.now, last.moment);
+    if (last) draw(last.panel, last);
   });
   watch.observe(place);
   /** @type {Map<string, number>} which look a line has, for as long as it is there */
@@ -93,9 +94,9 @@ export function createChart({ key, title, about }, onMoment) {
     event.preventDefault();
   }
 
-  /** @param {Panel} panel @param {number} now @param {number | null} moment */
-  function draw(panel, now, moment) {
-    last = { panel, now, moment };
+  /** @param {Panel} panel @param {Times} times */
+  function draw(panel, { first, now, moment }) {
+    last = { panel, first, now, moment };
     const { lines, unit } = panel;
     dress(looks, lines);
     const values = lines.flatMap(({ points }) => points.map(({ value }) => value ?? 0));
@@ -105,19 +106,19 @@ export function createChart({ key, title, about }, onMoment) {
     const y = (/** @type {number} */ value) => EDGE.top + (1 - value / top) * (HEIGHT - EDGE.top - EDGE.bottom);
     picture.setAttribute("width", String(width));
     picture.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
-    const marked = moment ?? null;
     fill(
       picture,
-      grid.map((value) => svg("line", { class: value === 0 ? "base" : "grid", x1: EDGE.left, x2: width - EDGE.right, y1: y(value), y2: y(value) })),
-      grid.map((value) => svg("text", { x: EDGE.left - 6, y: y(value) + 4, "text-anchor": "end" }, short(value, unit))),
+      (lines.length ? grid : [0]).map((value) => svg("line", { class: value === 0 ? "base" : "grid", x1: EDGE.left, x2: width - EDGE.right, y1: y(value), y2: y(value) })),
+      (lines.length ? grid : []).map((value) => svg("text", { x: EDGE.left - 6, y: y(value) + 4, "text-anchor": "end" }, short(value, unit))),
       minutes(width).map((minute) =>
         svg("text", { x: x(now - minute * 60_000), y: HEIGHT - 6, "text-anchor": minute === 0 ? "end" : minute === MINUTES ? "start" : "middle" }, minute === 0 ? "now" : minute === MINUTES ? `${minute} min ago` : `${minute} min`),
       ),
       lines.map((line) => svg("path", { class: lookOf(looks, line), d: path(line.points, x, y) })),
       lines.flatMap((line) => alone(line.points).map(({ at, value }) => svg("circle", { class: lookOf(looks, line), cx: x(at), cy: y(value ?? 0), r: 2 }))),
-      marked !== null && svg("line", { class: "moment", x1: x(marked), x2: x(marked), y1: EDGE.top, y2: HEIGHT - EDGE.bottom }),
+      moment !== null && lines.length > 0 && svg("line", { class: "moment", x1: x(moment), x2: x(moment), y1: EDGE.top, y2: HEIGHT - EDGE.bottom }),
     );
-    fill(none, panel.none);
+    const nothing = `${panel.none} since ${clock(first)}.`;
+    fill(none, nothing);
     none.hidden = lines.length > 0;
     const when = moment === null ? "now" : clock(moment);
     fill(head, when);
@@ -125,7 +126,7 @@ export function createChart({ key, title, about }, onMoment) {
     fill(body, lines.map((line) => row(line, unit, moment ?? now)));
     const told = lines.map((line) => `${line.name} ${text(pointAt(line.points, moment ?? now), unit, true)}`).join("; ");
     place.setAttribute("aria-valuenow", String(Math.round(((moment ?? now) - now) / 1000)));
-    place.setAttribute("aria-valuetext", `${when}: ${told || panel.none}`);
+    place.setAttribute("aria-valuetext", `${when}: ${told || nothing}`);
   }
 
   /** @param {Line} line @param {Panel["unit"]} unit @param {number} moment */
@@ -213,6 +214,6 @@ function minutes(width) {
 }
 
 /** @param {number} at */
-function clock(at) {
+export function clock(at) {
   return new Date(at).toLocaleTimeString("en-GB");
 }

@@ -11,7 +11,7 @@ import { quantiles, sums } from "./ring.js";
 /** @typedef {import("./exposition.js").Labels} Labels */
 /** @typedef {{ at: number, value: number | null, within?: string, bound?: number }} Point value null: nothing is known of that moment */
 /** @typedef {{ name: string, rest?: boolean, points: Point[] }} Line */
-/** @typedef {{ key: string, title: string, about: string, unit: "" | "ms", none: string, lines: Line[] }} Panel none: said where there is no line */
+/** @typedef {{ key: string, title: string, about: string, unit: "" | "ms", none: string, lines: Line[] }} Panel none: what there was none of, where there is no line */
 
 /** Lines of one panel; what is beyond shares another. */
 export const MOST_LINES = 6;
@@ -60,7 +60,7 @@ export function panels(all, model) {
       title: "Requests per second",
       about: model ? "of this model" : "by model",
       unit: "",
-      none: "No requests in the last five minutes.",
+      none: "No requests",
       lines: grouped(rates(all, "signet_requests_total", of), largest, 0),
     },
     {
@@ -68,7 +68,7 @@ export function panels(all, model) {
       title: "Errors per second",
       about: "requests that were not answered with OK, by code",
       unit: "",
-      none: "No errors in the last five minutes.",
+      none: "No errors",
       lines: grouped(rates(all, "signet_requests_total", (labels) => (of(labels) === null || labels.code === "OK" ? null : labels.code)), null, 0),
     },
     ...times(all, model, largest, of),
@@ -77,7 +77,7 @@ export function panels(all, model) {
       title: "Where the time goes",
       about: "mean of each stage of a request",
       unit: "ms",
-      none: "No requests in the last five minutes.",
+      none: "No requests",
       lines: means(all, "signet_stage_duration_seconds", (labels) => (of(labels) === null ? null : named(labels.stage)), 1000),
     },
     {
@@ -85,7 +85,7 @@ export function panels(all, model) {
       title: "In work and waiting",
       about: model ? "requests in work of all models; waiting for a call, of this one" : "requests in work, and those of them that wait for a call",
       unit: "",
-      none: "Nothing is known.",
+      none: "Nothing",
       lines: [gauge(all, model ? "in work, all models" : "in work", "signet_requests_in_flight", () => true), gauge(all, "waiting", "signet_admission_queue_depth", (labels) => of(labels) !== null)],
     },
     {
@@ -93,7 +93,7 @@ export function panels(all, model) {
       title: "Rows a call",
       about: "mean number of rows that share one call of the model",
       unit: "",
-      none: "No calls in the last five minutes.",
+      none: "No calls",
       lines: onlyLargest(means(all, "signet_batch_rows", of, 1), largest),
     },
     ...(share.length ? [{ key: "share", title: "Share of the candidate", about: "percent of the requests that a release's candidate is given", unit: /** @type {""} */ (""), none: "", lines: share }] : []),
@@ -121,7 +121,7 @@ export function requestsSince(all, model, since) {
 
 /** @param {Window_[]} all @param {string} model @param {string[]} largest @param {(labels: Labels) => string | null} of @returns {Panel[]} */
 function times(all, model, largest, of) {
-  const none = "No requests in the last five minutes.";
+  const none = "No requests";
   const name = "signet_request_duration_seconds";
   if (model) {
     const found = quantileLines(all, name, of, [0.5, 0.99]);

@@ -8,7 +8,7 @@ import { card, examples } from "../core/card.js";
 import { fill, h, uniqueId } from "../core/dom.js";
 import { requestOf, ServiceError } from "../core/service.js";
 import { change } from "../core/session.js";
-import { createChart } from "./chart.js";
+import { clock, createChart } from "./chart.js";
 import { panels, requestsSince } from "./panels.js";
 import { windows } from "./ring.js";
 import { models } from "./states.js";
@@ -96,7 +96,7 @@ export async function show(host, address, signal) {
       const chart = charts.get(panel.key) ?? createChart(panel, at);
       if (grid.children[place] !== chart.element) grid.insertBefore(chart.element, grid.children[place] ?? null);
       charts.set(panel.key, chart);
-      chart.draw(panel, now, moment);
+      chart.draw(panel, { first: all[0].at, now, moment });
     });
     tellIdle(all, now, told);
     tellStates(model ? told.filter(({ name }) => name === model) : told);
@@ -159,12 +159,13 @@ export async function show(host, address, signal) {
 
   /** @param {import("./ring.js").Window_[]} all @param {number} now @param {ModelState[]} told */
   function tellIdle(all, now, told) {
-    const waiting = requestsSince(all, model, now - 60_000) === 0;
+    const waiting = requestsSince(all, model, now - MINUTE) === 0;
+    const when = all[0].at <= now - MINUTE ? "in the last minute" : `since ${clock(all[0].at)}, when this page began to look`;
     const name = model || told.find(({ available }) => available)?.name || "";
-    const key = waiting ? `idle ${name}` : "";
+    const key = waiting ? `${when} ${name}` : "";
     if (idle.dataset.key === key) return;
     idle.dataset.key = key;
-    fill(idle, waiting && h("p", {}, model ? `No requests of ${model} in the last minute.` : "No requests in the last minute."), waiting && name && attempt(name, signal));
+    fill(idle, waiting && h("p", {}, `No requests${model && ` of ${model}`} ${when}.`), waiting && name && attempt(name, signal));
   }
 
   /** @param {ModelState[]} told */
@@ -203,6 +204,8 @@ function stateRow({ name, available, versions, failed, release }, released) {
   );
 }
 
+const MINUTE = 60_000;
+
 /** Characters of a command beyond which the form alone is offered. */
 const LONGEST = 1000;
 
@@ -234,9 +237,4 @@ async function command(name, signal) {
     if (error instanceof ServiceError || signal.aborted) return ""; // the form says why
     throw error;
   }
-}
-
-/** @param {number} at */
-function clock(at) {
-  return new Date(at).toLocaleTimeString("en-GB");
 }
