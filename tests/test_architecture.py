@@ -79,6 +79,7 @@ ALLOWED: dict[str, list[str]] = {
     ],
     "serving.gateway.page": [
         *MODELS,
+        "serving.offload",
         *(f"serving.gateway.{name}" for name in ("core", "http", "openapi", "observability")),
     ],
     "serving.gateway.app": [

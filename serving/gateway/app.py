@@ -42,7 +42,7 @@ from signet.serving.gateway.observability.metrics import Metrics
 from signet.serving.gateway.observability.tracing import Tracing
 from signet.serving.gateway.openapi import fixed_routes, page
 from signet.serving.gateway.openapi.document_cache import DocumentCache
-from signet.serving.gateway.page import card_routes
+from signet.serving.gateway.page import card_routes, row_routes
 from signet.serving.gateway.page import routes as page_routes
 from signet.serving.gateway.releases import http_routes, releases
 from signet.serving.gateway.releases.label_file import LabelFile
@@ -125,7 +125,11 @@ class Gateway:
         self.documents = DocumentCache(self.backend, self.inference, self.fastapi)
         self.fastapi.include_router(page_routes.create_router())
         self.fastapi.include_router(create_router(self.backend, self.inference, self.probes))
-        self.fastapi.include_router(card_routes.create_router(self.backend, self.inference))
+        for router in (
+            card_routes.create_router(self.backend, self.inference),
+            row_routes.create_router(self.inference, self.offload),
+        ):
+            self.fastapi.include_router(router)
         if self.releases:
             self.fastapi.include_router(http_routes.create_router(self.releases, self.inference))
         self.fastapi.include_router(v2_routes.create_router(self.open_inference))

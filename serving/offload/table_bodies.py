@@ -1,6 +1,6 @@
 """What a worker does with a body or answer that is a table or a form; see `pool.py`.
 
-body ──decode──▶ named arrays          outputs ──encode──▶ the body of the answer
+body ──decode──▶ named arrays          outputs ──encode──▶ the body of the answer          Arrow, Parquet ──rows──▶ JSON
 
 Arrow and Parquet are read nowhere else: a malformed body can end the process that reads it.
 """
@@ -39,3 +39,10 @@ def encode(form: str, outputs: Arrays, specs: Mapping[str, TensorSpec], non_fini
     from signet.serving.tables import arrow_bodies  # noqa: PLC0415
 
     return arrow_bodies.written(outputs, form, specs)
+
+
+def rows(form: str, body: bytes, most_rows: int, most_bytes: int) -> bytes:
+    """The rows of an Arrow or Parquet body as JSON. most_bytes: of its columns, decoded. Raises `InvalidInput` and `TooLarge`."""
+    from signet.serving.tables import arrow_rows  # noqa: PLC0415
+
+    return arrow_rows.read(body, form, most_rows, most_bytes)

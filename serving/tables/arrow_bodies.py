@@ -30,14 +30,14 @@ _ROWS = 1 << 13
 """Rows of a Parquet file that are decoded at a time."""
 _STRINGS, _CONTAINERS = 1 << 24, 1 << 20
 """Bytes and elements of what the footer of a Parquet file holds."""
-_MALFORMED = (pa.ArrowException, OSError, ValueError, OverflowError, LookupError, TypeError)
+MALFORMED = (pa.ArrowException, OSError, ValueError, OverflowError, LookupError, TypeError)
 """What Arrow raises for bodies that are not what they should be."""
 _MOST_SAID = 200
 
-_PLAIN = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal)
-_TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
-_VIEWS = (pa.types.is_string_view, pa.types.is_binary_view)
-_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal)
+TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+VIEWS = (pa.types.is_string_view, pa.types.is_binary_view)
+LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 
 
 def read(body: bytes, form: str, signature: Signature, fill: PaddingRule | None, most_bytes: int) -> Arrays:
@@ -48,7 +48,7 @@ def read(body: bytes, form: str, signature: Signature, fill: PaddingRule | None,
     what = NAMES[form]
     pa.set_cpu_count(1)
     try:
-        schema, batches = (_stream if form == "arrow" else _parquet)(body, most_bytes)
+        schema, batches = opened(body, form, most_bytes)
         found = columns.of_inputs(signature, schema.names, what)
         for name, spec in signature.inputs.items():
             for each in found[name]:
@@ -56,7 +56,7 @@ def read(body: bytes, form: str, signature: Signature, fill: PaddingRule | None,
         table = _table(schema, batches, what, most_bytes)
     except MemoryError:
         raise
-    except _MALFORMED as error:
+    except MALFORMED as error:
         raise InvalidInput(f"{what} is malformed: {str(error)[:_MOST_SAID]}") from error
     if not table.num_rows:
         raise InvalidInput(f"{what} has no rows; expected at least one")
@@ -85,12 +85,17 @@ def written(outputs: Arrays, form: str, specs: Mapping[str, TensorSpec]) -> byte
     return out.getvalue()
 
 
-def _stream(body: bytes, most_bytes: int) -> tuple[Any, Iterator[Any]]:
+def opened(body: bytes, form: str, most_rows: int) -> tuple[Any, Iterator[Any]]:
+    """The schema of a body, and its batches, not yet validated. form: a key of `NAMES`. Raises one of `MALFORMED`, `TooLarge`."""
+    return (_stream if form == "arrow" else _parquet)(body, most_rows)
+
+
+def _stream(body: bytes, _most_rows: int) -> tuple[Any, Iterator[Any]]:
     stream = pa.ipc.open_stream(pa.BufferReader(body), options=pa.ipc.IpcReadOptions(use_threads=False))
     return stream.schema, iter(stream)
 
 
-def _parquet(body: bytes, most_bytes: int) -> tuple[Any, Iterator[Any]]:
+def _parquet(body: bytes, most_rows: int) -> tuple[Any, Iterator[Any]]:
     file = pq.ParquetFile(
         pa.BufferReader(body),
         pre_buffer=False,
@@ -98,8 +103,8 @@ def _parquet(body: bytes, most_bytes: int) -> tuple[Any, Iterator[Any]]:
         thrift_container_size_limit=_CONTAINERS,
         page_checksum_verification=True,
     )
-    if file.metadata.num_rows > most_bytes:
-        raise TooLarge(f"the Parquet file has {file.metadata.num_rows} rows; here it may have {most_bytes}")
+    if file.metadata.num_rows > most_rows:
+        raise TooLarge(f"the Parquet file has {file.metadata.num_rows} rows; here it may have {most_rows}")
     return file.schema_arrow, file.iter_batches(batch_size=_ROWS, use_threads=False)
 
 
@@ -109,58 +114,58 @@ def _table(schema: Any, batches: Iterator[Any], what: str, most_bytes: int) -> A
     kept = []
     for batch in batches:
         batch.validate(full=True)
-        left -= sum(_decoded_bytes(column) for column in batch.columns)
+        left -= sum(decoded_bytes(column) for column in batch.columns)
         if left < 0:
             raise TooLarge(f"{what} has more than {most_bytes} bytes when decoded")
-        kept.append(pa.RecordBatch.from_arrays([_plain(column) for column in batch.columns], names=batch.schema.names))
+        kept.append(pa.RecordBatch.from_arrays([plain(column) for column in batch.columns], names=batch.schema.names))
     return pa.Table.from_batches(kept) if kept else schema.empty_table()
 
 
 def _check_type(kind: Any, name: str, spec: TensorSpec) -> None:
     """Raise `InvalidInput` for a type of which no such input can be made."""
-    leaf, depth = _storage(kind), 0
-    while any(is_list(leaf) for is_list in _LISTS):
-        leaf, depth = _storage(leaf.value_type), depth + 1
+    leaf, depth = storage(kind), 0
+    while any(is_list(leaf) for is_list in LISTS):
+        leaf, depth = storage(leaf.value_type), depth + 1
         if depth > MAX_DEPTH:
             raise InvalidInput(f"column {name!r} has lists nested deeper than {MAX_DEPTH}")
     if pa.types.is_dictionary(leaf):
         leaf = leaf.value_type
-    text = any(check(leaf) for check in (*_TEXTS, *_VIEWS))
+    text = any(check(leaf) for check in (*TEXTS, *VIEWS))
     wanted = spec.dtype.name if spec.dtype else "a type that cannot be sent"
     string = spec.dtype is not None and spec.dtype.is_string
     whole = spec.dtype is not None and spec.dtype.numpy.kind in "iu"
-    plain = any(check(leaf) for check in _PLAIN)
+    plain = any(check(leaf) for check in NUMBERS)
     if not (text if string else plain) or (whole and pa.types.is_floating(leaf)):
         raise InvalidInput(f"column {name!r} is {str(kind)[:_MOST_SAID]}; input {spec.name!r} takes {wanted}")
 
 
-def _storage(kind: Any) -> Any:
+def storage(kind: Any) -> Any:
     """The type of what an extension type stores, such as that of tensors of one shape."""
     return kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
 
 
-def _decoded_bytes(column: Any) -> int:
+def decoded_bytes(column: Any) -> int:
     """The bytes of a column whose dictionaries and views, which say the same again and again, are written out."""
     leaf = column
     nbytes = column.nbytes
     while True:
         leaf = leaf.storage if isinstance(leaf.type, pa.BaseExtensionType) else leaf
-        if not any(is_list(leaf.type) for is_list in _LISTS):
+        if not any(is_list(leaf.type) for is_list in LISTS):
             break
         leaf = leaf.flatten()
     if pa.types.is_dictionary(leaf.type):
         values = leaf.dictionary
-        if any(check(values.type) for check in (*_TEXTS, *_VIEWS)):
+        if any(check(values.type) for check in (*TEXTS, *VIEWS)):
             nbytes += pc.sum(pc.take(_lengths(values), leaf.indices)).as_py() or 0
         else:
             nbytes += len(leaf) * 8
-    elif any(check(leaf.type) for check in _VIEWS):
+    elif any(check(leaf.type) for check in VIEWS):
         nbytes += pc.sum(_lengths(leaf)).as_py() or 0
     return int(nbytes)
 
 
 def _lengths(texts: Any) -> Any:
-    if not any(check(texts.type) for check in _VIEWS):
+    if not any(check(texts.type) for check in VIEWS):
         return pc.cast(pc.binary_length(texts), pa.int64())
     # No kernel measures views: the first four bytes of each say how long it is.
     buffer = texts.buffers()[1]
@@ -169,7 +174,7 @@ def _lengths(texts: Any) -> Any:
     return pa.array(np.where(texts.is_null().to_numpy(zero_copy_only=False), 0, lengths))
 
 
-def _plain(column: Any) -> Any:
+def plain(column: Any) -> Any:
     """A column without extension types, dictionaries and views."""
     if isinstance(column.type, pa.BaseExtensionType):
         column = column.storage
@@ -214,7 +219,7 @@ def _check_values(column: Any, name: str, spec: TensorSpec) -> None:
         row = column.is_null().index(True).as_py()
         raise InvalidInput(f"input {spec.name!r} has no value in row {row + 1}: column {name!r} is null there")
     inner = column
-    while any(is_list(inner.type) for is_list in _LISTS):
+    while any(is_list(inner.type) for is_list in LISTS):
         inner = inner.flatten()
         if inner.null_count:
             raise InvalidInput(f"input {spec.name!r} lacks a value: column {name!r} has a null in one of its lists")
@@ -226,7 +231,7 @@ def _as_bytes(column: Any) -> Any:
 
 
 def _binary_type(kind: Any) -> Any:
-    if any(check(kind) for check in _TEXTS):
+    if any(check(kind) for check in TEXTS):
         return pa.large_binary()
     return _list_of(_binary_type, kind)
 

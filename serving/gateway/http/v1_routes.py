@@ -36,6 +36,7 @@ ROUTES = (
     "GET /v1/models/MODEL[/versions/N]/card",
     "GET /v1/models/MODEL[/versions/N]/examples",
     "GET /v1/models/MODEL[/versions/N]/pictures/FILE",
+    "POST /v1/models/MODEL/rows",
     "GET /v1/models/MODEL/openapi.json",
     "GET /v1/models/MODEL/release",
     "POST /v1/models/MODEL/release/start",

@@ -43,6 +43,13 @@ SCHEMAS: dict[str, Schema] = {
             ),
         }
     ),
+    "FileRows": record(
+        {
+            "columns": array(TEXT),
+            "rows": explained("The values of each, by column", array({"type": "object"})),
+            "left_out": explained("Columns whose values JSON has no word for", array(TEXT)),
+        }
+    ),
     "CardVersion": record(
         {"version": {"type": "integer"}, "state": only(*(state.name for state in State)), "error": TEXT}
     ),

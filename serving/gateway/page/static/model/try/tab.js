@@ -159,7 +159,7 @@ export async function show(host, context, signal) {
  * @param {AbortSignal} signal
  * @returns {Promise<{ examples: import("../../core/card.js").Examples, missing: string }>}
  */
-async function known(context, signal) {
+export async function known(context, signal) {
   try {
     return { examples: await context.examples(), missing: "" };
   } catch (error) {

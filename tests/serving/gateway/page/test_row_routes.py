@@ -1,0 +1,66 @@
+"""The rows of Parquet and Arrow over HTTP, as the page's table asks for them."""
+
+import json
+
+import jsonschema_rs
+import pyarrow as pa
+import pytest
+
+from signet.serving.gateway.page import row_routes
+from tests.servers import GOLDEN_MODELS
+from tests.serving.gateway.crashing import crash
+from tests.serving.gateway.in_process import InProcess, gateway
+from tests.serving.tables.test_round_trip import parquet, stream
+
+PARQUET, ARROW = b"application/vnd.apache.parquet", b"application/vnd.apache.arrow.stream"
+TABLE = pa.table({"id": ["a", "b"], "x": [[1.0, 2.0], [3.0, 4.0]], "place": [{"y": 1}] * 2})
+
+
+@pytest.fixture(scope="module")
+def running():
+    with gateway(models_dir=GOLDEN_MODELS) as running:
+        yield running
+
+
+def rows(running: InProcess, body: bytes, kind: bytes = PARQUET, model: bytes = b"two_in") -> tuple[int, dict]:
+    answer = running.ask("POST", b"/v1/models/%b/rows" % model, body, {b"content-type": kind})
+    return answer.status, json.loads(answer.body)
+
+
+def test_rows_come_as_the_document_says(running):
+    document = json.loads(running.ask("GET", b"/openapi.json").body)
+    schema = {"$ref": "#/components/schemas/FileRows", "components": document["components"]}
+    for body, kind in ((parquet(TABLE), PARQUET), (stream(TABLE), ARROW)):
+        code, told = rows(running, body, kind)
+        assert code == 200
+        jsonschema_rs.validator_for(schema).validate(told)
+        assert told == {
+            "columns": ["id", "x"],
+            "rows": [{"id": "a", "x": [1.0, 2.0]}, {"id": "b", "x": [3.0, 4.0]}],
+            "left_out": ["place"],
+        }
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "model", "code", "problem"),
+    [
+        (parquet(TABLE), PARQUET, b"two_out", 404, "two_out"),
+        (b"id,x\n1,2\n", b"text/csv", b"two_in", 415, "this is csv"),
+        (b"PAR1", PARQUET, b"two_in", 400, "malformed"),
+        (parquet(pa.table({"x": range(10_001)})), PARQUET, b"two_in", 413, "10001 rows"),
+        (b"PAR1" + bytes(row_routes.MOST_BYTES), PARQUET, b"two_in", 413, "16,777,220 bytes"),
+    ],
+)
+def test_what_cannot_be_read_is_told(running, body, kind, model, code, problem):
+    found, told = rows(running, body, kind, model)
+    assert (found, problem in told["error"]) == (code, True), told
+
+
+def test_a_file_that_crashes_its_reader_harms_nobody_else(running, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(row_routes.table_bodies, "rows", crash)
+        assert rows(running, parquet(TABLE)) == (
+            400,
+            {"error": "the file is malformed: the process that read it has crashed"},
+        )
+    assert rows(running, parquet(TABLE))[0] == 200
