@@ -20,11 +20,13 @@ import { releaseLine, releaseSentence } from "../release/line.js";
  * @property {HTMLElement} element
  * @property {(signal: AbortSignal) => Promise<void>} load asks again; what is wrong is said in the card
  * @property {() => string} words that a filter looks into
+ * @property {() => boolean} changing whether a version is on its way in or out
  */
 
 const LONGEST_PURPOSE = 280;
 const MOST_SCORES = 4;
 const MOST_LABELS = 4;
+const CHANGING = ["START", "LOADING", "UNLOADING"];
 
 /**
  * @param {string} name
@@ -43,6 +45,7 @@ export function createCard(name) {
   const element = h("li", { class: "card model" }, title, body, actions);
   let shown = "";
   let words = name;
+  let changing = false;
 
   /** @param {AbortSignal} signal */
   async function load(signal) {
@@ -50,6 +53,7 @@ export function createCard(name) {
       const [told, release] = await Promise.all([card(name, null, signal), releaseSentence(name, signal)]);
       show(JSON.stringify([told, release]), () => content(told, release));
       words = `${name} ${told.purpose}`;
+      changing = told.versions.some((each) => CHANGING.includes(each.state));
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof ServiceError)) throw error;
@@ -64,7 +68,7 @@ export function createCard(name) {
     fill(body, elements());
   }
 
-  return { element, load, words: () => words };
+  return { element, load, words: () => words, changing: () => changing };
 }
 
 /** @param {Card} told @param {string | null} release */

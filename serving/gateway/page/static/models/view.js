@@ -14,6 +14,8 @@ import { createCard } from "./model_card.js";
 /** @typedef {import("./model_card.js").ModelCard} ModelCard */
 
 const LOOK_MS = 10_000;
+/** While a version is on its way in or out. */
+const CHANGING_MS = 1000;
 const AT_ONCE = 6;
 /** Models from which on a filter helps. */
 const FILTERED = 9;
@@ -56,7 +58,21 @@ export async function show(host, _address, signal) {
     await few(async () => {
       if (!signal.aborted && near.has(card.element)) await card.load(signal);
     });
-    if (!signal.aborted) apply();
+    if (signal.aborted) return;
+    apply();
+    if (card.changing()) void loadSoon(card);
+  }
+
+  /** @type {Set<ModelCard>} */
+  const soon = new Set();
+
+  /** @param {ModelCard} card a version of which is on its way in or out */
+  async function loadSoon(card) {
+    if (soon.has(card)) return;
+    soon.add(card);
+    await pause(CHANGING_MS, signal);
+    soon.delete(card);
+    if (!signal.aborted && !document.hidden && near.has(card.element)) await load(card);
   }
 
   /**
@@ -100,34 +116,22 @@ export async function show(host, _address, signal) {
     filter.apply([...cards.values()]);
   }
 
+  let back = new AbortController();
+  for (const [target, event] of /** @type {[EventTarget, string][]} */ ([[window, "focus"], [document, "visibilitychange"]])) {
+    target.addEventListener(event, () => back.abort(), { signal });
+  }
+
   async function lookOn() {
     for (;;) {
-      await Promise.race([pause(LOOK_MS, signal), lookedAt(signal)]);
+      await pause(LOOK_MS, AbortSignal.any([signal, back.signal]));
       if (signal.aborted) return;
+      back = new AbortController();
       if (!document.hidden) await lookAgain();
     }
   }
 
   follow(await get("v1/models", signal));
   void lookOn();
-}
-
-/**
- * Resolves when somebody comes back to the window, or the signal aborts.
- * @param {AbortSignal} signal
- * @returns {Promise<void>}
- */
-function lookedAt(signal) {
-  return new Promise((resolve) => {
-    const stop = new AbortController();
-    const end = () => {
-      stop.abort();
-      resolve();
-    };
-    for (const [target, event] of /** @type {[EventTarget, string][]} */ ([[window, "focus"], [document, "visibilitychange"], [signal, "abort"]])) {
-      target.addEventListener(event, end, { signal: stop.signal });
-    }
-  });
 }
 
 /** @param {() => void} changed */

@@ -137,7 +137,7 @@ function next(told, release) {
     h("h3", {}, "What is next"),
     h("p", {}, h("bdi", {}, text)),
     lines.length > 0 && h("ul", { class: "commands", role: "list" }, lines),
-    lines.length > 0 && h("p", { class: "hint" }, `To be run where the models’ folder is, or with --models-dir${key() ? "; with an admin’s key in SIGNET_KEY" : ""}. This page only shows it.`),
+    lines.length > 0 && h("p", { class: "hint" }, `To be run where the models' folder is, or with --models-dir${key() ? "; with an admin's key in SIGNET_KEY" : ""}. This page only shows it.`),
   );
 }
 
@@ -194,7 +194,7 @@ function sides(told, release) {
     {},
     h("h3", {}, "Both sides"),
     table("Requests of both versions", ["", both, name], rows, 1),
-    h("p", { class: "hint" }, "Requests that were given to a version by chance, since the release began. Slow: longer than the stable version’s slowest hundredth."),
+    h("p", { class: "hint" }, "Requests that were given to a version by chance, since the release began. Slow: longer than the stable version's slowest hundredth."),
   );
 }
 
@@ -222,7 +222,7 @@ function judged({ verdict }, { stage }) {
     h("p", {}, h("strong", {}, `${decision}: `), h("bdi", {}, verdict.reason)),
     rows.length > 0 && table("Evidence against the candidate", ["", "e-value", "stops it at", "harm seen", "at most", "allowed"], rows, 1),
     rows.length > 0 &&
-      h("p", { class: "hint" }, "The e-value is the evidence that it is worse; beyond the bound, and with more harm than allowed, any server stops it by itself. Harm: its rate less the stable version’s."),
+      h("p", { class: "hint" }, "The e-value is the evidence that it is worse; beyond the bound, and with more harm than allowed, any server stops it by itself. Harm: its rate less the stable version's."),
   );
 }
 
@@ -250,7 +250,7 @@ function copied(told) {
       "p",
       {},
       `${shown.toLocaleString("en")} were shown to it; ${full.toLocaleString("en")} found no room, ${away.toLocaleString("en")} came while it was away. `,
-      copies.copies > 0 && `${ofAll(copies.failed, copies.copies)} had no answer, ${ofAll(copies.differs, copies.copies)} another one than the stable version’s.`,
+      copies.copies > 0 && `${ofAll(copies.failed, copies.copies)} had no answer, ${ofAll(copies.differs, copies.copies)} another one than the stable version's.`,
     ),
     rows.length > 0 && table("Differences by output", ["Output", "copies", "differ", "other class", "most", "most, relative"], rows, 1),
   );
