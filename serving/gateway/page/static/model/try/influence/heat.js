@@ -92,7 +92,7 @@ function pictureView({ input, dims }, value, parts) {
     svg(
       "svg",
       { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${input}, its patches coloured by what they do; the strongest are in the table below` },
-      svg("image", { href, x: 0, y: 0, width, height, preserveAspectRatio: "none" }),
+      svg("image", { class: channels === 1 && "ink", href, x: 0, y: 0, width, height, preserveAspectRatio: "none" }),
       patches,
     ),
   );

@@ -12,6 +12,7 @@ import { background, boxes, MOST_BYTES, MOST_PATCHES } from "./plan.js";
 /** @typedef {import("./plan.js").Blanked} Blanked */
 
 const MOST_PIXELS = 4_000_000;
+const GREY = 128;
 /** Fewer patches say nothing. */
 const LEAST_PATCHES = 4;
 
@@ -92,7 +93,7 @@ function png(canvas) {
 }
 
 /**
- * A picture of numbers, as a URL: dark is much where there is one channel, as ink is.
+ * A picture of numbers, as a URL: with one channel as grey ink, which stands out from light paper and from dark.
  * @param {number[]} list
  * @param {[number, number, number]} sides
  */
@@ -105,11 +106,8 @@ export function pictureOf(list, [height, width, channels]) {
   const high = list.reduce((most, value) => Math.max(most, value), low + 1e-9);
   const top = channels > 1 && high > 1 ? Math.max(255, high) : high;
   for (let pixel = 0; pixel < height * width; pixel += 1) {
-    for (let channel = 0; channel < 3; channel += 1) {
-      const shown = ((list[pixel * channels + Math.min(channel, channels - 1)] - low) / (top - low)) * 255;
-      image.data[pixel * 4 + channel] = channels === 1 ? 255 - shown : shown;
-    }
-    image.data[pixel * 4 + 3] = 255;
+    const [red, green, blue] = [0, 1, 2].map((channel) => ((list[pixel * channels + Math.min(channel, channels - 1)] - low) / (top - low)) * 255);
+    image.data.set(channels === 1 ? [GREY, GREY, GREY, red] : [red, green, blue, 255], pixel * 4);
   }
   paper.putImageData(image, 0, 0);
   return canvas.toDataURL();
