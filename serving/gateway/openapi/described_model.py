@@ -112,9 +112,14 @@ class DescribedModel:
         return _entry(_entry(self.card, "signatures"), signature).get("example")
 
     def _tensors(self, signature: Signature, kind: str, specs: Iterable[TensorSpec]) -> list[DescribedTensor]:
+        """In the order of the card, which is the author's: a SavedModel has none."""
         entries = _entry(_entry(_entry(self.card, "signatures"), signature.name), kind)
+        places = {name: place for place, name in enumerate(entries)}
         encoded = kind == "inputs" and self._takes_bytes(signature.name)
-        return [DescribedTensor(spec, _tensor_doc(_entry(entries, spec.name)), encoded) for spec in specs]
+        return [
+            DescribedTensor(spec, _tensor_doc(_entry(entries, spec.name)), encoded)
+            for spec in sorted(specs, key=lambda spec: places.get(spec.name, len(places)))
+        ]
 
     def _takes_bytes(self, signature: str) -> bool:
         """Whether it is one of `signet export`, which decodes files, or TensorFlow's own, which parses examples."""
