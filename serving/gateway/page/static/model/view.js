@@ -3,6 +3,7 @@
  *
  *     #/models/NAME[/TAB]?version=&signature= ──card──▶ Context ──▶ the tab's show(host, context, signal)
  */
+import { inWords } from "../card/versions.js";
 import { format } from "../core/address.js";
 import { card, examples } from "../core/card.js";
 import { fill, h, uniqueId } from "../core/dom.js";
@@ -58,8 +59,8 @@ export async function show(host, address, signal) {
     place,
   );
   if (!signature && chosen !== "about") {
-    const why = told.versions.map((each) => `version ${each.version} is ${each.state}${each.error && `: ${each.error}`}`).join("; ");
-    const reason = told.signatures.length ? "It has no signature whose tensors JSON can carry." : `It answers nothing now. ${why}`;
+    const why = inWords(told.versions).map((each) => each.text).join("; ");
+    const reason = told.signatures.length ? "It has no signature whose tensors JSON can carry." : `It answers nothing now. ${why}.`;
     fill(place, h("p", { class: "error", role: "alert" }, reason));
     return;
   }

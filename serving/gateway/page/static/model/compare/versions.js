@@ -4,6 +4,7 @@
  *     form ──▶ row ──┬──▶ the first version  ──▶ answer ─┬─▶ what differs, both answers
  *                    └──▶ the second version ──▶ answer ─┘      beside: what differs in their signatures, scores and files
  */
+import { stateOf } from "../../card/versions.js";
 import { format } from "../../core/address.js";
 import { card } from "../../core/card.js";
 import { fill, h, uniqueId } from "../../core/dom.js";
@@ -175,14 +176,14 @@ function changesView(changes) {
 /** @param {Card} own @param {number} asked @param {number} second */
 function unavailable(own, asked, second) {
   const known = own.versions.find((each) => each.version === asked);
-  const why = known ? `is ${known.state}${known.error && `: ${known.error}`}` : "is not there";
-  const first = asked === own.version ? "is the first one already" : why;
-  return h("p", { class: "note" }, `Version ${asked} ${first}. Version ${second} is compared instead.`);
+  const why = known ? stateOf(known).text : `Version ${asked} is not there`;
+  const first = asked === own.version ? `Version ${asked} is the first one already` : why;
+  return h("p", { class: "note" }, `${first}. Version ${second} is compared instead.`);
 }
 
 /** @param {Context} context */
 function onlyOne({ card: own }) {
-  const others = own.versions.filter((each) => each.state !== "AVAILABLE").map((each) => `Version ${each.version} is ${each.state}${each.error && `: ${each.error}`}.`);
+  const others = own.versions.filter((each) => each.state !== "AVAILABLE").map((each) => `${stateOf(each).text}.`);
   return h(
     "div",
     { class: "panel" },
