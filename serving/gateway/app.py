@@ -72,6 +72,9 @@ if TYPE_CHECKING:
 class Gateway:
     """Answers the requests of the HTTP server, and holds the parts it is joined from."""
 
+    grpc_port: int | None = None
+    """Where gRPC calls come in; None: nowhere. Written once, by who opens that port, before anybody can ask."""
+
     def __init__(
         self,
         settings: Settings,
@@ -124,7 +127,7 @@ class Gateway:
         self.fastapi = fixed_routes.create_app(running_version())
         self.documents = DocumentCache(self.backend, self.inference, self.fastapi)
         self.fastapi.include_router(page_routes.create_router())
-        self.fastapi.include_router(create_router(self.backend, self.inference, self.probes))
+        self.fastapi.include_router(create_router(self.backend, self.inference, self.probes, lambda: self.grpc_port))
         for router in (
             card_routes.create_router(self.backend, self.inference),
             row_routes.create_router(self.inference, self.offload),

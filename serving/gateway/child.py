@@ -63,6 +63,7 @@ async def _serve(gateway: Gateway, parent: Parent, argument: Argument) -> None:
     takers = {HTTP: server.adopt}
     if grpc_server:
         grpc_port = await grpc_server.start(gateway.budget, gateway.shed, parent.closed(GRPC), listens=False)
+        gateway.grpc_port = grpc_port
         takers[GRPC] = grpc_server.adopt
     await server.start(None)
     stop_soon = in_loop(lambda _: stop.set())

@@ -114,6 +114,7 @@ async def _serve(gateway: Gateway, listener: socket.socket, admin: AdminServer |
     server = create_http_server(gateway)
     grpc_server = create_grpc_server(gateway) if settings.grpc else None
     grpc_port = await grpc_server.start(gateway.budget, gateway.shed) if grpc_server else None
+    gateway.grpc_port = grpc_port
     await server.start(listener)
     try:
         await run_until(stop, gateway.backend.start())

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -55,8 +56,10 @@ _STATUS = gives("Status", "The states") | _ERRORS
 _METADATA = gives("Metadata", "The signatures") | _ERRORS
 
 
-def create_router(backend: Backend, inference: Inference, probes: Probes) -> APIRouter:
-    """The routes of one gateway."""
+def create_router(
+    backend: Backend, inference: Inference, probes: Probes, grpc_port: Callable[[], int | None]
+) -> APIRouter:
+    """The routes of one gateway. grpc_port: gives the port of its gRPC, None without one."""
     router = APIRouter(tags=["service"])
 
     @router.get("/livez", responses=gives("Live", "It does"))
@@ -79,10 +82,10 @@ def create_router(backend: Backend, inference: Inference, probes: Probes) -> API
 
     @router.get("/v1/models", responses=gives("Models", "All"))
     async def models(request: Request) -> Response:
-        """What is served, with the inputs and outputs of each signature."""
+        """What is served, with the inputs and outputs of each signature, and at which port also over gRPC."""
         names = visible(request.state.key, backend.models)
         details = await asyncio.gather(*(_details(backend, inference, name) for name in names))
-        return JSONResponse({"models": names, "details": details})
+        return JSONResponse({"models": names, "details": details, "grpc_port": grpc_port()})
 
     @router.get("/v1/models/{model:name}", responses=_STATUS)
     @router.get("/v1/models/{model:name}/versions/{version:name}", responses=_STATUS)

@@ -67,7 +67,13 @@ SCHEMAS: dict[str, Schema] = {
     "Live": record({"live": _YES}),
     "Readiness": record({"ready": BOOLEAN, "draining": BOOLEAN}, models=_NAMES, missing=_NAMES, releases=array(TEXT)),
     # The list of models
-    "Models": record({"models": _NAMES, "details": array(ref("Model"))}),
+    "Models": record(
+        {
+            "models": _NAMES,
+            "details": array(ref("Model")),
+            "grpc_port": explained("Where gRPC calls come in; null: nowhere", {"type": ["integer", "null"]}),
+        }
+    ),
     "Model": record(
         {"name": TEXT, "versions": array({"type": "integer"}), "signatures": mapping(ref("Signature"))},
         error=explained("Why no version is available", TEXT),

@@ -35,8 +35,10 @@ def test_status_and_metadata_are_the_recorded_ones(gateway_url):
     assert len(replayed) >= 2
 
 
-def test_the_list_says_what_each_model_takes(gateway_url):
+def test_the_list_says_what_each_model_takes_and_where_grpc_is(gateway):
+    gateway_url, grpc_address = gateway
     body = httpx.get(f"{gateway_url}/v1/models").json()
+    assert body["grpc_port"] == int(grpc_address.rpartition(":")[2])
     assert body["models"] == ["clsreg", "mixed", "mlp", "three_out", "two_in"]
     two_in = body["details"][-1]
     assert two_in["versions"] == [1]

@@ -13,7 +13,7 @@ def app_without_gateway() -> FastAPI:
     assert asgi, "it tells FastAPI what `{model:name}` is"
     nobody: Any = None
     app = fixed_routes.create_app("1")
-    app.include_router(v1_routes.create_router(nobody, nobody, nobody))
+    app.include_router(v1_routes.create_router(nobody, nobody, nobody, nobody))
     app.include_router(http_routes.create_router(nobody, nobody))
     app.include_router(v2_routes.create_router(nobody))
     app.include_router(page.create_router(nobody))

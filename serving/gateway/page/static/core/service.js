@@ -5,6 +5,7 @@
  *          └── an answer that is none is a ServiceError, with the server's own words
  */
 import { ask, forget, key } from "./session.js";
+import { bodyText } from "./wire.js";
 
 /** @typedef {{ [input: string]: unknown }} Row one instance: the JSON value of each input */
 /** @typedef {{ [output: string]: unknown }} Prediction */
@@ -109,32 +110,6 @@ export function requestOf({ model, version = null, signature, rows }) {
   body.named_outputs = true;
   body.non_finite = "string";
   return { path: `${modelPath(model, version)}:predict`, body, text: bodyText(body, signature) };
-}
-
-/** What stands around a word that is a number: no text of a user has it. */
-const MARK = `\ue000${crypto.getRandomValues(new Uint32Array(2)).join("-")}`;
-
-/**
- * A body as the server reads it: in inputs of numbers "NaN" is a number, written bare, which JSON itself has not.
- * @param {{ [name: string]: unknown }} body
- * @param {import("./card.js").Signature} signature
- */
-function bodyText(body, signature) {
-  const text = JSON.stringify(body);
-  if (!/"(NaN|-?Infinity)"/.test(text)) return text;
-  const numbers = signature.inputs.filter((input) => input.holds === "numbers").map((input) => input.name);
-  /** @param {Row} row */
-  const marked = (row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, numbers.includes(name) ? markedWords(value) : value]));
-  const rows = /** @type {Row[] | undefined} */ (body.instances);
-  const columns = /** @type {Row | undefined} */ (body.inputs);
-  const all = { ...body, ...(rows && { instances: rows.map(marked) }), ...(columns && { inputs: marked(columns) }) };
-  return JSON.stringify(all).replaceAll(new RegExp(`"${MARK}(NaN|-?Infinity)"`, "g"), "$1");
-}
-
-/** @param {unknown} value @returns {unknown} */
-function markedWords(value) {
-  if (Array.isArray(value)) return value.map(markedWords);
-  return typeof value === "string" && /^(NaN|-?Infinity)$/.test(value) ? MARK + value : value;
 }
 
 /**

@@ -11,15 +11,18 @@ import { fill, h } from "../../core/dom.js";
 import { readRow } from "../../core/row.js";
 import { predict, ServiceError } from "../../core/service.js";
 import { createForm } from "../../form/form.js";
+import { codePanel } from "./code/code.js";
 import { exampleStrip } from "./examples.js";
 import { panel as influence } from "./influence/panel.js";
+import { rawPanel } from "./raw/raw.js";
+import { timePanel } from "./time/time.js";
 
 /** @typedef {import("../../core/card.js").Row} Row */
 /** @typedef {import("../view.js").Context} Context */
 /** What stands below an answer. @typedef {(context: Context, row: Row, answer: import("../../core/service.js").Answer, signal: AbortSignal, edit: (row: Row) => void) => HTMLElement} Panel edit: puts another row into the form and asks */
 
 /** @type {Panel[]} */
-const PANELS = [influence];
+const PANELS = [timePanel, influence, codePanel, rawPanel];
 
 /** After the last change, before it is written into the URL: browsers refuse to do that with each move of a pen. */
 const WRITTEN_AFTER_MS = 250;

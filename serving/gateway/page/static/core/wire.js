@@ -1,0 +1,57 @@
+/**
+ * Rows as JSON that the server takes: numbers that JSON has not stand bare in it, NaN, as TensorFlow Serving's dialect has them.
+ *
+ *     { x: ["NaN", 0.5] } ──bodyText──▶ {"x": [NaN, 0.5]}          where x holds numbers; a text "NaN" stays a text
+ */
+
+/** Before a word, until it stands bare: no text of a user has it. */
+const MARK = `\ue000${crypto.getRandomValues(new Uint32Array(2)).join("-")}`;
+const MARKED = new RegExp(`"${MARK}(NaN|-?Infinity)"`, "g");
+
+/**
+ * Whether a value stands for a number that JSON has not.
+ * @param {unknown} value
+ * @returns {value is "NaN" | "Infinity" | "-Infinity"}
+ */
+export function isWord(value) {
+  return value === "NaN" || value === "Infinity" || value === "-Infinity";
+}
+
+/**
+ * A value of an input of numbers, with something else for the words in it.
+ * @param {unknown} value
+ * @param {(word: string) => unknown} replace
+ * @returns {unknown}
+ */
+export function withWords(value, replace) {
+  if (Array.isArray(value)) return value.map((each) => withWords(each, replace));
+  return isWord(value) ? replace(value) : value;
+}
+
+/**
+ * The JSON of a value of an input of numbers.
+ * @param {unknown} value
+ */
+export function numbersText(value) {
+  return bare(withWords(value, (word) => MARK + word));
+}
+
+/**
+ * The JSON of a request's body.
+ * @param {{ [name: string]: unknown }} body
+ * @param {import("./card.js").Signature} signature
+ */
+export function bodyText(body, signature) {
+  const text = JSON.stringify(body);
+  if (!/"(NaN|-?Infinity)"/.test(text)) return text;
+  const numbers = new Set(signature.inputs.filter((tensor) => tensor.holds === "numbers").map((tensor) => tensor.name));
+  /** @param {{ [name: string]: unknown }} row */
+  const marked = (row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, numbers.has(name) ? withWords(value, (word) => MARK + word) : value]));
+  const { instances, inputs } = /** @type {{ instances?: { [name: string]: unknown }[], inputs?: { [name: string]: unknown } }} */ (body);
+  return bare({ ...body, ...(instances && { instances: instances.map(marked) }), ...(inputs && { inputs: marked(inputs) }) });
+}
+
+/** @param {unknown} value */
+function bare(value) {
+  return JSON.stringify(value).replace(MARKED, "$1");
+}
