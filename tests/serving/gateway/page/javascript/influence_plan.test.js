@@ -76,6 +76,12 @@ test("of a long text no request is larger than its bound", () => {
   assert.ok(variants.length > 0 && bytes <= MOST_BYTES, `${variants.length} variants of ${bytes} bytes`);
 });
 
+test("large answers leave room for fewer variants", () => {
+  const text = Array.from({ length: 100 }, (_, place) => `w${place}`).join(" ");
+  assert.equal(plan(TEXT, { text }, [], new Map(), 1 << 20).variants.length, 31);
+  assert.equal(plan(TEXT, { text }, [], new Map(), 1 << 26).variants.length, 0);
+});
+
 test("cells become what is usual at their place, one in each variant", () => {
   const random = seeded(3);
   const of = signature([tensor("x", [-1, 3, 4])]);

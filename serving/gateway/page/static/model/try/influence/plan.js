@@ -55,6 +55,8 @@ import { companions } from "./effect.js";
 export const MOST_VARIANTS = 200;
 /** Bytes of the request. */
 export const MOST_BYTES = 8 << 20;
+/** Bytes of the answer to it. */
+export const MOST_ANSWER_BYTES = 32 << 20;
 /** Patches of one picture. */
 export const MOST_PATCHES = 64;
 /** Other examples whose inputs are put into the row. */
@@ -65,9 +67,10 @@ export const NEIGHBOURS = 3;
  * @param {Row} row
  * @param {Row[]} examples
  * @param {Map<string, Blanked>} [pictures] by input
+ * @param {number} [answerBytes] of the answer to one row
  * @returns {Plan}
  */
-export function plan(signature, row, examples, pictures = new Map()) {
+export function plan(signature, row, examples, pictures = new Map(), answerBytes = 1) {
   const base = { ...row };
   for (const [name, { whole }] of pictures) base[name] = whole;
   const answers = signature.outputs.length - companions(signature.outputs).size;
@@ -76,7 +79,7 @@ export function plan(signature, row, examples, pictures = new Map()) {
     const found = outline(tensor, signature, base[tensor.name], others(tensor.name, row, examples), pictures.get(tensor.name));
     return found && found.wanted ? [{ input: tensor.name, ...found }] : [];
   });
-  const room = Math.max(0, roomFor(base) - wholes.length);
+  const room = Math.max(0, roomFor(base, answerBytes) - wholes.length);
   const limits = shares(outlines.map((each) => each.wanted), room);
   const cuts = outlines.map((each, place) => ({ ...each, ...each.cut(limits[place]) }));
   return {
@@ -84,7 +87,7 @@ export function plan(signature, row, examples, pictures = new Map()) {
     sections: cuts.map(({ input, layout, dims, how }) => ({ input, layout, dims, how })),
     variants: [
       ...cuts.flatMap(({ input, pieces }) => pieces.map(({ part, value }) => ({ input, part, row: { ...base, [input]: value } }))),
-      ...wholes,
+      ...wholes.slice(0, roomFor(base, answerBytes)),
     ],
   };
 }
@@ -92,9 +95,11 @@ export function plan(signature, row, examples, pictures = new Map()) {
 /**
  * How many variants of a row a request may hold.
  * @param {Row} row
+ * @param {number} answerBytes of the answer to one
  */
-export function roomFor(row) {
-  return Math.max(0, Math.min(MOST_VARIANTS, Math.floor(MOST_BYTES / JSON.stringify(row).length) - 1));
+export function roomFor(row, answerBytes) {
+  const rows = Math.min(MOST_BYTES / JSON.stringify(row).length, MOST_ANSWER_BYTES / answerBytes);
+  return Math.max(0, Math.min(MOST_VARIANTS, Math.floor(rows) - 1));
 }
 
 /**
