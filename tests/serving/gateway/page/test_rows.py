@@ -13,10 +13,12 @@ import pytest
 
 from signet.serving.gateway.page.rows import MOST_BYTES, MOST_ROWS
 from signet.serving.tensors.signature import DEFAULT
+from signet.training.export import warmup
 from tests import servers
 from tests.servers import GOLDEN_MODELS
 from tests.serving.gateway.in_process import InProcess, gateway
 from tests.serving.gateway.page.test_card_routes import add, asked
+from tests.tfrecord import record
 from tests.trained_by_presets import ALL, SMALL, trained
 
 GOLDEN = ("mlp", "two_in", "mixed", "three_out", "clsreg")
@@ -162,6 +164,22 @@ def test_golden_files_of_strangers_do_no_harm(tmp_path, content):
     with gateway(models_dir=tmp_path) as running:
         told = each(running, "m")["serving_default"]
         assert (told["source"], len(told["rows"])) == ("made up", 1)
+
+
+def test_rows_of_warm_up_requests_go_before_what_is_made_up(tmp_path):
+    """Each once, also where the golden file has digests in place of large arrays."""
+    place = add(tmp_path / "m", "two_in")
+    write_golden(place, {DEFAULT: {"inputs": {"a": {"sha256": "…"}, "b": {"sha256": "…"}}, "outputs": {}}})
+    a = np.arange(9, dtype=np.float32).reshape(3, 3)
+    b = np.array([[0, 1], [np.inf, 0], [4, 5]], np.float32)
+    for file, rows in {"tf_serving_warmup_requests": [0, 0, 1], "example_requests": [0, 2]}.items():
+        message = warmup.request("m", "", {"a": a[rows], "b": b[rows]}).SerializeToString()
+        (place / "assets.extra" / file).write_bytes(record(message))
+    with gateway(models_dir=tmp_path) as running:
+        told = each(running, "m")[DEFAULT]
+        assert (told["source"], told["answers"]) == ("warm-up", None)
+        assert told["rows"] == [{"a": [0.0, 1.0, 2.0], "b": [0.0, 1.0]}, {"a": [6.0, 7.0, 8.0], "b": [4.0, 5.0]}]
+        assert told["problem"] == "rows with numbers that are not finite are left out: strict JSON has none"
 
 
 def test_a_row_of_the_card_goes_before_one_made_up_if_it_works(tmp_path):
