@@ -78,9 +78,8 @@ ALLOWED: dict[str, list[str]] = {
         *("serving.gateway.observability", "serving.gateway.core"),
     ],
     "serving.gateway.page": [
-        *MODELS,
-        "serving.offload",
-        *(f"serving.gateway.{name}" for name in ("core", "http", "openapi", "observability")),
+        *(*JSON, "serving.rest_dialect", "serving.models", "serving.offload"),
+        *(f"serving.gateway.{name}" for name in ("core", "http", "openapi")),
     ],
     "serving.gateway.app": [
         *CORE,
