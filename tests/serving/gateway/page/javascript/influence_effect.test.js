@@ -19,7 +19,7 @@ test("an answer and its chance are one reading", () => {
   const outputs = [output("answer", "text"), output("answer_probability"), output("age", "numbers", { unit: "years" }), output("place", "numbers", { labels: PLACES }), output("map")];
   const base = { answer: "yes", answer_probability: 0.9, age: [31], place: [0.1, 0.2, 0.7], map: [1, 2, 3] };
   assert.deepEqual(readings({ outputs }, base).map(({ name, kind, chance }) => [name, kind, chance]), [
-    ["answer", "answer", "answer_probability"], ["age", "number", undefined], ["place", "chances", undefined], ["map", "tensor", undefined],
+    ["answer", "answer", "answer_probability"], ["age", "number", ""], ["place", "chances", ""], ["map", "tensor", ""],
   ]);
 });
 
@@ -49,11 +49,20 @@ test("numbers say by how much they change, with their unit", () => {
 test("chances say what becomes of the winner's, and of the answer", () => {
   const reading = only([output("place", "numbers", { labels: PLACES })], { place: [0.9, 0.05, 0.05] });
   const base = { place: [0.9, 0.05, 0.05] };
-  assert.equal(effect(reading, base, { place: [0.6, 0.3, 0.1] }).words, "the chance of “bathroom” falls by 30 points, to 60.0 %");
+  assert.equal(effect(reading, base, { place: [0.6, 0.3, 0.1] }).words, "the chance of “bathroom” falls by 30.0 points, to 60.0 %");
   const turned = effect(reading, base, { place: [0.2, 0.7, 0.1] });
   assert.equal(turned.changed, true);
-  assert.equal(turned.words, "the answer becomes “kitchen” (70.0 %), and the chance of “bathroom” falls by 70 points, to 20.0 %");
+  assert.equal(turned.words, "the answer becomes “kitchen” (70.0 %), and the chance of “bathroom” falls by 70.0 points, to 20.0 %");
   assert.ok(effect(reading, base, { place: [0.95, 0.03, 0.02] }).delta < 0);
+});
+
+test("a lone chance of something is that of one of two answers", () => {
+  const reading = only([output("gender", "numbers", { meaning: "the chance of 'male'" })], { gender: [0.7] });
+  assert.deepEqual([reading.kind, reading.measure], ["chances", "the chance of “male”"]);
+  const turned = effect(reading, { gender: [0.7] }, { gender: [0.2] });
+  assert.equal(turned.words, "the answer becomes “not male” (80.0 %), and the chance of “male” falls by 50.0 points, to 20.0 %");
+  const down = only([output("gender", "numbers", { meaning: "the chance of 'male'" })], { gender: [0.3] });
+  assert.equal(effect(down, { gender: [0.3] }, { gender: [0.4] }).words, "the chance of “not male” falls by 10.0 points, to 60.0 %");
 });
 
 test("scores of labels say what becomes of the highest", () => {
@@ -113,5 +122,5 @@ test("several effects have a mean size and a count of other answers", () => {
   const base = { c: [0.9, 0.1] };
   const reading = only([output("c")], base);
   const all = [[0.9, 0.1], [0.1, 0.9]].map((c) => effect(reading, base, { c }));
-  assert.deepEqual(together(reading, all), { mean: 0.4, changed: 1, text: "40 points; another answer in 1 of 2" });
+  assert.deepEqual(together(reading, all), { mean: 0.4, changed: 1, text: "40.0 points; another answer in 1 of 2" });
 });

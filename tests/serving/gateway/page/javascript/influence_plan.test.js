@@ -78,8 +78,8 @@ test("of a long text no request is larger than its bound", () => {
 
 test("large answers leave room for fewer variants", () => {
   const text = Array.from({ length: 100 }, (_, place) => `w${place}`).join(" ");
-  assert.equal(plan(TEXT, { text }, [], new Map(), 1 << 20).variants.length, 31);
-  assert.equal(plan(TEXT, { text }, [], new Map(), 1 << 26).variants.length, 0);
+  assert.equal(plan(TEXT, { text }, [], new Map(), { readings: 1, bytes: 1 << 20 }).variants.length, 31);
+  assert.equal(plan(TEXT, { text }, [], new Map(), { readings: 1, bytes: 1 << 26 }).variants.length, 0);
 });
 
 test("cells become what is usual at their place, one in each variant", () => {
@@ -110,11 +110,6 @@ test("cells without examples become 0, where they are not", () => {
 test("cells that are as in all examples become 0", () => {
   const { variants } = plan(signature([tensor("x", [-1, 3])]), { x: [5, 0, 2] }, [{ x: [5, 0, 3] }, { x: [5, 0, 3] }]);
   assert.deepEqual(texts(variants, "x"), [[0, 0, 2], [5, 0, 3]]);
-});
-
-test("an answer and its chance are no two outputs to be set against each other", () => {
-  const of = signature([tensor("text", [-1], "text")], [tensor("answer", [-1], "text"), tensor("answer_probability", [-1])]);
-  assert.equal(plan(of, { text: "a b" }, [{ text: "c" }]).variants.length, 2);
 });
 
 test("steps of a sequence become padding, and padding stays what it is", () => {
@@ -189,9 +184,10 @@ test("inputs are replaced as a whole by other examples', in the row's own shape"
   assert.ok(wholes.length <= 2 * NEIGHBOURS);
 });
 
-test("a lone input of a lone output is not replaced as a whole", () => {
-  const { variants } = plan(TEXT, { text: "a b" }, [{ text: "c" }]);
-  assert.ok(variants.every(({ part }) => part.kind === "words"));
+test("a lone input is replaced as a whole only where there are several outputs", () => {
+  const kinds = (readings) => plan(TEXT, { text: "a b" }, [{ text: "c" }], new Map(), { readings, bytes: 1 }).variants.map(({ part }) => part.kind);
+  assert.deepEqual(kinds(1), ["words", "words"]);
+  assert.deepEqual(kinds(2), ["words", "words", "whole"]);
 });
 
 test("of a signature that takes columns all of them are cut", () => {

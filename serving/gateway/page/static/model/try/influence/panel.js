@@ -52,7 +52,7 @@ export function panel(context, row, answer, signal, edit) {
     toggle.setAttribute("aria-expanded", "true");
     fill(toggle, "Cancel");
     try {
-      await ask(context, row, answer.text.length, both, { body, status }, edit);
+      await ask(context, row, answer, both, { body, status }, edit);
     } catch (error) {
       if (both.aborted) return;
       if (!(error instanceof ServiceError)) throw error;
@@ -87,12 +87,12 @@ export function panel(context, row, answer, signal, edit) {
 /**
  * @param {Context} context
  * @param {Row} row
- * @param {number} answerBytes of the answer to it
+ * @param {import("../../../core/service.js").Answer} answer to it
  * @param {AbortSignal} signal
  * @param {{ body: HTMLElement, status: HTMLElement }} place
  * @param {Edit} [edit]
  */
-async function ask(context, row, answerBytes, signal, { body, status }, edit) {
+async function ask(context, row, answer, signal, { body, status }, edit) {
   const { card, signature, version } = context;
   const examples = await known(context, signal);
   const pictures = signature.inputs.filter((tensor) => kindOf(tensor, signature.in_rows) === "picture" && tensor.name in row);
@@ -108,7 +108,8 @@ async function ask(context, row, answerBytes, signal, { body, status }, edit) {
       problems.push(`${name} is not taken apart: ${error.message}.`);
     }
   }
-  const planned = plan(signature, row, examples, taken, answerBytes);
+  const told = { readings: effects.readings(signature, answer.predictions[0]).length, bytes: answer.text.length };
+  const planned = plan(signature, row, examples, taken, told);
   if (!planned.variants.length) {
     fill(status, "There is nothing in this row that can be left out or replaced alone. ", problems.join(" "));
     return;

@@ -8,7 +8,6 @@
  * they fit into one request. All functions are pure.
  */
 import { flat, kindOf, nested, padSides, sizes } from "../../../core/values.js";
-import { companions } from "./effect.js";
 
 /** @typedef {import("../../../core/card.js").Row} Row */
 /** @typedef {import("../../../core/card.js").Signature} Signature */
@@ -67,19 +66,18 @@ export const NEIGHBOURS = 3;
  * @param {Row} row
  * @param {Row[]} examples
  * @param {Map<string, Blanked>} [pictures] by input
- * @param {number} [answerBytes] of the answer to one row
+ * @param {{ readings: number, bytes: number }} [answer] to the row: of how many things it tells, and how long it is
  * @returns {Plan}
  */
-export function plan(signature, row, examples, pictures = new Map(), answerBytes = 1) {
+export function plan(signature, row, examples, pictures = new Map(), answer = { readings: 1, bytes: 1 }) {
   const base = { ...row };
   for (const [name, { whole }] of pictures) base[name] = whole;
-  const answers = signature.outputs.length - companions(signature.outputs).size;
-  const wholes = signature.inputs.length > 1 || answers > 1 ? swapped(signature, base, examples) : [];
+  const wholes = signature.inputs.length > 1 || answer.readings > 1 ? swapped(signature, base, examples) : [];
   const outlines = signature.inputs.flatMap((tensor) => {
     const found = outline(tensor, signature, base[tensor.name], others(tensor.name, row, examples), pictures.get(tensor.name));
     return found && found.wanted ? [{ input: tensor.name, ...found }] : [];
   });
-  const room = Math.max(0, roomFor(base, answerBytes) - wholes.length);
+  const room = Math.max(0, roomFor(base, answer.bytes) - wholes.length);
   const limits = shares(outlines.map((each) => each.wanted), room);
   const cuts = outlines.map((each, place) => ({ ...each, ...each.cut(limits[place]) }));
   return {
@@ -87,7 +85,7 @@ export function plan(signature, row, examples, pictures = new Map(), answerBytes
     sections: cuts.map(({ input, layout, dims, how }) => ({ input, layout, dims, how })),
     variants: [
       ...cuts.flatMap(({ input, pieces }) => pieces.map(({ part, value }) => ({ input, part, row: { ...base, [input]: value } }))),
-      ...wholes.slice(0, roomFor(base, answerBytes)),
+      ...wholes.slice(0, roomFor(base, answer.bytes)),
     ],
   };
 }
