@@ -63,6 +63,7 @@ function replaced(host, next) {
   const elsewhere = path !== null && (path[0] !== next[0] || path[1] !== next[1]);
   path = next;
   if (focused) main.focus({ preventScroll: true });
+  main.style.removeProperty("min-height"); // of a view that has not come to its end
   if (elsewhere) scrollTo(0, 0);
   else main.style.setProperty("min-height", `${main.offsetHeight}px`);
   fill(main, host);

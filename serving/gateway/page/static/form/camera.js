@@ -1,7 +1,7 @@
 /**
  * A picture from the camera of whoever looks at the page.
  *
- *     cameraButton(host, …) ──pressed──▶ what the camera sees, in host ──Take it──▶ PNG
+ *     cameraButton(name, host, …) ──pressed──▶ what the camera sees, in host ──Take it──▶ PNG
  */
 import { fill, h } from "../core/dom.js";
 
@@ -12,15 +12,16 @@ const WHY = {
 };
 
 /**
+ * @param {string} name of the input that the picture is for
  * @param {HTMLElement} host where the camera's picture is shown; is emptied at the end
  * @param {AbortSignal} signal
  * @param {(picture: File) => void} take
  * @param {(message: string) => void} fail
  */
-export function cameraButton(host, signal, take, fail) {
+export function cameraButton(name, host, signal, take, fail) {
   /** @type {MediaStream | null} */
   let stream = null;
-  const button = h("button", { type: "button", onclick: () => void open() }, "Camera");
+  const button = h("button", { type: "button", "aria-label": `Camera for ${name}`, onclick: () => void open() }, "Camera");
   signal.addEventListener("abort", close, { once: true });
 
   async function open() {
@@ -34,8 +35,8 @@ export function cameraButton(host, signal, take, fail) {
     try {
       stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
     } catch (error) {
-      const { name, message } = /** @type {Error} */ (error);
-      fail(WHY[/** @type {keyof typeof WHY} */ (name)] ?? `the camera does not answer: ${message}`);
+      const refusal = /** @type {Error} */ (error);
+      fail(WHY[/** @type {keyof typeof WHY} */ (refusal.name)] ?? `the camera does not answer: ${refusal.message}`);
       return;
     } finally {
       button.disabled = false;

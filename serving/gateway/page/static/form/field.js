@@ -86,8 +86,12 @@ export function createField(createEditor, use) {
   function fail(message, at = []) {
     fill(error, message);
     error.hidden = !message;
-    for (const marked of element.querySelectorAll("[aria-invalid]")) marked.removeAttribute("aria-invalid");
-    if (message) target(at).setAttribute("aria-invalid", "true");
+    for (const marked of element.querySelectorAll("[aria-invalid], [data-invalid]")) {
+      marked.removeAttribute("aria-invalid");
+      marked.removeAttribute("data-invalid");
+    }
+    // A group of controls is no control, and must not be said to be invalid itself.
+    if (message) target(at).setAttribute(isLabelled(target(at)) ? "aria-invalid" : "data-invalid", "true");
   }
 
   /** @param {number[]} at */

@@ -14,7 +14,7 @@ const MOST_IN_A_ROW = 8;
 export function createEditor({ tensor, inRows, onChange, fail }) {
   const shape = shapeOfOne(tensor, inRows) ?? [];
   const flat = shape.length === 1;
-  const element = h("div", { class: "grid", role: "group", oninput: typed, onkeydown: moved, onpaste: put, onfocusin: (/** @type {FocusEvent} */ event) => /** @type {HTMLInputElement} */ (event.target).select?.() });
+  const element = h("div", { class: "grid", role: "group", tabindex: -1, oninput: typed, onkeydown: moved, onpaste: put, onfocusin: (/** @type {FocusEvent} */ event) => /** @type {HTMLInputElement} */ (event.target).select?.() });
   let cells = grown([], shape);
   /** @type {HTMLInputElement[][]} */
   let inputs = [];

@@ -11,7 +11,7 @@ const MOST_BYTES = 30e6;
 export function createEditor({ tensor, inRows, onChange, fail }) {
   const area = h("textarea", { rows: 4, class: "code", spellcheck: "false", oninput: onChange });
   const what = tensor.holds === "numbers" ? "JSON, or lines of numbers with commas" : "JSON";
-  const element = h("div", {}, area, h("div", { class: "beside" }, chooseFile("From a file", ".json,.csv,.txt,.tsv", (file) => void take(file)), h("span", { class: "hint" }, what)));
+  const element = h("div", {}, area, h("div", { class: "beside" }, chooseFile("From a file", tensor.name, ".json,.csv,.txt,.tsv", (file) => void take(file)), h("span", { class: "hint" }, what)));
   onFiles(element, (file) => void take(file));
 
   /** @param {File} file */

@@ -35,9 +35,9 @@ export function createEditor({ tensor, inRows, known, onChange }) {
     { class: "pad", tabindex: 0, role: "application", "aria-roledescription": "drawing pad", "aria-details": keysId, style: { "aspect-ratio": `${width} / ${height}` }, onkeydown: pressed, onpointerdown: began, onpointermove: drawn, onpointerup: ended, onpointercancel: ended },
     picture,
   );
-  const pen = h("button", { type: "button", "aria-pressed": "true", onclick: () => choose(false) }, "Draw");
-  const eraser = h("button", { type: "button", "aria-pressed": "false", onclick: () => choose(true) }, "Erase");
-  const clear = h("button", { type: "button", onclick: wiped }, "Clear");
+  const pen = h("button", { type: "button", "aria-pressed": "true", "aria-label": `Draw ${tensor.name}`, onclick: () => choose(false) }, "Draw");
+  const eraser = h("button", { type: "button", "aria-pressed": "false", "aria-label": `Erase ${tensor.name}`, onclick: () => choose(true) }, "Erase");
+  const clear = h("button", { type: "button", "aria-label": `Clear ${tensor.name}`, onclick: wiped }, "Clear");
   const table = h("table", { class: "unseen" });
   const said = h("p", { class: "hint", "aria-live": "polite" }, `${height} × ${width} cells, ${range[0]} to ${range[1]}`);
   const keys = h("p", { class: "unseen", id: keysId }, "Arrow keys go from cell to cell. Space fills the cell, 1 to 9 fill it in tenths, 0 or Delete empties it.");

@@ -17,8 +17,8 @@ export function createEditor({ tensor, signal, onChange, fail }) {
   let around = [];
   const shown = h("div", { class: "shown" });
   const live = h("div", {});
-  const choose = chooseFile("Choose a file", pictures ? "image/*" : "", (file) => void take(file));
-  const camera = pictures && cameraButton(live, signal, (file) => void take(file), fail);
+  const choose = chooseFile("Choose a file", tensor.name, pictures ? "image/*" : "", (file) => void take(file));
+  const camera = pictures && cameraButton(tensor.name, live, signal, (file) => void take(file), fail);
   const control = h("div", { class: "drop", role: "group", tabindex: 0 }, shown, h("div", { class: "beside" }, choose, camera), h("p", { class: "hint" }, `or drop or paste one here; up to ${sizeText(MOST_BYTES)}`), live);
   onFiles(control, (file) => void take(file));
   show("");

@@ -17,8 +17,8 @@ export function createEditor({ tensor, inRows, known, signal, onChange, fail }) 
   let held = null;
   const shown = h("div", { class: "shown" });
   const live = h("div", {});
-  const choose = chooseFile("Choose a picture", "image/*", (file) => void take(file));
-  const camera = cameraButton(live, signal, (file) => void take(file), fail);
+  const choose = chooseFile("Choose a picture", tensor.name, "image/*", (file) => void take(file));
+  const camera = cameraButton(tensor.name, live, signal, (file) => void take(file), fail);
   const open = shape.slice(0, 2).some((size) => size < 0);
   const size = open ? `scaled down to ${MOST_SIDE} pixels along its longer side` : `scaled to ${shape[1]} × ${shape[0]} pixels`;
   const how = `${size}${channels === 1 ? ", in grey" : ""}, ${range[0]} to ${range[1]}`;
@@ -40,6 +40,8 @@ export function createEditor({ tensor, inRows, known, signal, onChange, fail }) 
     const canvas = h("canvas", { width, height });
     const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", { willReadFrequently: true }));
     context.imageSmoothingQuality = "high";
+    context.fillStyle = "white"; // behind what is transparent, as browsers show it
+    context.fillRect(0, 0, width, height);
     context.drawImage(picture, 0, 0, width, height);
     const numbers = fromRgba(context.getImageData(0, 0, width, height).data, channels, range, tensor.dtype);
     held = nested(numbers, [height, width, ...shape.slice(2)]);
