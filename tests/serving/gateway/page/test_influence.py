@@ -167,12 +167,12 @@ def test_a_word_is_left_out_in_the_form_at_a_click(url):
 
 def test_the_cell_that_an_answer_hangs_on_is_found(url):
     with influence(url, "cell", {"x": [9, 8, 7, 6, 5, 4, 3]}) as (page, asked):
-        assert strongest(page) == [["[5] (4)", "“y” falls by 6 metres, to 6"]]  # the examples' median there is 2
+        assert strongest(page) == [["place 6 (4)", "“y” falls by 6 metres, to 6"]]  # the examples' median there is 2
         cell = section(page).locator(".hot.cell.more, .hot.cell.less")
         assert cell.all_inner_texts() == ["4"]
         cell.hover()
         told = page.locator(".influence-detail").inner_text()
-        assert told.strip() == "With 2 in place of 4 at [5] in x, “y” falls by 6 metres, to 6."
+        assert told.strip() == "With 2 in place of 4 at place 6 in x, “y” falls by 6 metres, to 6."
     assert [len(body["instances"]) for body in asked] == [1, 8]
 
 
@@ -186,13 +186,13 @@ def test_each_output_has_its_own_part(url):
     with influence(url, "crossed", {"text": "no fire here", "x": [1, 2, 30, 4, 5]}) as (page, _):
         assert [part for part, _ in strongest(page)] == ["“fire” in text"]
         page.get_by_role("group", name="Output").get_by_role("button", name="level").click()
-        assert [part for part, _ in strongest(page)] == ["[2] (30) in x"]
+        assert [part for part, _ in strongest(page)] == ["place 3 (30) in x"]
         assert matrix(page) == {"text": ["1", "0"], "x": ["0", "295"]}
 
 
 def test_rows_that_change_each_others_answers_are_asked_alone(url):
     with influence(url, "together", {"x": [1, 10, 3, 4, 5]}) as (page, asked):
-        assert strongest(page) == [["[1] (10)", "“y” falls by 40, to 10"]]
+        assert strongest(page) == [["place 2 (10)", "“y” falls by 40, to 10"]]
         assert {len(body["instances"]) for body in asked} == {1}
         assert "6 rows in 6 requests" in section(page).inner_text()
 

@@ -103,8 +103,14 @@ test("cells become what is usual at their place, one in each variant", () => {
 test("cells without examples become 0, where they are not", () => {
   const { variants, sections } = plan(signature([tensor("x", [-1, 4])]), { x: [5, 0, -1, 2] }, []);
   assert.deepEqual(texts(variants, "x"), [[0, 0, -1, 2], [5, 0, 0, 2], [5, 0, -1, 0]]);
-  assert.equal(variants[0].part.lead, "With 0 in place of 5 at [0]");
+  assert.equal(variants[0].part.lead, "With 0 in place of 5 at place 1");
   assert.equal(sections[0].how, "Each cell is replaced by 0, one at a time.");
+});
+
+test("cells are named as the form names them", () => {
+  const names = (of, x) => plan(signature([of]), { x }, []).variants.map(({ part }) => part.label);
+  assert.deepEqual(names(tensor("x", [-1, 2], "numbers", { labels: ["age", "weight"] }), [3, 4]), ["age (3)", "weight (4)"]);
+  assert.deepEqual(names(tensor("x", [-1, 2, 2]), [[0, 7], [8, 0]]), ["row 1, column 2 (7)", "row 2, column 1 (8)"]);
 });
 
 test("cells that are as in all examples become 0", () => {

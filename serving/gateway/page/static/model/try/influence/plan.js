@@ -232,7 +232,7 @@ function ofCells(tensor, list, dims, known) {
   const alike = known.map(flat).filter((each) => each.length === list.length);
   const how = { numbers: alike.length ? "the median of the examples there (where it is that already, by their farthest, or 0)" : "0", booleans: "the opposite", text: "an empty text", bytes: "", other: "" }[tensor.holds];
   const usual = list.map((value, place) => neutral(tensor, value, alike.map((each) => each[place])));
-  return ofPlaces(list, dims, list.map((_, place) => [place]), (place) => usual[place], (place) => placeText(place, dims), {
+  return ofPlaces(list, dims, list.map((_, place) => [place]), (place) => usual[place], (place) => placeText(place, dims, tensor.labels), {
     one: `Each cell is replaced by ${how}, one at a time.`,
     many: `Groups of neighbouring cells are replaced, each cell by ${how}.`,
   });
@@ -265,7 +265,7 @@ function ofSteps(list, dims, axis, padding) {
   /** @type {number[][]} */
   const steps = Array.from({ length: dims[axis] }, () => []);
   list.forEach((_, place) => steps[stepOf(place)].push(place));
-  return ofPlaces(list, dims, steps, () => padding, (place) => `step [${stepOf(place)}]`, {
+  return ofPlaces(list, dims, steps, () => padding, (place) => `step ${stepOf(place) + 1}`, {
     one: `Each step is replaced by padding (${padding}), one at a time.`,
     many: `Groups of neighbouring steps are replaced by padding (${padding}).`,
   });
@@ -493,10 +493,18 @@ function median(sorted) {
   return sorted[(sorted.length - 1) >> 1];
 }
 
-/** @param {number} place @param {number[]} dims */
-function placeText(place, dims) {
+/**
+ * A cell as the form names it.
+ * @param {number} place
+ * @param {number[]} dims
+ * @param {string[]} labels of the last axis
+ */
+function placeText(place, dims, labels) {
   const index = dims.map((size, axis) => Math.floor(place / dims.slice(axis + 1).reduce((product, each) => product * each, 1)) % size);
-  return `[${index.join(", ")}]`;
+  const last = index[index.length - 1];
+  if (index.length > 2) return `place (${index.map((each) => each + 1).join(", ")})`;
+  const column = labels[last] ?? `${index.length === 1 ? "place" : "column"} ${last + 1}`;
+  return index.length === 1 ? column : `row ${index[0] + 1}, ${column}`;
 }
 
 /** @param {string} text */
