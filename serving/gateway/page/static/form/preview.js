@@ -34,6 +34,8 @@ export function previewOf(signature, row, known) {
     else if (tensor.holds === "text" || tensor.holds === "bytes") words.push(wordsOf(value));
     else words.push(`${several ? `${tensor.name} ` : ""}${wordsOf(value)}`);
   }
+  // A question tells rows apart sooner than the story that it is about.
+  if (signature.inputs.every((tensor) => tensor.holds === "text")) words.sort((one, other) => one.length - other.length);
   return { pictures, words: words.filter(Boolean).join(" · ") };
 }
 
