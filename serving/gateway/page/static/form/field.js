@@ -34,7 +34,7 @@ export function createField(createEditor, use) {
 
   const shape = shapeText(shapeOfOne(tensor, inRows));
   const label = h("label", { id: `${id}-label` }, tensor.name, " ", h("span", { class: "type" }, shape === "()" ? tensor.dtype : `${tensor.dtype} ${shape}`));
-  const toggle = h("button", { type: "button", class: "quiet", "aria-pressed": "false", "aria-label": `${tensor.name} as JSON`, onclick: flip }, "as JSON");
+  const toggle = h("button", { type: "button", class: "slight", "aria-pressed": "false", "aria-label": `${tensor.name} as JSON`, onclick: flip }, "as JSON");
   const said = described(tensor);
   const hint = h("p", { class: "hint", id: `${id}-hint`, hidden: !said }, said);
   const error = h("p", { class: "error", id: `${id}-error`, role: "alert", hidden: true });

@@ -22,7 +22,7 @@ export function exampleStrip(signature, { source, rows }, take) {
     return h("button", { type: "button", class: "example", "aria-label": name, title: words || null, hidden: inWords > MOST_IN_WORDS, onclick: () => take(row) }, pictures, words && h("span", {}, words));
   });
   const hidden = buttons.filter((button) => button.hidden);
-  const more = hidden.length > 0 && h("button", { type: "button", class: "quiet", onclick: showAll }, `${hidden.length} more`);
+  const more = hidden.length > 0 && h("button", { type: "button", class: "slight", onclick: showAll }, `${hidden.length} more`);
   function showAll() {
     for (const button of hidden) button.hidden = false;
     hidden[0].focus();
