@@ -1,6 +1,6 @@
 """Models trained as users train them, with the quick presets: once a run of the suite, whatever worker asks first.
 
-trained(base, names) ──a lock, so that one trains and the others wait──▶ base/NAME/1
+trained(base, names) ──a lock, so that one trains and the others wait──▶ base/trained-COUNT/models/NAME/1
 """
 
 import fcntl
@@ -26,7 +26,7 @@ def trained(factory: pytest.TempPathFactory, names: Sequence[str]) -> Path:
     base = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent
-    folder = base / f"trained-{len(names)}"
+    folder = base / f"trained-{len(names)}" / "models"
     with (base / f"trained-{len(names)}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         missing = [name for name in names if not (folder / name / "1").is_dir()]

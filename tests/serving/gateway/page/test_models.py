@@ -34,6 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     add(folder / "failing", "two_in")
     add(folder / "failing", "two_in", version=2)
     (folder / "failing" / "2" / "saved_model.pb").write_bytes(b"cut off")
+    shutil.copytree(folder / "failing" / "2", folder / "hopeless" / "1")
     tensor = {"meaning": SCRIPT, "unit": OVERRIDE, "values": SCRIPT, "labels": [SCRIPT, OVERRIDE, "c"]}
     card = {
         **CARD,
@@ -122,8 +123,16 @@ def test_cards_tell_states_and_the_reason_of_a_failure(url):
         assert "Version 2 failed: it is not whole: saved_model.pb cannot be read" in said
         assert "No card says what it is for." in said
         assert "Version 2 answers 50 % of the requests, version 1 the others." in text(shown(page, "released"))
+        assert "Version 1 failed: it is not whole" in text(shown(page, "hopeless"))
         carded = text(shown(page, "carded"))
         assert "p: accuracy 90.0 %\nbetter than one guess, 50.0 %" in carded
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert browser.axe(page) == []
+        about(page, "hopeless")
+        assert "Version 1 failed: it is not whole" in page.get_by_role("region", name="Versions").inner_text()
+        about(page, "carded")
+        takes = page.get_by_role("region", name="Takes: serving_default")
+        assert takes.evaluate("(table) => table.scrollWidth <= table.clientWidth"), "cells stand below each other"
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         assert browser.axe(page) == []
 

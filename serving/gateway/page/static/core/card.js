@@ -40,6 +40,7 @@ import { get, modelPath } from "./service.js";
  * @property {number | null} parameters
  * @property {string} digest
  * @property {string} problem why there is no card
+ * @property {string} error why what was asked for is not available; empty: it is
  * @property {{ [name: string]: unknown }} training
  * @property {Score[]} scores
  * @property {string[]} pictures

@@ -78,6 +78,7 @@ function content(told, release) {
   const named = shortened(labels.slice(0, MOST_LABELS).join(", "), LONGEST_PURPOSE);
   return [
     states(told.versions),
+    !told.versions.length && told.error !== "" && h("p", { class: "error" }, h("bdi", {}, shortened(told.error, LONGEST_PURPOSE))),
     labels.length > 0 && h("p", { class: "hint" }, h("bdi", {}, labels.length > MOST_LABELS ? `${named} and ${labels.length - MOST_LABELS} more labels` : named)),
     release !== null && releaseLine(told.name, release),
     told.purpose ? h("p", { class: "purpose", dir: "auto" }, shortened(told.purpose, LONGEST_PURPOSE)) : h("p", { class: "hint" }, told.problem || "No card says what it is for."),

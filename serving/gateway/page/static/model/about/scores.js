@@ -17,7 +17,7 @@ export function scoreTable(scores) {
     "section",
     { class: "panel", "aria-label": "Scores" },
     h("h2", {}, "Scores"),
-    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Scores on held-out rows" }, h("table", { class: "score-table" }, h("thead", {}, head), h("tbody", {}, rows))),
+    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Scores on held-out rows" }, h("table", { class: "score-table stacked" }, h("thead", {}, head), h("tbody", {}, rows))),
   );
 }
 
@@ -32,9 +32,9 @@ function row(score, ceilings) {
     "tr",
     {},
     h("th", { scope: "row" }, h("bdi", {}, score.output)),
-    h("td", {}, h("bdi", {}, score.metric), way && h("span", { class: "beside" }, way)),
-    h("td", { class: "number" }, h("strong", {}, figure(score.metric, score.value))),
-    h("td", {}, beside.length ? h("ul", { class: "plain", role: "list" }, beside) : h("span", { class: "hint" }, "none told")),
-    ceilings && h("td", { class: "number" }, score.ceiling === null ? "" : figure(score.metric, score.ceiling)),
+    h("td", { dataset: { column: "Metric" } }, h("bdi", {}, score.metric), way && h("span", { class: "beside" }, way)),
+    h("td", { class: "number", dataset: { column: "Model" } }, h("strong", {}, figure(score.metric, score.value))),
+    h("td", { dataset: { column: "Simpler ones" } }, beside.length ? h("ul", { class: "plain", role: "list" }, beside) : h("span", { class: "hint" }, "none told")),
+    ceilings && h("td", { class: "number", dataset: { column: "At best" } }, score.ceiling === null ? "" : figure(score.metric, score.ceiling)),
   );
 }

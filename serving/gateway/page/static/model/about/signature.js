@@ -46,11 +46,11 @@ function tensors(title, signature, all) {
       "tr",
       {},
       h("th", { scope: "row" }, h("code", {}, h("bdi", {}, tensor.name))),
-      h("td", { class: "type" }, `${tensor.dtype} ${shapeText(tensor.shape)}`),
-      told.map(([, cell]) => h("td", {}, cell(tensor))),
+      h("td", { class: "type", dataset: { column: "Type" } }, `${tensor.dtype} ${shapeText(tensor.shape)}`),
+      told.map(([name, cell]) => h("td", { dataset: { column: name } }, cell(tensor))),
     ),
   );
-  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `${title}: ${signature}` }, h("table", { class: "tensor-table" }, h("thead", {}, head), h("tbody", {}, rows)));
+  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `${title}: ${signature}` }, h("table", { class: "tensor-table stacked" }, h("thead", {}, head), h("tbody", {}, rows)));
 }
 
 /** @param {string[]} all */
