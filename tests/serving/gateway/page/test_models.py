@@ -302,3 +302,21 @@ def test_a_hundred_models_ask_for_what_is_seen_and_are_found(tmp_path):
         field.fill("")
         page.locator("li.model").last.scroll_into_view_if_needed()
         shown(page, "model_098")
+
+
+@pytest.mark.long
+def test_what_the_gate_refuses_is_shown_with_its_reasons(tmp_path):
+    add(tmp_path / "m", "two_in")
+    add(tmp_path / "m", "mlp", version=2)
+    ReleaseStore(tmp_path).write(Release("m", 1, 1, 2, Stage.GATE, salt="s"), 0)
+    with (
+        servers.gateway("--models-dir", tmp_path, environment={"SIGNET_POLL_S": "0.1"}) as (url, _),
+        browser.page(f"{url}/#/models/m/about") as page,
+    ):
+        release = page.get_by_role("region", name="Release", exact=True)
+        release.get_by_text("Version 2 was taken back; version 1 answers everything.").wait_for()
+        found = release.get_by_role("region", name="What the gate found")
+        found.get_by_text("input 'a' is gone").first.wait_for()
+        assert found.locator("tbody tr").first.inner_text().startswith("Refused\tsignature\t")
+        assert "Version 2 is refused: signature: " in release.inner_text()
+        assert browser.axe(page) == []

@@ -45,7 +45,7 @@ function tensors(title, signature, all) {
     h(
       "tr",
       {},
-      h("th", { scope: "row" }, h("code", {}, h("bdi", {}, tensor.name))),
+      h("th", { scope: "row", dataset: { column: title } }, h("code", {}, h("bdi", {}, tensor.name))),
       h("td", { class: "type", dataset: { column: "Type" } }, `${tensor.dtype} ${shapeText(tensor.shape)}`),
       told.map(([name, cell]) => h("td", { dataset: { column: name } }, cell(tensor))),
     ),
