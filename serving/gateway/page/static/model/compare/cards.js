@@ -11,7 +11,7 @@ import { number, signed } from "../../core/numbers.js";
  * @param {number} second
  */
 export function cardsView(one, first, other, second) {
-  return h("section", { class: "panel" }, h("h3", {}, "What their cards say"), h("p", {}, digests(one, other)), problems(one, first, other, second), scores(one, first, other, second));
+  return h("section", { class: "panel compared" }, h("h3", {}, "What their cards say"), h("p", {}, digests(one, other)), problems(one, first, other, second), scores(one, first, other, second));
 }
 
 /** @param {Card} one @param {Card} other */

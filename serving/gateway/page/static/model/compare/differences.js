@@ -1,8 +1,9 @@
 /**
  * What differs between two answers, output by output, in words. All functions are pure.
  *
- *     {age: 31.2}, {age: 29.1} ──differences──▶ [{name: "age", same: false, text: "age 2.1 years lower"}] ──sentence──▶ "Differs: …"
+ *     {age: 31.2}, {age: 29.1} ──differences──▶ [{name: "age", same: false, text: "age 2.1 years lower"}] ──sentence──▶ "Version 2 against version 1: age …"
  */
+import { shown, units } from "../../answer/shown.js";
 import { shapeText } from "../../core/card.js";
 import { number, percent } from "../../core/numbers.js";
 import { flat, sizes, toNumber } from "../../core/values.js";
@@ -33,11 +34,13 @@ export function differences(outputs, before, after) {
 /**
  * All differences as one or two sentences.
  * @param {Difference[]} found
+ * @param {string} one what the first answer is called, such as "Version 1"
+ * @param {string} other
  */
-export function sentence(found) {
+export function sentence(found, one, other) {
   const names = found.filter((each) => each.same).map((each) => each.name);
   if (names.length === found.length) return found.length === 1 ? `Same answer: ${names[0]}.` : "Same answer, in all outputs.";
-  const differs = `Differs: ${found.filter((each) => !each.same).map((each) => each.text).join("; ")}.`;
+  const differs = `${other} against ${one.toLowerCase()}: ${found.filter((each) => !each.same).map((each) => each.text).join("; ")}.`;
   return names.length ? `${differs} Same: ${names.join(", ")}.` : differs;
 }
 
@@ -73,9 +76,11 @@ function difference(output, before, after) {
 }
 
 /** @param {Tensor} output @param {number[]} one @param {number[]} other */
-function ofNumbers({ name, unit, labels }, one, other) {
+function ofNumbers(output, one, other) {
+  const { name, labels } = output;
+  const { unit } = units(output.unit);
   if (one.every((value, place) => close(value, other[place]))) return "";
-  if (one.length === 1) return ofOne(name, unit, one[0], other[0]);
+  if (one.length === 1) return ofOne(output, unit, one[0], other[0]);
   const label = (/** @type {number} */ place) => labels[place] ?? String(place);
   if (isChances(one) && isChances(other)) {
     const [first, second] = [top(one), top(other)];
@@ -89,8 +94,10 @@ function ofNumbers({ name, unit, labels }, one, other) {
   return `${name} most at ${where}: ${with_(unit, other[most])} instead of ${with_(unit, one[most])}`;
 }
 
-/** @param {string} name @param {string} unit @param {number} one @param {number} other */
-function ofOne(name, unit, one, other) {
+/** @param {Tensor} output @param {string} unit @param {number} one @param {number} other */
+function ofOne(output, unit, one, other) {
+  const { name } = output;
+  if ([one, other].every((value) => ["chance", "bars"].includes(shown(output, value).kind))) return `${name} ${percent(other)} instead of ${percent(one)}`;
   if (!Number.isFinite(one) || !Number.isFinite(other)) return `${name} ${with_(unit, other)} instead of ${with_(unit, one)}`;
   return `${name} ${size(other - one, unit)}`;
 }

@@ -32,8 +32,8 @@ export function showSides(place, sides) {
   const found = one.prediction && other.prediction ? differences(outputs, one.prediction, other.prediction) : [];
   fill(
     place,
-    both && h("p", { class: "verdict" }, sentence(found)),
-    h("div", { class: "columns sides" }, sideView(one), sideView(other)),
+    both && h("p", { class: "verdict" }, sentence(found, one.title, other.title)),
+    h("div", { class: "columns sides" }, sideView(one, null), sideView(other, one.prediction)),
   );
 }
 
@@ -56,15 +56,15 @@ export function refused(error) {
   throw error;
 }
 
-/** @param {Side} side */
-function sideView({ title, signature, prediction, answer, error }) {
+/** @param {Side} side @param {Prediction | null} before */
+function sideView({ title, signature, prediction, answer, error }, before) {
   return h(
     "section",
     { class: "panel side", "aria-label": title },
     h("h3", {}, title),
     answer && h("p", { class: "hint" }, `Answered by version ${answer.version} in ${timeText(answer)}`),
     error && h("p", { class: "error", role: "alert" }, error),
-    prediction && answerView(signature, prediction),
+    prediction && answerView(signature, prediction, before ? { before } : {}),
     !prediction && !error && h("p", { class: "hint" }, "Its form says what is wrong."),
   );
 }

@@ -57,7 +57,7 @@ async function showForm(host, context, signature, first, other, second, signal) 
   const { card: own, address } = context;
   const match = other.signatures.find((each) => each.name === signature.name && each.servable);
   const changes = signatureChanges(`version ${first}`, own.signatures, `version ${second}`, other.signatures);
-  const told = h("section", { class: "panel changes" }, h("h3", {}, "What they take and give"), changesView(changes));
+  const told = h("section", { class: "panel compared changes" }, h("h3", {}, "What they take and give"), changesView(changes));
   const cards = cardsView(own, first, other, second);
   if (!match) {
     const alone = `Version ${second} has no signature ${signature.name}. Choose another signature above to ask both.`;

@@ -44,14 +44,14 @@ export function createGrid(signature, plan, items, linkOf) {
   const filter = h("input", { id: filterId, type: "search", autocomplete: "off", oninput: () => turn(0) });
   const onlyFailed = h("input", { type: "checkbox", onchange: () => turn(0) });
   const failedLabel = h("label", { class: "only-failed", hidden: true }, onlyFailed, " only rows that failed");
-  const shown = h("p", { class: "hint shown", role: "status" });
+  const shown = h("p", { class: "hint rows-shown", role: "status" });
   const back = h("button", { type: "button", onclick: () => turn(page - 1) }, "Previous");
   const on = h("button", { type: "button", onclick: () => turn(page + 1) }, "Next");
   const pages = h("p", { class: "actions pages" }, back, on);
   const element = h(
     "div",
-    { class: "grid" },
-    h("div", { class: "above" }, h("div", { class: "filter" }, h("label", { for: filterId }, "Find"), filter), failedLabel, shown),
+    { class: "table-grid" },
+    h("div", { class: "above" }, h("div", { class: "find" }, h("label", { for: filterId }, "Find"), filter), failedLabel, shown),
     h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Rows and answers" }, h("table", {}, h("thead", {}, h("tr", {}, headers)), body)),
     pages,
   );
@@ -140,7 +140,7 @@ function columnsOf(signature, plan) {
   const outputs = signature.outputs
     .filter((tensor) => tensor.holds !== "other")
     .map((tensor) => ({
-      title: tensor.unit ? `${tensor.name}, ${tensor.unit}` : tensor.name,
+      title: tensor.name,
       kind: "output",
       numeric: isSingle(tensor, signature.in_rows),
       text: ({ prediction }) => brief(tensor, prediction?.[tensor.name]),

@@ -46,7 +46,7 @@ export async function show(host, context, signal) {
   const names = signature.inputs.map((tensor) => tensor.name).join(", ");
   const drop = h(
     "div",
-    { class: "drop", ondragover: over, ondragleave: () => drop.classList.remove("over"), ondrop: dropped },
+    { class: "drop-file", ondragover: over, ondragleave: () => drop.classList.remove("over"), ondrop: dropped },
     h("p", {}, h("label", { for: id }, "A file of rows"), " dropped here, or chosen:"),
     input,
     h("p", { class: "hint" }, `CSV, TSV, JSON lines, a JSON list, Parquet, Arrow; at most ${MOST_ROWS.toLocaleString("en")} rows and 16 MB. Columns are called as the inputs are: `, h("code", {}, names), ". Others, such as an id, go along."),

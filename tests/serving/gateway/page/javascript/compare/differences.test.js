@@ -34,9 +34,9 @@ test("each kind of output says how it differs", () => {
 
 test("a sentence says which outputs differ, and which do not", () => {
   const outputs = [tensor("answer", { holds: "text" }), tensor("age", { unit: "years" }), tensor("old")];
-  assert.equal(sentence(differences(outputs, { answer: "x", age: 3 }, { answer: "x", age: 1 })), "Differs: age 2 years lower. Same: answer.");
-  assert.equal(sentence(differences(outputs, { answer: "x" }, { answer: "x" })), "Same answer: answer.");
-  assert.equal(sentence(differences(outputs, { old: 1, age: 1 }, { age: 1 })), "Differs: old is in the first answer only. Same: age.");
+  assert.equal(sentence(differences(outputs, { answer: "x", age: 3 }, { answer: "x", age: 1 }), "Version 1", "Version 2"), "Version 2 against version 1: age 2 years lower. Same: answer.");
+  assert.equal(sentence(differences(outputs, { answer: "x" }, { answer: "x" }), "A", "B"), "Same answer: answer.");
+  assert.equal(sentence(differences(outputs, { old: 1, age: 1 }, { age: 1 }), "A", "B"), "B against a: old is in the first answer only. Same: age.");
 });
 
 test("inputs that differ are found by name", () => {

@@ -23,10 +23,10 @@ test("equal ones stay in order", () => {
 });
 
 test("chances go by the label that they favour, then by how much", () => {
-  const output = tensor({ labels: ["no", "yes"], shape: [-1, 2] });
+  const output = tensor({ labels: ["no", "yes"], shape: [-1, 2], meaning: "the chances" });
   const values = [[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], undefined];
   assert.deepEqual(sorted(values, (value) => keysOf(output, value), false), [[0.8, 0.2], [0.3, 0.7], [0.1, 0.9], undefined]);
-  assert.equal(brief(output, [0.1, 0.9]), "yes 90.0 %");
+  assert.equal(brief(output, [0.1, 0.9]), "yes · 90.0 %");
 });
 
 test("files have full values, and texts that no spreadsheet runs", () => {
