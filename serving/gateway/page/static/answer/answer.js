@@ -4,7 +4,7 @@
  *     signature, prediction ──items──▶ what each is shown as ──▶ <dl>; numbers stand in the text, bars beside them are not read out
  */
 import { fill, h } from "../core/dom.js";
-import { count, number, percent, points, quantity, signed, size } from "../core/numbers.js";
+import { count, number, percent, points, quantity, size } from "../core/numbers.js";
 import { bytesOf, saveButton } from "../core/save.js";
 import { canvas } from "./pixels.js";
 import { cut, extent, items, jsonHead, same, spread, units, words } from "./shown.js";
@@ -81,24 +81,28 @@ function chancesAlike(now, before) {
  * @returns {string}
  */
 export function changeInWords(now, before) {
-  if (now.kind === "number" && before.kind === "number") return `${step(now.value - before.value, (value) => signed(value))}, before ${quantity(before.value, before.unit)}`;
-  if (now.kind === "chance" && before.kind === "chance") return `${step(now.value - before.value, points)}, before ${percent(before.value)}`;
+  if (now.kind === "number" && before.kind === "number") return step(now.value, before.value, (value) => quantity(value, now.unit), number);
+  if (now.kind === "chance" && before.kind === "chance") return step(now.value, before.value, percent, points);
   if (now.kind === "text" && before.kind === "text" && now.text === before.text && now.chance !== null && before.chance !== null) {
-    return `The same answer; its chance ${step(now.chance - before.chance, points)}, before ${percent(before.chance)}`;
+    return `The same answer; its chance ${step(now.chance, before.chance, percent, points)}`;
   }
   if (now.kind === "bars" && before.kind === "bars" && now.bars[0].label === before.bars[0].label) {
-    const by = now.bars[0].value - before.bars[0].value;
-    return `The same answer; ${step(by, now.chances ? points : (value) => signed(value))}, before ${now.chances ? percent(before.bars[0].value) : quantity(before.bars[0].value, before.unit)}`;
+    const [{ value }, { value: was }] = [now.bars[0], before.bars[0]];
+    return `The same answer; ${now.chances ? step(value, was, percent, points) : step(value, was, (each) => quantity(each, now.unit), number)}`;
   }
   return `Changed: before ${words(before)}`;
 }
 
 /**
- * @param {number} by
- * @param {(value: number) => string} text
+ * @param {number} now
+ * @param {number} before
+ * @param {(value: number) => string} text of a value
+ * @param {(value: number) => string} apart of how far two are apart
  */
-function step(by, text) {
-  return `${by > 0 ? "▲ more by" : by < 0 ? "▼ less by" : "other by"} ${text(by)}`;
+function step(now, before, text, apart) {
+  const by = now - before;
+  if (!Number.isFinite(by)) return `Changed: before ${text(before)}`;
+  return `${by < 0 ? "▼ less" : "▲ more"} by ${apart(Math.abs(by))}: before ${text(before)}`;
 }
 
 /**

@@ -55,17 +55,16 @@ export function percent(value) {
  * @param {(value: number) => string} [text] how its size is written
  */
 export function signed(value, text = number) {
-  return value > 0 ? `+${text(value)}` : value < 0 ? `${MINUS}${text(-value)}` : text(0);
+  return value > 0 ? `+${text(value)}` : value < 0 ? `${MINUS}${text(-value)}` : text(value);
 }
 
 /**
- * A difference of two chances: 0.223 → "+22.3 points"; percents of percents would be read wrongly.
+ * How far two chances are apart: 0.223 → "22.3 points"; percents of percents would be read wrongly.
  * @param {number} value
  */
 export function points(value) {
   const shown = Math.abs(value * 100);
-  if (shown !== 0 && shown < 0.1) return `${value > 0 ? "+" : MINUS}< 0.1 points`;
-  return `${signed(value * 100, (size) => size.toFixed(1))} points`;
+  return shown !== 0 && shown < 0.1 ? "< 0.1 points" : `${shown.toFixed(1)} points`;
 }
 
 /**

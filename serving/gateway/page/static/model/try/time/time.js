@@ -1,5 +1,5 @@
 /**
- * Where the time of an answer went: the server's stages, then what is left, which is the network and the browser.
+ * Where the time of an answer went: the server's stages, what else it did, and what is left: the network and the browser.
  *
  *     ms of the browser, Server-Timing ──parts──▶ a bar of all, and a table that says it in numbers
  */
@@ -12,15 +12,17 @@ import { duration } from "../../../core/numbers.js";
 
 /** What the stages of the server are; one that is not here goes by its name. @type {{ [name: string]: string }} */
 const STAGES = {
-  read: "the request comes in",
-  route: "whose turn it is",
-  decode: "JSON to numbers",
+  read: "JSON is read",
+  decode: "values become tensors",
   queue: "waiting, and for company in a batch",
   model: "the model itself",
-  encode: "numbers to JSON",
+  encode: "tensors become JSON",
 };
 
-const OTHER = "the rest";
+/** The server's whole time, in which the stages are. */
+const TOTAL = "total";
+const REST = "the server's rest";
+const BETWEEN = "between";
 
 /**
  * The whole time, in parts.
@@ -28,11 +30,14 @@ const OTHER = "the rest";
  * @returns {Part[]}
  */
 export function parts({ ms, stages }) {
-  const known = stages.filter((stage) => stage.ms > 0 && Number.isFinite(stage.ms));
-  const server = known.reduce((sum, stage) => sum + stage.ms, 0);
+  const told = stages.filter((stage) => Number.isFinite(stage.ms));
+  const known = told.filter((stage) => stage.name !== TOTAL);
+  const sum = known.reduce((all, stage) => all + stage.ms, 0);
+  const server = Math.max(sum, told.find((stage) => stage.name === TOTAL)?.ms ?? 0); // each is rounded
   const whole = Math.max(ms, server); // clocks differ
   const all = known.map((stage) => ({ name: stage.name, what: STAGES[stage.name] ?? "", ms: stage.ms }));
-  all.push({ name: OTHER, what: "the network and the browser", ms: whole - server });
+  if (server > sum) all.push({ name: REST, what: "checks, routes and the answer's way out", ms: server - sum });
+  all.push({ name: BETWEEN, what: "the network and the browser", ms: whole - server });
   return all.map((part) => ({ ...part, share: whole > 0 ? part.ms / whole : 0 }));
 }
 
@@ -74,5 +79,6 @@ function row(part, place) {
 
 /** @param {Part} part @param {number} place */
 function tone(part, place) {
-  return part.name === "model" ? "tone-model" : part.name === OTHER ? "tone-other" : `tone-${place % 4}`;
+  if (part.name === "model") return "tone-model";
+  return part.name === BETWEEN ? "tone-other" : `tone-${place % 6}`;
 }
