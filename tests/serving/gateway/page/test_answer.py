@@ -93,6 +93,7 @@ def test_code_of_the_call_is_shown_by_language_and_runs(url, tmp_path):
         assert panel.get_by_role("tab", selected=True).inner_text() == "Python"
         assert f'Client("{url}")' in panel.locator("pre").inner_text()
         page.locator(".raw-panel summary").click()
+        page.locator(".raw-panel pre").first.wait_for()
         raw = page.locator(".raw-panel").inner_text()
         assert "POST /v1/models/carded:predict" in raw
         assert "Server-Timing: " in raw
