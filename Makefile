@@ -77,7 +77,7 @@ bench-page: .venv/.done  ## docs/performance.md, docs/overload.md, their picture
 bench-faults: .venv/.done  ## docs/faults.md: what callers notice when one of three model servers fails, in each way; six minutes
 	$(BIN)/python -m tests.bench.faults
 
-docs-picture: .venv/.done  ## docs/page.png: the page of the README's own model, as a browser shows it
+docs-picture: .venv/.done  ## docs/page.png, docs/page-changes.png: the page as a browser shows it; trains a model, a minute
 	$(BIN)/python -m tests.page_picture
 
 trace-picture: .venv/.done  ## docs/traces.svg: a request's way through gateway and model server, as a collector gets it

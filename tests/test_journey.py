@@ -176,7 +176,7 @@ def test_each_command_of_readme_and_docs(command, running, tmp_path):
     output = shell(command, running, tmp_path)
     assert output.strip()
     if command.startswith("curl"):
-        assert "error" not in json.loads(output)
+        assert not json.loads(output).get("error")
     if " score " in command:
         row = scored_row(command, output, tmp_path)
         assert row["id"] == 7
