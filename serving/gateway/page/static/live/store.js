@@ -4,6 +4,7 @@
  *     metrics ──parse, look──▶ step ──▶ the ring, which lives as long as the page ──onChange──▶ the view
  */
 import { getText, ServiceError } from "../core/service.js";
+import { pause } from "../core/time.js";
 import { ExpositionError, parse } from "./exposition.js";
 import { FOLLOWED, WANTED } from "./panels.js";
 import { kept } from "./ring.js";
@@ -75,18 +76,5 @@ function seen(signal) {
     };
     document.addEventListener("visibilitychange", told);
     signal.addEventListener("abort", told, { once: true });
-  });
-}
-
-/** @param {number} ms @param {AbortSignal} signal @returns {Promise<void>} */
-function pause(ms, signal) {
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener("abort", end);
   });
 }

@@ -100,7 +100,11 @@ function tabs(address, chosen) {
     }
     return link;
   });
-  return h("nav", { class: "tabs", "aria-label": "Of this model" }, links);
+  const elsewhere = [
+    h("a", { class: "beyond", href: format(["live"], [["model", address.path[1]]]) }, "Live"),
+    h("a", { href: `docs?model=${encodeURIComponent(address.path[1])}` }, "API"),
+  ];
+  return h("nav", { class: "tabs", "aria-label": "Of this model" }, links, elsewhere);
 }
 
 /**
