@@ -217,7 +217,7 @@ def announcement(gateway: Gateway, host: str, port: int, grpc_port: int | None) 
     served = [model for model in gateway.backend.models if model not in missing]
     if gateway.readiness.own:
         text = f"Signet is ready at {places}, serving {log_lines.one_line(', '.join(served))}. Ctrl-C stops it."
-        text += f"\nDocs: {url}/docs"
+        text += f"\nPage: {url}"
     else:
         reasons = [gateway.backend.why_missing(model) for model in gateway.backend.unready()]
         why = "; ".join(reasons) or f"there is no model in {gateway.settings.models_dir} yet"

@@ -19,7 +19,7 @@ class ServeCommand(Command):
 
 
 def serve(**settings: Any) -> None:
-    """Answer over HTTP and gRPC: named tensors in and out, a page at /docs, metrics at /metrics. Ctrl-C drains and stops.
+    """Answer over HTTP and gRPC: named tensors in and out, a page at /, metrics at /metrics. Ctrl-C drains and stops.
 
     Each option is also a variable; the option wins.
 

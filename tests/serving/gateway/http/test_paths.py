@@ -155,7 +155,7 @@ def test_a_slash_too_many_is_taken_off_by_a_relative_redirect(named, path, locat
 def test_a_name_with_a_line_end_begins_no_line_of_the_start_message(named, capsys):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server._announce(named.gateway, listener, None)
-    line, docs = capsys.readouterr().out.splitlines()
+    line, page = capsys.readouterr().out.splitlines()
     assert line.startswith("Signet is ready at http://localhost:")
     assert "line\\nend" in line
-    assert re.fullmatch(r"Docs: http://localhost:\d+/docs", docs)
+    assert re.fullmatch(r"Page: http://localhost:\d+", page)
