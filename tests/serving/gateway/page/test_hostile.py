@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,6 +13,8 @@ from tests import browser, servers
 
 MARKUP = "<img src=x onerror=document.title='taken'>"
 MODEL = f"two{MARKUP}\"'&amp;"
+NAMES = {"a": "constructor", "b": "__proto__", "output_0": "toString"}
+"""What each object of JavaScript has already."""
 VIEWS = ("", "/compare", "/table", "/about")
 
 
@@ -22,7 +24,10 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("hostile") / "models"
     version = folder / MODEL / "1"
     shutil.copytree(servers.GOLDEN_MODELS / "two_in" / "1", version)
-    _rename(version / "saved_model.pb")
+    _rename(version / "saved_model.pb", lambda name: f"{name}{MARKUP}")
+    named = folder / "named" / "1"
+    shutil.copytree(servers.GOLDEN_MODELS / "two_in" / "1", named)
+    _rename(named / "saved_model.pb", lambda name: NAMES.get(name, name))
     extra = version / "assets.extra"
     extra.mkdir()
     tensor = {"meaning": MARKUP, "unit": MARKUP, "values": MARKUP, "labels": [MARKUP] * 2}
@@ -43,13 +48,14 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-def _rename(path: Path) -> None:
+def _rename(path: Path, new: Callable[[str], str]) -> None:
     saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     signature = saved.meta_graphs[0].signature_def["serving_default"]
     for tensors in (signature.inputs, signature.outputs):
         for name in list(tensors):
-            tensors[f"{name}{MARKUP}"].CopyFrom(tensors[name])
-            del tensors[name]
+            if new(name) != name:
+                tensors[new(name)].CopyFrom(tensors[name])
+                del tensors[name]
     path.write_bytes(saved.SerializeToString())
 
 
@@ -72,3 +78,26 @@ def test_markup_in_answers_and_errors_is_shown_as_it_is(hostile):
         page.get_by_role("button", name="Ask").click()
         page.get_by_text(MARKUP).locator("visible=true").first.wait_for()
         assert page.locator("img[src='x']").count() == 0
+
+
+def test_names_that_each_object_has_are_inputs_and_outputs_like_others(hostile):
+    with browser.page(f"{hostile}/#/models/named") as page:
+        with page.expect_response("**:predict") as told:
+            page.get_by_role("button", name="Ask").click()
+        assert set(json.loads(told.value.request.post_data)["instances"][0]) == {"constructor", "__proto__"}
+        assert told.value.ok
+        page.locator("[data-output=toString]").wait_for()
+        row = quote(json.dumps({"constructor": 2}))
+        page.goto(f"{hostile}/#/models/named/constructor?row={row}")  # no tab, and one of two inputs
+        page.get_by_role("button", name="Ask").wait_for()
+        assert page.get_by_role("navigation", name="Of this model").locator("[aria-current=page]").inner_text() == "Try"
+        assert page.locator(".answer").count() == 0
+
+
+def test_a_version_that_is_not_there_is_not_shown_as_another(hostile):
+    with browser.page(f"{hostile}/#/models/named?version=7") as page:
+        picker = page.get_by_label("Version")
+        picker.wait_for()
+        assert picker.input_value() == "7"
+        picker.select_option("")
+        page.get_by_role("button", name="Ask").wait_for()

@@ -32,7 +32,7 @@ const LARGEST_PICTURE = 8e6;
 export function answerView(signature, prediction, { before } = {}) {
   const told = items(signature, prediction);
   const earlier = new Map(before ? items(signature, before).map((item) => [item.name, item]) : []);
-  const missing = signature.outputs.map((output) => output.name).filter((name) => !(name in prediction));
+  const missing = signature.outputs.map((output) => output.name).filter((name) => !Object.hasOwn(prediction, name));
   return h(
     "div",
     { class: "answer-view" },

@@ -40,7 +40,7 @@ export function readRow(text, signature) {
 export function carried(row, from, to) {
   const kept = to.inputs.filter((input) => {
     const before = from.inputs.find((each) => each.name === input.name);
-    if (!before || !(input.name in row)) return false;
+    if (!before || !Object.hasOwn(row, input.name)) return false;
     const [was, is] = [before, input].map((each, index) => JSON.stringify([each.holds, shapeOfOne(each, (index ? to : from).in_rows)]));
     return was === is;
   });

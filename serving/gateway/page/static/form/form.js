@@ -50,7 +50,7 @@ const EDITORS = {
 export function createForm(signature, onChange, { known = [], signal = new AbortController().signal } = {}) {
   const fields = new Map(
     signature.inputs.map((tensor) => {
-      const values = known.filter((row) => tensor.name in row).map((row) => row[tensor.name]);
+      const values = known.filter((row) => Object.hasOwn(row, tensor.name)).map((row) => row[tensor.name]);
       const use = { tensor, inRows: signature.in_rows, known: values, signal, onChange };
       return [tensor.name, createField(EDITORS[kindOf(tensor, signature.in_rows)], use)];
     }),
@@ -58,19 +58,19 @@ export function createForm(signature, onChange, { known = [], signal = new Abort
 
   /** @param {(field: import("./field.js").Field, error: FieldError) => void} refused */
   function read(refused) {
-    /** @type {Row} */
-    const values = {};
+    /** @type {[string, unknown][]} */
+    const values = [];
     let whole = true;
     for (const [name, field] of fields) {
       try {
-        values[name] = field.value();
+        values.push([name, field.value()]);
       } catch (error) {
         if (!(error instanceof FieldError)) throw error;
         refused(field, error);
         whole = false;
       }
     }
-    return whole ? values : null;
+    return whole ? Object.fromEntries(values) : null;
   }
 
   function clear() {
@@ -92,7 +92,7 @@ export function createForm(signature, onChange, { known = [], signal = new Abort
     },
     set(values) {
       for (const [name, field] of fields) {
-        if (name in values) field.set(values[name]);
+        if (Object.hasOwn(values, name)) field.set(values[name]);
       }
     },
     fail(error) {

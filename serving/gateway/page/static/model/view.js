@@ -40,9 +40,10 @@ const TABS = {
  * @param {AbortSignal} signal
  */
 export async function show(host, address, signal) {
-  const [, name, chosen = "try"] = address.path;
-  const version = Number.parseInt(address.query.get("version") ?? "", 10);
-  const asked = Number.isNaN(version) ? null : version;
+  const [, name, tab = ""] = address.path;
+  const chosen = Object.hasOwn(TABS, tab) ? tab : "try";
+  const version = address.query.get("version") ?? "";
+  const asked = /^\d+$/.test(version) ? Number(version) : null;
   const [told, release] = await Promise.all([card(name, asked, signal), releaseSentence(name, signal)]);
   const servable = told.signatures.filter((each) => each.servable);
   const wanted = address.query.get("signature");
@@ -73,7 +74,7 @@ export async function show(host, address, signal) {
     address,
     examples: () => (known ??= examples(name, asked, signature.name, signal)),
   };
-  await (TABS[chosen] ?? TABS.try).tab.show(place, context, signal);
+  await TABS[chosen].tab.show(place, context, signal);
 }
 
 /**
@@ -125,11 +126,12 @@ function kept({ query }) {
  */
 function pickers(address, told, signatures, signature, asked) {
   const available = told.versions.filter((each) => each.state === "AVAILABLE").map((each) => String(each.version));
+  const gone = asked !== null && !available.includes(String(asked)); // without it the picker would show what is not asked
   const usual = told.version !== null && asked === null ? `as callers get it: ${told.version}` : "as callers get it";
   return h(
     "div",
     { class: "pickers" },
-    picker("Version", [["", usual], ...available.map((each) => /** @type {[string, string]} */ ([each, each]))], asked === null ? "" : String(asked), (value) =>
+    picker("Version", [["", usual], ...(gone ? [/** @type {[string, string]} */ ([String(asked), `${asked}, not available`])] : []), ...available.map((each) => /** @type {[string, string]} */ ([each, each]))], asked === null ? "" : String(asked), (value) =>
       go(address, { version: value }),
     ),
     signatures.length > 1 &&

@@ -221,3 +221,12 @@ test("ragged values and inputs that nobody knows are left alone", () => {
   assert.deepEqual(plan(signature([tensor("x", [-1, 2], "other")]), { x: [1, 2] }, []).variants, []);
   assert.deepEqual(plan(signature([tensor("x", [-1, 2])]), {}, []).variants, []);
 });
+
+test("inputs are called as they like, also as what each object has", () => {
+  const two = signature([tensor("constructor", [-1, 2]), tensor("__proto__", [-1], "text")], undefined, { padding: { value: 0, inputs: {} } });
+  const row = JSON.parse('{"constructor": [1, 2], "__proto__": "some words"}');
+  const { base, variants } = plan(two, row, [JSON.parse('{"constructor": [3, 4], "__proto__": "others"}')]);
+  assert.deepEqual(Object.keys(base), ["constructor", "__proto__"]);
+  assert.deepEqual(new Set(variants.map(({ input }) => input)), new Set(["constructor", "__proto__"]));
+  assert.equal(plan(two, {}, []).variants.length, 0);
+});

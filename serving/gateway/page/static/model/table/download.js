@@ -27,7 +27,7 @@ export function toJsonLines(signature, columns, items) {
   const { names, failed } = outputNames(signature, columns, items);
   return items
     .map(({ record, prediction, error }) => {
-      const outputs = Object.fromEntries([...names].flatMap(([output, name]) => (prediction && output.name in prediction ? [[name, prediction[output.name]]] : [])));
+      const outputs = Object.fromEntries([...names].flatMap(([output, name]) => (prediction && Object.hasOwn(prediction, output.name) ? [[name, prediction[output.name]]] : [])));
       return `${JSON.stringify({ ...record.values, ...outputs, ...(error ? { [failed]: error } : {}) })}\n`;
     })
     .join("");
@@ -77,7 +77,7 @@ function outputNames(signature, columns, items) {
     taken.add(chosen);
     return chosen;
   };
-  const given = signature.outputs.filter((output) => items.some(({ prediction }) => prediction && output.name in prediction));
+  const given = signature.outputs.filter((output) => items.some(({ prediction }) => prediction && Object.hasOwn(prediction, output.name)));
   return { names: new Map(given.map((output) => [output, free(output.name)])), failed: free("error") };
 }
 

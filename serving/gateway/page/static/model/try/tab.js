@@ -151,7 +151,7 @@ export async function show(host, context, signal) {
   if (linked.problem) {
     fill(broken, linked.problem, ".");
     broken.hidden = false;
-  } else if (linked.row && signature.inputs.every(({ name }) => linked.row && name in linked.row)) {
+  } else if (linked.row && signature.inputs.every(({ name }) => Object.hasOwn(linked.row ?? {}, name))) {
     await answer();
   }
 }

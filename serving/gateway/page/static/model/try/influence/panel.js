@@ -95,7 +95,7 @@ export function panel(context, row, answer, signal, edit) {
 async function ask(context, row, answer, signal, { body, status }, edit) {
   const { card, signature, version } = context;
   const examples = await known(context, signal);
-  const pictures = signature.inputs.filter((tensor) => kindOf(tensor, signature.in_rows) === "picture" && tensor.name in row);
+  const pictures = signature.inputs.filter((tensor) => kindOf(tensor, signature.in_rows) === "picture" && Object.hasOwn(row, tensor.name));
   /** @type {string[]} */
   const problems = [];
   const taken = new Map();

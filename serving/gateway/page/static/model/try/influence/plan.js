@@ -70,11 +70,11 @@ export const NEIGHBOURS = 3;
  * @returns {Plan}
  */
 export function plan(signature, row, examples, pictures = new Map(), answer = { readings: 1, bytes: 1 }) {
-  const base = { ...row };
-  for (const [name, { whole }] of pictures) base[name] = whole;
+  /** @type {Row} */
+  const base = Object.fromEntries(Object.entries(row).map(([name, value]) => [name, pictures.get(name)?.whole ?? value]));
   const wholes = signature.inputs.length > 1 || answer.readings > 1 ? swapped(signature, base, examples) : [];
   const outlines = signature.inputs.flatMap((tensor) => {
-    const found = outline(tensor, signature, base[tensor.name], others(tensor.name, row, examples), pictures.get(tensor.name));
+    const found = outline(tensor, signature, valueIn(base, tensor.name), others(tensor.name, row, examples), pictures.get(tensor.name));
     return found && found.wanted ? [{ input: tensor.name, ...found }] : [];
   });
   const room = Math.max(0, roomFor(base, answer.bytes) - wholes.length);
@@ -160,7 +160,7 @@ function outline(tensor, signature, value, known, blanked) {
     const sides = pictureSides(tensor, signature, dims);
     if (sides) return ofPixels(list, dims, sides);
     const padding = signature.padding;
-    const axis = padding?.inputs[tensor.name]?.map((each) => each - Number(signature.in_rows)).find((each) => each >= 0 && each < dims.length);
+    const axis = paddedAxes(tensor.name, signature).map((each) => each - Number(signature.in_rows)).find((each) => each >= 0 && each < dims.length);
     if (padding && axis !== undefined) return ofSteps(list, dims, axis, padding.value);
   }
   return ofCells(tensor, list, dims, known);
@@ -429,8 +429,8 @@ function placesOf(box, [, width, channels]) {
 function swapped(signature, base, examples) {
   return signature.inputs.flatMap((tensor) => {
     const fitting = others(tensor.name, base, examples)
-      .map((value) => fitted(value, base[tensor.name], tensor, signature))
-      .filter((value) => value !== undefined && JSON.stringify(value) !== JSON.stringify(base[tensor.name]));
+      .map((value) => fitted(value, valueIn(base, tensor.name), tensor, signature))
+      .filter((value) => value !== undefined && JSON.stringify(value) !== JSON.stringify(valueIn(base, tensor.name)));
     return fitting.slice(0, NEIGHBOURS).map((value) => {
       /** @type {Part} */
       const part = { kind: "whole", label: tensor.name, lead: `With another example's ${tensor.name}` };
@@ -446,8 +446,8 @@ function swapped(signature, base, examples) {
  * @param {Row[]} examples
  */
 function others(input, row, examples) {
-  const own = JSON.stringify(row[input]);
-  const found = new Map(examples.filter((each) => input in each).map((each) => [JSON.stringify(each[input]), each[input]]));
+  const own = JSON.stringify(valueIn(row, input));
+  const found = new Map(examples.filter((each) => Object.hasOwn(each, input)).map((each) => [JSON.stringify(each[input]), each[input]]));
   found.delete(own);
   return [...found.values()];
 }
@@ -462,7 +462,7 @@ function others(input, row, examples) {
 function fitted(value, like, tensor, signature) {
   const [from, to] = [sizes(value), sizes(like)];
   if (from.length !== to.length) return undefined;
-  const axes = signature.padding?.inputs[tensor.name] ?? [];
+  const axes = paddedAxes(tensor.name, signature);
   const free = from.every((size, axis) => size === to[axis] || axes.includes(axis + Number(signature.in_rows)));
   return free ? resized(value, to, signature.padding?.value ?? 0) : undefined;
 }
@@ -472,6 +472,16 @@ function resized(value, dims, padding) {
   if (!dims.length) return value ?? padding;
   const list = Array.isArray(value) ? value : [];
   return Array.from({ length: dims[0] }, (_, place) => resized(list[place], dims.slice(1), padding));
+}
+
+/** What a row says itself: an input may be called as what all objects have. @param {Row} row @param {string} input */
+function valueIn(row, input) {
+  return Object.hasOwn(row, input) ? row[input] : undefined;
+}
+
+/** @param {string} input @param {Signature} signature @returns {number[]} */
+function paddedAxes(input, { padding }) {
+  return padding && Object.hasOwn(padding.inputs, input) ? padding.inputs[input] : [];
 }
 
 /**
