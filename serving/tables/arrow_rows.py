@@ -36,7 +36,7 @@ _MOST_SAID = 200
 
 
 def read(body: bytes, form: str, most_rows: int, most_bytes: int) -> bytes:
-    """The rows. form: a key of `NAMES`; an Arrow file is read as a stream is. most_bytes: of the columns, decoded.
+    """The rows. form: a key of `NAMES`; an Arrow file is read as a stream is. most_bytes: of the columns, decoded; and of the JSON.
 
     Raises `InvalidInput`, `TooLarge` and MemoryError.
     """
@@ -83,14 +83,15 @@ def _is_readable(kind: Any) -> bool:
 
 
 def _rows(batches: Iterator[Any], names: list[str], what: str, most_rows: int, most_bytes: int) -> Iterator[bytes]:
-    """The rows of each batch, separated by commas. Raises `TooLarge`."""
-    rows, nbytes, elements = 0, 0, 0
+    """The rows as JSON, each alone. Raises `TooLarge`."""
+    rows, nbytes, elements, written = 0, 0, 0, 0
     for place, batch in enumerate(batches):
         batch.validate(full=True)
         columns = {name: batch.column(name) for name in names}
         rows += batch.num_rows
         nbytes += sum(arrow_bodies.decoded_bytes(column) for column in batch.columns)
-        elements += sum(_elements(column) for column in columns.values())
+        # Each column counts as one: a file may name one batch of thousands of empty columns thousands of times.
+        elements += batch.num_columns + sum(_elements(column) for column in columns.values())
         for much, count, most in (
             ("rows", rows, most_rows),
             ("bytes", nbytes, most_bytes),
@@ -103,7 +104,13 @@ def _rows(batches: Iterator[Any], names: list[str], what: str, most_rows: int, m
         if batch.num_rows:
             values = [_values(column) for column in columns.values()]
             lines = zip(*values, strict=True) if values else [()] * batch.num_rows
-            yield b",".join(orjson.dumps(dict(zip(names, line, strict=True))) for line in lines)
+            for line in lines:
+                row = orjson.dumps(dict(zip(names, line, strict=True)))
+                # A name stands in each row, and a byte may become six: a file of a kilobyte would fill the memory of who asks.
+                written += len(row) + 1
+                if written > most_bytes:
+                    raise TooLarge(f"the rows of {what} have more than {most_bytes:,} bytes as JSON")
+                yield row
 
 
 def _elements(column: Any) -> int:

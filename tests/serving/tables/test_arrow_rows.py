@@ -95,6 +95,21 @@ def test_what_is_too_much_is_refused():
         read(pa.table({"x": repeated}), "stream", most_bytes=10_000)
     with pytest.raises(TooLarge, match="more than 2,097,152 values"):
         read(pa.table({"x": [[True] * 300_000] * 7}))
+    with pytest.raises(TooLarge, match="more than 100,000 bytes as JSON"):
+        read(pa.table({"a long name" * 1_000: range(100)}), most_bytes=100_000)
+    with pytest.raises(TooLarge, match="more than 10,000 bytes as JSON"):
+        read(pa.table({"x": ["\x01" * 1_000] * 9}), most_bytes=10_000)  # six times as long
+
+
+def test_many_batches_of_many_empty_columns_are_too_much():
+    batch = pa.record_batch({f"x{place}": pa.array([], pa.int8()) for place in range(5_000)})
+    out = io.BytesIO()
+    with pa.ipc.new_stream(out, batch.schema) as writer:
+        for _ in range(5):
+            writer.write_batch(batch)
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(TooLarge, match="more than 20,000 values"):
+        patched.setattr(arrow_rows, "_MOST_ELEMENTS", 20_000)
+        arrow_rows.read(out.getvalue(), "arrow", 10_000, MOST)
 
 
 @pytest.mark.parametrize(
