@@ -6,27 +6,33 @@ A worker reads them, as it reads such bodies of predict. The page then asks with
 keep what is no input, such as an id, and a bad one spoils no other.
 """
 
+import asyncio
+
 from fastapi import APIRouter, Request, Response
 
-from signet.serving.errors import InvalidInput, TooLarge, UnknownType
+from signet.serving.errors import DeadlineExceeded, InvalidInput, Overloaded, TooLarge, UnknownType
 from signet.serving.gateway.core.inference import Inference
-from signet.serving.gateway.http import body_types
+from signet.serving.gateway.http import body_types, compression
 from signet.serving.gateway.http.responses import fails, gives
 from signet.serving.offload import table_bodies
 from signet.serving.offload.pool import Died, Offload
 from signet.serving.offload.table_bodies import ARROW, PARQUET
+from signet.serving.process.concurrency import settled
 
 MOST_ROWS = 10_000
 MOST_BYTES = 1 << 24
 """Of a file, and of what is in it once decoded."""
 _MOST_DECODED = 1 << 26
+_MOST_WAITING = 8
+"""Files that are read or wait for it: they are read one after another, as large bodies of predict need the workers, too."""
 
-_ROWS = gives("FileRows", "All of them") | fails(400, 404, 413, 415, 429, 500, 503)
+_ROWS = gives("FileRows", "All of them") | fails(400, 404, 413, 415, 429, 500, 503, 504)
 
 
 def create_router(inference: Inference, offload: Offload) -> APIRouter:
     """The routes of one gateway."""
     router = APIRouter(tags=["service"])
+    files = _Files(offload, inference.timeout_s)
 
     @router.post("/v1/models/{model:name}/rows", name="rows", responses=_ROWS)
     async def rows(request: Request, model: str) -> Response:
@@ -36,18 +42,39 @@ def create_router(inference: Inference, offload: Offload) -> APIRouter:
         nothing is asked of the model. Columns that are no numbers, texts, times or lists are left out, and named.
         """
         inference.check_declared(model)
-        body = await request.body()
+        sent = {name.lower(): value for name, value in request.headers.raw}
+        body = await settled(compression.decompressed(await request.body(), sent, MOST_BYTES))
         if len(body) > MOST_BYTES:
             raise TooLarge(f"the file has {len(body):,} bytes; here it may have {MOST_BYTES:,}")
-        form = body_types.sent(request.headers.get("content-type", "").encode("latin-1"), body).form
+        form = body_types.sent(sent.get(b"content-type"), body).form
         if form not in (ARROW, PARQUET):
             raise UnknownType(f"expected {body_types.NAMES[PARQUET]} or {body_types.NAMES[ARROW]}; this is {form}")
+        return Response(await files.rows(form, body), media_type="application/json")
+
+    return router
+
+
+class _Files:
+    """Has the files of one gateway's callers read, each in its turn and time. All fields belong to the event loop."""
+
+    def __init__(self, offload: Offload, timeout_s: float) -> None:
+        self._offload, self._timeout_s = offload, timeout_s
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+
+    async def rows(self, form: str, body: bytes) -> bytes:
+        """The rows as JSON. Raises `Overloaded`, `DeadlineExceeded`, and as `table_bodies.rows` does."""
+        if self._waiting >= _MOST_WAITING:
+            raise Overloaded(f"{self._waiting} files wait to be read; try again in a few seconds")
+        self._waiting += 1
         try:
-            text = await offload.call(table_bodies.rows, form, body, MOST_ROWS, _MOST_DECODED)
+            async with asyncio.timeout(self._timeout_s), self._turn:
+                return await self._offload.call(table_bodies.rows, form, body, MOST_ROWS, _MOST_DECODED)
+        except TimeoutError as error:
+            raise DeadlineExceeded(f"the file was not read within {self._timeout_s:g} seconds") from error
         except Died as error:
             if not error.by_fault:
                 raise
             raise InvalidInput("the file is malformed: the process that read it has crashed") from error
-        return Response(text, media_type="application/json")
-
-    return router
+        finally:
+            self._waiting -= 1

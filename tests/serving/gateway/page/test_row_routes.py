@@ -1,5 +1,7 @@
 """The rows of Parquet and Arrow over HTTP, as the page's table asks for them."""
 
+import asyncio
+import gzip
 import json
 
 import jsonschema_rs
@@ -7,8 +9,9 @@ import pyarrow as pa
 import pytest
 
 from signet.serving.gateway.page import row_routes
+from signet.serving.http.server import Request
 from tests.servers import GOLDEN_MODELS
-from tests.serving.gateway.crashing import crash
+from tests.serving.gateway.crashing import crash, hang
 from tests.serving.gateway.in_process import InProcess, gateway
 from tests.serving.tables.test_round_trip import parquet, stream
 
@@ -64,3 +67,33 @@ def test_a_file_that_crashes_its_reader_harms_nobody_else(running, monkeypatch):
             {"error": "the file is malformed: the process that read it has crashed"},
         )
     assert rows(running, parquet(TABLE))[0] == 200
+
+
+def posted(body: bytes, more: dict[bytes, bytes] | None = None) -> Request:
+    return Request("POST", b"/v1/models/two_in/rows", {b"content-type": PARQUET, **(more or {})}, body, "1.1", True)
+
+
+def test_a_packed_file_is_unpacked_within_the_same_bounds(running):
+    packed = {b"content-encoding": b"gzip"}
+    for body, more, code in (
+        (gzip.compress(parquet(TABLE)), packed, 200),
+        (gzip.compress(bytes(row_routes.MOST_BYTES + 1)), packed, 413),
+        (parquet(TABLE), packed, 400),
+        (parquet(TABLE), {b"content-encoding": b"br"}, 415),
+    ):
+        answer = running.ask("POST", b"/v1/models/two_in/rows", body, {b"content-type": PARQUET, **more})
+        assert answer.status == code, answer.body
+
+
+def test_files_are_read_in_turn_and_in_time_and_only_so_many_wait(monkeypatch):
+    monkeypatch.setattr(row_routes.table_bodies, "rows", hang)
+
+    async def asked(running: InProcess) -> list[tuple[int, str]]:
+        answers = await asyncio.gather(*(running.answer(posted(parquet(TABLE))) for _ in range(9)))
+        assert not running.gateway.offload._busy
+        return [(answer.status, json.loads(answer.body)["error"]) for answer in answers]
+
+    with gateway(models_dir=GOLDEN_MODELS, request_timeout_s=0.3) as running:
+        *waited, refused = running._runner.run(asked(running))
+    assert set(waited) == {(504, "the file was not read within 0.3 seconds")}
+    assert refused == (429, "8 files wait to be read; try again in a few seconds")
