@@ -55,6 +55,8 @@ _POLICY = (
 )
 _HEADERS = {"Content-Security-Policy": _POLICY}
 _FRESH = {"Cache-Control": "no-cache"}
+_OWN = {"Cache-Control": "private, no-cache"}
+"""Of what a key shows: a cache that others share keeps none of it, whichever header the key came in."""
 _KEPT = {"Cache-Control": "public, max-age=3600"}
 
 _DOCUMENT: dict[int | str, dict[str, Any]] = {
@@ -94,7 +96,7 @@ def create_router(documents: DocumentCache) -> APIRouter:
 
 def fresh(request: Request, document: Document, media_type: str = "application/json") -> Response:
     """The document, unless the caller has it: 304."""
-    headers = {**_FRESH, "ETag": document.etag}
+    headers = {**_OWN, "ETag": document.etag}
     if document.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     return Response(document.body, media_type=media_type, headers=headers)

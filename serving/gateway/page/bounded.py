@@ -7,6 +7,7 @@ A card may hold half a character, a number of a thousand digits, NaN, a million 
 
 import math
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -14,6 +15,8 @@ T = TypeVar("T")
 MOST_TEXT = 4_000
 """Characters of a text."""
 MOST_DEPTH = 8
+MOST_VALUES = 200_000
+"""Items and entries of a whole document: lists within lists may have millions, each of them few."""
 _EXACT = 1 << 53
 """Whole numbers beyond are not whole in a browser, nor in 64 bits much later."""
 
@@ -23,6 +26,8 @@ class Bounded:
 
     def __init__(self) -> None:
         self._left_out: dict[str, str] = {}
+        self._values = 0
+        """Items and entries that were read."""
 
     @property
     def left_out(self) -> str:
@@ -58,9 +63,7 @@ class Bounded:
             if value is not None:
                 self._note(place, "no list")
             return []
-        if len(value) > most:
-            self._note(place, f"{len(value)} entries; the first {most} are shown")
-        return [read(item) for item in value[:most]]
+        return [read(item) for item in value[: self._room(place, len(value), most)]]
 
     def mapping(self, place: str, value: Any) -> Mapping[str, Any]:
         """An object as it is; an empty one for None and for what is none."""
@@ -72,10 +75,9 @@ class Bounded:
 
     def entries(self, place: str, value: Any, most: int, read: Callable[[Any], T]) -> dict[str, T]:
         """The first entries of an object, as `items`."""
-        entries = list(self.mapping(place, value).items())
-        if len(entries) > most:
-            self._note(place, f"{len(entries)} entries; the first {most} are shown")
-        return {self.text(place, key, 200): read(one) for key, one in entries[:most]}
+        entries = self.mapping(place, value)
+        shown = islice(entries.items(), self._room(place, len(entries), most))
+        return {self.text(place, key, 200): read(one) for key, one in shown}
 
     def tree(self, place: str, value: Any, most: int, depth: int = 0) -> Any:
         """Any JSON. most: items of a list, entries of an object."""
@@ -91,6 +93,14 @@ class Bounded:
         if isinstance(value, Mapping):
             return self.entries(place, value, most, lambda one: self.tree(place, one, most, depth + 1))
         return self.items(place, value, most, lambda one: self.tree(place, one, most, depth + 1))
+
+    def _room(self, place: str, count: int, most: int) -> int:
+        """How many of so many are read."""
+        shown = min(count, most, MOST_VALUES - self._values)
+        self._values += shown
+        if shown < count:
+            self._note(place, f"{count} entries; the first {shown} are shown")
+        return shown
 
     def _note(self, place: str, why: str) -> None:
         self._left_out.setdefault(place, why)

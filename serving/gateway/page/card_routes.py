@@ -53,8 +53,8 @@ def create_router(backend: Backend, inference: Inference) -> APIRouter:
             return fresh(request, of_bytes(card.without_version(model, version, labels, statuses, why)))
         with releasing(lease):
             live = replace(of_lease(lease, labels, statuses), card=lease.card.content)
-            body = await asyncio.to_thread(card.of_version, live, lease.card, statuses)
-        return fresh(request, of_bytes(body))
+            made = await asyncio.to_thread(lambda: of_bytes(card.of_version(live, lease.card, statuses)))
+        return fresh(request, made)
 
     @router.get("/v1/models/{model:name}/examples", name="examples", responses=_ROWS)
     @router.get("/v1/models/{model:name}/versions/{version:name}/examples", name="examples", responses=_ROWS)
@@ -75,8 +75,8 @@ def create_router(backend: Backend, inference: Inference) -> APIRouter:
         """A picture of a version's network, or of how it was learnt."""
         inference.check_declared(model)
         with releasing(await inference.lease(InferenceRequest(model, version))) as lease:
-            content = await asyncio.to_thread(pictures.read, lease.card.folder, file)
-        return fresh(request, of_bytes(content), _PNG)
+            made = await asyncio.to_thread(lambda: of_bytes(pictures.read(lease.card.folder, file)))
+        return fresh(request, made, _PNG)
 
     return router
 

@@ -50,7 +50,7 @@ class KeptRows:
             if known:
                 return known
             body, final = await self._found(lease, signature)
-            made = of_bytes(body)
+            made = await asyncio.to_thread(of_bytes, body)  # megabytes may be there
             if final:
                 self._keep(lease, signature, made)
             return made

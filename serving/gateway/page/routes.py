@@ -45,6 +45,7 @@ class _File(NamedTuple):
 def create_router() -> APIRouter:
     """The routes of one gateway."""
     router = APIRouter(tags=["service"])
+    pages = _files()  # now: the event loop reads no file
 
     @router.get("/", responses=_ALIVE)
     async def alive(request: Request) -> Response:
@@ -54,12 +55,12 @@ def create_router() -> APIRouter:
         """
         vary = {"Vary": "Accept"}
         if "text/html" in request.headers.get("accept", ""):
-            return _sent(request, _files()[_INDEX], vary | _CAMERA)
+            return _sent(request, pages[_INDEX], vary | _CAMERA)
         return JSONResponse({"status": "alive"}, headers=vary)
 
     @router.get("/page/{name:path}", include_in_schema=False)
     async def file(request: Request, name: str) -> Response:
-        found = _files().get(name)
+        found = pages.get(name)
         if found is None or name == _INDEX:
             raise NotFound(f"there is no file {name[:100]!r} of the page")
         return _sent(request, found, {})

@@ -14,6 +14,7 @@ import numpy as np
 import orjson
 
 from signet.serving.errors import ServingError
+from signet.serving.gateway.openapi import card_schemas
 from signet.serving.gateway.openapi.described_model import DescribedModel, DescribedTensor, in_single_rows
 from signet.serving.models import example_rows
 from signet.serving.models.model_card import Card
@@ -26,7 +27,7 @@ MOST_ROWS = 16
 MOST_BYTES = 2 << 20
 """Of the rows as JSON; and of the answers."""
 
-GOLDEN, WARM_UP, CARD, MADE_UP = "golden", "warm-up", "card", "made up"
+GOLDEN, WARM_UP, CARD, MADE_UP = card_schemas.SOURCES
 
 
 class Rows:

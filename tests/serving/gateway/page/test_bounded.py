@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signet.serving.gateway.page.bounded import MOST_DEPTH, Bounded
+from signet.serving.gateway.page.bounded import MOST_DEPTH, MOST_VALUES, Bounded
 
 ANYTHING = st.recursive(
     st.none()
@@ -72,3 +72,12 @@ def test_what_is_nested_deep_ends():
     bounded = Bounded()
     assert json.dumps(bounded.tree("training", deep, 5)).count("[") == MOST_DEPTH
     assert "nested more than 8 deep" in bounded.left_out
+
+
+def test_a_document_of_many_small_lists_ends_as_a_whole():
+    bounded = Bounded()
+    made = bounded.tree("training", [[[[1] * 50] * 50] * 50] * 50, 50)
+    assert str(made).count("1") < MOST_VALUES
+    assert bounded.items("labels", ["a"] * 3, 3, str) == []
+    assert "training (50 entries; the first " in bounded.left_out
+    assert "labels (3 entries; the first 0 are shown)" in bounded.left_out

@@ -97,7 +97,9 @@ def test_a_card_tells_what_the_export_says_of_its_live_signatures(tmp_path):
 
 
 def test_each_card_is_as_the_document_says(gateway_url):
-    known = httpx.get(f"{gateway_url}/openapi.json", timeout=30).json()
+    answer = httpx.get(f"{gateway_url}/openapi.json", timeout=30)
+    assert answer.status_code == 200, answer.text
+    known = answer.json()
     validator = jsonschema_rs.Draft202012Validator({**known, "$ref": "#/components/schemas/Card"})
     for model in ("mlp", "two_in", "mixed", "three_out", "clsreg"):
         told = httpx.get(f"{gateway_url}/v1/models/{model}/card").json()
@@ -222,7 +224,7 @@ def test_pictures_are_plain_files_of_the_version_alone(tmp_path):
             answer = running.ask("GET", path.encode())
             assert (answer.status, answer.body) == (200, PNG)
             assert header(answer, "content-type") == "image/png"
-            assert header(answer, "cache-control") == "no-cache"
+            assert header(answer, "cache-control") == "private, no-cache"
             again = running.ask("GET", path.encode(), headers={b"if-none-match": header(answer, "etag").encode()})
             assert (again.status, again.body) == (304, b"")
         for path, why in {
