@@ -36,7 +36,7 @@ _MOST_SAID = 200
 
 
 def read(body: bytes, form: str, most_rows: int, most_bytes: int) -> bytes:
-    """The rows. form: a key of `NAMES`; an Arrow file is read as a stream is. most_bytes: of the columns, decoded; and of the JSON.
+    """The rows. form: a key of `NAMES`; an Arrow file is read as a stream is. most_bytes: of the columns, decoded; of the JSON.
 
     Raises `InvalidInput`, `TooLarge` and MemoryError.
     """

@@ -101,14 +101,14 @@ def test_what_is_too_much_is_refused():
         read(pa.table({"x": ["\x01" * 1_000] * 9}), most_bytes=10_000)  # six times as long
 
 
-def test_many_batches_of_many_empty_columns_are_too_much():
+def test_many_batches_of_many_empty_columns_are_too_much(monkeypatch):
     batch = pa.record_batch({f"x{place}": pa.array([], pa.int8()) for place in range(5_000)})
     out = io.BytesIO()
     with pa.ipc.new_stream(out, batch.schema) as writer:
         for _ in range(5):
             writer.write_batch(batch)
-    with pytest.MonkeyPatch.context() as patched, pytest.raises(TooLarge, match="more than 20,000 values"):
-        patched.setattr(arrow_rows, "_MOST_ELEMENTS", 20_000)
+    monkeypatch.setattr(arrow_rows, "_MOST_ELEMENTS", 20_000)
+    with pytest.raises(TooLarge, match="more than 20,000 values"):
         arrow_rows.read(out.getvalue(), "arrow", 10_000, MOST)
 
 
