@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -12,7 +13,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from google.protobuf import json_format
 from starlette.exceptions import HTTPException
 
-from signet.serving.errors import Internal, InvalidInput, NotFound, ServingError
+from signet.serving.errors import Internal, InvalidInput, NotFound, Overloaded, ServingError
 from signet.serving.gateway.access.identity import visible
 from signet.serving.gateway.core.backend import Backend, releasing
 from signet.serving.gateway.core.inference import Inference, InferenceRequest
@@ -141,7 +142,8 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(ServingError)
     async def serving_error(_: Request, error: ServingError) -> JSONResponse:
-        return JSONResponse({"error": str(error)}, error.http_status)
+        headers = {"Retry-After": f"{math.ceil(error.retry_after_s or 1)}"} if isinstance(error, Overloaded) else None
+        return JSONResponse({"error": str(error)}, error.http_status, headers)
 
     @app.exception_handler(RequestValidationError)
     async def wrong_parameter(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -12,7 +12,7 @@ from signet.serving.gateway.page import row_routes
 from signet.serving.http.server import Request
 from tests.servers import GOLDEN_MODELS
 from tests.serving.gateway.crashing import crash, hang
-from tests.serving.gateway.in_process import InProcess, gateway
+from tests.serving.gateway.in_process import InProcess, gateway, header
 from tests.serving.tables.test_round_trip import parquet, stream
 
 PARQUET, ARROW = b"application/vnd.apache.parquet", b"application/vnd.apache.arrow.stream"
@@ -88,12 +88,12 @@ def test_a_packed_file_is_unpacked_within_the_same_bounds(running):
 def test_files_are_read_in_turn_and_in_time_and_only_so_many_wait(monkeypatch):
     monkeypatch.setattr(row_routes.table_bodies, "rows", hang)
 
-    async def asked(running: InProcess) -> list[tuple[int, str]]:
+    async def asked(running: InProcess) -> list[tuple[int, str, str | None]]:
         answers = await asyncio.gather(*(running.answer(posted(parquet(TABLE))) for _ in range(9)))
         assert not running.gateway.offload._busy
-        return [(answer.status, json.loads(answer.body)["error"]) for answer in answers]
+        return [(one.status, json.loads(one.body)["error"], header(one, "Retry-After")) for one in answers]
 
     with gateway(models_dir=GOLDEN_MODELS, request_timeout_s=0.3) as running:
         *waited, refused = running._runner.run(asked(running))
-    assert set(waited) == {(504, "the file was not read within 0.3 seconds")}
-    assert refused == (429, "8 files wait to be read; try again in a few seconds")
+    assert set(waited) == {(504, "the file was not read within 0.3 seconds", None)}
+    assert refused == (429, "8 files wait to be read; try again in a few seconds", "1")
