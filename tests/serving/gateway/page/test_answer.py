@@ -68,6 +68,32 @@ def test_outputs_are_told_in_words_and_bars_by_size(url):
         )
 
 
+def test_an_answer_is_read_out_in_one_line_and_not_with_all_that_stands_below(url):
+    with answered(url) as page:
+        heard = page.locator("main [role=status]", has_text="Answer:")
+        assert page.locator(".result").evaluate("(place) => place.closest('[aria-live]') === null")
+        assert len(heard.inner_text()) < 320
+        assert page.locator("[data-output=p] .headline").inner_text() in heard.inner_text()
+        page.locator(".result [aria-live=polite]").first.wait_for(state="attached")  # of a button, which says "Copied"
+        assert all(page.locator(".result [aria-live]").evaluate_all("all => all.map((each) => each.closest('button'))"))
+
+
+def test_an_answer_that_comes_while_somebody_goes_on_writing_is_said_to_be_of_before(url):
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        held.append(route)
+
+    with answered(url) as page:
+        page.route("**:predict", hold)
+        with page.expect_request("**:predict"):
+            page.get_by_role("button", name="Ask").click()
+        page.get_by_label("x: place 1", exact=True).fill("7")
+        held[0].continue_()
+        page.locator(".result:not([aria-busy])").wait_for()
+        assert page.get_by_text("for what was asked before").is_visible()
+
+
 def test_time_is_told_by_stage_with_version_and_request(url):
     with answered(url) as page:
         panel = page.locator(".time-panel")

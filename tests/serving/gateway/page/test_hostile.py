@@ -92,12 +92,3 @@ def test_names_that_each_object_has_are_inputs_and_outputs_like_others(hostile):
         page.get_by_role("button", name="Ask").wait_for()
         assert page.get_by_role("navigation", name="Of this model").locator("[aria-current=page]").inner_text() == "Try"
         assert page.locator(".answer").count() == 0
-
-
-def test_a_version_that_is_not_there_is_not_shown_as_another(hostile):
-    with browser.page(f"{hostile}/#/models/named?version=7") as page:
-        picker = page.get_by_label("Version")
-        picker.wait_for()
-        assert picker.input_value() == "7"
-        picker.select_option("")
-        page.get_by_role("button", name="Ask").wait_for()

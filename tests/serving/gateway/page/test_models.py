@@ -137,6 +137,15 @@ def test_cards_tell_states_and_the_reason_of_a_failure(url):
         assert browser.axe(page) == []
 
 
+def test_a_version_that_is_not_served_is_not_shown_as_callers_usual_one(url):
+    with browser.page(f"{url}/#/models/failing?version=2") as page:
+        picker = page.get_by_label("Version", exact=True)
+        picker.wait_for()
+        assert picker.input_value() == "2"
+        picker.select_option("")
+        page.get_by_role("button", name="Ask").wait_for()
+
+
 def test_models_come_and_go_while_somebody_looks(url, folder):
     with browser.page(f"{url}/#/") as page:
         card = shown(page, "failing")

@@ -5,6 +5,7 @@
  */
 import { fill, h } from "../core/dom.js";
 import { count, number, percent, points, quantity, size } from "../core/numbers.js";
+import { prose } from "../core/prose.js";
 import { bytesOf, saveButton } from "../core/save.js";
 import { canvas } from "./pixels.js";
 import { cut, extent, items, jsonHead, same, spread, units, words } from "./shown.js";
@@ -54,7 +55,7 @@ function output(item, before) {
   return h(
     "div",
     { class: `output shown-${item.shown.kind}`, dataset: { output: item.name } },
-    h("dt", {}, item.name, hint && h("span", { class: "hint" }, hint)),
+    h("dt", {}, item.name, hint && h("span", { class: "hint" }, prose(hint))),
     h("dd", {}, item.shown.kind !== "json" && item.shown.kind !== "table" && h("p", { class: "headline" }, words(item.shown)), before !== undefined && difference(item, before), body(item.shown, before?.shown)),
   );
 }
@@ -100,6 +101,7 @@ export function changeInWords(now, before) {
  * @param {(value: number) => string} apart of how far two are apart
  */
 function step(now, before, text, apart) {
+  if (same(now, before)) return `${text(now)} as before, other numbers differ`;
   const by = now - before;
   if (!Number.isFinite(by)) return `Changed: before ${text(before)}`;
   return `${by < 0 ? "▼ less" : "▲ more"} by ${apart(Math.abs(by))}: before ${text(before)}`;

@@ -104,7 +104,7 @@ function ofNumber(tensor, value) {
   if (!saysChance(tensor) || !isChance(value)) return { kind: "number", value, unit: units(tensor.unit).unit };
   const what = namedChance(tensor);
   if (!what) return { kind: "chance", value };
-  const bars = greatest([value, 1 - value], (place) => (place === 0 ? what : `not ${what}`));
+  const bars = greatest([value, Math.max(0, 1 - value)], (place) => (place === 0 ? what : `not ${what}`));
   return { kind: "bars", chances: true, unit: "", bars, total: 2 };
 }
 
@@ -337,7 +337,7 @@ export function extent(values) {
  * @param {number} most
  */
 export function cut(text, most) {
-  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
+  return text.length > most ? `${text.slice(0, most - 1).replace(/[\ud800-\udbff]$/, "")}…` : text;
 }
 
 /**

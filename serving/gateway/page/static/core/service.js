@@ -62,7 +62,8 @@ const AFFINITY = crypto.getRandomValues(new Uint32Array(2)).join("-");
  * @returns {Promise<any>}
  */
 export async function get(path, signal) {
-  return (await send(path, { signal })).json();
+  const response = await send(path, { signal });
+  return whole(() => response.json(), signal);
 }
 
 /**
@@ -72,7 +73,8 @@ export async function get(path, signal) {
  * @returns {Promise<any>}
  */
 export async function getQuietly(path, signal) {
-  return (await send(path, { signal }, undefined, false)).json();
+  const response = await send(path, { signal }, undefined, false);
+  return whole(() => response.json(), signal);
 }
 
 /**
@@ -81,7 +83,8 @@ export async function getQuietly(path, signal) {
  * @param {AbortSignal} [signal]
  */
 export async function getText(path, signal) {
-  return (await send(path, { signal }, undefined, false)).text();
+  const response = await send(path, { signal }, undefined, false);
+  return whole(() => response.text(), signal);
 }
 
 /**
@@ -124,11 +127,10 @@ export async function predict(call, signal) {
   if (call.alone) Object.assign(headers, { "X-Signet-Batching": "off" });
   const began = performance.now();
   const response = await send(request.path, { method: "POST", headers, body: request.text, signal }, request);
-  const text = await response.text();
+  const text = await whole(() => response.text(), signal, request);
   const ms = performance.now() - began;
-  const answer = JSON.parse(text);
   return {
-    predictions: call.signature.in_rows ? answer.predictions : [answer.outputs],
+    predictions: predictionsIn(text, call, request),
     version: Number(response.headers.get("X-Signet-Model-Version")),
     requestId: response.headers.get("X-Request-Id") ?? "",
     ms,
@@ -136,6 +138,38 @@ export async function predict(call, signal) {
     request,
     text,
   };
+}
+
+/**
+ * The body of an answer. Raises ServiceError where it breaks off, or is not what it should be.
+ * @template T
+ * @param {() => Promise<T>} read
+ * @param {AbortSignal} [signal]
+ * @param {SentRequest} [request] for the error
+ */
+async function whole(read, signal, request) {
+  try {
+    return await read();
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw new ServiceError(0, `the answer cannot be read: ${/** @type {Error} */ (error).message}`, "", request);
+  }
+}
+
+/**
+ * @param {string} text
+ * @param {Call} call
+ * @param {SentRequest} request for the error
+ * @returns {Prediction[]}
+ */
+function predictionsIn(text, { signature }, request) {
+  try {
+    const answer = JSON.parse(text);
+    if (signature.in_rows ? Array.isArray(answer.predictions) : answer.outputs) return signature.in_rows ? answer.predictions : [answer.outputs];
+  } catch {
+    // what stands between may answer in other words: those are shown
+  }
+  throw new ServiceError(0, `this is no answer of a model: ${text.slice(0, 500)}`, "", request);
 }
 
 /**

@@ -70,21 +70,25 @@ function shortened(text) {
  */
 export function readJson(text, tensor, inRows) {
   if (!text.trim()) throw new Error("a value is missing here");
-  let value;
+  const value = parsed(text, tensor, inRows);
+  const unsafe = tensor.holds === "numbers" && wholeRange(tensor.dtype) && flat(value).find((each) => typeof each === "number" && Math.abs(each) > Number.MAX_SAFE_INTEGER);
+  if (unsafe) throw new Error(`${unsafe} has more digits than this page can send without loss`);
+  return value;
+}
+
+/** @param {string} text @param {Tensor} tensor @param {boolean} inRows @returns {unknown} */
+function parsed(text, tensor, inRows) {
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch (error) {
     const lines = tensor.holds === "numbers" ? block(text) : null;
     if (lines && lines.flat().every((cell) => DECIMAL.test(cell) || wordOf(cell))) return shaped(lines, tensor, inRows);
     try {
-      value = JSON.parse(text.replace(/("(?:[^"\\]|\\.)*")|-?\bInfinity\b|\bNaN\b/g, (found, quoted) => quoted ?? `"${found}"`));
+      return JSON.parse(text.replace(/("(?:[^"\\]|\\.)*")|-?\bInfinity\b|\bNaN\b/g, (found, quoted) => quoted ?? `"${found}"`));
     } catch {
       throw new Error(`this is not JSON: ${/** @type {Error} */ (error).message}`);
     }
   }
-  const unsafe = tensor.holds === "numbers" && wholeRange(tensor.dtype) && flat(value).find((each) => typeof each === "number" && Math.abs(each) > Number.MAX_SAFE_INTEGER);
-  if (unsafe) throw new Error(`${unsafe} has more digits than this page can send without loss`);
-  return value;
 }
 
 /**

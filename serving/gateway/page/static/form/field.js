@@ -6,6 +6,7 @@
  */
 import { shapeOfOne, shapeText } from "../core/card.js";
 import { fill, h, uniqueId } from "../core/dom.js";
+import { prose } from "../core/prose.js";
 import { FieldError } from "./editor.js";
 import * as json from "./fields/json.js";
 
@@ -36,7 +37,7 @@ export function createField(createEditor, use) {
   const label = h("label", { id: `${id}-label` }, tensor.name, " ", h("span", { class: "type" }, shape === "()" ? tensor.dtype : `${tensor.dtype} ${shape}`));
   const toggle = h("button", { type: "button", class: "slight", "aria-pressed": "false", "aria-label": `${tensor.name} as JSON`, onclick: flip }, "as JSON");
   const said = described(tensor);
-  const hint = h("p", { class: "hint", id: `${id}-hint`, hidden: !said }, said);
+  const hint = h("p", { class: "hint", id: `${id}-hint`, hidden: !said }, prose(said));
   const error = h("p", { class: "error", id: `${id}-error`, role: "alert", hidden: true });
   const place = h("div", { class: "editor" });
   const head = h("div", { class: "field-head" }, label, own !== raw && toggle);

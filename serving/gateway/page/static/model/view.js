@@ -7,6 +7,7 @@ import { inWords } from "../card/versions.js";
 import { format } from "../core/address.js";
 import { card, examples } from "../core/card.js";
 import { fill, h, uniqueId } from "../core/dom.js";
+import { prose } from "../core/prose.js";
 import { carried, readRow } from "../core/row.js";
 import { releaseLine, releaseSentence } from "../release/line.js";
 import * as about from "./about/tab.js";
@@ -86,7 +87,7 @@ function head(told, release) {
     "div",
     { class: "model-head" },
     h("h1", {}, h("bdi", {}, told.name)),
-    told.purpose && h("p", { class: "purpose", dir: "auto" }, told.purpose),
+    told.purpose && h("p", { class: "purpose", dir: "auto" }, prose(told.purpose)),
     release !== null && releaseLine(told.name, release),
   );
 }

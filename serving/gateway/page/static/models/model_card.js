@@ -11,6 +11,7 @@ import { labelsInWords } from "../card/versions.js";
 import { format } from "../core/address.js";
 import { card } from "../core/card.js";
 import { fill, h } from "../core/dom.js";
+import { prose } from "../core/prose.js";
 import { ServiceError } from "../core/service.js";
 import { releaseLine, releaseSentence } from "../release/line.js";
 
@@ -81,7 +82,7 @@ function content(told, release) {
     !told.versions.length && told.error !== "" && h("p", { class: "error" }, h("bdi", {}, shortened(told.error, LONGEST_PURPOSE))),
     labels.length > 0 && h("p", { class: "hint" }, h("bdi", {}, labels.length > MOST_LABELS ? `${named} and ${labels.length - MOST_LABELS} more labels` : named)),
     release !== null && releaseLine(told.name, release),
-    told.purpose ? h("p", { class: "purpose", dir: "auto" }, shortened(told.purpose, LONGEST_PURPOSE)) : h("p", { class: "hint" }, told.problem || "No card says what it is for."),
+    told.purpose ? h("p", { class: "purpose", dir: "auto" }, prose(shortened(told.purpose, LONGEST_PURPOSE))) : h("p", { class: "hint" }, told.problem || "No card says what it is for."),
     signature && inShort("Takes", signature.inputs),
     signature && inShort("Gives", signature.outputs),
     told.scores.length > 0 && scores(told.scores),

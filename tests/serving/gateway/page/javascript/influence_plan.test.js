@@ -230,3 +230,8 @@ test("inputs are called as they like, also as what each object has", () => {
   assert.deepEqual(new Set(variants.map(({ input }) => input)), new Set(["constructor", "__proto__"]));
   assert.equal(plan(two, {}, []).variants.length, 0);
 });
+
+test("emoji are words, whole, with all that they are joined of", () => {
+  const text = "gut 👍🏽 e\u0301t 👨‍👩‍👧 🇩🇪!";
+  assert.deepEqual(words(text).map((span) => text.slice(...span)), ["gut", "👍🏽", "e\u0301t", "👨‍👩‍👧", "🇩🇪"]);
+});

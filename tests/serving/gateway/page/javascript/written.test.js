@@ -112,3 +112,9 @@ test("a share of a range is whole where there are steps enough", () => {
   assert.equal(inRange(0.7, [0, 1], "int32"), 1);
   assert.equal(inRange(0, [-1, 1], "float32"), -1);
 });
+
+test("whole numbers that would lose digits are refused in lines, too", () => {
+  const ids = { name: "ids", dtype: "int64", shape: [-1, -1], meaning: "", unit: "", values: "", labels: [], holds: "numbers" };
+  assert.throws(() => readJson("9007199254740993,1", ids, true), /more digits/);
+  assert.deepEqual(readJson("9007199254740991,1", ids, true), [9007199254740991, 1]);
+});

@@ -2,6 +2,7 @@
 import { shapeText } from "../../core/card.js";
 import { h } from "../../core/dom.js";
 import { count } from "../../core/numbers.js";
+import { prose } from "../../core/prose.js";
 
 /** @typedef {import("../../core/card.js").Signature} Signature */
 /** @typedef {import("../../core/card.js").Tensor} Tensor */
@@ -34,9 +35,9 @@ function tensors(title, signature, all) {
   if (!all.length) return h("p", {}, `${title} nothing.`);
   /** @type {[string, (tensor: Tensor) => import("../../core/dom.js").Child][]} */
   const columns = [
-    ["Meaning", (tensor) => tensor.meaning && h("bdi", {}, tensor.meaning)],
+    ["Meaning", (tensor) => tensor.meaning && h("bdi", {}, prose(tensor.meaning))],
     ["Unit", (tensor) => tensor.unit && h("bdi", {}, tensor.unit)],
-    ["Values", (tensor) => tensor.values && h("bdi", {}, tensor.values)],
+    ["Values", (tensor) => tensor.values && h("bdi", {}, prose(tensor.values))],
     ["Labels", (tensor) => tensor.labels.length > 0 && labels(tensor.labels)],
   ];
   const told = columns.filter(([, cell]) => all.some((tensor) => cell(tensor)));

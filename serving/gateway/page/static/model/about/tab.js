@@ -6,6 +6,7 @@ import { allStates } from "../../card/states.js";
 import { labelsInWords } from "../../card/versions.js";
 import { copyButton } from "../../core/copy.js";
 import { fill, h } from "../../core/dom.js";
+import { prose } from "../../core/prose.js";
 import { pause } from "../../core/time.js";
 import { releasePanel } from "../../release/panel.js";
 import { facts, flattened } from "./facts.js";
@@ -64,8 +65,8 @@ function described({ purpose, limits, data }) {
   return h(
     "section",
     { class: "panel", "aria-label": "Limits and data" },
-    limits.length > 0 && [h("h2", {}, "Limits"), h("ul", {}, limits.map((text) => h("li", { dir: "auto" }, text)))],
-    data && [h("h2", {}, "Data"), h("p", { dir: "auto" }, data)],
+    limits.length > 0 && [h("h2", {}, "Limits"), h("ul", {}, limits.map((text) => h("li", { dir: "auto" }, prose(text))))],
+    data && [h("h2", {}, "Data"), h("p", { dir: "auto" }, prose(data))],
     !limits.length && !data && h("p", { class: "hint" }, "Its card names neither limits nor data."),
   );
 }

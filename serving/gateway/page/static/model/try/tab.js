@@ -5,7 +5,7 @@
  *                  ▲                            │
  *                  └───── as it changes ────────┘
  */
-import { answerView } from "../../answer/answer.js";
+import { answerView, brief } from "../../answer/answer.js";
 import { LONGEST, update } from "../../core/address.js";
 import { fill, h } from "../../core/dom.js";
 import { readRow } from "../../core/row.js";
@@ -41,15 +41,18 @@ export async function show(host, context, signal) {
   const long = h("p", { class: "hint", role: "status", hidden: true }, "These values are too long for the URL: a link to this page goes without them.");
   const ask = h("button", { type: "submit", class: "primary", "aria-keyshortcuts": "Control+Enter" }, "Ask");
   const stale = h("span", { class: "hint", hidden: true }, "for what was asked before");
-  const place = h("section", { class: "result", "aria-label": "Answer", "aria-live": "polite" }, h("p", { class: "hint" }, "The answer comes here."));
+  const heard = h("p", { class: "unseen", role: "status" }); // the answer in one line: all that stands below it would be too much
+  const place = h("section", { class: "result", "aria-label": "Answer" }, h("p", { class: "hint" }, "The answer comes here."));
   let asking = new AbortController();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let writing;
   let written = address.query.get("row") ?? "";
+  let changes = 0;
   signal.addEventListener("abort", () => clearTimeout(writing), { once: true });
 
   function changed() {
     const row = form.draft();
+    changes += 1;
     stale.hidden = false;
     problem.hidden = true;
     if (!row) return;
@@ -91,15 +94,18 @@ export async function show(host, context, signal) {
     if (!row) return;
     const text = JSON.stringify(row);
     if (writing !== undefined || text !== written) write(text);
+    const seen = changes;
     asking.abort();
     asking = new AbortController();
     const both = AbortSignal.any([signal, asking.signal]);
     problem.hidden = true;
     broken.hidden = true;
+    fill(heard);
     place.setAttribute("aria-busy", "true");
     try {
       const got = await predict({ model: card.name, version: context.version, signature, rows: [row] }, both);
-      stale.hidden = true;
+      stale.hidden = seen === changes; // somebody may have gone on writing
+      fill(heard, `Answer: ${brief(signature, got.predictions[0])}`);
       fill(place, h("div", { class: "result-head" }, h("h2", {}, "Answer"), stale), answerView(signature, got.predictions[0]), PANELS.map((panel) => panel(context, row, got, both, edit)));
       if (place.getBoundingClientRect().top > innerHeight * 0.8) place.scrollIntoView({ block: "nearest" }); // below the form, on a phone
     } catch (error) {
@@ -143,7 +149,7 @@ export async function show(host, context, signal) {
     problem,
     long,
   );
-  fill(host, h("div", { class: "columns" }, sheet, place));
+  fill(host, h("div", { class: "columns" }, sheet, place), heard);
 
   if (examples.rows.length) form.set(examples.rows[0]);
   const linked = readRow(address.query.get("row"), signature);

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { changeInWords } from "../../../../../../serving/gateway/page/static/answer/answer.js";
 import { bytesOfPixels, range } from "../../../../../../serving/gateway/page/static/answer/pixels.js";
-import { brief, headline, items, jsonHead, same, shown, words } from "../../../../../../serving/gateway/page/static/answer/shown.js";
+import { brief, cut, headline, items, jsonHead, same, shown, words } from "../../../../../../serving/gateway/page/static/answer/shown.js";
 
 /** A tensor of an output. */
 function tensor(given = {}) {
@@ -130,4 +130,16 @@ test("what has changed is said in words", () => {
     [shown(tensor(), "NaN"), shown(tensor(), 1), "Changed: before 1"],
   ];
   for (const [now, before, said] of cases) assert.equal(changeInWords(now, before), said);
+});
+
+test("a chance that rounding puts beyond 1 leaves none for the other answer, and not less", () => {
+  const told = shown({ name: "p", dtype: "float32", shape: [-1, 1], meaning: "the chance of 'spam'", unit: "", values: "0 to 1", labels: [], holds: "numbers" }, [1.0000001]);
+  assert.deepEqual(told.bars.map(({ label, value }) => [label, value]), [["spam", 1.0000001], ["not spam", 0]]);
+});
+
+test("a text is cut between its characters", () => assert.equal(cut("ab😀cd", 4), "ab…"));
+
+test("an answer that is the same while others change is not more by nothing", () => {
+  const bars = (...values) => ({ kind: "bars", chances: true, unit: "", total: 3, bars: values.map((value, place) => ({ label: "abc"[place], value })) });
+  assert.equal(changeInWords(bars(0.5, 0.3, 0.2), bars(0.5, 0.25, 0.25)), "The same answer; 50.0 % as before, other numbers differ");
 });

@@ -6,7 +6,7 @@
  * An answer in words and its chance are one reading, as in the answer above. delta is positive where the part raises the
  * answer: without it the answer is lower, or less certain. All functions are pure.
  */
-import { items, shown, single, words } from "../../../answer/shown.js";
+import { cut, items, shown, single, words } from "../../../answer/shown.js";
 import { number, percent, points, quantity } from "../../../core/numbers.js";
 import { flat } from "../../../core/values.js";
 
@@ -51,7 +51,7 @@ export function readings(signature, base) {
     const common = { name, tensor, chance: "", unit: "" };
     switch (told.kind) {
       case "text":
-        return { ...common, kind: "answer", chance, measure: chance ? `the chance of “${told.text}”` : OTHER };
+        return { ...common, kind: "answer", chance, measure: chance ? `the chance of “${cut(told.text, 60)}”` : OTHER };
       case "flag":
       case "texts":
       case "bytes":
@@ -249,7 +249,7 @@ function inUnits({ kind }) {
 
 /** @param {number} value */
 function unsigned(value) {
-  return points(Math.abs(value)).replace("+", "");
+  return points(value);
 }
 
 /** @param {number[]} list */

@@ -45,7 +45,7 @@ function textView(text, parts) {
     pieces.push(text.slice(at, start), h("span", hotProps("hot word", hot), text.slice(start, end)));
     at = end;
   }
-  return h("p", { class: "heat-text" }, ...pieces, text.slice(at));
+  return h("p", { class: "heat-text", dir: "auto" }, ...pieces, text.slice(at));
 }
 
 /**

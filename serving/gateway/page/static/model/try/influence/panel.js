@@ -41,6 +41,7 @@ export function panel(context, row, answer, signal, edit) {
   const title = uniqueId("influence");
   const body = h("div", { class: "influence-body" });
   const status = h("p", { class: "hint", role: "status" });
+  const progress = h("p", { class: "hint" }); // not read out: it changes with each row
   const toggle = h("button", { type: "button", "aria-expanded": "false", onclick: () => (stop ? close() : void open()) }, "See what changes it");
   /** @type {AbortController | null} */
   let stop = null;
@@ -52,10 +53,11 @@ export function panel(context, row, answer, signal, edit) {
     toggle.setAttribute("aria-expanded", "true");
     fill(toggle, "Cancel");
     try {
-      await ask(context, row, answer, both, { body, status }, edit);
+      await ask(context, row, answer, both, { body, status, progress }, edit);
     } catch (error) {
       if (both.aborted) return;
       if (!(error instanceof ServiceError)) throw error;
+      fill(progress);
       fill(status);
       fill(body, h("p", { class: "error", role: "alert" }, error.message));
     }
@@ -69,16 +71,18 @@ export function panel(context, row, answer, signal, edit) {
     toggle.setAttribute("aria-expanded", "false");
     fill(toggle, "See what changes it");
     fill(body);
+    fill(progress);
     fill(status);
   }
 
   if (context.address.query.get("influence") === OPEN.influence) void open();
   return h(
     "section",
-    { class: "panel influence", "aria-labelledby": title, "aria-live": "off" },
+    { class: "panel influence", "aria-labelledby": title },
     h("h2", { id: title }, "What changes the answer"),
     h("p", { class: "hint" }, SAYS),
     h("p", { class: "actions" }, toggle),
+    progress,
     status,
     body,
   );
@@ -89,19 +93,20 @@ export function panel(context, row, answer, signal, edit) {
  * @param {Row} row
  * @param {import("../../../core/service.js").Answer} answer to it
  * @param {AbortSignal} signal
- * @param {{ body: HTMLElement, status: HTMLElement }} place
+ * @param {{ body: HTMLElement, status: HTMLElement, progress: HTMLElement }} place
  * @param {Edit} [edit]
  */
-async function ask(context, row, answer, signal, { body, status }, edit) {
+async function ask(context, row, answer, signal, { body, status, progress }, edit) {
   const { card, signature, version } = context;
   const examples = await known(context, signal);
+  signal.throwIfAborted(); // the examples are the whole view's: waiting for them does not end here
   const pictures = signature.inputs.filter((tensor) => kindOf(tensor, signature.in_rows) === "picture" && Object.hasOwn(row, tensor.name));
   /** @type {string[]} */
   const problems = [];
   const taken = new Map();
   for (const { name } of pictures) {
     try {
-      const part = await blanked(row[name], 1 / pictures.length ** 2, signal, (done, of) => fill(status, `Blanking ${name}: ${done} of ${of}`));
+      const part = await blanked(row[name], 1 / pictures.length ** 2, signal, (done, of) => fill(progress, `Blanking ${name}: ${done} of ${of}`));
       taken.set(name, part);
     } catch (error) {
       if (!(error instanceof PictureError)) throw error;
@@ -111,11 +116,13 @@ async function ask(context, row, answer, signal, { body, status }, edit) {
   const told = { readings: effects.readings(signature, answer.predictions[0]).length, bytes: answer.text.length };
   const planned = plan(signature, row, examples, taken, told);
   if (!planned.variants.length) {
+    fill(progress);
     fill(status, "There is nothing in this row that can be left out or replaced alone. ", problems.join(" "));
     return;
   }
   const rows = [planned.base, ...planned.variants.map((variant) => variant.row)];
-  const result = await run({ model: card.name, version, signature }, rows, signal, (done, of) => fill(status, `${done} of ${count(of, "row")}`));
+  const result = await run({ model: card.name, version, signature }, rows, signal, (done, of) => fill(progress, `${done} of ${count(of, "row")}`));
+  fill(progress);
   fill(status, cost(rows.length, result, signature), problems.length ? ` ${problems.join(" ")}` : "", result.note && ` ${result.note}`);
   fill(body, resultView(signature, planned, result, edit));
 }

@@ -116,14 +116,17 @@ export function shares(wanted, available) {
   return given;
 }
 
+/** Emoji and flags, which say as much as words. */
+const SYMBOL = /\p{Extended_Pictographic}|\p{Regional_Indicator}/u;
+
 /**
- * The words of a text, each with its place.
+ * The words of a text, each with its place; emoji are words, too.
  * @param {string} text
  * @returns {[number, number][]}
  */
 export function words(text) {
   const segments = new Intl.Segmenter(undefined, { granularity: "word" }).segment(text);
-  return [...segments].filter((each) => each.isWordLike).map(({ index, segment }) => [index, index + segment.length]);
+  return [...segments].filter((each) => each.isWordLike || SYMBOL.test(each.segment)).map(({ index, segment }) => [index, index + segment.length]);
 }
 
 /**
