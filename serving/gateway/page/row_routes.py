@@ -17,7 +17,6 @@ from signet.serving.gateway.http.responses import fails, gives
 from signet.serving.offload import table_bodies
 from signet.serving.offload.pool import Died, Offload
 from signet.serving.offload.table_bodies import ARROW, PARQUET
-from signet.serving.process.concurrency import settled
 
 MOST_ROWS = 10_000
 MOST_BYTES = 1 << 24
@@ -43,7 +42,8 @@ def create_router(inference: Inference, offload: Offload) -> APIRouter:
         """
         inference.check_declared(model)
         sent = {name.lower(): value for name, value in request.headers.raw}
-        body = await settled(compression.decompressed(await request.body(), sent, MOST_BYTES))
+        unpacked = compression.decompressed(await request.body(), sent, MOST_BYTES)
+        body = unpacked if isinstance(unpacked, bytes) else await unpacked
         if len(body) > MOST_BYTES:
             raise TooLarge(f"the file has {len(body):,} bytes; here it may have {MOST_BYTES:,}")
         form = body_types.sent(sent.get(b"content-type"), body).form
