@@ -10,7 +10,7 @@ import { bytesOf, saveButton } from "../core/save.js";
 import { canvas } from "./pixels.js";
 import { cut, extent, items, jsonHead, same, spread, units, words } from "./shown.js";
 
-export { brief, headline } from "./shown.js";
+export { brief } from "./shown.js";
 
 /** @typedef {import("./shown.js").Item} Item */
 /** @typedef {import("./shown.js").Shown} Shown */

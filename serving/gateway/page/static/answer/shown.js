@@ -74,6 +74,16 @@ export function items(signature, prediction) {
     });
 }
 
+/**
+ * The outputs of a signature, where those that hold the chance of a text say so, though no card does.
+ * @param {Signature} signature
+ * @returns {Tensor[]}
+ */
+export function outputsWithChances({ outputs }) {
+  const chances = new Set(outputs.filter(({ holds }) => holds === "text").flatMap(({ name }) => CHANCE_NAMES.map((end) => name + end)));
+  return outputs.map((output) => (chances.has(output.name) && !output.values ? { ...output, values: "0 to 1" } : output));
+}
+
 /** @param {string} name @returns {Tensor} */
 function unknown(name) {
   return { name, dtype: "", shape: null, meaning: "", unit: "", values: "", labels: [], holds: "other" };
@@ -265,7 +275,7 @@ export function headline(tensor, value) {
 }
 
 /**
- * A whole answer in one line, for tables: of a lone output without its name.
+ * A whole answer in one line, for who hears it: of a lone output without its name.
  * @param {Signature} signature
  * @param {Prediction} prediction
  */

@@ -6,6 +6,7 @@
  *                   └──nextStep──▶ what to do, and the command that does it
  */
 import { number, percent } from "../core/numbers.js";
+import { shellWord } from "../core/shell.js";
 
 /** @typedef {"gate" | "shadow" | "canary" | "done" | "rolled_back"} Stage */
 /** @typedef {{ model: string, generation: number, stable: number, candidate: number | null, stage: Stage, share: number, shadow: number, by: string, at: string, reason: string }} Release */
@@ -138,7 +139,7 @@ export function harm(value) {
  */
 export function nextStep(told, release, url) {
   const { model } = release;
-  const promote = { what: nextStage(release), command: command("promote", model, "", `--url ${quoted(url)}`) };
+  const promote = { what: nextStage(release), command: command("promote", model, "", `--url ${shellWord(url)}`) };
   const back = { what: `Take version ${release.candidate} back at once`, command: command("rollback", model) };
   const stopped = told.replicas.find((each) => each.stopped);
   if (isOpen(release) && stopped) return { text: `The brake has stopped version ${release.candidate}: ${stopped.stopped}`, commands: [back] };
@@ -208,14 +209,6 @@ function nextStage({ stage, share, candidate }) {
  * @param {string} [options]
  */
 function command(action, model, version = "", options = "") {
-  const words = model.startsWith("-") ? [options, "--", quoted(model), version] : [quoted(model), version, options];
+  const words = model.startsWith("-") ? [options, "--", shellWord(model), version] : [shellWord(model), version, options];
   return ["signet release", action, ...words].filter(Boolean).join(" ");
-}
-
-/**
- * A word of a shell's command line, whatever is in it.
- * @param {string} word
- */
-export function quoted(word) {
-  return /^[\w./:%@+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -16,7 +16,7 @@
  * @property {(place: number, error: string) => void} refused
  * @property {(message: string) => void} waiting for a server that is busy; empty: no longer
  * @property {number} mostRows in a request
- * @property {(ms: number, signal: AbortSignal) => Promise<void>} pause
+ * @property {(ms: number, signal: AbortSignal) => Promise<void>} pause ends early when it is aborted
  */
 
 /** It makes no sense to go on; the rows that are left have not been asked. */
@@ -127,6 +127,7 @@ async function patiently(chunk, { ask, pause, waiting }, signal) {
       if (signal.aborted || !BUSY.includes(status ?? -1) || tries === PAUSES_MS.length) throw error;
       waiting(message);
       await pause(PAUSES_MS[tries], signal);
+      signal.throwIfAborted();
     }
   }
 }

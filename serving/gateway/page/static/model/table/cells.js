@@ -1,9 +1,9 @@
 /**
  * Values as a cell shows them, and by what they are sorted. All functions are pure.
  *
- *     [0.1, 0.9], labels ["no", "yes"] ──brief──▶ "yes · 90.0 %"          ──keysOf──▶ ["yes", 0.9]
+ *     [0.1, 0.9], labels ["no", "yes"] ──told──▶ "yes · 90.0 %"          ──keysOf──▶ ["yes", 0.9]
  */
-import { cut, shown, words } from "../../answer/shown.js";
+import { cut, headline, shown, words } from "../../answer/shown.js";
 import { size } from "../../core/numbers.js";
 import { keyOfText } from "./sorting.js";
 
@@ -17,8 +17,8 @@ const LONGEST = 160;
  * @param {Tensor} tensor
  * @param {unknown} value
  */
-export function brief(tensor, value) {
-  return value === undefined || value === null || value === "" ? "" : cut(words(shown(tensor, value)), LONGEST);
+export function told(tensor, value) {
+  return value === undefined || value === null || value === "" ? "" : cut(headline(tensor, value), LONGEST);
 }
 
 /**
@@ -29,21 +29,21 @@ export function brief(tensor, value) {
  */
 export function keysOf(tensor, value) {
   if (value === undefined || value === null) return null;
-  const told = shown(tensor, value);
-  switch (told.kind) {
+  const said = shown(tensor, value);
+  switch (said.kind) {
     case "bars":
-      return [keyOfText(told.bars[0].label), told.bars[0].value];
+      return [keyOfText(said.bars[0].label), said.bars[0].value];
     case "number":
     case "chance":
-      return told.value;
+      return said.value;
     case "flag":
-      return Number(told.value);
+      return Number(said.value);
     case "text":
-      return keyOfText(told.text);
+      return keyOfText(said.text);
     case "strip":
-      return told.values;
+      return said.values;
     default:
-      return keyOfText(words(told));
+      return keyOfText(words(said));
   }
 }
 

@@ -6,7 +6,7 @@
 import { shapeOfOne } from "../../core/card.js";
 import { nested } from "../../core/values.js";
 import { BrokenFile } from "./csv.js";
-import { listed } from "./records.js";
+import { cellOf, listed } from "./records.js";
 
 /** @typedef {import("../../core/card.js").Row} Row */
 /** @typedef {import("../../core/card.js").Signature} Signature */
@@ -54,7 +54,7 @@ export function rowOf(plan, record, texts, inRows) {
       const shape = shapeOfOne(tensor, inRows);
       const alone = columns.length === 1;
       const values = columns.map((column) => {
-        const value = record.values[column];
+        const value = cellOf(record, column);
         if (value === undefined || value === null) throw new BadRow(`${tensor.name} has no value: ${listed([column])} is ${value === null ? "null" : "missing"} here`);
         return texts ? ofText(tensor, column, String(value), !alone || takesSingle(shape)) : value;
       });

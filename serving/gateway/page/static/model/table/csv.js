@@ -11,6 +11,7 @@ export class BrokenFile extends Error {}
 
 export const DELIMITERS = [",", ";", "\t", "|"];
 const SAMPLE = 20;
+const SAID = /^sep=([^\w"\r\n])(?:\r\n?|\n|$)/i;
 
 /**
  * The records of a text; blank lines are none. Throws BrokenFile.
@@ -74,7 +75,7 @@ export function parse(text, delimiter, most = Infinity) {
  * @param {string} usual
  */
 export function delimiterOf(text, usual) {
-  const said = /^sep=(.)\r?\n/i.exec(text);
+  const said = SAID.exec(text);
   if (said) return said[1];
   const widths = new Map(DELIMITERS.map((each) => [each, width(text, each)]));
   if ((widths.get(usual) ?? 0) > 1) return usual;
@@ -83,11 +84,11 @@ export function delimiterOf(text, usual) {
 }
 
 /**
- * The text behind Excel's `sep=;`.
+ * Whether its first line is Excel's `sep=;`, which is no record.
  * @param {string} text
  */
-export function withoutSaid(text) {
-  return text.replace(/^sep=.\r?\n/i, "");
+export function saysDelimiter(text) {
+  return SAID.test(text);
 }
 
 /**
@@ -100,7 +101,7 @@ export function write(records) {
 
 /** Characters that make a spreadsheet take a cell for a formula. */
 const FORMULA = /^[=+\-@\t\r]/;
-const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
+const NUMBER = /^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|Infinity)$/i;
 
 /**
  * A text that no spreadsheet runs as a formula: one that begins as such gets an apostrophe before it, which shows that it is

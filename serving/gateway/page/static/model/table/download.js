@@ -10,6 +10,7 @@
 import { shapeOfOne } from "../../core/card.js";
 import { flat } from "../../core/values.js";
 import { harmless, write } from "./csv.js";
+import { cellOf } from "./records.js";
 
 /** @typedef {import("../../core/card.js").Signature} Signature */
 /** @typedef {import("../../core/card.js").Tensor} Tensor */
@@ -55,7 +56,7 @@ export function toCsv(signature, columns, items) {
   };
   const header = [...columns, ...[...flatNames.values()].flat(), ...(errors ? [failed] : [])].map(cell);
   const lines = items.map(({ record, prediction, error }) => [
-    ...columns.map((column) => cell(record.values[column])),
+    ...columns.map((column) => cell(cellOf(record, column))),
     ...[...flatNames].flatMap(([output, flattened]) => cells(flattened, prediction?.[output.name])).map(cell),
     ...(errors ? [cell(error)] : []),
   ]);

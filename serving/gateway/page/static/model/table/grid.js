@@ -3,9 +3,11 @@
  *
  *     Item[] ──filter──▶ ──sort──▶ ──page──▶ 50 rows of the document, whatever the file has
  */
+import { outputsWithChances } from "../../answer/shown.js";
 import { fill, h, uniqueId } from "../../core/dom.js";
 import { count } from "../../core/numbers.js";
-import { brief, keysOf, keysOfPlain, plain } from "./cells.js";
+import { keysOf, keysOfPlain, plain, told } from "./cells.js";
+import { cellOf } from "./records.js";
 import { sorted } from "./sorting.js";
 
 /** @typedef {import("../../core/card.js").Row} Row */
@@ -21,7 +23,8 @@ import { sorted } from "./sorting.js";
 /** @typedef {{ title: string, kind: "row" | "carried" | "input" | "output" | "error", numeric: boolean, text: (item: Item) => string, keys: (item: Item) => import("./sorting.js").Keys }} Column */
 
 const PAGE = 50;
-const MOST_CARRIED = 6;
+/** Columns that go along and are shown; the downloads have all. */
+export const MOST_CARRIED = 6;
 
 /**
  * @param {import("../../core/card.js").Signature} signature
@@ -30,10 +33,12 @@ const MOST_CARRIED = 6;
  * @param {(item: Item) => string | null} linkOf the address that shows a row in the form; null: it has none
  */
 export function createGrid(signature, plan, items, linkOf) {
-  const columns = columnsOf(signature, plan);
+  const columns = columnsOf(signature, plan, items);
   let by = 0;
   let descending = false;
   let page = 0;
+  /** @type {(HTMLElement | null)[]} of the rows that are shown */
+  let links = [];
   const headers = columns.map((column, at) => {
     const arrow = h("span", { class: "arrow", "aria-hidden": "true" });
     const button = h("button", { type: "button", onclick: () => sort(at) }, column.title, arrow);
@@ -80,9 +85,14 @@ export function createGrid(signature, plan, items, linkOf) {
     const ordered = sorted(kept, columns[by].keys, descending);
     page = Math.max(0, Math.min(page, Math.ceil(ordered.length / PAGE) - 1));
     const some = ordered.slice(page * PAGE, (page + 1) * PAGE);
-    fill(body, some.map((item) => line(item, failed)));
+    const focused = links.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+    const lines = some.map((item) => line(item, failed));
+    fill(body, lines);
+    links = lines.map((each) => each.querySelector("a"));
+    if (focused >= 0) links[focused]?.focus({ preventScroll: true });
     const all = kept.length === items.length ? count(items.length, "row") : `${kept.length.toLocaleString("en")} of ${count(items.length, "row")}`;
-    fill(shown, some.length ? `${(page * PAGE + 1).toLocaleString("en")}–${(page * PAGE + some.length).toLocaleString("en")} of ${all}` : `No row has this. ${all}`);
+    const text = some.length ? `${(page * PAGE + 1).toLocaleString("en")}–${(page * PAGE + some.length).toLocaleString("en")} of ${all}` : `No row has this. ${all}`;
+    if (shown.textContent !== text) fill(shown, text); // a screen reader says it when it changes
     back.disabled = page === 0;
     on.disabled = (page + 1) * PAGE >= ordered.length;
     pages.hidden = ordered.length <= PAGE;
@@ -117,33 +127,32 @@ export function createGrid(signature, plan, items, linkOf) {
 /**
  * @param {import("../../core/card.js").Signature} signature
  * @param {import("./columns.js").Plan} plan
+ * @param {Item[]} items
  * @returns {Column[]}
  */
-function columnsOf(signature, plan) {
+function columnsOf(signature, plan, items) {
   /** @type {Column[]} */
-  const carried = plan.carried.slice(0, MOST_CARRIED).map((name) => ({
-    title: name,
-    kind: "carried",
-    numeric: false,
-    text: ({ record }) => plain(record.values[name]),
-    keys: ({ record }) => keysOfPlain(record.values[name]),
-  }));
+  const carried = plan.carried.slice(0, MOST_CARRIED).map((name) => {
+    const keys = (/** @type {Item} */ { record }) => keysOfPlain(cellOf(record, name));
+    const kinds = new Set(items.map((item) => typeof keys(item)));
+    return { title: name, kind: "carried", numeric: kinds.has("number") && !kinds.has("string"), text: ({ record }) => plain(cellOf(record, name)), keys };
+  });
   /** @type {Column[]} */
   const inputs = [...plan.inputs.keys()].map((tensor) => ({
     title: tensor.name,
     kind: "input",
     numeric: isSingle(tensor, signature.in_rows),
-    text: ({ row, record }) => (row ? brief(tensor, row[tensor.name]) : plain(record.values[tensor.name])),
+    text: ({ row, record }) => (row ? told(tensor, row[tensor.name]) : plain(cellOf(record, tensor.name))),
     keys: ({ row }) => keysOf(tensor, row?.[tensor.name]),
   }));
   /** @type {Column[]} */
-  const outputs = signature.outputs
+  const outputs = outputsWithChances(signature)
     .filter((tensor) => tensor.holds !== "other")
     .map((tensor) => ({
       title: tensor.name,
       kind: "output",
       numeric: isSingle(tensor, signature.in_rows),
-      text: ({ prediction }) => brief(tensor, prediction?.[tensor.name]),
+      text: ({ prediction }) => told(tensor, prediction?.[tensor.name]),
       keys: ({ prediction }) => keysOf(tensor, prediction?.[tensor.name]),
     }));
   return [

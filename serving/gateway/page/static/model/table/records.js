@@ -5,7 +5,7 @@
  *
  * A row that is broken has its error; the others are as good as ever.
  */
-import { BrokenFile, delimiterOf, parse, withoutSaid } from "./csv.js";
+import { BrokenFile, delimiterOf, parse, saysDelimiter } from "./csv.js";
 
 /** @typedef {{ place: number, values: { [column: string]: unknown }, error: string }} FileRecord place: from 1 */
 /**
@@ -32,7 +32,9 @@ export class TooManyRows extends BrokenFile {}
 export function ofCsv(text, name) {
   const usual = /\.(tsv|tab)$/i.test(name) ? "\t" : ",";
   const delimiter = delimiterOf(text, usual);
-  const [header, ...rows] = parse(withoutSaid(text), delimiter, MOST_ROWS + 2);
+  const said = saysDelimiter(text) ? 1 : 0;
+  const [header, ...rows] = parse(text, delimiter, MOST_ROWS + 2 + said).slice(said);
+  if (!header) throw new BrokenFile("there is no header, and no row");
   const columns = header.cells;
   const twice = columns.find((column, place) => columns.indexOf(column) !== place);
   if (twice !== undefined) throw new BrokenFile(`two columns are called “${twice}”; each needs a name of its own`);
@@ -56,7 +58,7 @@ export function ofCsv(text, name) {
 export function ofLines(text, inputs) {
   const lines = text.split(/\r?\n/).map((line, place) => ({ line, number: place + 1 })).filter(({ line }) => line.trim());
   if (!isJson(lines[0].line) && !(lines.length > 1 && isJson(lines[1].line))) return ofWhole(text, inputs); // one value over several lines
-  if (lines.length === 1 && "instances" in parsed(lines[0].line) && !inputs.includes("instances")) return ofWhole(text, inputs);
+  if (lines.length === 1 && Object.hasOwn(parsed(lines[0].line), "instances") && !inputs.includes("instances")) return ofWhole(text, inputs);
   checkCount(lines.length);
   return table(
     lines.map(({ line, number }) => {
@@ -111,11 +113,20 @@ export function listed(names) {
   return names.length > some.length ? `${some.join(", ")} and ${names.length - some.length} more` : some.join(", ");
 }
 
+/**
+ * What a row has in a column; undefined where it has none: a column may be called `constructor`, as something that every object has.
+ * @param {FileRecord} record
+ * @param {string} column
+ */
+export function cellOf({ values }, column) {
+  return Object.hasOwn(values, column) ? values[column] : undefined;
+}
+
 /** @param {{ value: any, error: string }[]} rows @param {string[]} inputs */
 function table(rows, inputs) {
   const records = rows.map(({ value, error }, index) => {
     const place = index + 1;
-    if (value !== null && typeof value === "object" && !Array.isArray(value) && !("b64" in value)) return { place, values: value, error };
+    if (value !== null && typeof value === "object" && !Array.isArray(value) && !Object.hasOwn(value, "b64")) return { place, values: value, error };
     if (inputs.length === 1) return { place, values: { [inputs[0]]: value }, error };
     return { place, values: {}, error: error || `row ${place} is ${JSON.stringify(value).slice(0, 40)}; expected an object with ${listed(inputs)}` };
   });

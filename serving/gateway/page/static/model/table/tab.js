@@ -10,17 +10,19 @@ import { format, LONGEST } from "../../core/address.js";
 import { fill, h, uniqueId } from "../../core/dom.js";
 import { count, duration } from "../../core/numbers.js";
 import { modelPath, predict, send, ServiceError } from "../../core/service.js";
+import { shellWord } from "../../core/shell.js";
+import { pause } from "../../core/time.js";
 import { askAll, Stopped } from "./asking.js";
 import { BadRow, planOf, rowOf } from "./columns.js";
 import { BrokenFile } from "./csv.js";
 import { toCsv, toJsonLines } from "./download.js";
 import { kindOf } from "./file_kind.js";
-import { createGrid } from "./grid.js";
+import { createGrid, MOST_CARRIED } from "./grid.js";
 import { listed, MOST_ROWS, ofCsv, ofLines, ofRows, ofWhole, TooManyRows } from "./records.js";
 
 /** @typedef {import("../view.js").Context} Context */
 /** @typedef {import("./grid.js").Item} Item */
-/** @typedef {{ name: string, notes: string[], columns: string[], plan: import("./columns.js").Plan, items: Item[], version: number | null, ms: number }} Job */
+/** @typedef {{ name: string, notes: string[], columns: string[], plan: import("./columns.js").Plan, items: Item[], version: number | null, ms: number, stopped: string | null }} Job stopped: why not all rows were asked; empty: the user has said so; null: they are, or are being asked */
 
 const MOST_BYTES = 1 << 24;
 const ROWS_IN_A_REQUEST = 100;
@@ -70,9 +72,8 @@ export async function show(host, context, signal) {
 
   async function chosen() {
     const file = input.files?.[0];
-    if (!file) return;
-    await take(file);
     input.value = ""; // the same file, mended, may be chosen again
+    if (file) await take(file);
   }
 
   /** @param {File} file */
@@ -85,6 +86,7 @@ export async function show(host, context, signal) {
     try {
       const job = await read(file, context, both);
       job.version = version;
+      both.throwIfAborted();
       last = { of, job };
       await work(job, both);
     } catch (error) {
@@ -96,8 +98,14 @@ export async function show(host, context, signal) {
     }
   }
 
-  /** @param {Job} job @param {AbortSignal} ends */
-  async function work(job, ends) {
+  /**
+   * Shows a file's rows, and asks those that are left.
+   * @param {Job} job
+   * @param {AbortSignal} ends
+   * @param {boolean} [asks] false: it was stopped, and waits for a click
+   */
+  async function work(job, ends, asks = true) {
+    if (asks) job.stopped = null;
     const left = job.items.filter((item) => item.row && !item.prediction && !item.error);
     const stop = new AbortController();
     const both = AbortSignal.any([ends, stop.signal]);
@@ -122,11 +130,12 @@ export async function show(host, context, signal) {
 
     function draw() {
       drawn = false;
-      if (!ends.aborted) grid.refresh();
+      if (ends.aborted) return;
+      progress.value = job.items.filter((item) => item.prediction || item.error).length;
+      grid.refresh();
     }
 
     function told() {
-      progress.value = job.items.filter((item) => item.prediction || item.error).length;
       if (drawn) return;
       drawn = true;
       setTimeout(draw, 200);
@@ -134,7 +143,7 @@ export async function show(host, context, signal) {
 
     const items = new Map(job.items.map((item) => [item.record.place, item]));
     try {
-      await askAll(
+      if (asks) await askAll(
         left.map(({ record, row }) => ({ place: record.place, row: /** @type {import("../../core/card.js").Row} */ (row) })),
         {
           mostRows: signature.independent && signature.in_rows ? ROWS_IN_A_REQUEST : 1,
@@ -158,21 +167,21 @@ export async function show(host, context, signal) {
     } catch (error) {
       if (ends.aborted) return;
       if (!stop.signal.aborted && !(error instanceof Stopped)) throw error;
-      const message = stop.signal.aborted ? "" : /** @type {Error} */ (error).message;
-      fill(stopped, message && h("p", { class: "error" }, `Stopped: ${message}`));
+      job.stopped = stop.signal.aborted ? "" : /** @type {Error} */ (error).message;
     }
+    fill(stopped, job.stopped && h("p", { class: "error" }, `Stopped: ${job.stopped}`));
     job.ms += performance.now() - began;
     const unasked = job.items.filter((item) => !item.prediction && !item.error).length;
     waiting.hidden = true;
     cancel.hidden = true;
     goOn.hidden = unasked === 0;
     progress.hidden = unasked === 0;
-    told();
+    draw();
     fill(said, summary(job, unasked));
   }
 
   fill(host, explained(context), drop, problem, place);
-  if (last?.of === of) await work(last.job, signal);
+  if (last?.of === of) await work(last.job, AbortSignal.any([signal, running.signal]), last.job.stopped === null);
 }
 
 /**
@@ -207,8 +216,9 @@ async function read(file, { signature, card }, signal) {
     }
   });
   const where = kind === "parquet" || kind === "arrow" ? "The gateway has read it, as no browser can." : "Read in this browser; only rows are sent.";
-  const along = plan.carried.length ? [`No inputs, so carried along: ${plan.carried.slice(0, 12).join(", ")}${plan.carried.length > 12 ? " …" : ""}.`] : [];
-  return { name: file.name, notes: [where, ...notes, ...table.notes, ...along], columns: table.columns, plan, items, version: null, ms: 0 };
+  const hidden = plan.carried.length - MOST_CARRIED;
+  const along = plan.carried.length ? [`No inputs, so carried along: ${listed(plan.carried)}.${hidden > 0 ? ` ${count(hidden, "column")} of these ${hidden === 1 ? "is" : "are"} in the downloads alone.` : ""}`] : [];
+  return { name: file.name, notes: [where, ...notes, ...table.notes, ...along], columns: table.columns, plan, items, version: null, ms: 0, stopped: null };
 }
 
 /**
@@ -281,8 +291,7 @@ function scoreView({ card, signature, version }, file) {
   if (signature.name !== "serving_default") words.push("--signature", signature.name);
   if (version !== null) words.push("--version", String(version));
   words.push("--url", new URL(".", location.href.split("#")[0]).href.replace(/\/$/, ""));
-  const quoted = words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`));
-  return h("div", {}, h("p", {}, "Files of any size are for ", h("code", {}, "signet score"), ":"), h("pre", {}, quoted.join(" ")));
+  return h("div", {}, h("p", {}, "Files of any size are for ", h("code", {}, "signet score"), ":"), h("pre", {}, words.map(shellWord).join(" ")));
 }
 
 /** @param {Context} context @param {Item} item */
@@ -290,15 +299,4 @@ function linkOf({ card, signature, version }, { row }) {
   if (!row) return null;
   const link = format(["models", card.name, "try"], [["version", version === null ? "" : String(version)], ["signature", signature.name], ["row", JSON.stringify(row)]]);
   return link.length > LONGEST ? null : link;
-}
-
-/** @param {number} ms @param {AbortSignal} signal @returns {Promise<void>} */
-function pause(ms, signal) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    });
-  });
 }

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { changeInWords } from "../../../../../../serving/gateway/page/static/answer/answer.js";
 import { bytesOfPixels, range } from "../../../../../../serving/gateway/page/static/answer/pixels.js";
-import { brief, cut, headline, items, jsonHead, same, shown, words } from "../../../../../../serving/gateway/page/static/answer/shown.js";
+import { brief, cut, headline, items, jsonHead, outputsWithChances, same, shown, words } from "../../../../../../serving/gateway/page/static/answer/shown.js";
 
 /** A tensor of an output. */
 function tensor(given = {}) {
@@ -57,6 +57,11 @@ test("a text and its chance are told together", () => {
   assert.equal(brief(signature(...outputs), prediction), "income: 40,000 to 49,999 a year · 63.2 %; age: 41 years");
   const other = { ...prediction, income_probability: "NaN" };
   assert.deepEqual(items(signature(...outputs), other).map((item) => item.name), ["income", "income_probability", "age"]);
+});
+
+test("an output that holds the chance of a text is one, though no card says so", () => {
+  const outputs = outputsWithChances(signature(tensor({ name: "income", ...TEXT }), tensor({ name: "income_chance" }), tensor({ name: "age_chance" })));
+  assert.deepEqual(outputs.map((output) => headline(output, 0.99999)), ["1", "> 99.9 %", "1"]);
 });
 
 test("what the signature does not know of is shown, and what is missing is not", () => {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { BadRow, nearest, planOf, rowOf } from "../../../../../../serving/gateway/page/static/model/table/columns.js";
 import { BrokenFile } from "../../../../../../serving/gateway/page/static/model/table/csv.js";
-import { MOST_ROWS, ofCsv, ofLines, ofRows, ofWhole, TooManyRows } from "../../../../../../serving/gateway/page/static/model/table/records.js";
+import { cellOf, MOST_ROWS, ofCsv, ofLines, ofRows, ofWhole, TooManyRows } from "../../../../../../serving/gateway/page/static/model/table/records.js";
 
 /** @param {string} name @param {string} holds @param {number[] | null} shape @param {string} [dtype] */
 const tensor = (name, holds, shape, dtype = holds === "numbers" ? "float32" : holds) => ({ name, holds, shape, dtype, meaning: "", unit: "", values: "", labels: [] });
@@ -56,6 +56,22 @@ test("a bad row has its reason, and the others are good", () => {
   assert.deepEqual(told[0], { n: 1, w: 2 });
   const reasons = [/line 3 has 1 cell, the header has 2/, /line 4 has 3 cells/, /n has no value: “n” is empty/, /n is the text “1.5”; it takes int64/, /browser would round/, /w is the text “two”/, /w is no JSON/];
   reasons.forEach((reason, place) => assert.match(told[place + 1], reason));
+});
+
+test("columns and inputs may be called as something that every object has", () => {
+  const asked = signature(tensor("constructor", "numbers", [-1]));
+  const table = ofLines('{"constructor":1,"toString":"a","__proto__":"b"}\n{"id":1}\n', ["constructor"]);
+  const [good, missing] = rows(asked, table);
+  assert.deepEqual(Object.entries(good), [["constructor", 1]]);
+  assert.match(missing, /constructor has no value: “constructor” is missing/);
+  assert.deepEqual(["toString", "__proto__"].map((name) => table.records.map((record) => cellOf(record, name))), [["a", undefined], ["b", undefined]]);
+});
+
+test("a line that says the delimiter is none of the rows, but one of the file's lines", () => {
+  const { records, columns } = ofCsv("sep=;\r\na;b\r\n1;2\r\n1\r\n", "x.csv");
+  assert.deepEqual(columns, ["a", "b"]);
+  assert.deepEqual(records.map(({ error }) => error), ["", "line 4 has 1 cell, the header has 2"]);
+  assert.throws(() => ofCsv("sep=;\n", "x.csv"), /no header, and no row/);
 });
 
 test("JSON comes as lines, as a list, and as a body of predict", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { brief, keysOf } from "../../../../../../serving/gateway/page/static/model/table/cells.js";
+import { keysOf, told } from "../../../../../../serving/gateway/page/static/model/table/cells.js";
 import { toCsv, toJsonLines } from "../../../../../../serving/gateway/page/static/model/table/download.js";
 import { keyOfText, sorted } from "../../../../../../serving/gateway/page/static/model/table/sorting.js";
 
@@ -26,7 +26,7 @@ test("chances go by the label that they favour, then by how much", () => {
   const output = tensor({ labels: ["no", "yes"], shape: [-1, 2], meaning: "the chances" });
   const values = [[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], undefined];
   assert.deepEqual(sorted(values, (value) => keysOf(output, value), false), [[0.8, 0.2], [0.3, 0.7], [0.1, 0.9], undefined]);
-  assert.equal(brief(output, [0.1, 0.9]), "yes · 90.0 %");
+  assert.equal(told(output, [0.1, 0.9]), "yes · 90.0 %");
 });
 
 test("files have full values, and texts that no spreadsheet runs", () => {
