@@ -147,6 +147,40 @@ def test_a_row_opens_in_the_form_and_the_table_is_still_there_afterwards(url):
         expect(lines(page)).to_have_count(5)
 
 
+def test_what_was_stopped_stays_so_until_somebody_goes_on(url):
+    with browser.page(table(url), allow=[429]) as page:
+        page.route("**:predict", lambda asked: asked.fulfill(status=429, json={"error": "busy"}))
+        choose(page, "rows.csv", as_csv(ROWS[:5]))
+        page.get_by_role("button", name="Stop").click()
+        expect(page.locator(".running")).to_contain_text("0 rows answered")
+        page.unroute_all()
+        page.get_by_role("link", name="About", exact=True).click()
+        page.get_by_role("link", name="Table", exact=True).click()
+        expect(page.locator(".running")).to_contain_text("5 not asked")
+        page.get_by_role("button", name="Go on").click()
+        expect(page.locator(".running")).to_contain_text("5 rows answered")
+
+
+def test_a_file_that_is_read_late_does_not_take_the_place_of_the_next(url):
+    with browser.page(table(url)) as page:
+        page.evaluate(
+            """() => {
+                const read = Blob.prototype.arrayBuffer;
+                Blob.prototype.arrayBuffer = async function () {
+                    if (this.name === "late.csv") await new Promise((resolve) => (globalThis.goOn = resolve));
+                    return read.call(this);
+                };
+            }"""
+        )
+        choose(page, "late.csv", as_csv(ROWS[:5]))
+        choose(page, "next.csv", as_csv(ROWS[:3]))
+        expect(page.locator(".running")).to_contain_text("3 rows answered")
+        page.evaluate("() => globalThis.goOn()")
+        page.get_by_role("link", name="About", exact=True).click()
+        page.get_by_role("link", name="Table", exact=True).click()
+        expect(page.locator(".notes")).to_contain_text("next.csv: 3 rows")
+
+
 def test_what_a_spreadsheet_would_run_is_downloaded_as_text(url):
     with browser.page(table(url)) as page:
         choose(page, "rows.csv", as_csv(ROWS[:4]))
