@@ -97,6 +97,20 @@ def test_a_link_brings_both_inputs_and_a_bad_one_is_told_on_its_side(url):
         expect(page.locator(".verdict")).to_have_count(0)
 
 
+def test_a_mode_is_an_address_whose_errors_are_told(url):
+    with browser.page(address(url, mode="constructor"), allow=[503]) as page:
+        expect(page.get_by_role("button", name="Two versions")).to_have_attribute("aria-pressed", "true")
+        page.route("**/card", lambda asked: asked.fulfill(status=503, json={"error": "no model server"}))
+        page.get_by_role("button", name="Two inputs").click()
+        expect(page.get_by_role("alert")).to_contain_text("no model server")
+        page.unroute_all()
+        page.get_by_role("button", name="Try again").click()
+        expect(page.get_by_role("button", name="Two inputs")).to_have_attribute("aria-pressed", "true")
+        expect(page.get_by_role("group", name="Second input")).to_be_visible()
+        page.go_back()
+        expect(page.get_by_role("button", name="Ask both")).to_be_visible()
+
+
 def test_with_one_version_it_is_said_how_to_get_another(url):
     with browser.page(f"{url}/#/models/newest/compare?mode=versions") as page:
         expect(page.locator(".tab")).to_contain_text("Only version 2 of newest is available")

@@ -42,6 +42,8 @@ export const MOST_BARS = 1000;
 /** Of a picture: what is larger is no picture that a model gives. */
 const PICTURE = { least: 4, most: 2048 };
 const CHANCE_NAMES = ["_probability", "_chance"];
+/** What two calls of the same network may differ by, relatively: they are float32, and may be joined with other rows. */
+const ROUNDING = 1e-5;
 /** Sums of float32 are not exact. */
 const NEAR = 2e-3;
 
@@ -400,7 +402,7 @@ export function jsonHead(value, most) {
 export function same(a, b) {
   if (isNumber(a) && isNumber(b)) {
     const [x, y] = [toNumber(a), toNumber(b)];
-    return Object.is(x, y) || x === y || Math.abs(x - y) <= 1e-6 * Math.max(Math.abs(x), Math.abs(y)) + 1e-12;
+    return Object.is(x, y) || x === y || Math.abs(x - y) <= ROUNDING * Math.max(Math.abs(x), Math.abs(y), ROUNDING);
   }
   if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((each, place) => same(each, b[place]));
   if (isBytes(a) && isBytes(b)) return a.b64 === b.b64;

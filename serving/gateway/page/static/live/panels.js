@@ -119,6 +119,15 @@ export function requestsSince(all, model, since) {
   return count;
 }
 
+/**
+ * Since when all that was counted is known: the last gap, or the first look.
+ * @param {Window_[]} all
+ */
+export function seenSince(all) {
+  const gaps = all.filter(({ seconds }) => seconds === 0);
+  return (gaps.at(-1) ?? all[0]).at;
+}
+
 /** @param {Window_[]} all @param {string} model @param {string[]} largest @param {(labels: Labels) => string | null} of @returns {Panel[]} */
 function times(all, model, largest, of) {
   const none = "No requests";

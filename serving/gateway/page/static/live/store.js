@@ -36,7 +36,9 @@ export async function follow(signal, onChange) {
     if (signal.aborted) return;
     const began = Date.now();
     try {
-      take(await getText("metrics", signal));
+      const text = await getText("metrics", signal);
+      if (signal.aborted) return; // another may look by now
+      take(text);
       state.failure = null;
     } catch (error) {
       if (signal.aborted) return;
@@ -72,9 +74,10 @@ function seen(signal) {
     const told = () => {
       if (document.hidden && !signal.aborted) return;
       document.removeEventListener("visibilitychange", told);
+      signal.removeEventListener("abort", told);
       resolve();
     };
     document.addEventListener("visibilitychange", told);
-    signal.addEventListener("abort", told, { once: true });
+    signal.addEventListener("abort", told);
   });
 }

@@ -8,8 +8,9 @@ import { card, examples } from "../core/card.js";
 import { fill, h, uniqueId } from "../core/dom.js";
 import { requestOf, ServiceError } from "../core/service.js";
 import { change } from "../core/session.js";
+import { shellWord } from "../core/shell.js";
 import { clock, createChart } from "./chart.js";
-import { panels, requestsSince } from "./panels.js";
+import { panels, requestsSince, seenSince } from "./panels.js";
 import { windows } from "./ring.js";
 import { models } from "./states.js";
 import { follow, known, refuses } from "./store.js";
@@ -28,6 +29,8 @@ export async function show(host, address, signal) {
   /** @type {number | null} */
   let moment = null;
   let paused = new AbortController();
+  /** @type {{ steps: import("./steps.js").Step[], model: string, all: import("./ring.js").Window_[], drawn: import("./panels.js").Panel[] } | null} */
+  let found = null;
   /** @type {Map<string, import("./chart.js").Chart>} */
   const charts = new Map();
 
@@ -83,9 +86,8 @@ export async function show(host, address, signal) {
     if (!state.latest) return;
     const told = models(state.latest);
     offer(told.map(({ name }) => name));
-    const all = windows(state.steps);
+    const { all, drawn } = drawnOf(state.steps);
     const now = all[all.length - 1].at;
-    const drawn = panels(all, model);
     for (const [key, chart] of charts) {
       if (drawn.some((panel) => panel.key === key)) continue;
       chart.end();
@@ -100,6 +102,15 @@ export async function show(host, address, signal) {
     });
     tellIdle(all, now, told);
     tellStates(model ? told.filter(({ name }) => name === model) : told);
+  }
+
+  /** What is drawn of the steps, found once: the pointer moves more often than they change. @param {import("./steps.js").Step[]} steps */
+  function drawnOf(steps) {
+    if (found?.steps !== steps || found.model !== model) {
+      const all = windows(steps);
+      found = { steps, model, all, drawn: panels(all, model) };
+    }
+    return found;
   }
 
   /** @param {number | null} chosen */
@@ -160,7 +171,8 @@ export async function show(host, address, signal) {
   /** @param {import("./ring.js").Window_[]} all @param {number} now @param {ModelState[]} told */
   function tellIdle(all, now, told) {
     const waiting = requestsSince(all, model, now - MINUTE) === 0;
-    const when = all[0].at <= now - MINUTE ? "in the last minute" : `since ${clock(all[0].at)}, when this page began to look`;
+    const since = seenSince(all);
+    const when = since <= now - MINUTE ? "in the last minute" : `since ${clock(since)}, when this page began to look`;
     const name = model || told.find(({ available }) => available)?.name || "";
     const key = waiting ? `${when} ${name}` : "";
     if (idle.dataset.key === key) return;
@@ -232,7 +244,7 @@ async function command(name, signal) {
     if (!rows.length) return "";
     const { path, body } = requestOf({ model: name, signature, rows: rows.slice(0, 1) });
     const { named_outputs: _named, non_finite: _finite, ...plain } = body;
-    return `curl -s ${new URL(path, location.href).href} -d '${JSON.stringify(plain).replaceAll("'", "'\\''")}'`;
+    return `curl -s ${new URL(path, location.href).href} -d ${shellWord(JSON.stringify(plain))}`;
   } catch (error) {
     if (error instanceof ServiceError || signal.aborted) return ""; // the form says why
     throw error;

@@ -1,6 +1,7 @@
 /** What the cards of two versions say, beside each other: scores, size, digest. */
+import { figure } from "../../card/scores.js";
 import { h } from "../../core/dom.js";
-import { number, signed } from "../../core/numbers.js";
+import { points, signed } from "../../core/numbers.js";
 
 /** @typedef {import("../../core/card.js").Card} Card */
 
@@ -31,15 +32,15 @@ function problems(one, first, other, second) {
 /** @param {Card} one @param {number} first @param {Card} other @param {number} second */
 function scores(one, first, other, second) {
   const keys = new Map([...one.scores, ...other.scores].map((score) => [`${score.output}\n${score.metric}`, score]));
-  /** @type {[string, number | undefined, number | undefined][]} */
+  /** @type {[string, string, number | null | undefined, number | null | undefined][]} */
   const lines = [...keys].map(([key, { output, metric }]) => {
     const [before, after] = [one, other].map((card) => card.scores.find((each) => `${each.output}\n${each.metric}` === key)?.value);
-    return [output ? `${output}, ${metric}` : metric, before, after];
+    return [output ? `${output}, ${metric}` : metric, metric, before, after];
   });
-  if (one.parameters !== null || other.parameters !== null) lines.push(["parameters", one.parameters ?? undefined, other.parameters ?? undefined]);
+  if (one.parameters !== null || other.parameters !== null) lines.push(["parameters", "", one.parameters ?? undefined, other.parameters ?? undefined]);
   if (!lines.length) return h("p", { class: "hint" }, "Neither has scores.");
-  /** @param {number | undefined} value */
-  const cell = (value) => h("td", { class: "number" }, value === undefined ? "none" : number(value));
+  /** @param {string} metric @param {number | null | undefined} value */
+  const cell = (metric, value) => h("td", { class: "number" }, value === undefined ? "none" : figure(metric, value));
   return h(
     "div",
     { class: "scroll", tabindex: "0", role: "region", "aria-label": "Scores of both versions" },
@@ -50,10 +51,22 @@ function scores(one, first, other, second) {
       h(
         "tbody",
         {},
-        lines.map(([name, before, after]) =>
-          h("tr", {}, h("th", { scope: "row" }, name), cell(before), cell(after), h("td", { class: "number" }, before === undefined || after === undefined ? "" : signed(after - before))),
+        lines.map(([name, metric, before, after]) =>
+          h("tr", {}, h("th", { scope: "row" }, name), cell(metric, before), cell(metric, after), h("td", { class: "number" }, difference(metric, before, after))),
         ),
       ),
     ),
   );
+}
+
+/**
+ * How far two figures are apart; empty where one is not told. Accuracies are percents, and so apart by points.
+ * @param {string} metric
+ * @param {number | null | undefined} before
+ * @param {number | null | undefined} after
+ */
+export function difference(metric, before, after) {
+  if (typeof before !== "number" || typeof after !== "number") return "";
+  const percents = [before, after].every((value) => figure(metric, value).endsWith("%"));
+  return percents ? signed(after - before, points) : signed(after - before);
 }

@@ -3,7 +3,7 @@
  *
  *     {age: 31.2}, {age: 29.1} ──differences──▶ [{name: "age", same: false, text: "age 2.1 years lower"}] ──sentence──▶ "Version 2 against version 1: age …"
  */
-import { shown, units } from "../../answer/shown.js";
+import { same, shown, units } from "../../answer/shown.js";
 import { shapeText } from "../../core/card.js";
 import { number, percent } from "../../core/numbers.js";
 import { flat, sizes, toNumber } from "../../core/values.js";
@@ -12,8 +12,6 @@ import { flat, sizes, toNumber } from "../../core/values.js";
 /** @typedef {import("../../core/service.js").Prediction} Prediction */
 /** @typedef {{ name: string, same: boolean, text: string }} Difference */
 
-/** What two calls of the same network may differ by, being float32 and joined with other rows. */
-const ROUNDING = 1e-5;
 const LONGEST = 80;
 
 /**
@@ -24,7 +22,7 @@ const LONGEST = 80;
  */
 export function differences(outputs, before, after) {
   return outputs
-    .filter(({ name }) => name in before || name in after)
+    .filter(({ name }) => Object.hasOwn(before, name) || Object.hasOwn(after, name))
     .map((output) => {
       const text = difference(output, before, after);
       return { name: output.name, same: text === "", text };
@@ -62,8 +60,8 @@ export function differing(inputs, one, other) {
  */
 function difference(output, before, after) {
   const { name } = output;
-  if (!(name in after)) return `${name} is in the first answer only`;
-  if (!(name in before)) return `${name} is in the second answer only`;
+  if (!Object.hasOwn(after, name)) return `${name} is in the first answer only`;
+  if (!Object.hasOwn(before, name)) return `${name} is in the second answer only`;
   const [one, other] = [flat(before[name]), flat(after[name])];
   if (one.length !== other.length) {
     return `${name} has the shape ${shapeText(sizes(after[name]))} instead of ${shapeText(sizes(before[name]))}`;
@@ -79,7 +77,7 @@ function difference(output, before, after) {
 function ofNumbers(output, one, other) {
   const { name, labels } = output;
   const { unit } = units(output.unit);
-  if (one.every((value, place) => close(value, other[place]))) return "";
+  if (same(one, other)) return "";
   if (one.length === 1) return ofOne(output, unit, one[0], other[0]);
   const label = (/** @type {number} */ place) => labels[place] ?? String(place);
   if (isChances(one) && isChances(other)) {
@@ -88,7 +86,7 @@ function ofNumbers(output, one, other) {
     const points = (other[first] - one[first]) * 100;
     if (Math.abs(points) >= 0.05) return `${name} ${label(first)} both times, ${size(points, "points")}`;
   }
-  const gaps = one.map((value, place) => (close(value, other[place]) ? 0 : Math.abs(other[place] - value)));
+  const gaps = one.map((value, place) => (same(value, other[place]) ? 0 : Math.abs(other[place] - value)));
   const most = gaps.findIndex(Number.isNaN) < 0 ? top(gaps) : gaps.findIndex(Number.isNaN);
   const where = labels.length === one.length ? label(most) : `place ${most + 1} of ${one.length}`;
   return `${name} most at ${where}: ${with_(unit, other[most])} instead of ${with_(unit, one[most])}`;
@@ -110,12 +108,6 @@ function size(change, unit) {
 /** @param {string} unit @param {number} value */
 function with_(unit, value) {
   return unit ? `${number(value)} ${unit}` : number(value);
-}
-
-/** @param {number} one @param {number} other */
-function close(one, other) {
-  if (Object.is(one, other) || one === other) return true;
-  return Math.abs(one - other) <= ROUNDING * Math.max(Math.abs(one), Math.abs(other), ROUNDING);
 }
 
 /** @param {number[]} values */

@@ -41,7 +41,7 @@ export function showSides(place, sides) {
  * The time of an answer: that of the round trip, and the model's own.
  * @param {Answer} answer
  */
-export function timeText(answer) {
+function timeText(answer) {
   const model = answer.stages.find((stage) => stage.name === "model");
   return `${duration(answer.ms)}${model ? `, ${duration(model.ms)} of it in the model` : ""}`;
 }

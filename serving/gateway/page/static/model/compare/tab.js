@@ -3,7 +3,7 @@
  *
  *     ?mode=versions ──▶ versions.js: one form, two versions          ?mode=inputs ──▶ inputs.js: two forms, one version
  */
-import { update } from "../../core/address.js";
+import { format } from "../../core/address.js";
 import { fill, h } from "../../core/dom.js";
 import * as inputs from "./inputs.js";
 import * as versions from "./versions.js";
@@ -23,26 +23,12 @@ export async function show(host, context, signal) {
   const { address, card } = context;
   const several = card.versions.filter((each) => each.state === "AVAILABLE").length > 1;
   const asked = address.query.get("mode") ?? "";
-  let shown = new AbortController();
+  const mode = Object.hasOwn(MODES, asked) ? asked : several ? "versions" : "inputs";
   const place = h("div", {});
-  const buttons = Object.entries(MODES).map(([name, { title }]) => [name, h("button", { type: "button", onclick: () => void change(name) }, title)]);
-  fill(host, h("div", { class: "modes actions", role: "group", "aria-label": "What to compare" }, buttons.map(([, button]) => button)), place);
-
-  /** @param {string} mode */
-  function change(mode) {
-    update(address, { mode });
-    return showMode(mode);
-  }
-
-  /** @param {string} mode */
-  async function showMode(mode) {
-    shown.abort();
-    shown = new AbortController();
-    const { signal: ends } = shown;
-    for (const [name, button] of buttons) /** @type {HTMLElement} */ (button).setAttribute("aria-pressed", String(name === mode));
-    fill(place);
-    await MODES[mode].show(place, context, AbortSignal.any([signal, ends]));
-  }
-
-  await showMode(asked in MODES ? asked : several ? "versions" : "inputs");
+  const buttons = Object.entries(MODES).map(([name, { title }]) => {
+    const go = () => (location.hash = format(address.path, new Map([...address.query, ["mode", name]])));
+    return h("button", { type: "button", "aria-pressed": String(name === mode), dataset: { keep: `mode-${name}` }, onclick: go }, title);
+  });
+  fill(host, h("div", { class: "modes actions", role: "group", "aria-label": "What to compare" }, buttons), place);
+  await MODES[mode].show(place, context, signal);
 }

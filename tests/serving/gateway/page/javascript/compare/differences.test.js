@@ -1,11 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { difference } from "../../../../../../serving/gateway/page/static/model/compare/cards.js";
 import { differences, differing, sentence } from "../../../../../../serving/gateway/page/static/model/compare/differences.js";
 import { signatureChanges } from "../../../../../../serving/gateway/page/static/model/compare/signature_changes.js";
 
 /** @param {string} name @param {any} [more] @returns {any} */
 const tensor = (name, more = {}) => ({ name, dtype: "float32", shape: [-1, 1], meaning: "", unit: "", values: "", labels: [], holds: "numbers", ...more });
+
+test("figures are apart as they are written, and what is not told by nothing", () => {
+  assert.equal(difference("error", 3, 2), "\u22121");
+  assert.equal(difference("accuracy", 0.9, 0.953), "+5.3 points");
+  assert.equal(difference("parameters", 10, 1010), "+1,000");
+  for (const missing of [null, undefined]) assert.equal(difference("error", 3, missing) + difference("error", missing, 3), "");
+});
 
 test("each kind of output says how it differs", () => {
   const chances = tensor("digit", { labels: ["zero", "one"], shape: [-1, 2] });

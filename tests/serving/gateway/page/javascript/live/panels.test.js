@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { path, pointAt } from "../../../../../../serving/gateway/page/static/live/chart.js";
 import { parse } from "../../../../../../serving/gateway/page/static/live/exposition.js";
-import { FOLLOWED, panels, requestsSince, WANTED } from "../../../../../../serving/gateway/page/static/live/panels.js";
+import { FOLLOWED, panels, requestsSince, seenSince, WANTED } from "../../../../../../serving/gateway/page/static/live/panels.js";
 import { kept, windows } from "../../../../../../serving/gateway/page/static/live/ring.js";
 import { models } from "../../../../../../serving/gateway/page/static/live/states.js";
 import { look, step } from "../../../../../../serving/gateway/page/static/live/steps.js";
@@ -23,6 +23,13 @@ function seen(...texts) {
   });
   return windows(steps);
 }
+
+test("what came in a gap is not known, so nothing is said of the time before it", () => {
+  const at = (/** @type {number} */ time, /** @type {number} */ seconds) => ({ at: time, seconds, steps: [] });
+  assert.equal(seenSince([at(1000, 0), at(3000, 2), at(5000, 4)]), 1000);
+  assert.equal(seenSince([at(1000, 0), at(3000, 2), at(60_000, 0), at(62_000, 2)]), 60_000);
+});
+
 /** @param {string} model @param {number} count @param {string} [code] */
 const asked = (model, count, code = "OK") => `signet_requests_total{model="${model}",protocol="v1",code="${code}"} ${count}\n`;
 /** @param {ReturnType<typeof panels>} all @param {string} key */
