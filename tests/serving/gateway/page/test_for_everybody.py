@@ -1,7 +1,7 @@
 """All views, in both themes, wide and on a phone: axe finds nothing serious, and nothing runs off the edge."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -40,17 +40,27 @@ VIEWS: dict[str, tuple[str, Callable[["Page"], None]]] = {
     "nowhere": ("#/nowhere", _shown("There is nothing here")),
 }
 
-SHAPES = [
-    pytest.param(False, 1280, id="light"),
-    pytest.param(True, 390, id="dark-phone"),
-    pytest.param(True, 1280, id="dark", marks=pytest.mark.long),
-    pytest.param(False, 390, id="light-phone", marks=pytest.mark.long),
-    pytest.param(False, 320, id="light-small", marks=pytest.mark.long),
-]
+SHAPES = {
+    "light": (False, 1280),
+    "dark": (True, 1280),
+    "light-phone": (False, 390),
+    "dark-phone": (True, 390),
+    "light-small": (False, 320),
+}
+"""Whether it is dark, and the width in pixels."""
+
+EACH_RUN = {"light": list(VIEWS), "dark-phone": ["models", "try", "compare inputs", "live"]}
+"""In `make test`; the others in `make test-long`."""
 
 
-@pytest.mark.parametrize(("dark", "width"), SHAPES)
-@pytest.mark.parametrize("view", list(VIEWS))
+def _cases() -> Iterator[Any]:
+    for shape, (dark, width) in SHAPES.items():
+        for view in VIEWS:
+            marks = () if view in EACH_RUN.get(shape, ()) else pytest.mark.long
+            yield pytest.param(view, dark, width, id=f"{view} {shape}", marks=marks)
+
+
+@pytest.mark.parametrize(("view", "dark", "width"), list(_cases()))
 def test_a_view_is_for_everybody(trained_url, view, dark, width):
     path, show = VIEWS[view]
     with browser.page(f"{trained_url}/{path}", dark=dark, width=width) as page:
