@@ -312,7 +312,8 @@ def test_refused_calls_leave_a_line_that_says_who_asked_for_what(one, request):
     assert one.running.read_until("request id=who-3 (.*)")[1].startswith(
         f"key=one caller=127.0.0.1 protocol=http method=GET path={path} status=403"
     )
-    assert one.ask("V1 HTTP", [*one.show("few V1 HTTP"), ("x-request-id", "who-4")]) == 429
+    asked_often = [one.ask("V1 HTTP", [*one.show("few V1 HTTP"), ("x-request-id", "who-4")]) for _ in range(4)]
+    assert asked_often[-1] == 429
     assert one.running.read_until("request id=who-4 (.*)")[1].startswith(
         "key=few-V1-HTTP caller=127.0.0.1 protocol=v1 model=three_out version=unknown "
     )
