@@ -45,7 +45,7 @@ async function show() {
     if (signal.aborted) return;
     if (!(error instanceof ServiceError)) throw error;
     const again = h("button", { type: "button", onclick: () => (mayAsk(), void show()) }, "Try again");
-    fill(host, h("h1", {}, "The server did not answer this"), h("p", { class: "error", role: "alert" }, error.message), h("p", {}, again));
+    fill(host, h("h1", {}, error.status ? "The server refused this" : "The server did not answer"), h("p", { class: "error", role: "alert" }, error.message), h("p", {}, again));
   } finally {
     if (!signal.aborted) settled();
   }

@@ -39,6 +39,8 @@ module.functions = {
     "columns": tf.function(
         lambda x, weights: {"y": tf.linalg.matvec(x, weights)}, [spec("x", [None, 2]), spec("weights", [2])]),
     "any": tf.function(lambda x: {"y": x * 2}, [spec("x", None)]),
+    "ink": tf.function(lambda image: {"mean": tf.reduce_mean(image, [1, 2])}, [spec("image", [None, 28, 28, 1])]),
+    "newest": tf.function(lambda: {"id": tf.constant([1253261109769874438], tf.int64)}, []),
 }
 tf.saved_model.save(module, sys.argv[1] + "/forms/1", signatures={
     name: function.get_concrete_function() for name, function in module.functions.items()})
@@ -349,8 +351,35 @@ def test_all_examples_of_all_models_are_sent_as_they_are_known(all_trained_url, 
     every_example_is_sent_as_it_is(all_trained_url, model, 16)
 
 
+def test_a_signature_without_inputs_is_asked_waited_for_and_a_long_whole_number_shown_with_all_its_digits(forms_url):
+    from playwright.sync_api import expect
+
+    with form(forms_url, "forms", "?signature=newest") as page:
+        expect(page.locator("form.sheet")).to_contain_text("This signature takes no inputs.")
+        expect(page.locator(".example")).to_have_count(0)
+        held: list[Any] = []
+        page.route("**:predict", held.append)
+        page.get_by_role("button", name="Ask").click()
+        waiting = page.get_by_role("status").filter(has_text="Waiting for the server")
+        expect(waiting).to_be_visible()  # of an answer that is late
+        held[0].continue_()
+        expect(waiting).to_have_count(0)
+        expect(page.locator("[data-output=id] .headline")).to_have_text("1253261109769874438")
+
+
+def test_what_colours_tell_is_told_in_the_colours_of_the_user_too(forms_url):
+    colour = "element => getComputedStyle(element).backgroundColor"
+    with form(forms_url, "forms", "?signature=ink") as page:
+        page.emulate_media(forced_colors="active")
+        page.get_by_role("button", name="Ask").click()
+        bar = page.locator(".stage-bar").first
+        assert bar.locator(".stage").first.evaluate(colour) != bar.evaluate(colour)
+        draw, erase = page.get_by_role("button", name="Draw image"), page.get_by_role("button", name="Erase image")
+        assert draw.evaluate(colour) != erase.evaluate(colour)
+
+
 @pytest.mark.parametrize(
-    "signature", ["facts", "from_bytes", *(pytest.param(name, marks=pytest.mark.long) for name in REST)]
+    "signature", ["facts", "from_bytes", "ink", *(pytest.param(name, marks=pytest.mark.long) for name in REST)]
 )
 def test_forms_are_usable_by_all(forms_url, signature):
     with form(forms_url, "forms", f"?signature={signature}", width=390, dark=True) as page:

@@ -5,7 +5,7 @@
  *          └── an answer that is none is a ServiceError, with the server's own words
  */
 import { ask, forget, key } from "./session.js";
-import { bodyText } from "./wire.js";
+import { bodyText, readAnswer } from "./wire.js";
 
 /** @typedef {{ [input: string]: unknown }} Row one instance: the JSON value of each input */
 /** @typedef {{ [output: string]: unknown }} Prediction */
@@ -164,7 +164,7 @@ async function whole(read, signal, request) {
  */
 function predictionsIn(text, { signature }, request) {
   try {
-    const answer = JSON.parse(text);
+    const answer = readAnswer(text, signature);
     if (signature.in_rows ? Array.isArray(answer.predictions) : answer.outputs) return signature.in_rows ? answer.predictions : [answer.outputs];
   } catch {
     // what stands between may answer in other words: those are shown

@@ -2,7 +2,11 @@
  * Rows as JSON that the server takes: numbers that JSON has not stand bare in it, NaN, as TensorFlow Serving's dialect has them.
  *
  *     { x: ["NaN", 0.5] } ──bodyText──▶ {"x": [NaN, 0.5]}          where x holds numbers; a text "NaN" stays a text
+ *     {"id": 9007199254740993} ──readAnswer──▶ { id: "9007199254740993" }
  */
+
+/** Of a text of JSON: its strings and its numbers. */
+const SCALARS = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 
 /** Before a word, until it stands bare: no text of a user has it. */
 const MARK = `\ue000${crypto.getRandomValues(new Uint32Array(2)).join("-")}`;
@@ -49,6 +53,18 @@ export function bodyText(body, signature) {
   const marked = (row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, numbers.has(name) ? withWords(value, (word) => MARK + word) : value]));
   const { instances, inputs } = /** @type {{ instances?: { [name: string]: unknown }[], inputs?: { [name: string]: unknown } }} */ (body);
   return bare({ ...body, ...(instances && { instances: instances.map(marked) }), ...(inputs && { inputs: marked(inputs) }) });
+}
+
+/**
+ * What the JSON of an answer says. Whole numbers of 64 bits that JavaScript would round are texts of their digits.
+ * @param {string} text
+ * @param {import("./card.js").Signature} signature
+ * @returns {any}
+ */
+export function readAnswer(text, signature) {
+  const long = signature.outputs.some(({ dtype }) => dtype === "int64" || dtype === "uint64") && /\d{16}/.test(text);
+  if (!long) return JSON.parse(text);
+  return JSON.parse(text.replace(SCALARS, (scalar) => (/^-?\d{16,}$/.test(scalar) && !Number.isSafeInteger(Number(scalar)) ? `"${scalar}"` : scalar)));
 }
 
 /** @param {unknown} value */

@@ -78,7 +78,7 @@ export function createForm(signature, onChange, { known = [], signal = new Abort
   }
 
   return {
-    element: h("div", { class: "fields" }, [...fields.values()].map((field) => field.element)),
+    element: h("div", { class: "fields" }, [...fields.values()].map((field) => field.element), fields.size === 0 && h("p", { class: "hint" }, "This signature takes no inputs.")),
     clear,
     draft: () => read(() => undefined),
     row() {

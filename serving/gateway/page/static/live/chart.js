@@ -210,7 +210,9 @@ function short(value, unit) {
 /** @param {number} width @returns {number[]} minutes ago that have a mark */
 function minutes(width) {
   const all = Array.from({ length: MINUTES + 1 }, (_, minute) => minute);
-  return width < 420 ? all.filter((minute) => minute === 0 || minute === MINUTES || minute === 3) : all;
+  if (width < 300) return [0, MINUTES];
+  if (width < 420) return all.filter((minute) => minute === 0 || minute === MINUTES || minute === 3);
+  return width < 560 ? all.filter((minute) => minute !== MINUTES - 1) : all; // whose mark would touch the first one
 }
 
 /** @param {number} at */

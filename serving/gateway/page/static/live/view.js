@@ -152,7 +152,7 @@ export async function show(host, address, signal) {
     problem.dataset.text = text;
     if (!failure) fill(problem);
     else if (refuses(state)) fill(problem, refusal(/** @type {ServiceError} */ (failure.error)));
-    else fill(problem, h("p", { class: "error" }, `${text} It is asked again.`));
+    else fill(problem, h("p", { class: "error" }, `${text.replace(/\.$/, "")}. It is asked again.`));
     if (!state.latest) fill(standing);
   }
 

@@ -4,6 +4,7 @@
  */
 import { shapeOfOne } from "../../core/card.js";
 import { fill, h, svg, uniqueId } from "../../core/dom.js";
+import { number } from "../../core/numbers.js";
 import { inRange, rangeOf } from "../../core/range.js";
 import { fitsShape, flat, isNest, nested, padSides, sizes } from "../../core/values.js";
 import { penRadius, stroke } from "../drawing.js";
@@ -38,10 +39,10 @@ export function createEditor({ tensor, inRows, known, onChange }) {
   const pen = h("button", { type: "button", "aria-pressed": "true", "aria-label": `Draw ${tensor.name}`, onclick: () => choose(false) }, "Draw");
   const eraser = h("button", { type: "button", "aria-pressed": "false", "aria-label": `Erase ${tensor.name}`, onclick: () => choose(true) }, "Erase");
   const clear = h("button", { type: "button", "aria-label": `Clear ${tensor.name}`, onclick: wiped }, "Clear");
-  const table = h("table", { class: "unseen" });
-  const said = h("p", { class: "hint", "aria-live": "polite" }, `${height} × ${width} cells, ${range[0]} to ${range[1]}`);
+  const table = h("table", {});
+  const said = h("p", { class: "hint", "aria-live": "polite" }, `${height} × ${width} cells, ${number(range[0])} to ${number(range[1])}`);
   const keys = h("p", { class: "unseen", id: keysId }, "Arrow keys go from cell to cell. Space fills the cell, 1 to 9 fill it in tenths, 0 or Delete empties it.");
-  const element = h("div", { class: "pad-field" }, control, h("div", { class: "beside" }, pen, eraser, clear), said, keys, table);
+  const element = h("div", { class: "pad-field" }, control, h("div", { class: "beside" }, pen, eraser, clear), said, keys, h("div", { class: "unseen" }, table)); // a table is as wide as its cells, whatever its own width
   let erasing = false;
   draw();
 

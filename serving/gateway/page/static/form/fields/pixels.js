@@ -1,6 +1,7 @@
 /** The numbers of a picture, from a file or the camera, scaled to what the input takes. */
 import { shapeOfOne } from "../../core/card.js";
 import { fill, h } from "../../core/dom.js";
+import { number } from "../../core/numbers.js";
 import { rangeOf } from "../../core/range.js";
 import { fitsShape, flat, isNest, nested, sizes } from "../../core/values.js";
 import { cameraButton } from "../camera.js";
@@ -21,7 +22,7 @@ export function createEditor({ tensor, inRows, known, signal, onChange, fail }) 
   const camera = cameraButton(tensor.name, live, signal, (file) => void take(file), fail);
   const open = shape.slice(0, 2).some((size) => size < 0);
   const size = open ? `scaled down to ${MOST_SIDE} pixels along its longer side` : `scaled to ${shape[1]} × ${shape[0]} pixels`;
-  const how = `${size}${channels === 1 ? ", in grey" : ""}, ${range[0]} to ${range[1]}`;
+  const how = `${size}${channels === 1 ? ", in grey" : ""}, ${number(range[0])} to ${number(range[1])}`;
   const control = h("div", { class: "drop", role: "group", tabindex: 0 }, shown, h("div", { class: "beside" }, choose, camera), h("p", { class: "hint" }, `or drop or paste one here; it is ${how}`), live);
   onFiles(control, (file) => void take(file));
   show("");

@@ -97,6 +97,7 @@ function ofText(tensor, column, text, single) {
     return value;
   }
   const value = tensor.holds === "booleans" ? TRUTHS.get(bare.toLowerCase()) : ofNumber(tensor, bare);
+  if (value === undefined && /^[+-]?\d+,\d+$/.test(bare)) throw new BadRow(`${tensor.name} is ${quoted(bare)}, with a comma: write the decimals after a point, ${bare.replace(",", ".")}`);
   if (value === undefined) throw new BadRow(`${tensor.name} is the text ${quoted(bare)}; it takes ${tensor.dtype}`);
   return value;
 }

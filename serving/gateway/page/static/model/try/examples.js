@@ -13,7 +13,7 @@ const SOURCES = { golden: "Examples", "warm-up": "Examples", "made up": "Made up
  * @param {(row: import("../../core/card.js").Row) => void} take
  */
 export function exampleStrip(signature, { source, rows }, take) {
-  if (rows.length === 0) return null;
+  if (rows.length === 0 || signature.inputs.length === 0) return null;
   let inWords = 0;
   const buttons = rows.map((row, index) => {
     const { pictures, words } = previewOf(signature, row, rows);

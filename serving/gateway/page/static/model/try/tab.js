@@ -27,6 +27,9 @@ const PANELS = [timePanel, influence, codePanel, rawPanel];
 /** After the last change, before it is written into the URL: browsers refuse to do that with each move of a pen. */
 const WRITTEN_AFTER_MS = 250;
 
+/** After it an answer is late, and the page says that it waits. */
+const SLOW_MS = 1000;
+
 /**
  * @param {HTMLElement} host
  * @param {Context} context
@@ -40,6 +43,7 @@ export async function show(host, context, signal) {
   const broken = h("p", { class: "note", role: "status", hidden: true });
   const long = h("p", { class: "hint", role: "status", hidden: true }, "These values are too long for the URL: a link to this page goes without them.");
   const ask = h("button", { type: "submit", class: "primary", "aria-keyshortcuts": "Control+Enter" }, "Ask");
+  const waiting = h("span", { class: "hint waiting", role: "status" });
   const stale = h("span", { class: "hint", hidden: true }, "for what was asked before");
   const heard = h("p", { class: "unseen", role: "status" }); // the answer in one line: all that stands below it would be too much
   const place = h("section", { class: "result", "aria-label": "Answer" }, h("p", { class: "hint" }, "The answer comes here."));
@@ -102,6 +106,7 @@ export async function show(host, context, signal) {
     broken.hidden = true;
     fill(heard);
     place.setAttribute("aria-busy", "true");
+    const slow = setTimeout(() => fill(waiting, "Waiting for the server …"), SLOW_MS);
     try {
       const got = await predict({ model: card.name, version: context.version, signature, rows: [row] }, both);
       stale.hidden = seen === changes; // somebody may have gone on writing
@@ -114,7 +119,11 @@ export async function show(host, context, signal) {
       fill(place, h("p", { class: "hint" }, "There is no answer to this."));
       if (!form.fail(error)) refuse(error);
     } finally {
-      if (!both.aborted) place.removeAttribute("aria-busy");
+      clearTimeout(slow);
+      if (!both.aborted) {
+        place.removeAttribute("aria-busy");
+        fill(waiting);
+      }
     }
   }
 
@@ -145,7 +154,7 @@ export async function show(host, context, signal) {
     exampleStrip(signature, examples, take),
     missing && h("p", { class: "hint" }, `There are no examples: ${missing}`),
     form.element,
-    h("p", { class: "actions" }, ask, h("span", { class: "hint keys", "aria-hidden": "true" }, "Ctrl + Enter")),
+    h("p", { class: "actions" }, ask, h("span", { class: "hint keys", "aria-hidden": "true" }, "Ctrl + Enter"), waiting),
     problem,
     long,
   );
