@@ -354,13 +354,15 @@ def test_all_examples_of_all_models_are_sent_as_they_are_known(all_trained_url, 
 def test_a_signature_without_inputs_is_asked_waited_for_and_a_long_whole_number_shown_with_all_its_digits(forms_url):
     from playwright.sync_api import expect
 
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:  # playwright marks its handlers, which `append` cannot be
+        held.append(route)
+
     with form(forms_url, "forms", "?signature=newest") as page:
         expect(page.locator("form.sheet")).to_contain_text("This signature takes no inputs.")
         expect(page.locator(".example")).to_have_count(0)
-        held: list[Any] = []
-        page.route(
-            "**:predict", lambda route: held.append(route)
-        )  # playwright marks its handlers, which a built-in cannot be
+        page.route("**:predict", hold)
         page.get_by_role("button", name="Ask").click()
         waiting = page.get_by_role("status").filter(has_text="Waiting for the server")
         expect(waiting).to_be_visible()  # of an answer that is late

@@ -93,4 +93,6 @@ def test_live_says_that_it_is_for_admins_and_goes_on_with_such_a_key(guarded):
         enter(page, guarded.admin)
         expect(page.get_by_role("region", name="Requests per second")).to_be_visible()
         expect(page.get_by_role("heading", name="This is shown to admins")).to_have_count(0)
+        page.get_by_label("Model").select_option("mlp")
+        expect(page.get_by_label("A request to try")).to_contain_text('-H "X-API-Key: $SIGNET_KEY"')
         assert guarded.admin not in str(page.evaluate(STORED)) + page.content()

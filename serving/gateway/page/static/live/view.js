@@ -7,7 +7,7 @@ import { format, update } from "../core/address.js";
 import { card, examples } from "../core/card.js";
 import { fill, h, uniqueId } from "../core/dom.js";
 import { requestOf, ServiceError } from "../core/service.js";
-import { change } from "../core/session.js";
+import { change, key } from "../core/session.js";
 import { shellWord } from "../core/shell.js";
 import { clock, createChart } from "./chart.js";
 import { panels, requestsSince, seenSince } from "./panels.js";
@@ -244,7 +244,8 @@ async function command(name, signal) {
     if (!rows.length) return "";
     const { path, body } = requestOf({ model: name, signature, rows: rows.slice(0, 1) });
     const { named_outputs: _named, non_finite: _finite, ...plain } = body;
-    return `curl -s ${new URL(path, location.href).href} -d ${shellWord(JSON.stringify(plain))}`;
+    const header = key() && '-H "X-API-Key: $SIGNET_KEY" ';
+    return `curl -s ${new URL(path, location.href).href} ${header}-d ${shellWord(JSON.stringify(plain))}`;
   } catch (error) {
     if (error instanceof ServiceError || signal.aborted) return ""; // the form says why
     throw error;
