@@ -9,12 +9,13 @@ const MOST = 4;
 const LONGEST = 120;
 
 /**
- * A tensor in a phrase: "how far the object is (metres)"; its dtype where no card says more.
+ * A tensor in a phrase, without its name: "how far the object is (metres)"; its dtype where no card says more.
  * @param {Tensor} tensor
  */
-export function phrase({ meaning, unit, dtype, labels }) {
-  const of = labels.length && !meaning ? `one of ${labels.length} labels` : meaning || dtype;
-  return shortened(unit ? `${of} (${unit})` : of, LONGEST);
+export function phrase({ name, meaning, unit, dtype, labels }) {
+  const known = meaning === name ? unit : meaning; // "age" needs not be told twice
+  const of = labels.length && !known ? `one of ${labels.length} labels` : known || dtype;
+  return shortened(unit && unit !== known ? `${of} (${unit})` : of, LONGEST);
 }
 
 /**

@@ -40,7 +40,7 @@ export async function show(host, address, signal) {
   const choice = h("select", { id: uniqueId("model"), onchange: () => choose(choice.value) });
   const pausing = h("button", { type: "button", "aria-pressed": "false", onclick: pauseOrGoOn }, "Pause");
   const grid = h("div", { class: "live-grid" });
-  const states = h("section", { class: "card states", "aria-labelledby": "states-title", hidden: true });
+  const states = h("section", { class: "card live-states", "aria-labelledby": "states-title", hidden: true });
   fill(
     host,
     h("h1", {}, "Live"),

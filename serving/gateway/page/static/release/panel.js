@@ -110,7 +110,7 @@ function path({ stage }) {
   const stages = { gate: "Gate", shadow: "Copies", canary: "Share", ...(stage === "rolled_back" ? { rolled_back: "Taken back" } : { done: "Done" }) };
   return h(
     "ol",
-    { class: "stages", "aria-label": "Stages" },
+    { class: "release-stages", "aria-label": "Stages" },
     Object.entries(stages).map(([name, word]) => h("li", { "aria-current": name === stage && "step" }, word)),
   );
 }
