@@ -41,7 +41,7 @@ export function cameraButton(name, host, signal, take, fail) {
     } finally {
       button.disabled = false;
     }
-    if (signal.aborted) close();
+    if (signal.aborted || !host.isConnected) close();
     else show(stream);
   }
 
@@ -50,6 +50,11 @@ export function cameraButton(name, host, signal, take, fail) {
     const video = h("video", { "aria-label": "What the camera sees", playsinline: true, onplaying: () => (shutter.disabled = false) });
     const shutter = h("button", { type: "button", class: "primary", disabled: true, onclick: () => shoot(video) }, "Take it");
     const cancel = h("button", { type: "button", onclick: stop }, "Cancel");
+    const watch = new MutationObserver(() => {
+      if (stream === from && !video.isConnected) close(); // another editor has its place: no camera is on that nobody sees
+      if (stream !== from) watch.disconnect();
+    });
+    watch.observe(document.body, { childList: true, subtree: true });
     video.muted = true;
     video.srcObject = from;
     fill(host, h("div", { class: "camera" }, video, h("div", { class: "beside" }, shutter, cancel)));

@@ -8,11 +8,12 @@ const MOST_LINES = 16;
 const MOST_BYTES = 30e6;
 
 /** @type {import("../editor.js").CreateEditor} */
-export function createEditor({ tensor, inRows, onChange, fail }) {
+export function createEditor({ tensor, inRows, signal, onChange, fail }) {
   const area = h("textarea", { rows: 4, class: "code", spellcheck: "false", oninput: onChange });
   const what = tensor.holds === "numbers" ? "JSON, or lines of numbers with commas" : "JSON";
   const element = h("div", {}, area, h("div", { class: "beside" }, chooseFile("From a file", tensor.name, ".json,.csv,.txt,.tsv", (file) => void take(file)), h("span", { class: "hint" }, what)));
   onFiles(element, (file) => void take(file));
+  let turns = 0; // of two files that are read at once the later one counts
 
   /** @param {File} file */
   async function take(file) {
@@ -20,8 +21,11 @@ export function createEditor({ tensor, inRows, onChange, fail }) {
       fail(`${file.name} has ${sizeText(file.size)}; up to ${sizeText(MOST_BYTES)} can be taken here`);
       return;
     }
+    const turn = (turns += 1);
     try {
-      show(await file.text());
+      const text = await file.text();
+      if (signal.aborted || turn !== turns) return;
+      show(text);
       onChange();
     } catch (error) {
       fail(`${file.name} cannot be read: ${/** @type {Error} */ (error).message}`);
@@ -46,6 +50,7 @@ export function createEditor({ tensor, inRows, onChange, fail }) {
     },
     empty: () => area.value.trim() === "",
     set(value) {
+      turns += 1;
       show(JSON.stringify(value));
       return true;
     },

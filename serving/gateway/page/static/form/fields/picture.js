@@ -1,4 +1,5 @@
 /** The bytes of a file, most often a picture: chosen, dropped, pasted, or taken by the camera. Sent as {"b64": …}. */
+import { shapeOfOne } from "../../core/card.js";
 import { fill, h } from "../../core/dom.js";
 import { flat, isNest, isPicture, nested, sizes } from "../../core/values.js";
 import { cameraButton } from "../camera.js";
@@ -9,12 +10,12 @@ import { base64, bytesOf, chooseFile, onFiles, pictureType, sizeText } from "../
 const MOST_BYTES = 30e6;
 
 /** @type {import("../editor.js").CreateEditor} */
-export function createEditor({ tensor, signal, onChange, fail }) {
+export function createEditor({ tensor, inRows, signal, onChange, fail }) {
   const pictures = isPicture(tensor) || /jpe?g|png/i.test(tensor.values);
   /** @type {{ b64: string } | null} */
   let held = null;
-  /** @type {number[]} */
-  let around = [];
+  let around = shapeOfOne(tensor, inRows) ?? [];
+  let turns = 0; // of two files that are read at once the later one counts
   const shown = h("div", { class: "shown" });
   const live = h("div", {});
   const choose = chooseFile("Choose a file", tensor.name, pictures ? "image/*" : "", (file) => void take(file));
@@ -29,13 +30,16 @@ export function createEditor({ tensor, signal, onChange, fail }) {
       fail(`${file.name} has ${sizeText(file.size)}; up to ${sizeText(MOST_BYTES)} can be sent`);
       return;
     }
+    const turn = (turns += 1);
+    let b64;
     try {
-      held = { b64: await base64(file) };
+      b64 = await base64(file);
     } catch (error) {
       fail(`${file.name} cannot be read: ${/** @type {Error} */ (error).message}`);
       return;
     }
-    if (signal.aborted) return;
+    if (signal.aborted || turn !== turns) return;
+    held = { b64 };
     show(file.name);
     onChange();
   }
@@ -66,6 +70,7 @@ export function createEditor({ tensor, signal, onChange, fail }) {
     set(value) {
       const lists = sizes(value);
       if (flat(value).length !== 1 || !isNest(value, lists, isBytes)) return false;
+      turns += 1;
       around = lists;
       held = /** @type {{ b64: string }} */ (flat(value)[0]);
       show("");

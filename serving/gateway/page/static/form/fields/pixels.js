@@ -16,6 +16,7 @@ export function createEditor({ tensor, inRows, known, signal, onChange, fail }) 
   const range = rangeOf(tensor, known, [0, 255]);
   /** @type {unknown} */
   let held = null;
+  let turns = 0; // of two files that are read at once the later one counts
   const shown = h("div", { class: "shown" });
   const live = h("div", {});
   const choose = chooseFile("Choose a picture", tensor.name, "image/*", (file) => void take(file));
@@ -29,6 +30,7 @@ export function createEditor({ tensor, inRows, known, signal, onChange, fail }) 
 
   /** @param {File} file */
   async function take(file) {
+    const turn = (turns += 1);
     let picture;
     try {
       picture = await createImageBitmap(file);
@@ -36,7 +38,10 @@ export function createEditor({ tensor, inRows, known, signal, onChange, fail }) 
       fail(`${file.name} is no picture that the browser can read`);
       return;
     }
-    if (signal.aborted) return;
+    if (signal.aborted || turn !== turns) {
+      picture.close();
+      return;
+    }
     const [width, height] = sizeFor([picture.width, picture.height], shape);
     const canvas = h("canvas", { width, height });
     const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", { willReadFrequently: true }));
@@ -74,6 +79,7 @@ export function createEditor({ tensor, inRows, known, signal, onChange, fail }) 
     set(value) {
       const found = sizes(value);
       if (!fitsShape(found, shape) || !isNest(value, found, (each) => typeof each === "number") || found.includes(0)) return false;
+      turns += 1;
       held = value;
       show("");
       return true;

@@ -1,4 +1,5 @@
 /** A text: grows with what is written. */
+import { shapeOfOne } from "../../core/card.js";
 import { h } from "../../core/dom.js";
 import { flat, isNest, nested, sizes } from "../../core/values.js";
 
@@ -6,10 +7,9 @@ const LINE = 60;
 const MOST_LINES = 12;
 
 /** @type {import("../editor.js").CreateEditor} */
-export function createEditor({ onChange }) {
-  const area = h("textarea", { rows: 2, spellcheck: "false", oninput: changed });
-  /** @type {number[]} lists around the text, as it was set */
-  let around = [];
+export function createEditor({ tensor, inRows, onChange }) {
+  const area = h("textarea", { rows: 2, dir: "auto", spellcheck: "false", oninput: changed });
+  let around = shapeOfOne(tensor, inRows) ?? [];
 
   function changed() {
     resize();
