@@ -40,7 +40,10 @@ async function show() {
   try {
     const view = viewOf(address.path);
     if (view) await view.show(host, address, signal);
-    else fill(host, h("h1", {}, "There is nothing here"), h("p", {}, h("a", { href: "#/" }, "What is served")));
+    else {
+      document.title = "Signet: nothing here";
+      fill(host, h("h1", {}, "There is nothing here"), h("p", {}, h("a", { href: "#/" }, "What is served")));
+    }
   } catch (error) {
     if (signal.aborted) return;
     if (!(error instanceof ServiceError)) throw error;

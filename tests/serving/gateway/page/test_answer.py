@@ -146,6 +146,22 @@ SHOWN = """async ([outputs, prediction, before]) => {
 }"""
 
 
+def test_raw_shows_what_was_sent_and_what_came(url):
+    with answered(url, row={"x": [1, -0.0, 3, 4]}) as page:
+        with page.expect_response("**:predict") as told:
+            page.get_by_role("button", name="Ask").click()
+        page.locator(".raw-panel summary").click()
+        headers = told.value.request.all_headers()
+        shown = page.locator(".raw-panel .headers").first.inner_text().splitlines()[1:]
+        assert {"X-Signet-Timing: on", "Content-Type: application/json"} <= set(shown)
+        assert all(headers[name.lower()] == value for name, value in (line.split(": ") for line in shown))
+        assert "-0.0" in told.value.request.post_data
+        bodies = page.locator(".raw-panel pre:not(.headers)").all_inner_texts()
+        blank = str.maketrans("", "", " \n")
+        sent = [told.value.request.post_data, told.value.text()]
+        assert [body.translate(blank) for body in bodies] == [body.translate(blank) for body in sent]
+
+
 def output(name: str, **more: Any) -> dict[str, Any]:
     said = dict.fromkeys(("meaning", "unit", "values"), "")
     return {"name": name, "dtype": "float32", "shape": None, "labels": [], "holds": "numbers", **said, **more}
@@ -187,5 +203,9 @@ def test_whatever_a_model_answers_is_shown_and_bounded(url):
         assert page.locator("[data-output=named] .was").count() == 10
         page.locator("[data-output=named] .more button").click()
         assert page.locator("[data-output=named] tr").count() == 1000
+        focused = "document.activeElement.closest('tr, pre, li')"
+        assert page.evaluate(f"{focused}.rowIndex") == 10  # not lost with the button
+        page.locator("[data-output=deep] .more button").click()
+        assert page.evaluate(f"{focused}.className") == "json"
         assert page.evaluate(SHOWN, [[], {}, None])[0] == 1
         assert page.locator("main").inner_text() == "The answer has no outputs."

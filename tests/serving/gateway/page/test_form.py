@@ -143,6 +143,13 @@ def test_the_numbers_of_a_drawing_are_sent_and_answered(trained_url):
         assert (drawn[9], drawn[10]) == (16, 8)
 
 
+def test_clear_empties_also_cells_below_the_range(trained_url):
+    row = json.dumps({"pixels": [-5, 3] * 32}, separators=(",", ":"))
+    with form(trained_url, "digits", f"?row={row}") as page:
+        page.get_by_role("button", name="Clear").click()
+        assert asked(page)[0] == {"pixels": [0] * 64}
+
+
 def row_of(url: str) -> str:
     """The row in a page's address."""
     return dict(httpx.QueryParams(url.partition("#")[2].partition("?")[2]))["row"]
@@ -177,6 +184,45 @@ def test_pictures_are_uploaded_dropped_pasted_and_taken_by_the_camera(forms_url)
         page.evaluate(refuse)
         page.get_by_role("button", name="Camera").click()
         expect(place.get_by_role("alert")).to_contain_text("the camera may not be used")
+
+
+def test_the_camera_ends_where_json_takes_its_place(forms_url):
+    from playwright.sync_api import expect
+
+    keep = """() => {
+        const media = navigator.mediaDevices, open = media.getUserMedia.bind(media);
+        media.getUserMedia = async (wish) => (window.stream = await open(wish));
+    }"""
+    with form(forms_url, "forms", "?signature=from_bytes") as page:
+        page.evaluate(keep)
+        states = "stream.getTracks().map((track) => track.readyState).join()"
+        page.get_by_role("button", name="Camera").click()
+        expect(page.get_by_role("button", name="Take it")).to_be_enabled()
+        assert page.evaluate(states) == "live"
+        page.get_by_role("button", name="picture as JSON").click()
+        page.wait_for_function(f"{states} === 'ended'")
+        page.get_by_role("button", name="picture as JSON").click()
+        expect(page.get_by_role("button", name="Take it")).to_have_count(0)
+
+
+@pytest.mark.parametrize("signature", ["any", "from_bytes"])
+def test_a_file_that_is_read_after_the_view_was_left_changes_nothing(forms_url, signature):
+    from playwright.sync_api import expect
+
+    wait = """() => {
+        const gate = new Promise((open) => (window.goOn = open)), read = FileReader.prototype.readAsDataURL;
+        FileReader.prototype.readAsDataURL = function (file) { gate.then(() => read.call(this, file)); };
+        File.prototype.text = () => gate.then(() => "[1]");
+    }"""
+    with form(forms_url, "forms", f"?signature={signature}") as page:
+        page.evaluate(wait)
+        page.locator("input[type=file]").first.set_input_files(
+            {"name": "late.json", "mimeType": "application/json", "buffer": b"[1]"}
+        )
+        page.evaluate("location.hash = '#/models/forms?signature=table'")
+        expect(page.get_by_label("x: row 1, column 1")).to_be_visible()
+        page.evaluate("goOn(), new Promise((resolve) => setTimeout(resolve, 700))")  # longer than the URL is written after
+        assert page.url.endswith("#/models/forms?signature=table")
 
 
 def test_a_picture_is_scaled_to_the_numbers_that_the_input_takes(forms_url):
@@ -237,6 +283,23 @@ def test_numbers_are_checked_at_their_fields_and_sent_as_they_are_written(forms_
         assert '"scores":[NaN,-Infinity]' in told.value.request.post_data
         answer = told.value.json()["predictions"][0]
         assert answer == {"age": -7, "member": [True], "scores": ["NaN", "-Infinity"]}
+
+
+def test_what_was_emptied_stays_empty_as_json(forms_url):
+    from playwright.sync_api import expect
+
+    with form(forms_url, "forms", '?signature=facts&row={"age":7,"member":[true],"scores":[1,2]}') as page:
+        for name in ("age", "scores"):
+            toggle = page.get_by_role("button", name=f"{name} as JSON")
+            toggle.click()
+            expect(field(page, name).locator("textarea")).not_to_have_value("")
+            toggle.click()
+            for box in field(page, name).get_by_role("textbox").all():
+                box.fill("")
+            toggle.click()
+            expect(field(page, name).locator("textarea")).to_have_value("")
+            toggle.click()
+            expect(field(page, name).get_by_role("textbox").first).to_have_value("")
 
 
 def test_an_error_of_the_server_stands_at_the_field_that_it_names(forms_url):

@@ -56,7 +56,7 @@ function output(item, before) {
     "div",
     { class: `output shown-${item.shown.kind}`, dataset: { output: item.name } },
     h("dt", {}, item.name, hint && h("span", { class: "hint" }, prose(hint))),
-    h("dd", {}, item.shown.kind !== "json" && item.shown.kind !== "table" && h("p", { class: "headline" }, words(item.shown)), before !== undefined && difference(item, before), body(item.shown, before?.shown)),
+    h("dd", {}, item.shown.kind !== "json" && item.shown.kind !== "table" && h("p", { class: "headline", dir: "auto" }, words(item.shown)), before !== undefined && difference(item, before), body(item.shown, before?.shown)),
   );
 }
 
@@ -123,7 +123,7 @@ function body(told, before) {
         ? told.text.length > 200 && longText(told.text)
         : track(told.chance, before?.kind === "text" && before.text === told.text ? (before.chance ?? undefined) : undefined);
     case "texts":
-      return h("ol", { class: "texts" }, told.texts.slice(0, 50).map((text) => h("li", {}, cut(text, 300))), told.texts.length > 50 && h("li", { class: "hint" }, `${count(told.texts.length - 50, "more text")}: in the raw answer`));
+      return h("ol", { class: "texts" }, told.texts.slice(0, 50).map((text) => h("li", { dir: "auto" }, cut(text, 300))), told.texts.length > 50 && h("li", { class: "hint" }, `${count(told.texts.length - 50, "more text")}: in the raw answer`));
     case "bytes":
       return bytes(told);
     case "picture":
@@ -170,7 +170,7 @@ function bars(told, before) {
     return h(
       "tr",
       { class: place === 0 && "first" },
-      h("th", { scope: "row" }, cut(label, 120)),
+      h("th", { scope: "row" }, h("bdi", {}, cut(label, 120))),
       h("td", { class: "bar-cell", "aria-hidden": "true" }, h("div", { class: value < 0 ? "track negative" : "track" }, bar(share, "now"), was !== undefined && bar(Math.abs(was) / scale, "before"))),
       h("td", { class: "number" }, text(value)),
       before && h("td", { class: "number was" }, was === undefined ? "" : same(was, value) ? "same" : `was ${text(was)}`),
@@ -183,7 +183,7 @@ function bars(told, before) {
   const more = h("button", { type: "button", class: "quiet", onclick: open }, `${rest.toLocaleString("en")} more`);
 
   function open() {
-    rows.append(...told.bars.slice(FIRST_BARS).map((each, index) => row(each, index + FIRST_BARS)));
+    extend(rows, told.bars.slice(FIRST_BARS).map((each, index) => row(each, index + FIRST_BARS)));
     fill(place, beyond > 0 && h("p", { class: "hint" }, `and ${beyond.toLocaleString("en")} less than these: in the raw answer`));
   }
 
@@ -192,9 +192,20 @@ function bars(told, before) {
   return h("div", {}, h("table", { class: short ? "bars short" : "bars" }, rows), rest > 0 && place);
 }
 
+/**
+ * Adds what a button gives that then goes: the focus, which it had, is on the first of it.
+ * @param {HTMLElement} list
+ * @param {HTMLElement[]} more
+ */
+function extend(list, more) {
+  list.append(...more);
+  more[0].tabIndex = -1;
+  more[0].focus({ preventScroll: true });
+}
+
 /** @param {string} text */
 function longText(text) {
-  return h("pre", { class: "long-text", tabindex: "0", "aria-label": "The whole text" }, cut(text, MOST_JSON));
+  return h("pre", { class: "long-text", dir: "auto", tabindex: "0", "aria-label": "The whole text" }, cut(text, MOST_JSON));
 }
 
 /** @param {Of<"bytes">} told */
@@ -217,7 +228,7 @@ function strip({ values, unit }) {
   const place = h("div", { class: "more" });
 
   function open() {
-    list.append(...values.slice(FIRST_NUMBERS, MOST_NUMBERS).map((value) => h("li", {}, number(value))));
+    extend(list, values.slice(FIRST_NUMBERS, MOST_NUMBERS).map((value) => h("li", {}, number(value))));
     fill(place, values.length > MOST_NUMBERS && h("p", { class: "hint" }, `and ${(values.length - MOST_NUMBERS).toLocaleString("en")} more: in the raw answer`));
   }
 
@@ -269,7 +280,7 @@ function table({ rows, labels, chances }) {
       h(
         "table",
         { class: "heat" },
-        h("thead", {}, h("tr", {}, h("td"), head.map((name) => h("th", { scope: "col" }, cut(name, 60))))),
+        h("thead", {}, h("tr", {}, h("td"), head.map((name) => h("th", { scope: "col" }, h("bdi", {}, cut(name, 60)))))),
         h("tbody", {}, shown.map((row, place) => h("tr", {}, h("th", { scope: "row" }, place), row.map(cell)))),
       ),
     ),
@@ -287,6 +298,7 @@ function json(value) {
   function open() {
     const more = jsonHead(value, MOST_JSON);
     fill(place, more.text);
+    place.focus({ preventScroll: true }); // the button goes, which had it
     fill(end, !more.whole && h("p", { class: "hint" }, "The rest is in the raw answer"));
   }
 

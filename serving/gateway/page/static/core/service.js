@@ -26,7 +26,7 @@ import { bodyText, readAnswer } from "./wire.js";
  * @property {string} requestId
  * @property {number} ms from the first byte sent to the last one read
  * @property {Stage[]} stages of the server, in order; empty where it does not tell
- * @property {SentRequest} request
+ * @property {SentRequest & { headers: { [name: string]: string } }} request the key is not among its headers
  * @property {string} text the answer as it came
  */
 /**
@@ -123,8 +123,9 @@ export function requestOf({ model, version = null, signature, rows }) {
  */
 export async function predict(call, signal) {
   const request = requestOf(call);
+  /** @type {{ [name: string]: string }} */
   const headers = { "Content-Type": "application/json", "X-Signet-Timing": "on", "X-Signet-Key": AFFINITY };
-  if (call.alone) Object.assign(headers, { "X-Signet-Batching": "off" });
+  if (call.alone) headers["X-Signet-Batching"] = "off";
   const began = performance.now();
   const response = await send(request.path, { method: "POST", headers, body: request.text, signal }, request);
   const text = await whole(() => response.text(), signal, request);
@@ -135,7 +136,7 @@ export async function predict(call, signal) {
     requestId: response.headers.get("X-Request-Id") ?? "",
     ms,
     stages: stages(response.headers.get("Server-Timing") ?? ""),
-    request,
+    request: { ...request, headers },
     text,
   };
 }

@@ -23,6 +23,7 @@
  * @property {() => unknown} value the JSON value. Throws FieldError
  * @property {(value: unknown) => boolean} set false: it cannot show that exactly, and is as it was
  * @property {() => boolean} empty whether nothing has been filled in
+ * @property {() => void} clear takes away what has been filled in
  * @property {(place: number[]) => HTMLElement | null} [at] the control of a place within the value
  */
 /** @typedef {(use: Use) => Editor} CreateEditor */

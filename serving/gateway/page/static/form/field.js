@@ -69,7 +69,8 @@ export function createField(createEditor, use) {
       focus(problem.place);
       return;
     }
-    if (value !== undefined && !next.set(value)) {
+    if (value === undefined) next.clear();
+    else if (!next.set(value)) {
       fail("Only JSON can show this value");
       return;
     }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { readAnswer } from "../../../../../serving/gateway/page/static/core/wire.js";
+import { bodyText, readAnswer } from "../../../../../serving/gateway/page/static/core/wire.js";
 
 /** A signature with outputs of these dtypes. */
 function signature(...dtypes) {
@@ -19,4 +19,20 @@ test("whole numbers of 64 bits keep their digits, and nothing else changes", () 
 
 test("an answer without such outputs is read as it is", () => {
   assert.deepEqual(readAnswer('{"outputs": {"y": 9007199254740992}}', signature("float32")), { outputs: { y: 9007199254740992 } });
+});
+
+/** A signature with one input of each kind. */
+const SIGNATURE = {
+  inputs: [
+    { name: "x", dtype: "float32", holds: "numbers" },
+    { name: "n", dtype: "int64", holds: "numbers" },
+    { name: "t", dtype: "string", holds: "text" },
+  ],
+};
+
+test("zero keeps its minus where the dtype has one, and no words of a text are numbers", () => {
+  const row = { x: [-0, 0, "NaN"], n: -0, t: "NaN" };
+  assert.equal(bodyText({ instances: [row] }, SIGNATURE), '{"instances":[{"x":[-0.0,0,NaN],"n":0,"t":"NaN"}]}');
+  assert.equal(bodyText({ inputs: { x: [[-0]] } }, SIGNATURE), '{"inputs":{"x":[[-0.0]]}}');
+  assert.equal(bodyText({ inputs: { x: 1, n: -0 } }, SIGNATURE), '{"inputs":{"x":1,"n":0}}');
 });

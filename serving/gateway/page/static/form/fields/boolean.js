@@ -23,6 +23,10 @@ export function createEditor({ tensor, inRows, onChange }) {
     control: box,
     value: () => nested([box.checked], around),
     empty: () => false,
+    clear() {
+      box.checked = false;
+      say();
+    },
     set(value) {
       const lists = sizes(value);
       if (flat(value).length !== 1 || !isNest(value, lists, (each) => typeof each === "boolean")) return false;

@@ -128,6 +128,10 @@ export function createEditor({ tensor, inRows, onChange, fail }) {
     control: element,
     value: () => valueOf(cells, shape, tensor.dtype),
     empty: () => cells.every((row) => row.every((cell) => cell.trim() === "")),
+    clear() {
+      cells = grown([], shape);
+      draw();
+    },
     set(value) {
       const next = cellsOf(value, shape);
       if (!next) return false;

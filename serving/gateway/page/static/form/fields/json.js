@@ -1,5 +1,6 @@
 /** Any value, as JSON, or as lines of numbers; from a file, too. */
 import { h } from "../../core/dom.js";
+import { numbersText } from "../../core/wire.js";
 import { readJson } from "../../core/written.js";
 import { FieldError } from "../editor.js";
 import { chooseFile, onFiles, sizeText } from "../files.js";
@@ -49,9 +50,13 @@ export function createEditor({ tensor, inRows, signal, onChange, fail }) {
       }
     },
     empty: () => area.value.trim() === "",
+    clear() {
+      turns += 1;
+      show("");
+    },
     set(value) {
       turns += 1;
-      show(JSON.stringify(value));
+      show(tensor.holds === "numbers" ? numbersText(value, tensor) : JSON.stringify(value));
       return true;
     },
   };

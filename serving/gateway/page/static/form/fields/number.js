@@ -23,6 +23,7 @@ export function createEditor({ tensor, inRows, onChange }) {
       }
     },
     empty: () => input.value.trim() === "",
+    clear: () => void (input.value = ""),
     set(value) {
       const lists = sizes(value);
       if (flat(value).length !== 1 || !isNest(value, lists, isNumber)) return false;

@@ -54,7 +54,14 @@ export function createEditor({ tensor, inRows, known, onChange }) {
   }
 
   function wiped() {
-    become(values.map(() => 0));
+    emptied();
+    onChange();
+  }
+
+  /** Also cells that held less than the range has. */
+  function emptied() {
+    values = values.map(() => inRange(0, range, tensor.dtype));
+    draw();
     tell();
   }
 
@@ -139,6 +146,7 @@ export function createEditor({ tensor, inRows, known, onChange }) {
     control,
     value: () => nested([...values], shape),
     empty: () => false,
+    clear: emptied,
     set(value) {
       if (!fitsShape(sizes(value), shape) || !isNest(value, shape, (each) => typeof each === "number")) return false;
       values = /** @type {number[]} */ (flat(value));

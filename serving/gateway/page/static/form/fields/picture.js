@@ -67,6 +67,11 @@ export function createEditor({ tensor, inRows, signal, onChange, fail }) {
       return nested([held], around);
     },
     empty: () => held === null,
+    clear() {
+      turns += 1;
+      held = null;
+      show("");
+    },
     set(value) {
       const lists = sizes(value);
       if (flat(value).length !== 1 || !isNest(value, lists, isBytes)) return false;

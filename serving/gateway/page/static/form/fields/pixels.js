@@ -76,6 +76,11 @@ export function createEditor({ tensor, inRows, known, signal, onChange, fail }) 
       return held;
     },
     empty: () => held === null,
+    clear() {
+      turns += 1;
+      held = null;
+      show("");
+    },
     set(value) {
       const found = sizes(value);
       if (!fitsShape(found, shape) || !isNest(value, found, (each) => typeof each === "number") || found.includes(0)) return false;

@@ -26,7 +26,11 @@ export function createEditor({ tensor, inRows, onChange }) {
     element: area,
     control: area,
     value: () => nested([area.value], around),
-    empty: () => area.value === "",
+    empty: () => false, // no word is a text, too
+    clear() {
+      area.value = "";
+      resize();
+    },
     set(value) {
       const [only, more] = flat(value);
       const lists = sizes(value);

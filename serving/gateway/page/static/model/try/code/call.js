@@ -49,7 +49,7 @@ export function parts({ signature, row }) {
       const value = row[tensor.name];
       const { inner, depth } = unwrapped(value);
       const base64 = bytesIn(inner);
-      const json = tensor.holds === "numbers" ? numbersText(value) : JSON.stringify(value);
+      const json = tensor.holds === "numbers" ? numbersText(value, tensor) : JSON.stringify(value);
       const length = base64 === null ? json.length : base64.length;
       if (length <= Math.min(left, base64 === null ? MOST.values : MOST.bytes)) {
         left -= length;
@@ -105,7 +105,7 @@ export function bytesIn(value) {
  * @param {Part} part
  */
 export function inJson({ tensor, value }) {
-  return tensor.holds === "numbers" ? withWords(value, (word) => new Verbatim(word)) : value;
+  return tensor.holds === "numbers" ? withWords(value, tensor, (word) => new Verbatim(word)) : value;
 }
 
 /**
@@ -113,7 +113,7 @@ export function inJson({ tensor, value }) {
  * @param {Part[]} inputs
  */
 export function isJson(inputs) {
-  return !inputs.some(({ tensor, value }) => tensor.holds === "numbers" && flat(value).some(isWord));
+  return !inputs.some(({ tensor, value }) => tensor.holds === "numbers" && flat(value).some((each) => isWord(each) || Object.is(each, -0)));
 }
 
 /**

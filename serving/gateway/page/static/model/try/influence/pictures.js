@@ -61,7 +61,10 @@ async function drawn(value) {
     throw new PictureError("this browser cannot read it as a picture");
   }
   const { height, width } = bitmap;
-  if (height * width > MOST_PIXELS) throw new PictureError(`it has ${width} × ${height} pixels, and ${count(MOST_PIXELS, "pixel")} are the most`);
+  if (height * width > MOST_PIXELS) {
+    bitmap.close();
+    throw new PictureError(`it has ${width} × ${height} pixels, and ${count(MOST_PIXELS, "pixel")} are the most`);
+  }
   const canvas = h("canvas", { width, height });
   const paper = canvas.getContext("2d", { willReadFrequently: true });
   if (!paper) throw new PictureError("this browser has no canvas");

@@ -25,7 +25,7 @@ export function rawPanel(_context, _row, answer, _signal) {
     made = true;
     fill(
       body,
-      part("Request", `POST ${new URL(answer.request.path, document.baseURI).pathname}`, requestHeaders(), answer.request.text, "request.json"),
+      part("Request", `POST ${new URL(answer.request.path, document.baseURI).pathname}`, requestHeaders(answer.request.headers), answer.request.text, "request.json"),
       part("Answer", "200 OK", answerHeaders(answer), answer.text, "answer.json"),
     );
   }
@@ -34,9 +34,9 @@ export function rawPanel(_context, _row, answer, _signal) {
   return panel;
 }
 
-/** @returns {[string, string][]} */
-function requestHeaders() {
-  return [["Content-Type", "application/json"], ...(key() ? [/** @type {[string, string]} */ (["Authorization", "Bearer (your key)"])] : [])];
+/** @param {{ [name: string]: string }} sent @returns {[string, string][]} */
+function requestHeaders(sent) {
+  return Object.entries(key() ? { ...sent, Authorization: "Bearer (your key)" } : sent);
 }
 
 /** @param {import("../../../core/service.js").Answer} answer @returns {[string, string][]} */
@@ -59,10 +59,12 @@ function answerHeaders({ version, requestId, stages }) {
 function part(title, line, headers, text, name) {
   const shown = textOf(text);
   const place = h("code", {}, shown.slice(0, FIRST), shown.length > FIRST && "…");
+  const whole = h("pre", { tabindex: "0", role: "group", "aria-label": `${title}: its body` }, place);
   const rest = shown.length > FIRST && h("button", { type: "button", onclick: all }, text.length > MOST ? `Show ${size(MOST)} of ${size(text.length)}` : "Show all");
 
   function all() {
     fill(place, shown, text.length > MOST && "…");
+    whole.focus({ preventScroll: true }); // the button goes, which had it
     if (rest) rest.remove();
   }
 
@@ -71,20 +73,27 @@ function part(title, line, headers, text, name) {
     { class: "message" },
     h("h4", {}, title),
     h("pre", { class: "headers" }, [line, ...headers.map(([header, value]) => `${header}: ${value}`)].join("\n")),
-    h("pre", { tabindex: "0", role: "group", "aria-label": `${title}: its body` }, place),
+    whole,
     h("p", { class: "actions" }, copyButton(() => text, `Copy ${title.toLowerCase()}`), saveButton(name, () => text), rest),
   );
 }
 
 /**
- * JSON in lines as people break them; of a long one its beginning, and all that is not JSON, as it came.
+ * JSON in lines as people break them, where nothing but blanks changes: 1.0, a number of more digits than JavaScript keeps, or a
+ * name that comes twice would be another one. Else, and of a long one its beginning, as it came.
  * @param {string} text
  */
 export function textOf(text) {
   if (text.length > MOST) return text.slice(0, MOST);
   try {
-    return layout(JSON.parse(text), JSON_NOTATION);
+    const lines = layout(JSON.parse(text), JSON_NOTATION);
+    return withoutBlanks(lines) === withoutBlanks(text) ? lines : text;
   } catch {
     return text; // a request whose NaN stands bare
   }
+}
+
+/** @param {string} json */
+function withoutBlanks(json) {
+  return json.replace(/("(?:[^"\\]|\\.)*")|\s+/g, (_, quoted) => quoted ?? "");
 }
