@@ -3,12 +3,14 @@
  *
  *     signature, prediction ──items──▶ what each is shown as ──▶ <dl>; numbers stand in the text, bars beside them are not read out
  */
+import { ending } from "../core/bytes.js";
+import { cut } from "../core/cut.js";
 import { fill, h } from "../core/dom.js";
-import { count, number, percent, points, quantity, size } from "../core/numbers.js";
+import { count, number, percent, points, quantity, sizeText } from "../core/numbers.js";
 import { prose } from "../core/prose.js";
 import { bytesOf, saveButton } from "../core/save.js";
 import { canvas } from "./pixels.js";
-import { cut, extent, items, jsonHead, same, spread, units, words } from "./shown.js";
+import { extent, items, jsonHead, same, spread, units, words } from "./shown.js";
 
 export { brief } from "./shown.js";
 
@@ -211,12 +213,12 @@ function longText(text) {
 /** @param {Of<"bytes">} told */
 function bytes(told) {
   const shows = told.type && told.size <= LARGEST_PICTURE;
-  const name = told.type ? `answer.${told.type === "image/png" ? "png" : "jpg"}` : "answer.bin";
+  const name = `answer.${ending(told.base64)}`;
   return h(
     "div",
     {},
     shows && h("img", { class: "picture", src: `data:${told.type};base64,${told.base64}`, alt: words(told) }),
-    h("p", { class: "actions" }, saveButton(name, () => bytesOf(told.base64), `Save ${name} (${size(told.size)})`)),
+    h("p", { class: "actions" }, saveButton(name, () => bytesOf(told.base64), `Save ${name} (${sizeText(told.size)})`)),
   );
 }
 

@@ -1,6 +1,7 @@
 /** Numbers of pixels as a picture on a canvas. */
 import { h } from "../core/dom.js";
 import { number } from "../core/numbers.js";
+import { toRgba } from "../core/pixels.js";
 import { extent } from "./shown.js";
 
 /**
@@ -17,30 +18,13 @@ export function range(values) {
 }
 
 /**
- * Red, green, blue and opacity of each pixel.
- * @param {{ height: number, width: number, channels: number, values: number[] }} picture
- */
-export function bytesOfPixels({ height, width, channels, values }) {
-  const { from, to } = range(values);
-  const scale = 255 / (to - from || 1);
-  const bytes = new Uint8ClampedArray(height * width * 4);
-  for (let pixel = 0; pixel < height * width; pixel += 1) {
-    for (let channel = 0; channel < 3; channel += 1) {
-      bytes[pixel * 4 + channel] = (values[pixel * channels + (channels === 3 ? channel : 0)] - from) * scale;
-    }
-    bytes[pixel * 4 + 3] = 255;
-  }
-  return bytes;
-}
-
-/**
  * @param {{ height: number, width: number, channels: number, values: number[] }} picture
  * @param {string} words
  */
 export function canvas(picture, words) {
-  const { height, width } = picture;
-  const { from, to } = range(picture.values);
+  const { height, width, channels, values } = picture;
+  const { from, to } = range(values);
   const element = h("canvas", { class: "picture", height, width, role: "img", "aria-label": words });
-  element.getContext("2d")?.putImageData(new ImageData(bytesOfPixels(picture), width, height), 0, 0);
+  element.getContext("2d")?.putImageData(new ImageData(toRgba(values, channels, [from, to]), width, height), 0, 0);
   return h("figure", {}, element, h("figcaption", { class: "hint" }, `black is ${number(from)}, white is ${number(to)}`));
 }

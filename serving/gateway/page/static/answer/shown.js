@@ -5,8 +5,10 @@
  *
  * Whatever came is shown: what fits no other kind is JSON.
  */
-import { count, number, percent, quantity, size } from "../core/numbers.js";
-import { flat, sizes } from "../core/values.js";
+import { pictureType, sizeOf } from "../core/bytes.js";
+import { cut } from "../core/cut.js";
+import { count, number, percent, quantity, sizeText } from "../core/numbers.js";
+import { flat, isNumber, nested, sizes, toNumber } from "../core/values.js";
 
 /** @typedef {import("../core/card.js").Tensor} Tensor */
 /** @typedef {import("../core/card.js").Signature} Signature */
@@ -38,7 +40,7 @@ import { flat, sizes } from "../core/values.js";
  */
 
 /** Bars that are ever shown. */
-export const MOST_BARS = 1000;
+const MOST_BARS = 1000;
 /** Of a picture: what is larger is no picture that a model gives. */
 const PICTURE = { least: 4, most: 2048 };
 const CHANCE_NAMES = ["_probability", "_chance"];
@@ -101,7 +103,7 @@ export function shown(tensor, value) {
   const one = single(value);
   if (typeof one === "boolean") return { kind: "flag", value: one };
   if (isText(one) && !(tensor.holds === "numbers" && isNumber(one))) return { kind: "text", text: one, chance: null };
-  if (isBytes(one)) return { kind: "bytes", base64: one.b64, size: bytesIn(one.b64), type: mediaType(one.b64) };
+  if (isBytes(one)) return { kind: "bytes", base64: one.b64, size: sizeOf(one.b64), type: pictureType(one.b64) };
   if (isNumber(one)) return ofNumber(tensor, toNumber(one));
   const shape = regular(value);
   if (shape === null) return { kind: "json", value };
@@ -141,14 +143,7 @@ function ofNumbers(tensor, shape, values) {
     const labels = tensor.labels.length === columns ? tensor.labels : [];
     return { kind: "table", labels, chances: saysChance(tensor) && chances, rows: Array.from({ length: rows }, (_, row) => values.slice(row * columns, (row + 1) * columns)) };
   }
-  return { kind: "json", value: nestedAgain(values, shape) };
-}
-
-/** @param {number[]} values @param {number[]} shape @returns {unknown} */
-function nestedAgain(values, shape) {
-  if (shape.length <= 1) return values;
-  const step = values.length / shape[0];
-  return Array.from({ length: shape[0] }, (_, place) => nestedAgain(values.slice(place * step, (place + 1) * step), shape.slice(1)));
+  return { kind: "json", value: nested(values, shape) };
 }
 
 /**
@@ -200,16 +195,6 @@ function isBytes(value) {
   return typeof value === "object" && value !== null && typeof (/** @type {any} */ (value).b64) === "string" && Object.keys(value).length === 1;
 }
 
-/** Whether JSON means a number: infinity and what is no number come as words. @param {unknown} value */
-function isNumber(value) {
-  return typeof value === "number" || value === "NaN" || value === "Infinity" || value === "-Infinity";
-}
-
-/** @param {unknown} value */
-function toNumber(value) {
-  return Number(value);
-}
-
 /** @param {number} value */
 function isChance(value) {
   return value >= 0 && value <= 1 + NEAR;
@@ -252,21 +237,6 @@ export function units(said) {
   return { unit, more: rest.length ? said : "" };
 }
 
-/** @param {string} base64 */
-function bytesIn(base64) {
-  const padding = base64.endsWith("==") ? 2 : base64.endsWith("=") ? 1 : 0;
-  return Math.max(0, Math.floor((base64.length * 3) / 4) - padding);
-}
-
-/**
- * The type of a picture that browsers show; empty for other bytes.
- * @param {string} base64
- */
-function mediaType(base64) {
-  if (base64.startsWith("iVBORw0KGgo")) return "image/png";
-  return base64.startsWith("/9j/") ? "image/jpeg" : "";
-}
-
 /**
  * One output in one line.
  * @param {Tensor} tensor
@@ -307,7 +277,7 @@ export function words(told) {
     case "texts":
       return cut(told.texts.slice(0, 20).join(" · "), 200) || "no texts";
     case "bytes":
-      return `${told.type ? `a ${told.type.slice("image/".length).toUpperCase()} picture, ` : ""}${size(told.size)}`;
+      return `${told.type ? `a ${told.type.slice("image/".length).toUpperCase()} picture, ` : ""}${sizeText(told.size)}`;
     case "picture":
       return `a picture of ${told.width} × ${told.height} pixels`;
     case "strip":
@@ -341,15 +311,6 @@ export function extent(values) {
     if (value > greatest) greatest = value;
   }
   return [least, greatest];
-}
-
-/**
- * A text with at most so many characters.
- * @param {string} text
- * @param {number} most
- */
-export function cut(text, most) {
-  return text.length > most ? `${text.slice(0, most - 1).replace(/[\ud800-\udbff]$/, "")}…` : text;
 }
 
 /**

@@ -21,7 +21,7 @@ export function copyButton(text, label = "Copy") {
  * Whether the text can be pasted now.
  * @param {string} text
  */
-export async function copy(text) {
+async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;

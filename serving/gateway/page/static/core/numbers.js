@@ -88,7 +88,7 @@ export function duration(ms) {
  * A size: 900 → "900 bytes", 12345 → "12.3 kB".
  * @param {number} bytes
  */
-export function size(bytes) {
+export function sizeText(bytes) {
   if (bytes < 1000) return count(bytes, "byte");
   return bytes < 1e6 ? `${number(bytes / 1e3, 3)} kB` : `${number(bytes / 1e6, 3)} MB`;
 }

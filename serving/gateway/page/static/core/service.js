@@ -222,6 +222,6 @@ async function refusal(response, request) {
  * @param {string} header
  * @returns {Stage[]}
  */
-export function stages(header) {
+function stages(header) {
   return [...header.matchAll(/([\w-]+);dur=([\d.]+)/g)].map(([, name, ms]) => ({ name, ms: Number(ms) }));
 }

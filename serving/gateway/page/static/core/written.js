@@ -4,6 +4,7 @@
  *     "1e-3" ──readNumber──▶ 0.001      "1,2\n3,4" ──readJson──▶ [[1, 2], [3, 4]]      "1\t2" ──block──▶ [["1", "2"]]
  */
 import { shapeOfOne } from "./card.js";
+import { cut } from "./cut.js";
 import { wholeRange } from "./range.js";
 import { flat, nested } from "./values.js";
 
@@ -17,6 +18,8 @@ export function numberText(value) {
   return Object.is(value, -0) ? "-0" : String(value);
 }
 
+/** Of what somebody has written, in a message. */
+const MOST_SAID = 40;
 const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 const LARGEST = { half: 65504, float16: 65504, bfloat16: 3.3895313892515355e38, float: 3.4028234663852886e38, float32: 3.4028234663852886e38 };
 
@@ -34,16 +37,16 @@ export function readNumber(text, dtype) {
   if (word && whole) throw new Error(`${dtype} has no ${written}: a whole number is expected`);
   if (word) return word;
   if (/^[+-]?\d+,\d+$/.test(written)) throw new Error(`"${written}" has a comma: write the decimals after a point, ${written.replace(",", ".")}`);
-  if (!DECIMAL.test(written)) throw new Error(`"${shortened(written)}" is no number`);
+  if (!DECIMAL.test(written)) throw new Error(`"${cut(written, MOST_SAID)}" is no number`);
   const value = Number(written);
   if (whole) {
-    if (!Number.isInteger(value)) throw new Error(`${shortened(written)} is no whole number, which ${dtype} takes`);
-    if (value < whole.least || value > whole.most) throw new Error(`${shortened(written)} is beyond ${dtype}, which goes from ${whole.least} to ${whole.most}`);
-    if (!Number.isSafeInteger(value)) throw new Error(`${shortened(written)} has more digits than this page can send without loss`);
+    if (!Number.isInteger(value)) throw new Error(`${cut(written, MOST_SAID)} is no whole number, which ${dtype} takes`);
+    if (value < whole.least || value > whole.most) throw new Error(`${cut(written, MOST_SAID)} is beyond ${dtype}, which goes from ${whole.least} to ${whole.most}`);
+    if (!Number.isSafeInteger(value)) throw new Error(`${cut(written, MOST_SAID)} has more digits than this page can send without loss`);
     return value;
   }
   const most = LARGEST[/** @type {keyof typeof LARGEST} */ (dtype)] ?? Number.MAX_VALUE;
-  if (Math.abs(value) > most) throw new Error(`${shortened(written)} is beyond ${dtype}, whose largest number is ${most}; Infinity can be written so`);
+  if (Math.abs(value) > most) throw new Error(`${cut(written, MOST_SAID)} is beyond ${dtype}, whose largest number is ${most}; Infinity can be written so`);
   return value;
 }
 
@@ -53,11 +56,6 @@ function wordOf(text) {
   if (!found) return null;
   if (found[2].toLowerCase() === "nan") return "NaN";
   return found[1] === "-" ? "-Infinity" : "Infinity";
-}
-
-/** @param {string} text */
-function shortened(text) {
-  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
 }
 
 /**

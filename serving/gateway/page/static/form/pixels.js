@@ -1,7 +1,7 @@
 /**
- * Pictures as numbers, and back: height × width × channels, in a range.
+ * Pictures as numbers: height × width × channels, in a range.
  *
- *     file ──bitmap──▶ sizeFor(own, shape) ──▶ RGBA ──fromRgba──▶ numbers ──toRgba──▶ RGBA, to be shown
+ *     file ──bitmap──▶ sizeFor(own, shape) ──▶ RGBA ──fromRgba──▶ numbers; core/pixels.js shows them
  */
 import { inRange } from "../core/range.js";
 
@@ -43,24 +43,4 @@ export function fromRgba(rgba, channels, range, dtype) {
     for (const each of sent) numbers.push(inRange(each / 255, range, dtype));
   }
   return numbers;
-}
-
-/**
- * The pixels that numbers are.
- * @param {number[]} numbers
- * @param {number} channels 1 or 3
- * @param {[number, number]} range
- * @returns {Uint8ClampedArray<ArrayBuffer>} four a pixel
- */
-export function toRgba(numbers, channels, [least, most]) {
-  const pixels = numbers.length / channels;
-  const rgba = new Uint8ClampedArray(pixels * 4);
-  for (let pixel = 0; pixel < pixels; pixel += 1) {
-    for (let colour = 0; colour < 3; colour += 1) {
-      const number = numbers[pixel * channels + (channels === 3 ? colour : 0)];
-      rgba[pixel * 4 + colour] = ((number - least) / (most - least)) * 255;
-    }
-    rgba[pixel * 4 + 3] = 255;
-  }
-  return rgba;
 }

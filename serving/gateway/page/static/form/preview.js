@@ -3,12 +3,13 @@
  *
  *     previewOf(signature, row) ──▶ pieces to be put into a button
  */
+import { pictureType } from "../core/bytes.js";
 import { shapeOfOne } from "../core/card.js";
+import { cut } from "../core/cut.js";
 import { h, svg } from "../core/dom.js";
 import { number } from "../core/numbers.js";
 import { rangeOf } from "../core/range.js";
 import { fitsShape, flat, isNest, isNumber, kindOf, padSides, sizes, toNumber } from "../core/values.js";
-import { pictureType } from "./files.js";
 import { pixelPicture } from "./fields/pixels.js";
 
 /** Characters of a text; the style cuts it where there is less room. */
@@ -52,7 +53,7 @@ function pictureOf(tensor, inRows, value, known) {
   const found = sizes(value);
   if (kind === "picture") {
     const b64 = /** @type {any} */ (flat(value)[0])?.b64;
-    const type = typeof b64 === "string" ? pictureType(b64) : null;
+    const type = typeof b64 === "string" && pictureType(b64);
     return type ? h("img", { src: `data:${type};base64,${b64}`, alt: "" }) : null;
   }
   if (kind !== "pad" && kind !== "pixels") return null;
@@ -74,7 +75,7 @@ function drawing(values, height, width, [least, most]) {
 /** @param {unknown} value */
 function wordsOf(value) {
   const all = flat(value);
-  if (typeof all[0] === "string" && !isNumber(all[0])) return all[0].length > MOST_TEXT ? `${all[0].slice(0, MOST_TEXT)}…` : all[0];
+  if (typeof all[0] === "string" && !isNumber(all[0])) return cut(all[0], MOST_TEXT);
   if (!all.every(isNumber)) return typeof all[0] === "boolean" ? all.slice(0, MOST_NUMBERS).join(" ") : "bytes";
   const first = all.slice(0, MOST_NUMBERS).map((each) => number(toNumber(each), 3));
   return `${first.join(" ")}${all.length > MOST_NUMBERS ? " …" : ""}`;

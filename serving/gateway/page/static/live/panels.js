@@ -14,7 +14,7 @@ import { quantiles, sums } from "./ring.js";
 /** @typedef {{ key: string, title: string, about: string, unit: "" | "ms", none: string, lines: Line[] }} Panel none: what there was none of, where there is no line */
 
 /** Lines of one panel; what is beyond shares another. */
-export const MOST_LINES = 6;
+const MOST_LINES = 6;
 
 const STAGES = { parse: "read", decode: "decode", queue: "wait", run: "model", encode: "encode" };
 

@@ -14,7 +14,7 @@ import { numberOf } from "./steps.js";
 /** Seconds that are kept and shown. */
 export const KEPT_S = 300;
 /** Seconds that a point of a line tells of: some looks, so that one slow answer of the server makes no jump. */
-export const WINDOW_S = 10;
+const WINDOW_S = 10;
 
 /**
  * The steps that are kept, with one more.

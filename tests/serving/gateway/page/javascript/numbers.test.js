@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { count, duration, number, percent, points, quantity, signed, size } from "../../../../../serving/gateway/page/static/core/numbers.js";
+import { count, duration, number, percent, points, quantity, signed, sizeText } from "../../../../../serving/gateway/page/static/core/numbers.js";
 
 test("numbers have the digits that matter", () => {
   const cases = [
@@ -24,6 +24,6 @@ test("differences have their sign, chances are points apart", () => {
 test("units, counts, sizes and times", () => {
   assert.deepEqual([quantity(3, "years"), quantity(3), quantity(NaN, "years")], ["3 years", "3", "not a number"]);
   assert.deepEqual([count(1, "row"), count(3000, "row")], ["1 row", "3,000 rows"]);
-  assert.deepEqual([size(1), size(12345), size(2e6)], ["1 byte", "12.3 kB", "2 MB"]);
+  assert.deepEqual([sizeText(1), sizeText(12345), sizeText(2e6)], ["1 byte", "12.3 kB", "2 MB"]);
   assert.deepEqual([duration(0.1234), duration(1234)], ["0.12 ms", "1.23 s"]);
 });

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { bytesOf, pictureType, sizeText } from "../../../../../serving/gateway/page/static/form/files.js";
-import { fromRgba, MOST_SIDE, sizeFor, toRgba } from "../../../../../serving/gateway/page/static/form/pixels.js";
+import { ending, pictureType, sizeOf } from "../../../../../serving/gateway/page/static/core/bytes.js";
+import { toRgba } from "../../../../../serving/gateway/page/static/core/pixels.js";
+import { fromRgba, MOST_SIDE, sizeFor } from "../../../../../serving/gateway/page/static/form/pixels.js";
 
 test("a picture is sent in the input's size, or its own where that is open and small", () => {
   assert.deepEqual(sizeFor([640, 480], [8, 6, 1]), [6, 8]);
@@ -26,10 +27,20 @@ test("numbers of 0 to 255 are the pixels again", () => {
   assert.deepEqual([...toRgba(fromRgba(rgba, 3, [0, 255], "float32"), 3, [0, 255])], rgba);
 });
 
+test("pixels are grey of one channel, and black where all numbers are the same", () => {
+  assert.deepEqual([...toRgba([0, 0.5, 1, NaN, 1, 0], 3, [0, 1])], [0, 128, 255, 255, 0, 255, 0, 255]);
+  assert.deepEqual([...toRgba([0, 16], 1, [0, 16])], [0, 0, 0, 255, 255, 255, 255, 255]);
+  assert.deepEqual([...toRgba([7], 1, [7, 7])], [0, 0, 0, 255]);
+});
+
 test("bytes tell of which kind they are, and how many", () => {
   assert.equal(pictureType(Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]).toString("base64")), "image/png");
   assert.equal(pictureType(Buffer.from([0xff, 0xd8, 0xff, 0xe0]).toString("base64")), "image/jpeg");
-  assert.equal(pictureType("AAAA"), null);
-  for (const length of [0, 1, 2, 3, 100]) assert.equal(bytesOf(Buffer.alloc(length).toString("base64")), length);
-  assert.deepEqual([12, 1234, 56789, 1234567, 30e6].map(sizeText), ["12 bytes", "1.2 kB", "57 kB", "1.2 MB", "30 MB"]);
+  assert.equal(pictureType("AAAA"), "");
+  for (const length of [0, 1, 2, 3, 100]) assert.equal(sizeOf(Buffer.alloc(length).toString("base64")), length);
+  const text = Buffer.from("BM, of any other file").toString("base64");
+  assert.deepEqual([pictureType(text), ending(text), ending("/9j/AAAA")], ["", "bin", "jpg"]);
+  const webp = Buffer.from("RIFF\x10\0\0\0WEBPVP8 ").toString("base64");
+  const bmp = Buffer.from("BM\x1e\0\0\0\0\0\0\0\x1a\0", "latin1").toString("base64");
+  assert.deepEqual([webp, bmp].map(pictureType), ["image/webp", "image/bmp"]);
 });

@@ -1,9 +1,10 @@
 /** Any value, as JSON, or as lines of numbers; from a file, too. */
 import { h } from "../../core/dom.js";
+import { sizeText } from "../../core/numbers.js";
 import { numbersText } from "../../core/wire.js";
 import { readJson } from "../../core/written.js";
 import { FieldError } from "../editor.js";
-import { chooseFile, onFiles, sizeText } from "../files.js";
+import { chooseFile, onFiles } from "../files.js";
 
 const MOST_LINES = 16;
 const MOST_BYTES = 30e6;

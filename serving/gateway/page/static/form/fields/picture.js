@@ -1,10 +1,12 @@
 /** The bytes of a file, most often a picture: chosen, dropped, pasted, or taken by the camera. Sent as {"b64": …}. */
+import { base64, pictureType, sizeOf } from "../../core/bytes.js";
 import { shapeOfOne } from "../../core/card.js";
 import { fill, h } from "../../core/dom.js";
+import { sizeText } from "../../core/numbers.js";
 import { flat, isNest, isPicture, nested, sizes } from "../../core/values.js";
 import { cameraButton } from "../camera.js";
 import { FieldError } from "../editor.js";
-import { base64, bytesOf, chooseFile, onFiles, pictureType, sizeText } from "../files.js";
+import { chooseFile, onFiles } from "../files.js";
 
 /** Bytes that a request carries with ease: the server's own limit is told by the server. */
 const MOST_BYTES = 30e6;
@@ -50,7 +52,7 @@ export function createEditor({ tensor, inRows, signal, onChange, fail }) {
       fill(shown, h("p", { class: "hint" }, "No file yet"));
       return;
     }
-    const about = h("p", { class: "hint" }, [name, sizeText(bytesOf(held.b64))].filter(Boolean).join(", "));
+    const about = h("p", { class: "hint" }, [name, sizeText(sizeOf(held.b64))].filter(Boolean).join(", "));
     const type = pictureType(held.b64);
     const image = type && h("img", { alt: `the picture for ${tensor.name}`, src: `data:${type};base64,${held.b64}`, onload: measured, onerror: () => image && image.replaceWith("This is no picture that the browser can show.") });
     function measured() {

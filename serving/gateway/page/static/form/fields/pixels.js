@@ -2,12 +2,13 @@
 import { shapeOfOne } from "../../core/card.js";
 import { fill, h } from "../../core/dom.js";
 import { number } from "../../core/numbers.js";
+import { toRgba } from "../../core/pixels.js";
 import { rangeOf } from "../../core/range.js";
 import { fitsShape, flat, isNest, nested, sizes } from "../../core/values.js";
 import { cameraButton } from "../camera.js";
 import { FieldError } from "../editor.js";
 import { chooseFile, onFiles } from "../files.js";
-import { fromRgba, MOST_SIDE, sizeFor, toRgba } from "../pixels.js";
+import { fromRgba, MOST_SIDE, sizeFor } from "../pixels.js";
 
 /** @type {import("../editor.js").CreateEditor} */
 export function createEditor({ tensor, inRows, known, signal, onChange, fail }) {

@@ -5,6 +5,7 @@
  */
 import { same, shown, units } from "../../answer/shown.js";
 import { shapeText } from "../../core/card.js";
+import { cut } from "../../core/cut.js";
 import { number, percent } from "../../core/numbers.js";
 import { flat, sizes, toNumber } from "../../core/values.js";
 
@@ -123,6 +124,5 @@ function top(values) {
 
 /** @param {unknown} value */
 function said(value) {
-  const text = typeof value === "string" ? `“${value}”` : JSON.stringify(value);
-  return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
+  return cut(typeof value === "string" ? `“${value}”` : JSON.stringify(value), LONGEST);
 }

@@ -3,8 +3,10 @@
  *
  *     [0.1, 0.9], labels ["no", "yes"] ──told──▶ "yes · 90.0 %"          ──keysOf──▶ ["yes", 0.9]
  */
-import { cut, headline, shown, words } from "../../answer/shown.js";
-import { size } from "../../core/numbers.js";
+import { headline, shown, words } from "../../answer/shown.js";
+import { sizeOf } from "../../core/bytes.js";
+import { cut } from "../../core/cut.js";
+import { sizeText } from "../../core/numbers.js";
 import { keyOfText } from "./sorting.js";
 
 /** @typedef {import("../../core/card.js").Tensor} Tensor */
@@ -53,7 +55,7 @@ export function keysOf(tensor, value) {
  */
 export function plain(value) {
   if (value === undefined || value === null) return "";
-  if (typeof value === "object" && "b64" in value) return size(Math.floor((String(value.b64).length * 3) / 4));
+  if (typeof value === "object" && "b64" in value) return sizeText(sizeOf(String(value.b64)));
   return cut(typeof value === "string" ? value : JSON.stringify(value), LONGEST);
 }
 

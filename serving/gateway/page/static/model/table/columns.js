@@ -4,6 +4,7 @@
  *     Signature, ["id", "x_0", "x_1"] ──planOf──▶ {inputs: {x: ["x_0", "x_1"]}, carried: ["id"]} ──rowOf──▶ {x: [0.5, 1]}
  */
 import { shapeOfOne } from "../../core/card.js";
+import { cut } from "../../core/cut.js";
 import { nested } from "../../core/values.js";
 import { BrokenFile } from "./csv.js";
 import { cellOf, listed } from "./records.js";
@@ -164,7 +165,7 @@ function json(text) {
 
 /** @param {string} text */
 function quoted(text) {
-  return `“${text.length > 40 ? `${text.slice(0, 40)}…` : text}”`;
+  return `“${cut(text, 40)}”`;
 }
 
 /** How many letters have to change. @param {string} one @param {string} other */

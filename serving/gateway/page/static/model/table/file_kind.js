@@ -45,7 +45,7 @@ export function kindOf(bytes, name) {
  * @param {Uint8Array} bytes
  * @param {string} name
  */
-export function decoded(bytes, name) {
+function decoded(bytes, name) {
   const wide = wideEncoding(bytes);
   if (wide) return { text: new TextDecoder(wide).decode(bytes), notes: [`Its encoding is ${wide.toUpperCase()}.`] };
   try {

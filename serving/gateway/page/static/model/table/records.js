@@ -5,6 +5,7 @@
  *
  * A row that is broken has its error; the others are as good as ever.
  */
+import { cut } from "../../core/cut.js";
 import { BrokenFile, delimiterOf, parse, saysDelimiter } from "./csv.js";
 
 /** @typedef {{ place: number, values: { [column: string]: unknown }, error: string }} FileRecord place: from 1 */
@@ -109,7 +110,7 @@ export function ofRows(rows, columns) {
  * @param {string[]} names
  */
 export function listed(names) {
-  const some = names.slice(0, 12).map((name) => `“${name.length > 40 ? `${name.slice(0, 40)}…` : name}”`);
+  const some = names.slice(0, 12).map((name) => `“${cut(name, 40)}”`);
   return names.length > some.length ? `${some.join(", ")} and ${names.length - some.length} more` : some.join(", ");
 }
 

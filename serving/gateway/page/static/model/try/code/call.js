@@ -3,6 +3,7 @@
  *
  *     Call ──parts──▶ for each input: its value, or a File { name, what it holds }
  */
+import { ending } from "../../../core/bytes.js";
 import { flat } from "../../../core/values.js";
 import { isWord, numbersText, withWords } from "../../../core/wire.js";
 import { layout, Verbatim } from "./layout.js";
@@ -30,8 +31,6 @@ import { JSON_NOTATION } from "./literals.js";
 /** Characters of an input that stand in code, and of all inputs together: no shell takes a word of more than 128 KiB. */
 const MOST = { bytes: 256, values: 4000, all: 30_000 };
 
-const ENDINGS = { iVBORw0KGgo: "png", "/9j/": "jpg", R0lGOD: "gif", UklGR: "webp" };
-
 /** Stands in the text of a body for what comes from a file: no JSON text holds it. */
 export const PLACE = "\0";
 
@@ -55,9 +54,8 @@ export function parts({ signature, row }) {
         left -= length;
         return { tensor, value, file: null, depth: 0 };
       }
-      const ending = base64 === null ? "json" : (Object.entries(ENDINGS).find(([start]) => base64.startsWith(start))?.[1] ?? "bin");
       const file = /** @type {File} */ ({
-        name: unused(tensor.name, ending, names),
+        name: unused(tensor.name, base64 === null ? "json" : ending(base64), names),
         holds: base64 === null ? "json" : "bytes",
         content: base64 ?? json,
       });
@@ -68,15 +66,15 @@ export function parts({ signature, row }) {
 /**
  * A file name that any system takes, and no other input of the call has.
  * @param {string} input
- * @param {string} ending
+ * @param {string} end of the name
  * @param {Set<string>} names
  */
-function unused(input, ending, names) {
+function unused(input, end, names) {
   const stem = input.replace(/[^A-Za-z0-9_-]/g, "_").slice(0, 60) || "input";
   let name = stem;
   for (let number = 2; names.has(name.toLowerCase()); number += 1) name = `${stem}_${number}`;
   names.add(name.toLowerCase());
-  return `${name.replace(/^-/, "_")}.${ending}`;
+  return `${name.replace(/^-/, "_")}.${end}`;
 }
 
 /**
@@ -104,7 +102,7 @@ export function bytesIn(value) {
  * The value of an input in JSON: numbers that JSON has not stand bare.
  * @param {Part} part
  */
-export function inJson({ tensor, value }) {
+function inJson({ tensor, value }) {
   return tensor.holds === "numbers" ? withWords(value, tensor, (word) => new Verbatim(word)) : value;
 }
 

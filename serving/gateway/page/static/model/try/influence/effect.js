@@ -6,7 +6,8 @@
  * An answer in words and its chance are one reading, as in the answer above. delta is positive where the part raises the
  * answer: without it the answer is lower, or less certain. All functions are pure.
  */
-import { cut, items, shown, single, words } from "../../../answer/shown.js";
+import { items, shown, single, words } from "../../../answer/shown.js";
+import { cut } from "../../../core/cut.js";
 import { number, percent, points, quantity } from "../../../core/numbers.js";
 import { flat } from "../../../core/values.js";
 

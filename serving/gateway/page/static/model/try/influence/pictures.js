@@ -5,8 +5,10 @@
  *
  * The picture that the others are compared to is written by the same canvas: how files are decoded is no effect of a patch.
  */
+import { base64 } from "../../../core/bytes.js";
 import { h } from "../../../core/dom.js";
 import { count, number } from "../../../core/numbers.js";
+import { toRgba } from "../../../core/pixels.js";
 import { background, boxes, MOST_BYTES, MOST_PATCHES } from "./plan.js";
 
 /** @typedef {import("./plan.js").Blanked} Blanked */
@@ -83,16 +85,10 @@ function text(b64) {
 }
 
 /** @param {HTMLCanvasElement} canvas @returns {Promise<{ b64: string }>} */
-function png(canvas) {
-  return new Promise((resolve, reject) => {
-    canvas.toBlob((blob) => {
-      if (!blob) return reject(new PictureError("this browser cannot write it as PNG"));
-      const reader = new FileReader();
-      reader.onload = () => resolve({ b64: String(reader.result).replace(/^[^,]*,/, "") });
-      reader.onerror = () => reject(new PictureError("this browser cannot write it as PNG"));
-      reader.readAsDataURL(blob);
-    }, "image/png");
-  });
+async function png(canvas) {
+  const blob = await new Promise((/** @type {(blob: Blob | null) => void} */ resolve) => canvas.toBlob(resolve, "image/png"));
+  if (!blob) throw new PictureError("this browser cannot write it as PNG");
+  return { b64: await base64(blob) };
 }
 
 /**
@@ -104,14 +100,11 @@ export function pictureOf(list, [height, width, channels]) {
   const canvas = h("canvas", { width, height });
   const paper = canvas.getContext("2d");
   if (!paper) return "";
-  const image = paper.createImageData(width, height);
   const low = Math.min(0, list.reduce((least, value) => Math.min(least, value), 0));
   const high = list.reduce((most, value) => Math.max(most, value), low + 1e-9);
   const top = channels > 1 && high > 1 ? Math.max(255, high) : high;
-  for (let pixel = 0; pixel < height * width; pixel += 1) {
-    const [red, green, blue] = [0, 1, 2].map((channel) => ((list[pixel * channels + Math.min(channel, channels - 1)] - low) / (top - low)) * 255);
-    image.data.set(channels === 1 ? [GREY, GREY, GREY, red] : [red, green, blue, 255], pixel * 4);
-  }
-  paper.putImageData(image, 0, 0);
+  const rgba = toRgba(list, channels, [low, top]);
+  for (let at = 0; channels === 1 && at < rgba.length; at += 4) rgba.set([GREY, GREY, GREY, rgba[at]], at);
+  paper.putImageData(new ImageData(rgba, width, height), 0, 0);
   return canvas.toDataURL();
 }

@@ -55,7 +55,7 @@ export const MOST_VARIANTS = 200;
 /** Bytes of the request. */
 export const MOST_BYTES = 8 << 20;
 /** Bytes of the answer to it. */
-export const MOST_ANSWER_BYTES = 32 << 20;
+const MOST_ANSWER_BYTES = 32 << 20;
 /** Patches of one picture. */
 export const MOST_PATCHES = 64;
 /** Other examples whose inputs are put into the row. */
@@ -95,7 +95,7 @@ export function plan(signature, row, examples, pictures = new Map(), answer = { 
  * @param {Row} row
  * @param {number} answerBytes of the answer to one
  */
-export function roomFor(row, answerBytes) {
+function roomFor(row, answerBytes) {
   const rows = Math.min(MOST_BYTES / JSON.stringify(row).length, MOST_ANSWER_BYTES / answerBytes);
   return Math.max(0, Math.min(MOST_VARIANTS, Math.floor(rows) - 1));
 }

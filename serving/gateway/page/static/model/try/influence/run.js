@@ -5,6 +5,7 @@
  *     rows that change each other's answers ──▶ a request each, a few at a time
  */
 import { predict, ServiceError } from "../../../core/service.js";
+import { pause } from "../../../core/time.js";
 
 /** @typedef {import("../../../core/card.js").Row} Row */
 /** @typedef {import("../../../core/service.js").Call} Call */
@@ -56,7 +57,8 @@ export async function run(call, rows, signal, progress) {
       if (error.status !== REFUSED && !TOO_MUCH.has(error.status)) throw error;
       if (error.status !== REFUSED) {
         state.note = `The server took fewer rows at a time: ${error.message}`;
-        if (error.status !== TOO_LARGE) await pause(signal);
+        if (error.status !== TOO_LARGE) await pause(PAUSE_MS, signal);
+        signal.throwIfAborted();
       }
       const middle = (from + to) >> 1;
       await ask(from, middle);
@@ -92,15 +94,4 @@ export async function run(call, rows, signal, progress) {
     await Promise.all(Array.from({ length: SIDE_BY_SIDE }, work));
   }
   return { predictions, requests: state.requests, ms: performance.now() - began, note: state.note };
-}
-
-/** @param {AbortSignal} signal @returns {Promise<void>} */
-function pause(signal) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, PAUSE_MS);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    }, { once: true });
-  });
 }

@@ -1,7 +1,7 @@
 /** The request and its answer as they went over the wire, set out in lines; of large ones the beginning. */
 import { copyButton } from "../../../core/copy.js";
 import { fill, h } from "../../../core/dom.js";
-import { size } from "../../../core/numbers.js";
+import { sizeText } from "../../../core/numbers.js";
 import { saveButton } from "../../../core/save.js";
 import { key } from "../../../core/session.js";
 import { layout } from "../code/layout.js";
@@ -60,7 +60,7 @@ function part(title, line, headers, text, name) {
   const shown = textOf(text);
   const place = h("code", {}, shown.slice(0, FIRST), shown.length > FIRST && "…");
   const whole = h("pre", { tabindex: "0", role: "group", "aria-label": `${title}: its body` }, place);
-  const rest = shown.length > FIRST && h("button", { type: "button", onclick: all }, text.length > MOST ? `Show ${size(MOST)} of ${size(text.length)}` : "Show all");
+  const rest = shown.length > FIRST && h("button", { type: "button", onclick: all }, text.length > MOST ? `Show ${sizeText(MOST)} of ${sizeText(text.length)}` : "Show all");
 
   function all() {
     fill(place, shown, text.length > MOST && "…");
