@@ -221,7 +221,8 @@ def test_a_file_that_is_read_after_the_view_was_left_changes_nothing(forms_url, 
         )
         page.evaluate("location.hash = '#/models/forms?signature=table'")
         expect(page.get_by_label("x: row 1, column 1")).to_be_visible()
-        page.evaluate("goOn(), new Promise((resolve) => setTimeout(resolve, 700))")  # longer than the URL is written after
+        later = "goOn(), new Promise((resolve) => setTimeout(resolve, 700))"  # longer than the URL is written after
+        page.evaluate(later)
         assert page.url.endswith("#/models/forms?signature=table")
 
 
