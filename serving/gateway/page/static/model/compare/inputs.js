@@ -6,9 +6,8 @@
 import { fill, h } from "../../core/dom.js";
 import { readRow } from "../../core/row.js";
 import { predict } from "../../core/service.js";
+import { examplesOrWhy, exampleStrip } from "../../form/examples.js";
 import { createForm } from "../../form/form.js";
-import { exampleStrip } from "../try/examples.js";
-import { known } from "../try/tab.js";
 import { differing } from "./differences.js";
 import { refused, showSides } from "./sides.js";
 import { createWriter } from "./writing.js";
@@ -25,7 +24,7 @@ const TITLES = ["First input", "Second input"];
  */
 export async function show(host, context, signal) {
   const { signature, card, address, version } = context;
-  const { examples } = await known(context, signal);
+  const examples = await examplesOrWhy(context, signal);
   const forms = TITLES.map(() => createForm(signature, changed, { known: examples.rows, signal }));
   const writer = createWriter(address, () => ({ row: forms[0].draft(), other: forms[1].draft() }), (fits) => (note.hidden = fits), signal);
   const note = h("p", { class: "hint", hidden: true }, "These values are too long for the URL: a link to this page goes without some of them.");

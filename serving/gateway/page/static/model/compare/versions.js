@@ -10,9 +10,8 @@ import { card } from "../../core/card.js";
 import { fill, h, uniqueId } from "../../core/dom.js";
 import { readRow } from "../../core/row.js";
 import { predict } from "../../core/service.js";
+import { examplesOrWhy, exampleStrip } from "../../form/examples.js";
 import { createForm } from "../../form/form.js";
-import { exampleStrip } from "../try/examples.js";
-import { known } from "../try/tab.js";
 import { cardsView } from "./cards.js";
 import { refused, showSides } from "./sides.js";
 import { signatureChanges } from "./signature_changes.js";
@@ -64,7 +63,7 @@ async function showForm(host, context, signature, first, other, second, signal) 
     fill(host, h("p", { class: "note" }, alone), told, cards);
     return;
   }
-  const { examples } = await known(context, signal);
+  const examples = await examplesOrWhy(context, signal);
   const more = match.inputs.filter(({ name }) => !signature.inputs.some((each) => each.name === name));
   const merged = { ...signature, inputs: [...signature.inputs, ...more] };
   const form = createForm(merged, () => writer.changed(), { known: examples.rows, signal });

@@ -12,7 +12,7 @@ import { readRow } from "../../core/row.js";
 import { predict, ServiceError } from "../../core/service.js";
 import { createForm } from "../../form/form.js";
 import { codePanel } from "./code/code.js";
-import { exampleStrip } from "./examples.js";
+import { examplesOrWhy, exampleStrip } from "../../form/examples.js";
 import { panel as influence } from "./influence/panel.js";
 import { rawPanel } from "./raw/raw.js";
 import { timePanel } from "./time/time.js";
@@ -37,7 +37,7 @@ const SLOW_MS = 1000;
  */
 export async function show(host, context, signal) {
   const { signature, card, address } = context;
-  const { examples, missing } = await known(context, signal);
+  const examples = await examplesOrWhy(context, signal);
   const form = createForm(signature, changed, { known: examples.rows, signal });
   const problem = h("p", { class: "error", role: "alert", hidden: true });
   const broken = h("p", { class: "note", role: "status", hidden: true });
@@ -152,7 +152,6 @@ export async function show(host, context, signal) {
     },
     broken,
     exampleStrip(signature, examples, take),
-    missing && h("p", { class: "hint" }, `There are no examples: ${missing}`),
     form.element,
     h("p", { class: "actions" }, ask, h("span", { class: "hint keys", "aria-hidden": "true" }, "Ctrl + Enter"), waiting),
     problem,
@@ -168,20 +167,5 @@ export async function show(host, context, signal) {
     broken.hidden = false;
   } else if (linked.row && signature.inputs.every(({ name }) => Object.hasOwn(linked.row ?? {}, name))) {
     await answer();
-  }
-}
-
-/**
- * Examples, or why there are none: the form goes without.
- * @param {Context} context
- * @param {AbortSignal} signal
- * @returns {Promise<{ examples: import("../../core/card.js").Examples, missing: string }>}
- */
-export async function known(context, signal) {
-  try {
-    return { examples: await context.examples(), missing: "" };
-  } catch (error) {
-    if (signal.aborted || !(error instanceof ServiceError)) throw error;
-    return { examples: { source: "", rows: [], answers: null }, missing: error.message };
   }
 }

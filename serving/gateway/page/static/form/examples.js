@@ -1,6 +1,9 @@
 /** Rows that the model is known to take, each one click away. */
-import { h } from "../../core/dom.js";
-import { previewOf } from "../../form/preview.js";
+import { h } from "../core/dom.js";
+import { ServiceError } from "../core/service.js";
+import { previewOf } from "./preview.js";
+
+/** @typedef {import("../core/card.js").Examples & { missing: string }} Known missing: why there are none */
 
 /** Of those that are told apart by words: more at the press of a button. Pictures are small. */
 const MOST_IN_WORDS = 6;
@@ -8,11 +11,12 @@ const MOST_IN_WORDS = 6;
 const SOURCES = { golden: "Examples", "warm-up": "Examples", "made up": "Made up rows" };
 
 /**
- * @param {import("../../core/card.js").Signature} signature
- * @param {import("../../core/card.js").Examples} examples
- * @param {(row: import("../../core/card.js").Row) => void} take
+ * @param {import("../core/card.js").Signature} signature
+ * @param {Known} examples
+ * @param {(row: import("../core/card.js").Row) => void} take
  */
-export function exampleStrip(signature, { source, rows }, take) {
+export function exampleStrip(signature, { source, rows, missing }, take) {
+  if (missing) return h("p", { class: "hint" }, `There are no examples: ${missing}`);
   if (rows.length === 0 || signature.inputs.length === 0) return null;
   let inWords = 0;
   const buttons = rows.map((row, index) => {
@@ -30,4 +34,19 @@ export function exampleStrip(signature, { source, rows }, take) {
   }
   const title = SOURCES[/** @type {keyof typeof SOURCES} */ (source)] ?? "Examples";
   return h("div", { class: "examples", role: "group", "aria-label": title }, h("span", { class: "hint" }, title), buttons, more);
+}
+
+/**
+ * Examples, or why there are none: the form goes without.
+ * @param {{ examples: () => Promise<import("../core/card.js").Examples> }} context
+ * @param {AbortSignal} signal
+ * @returns {Promise<Known>}
+ */
+export async function examplesOrWhy(context, signal) {
+  try {
+    return { ...(await context.examples()), missing: "" };
+  } catch (error) {
+    if (signal.aborted || !(error instanceof ServiceError)) throw error;
+    return { source: "", rows: [], answers: null, missing: error.message };
+  }
 }
