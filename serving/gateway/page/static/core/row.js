@@ -4,7 +4,7 @@
  *     a link's JSON ──readRow──▶ row, problem      row of one signature ──carried──▶ what another takes of it
  *     "input 'question'[0] is the string …" ──namedInput──▶ { name: "question", place: [0] }
  */
-import { shapeOfOne } from "./card.js";
+import { shapeOfOne } from "./shapes.js";
 
 /**
  * What a link or another signature gives a form: the inputs that are there, and the names that are not.

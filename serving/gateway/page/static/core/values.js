@@ -5,7 +5,7 @@
  *
  * A number that JSON has not is one of the words "NaN", "Infinity", "-Infinity".
  */
-import { shapeOfOne } from "./card.js";
+import { shapeOfOne } from "./shapes.js";
 
 /** @typedef {import("./card.js").Tensor} Tensor */
 /** @typedef {"text" | "number" | "boolean" | "pad" | "grid" | "picture" | "pixels" | "json"} Kind

@@ -3,9 +3,9 @@
  *
  *     "1e-3" ──readNumber──▶ 0.001      "1,2\n3,4" ──readJson──▶ [[1, 2], [3, 4]]      "1\t2" ──block──▶ [["1", "2"]]
  */
-import { shapeOfOne } from "./card.js";
 import { cut } from "./cut.js";
 import { wholeRange } from "./range.js";
+import { shapeOfOne } from "./shapes.js";
 import { flat, nested } from "./values.js";
 
 /** @typedef {import("./card.js").Tensor} Tensor */

@@ -4,9 +4,9 @@
  *     kind's createEditor(tensor, …) ─┐
  *     json's createEditor(tensor, …) ─┴─ one of them shown ──value()──▶ JSON value; switching keeps it
  */
-import { shapeOfOne, shapeText } from "../core/card.js";
 import { fill, h, uniqueId } from "../core/dom.js";
 import { prose } from "../core/prose.js";
+import { shapeOfOne, shapeText } from "../core/shapes.js";
 import { FieldError } from "./editor.js";
 import * as json from "./fields/json.js";
 

@@ -4,11 +4,11 @@
  *     previewOf(signature, row) ──▶ pieces to be put into a button
  */
 import { pictureType } from "../core/bytes.js";
-import { shapeOfOne } from "../core/card.js";
 import { cut } from "../core/cut.js";
 import { h, svg } from "../core/dom.js";
 import { number } from "../core/numbers.js";
 import { rangeOf } from "../core/range.js";
+import { shapeOfOne } from "../core/shapes.js";
 import { fitsShape, flat, isNest, isNumber, kindOf, padSides, sizes, toNumber } from "../core/values.js";
 import { pixelPicture } from "./fields/pixels.js";
 

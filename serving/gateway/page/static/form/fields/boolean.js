@@ -1,6 +1,6 @@
 /** Yes or no. */
-import { shapeOfOne } from "../../core/card.js";
 import { fill, h } from "../../core/dom.js";
+import { shapeOfOne } from "../../core/shapes.js";
 import { flat, isNest, nested, sizes } from "../../core/values.js";
 
 /** @type {import("../editor.js").CreateEditor} */

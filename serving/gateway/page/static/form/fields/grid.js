@@ -2,8 +2,8 @@
  * A few numbers in rows and columns. Arrows go from cell to cell, a block of a spreadsheet can be pasted, and a list
  * whose length is open grows as it is filled.
  */
-import { shapeOfOne } from "../../core/card.js";
 import { fill, h } from "../../core/dom.js";
+import { shapeOfOne } from "../../core/shapes.js";
 import { block } from "../../core/written.js";
 import { cellsOf, grown, pasted, valueOf } from "../table.js";
 

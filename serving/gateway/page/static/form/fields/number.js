@@ -1,9 +1,9 @@
 /** A number: as it is written, with its unit beside it. */
 import { h } from "../../core/dom.js";
+import { shapeOfOne } from "../../core/shapes.js";
 import { flat, isNest, isNumber, nested, sizes } from "../../core/values.js";
 import { numberText, readNumber } from "../../core/written.js";
 import { FieldError } from "../editor.js";
-import { shapeOfOne } from "../../core/card.js";
 
 const SHORT = 12;
 

@@ -2,10 +2,10 @@
  * A small picture of one channel, to be drawn: by mouse, finger or pen, or cell by cell with the keyboard. The numbers
  * stand in a table that screen readers find.
  */
-import { shapeOfOne } from "../../core/card.js";
 import { fill, h, svg, uniqueId } from "../../core/dom.js";
 import { number } from "../../core/numbers.js";
 import { inRange, rangeOf } from "../../core/range.js";
+import { shapeOfOne } from "../../core/shapes.js";
 import { fitsShape, flat, isNest, nested, padSides, sizes } from "../../core/values.js";
 import { penRadius, stroke } from "../drawing.js";
 

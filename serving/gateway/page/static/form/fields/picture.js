@@ -1,8 +1,8 @@
 /** The bytes of a file, most often a picture: chosen, dropped, pasted, or taken by the camera. Sent as {"b64": …}. */
 import { base64, pictureType, sizeOf } from "../../core/bytes.js";
-import { shapeOfOne } from "../../core/card.js";
 import { fill, h } from "../../core/dom.js";
 import { sizeText } from "../../core/numbers.js";
+import { shapeOfOne } from "../../core/shapes.js";
 import { flat, isNest, isPicture, nested, sizes } from "../../core/values.js";
 import { cameraButton } from "../camera.js";
 import { FieldError } from "../editor.js";

@@ -1,9 +1,9 @@
 /** The numbers of a picture, from a file or the camera, scaled to what the input takes. */
-import { shapeOfOne } from "../../core/card.js";
 import { fill, h } from "../../core/dom.js";
 import { number } from "../../core/numbers.js";
 import { toRgba } from "../../core/pixels.js";
 import { rangeOf } from "../../core/range.js";
+import { shapeOfOne } from "../../core/shapes.js";
 import { fitsShape, flat, isNest, nested, sizes } from "../../core/values.js";
 import { cameraButton } from "../camera.js";
 import { FieldError } from "../editor.js";

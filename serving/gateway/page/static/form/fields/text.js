@@ -1,6 +1,6 @@
 /** A text: grows with what is written. */
-import { shapeOfOne } from "../../core/card.js";
 import { h } from "../../core/dom.js";
+import { shapeOfOne } from "../../core/shapes.js";
 import { flat, isNest, nested, sizes } from "../../core/values.js";
 
 const LINE = 60;

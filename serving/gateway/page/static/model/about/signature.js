@@ -1,8 +1,8 @@
 /** A signature in full: a table of what it takes, one of what it gives, and whether rows of several requests share a call. */
-import { shapeText } from "../../core/card.js";
 import { h } from "../../core/dom.js";
 import { count } from "../../core/numbers.js";
 import { prose } from "../../core/prose.js";
+import { shapeText } from "../../core/shapes.js";
 
 /** @typedef {import("../../core/card.js").Signature} Signature */
 /** @typedef {import("../../core/card.js").Tensor} Tensor */

@@ -4,9 +4,9 @@
  *     {age: 31.2}, {age: 29.1} ──differences──▶ [{name: "age", same: false, text: "age 2.1 years lower"}] ──sentence──▶ "Version 2 against version 1: age …"
  */
 import { same, shown, units } from "../../answer/shown.js";
-import { shapeText } from "../../core/card.js";
 import { cut } from "../../core/cut.js";
 import { number, percent } from "../../core/numbers.js";
+import { shapeText } from "../../core/shapes.js";
 import { flat, sizes, toNumber } from "../../core/values.js";
 
 /** @typedef {import("../../core/card.js").Tensor} Tensor */

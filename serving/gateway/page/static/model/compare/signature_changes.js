@@ -1,7 +1,7 @@
 /**
  * What callers of one version would notice of another one's signatures. Pure.
  */
-import { shapeText } from "../../core/card.js";
+import { shapeText } from "../../core/shapes.js";
 
 /** @typedef {import("../../core/card.js").Signature} Signature */
 /** @typedef {import("../../core/card.js").Tensor} Tensor */

@@ -3,8 +3,8 @@
  *
  *     Signature, ["id", "x_0", "x_1"] ──planOf──▶ {inputs: {x: ["x_0", "x_1"]}, carried: ["id"]} ──rowOf──▶ {x: [0.5, 1]}
  */
-import { shapeOfOne } from "../../core/card.js";
 import { cut } from "../../core/cut.js";
+import { shapeOfOne } from "../../core/shapes.js";
 import { nested } from "../../core/values.js";
 import { BrokenFile } from "./csv.js";
 import { cellOf, listed } from "./records.js";

@@ -7,7 +7,7 @@
  * A spreadsheet runs a cell that begins with = + - @ as a formula, and an answer may be a text that a stranger has chosen: in
  * CSV such a text gets an apostrophe before it. JSON lines hold every text as it is.
  */
-import { shapeOfOne } from "../../core/card.js";
+import { shapeOfOne } from "../../core/shapes.js";
 import { flat } from "../../core/values.js";
 import { harmless, write } from "./csv.js";
 import { cellOf } from "./records.js";

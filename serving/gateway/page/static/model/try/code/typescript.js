@@ -1,5 +1,5 @@
 /** The call by fetch, in TypeScript: what it answers has the types that the signature says. */
-import { shapeOfOne } from "../../../core/card.js";
+import { shapeOfOne } from "../../../core/shapes.js";
 import { bodyText, bodyWith, isJson, nest, parts, PLACE } from "./call.js";
 import { layout, Verbatim } from "./layout.js";
 import { jsonString, propertyName, TYPESCRIPT } from "./literals.js";
