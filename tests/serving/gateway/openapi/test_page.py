@@ -273,8 +273,8 @@ def test_a_browser_shows_every_model_and_asks_no_other_host(embedded_url):
 @pytest.mark.parametrize(
     ("dark", "width"),
     [
-        (False, 1280),
         (True, 390),
+        pytest.param(False, 1280, marks=pytest.mark.long),
         pytest.param(True, 1280, marks=pytest.mark.long),
         pytest.param(False, 390, marks=pytest.mark.long),
         pytest.param(True, 320, marks=pytest.mark.long),

@@ -401,6 +401,7 @@ def every_example_is_sent_as_it_is(url: str, model: str, most: int) -> None:
                 assert sent(told.value.request.post_data) == row, (name, index)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("model", ["digits", "question_answering"])
 def test_examples_are_sent_as_they_are_known(trained_url, model):
     every_example_is_sent_as_it_is(trained_url, model, 2)

@@ -222,8 +222,8 @@ def test_the_sentence_that_answers_a_question_has_the_strongest_word(trained_url
 @pytest.mark.parametrize(
     ("dark", "width"),
     [
-        (False, 1280),
-        (True, 390),
+        pytest.param(False, 1280, marks=pytest.mark.long),
+        pytest.param(True, 390, marks=pytest.mark.long),
         pytest.param(True, 1280, marks=pytest.mark.long),
         pytest.param(False, 390, marks=pytest.mark.long),
     ],
