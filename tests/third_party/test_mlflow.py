@@ -4,11 +4,13 @@ import json
 import subprocess
 
 import numpy as np
+import pytest
 
 from signet.serving.engine import loading
 from tests.third_party import environment
 
 
+@pytest.mark.long
 def test_a_registered_model_is_exported_by_two_lines(tmp_path):
     python = environment.python("mlflow", borrows=True)
     done = subprocess.run(

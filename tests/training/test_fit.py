@@ -123,6 +123,7 @@ signet.cli.main()
 """
 
 
+@pytest.mark.long
 def test_jax_trains_on_two_devices_and_tensorflow_exports(tmp_path):
     """The export is verified against the golden answers, by TensorFlow's own loader, before it is published."""
     devices = "--xla_force_host_platform_device_count=2"

@@ -327,7 +327,9 @@ def test_a_model_that_there_is_not_is_told_in_the_servers_words(embedded_url):
         page.locator('[data-tag="mlp"]').wait_for()
 
 
-def test_schemathesis_finds_no_answer_that_the_document_does_not_tell(gateway_url, tmp_path):
+@pytest.mark.parametrize("served", ["embedded_url", pytest.param("remote_url", marks=pytest.mark.long)])
+def test_schemathesis_finds_no_answer_that_the_document_does_not_tell(served, request, tmp_path):
+    gateway_url = request.getfixturevalue(served)
     """Some hundred requests, good and bad, always the same.
 
     Not checked: that all good data is taken. A schema cannot say that columns have equally many rows.
