@@ -136,10 +136,16 @@ def test_sigterm_drains_all(models):
         running.process.send_signal(signal.SIGTERM)
         for client in clients:  # each on its own process, until the drain is over
             servers.wait_until(lambda client=client: client.get("/readyz").status_code == 503, what="the drain")
-            answer = client.post("/v1/models/m:predict", json=X)
-            assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+            servers.wait_until(lambda client=client: closes(client), what="the drain of that process")
         assert running.process.wait(30) == 0
         assert not any(map(servers.lives, pids))
+
+
+def closes(client: httpx.Client) -> bool:
+    """Whether the process of this connection answers, and ends it then: each begins to drain when its turn comes."""
+    answer = client.post("/v1/models/m:predict", json=X)
+    assert answer.status_code == 200
+    return answer.headers.get("connection") == "close"
 
 
 def test_a_new_version_is_taken_up_by_all_at_sighup(models):
