@@ -255,6 +255,11 @@ def test_each_of_several_processes_tells_the_same(tmp_path):
     )
     with servers.gateway("--models-dir", folder, "--processes", "2") as (url, _):
         for path, key in {"card": "signatures", "examples": "rows", "versions/1/examples": "rows"}.items():
-            answers = {httpx.get(f"{url}/v1/models/m/{path}").text for _ in range(8)}  # a connection each
-            assert len(answers) == 1
-            assert json.loads(answers.pop())[key]
+            # Each finds out for itself whether rows are independent, in a moment.
+            servers.wait_until(lambda path=path: len(_told_by_all(url, path)) == 1, what="one answer")
+            assert json.loads(_told_by_all(url, path).pop())[key]
+
+
+def _told_by_all(url: str, path: str) -> set[str]:
+    """What is said on eight connections: the processes take turns."""
+    return {httpx.get(f"{url}/v1/models/m/{path}").text for _ in range(8)}
