@@ -217,11 +217,11 @@ def announcement(gateway: Gateway, host: str, port: int, grpc_port: int | None) 
     served = [model for model in gateway.backend.models if model not in missing]
     if gateway.readiness.own:
         text = f"Signet is ready at {places}, serving {log_lines.one_line(', '.join(served))}. Ctrl-C stops it."
-        text += f"\nPage: {url}"
     else:
         reasons = [gateway.backend.why_missing(model) for model in gateway.backend.unready()]
         why = "; ".join(reasons) or f"there is no model in {gateway.settings.models_dir} yet"
         text = f"Signet is at {places}, not ready yet: {log_lines.one_line(why)}"
+    text += f"\nPage: {url}"
     if gateway.settings.models_dir:
         commands = examples.curl_commands(gateway.settings.models_dir, served, url)
         if commands:
