@@ -4,6 +4,7 @@
 /docs[?model=NAME], /docs/FILE                   Swagger UI, from a package: nothing comes from another host
 """
 
+from collections.abc import Mapping
 from functools import cache
 from http import HTTPStatus
 from importlib.resources import files
@@ -49,11 +50,17 @@ _PAGE = """<!doctype html>
 """
 """The frame, as that of the page at `/`; its scripts and styles lie with the others, in `page/static/api/`."""
 
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-_HEADERS = {"Content-Security-Policy": _POLICY}
+
+def policy(images: str) -> dict[str, str]:
+    """The header by which a page may use its own files alone, and nothing inline. images: where those may come from."""
+    rules = (
+        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src {images}; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return {"Content-Security-Policy": rules}
+
+
+_HEADERS = policy("'self' data:")
 _FRESH = {"Cache-Control": "no-cache"}
 _OWN = {"Cache-Control": "private, no-cache"}
 """Of what a key shows: a cache that others share keeps none of it, whichever header the key came in."""
@@ -94,9 +101,11 @@ def create_router(documents: DocumentCache) -> APIRouter:
     return router
 
 
-def fresh(request: Request, document: Document, media_type: str = "application/json") -> Response:
+def fresh(
+    request: Request, document: Document, media_type: str = "application/json", headers: Mapping[str, str] = _OWN
+) -> Response:
     """The document, unless the caller has it: 304."""
-    headers = {**_OWN, "ETag": document.etag}
+    headers = {**headers, "ETag": document.etag}
     if document.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     return Response(document.body, media_type=media_type, headers=headers)

@@ -6,10 +6,8 @@
 The page holds nothing that a stranger may not see: what is served it asks by the routes that programs use, with their keys.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from functools import cache
-from http import HTTPStatus
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import NamedTuple
@@ -19,16 +17,14 @@ from fastapi.responses import JSONResponse
 
 from signet.serving.errors import NotFound
 from signet.serving.gateway.http.responses import gives
+from signet.serving.gateway.openapi.document_cache import Document, of_bytes
+from signet.serving.gateway.openapi.page import fresh, policy
 
 _TYPES = {"css": "text/css", "html": "text/html; charset=utf-8", "js": "text/javascript"}
 
 _INDEX = "index.html"
 
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-_HEADERS = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"}
+_HEADERS = {**policy("'self' data: blob:"), "Cache-Control": "no-cache"}
 _CAMERA = {"Permissions-Policy": "camera=(self), geolocation=(), microphone=(), payment=(), usb=()"}
 """Of the page itself: pictures may come from the camera of whoever looks at it."""
 
@@ -37,9 +33,8 @@ _ALIVE[200]["content"]["text/html"] = {"schema": {"type": "string"}}
 
 
 class _File(NamedTuple):
-    content: bytes
+    document: Document
     media_type: str
-    etag: str
 
 
 def create_router() -> APIRouter:
@@ -69,10 +64,7 @@ def create_router() -> APIRouter:
 
 
 def _sent(request: Request, file: _File, more: Mapping[str, str]) -> Response:
-    headers = {**_HEADERS, **more, "ETag": file.etag}
-    if file.etag in request.headers.get("if-none-match", ""):
-        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    return Response(file.content, media_type=file.media_type, headers=headers)
+    return fresh(request, file.document, file.media_type, {**_HEADERS, **more})
 
 
 @cache
@@ -86,5 +78,4 @@ def _walk(folder: Traversable, prefix: str) -> Iterator[tuple[str, _File]]:
         if entry.is_dir():
             yield from _walk(entry, f"{prefix}{entry.name}/")
         elif media_type := _TYPES.get(entry.name.rpartition(".")[2]):
-            content = entry.read_bytes()
-            yield prefix + entry.name, _File(content, media_type, f'"{hashlib.sha256(content).hexdigest()[:32]}"')
+            yield prefix + entry.name, _File(of_bytes(entry.read_bytes()), media_type)
